@@ -1,0 +1,118 @@
+"""How close a reconstruction is to the picture it came from.
+
+One file, because the same name otherwise comes to mean different numbers: the papers measure PSNR on raw
+network outputs, a person looks at an 8-bit file, and the two differ by tenths of a decibel near 45 dB. Both
+are here, under different names. Every function is pure, takes a batch and returns one number per member of
+it; a mean over pictures is taken by the caller, after the logarithm, as in Sec. 4 of "Locality-Aware
+Generalizable Implicit Neural Representation" (Lee et al., NeurIPS 2023).
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# A perfect reconstruction has infinite PSNR, which no mean and no JSON file survives. 200 dB is an RMS error
+# of 1e-10, far below what float32 values in [0, 1] can express, so nothing that is measured ever reaches it
+# but equality.
+PSNR_CEILING = 200.0
+
+
+def mse(
+    prediction: Float[Tensor, "b *rest"],
+    target: Float[Tensor, "b *rest"],
+    weights: Float[Tensor, "*any"] | None = None,
+) -> Float[Tensor, " b"]:
+    """Mean squared error of each member of a batch.
+
+    Args:
+        prediction, target: values in one and the same unit, any shape after the first axis.
+        weights: what each value counts for (cell areas on a sphere, a mask), not negative, of any shape that
+            broadcasts to `target`; they are normalised per member, so their scale does not matter.
+    Returns:
+        Shape (B,), in the unit of the values squared.
+    """
+    squared = (prediction - target).square().flatten(1)                          # (B, N)
+    if weights is None:
+        return squared.mean(1)
+    weights = weights.to(squared).expand_as(target).flatten(1)                   # (B, N)
+    return (weights * squared).sum(1) / weights.sum(1)
+
+
+def psnr(
+    prediction: Float[Tensor, "b *rest"],
+    target: Float[Tensor, "b *rest"],
+    *,
+    data_range: float = 1.0,
+    weights: Float[Tensor, "*any"] | None = None,
+) -> Float[Tensor, " b"]:
+    """Peak signal-to-noise ratio by the papers' protocol: neither clamped nor rounded.
+
+    Clamping to [0, 1] can only bring a value nearer to its target, so it flatters; the papers leave it out
+    and so do comparisons here. Computed in float32 at least, whatever the precision the model ran in.
+
+    Args:
+        prediction, target: values of range `data_range`, any shape after the first axis.
+        data_range: largest minus smallest possible value, in the unit of the values; 1 for pictures.
+        weights: as in `mse`.
+    Returns:
+        Shape (B,), decibels, at most `PSNR_CEILING`.
+    """
+    wide = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
+    error = mse(prediction.to(wide), target.to(wide), weights)                   # (B,)
+    decibels = 20 * math.log10(data_range) - 10 * torch.log10(error)             # -10 log10(MSE / range^2)
+    return decibels.clamp(max=PSNR_CEILING)
+
+
+def to_8bit(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The values that an 8-bit file would hold: clamped to [0, 1] and rounded to a multiple of 1/255."""
+    return (image.clamp(0, 1) * 255).round() / 255
+
+
+def psnr_8bit(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"]) -> Float[Tensor, " b"]:
+    """Peak signal-to-noise ratio between the 8-bit files that a person would open.
+
+    The number for users; not comparable with published ones, which are `psnr`.
+
+    Args:
+        prediction, target: values where 0 is black and 1 is white, any shape after the first axis.
+    Returns:
+        Shape (B,), decibels, at most `PSNR_CEILING` (which equal files get).
+    """
+    return psnr(to_8bit(prediction.float()), to_8bit(target.float()))
+
+
+def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Structural similarity with the Gaussian window of Wang et al. (2004), on clamped values.
+
+    scikit-image computes it, with the settings under which it equals the authors' program: Gaussian weights
+    of 1.5 pixels, biased covariances, constants 0.01 and 0.03. A border of 5 pixels is left out as in the
+    paper; a picture too small for that loses less, so that thumbnails have a number too.
+
+    Args:
+        prediction, target: pictures with values in [0, 1]; values outside are clamped, since the constants of
+        the
+            formula assume the range.
+    Returns:
+        Shape (B,), unitless, in [-1, 1]; 1 only for equal pictures.
+    """
+    from skimage.metrics import structural_similarity  # a second of imports that no other metric needs
+
+    scores = []
+    for one, other in zip(prediction, target, strict=True):
+        widest = min(11, *other.shape[-2:])
+        scores.append(
+            structural_similarity(
+                one.clamp(0, 1).double().cpu().numpy(),
+                other.clamp(0, 1).double().cpu().numpy(),
+                channel_axis=0,
+                data_range=1.0,
+                gaussian_weights=True,
+                use_sample_covariance=False,
+                # With Gaussian weights this is only the border left out of the mean, where the filter saw
+                # reflections.
+                win_size=widest - 1 + widest % 2,
+            )
+        )
+    return torch.tensor(scores, dtype=torch.float32)
