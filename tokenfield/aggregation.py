@@ -1,0 +1,66 @@
+"""Aggregation: from the token set to one modulation vector per coordinate (Eq. 4-5).
+
+An aggregator has three parts, so that each is computed as often as it must be and no more:
+`locate(coords)` depends on the coordinates alone, `condition(tokens)` on the tokens alone, `combine` needs both. Its
+output map is linear and so is what every head does first with the result; `out` is therefore left to the head, which
+multiplies the two matrices once instead of every coordinate twice.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.attention import MultiHeadAttention, attend, merge_heads
+from tokenfield.coords import Coordinates
+from tokenfield.fourier import FrequencyFeature
+
+
+class SelectiveTokenAggregation(nn.Module):
+    """Cross-attention from a coordinate's frequency feature to the latent tokens.
+
+        q_v = h_F(v; sigma_q, W_q, b_q)                            (Eq. 4)
+        m_v = MultiHeadAttention(query q_v, key Z, value Z)        (Eq. 5)
+
+    A low query bandwidth sigma_q makes neighbouring coordinates select the same tokens: locality is learned, not imposed.
+
+    Args:
+        in_dim: d_in, number of coordinates.
+        dim: d, width of queries and of m_v.
+        latent_dim: width of a token.
+        feature_dim: d_F of the Fourier features.
+        sigma_q: query bandwidth.
+        num_heads: heads of the attention.
+        linear: False for `w/o linear Eq. 6`, see `FrequencyFeature`.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        dim: int,
+        latent_dim: int,
+        feature_dim: int,
+        sigma_q: float,
+        num_heads: int,
+        linear: bool = True,
+    ):
+        super().__init__()
+        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim, linear=linear)
+        self.attention = MultiHeadAttention(dim, num_heads=num_heads, token_dim=latent_dim)
+
+    @property
+    def out(self) -> nn.Linear:
+        """The attention's output map, left to the head."""
+        return self.attention.out
+
+    def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
+        """Projected queries of the coordinates. (Eq. 4)"""
+        q = self.query(coords)  # h_F(v; sigma_q, W_q, b_q)
+        return self.attention.queries(q.to(self.out.weight.dtype))
+
+    def condition(self, latents: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
+        """Projected keys and values of the tokens."""
+        return self.attention.keys_values(latents)
+
+    def combine(self, located: Tensor, conditioned: tuple[Tensor, Tensor]) -> Float[Tensor, "b q d"]:
+        """Attended values, before the output map. (Eq. 5)"""
+        return merge_heads(attend(located, *conditioned))

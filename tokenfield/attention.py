@@ -1,0 +1,65 @@
+"""Multi-head attention, the usual one, with its four projections kept apart.
+
+Keys and values depend on the tokens alone and queries on the coordinates alone, so callers that ask many questions of
+the same tokens project each side once and meet in `attend`.
+"""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def attend(
+    query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "*b h r c"], value: Float[Tensor, "*b h r e"]
+) -> Float[Tensor, "*b h q e"]:
+    """softmax(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
+
+    On a CPU the materialised form is as fast as the fused kernel in float32 and faster in bfloat16; on an accelerator
+    the fused kernel never writes the (q, r) scores to memory.
+    """
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query.expand(*key.shape[:-2], -1, -1), key, value)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (..., H, Q, R)
+    return scores.softmax(-1, dtype=scores.dtype) @ value
+
+
+def split_heads(x: Float[Tensor, "*b r d"], num_heads: int) -> Float[Tensor, "*b h r c"]:
+    """(..., R, D) -> (..., H, R, D / H); heads are consecutive blocks of the width."""
+    return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
+
+
+def merge_heads(x: Float[Tensor, "*b h r c"]) -> Float[Tensor, "*b r d"]:
+    """The inverse of `split_heads`."""
+    return x.transpose(-2, -3).flatten(-2)
+
+
+class MultiHeadAttention(nn.Module):
+    """MultiHeadAttention(query, key, value) of Eq. 5 with its q, k, v and out projections.
+
+    Args:
+        dim: width of the queries, of the attended values and of the result.
+        num_heads: must divide `dim`.
+        token_dim: width of the tokens that are attended to; default `dim`.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, token_dim: int | None = None):
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"width {dim} is no multiple of {num_heads} heads")
+        self.num_heads = num_heads
+        self.q = nn.Linear(dim, dim)
+        self.k = nn.Linear(token_dim or dim, dim)
+        self.v = nn.Linear(token_dim or dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def queries(self, x: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b h q c"]:
+        """Projected queries, one row of heads per input row."""
+        return split_heads(self.q(x), self.num_heads)
+
+    def keys_values(self, tokens: Float[Tensor, "b r e"]) -> tuple[Float[Tensor, "b h r c"], Float[Tensor, "b h r c"]]:
+        """Projected keys and values of the tokens."""
+        return split_heads(self.k(tokens), self.num_heads), split_heads(self.v(tokens), self.num_heads)
+
+    def forward(self, query: Float[Tensor, "b q d"], tokens: Float[Tensor, "b r e"]) -> Float[Tensor, "b q d"]:
+        """Attend from `query` to `tokens`."""
+        return self.out(merge_heads(attend(self.queries(query), *self.keys_values(tokens))))

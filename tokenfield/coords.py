@@ -1,0 +1,93 @@
+"""Coordinates: where a field is asked.
+
+One constitution for the whole package: the points of a picture are its pixel *centres*, scaled to [-1, 1] on every
+axis, row-major (y, x). This is the convention of LIIF (Chen et al., 2021) and of `grid_sample(align_corners=False)`.
+
+Most questions are asked on a tensor-product grid, and nearly everything that depends on coordinates alone is a sum of
+one function per axis. `Grid` therefore keeps the axes apart: H + W numbers in place of 2 H W, and the models compute
+their Fourier features once per row and once per column.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def centers(n: int, lo: float = -1.0, hi: float = 1.0, *, device=None, dtype=torch.float32) -> Float[Tensor, " n"]:
+    """Midpoints of `n` equal cells covering [lo, hi].
+
+    Args:
+        n: number of cells, at least 1.
+        lo, hi: outer edges of the first and the last cell, in any one unit.
+    Returns:
+        Shape (n,), ascending, strictly inside (lo, hi), in the unit of `lo`.
+    """
+    i = torch.arange(n, dtype=torch.float64)  # rounded once, at the end
+    return (lo + (hi - lo) * (i + 0.5) / n).to(device=device, dtype=dtype)  # x_i = -1 + 2 (i + 0.5) / n on [-1, 1]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A tensor-product grid of points, kept as one 1-D tensor per axis.
+
+    Attributes:
+        axes: (y, x) for pictures; any number of axes. Values are coordinates, [-1, 1] over the signal, in any order
+            (jittered and subsampled grids are grids too).
+    """
+
+    axes: tuple[Tensor, ...]
+
+    @classmethod
+    def cells(cls, *sizes: int, device=None) -> "Grid":
+        """The cell centres of [-1, 1]^X: `Grid.cells(height, width)` are the pixels of a picture."""
+        return cls(tuple(centers(n, device=device) for n in sizes))
+
+    @classmethod
+    def box(cls, lo: tuple[float, ...], hi: tuple[float, ...], *sizes: int, device=None) -> "Grid":
+        """The cell centres of the box lo..hi, `sizes[i]` of them along axis i."""
+        return cls(tuple(centers(n, a, b, device=device) for n, a, b in zip(sizes, lo, hi, strict=True)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points per axis, (height, width) for pictures."""
+        return tuple(len(axis) for axis in self.axes)
+
+    def __len__(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the axes lie."""
+        return self.axes[0].device
+
+    def to(self, *args, **kwargs) -> "Grid":
+        """`Tensor.to` of every axis."""
+        return Grid(tuple(axis.to(*args, **kwargs) for axis in self.axes))
+
+    def coords(self) -> Float[Tensor, "q x"]:
+        """All points, row-major: the last axis varies fastest."""
+        return torch.stack(torch.meshgrid(*self.axes, indexing="ij"), -1).flatten(0, -2)
+
+    def split(self, chunk: int) -> Iterator["Grid"]:
+        """Consecutive blocks of whole rows, each of at most `chunk` points (and of at least one row)."""
+        rows = max(1, chunk // max(1, prod(self.shape[1:])))
+        for block in self.axes[0].split(rows):
+            yield Grid((block, *self.axes[1:]))
+
+
+Coordinates = Tensor | Grid
+"""Points (Q, X) shared by a batch, points (B, Q, X) of its own for every instance, or a `Grid`."""
+
+
+def split(coords: Coordinates, chunk: int) -> Iterator[Coordinates]:
+    """Consecutive parts of at most `chunk` points; concatenated, they are `coords`."""
+    yield from coords.split(chunk) if isinstance(coords, Grid) else coords.split(chunk, dim=-2)
+
+
+def count(coords: Coordinates) -> int:
+    """Q, the number of points (per instance)."""
+    return len(coords) if isinstance(coords, Grid) else coords.shape[-2]

@@ -1,0 +1,86 @@
+"""Fourier features of coordinates (Eq. 2-3 of *Locality-Aware Generalizable INR*, NeurIPS 2023).
+
+The phases are computed in float32 (or float64), whatever the autocast type: at bandwidth 128 a bfloat16 phase is wrong
+by whole periods, which costs some 30 dB. They are an elementwise product for the same reason: a matrix product with
+the frequencies would be cast down under autocast.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+
+
+def frequencies(sigma: float, n: int, *, device=None, dtype=torch.float32) -> Float[Tensor, " n"]:
+    """w_j = sigma^(j / (n - 1)), j = 0 .. n-1: from 1 to the bandwidth `sigma`, evenly in the logarithm. (Eq. 2)"""
+    j = torch.arange(n, device=device, dtype=dtype)
+    return torch.as_tensor(sigma, device=device, dtype=dtype) ** (j / max(n - 1, 1))
+
+
+def fourier_features(coords: Float[Tensor, "*q x"], omega: Float[Tensor, " n"]) -> Float[Tensor, "*q f"]:
+    """gamma(v) = [cos(pi w_j v_i), sin(pi w_j v_i)]: all cosines, coordinate-major, then all sines. (Eq. 2)
+
+    Args:
+        coords: any real numbers; the features have period 2 in the lowest frequency.
+        omega: (n,) frequencies in half-turns per unit.
+    Returns:
+        2 x n features in [-1, 1] per point.
+    """
+    phase = torch.pi * coords.unsqueeze(-1) * omega.to(coords.dtype)  # (*Q, X, n), at least float32
+    phase = phase.flatten(-2)
+    return torch.cat([phase.cos(), phase.sin()], -1)
+
+
+class FrequencyFeature(nn.Module):
+    """h_F(v; sigma, W, b) = ReLU(W gamma_sigma(v) + b). (Eq. 3)
+
+    On a `Grid`, W gamma(y, x) = W_y gamma(y) + W_x gamma(x): one small product per axis, then a broadcast sum. The
+    result is the same to rounding, at O((H + W) d_F d) instead of O(H W d_F d).
+
+    Args:
+        in_dim: d_in, number of coordinates.
+        sigma: bandwidth, the highest frequency in half-turns per unit.
+        feature_dim: d_F; gamma has 2 d_in floor(d_F / (2 d_in)) features.
+        out_dim: d, width of the result.
+        linear: False drops W and b (row `w/o linear Eq. 6` of Table 7): h_F is then gamma itself, which needs
+            `out_dim` equal to the number of features.
+    """
+
+    def __init__(self, in_dim: int, sigma: float, feature_dim: int, out_dim: int, *, linear: bool = True):
+        super().__init__()
+        self.in_dim, self.sigma = in_dim, sigma
+        self.num_frequencies = feature_dim // (2 * in_dim)  # n = floor(d_F / (2 d_in))
+        num_features = 2 * in_dim * self.num_frequencies
+        if self.num_frequencies < 1:
+            raise ValueError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
+        if not linear and num_features != out_dim:
+            raise ValueError(f"without a linear map the width {out_dim} must equal the {num_features} Fourier features")
+        self.linear = nn.Linear(num_features, out_dim) if linear else None
+
+    def extra_repr(self) -> str:
+        return f"in_dim={self.in_dim}, sigma={self.sigma}, num_frequencies={self.num_frequencies}"
+
+    def forward(self, coords: Coordinates) -> Tensor:
+        """(Q, X), (B, Q, X) or a Grid of Q points -> (Q, d) or (B, Q, d)."""
+        return self._on_grid(coords) if isinstance(coords, Grid) else self._at_points(coords)
+
+    def _omega(self, like: Tensor) -> Tensor:
+        return frequencies(self.sigma, self.num_frequencies, device=like.device, dtype=like.dtype)
+
+    def _at_points(self, coords: Tensor) -> Tensor:
+        gamma = fourier_features(coords, self._omega(coords))  # (..., F)
+        return gamma if self.linear is None else F.relu(self.linear(gamma.to(self.linear.weight.dtype)))  # Eq. 3
+
+    def _on_grid(self, grid: Grid) -> Tensor:
+        if self.linear is None:
+            return self._at_points(grid.coords())
+        weight = self.linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
+        total = self.linear.bias
+        for i, axis in enumerate(grid.axes):
+            gamma = fourier_features(axis[:, None], self._omega(axis))  # (len, 2 n)
+            along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
+            total = total.unsqueeze(-2) + along if i else total + along
+        # Axis by axis the sum grew one dimension: (H, d) -> (H, 1, d) + (W, d) -> (H, W, d).
+        return F.relu(total.flatten(0, -2))  # (Q, d)

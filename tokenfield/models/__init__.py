@@ -1,0 +1,7 @@
+"""One file per system, each with `encode` and `decode`."""
+
+from tokenfield.models.base import FieldModel as FieldModel
+from tokenfield.models.lainr import Lainr as Lainr
+
+MODELS: dict[str, type[FieldModel]] = {model.name: model for model in (Lainr,)}
+"""Every system by the name its configuration carries."""

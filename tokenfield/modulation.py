@@ -1,0 +1,121 @@
+"""Heads: from the modulation vector m_v and the coordinate to the value (Eq. 6-9).
+
+A head mirrors the aggregator's three parts: `locate(coords)`, `fold(out)` and `combine`. `fold` takes the aggregator's
+output map A_o and multiplies it into the head's first matrices: W_m (A_o a + a_o) + b_m = (W_m A_o) a + (W_m a_o + b_m),
+one matrix product per call instead of one per coordinate. The result is the same to rounding.
+"""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates
+from tokenfield.fourier import FrequencyFeature
+
+Affine = tuple[Tensor, Tensor | None]
+"""Weight (out, in) and bias of a linear map."""
+
+
+def fold(first: nn.Linear | None, then: nn.Linear | None) -> Affine | None:
+    """`then` after `first` as one affine map; None stands for the identity."""
+    if first is None or then is None:
+        only = first or then
+        return None if only is None else (only.weight, only.bias)
+    return then.weight @ first.weight, then.weight @ first.bias + then.bias
+
+
+def apply(affine: Affine | None, x: Tensor) -> Tensor:
+    """The affine map, or the identity."""
+    return x if affine is None else F.linear(x, *affine)
+
+
+class MultiBandModulation(nn.Module):
+    """Multi-band feature modulation, coarse-to-fine composition and output.
+
+        m_v^(l) = ReLU( h_F(v; sigma_l, W_F^(l), b_F^(l)) + W_m^(l) m_v + b_m^(l) )     (Eq. 6-7)
+        h^(1) = m^(1);  h^(l) = ReLU( W^(l) (m^(l) + h^(l-1)) + b^(l) )                 (Eq. 8)
+        y = sum_l f_out^(l)(h^(l))                                                       (Eq. 9)
+
+    The highest bandwidth is l = 1 and so passes through the most non-linear layers.
+
+    Args:
+        in_dim: d_in.
+        dim: d, width of m_v and of every band.
+        feature_dim: d_F.
+        sigmas: bandwidths sigma_1 >= ... >= sigma_L, L >= 1.
+        out_dim: d_out.
+        linear_frequency: False for `w/o linear Eq. 6`.
+        linear_modulation: False for `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        dim: int,
+        feature_dim: int,
+        sigmas: Sequence[float],
+        out_dim: int,
+        linear_frequency: bool = True,
+        linear_modulation: bool = True,
+    ):
+        super().__init__()
+        if not sigmas:
+            raise ValueError("sigmas is empty; give at least one bandwidth")
+        self.frequency = nn.ModuleList(
+            FrequencyFeature(in_dim, sigma, feature_dim, dim, linear=linear_frequency) for sigma in sigmas
+        )
+        self.modulate = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas) if linear_modulation else None
+        self.compose = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas[1:])
+        self.out = nn.ModuleList(nn.Linear(dim, out_dim) for _ in sigmas)
+
+    def locate(self, coords: Coordinates) -> list[Tensor]:
+        """The L frequency features of the coordinates, (Q, d) or (B, Q, d) each. (Eq. 6)"""
+        return [feature(coords).to(self.out[0].weight.dtype) for feature in self.frequency]
+
+    def fold(self, out: nn.Linear | None) -> list[Affine | None]:
+        """W_m^(l) after the aggregator's output map, for every band."""
+        return [fold(out, band) for band in self.modulate or [None] * len(self.out)]
+
+    def combine(self, located: list[Tensor], folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Tensor:
+        """Attended values (B, Q, d), before the aggregator's output map -> values (B, Q, d_out)."""
+        hidden = value = None
+        for i, (feature, affine) in enumerate(zip(located, folded, strict=True)):
+            band = F.relu(feature + apply(affine, m))  # Eq. 7
+            hidden = band if hidden is None else F.relu(self.compose[i - 1](band + hidden))  # Eq. 8
+            term = self.out[i](hidden)
+            value = term if value is None else value + term  # Eq. 9
+        return value
+
+
+class PlainMLP(nn.Module):
+    """m_v through a stack of ReLU layers: the row `w/o multiFM` of Table 3.
+
+    Args:
+        dim: d, width of m_v and of the hidden layers.
+        depth: linear layers before the output, at least 0.
+        out_dim: d_out.
+    """
+
+    def __init__(self, *, dim: int, depth: int, out_dim: int):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
+        self.out = nn.Linear(dim, out_dim)
+
+    def locate(self, coords: Coordinates) -> None:
+        """Nothing here depends on the coordinates: they spoke through m_v."""
+
+    def fold(self, out: nn.Linear | None) -> Affine | None:
+        """The first layer after the aggregator's output map."""
+        return fold(out, self.layers[0] if self.layers else self.out)
+
+    def combine(self, located: None, folded: Affine | None, m: Float[Tensor, "b q d"]) -> Tensor:
+        """Attended values (B, Q, d) -> values (B, Q, d_out)."""
+        if not self.layers:
+            return apply(folded, m)
+        hidden = F.relu(apply(folded, m))
+        for layer in self.layers[1:]:
+            hidden = F.relu(layer(hidden))
+        return self.out(hidden)
