@@ -13,10 +13,11 @@ A machine without apt reads packages it already has: `--packages FOLDER`, any fo
 is needed). `--photographs-only` leaves out the paintings and renderings. Nothing here is random: the same packages give
 the same pool, and a picture whose bytes differ from those trained on is an error that names it.
 
-Which pictures. Of the 104 files, those with natural texture: photographs first, then paintings and renderings
-whose surfaces have grain or many edges. Flat drawings, logos and colour gradients stay out: they hold nothing that a
-photograph model must learn. A picture shipped at several sizes, or in a dark variant, counts once. Held-out pictures are
-photographs chosen by hand to span easy (defocused background) and hard (rock, hair); no crop of theirs is trained on.
+Which pictures. Of the 104 files, those with natural texture: photographs first, then paintings and renderings whose
+surfaces have grain or many edges. Flat drawings, logos and colour gradients stay out: they hold nothing that a
+photograph model must learn. A picture shipped at several sizes, or in a dark variant, counts once. Held-out pictures
+are photographs chosen by hand to span easy (defocused background) and hard (rock, hair); no crop of theirs is trained
+on.
 """
 
 import argparse
