@@ -1,0 +1,175 @@
+"""The `.field` file: tokens, what they cover, and which model reads them.
+
+It is a safetensors file with one tensor, `tokens`, and text metadata, so any safetensors reader can open it and
+nothing in it can run:
+
+| key | value |
+|---|---|
+| `format` | `tokenfield.field` |
+| `version` | `1`, of this layout |
+| `library` | version of the library that wrote it |
+| `model` | JSON: `name` of the system, `origin` (what to load, a hint), `hash` of configuration and weights |
+| `domain` | JSON: `kind` and its fields, see `tokenfield.signals` |
+
+Tokens mean nothing to any other model than the one that made them, hence the hash. Files are written beside their
+place and renamed into it: a reader sees the old file or the new one, whole.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tokenfield.configs import from_dict
+from tokenfield.errors import UserError
+
+FORMAT = "tokenfield.field"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """Which model made the tokens."""
+
+    name: str
+    """Name of the system, `lainr` or `anchored`."""
+    origin: str | None
+    """What `tokenfield.load` was given when the model was loaded; None for a model that never was in a file."""
+    hash: str
+    """`tokenfield.pretrained.model_hash`, 64 hexadecimal digits."""
+
+    def __str__(self) -> str:
+        return f"{self.origin or self.name} ({self.hash[:12]})"
+
+
+@dataclass(frozen=True)
+class FieldFile:
+    """What a `.field` file holds."""
+
+    tokens: Tensor | None
+    """As stored, float32 or float16; None when only the description was read."""
+    shape: tuple[int, ...]
+    """Of the tokens."""
+    dtype: str
+    """Of the tokens as stored, in safetensors' words: F32 or F16."""
+    domain: dict[str, Any]
+    model: ModelId
+    library: str
+
+
+def replace_file(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
+    """Calls `write` with a name beside `path`, then renames what it wrote to `path`.
+
+    Raises:
+        UserError: the disk is full, the folder is missing or not writable; nothing is left behind and a file that
+            was there before is untouched.
+    """
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    try:
+        write(aside)
+        os.replace(aside, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; nothing was changed") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """The bytes, on the disk rather than on their way to it: a full disk shows here and not after the rename."""
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_field(
+    path: str | os.PathLike,
+    tokens: Tensor,
+    *,
+    domain: dict[str, Any],
+    model: ModelId,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Writes a `.field` file.
+
+    Args:
+        path: where to; an existing file is replaced as a whole.
+        tokens: of any shape.
+        domain: `Domain.to_dict()`.
+        model: who reads them.
+        dtype: float32 keeps every bit, float16 halves the file and rounds tokens to 11 bits.
+    Raises:
+        UserError: another dtype, tokens that float16 cannot hold, or a file that cannot be written.
+    """
+    from tokenfield import __version__
+
+    if dtype not in (torch.float32, torch.float16):
+        raise UserError(f"a field stored as {dtype}; torch.float32 and torch.float16 are known")
+    stored = tokens.detach().to("cpu", dtype).contiguous()
+    if not torch.isfinite(stored).all():
+        largest = tokens.detach().abs().max().item()
+        raise UserError(f"tokens up to {largest:g} do not fit {dtype} (or are not finite); store torch.float32")
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "library": __version__,
+        "model": json.dumps(asdict(model), sort_keys=True),
+        "domain": json.dumps(domain, sort_keys=True),
+    }
+    data = save({"tokens": stored}, metadata)
+    replace_file(path, lambda aside: write_bytes(aside, data))
+
+
+def read_field(path: str | os.PathLike, *, tokens: bool = True) -> FieldFile:
+    """Reads a `.field` file, or with `tokens=False` only its description, however large it is.
+
+    Raises:
+        UserError: no such file; not a `.field` file; a newer version; damaged or cut short.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no file {path}" if not path.exists() else f"{path} is a folder, not a .field file")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            _check_format(path, metadata)
+            if list(file.keys()) != ["tokens"]:
+                raise UserError(f"{path} holds tensors {list(file.keys())}; a .field file holds one, 'tokens'")
+            view = file.get_slice("tokens")
+            shape, dtype = tuple(view.get_shape()), str(view.get_dtype())
+            stored = file.get_tensor("tokens") if tokens else None
+    except (SafetensorError, OSError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path} is no .field file, or is damaged or cut short ({detail})") from error
+    if dtype not in ("F32", "F16"):
+        raise UserError(f"{path} holds tokens of type {dtype}; a .field file holds F32 or F16: the file is damaged")
+    if stored is not None and not torch.isfinite(stored).all():
+        raise UserError(f"{path} holds tokens that are not finite numbers; the file is damaged")
+    try:
+        model, domain = from_dict(ModelId, json.loads(metadata["model"])), json.loads(metadata["domain"])
+    except (KeyError, json.JSONDecodeError, UserError) as error:
+        raise UserError(f"{path}: the description of model or domain is damaged ({error})") from error
+    return FieldFile(stored, shape, dtype, domain, model, metadata.get("library", "unknown"))
+
+
+def _check_format(path: Path, metadata: dict[str, str]) -> None:
+    """A file of ours, of a version that this library reads."""
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path} is a safetensors file but no .field file; `tokenfield encode` makes one")
+    version = metadata.get("version", "")
+    if not version.isdecimal():
+        raise UserError(f"{path}: version {version!r} of the .field format is no number; the file is damaged")
+    if int(version) > VERSION:
+        raise UserError(
+            f"{path} is version {version} of the .field format, written by tokenfield {metadata.get('library', '?')}; "
+            f"this tokenfield reads up to {VERSION}: install a newer one"
+        )
