@@ -1,0 +1,241 @@
+"""Picture files to arrays: every mode, orientation and kind of damage that files in the wild have.
+
+Pillow decodes; this file decides what the result means. Pixel values are taken as stored: no colour profile is applied
+(as in all compared code), so a wide-gamut photograph keeps its numbers. 16-bit grey pictures keep all their bits;
+16-bit colour PNGs reach us with 8 bits per channel, which is what Pillow makes of them.
+"""
+
+import contextlib
+import functools
+import stat
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, UnidentifiedImageError
+
+from tokenfield.data.atomic import shown
+from tokenfield.errors import UserError
+
+MAX_PIXELS = 256_000_000
+"""Pixels of the largest picture that is read unless the caller says otherwise: 16000 x 16000, 3 GB as float32."""
+
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "QOI")
+"""Formats that are tried, by content, whatever the file is called. Those that start other programs (EPS) are not."""
+
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
+          AssertionError, RuntimeError, struct.error, zlib.error)
+"""What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
+
+UPRIGHT = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT,),
+    3: (Image.Transpose.ROTATE_180,),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM,),
+    5: (Image.Transpose.TRANSPOSE,),
+    6: (Image.Transpose.ROTATE_270,),
+    7: (Image.Transpose.TRANSVERSE,),
+    8: (Image.Transpose.ROTATE_90,),
+}
+"""EXIF orientation (tag 274) -> what turns the stored picture upright. 1, and anything unknown: as stored."""
+
+
+class PictureError(UserError):
+    """A file that is no usable picture.
+
+    Attributes:
+        path: the file.
+        reason: why, without the path; folder commands list it beside the file's name.
+    """
+
+    def __init__(self, path: object, reason: str):
+        super().__init__(f"{shown(path)}: {reason}")
+        self.path, self.reason = path, reason
+
+    def __reduce__(self):
+        return type(self), (self.path, self.reason)  # exceptions travel between processes by their arguments
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that the installed Pillow has a reader for."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+_header = threading.Lock()
+
+
+def _open_header(file: BinaryIO) -> Image.Image:
+    """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
+
+    Only the header is read here, so whoever opens pictures beside us goes without the limit for microseconds.
+    """
+    with _header:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=formats())
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file, opened, if it is one that can hold a picture.
+
+    Raises:
+        PictureError: missing, unreadable, empty, a folder, or no regular file (opening a pipe would wait for ever).
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise PictureError(path, "is a folder; give a picture file")
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError(path, "is no regular file; give a picture file")
+        if status.st_size == 0:
+            raise PictureError(path, "is empty (0 bytes)")
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise PictureError(path, "no such file") from error
+    except PermissionError as error:
+        raise PictureError(path, "may not be read (permission denied)") from error
+    except PictureError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise PictureError(path, f"cannot be opened ({_line(error)})") from error
+
+
+def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame of a picture file, decoded completely, upright.
+
+    Warns (`UserWarning`) where the file holds more frames or pages than the one that is read.
+
+    Raises:
+        PictureError: no picture, damaged, truncated, or larger than `max_pixels`.
+    """
+    with open_file(path) as file:
+        try:
+            image = _open_header(file)
+            width, height = image.size
+            if width * height > max_pixels:
+                raise PictureError(path, f"is {width} x {height}, {width * height / 1e6:.0f} megapixels; at most "
+                                         f"{max_pixels / 1e6:.6g} are read; if the file is honest, raise max_pixels")
+            if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
+                warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
+            image.load()
+            return _upright(image)
+        except PictureError:
+            raise
+        except UnidentifiedImageError as error:
+            raise PictureError(path, f"is no picture that can be read (it begins with {_beginning(path)})") from error
+        except Image.DecompressionBombError as error:
+            raise PictureError(path, f"is too large ({_line(error)})") from error
+        except MemoryError as error:
+            raise PictureError(path, "does not fit in memory") from error
+        except DAMAGE as error:
+            raise PictureError(path, f"is damaged or truncated ({_line(error)})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Applies the EXIF orientation. A damaged EXIF block does not cost the picture: it is left as stored."""
+    try:
+        orientation = image.getexif().get(274, 1)
+    except DAMAGE:
+        orientation = 1
+    for operation in UPRIGHT.get(orientation, ()) if isinstance(orientation, int) else ():
+        image = image.transpose(operation)
+    return image
+
+
+def _line(error: BaseException) -> str:
+    """An exception's text on one short line."""
+    text = " ".join(str(error).split())
+    return (text if text.isprintable() else ascii(text))[:120] or type(error).__name__
+
+
+def _beginning(path: Path) -> str:
+    with open(path, "rb") as file:
+        return repr(file.read(12))[1:]
+
+
+def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture as bytes, alpha composited on white; exact for 8-bit pictures, rounded for deeper ones.
+
+    Raises:
+        PictureError: as `decode`, and for values that have no place in [0, 1].
+    """
+    image = decode(path, max_pixels)
+    with _conversion(path):
+        if _is_deep(image) or image.has_transparency_data:
+            return np.rint(_to_array(image, keep_alpha=False) * 255).astype(np.uint8).transpose(1, 2, 0)
+        return _eight_bit(image, "RGB")
+
+
+def read_array(path: Path, *, keep_alpha: bool, max_pixels: int) -> Float[np.ndarray, "c h w"]:
+    """The picture as float32 in [0, 1]: RGB with alpha composited on white, or RGBA with straight alpha.
+
+    Raises:
+        PictureError: as `decode`, and for values that have no place in [0, 1].
+    """
+    image = decode(path, max_pixels)
+    with _conversion(path):
+        return _to_array(image, keep_alpha=keep_alpha)
+
+
+@contextlib.contextmanager
+def _conversion(path: Path) -> Iterator[None]:
+    """Names the file when its pixels cannot become RGB (wide integers, colour spaces without a conversion)."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise PictureError(path, f"cannot be converted to RGB ({_line(error)})") from error
+    except MemoryError as error:
+        raise PictureError(path, "does not fit in memory") from error
+
+
+def _eight_bit(image: Image.Image, mode: str) -> UInt8[np.ndarray, "h w c"]:
+    return np.array(image if image.mode == mode else image.convert(mode))
+
+
+def _unit(values: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "c h w"]:
+    """Bytes to x / 255, channels first, one channel at a time: a 100-megapixel picture should not exist thrice."""
+    out = np.empty((values.shape[2], *values.shape[:2]), np.float32)
+    for channel, plane in enumerate(out):
+        np.divide(values[:, :, channel], np.float32(255), out=plane)
+    return out
+
+
+def _to_array(image: Image.Image, *, keep_alpha: bool) -> Float[np.ndarray, "c h w"]:
+    if _is_deep(image):
+        grey = _deep_grey(image)
+        return np.stack([grey, grey, grey, np.ones_like(grey)] if keep_alpha else [grey, grey, grey])
+    if not keep_alpha and not image.has_transparency_data:
+        return _unit(_eight_bit(image, "RGB"))
+    if image.mode == "La":
+        image = image.convert("LA")  # premultiplied grey goes to RGBA only by way of straight grey
+    rgba = _unit(_eight_bit(image, "RGBA"))
+    if keep_alpha:
+        return rgba
+    rgb, alpha = rgba[:3], rgba[3:]
+    return rgb * alpha + (1 - alpha)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _deep_grey(image: Image.Image) -> Float[np.ndarray, "h w"]:
+    """Grey pictures of more than 8 bits, scaled to [0, 1]: 65535 is white, or 1.0 in floating point.
+
+    Pillow gives 16-bit files as 32-bit integers too ("I"); wider integers have no defined white, so they are refused.
+    """
+    values = np.asarray(image)
+    white = 1.0 if image.mode == "F" else 65535.0
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= white):  # also false for NaN
+        raise ValueError(f"values run from {low:g} to {high:g}; of a {image.mode} picture [0, {white:g}] is read")
+    return values.astype(np.float32) / np.float32(white)

@@ -1,0 +1,199 @@
+"""Pictures in and out: files, folders and arrays, checked at the door.
+
+Inside the package a picture is float32 (C, H, W) in [0, 1], upright, alpha composited on white. Everything that files
+and callers do differently is dealt with here, once; what cannot be is a `UserError` of one line.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from tokenfield.data.atomic import shown, written_aside
+from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_array
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.errors import UserError
+
+__all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "check_picture", "find_pictures", "read_picture",
+           "read_pictures", "write_picture"]
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
+            ".jp2", ".avif", ".tga", ".qoi")
+"""Endings, in any case, of the files that `find_pictures` takes for pictures."""
+
+WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"lossless": True}),
+    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+    ".bmp": ("BMP", {}),
+}
+"""Ending -> Pillow's format and options. All 8 bits per channel; JPEG alone loses something."""
+
+
+def read_picture(
+    path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
+) -> Float[Tensor, "c h w"]:
+    """Reads any picture file.
+
+    Grey, palette, CMYK and 16-bit pictures become RGB; the EXIF orientation is applied; of an animation the first frame
+    is read, with a warning. Files are recognised by content, whatever they are called.
+
+    Args:
+        path: the file.
+        keep_alpha: return RGBA with straight (not premultiplied) alpha in place of compositing on white; opaque
+            pictures get an alpha of one.
+        max_pixels: refuse larger pictures before anything of them is decoded.
+    Returns:
+        Shape (3, H, W), or (4, H, W) with `keep_alpha`; float32 in [0, 1].
+    Raises:
+        PictureError: a `UserError` with `.path` and `.reason`: missing, empty, damaged, truncated, too large, ...
+    """
+    return torch.from_numpy(read_array(Path(path), keep_alpha=keep_alpha, max_pixels=max_pixels))
+
+
+def read_pictures(
+    paths: Iterable[str | Path], skipped: SkippedFiles, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
+) -> Iterator[tuple[Path, Float[Tensor, "c h w"]]]:
+    """Reads one picture after another; files that cannot be read are noted in `skipped` and left out."""
+    for path in map(Path, paths):
+        try:
+            picture = read_picture(path, keep_alpha=keep_alpha, max_pixels=max_pixels)
+        except PictureError as error:
+            skipped.catch(error)
+        else:
+            yield path, picture
+
+
+def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> list[Path]:
+    """Every picture file under a folder, by its ending, sorted by its path relative to the folder.
+
+    Hidden files and folders are passed over; links to folders are followed, each folder once. The order is that of the
+    names alone and so the same on every machine. A path that is a file is returned as the only one.
+
+    Args:
+        skipped: notes sub-folders that may not be read; without it they are an error.
+    Raises:
+        UserError: no such folder, or no pictures in it.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise UserError(f"{shown(folder)}: no such folder; give a folder of pictures or a picture")
+    found: list[Path] = []
+    others = 0
+    seen: set[str] = set()
+
+    def unreadable(error: OSError) -> None:
+        if skipped is None or Path(error.filename) == folder:
+            raise UserError(f"{shown(error.filename)}: the folder may not be read ({error.strerror})") from error
+        skipped.add(error.filename, f"the folder may not be read ({error.strerror})")
+
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        real = os.path.realpath(root)
+        if real in seen:                  # a link that leads back up would be walked for ever
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if name.startswith("."):      # also the ._ companions that some systems leave beside every file
+                continue
+            if name.lower().endswith(SUFFIXES):
+                found.append(Path(root, name))
+            else:
+                others += 1
+    if not found:
+        holds = f"holds {others} files, none of them a picture" if others else "holds no pictures"
+        raise UserError(f"{shown(folder)}: {holds}; files ending in {' '.join(SUFFIXES)} are read")
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def check_picture(picture: object, *, channels: int | None = None, name: str = "picture") -> Float[Tensor, "c h w"]:
+    """A caller's array as a picture, or one line that says what is wrong with it.
+
+    Args:
+        picture: a torch tensor or NumPy array of floating point, (C, H, W), finite, in [0, 1] up to 1e-4.
+        channels: the C that is needed; any if None.
+        name: what to call it in the message.
+    Returns:
+        The same values as a float32 tensor (C, H, W), on the device they came from.
+    Raises:
+        UserError: another type, shape or range.
+    """
+    if isinstance(picture, np.ndarray):
+        if picture.dtype.kind not in "fuib":
+            raise UserError(f"{name} has elements of type {picture.dtype}; give floating point numbers in [0, 1]")
+        picture = torch.from_numpy(np.array(picture))  # a copy: strides and byte orders of all kinds come in
+    if not isinstance(picture, Tensor):
+        raise UserError(f"{name} is a {type(picture).__name__}; give a tensor or array of shape (C, H, W)")
+    shape = tuple(picture.shape)
+    if picture.ndim != 3 or 0 in shape:
+        one_of = "; take one of the batch, or loop over it" if picture.ndim == 4 else ""
+        grey = "; for a grey picture add an axis: picture[None]" if picture.ndim == 2 else ""
+        raise UserError(f"{name} has shape {shape}; give (C, H, W), none of them zero{one_of}{grey}")
+    if channels is not None and shape[0] != channels:
+        turn = "; if it is (H, W, C), give picture.permute(2, 0, 1)" if shape[2] == channels else ""
+        raise UserError(f"{name} has shape {shape}; give {channels} channels, ({channels}, H, W){turn}")
+    if not picture.is_floating_point():
+        scale = "; divide by 255" if picture.dtype == torch.uint8 else ""
+        raise UserError(f"{name} has elements of type {picture.dtype}; give floating point numbers in [0, 1]{scale}")
+    picture = picture.float()
+    bad = int((~picture.isfinite()).sum())
+    if bad:
+        raise UserError(f"{name} has {bad} values that are NaN or infinite; give finite numbers in [0, 1]")
+    low, high = float(picture.min()), float(picture.max())
+    if low < -1e-4 or high > 1 + 1e-4:
+        signed = "; if they are in [-1, 1], give (picture + 1) / 2" if low > -1.01 and high < 1.01 else ""
+        bytes_ = "; if they are in [0, 255], give picture / 255" if low >= 0 and high <= 255 else ""
+        raise UserError(f"{name} has values from {low:g} to {high:g}; give values in [0, 1]{signed}{bytes_}")
+    return picture
+
+
+def write_picture(path: str | Path, image: Float[Tensor, "c h w"]) -> None:
+    """Writes a picture, its values clamped to [0, 1] and rounded to 8 bits.
+
+    The file is written aside and renamed: it is whole or, after an error, as it was. Missing folders are made.
+
+    Args:
+        path: ends in one of `WRITERS`: .png .jpg .jpeg .webp .tif .tiff .bmp. JPEG and BMP have no alpha: RGBA is
+            composited on white there.
+        image: shape (C, H, W), C = 1 (grey), 3 (RGB) or 4 (RGBA); finite.
+    Raises:
+        UserError: an unknown ending, another shape, values that are NaN, a full disk, a folder that may not be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise UserError(f"{shown(path)}: cannot write pictures ending in {path.suffix or 'nothing'}; "
+                        f"give a name ending in {' '.join(WRITERS)}")
+    image = image.detach().cpu().float()
+    if image.ndim != 3 or image.shape[0] not in (1, 3, 4) or 0 in image.shape:
+        raise UserError(f"{shown(path)}: cannot write a picture of shape {tuple(image.shape)}; "
+                        "give (1, H, W), (3, H, W) or (4, H, W)")
+    bad = int((~image.isfinite()).sum())
+    if bad:
+        raise UserError(f"{shown(path)}: the picture has {bad} values that are NaN or infinite and was not written")
+    kind, options = WRITERS[path.suffix.lower()]
+    image = image.clamp(0, 1)
+    if image.shape[0] == 4 and kind in ("JPEG", "BMP"):
+        image = image[:3] * image[3:] + (1 - image[3:])
+    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()   # (H, W, C)
+    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **options)
+    except (OSError, ValueError, MemoryError) as error:      # such as 65501 pixels wide as JPEG
+        raise UserError(f"{shown(path)}: a picture of {image.shape[2]} x {image.shape[1]} pixels cannot be written as "
+                        f"{kind} ({' '.join(str(error).split())}); try .png") from error
+    with written_aside(path) as file:
+        file.write(buffer.getbuffer())
