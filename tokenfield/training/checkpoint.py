@@ -1,0 +1,220 @@
+"""Checkpoints: one directory each, complete or absent.
+
+    step-00001000/
+        model.safetensors   ema.safetensors (if kept)   optimizer.pt   recipe.json   state.json
+
+A checkpoint is written into `.tmp-step-...` beside its final place, flushed to disk, and renamed: a process killed at
+any moment leaves the old checkpoints and at most a `.tmp-` directory, which the next save removes. `state.json` is
+written last and holds the SHA-256 of every other file and of itself, so whatever disks and people do to a checkpoint
+later is noticed when it is read. `optimizer.pt` is read with `weights_only=True`: no checkpoint runs code.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from tokenfield.errors import UserError
+
+PREFIX, ASIDE = "step-", ".tmp-"
+STATE = "state.json"
+
+
+class DamagedError(Exception):
+    """A checkpoint that is not what was written; the message says in which way."""
+
+
+@dataclass
+class Training:
+    """Everything that changes while a run goes on, in one place: what a checkpoint saves and restores.
+
+    Attributes:
+        model: being trained.
+        ema: its moving average, or None.
+        optimizers: in the order in which they were built.
+        step: optimiser steps done.
+        seconds: spent training, over all sessions of the run.
+    """
+
+    model: nn.Module
+    ema: nn.Module | None
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+    seconds: float = 0.0
+
+
+def path_of(out: Path, step: int) -> Path:
+    """The directory of the checkpoint after `step` steps."""
+    return out / f"{PREFIX}{step:08d}"
+
+
+def found(out: Path) -> list[Path]:
+    """Finished checkpoints, oldest first, damaged or not."""
+    return sorted(p for p in out.glob(f"{PREFIX}*") if p.is_dir() and p.name.removeprefix(PREFIX).isdigit())
+
+
+def save(out: Path, training: Training, recipe: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
+    """Write the checkpoint of the current step, then remove all but the newest `keep`.
+
+    Args:
+        out: folder of the run.
+        training: what to save.
+        recipe: the recipe as plain JSON.
+        facts: more to remember in state.json: seed, metrics, versions.
+        keep: checkpoints to leave, this one included.
+    Raises:
+        UserError: the folder cannot be written (a full disk, say); earlier checkpoints are untouched.
+    """
+    place = path_of(out, training.step)
+    aside = out / f"{ASIDE}{place.name}"
+    state = facts | {"step": training.step, "seconds": training.seconds}
+    try:
+        remove_leftovers(out)
+        aside.mkdir(parents=True)
+        _write(aside, training, recipe)
+        digests = {p.name: _digest(p) for p in sorted(aside.iterdir())}
+        (aside / STATE).write_text(json.dumps(_sealed(state | {"sha256": digests}), indent=1))
+        for file in aside.iterdir():
+            _flush(file)
+        _flush(aside)
+        for later in [p for p in found(out) if p.name >= place.name]:  # damaged ones that this run stepped back from
+            shutil.rmtree(later)
+        os.replace(aside, place)
+        _flush(out)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        good = [p.name for p in found(out)]
+        raise UserError(
+            f"cannot write checkpoint {place} ({error.strerror or error}); {_last(good)}; make room, then resume"
+        ) from error
+    for old in found(out)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def _write(folder: Path, training: Training, recipe: dict[str, Any]) -> None:
+    # Through memory, since the libraries' own file writers hide an OSError (a full disk) in errors of their own.
+    (folder / "model.safetensors").write_bytes(to_bytes(_weights(training.model)))
+    if training.ema is not None:
+        (folder / "ema.safetensors").write_bytes(to_bytes(_weights(training.ema)))
+    buffer = io.BytesIO()
+    torch.save([optimizer.state_dict() for optimizer in training.optimizers], buffer)
+    (folder / "optimizer.pt").write_bytes(buffer.getbuffer())
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
+
+
+def load_newest(
+    out: Path, training: Training, check: Callable[[dict[str, Any]], None], say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
+
+    Args:
+        out: folder of the run.
+        training: models and optimisers of the right shapes; overwritten.
+        check: called with the checkpoint's recipe (plain JSON) before anything is changed; raises UserError if the
+            run that is asked for is another one.
+        say: told, one line each, which checkpoints are damaged.
+    Returns:
+        The state that was saved, or None if there is no checkpoint at all.
+    Raises:
+        UserError: every checkpoint is damaged, or the recipe or the shapes are those of another run.
+    """
+    candidates = found(out)
+    for path in reversed(candidates):
+        try:
+            state = verify(path)
+            recipe = json.loads((path / "recipe.json").read_text())
+        except DamagedError as damage:
+            say(f"checkpoint {path} is damaged: {damage}; trying the one before")
+            continue
+        check(recipe)
+        _restore(path, training)
+        training.step, training.seconds = state["step"], state["seconds"]
+        return state
+    if candidates:
+        names = ", ".join(p.name for p in candidates)
+        raise UserError(f"every checkpoint in {out} is damaged ({names}); remove them to start from the beginning")
+    return None
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """The state of a checkpoint after every file was compared with its digest. Raises DamagedError."""
+    try:
+        state = json.loads((path / STATE).read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{STATE} cannot be read ({error})") from error
+    if not isinstance(state, dict) or _sealed(state) != state:
+        raise DamagedError(f"{STATE} was changed after it was written")
+    for name, digest in state["sha256"].items():
+        try:
+            actual = _digest(path / name)
+        except OSError as error:
+            raise DamagedError(f"{name} cannot be read ({error.strerror})") from error
+        if actual != digest:
+            raise DamagedError(f"{name} was changed after it was written")
+    return state
+
+
+def remove_leftovers(out: Path) -> None:
+    """Remove what a killed process had begun to write."""
+    for aside in out.glob(f"{ASIDE}*"):
+        shutil.rmtree(aside)
+
+
+def _restore(path: Path, training: Training) -> None:
+    _load_weights(training.model, path / "model.safetensors")
+    if training.ema is not None:
+        _load_weights(training.ema, path / "ema.safetensors")
+    states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+    for optimizer, state in zip(training.optimizers, states, strict=True):
+        optimizer.load_state_dict(state)
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
+    saved, wanted = load_file(path), module.state_dict()
+    for name in [*wanted, *saved]:
+        given = tuple(saved[name].shape) if name in saved else "absent"
+        needed = tuple(wanted[name].shape) if name in wanted else "absent"
+        if given != needed:
+            raise UserError(f"{path}: {name} is {given}, but this model needs {needed}; resume with the recipe it has")
+    module.load_state_dict(saved)
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    # Copies, since safetensors refuses tensors that share memory.
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _sealed(state: dict[str, Any]) -> dict[str, Any]:
+    """The state with a digest of all its other entries."""
+    rest = {key: value for key, value in state.items() if key != "seal"}
+    return rest | {"seal": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or a directory entry is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _last(names: list[str]) -> str:
+    return f"the last good one is {names[-1]}" if names else "there is no earlier one"

@@ -1,0 +1,30 @@
+"""An exponential moving average of the weights: what is evaluated and shipped in place of the last, noisy iterate."""
+
+import copy
+
+import torch
+
+from tokenfield.models import FieldModel
+
+
+class Ema:
+    """A copy of the model that follows it slowly.
+
+    Args:
+        model: the model to follow; copied as it is now.
+        decay: share of the old average kept per step, in (0, 1). The average spans about 1 / (1 - decay) steps.
+        warm: let the average span no more than a tenth of the steps so far, so that a short run is not averaged with
+            its initialisation: decay at step t is min(decay, (1 + t) / (10 + t)).
+    """
+
+    def __init__(self, model: FieldModel, decay: float, *, warm: bool = True):
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay, self.warm = decay, warm
+
+    @torch.no_grad()
+    def update(self, model: FieldModel, step: int) -> None:
+        """Move towards `model` after `step` steps, counted from 1. Buffers are copied: they are not trained."""
+        decay = min(self.decay, (1 + step) / (10 + step)) if self.warm else self.decay
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)

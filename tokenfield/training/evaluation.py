@@ -1,0 +1,54 @@
+"""PSNR on held-out pictures while a run goes on, by the papers' protocol and in float32."""
+
+from itertools import islice
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tokenfield.coords import Grid
+from tokenfield.data import Source
+from tokenfield.errors import UserError
+from tokenfield.metrics import psnr
+from tokenfield.models import FieldModel
+
+
+def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
+    """Raise UserError if the model cannot encode a picture of this shape (C, H, W)."""
+    channels, height, width = picture.shape
+    if channels != model.channels:
+        raise UserError(f"{what} has {channels} channels, but the model takes {model.channels}; change model.channels")
+    if model.input_size is not None and model.input_size != (height, width):
+        wanted = "x".join(map(str, model.input_size))
+        raise UserError(f"{what} is {height}x{width}, but the model takes {wanted}; make data.size and model.size agree")
+    if model.input_size is None and (height % model.cell or width % model.cell):
+        raise UserError(
+            f"{what} is {height}x{width}, which is no multiple of the model's {model.cell}-pixel cells; change data.size"
+        )
+
+
+@torch.no_grad()
+def evaluate(model: FieldModel, source: Source, count: int, accelerator: Accelerator) -> tuple[float, int]:
+    """Mean over the pictures of their PSNR.
+
+    Args:
+        model: in float32, whatever it was trained in; a picture is encoded and decoded alone, so the result depends
+            on no batch size.
+        source: held-out pictures; the first `count` of them, shared out between the processes.
+        count: most pictures.
+        accelerator: knows the processes and the device.
+    Returns:
+        dB (nan without pictures), and the number of pictures.
+    """
+    was_training = model.training
+    model.eval()
+    rank, world = accelerator.process_index, accelerator.num_processes
+    total = torch.zeros(2, device=accelerator.device, dtype=torch.float32)
+    for name, picture in islice(source.pictures(), rank, count, world):
+        check_fits(model, picture, f"held-out picture {name}")
+        image = picture[None].to(accelerator.device)
+        values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
+        total += torch.stack([psnr(values, image.flatten(2).transpose(1, 2))[0], total.new_ones(())])
+    model.train(was_training)
+    decibels, pictures = accelerator.reduce(total, "sum").tolist()
+    return (decibels / pictures if pictures else float("nan")), int(pictures)

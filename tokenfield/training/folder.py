@@ -1,0 +1,78 @@
+"""The folder of a run: who may write into it, and what lies there at the end."""
+
+import json
+import platform
+import shlex
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+
+import tokenfield
+from tokenfield import pretrained
+from tokenfield.errors import UserError
+from tokenfield.files import replace_file
+from tokenfield.models import FieldModel
+from tokenfield.training import checkpoint
+from tokenfield.training.recipe import Recipe, differences, read, recipe_hash, to_json
+
+RECIPE = "recipe.json"
+
+
+def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
+    """The recipe to follow in a folder, after a look at what lies there.
+
+    Args:
+        out: folder of the run; need not exist.
+        recipe: what is asked for; None takes the stored one.
+        resume: whether a run must be there already. One that was killed before its first checkpoint counts.
+    Raises:
+        UserError: a run where none should be, none where one should be, or another one.
+    """
+    if not resume:
+        if recipe is None:
+            raise UserError("no recipe was given; only a run that is resumed brings its own")
+        if checkpoint.found(out) or (out / pretrained.WEIGHTS).exists():
+            raise UserError(f"{out} holds a trained run already; resume it (--resume), or train into a new folder")
+        return recipe
+    if not (out / RECIPE).exists():
+        raise UserError(f"nothing to resume: {out / RECIPE} does not exist; leave out --resume to start a run")
+    stored = read(out / RECIPE)
+    if recipe is not None and (changed := differences(stored, recipe)):
+        raise UserError(f"{out} holds another run: {'; '.join(changed)}; resume it unchanged, or use a new folder")
+    return recipe or stored
+
+
+def store_recipe(out: Path, recipe: Recipe) -> None:
+    """Make the folder and put the recipe there. Raises UserError if that cannot be done."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {out}: {error.strerror}; choose another one") from error
+    text = json.dumps(to_json(recipe), indent=2) + "\n"
+    replace_file(out / RECIPE, lambda aside: aside.write_text(text))
+
+
+def facts(recipe: Recipe) -> dict[str, Any]:
+    """What a checkpoint says about itself beside its tensors."""
+    return {
+        "recipe_sha256": recipe_hash(recipe),
+        "seed": recipe.seed,
+        "versions": {
+            "tokenfield": tokenfield.__version__,
+            "torch": torch.__version__,
+            "accelerate": accelerate.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def export(out: Path, model: FieldModel) -> None:
+    """The weights as `tokenfield.load` reads them, in the folder of the run."""
+    pretrained.save(model, out)
+
+
+def resume_hint(recipe: Recipe, data: Path, out: Path) -> str:
+    """The command that continues a run."""
+    return shlex.join(["tokenfield", "train", recipe.name, "--data", str(data), "--out", str(out), "--resume"])

@@ -1,0 +1,86 @@
+"""What a run leaves for people: metrics.jsonl, a learning curve, and TensorBoard events when asked for.
+
+One line of metrics.jsonl is one JSON object. Lines of training have `step`, `loss`, `psnr` (means over the steps since
+the line before), `rate`, `images` (seen so far), `seconds` (of training, over all sessions) and `images_per_second`;
+lines of evaluation have `step`, `seconds`, `evaluation_psnr` and `evaluation_pictures`. A resumed run first drops the
+lines beyond the step it resumes from, so that however often it stopped the file holds one curve.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenfield.errors import UserError
+from tokenfield.files import replace_file
+
+METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a last one that was cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+class Journal:
+    """Appends to metrics.jsonl.
+
+    Args:
+        out: folder of the run.
+        step: lines beyond this step are dropped first; 0 for a new run.
+        tensorboard: write event files to `out/tensorboard` as well.
+    """
+
+    def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
+        self.path = out / METRICS
+        kept = "".join(json.dumps(line) + "\n" for line in read(self.path) if line["step"] <= step)
+        replace_file(self.path, lambda aside: aside.write_text(kept))
+        self.writer = _tensorboard(out / "tensorboard", step) if tensorboard else None
+
+    def add(self, metrics: dict[str, Any]) -> None:
+        """One line, on its way to the disk when this returns."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+        if self.writer is not None:
+            for name, value in metrics.items():
+                self.writer.add_scalar(name, value, metrics["step"])
+
+    def close(self) -> None:
+        """Finish the event files."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+def _tensorboard(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("TensorBoard is not installed; type: pip install tensorboard") from error
+    return SummaryWriter(folder, purge_step=step)
+
+
+def draw_curve(out: Path, title: str) -> Path:
+    """PSNR over steps, of training and of held-out pictures, from metrics.jsonl to learning_curve.png."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = read(out / METRICS)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
+    axes = figure.add_subplot(title=title, xlabel="step", ylabel="PSNR / dB")
+    for key, label, style in (("psnr", "training batches", "-"), ("evaluation_psnr", "held-out pictures", "o-")):
+        points = [(line["step"], line[key]) for line in lines if key in line]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=3)
+    if axes.lines:
+        axes.legend()
+    axes.grid(alpha=0.3)
+    replace_file(out / CURVE, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    return out / CURVE

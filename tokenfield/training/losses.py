@@ -1,0 +1,211 @@
+"""What a training step asks of the model: which coordinates, and how wrong the answers are (Eq. 1).
+
+Which coordinates is a decision of its own, apart from the loss: `draw` makes it from a generator and the size of the
+picture, and what it returns holds for a whole batch, so that everything that depends on coordinates alone is computed
+once. Two kinds of draw exist because they cost differently:
+
+- points, (Q, 2): noise of its own for every pixel, or any random subset of the pixels, as in the papers;
+- a grid: noise per row and per column, or a random choice of rows and of columns. It stays a tensor product, for
+  which frequency features are sums of one table per axis.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid, centers
+from tokenfield.errors import UserError
+from tokenfield.metrics import mse
+from tokenfield.models import FieldModel
+
+
+@dataclass(frozen=True)
+class CoordinateConfig:
+    """Which coordinates of a picture a training step asks for."""
+
+    jitter: Literal["none", "pixel", "axis"] = "pixel"
+    """Uniform noise within the pixel: none, drawn for every pixel (the papers), or for every row and every column."""
+    fraction: float = 1.0
+    """Share of the picture's coordinates per step, in (0, 1]; the same ones for the whole batch."""
+    subset: Literal["points", "grid"] = "points"
+    """How the share is chosen: random points (the papers), or random rows times random columns."""
+    row_blocks: int = 1
+    """Above 1: decode and differentiate in so many blocks of rows. The same gradient in less memory."""
+
+    def __post_init__(self):
+        if not 0 < self.fraction <= 1:
+            raise UserError(f"coordinates.fraction {self.fraction} is not in (0, 1]; 1 asks for every pixel")
+        if self.row_blocks < 1:
+            raise UserError(f"coordinates.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Coordinates to ask for and the pixels that answer them.
+
+    Attributes:
+        coords: points (Q, 2) or a `Grid`, shared by the batch, over [-1, 1] of the picture (y, x).
+        rows, columns: indices of the pixel behind every coordinate: (Q,) each for points; (h, 1) and (w,) for a grid.
+    """
+
+    coords: Coordinates
+    rows: Tensor
+    columns: Tensor
+
+    def gather(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
+        """The values of the pixels, in the order of the coordinates (row-major for a grid)."""
+        return images[:, :, self.rows, self.columns].flatten(2).transpose(1, 2)  # (B, C, h, w) or (B, C, Q) -> (B, Q, C)
+
+    def to(self, device: torch.device) -> "Sampling":
+        """The same on another device."""
+        return Sampling(self.coords.to(device), self.rows.to(device), self.columns.to(device))
+
+    def split(self, blocks: int) -> Iterator["Sampling"]:
+        """At most `blocks` consecutive parts of nearly equal size: blocks of whole rows for a grid."""
+        if not isinstance(self.coords, Grid):
+            parts = (part.chunk(blocks) for part in (self.coords, self.rows, self.columns))
+            yield from (Sampling(*part) for part in zip(*parts, strict=True))
+            return
+        y, x = self.coords.axes
+        for block, rows in zip(y.chunk(blocks), self.rows.chunk(blocks), strict=True):
+            yield Sampling(Grid((block, x)), rows, self.columns)
+
+
+def draw(config: CoordinateConfig, height: int, width: int, generator: torch.Generator) -> Sampling:
+    """The coordinates of one step.
+
+    Args:
+        config: what to draw.
+        height, width: of the pictures, in pixels.
+        generator: a CPU generator, the only source of randomness; the result lies on the CPU.
+    Returns:
+        A `Grid` where the draw is a tensor product, else points. Noise is uniform within the pixel, so every
+        coordinate lies inside the pixel whose value answers it.
+    """
+    if config.subset == "grid" or config.fraction == 1:
+        rows = _choose(height, config.fraction**0.5, generator)  # a share f of the area is sqrt(f) of each side
+        columns = _choose(width, config.fraction**0.5, generator)
+        if config.jitter != "pixel":
+            noise = config.jitter == "axis"
+            axes = tuple(_place(i, n, generator, noise) for i, n in ((rows, height), (columns, width)))
+            return Sampling(Grid(axes), rows[:, None], columns)
+        flat = (rows[:, None] * width + columns).flatten()
+    else:
+        flat = _choose(height * width, config.fraction, generator)
+    rows, columns = flat // width, flat % width
+    if config.jitter == "axis":  # one offset per row and one per column, seen through the chosen points
+        y, x = (_place(torch.arange(n), n, generator, True) for n in (height, width))
+        return Sampling(torch.stack([y[rows], x[columns]], -1), rows, columns)
+    noise = config.jitter == "pixel"
+    axes = [_place(i, n, generator, noise) for i, n in ((rows, height), (columns, width))]
+    return Sampling(torch.stack(axes, -1), rows, columns)
+
+
+def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
+    """A random share of 0 .. n-1, at least one, ascending so that neighbours stay neighbours in memory."""
+    if fraction == 1:
+        return torch.arange(n)
+    return torch.randperm(n, generator=generator)[: max(1, round(n * fraction))].sort().values
+
+
+def _place(index: Tensor, n: int, generator: torch.Generator, noise: bool) -> Tensor:
+    """Coordinates of cells `index` out of `n`: their centres, or anywhere within them."""
+    if not noise:
+        return centers(n)[index]
+    return -1 + 2 * (index + torch.rand(index.shape, generator=generator)) / n  # x_i = -1 + 2 (i + u) / n
+
+
+def reconstruction_loss(
+    model: FieldModel, images: Float[Tensor, "b c h w"], sampling: Sampling, row_blocks: int = 1
+) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    """Mean over the instances of the mean squared error over their coordinates (Eq. 1).
+
+    Args:
+        model: what is trained.
+        images: values in [0, 1].
+        sampling: the coordinates and their pixels, on the device of `images`.
+        row_blocks: above 1, the decoder is differentiated block by block while the loss is computed, so that only
+            one block's activations exist at a time; see `_blockwise`.
+    Returns:
+        The loss, which carries the gradient, and every instance's mean squared error, which does not.
+    """
+    tokens = model.encode(images)
+    if row_blocks == 1 or not torch.is_grad_enabled():
+        errors = mse(model.decode(tokens, sampling.coords).float(), sampling.gather(images))
+        return errors.mean(), errors.detach()
+    errors, gradients = _blockwise(model, images, tokens, sampling, row_blocks)
+    sources = [tokens, *(p for p in model.parameters() if p.requires_grad)]
+    used = [(source, grad) for source, grad in zip(sources, gradients, strict=True) if grad is not None]
+    loss = _Precomputed.apply(errors.mean(), len(used), *(s for s, _ in used), *(g for _, g in used))
+    return loss, errors
+
+
+def _blockwise(
+    model: FieldModel, images: Tensor, tokens: Tensor, sampling: Sampling, row_blocks: int
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Errors (B,), and the loss's gradients with respect to the tokens and to every trainable parameter.
+
+    Eq. 1 is a sum over coordinates, so its gradient with respect to the tokens and the decoder is a sum over blocks
+    of coordinates. The encoder then needs one backward pass for all of them.
+    """
+    leaf = tokens.detach().requires_grad_()
+    sources = [leaf, *(p for p in model.parameters() if p.requires_grad)]
+    totals: list[Tensor | None] = [None] * len(sources)
+    errors = torch.zeros(len(images), device=images.device)
+    count = sampling.rows.numel() if not isinstance(sampling.coords, Grid) else len(sampling.coords)
+    for block in sampling.split(row_blocks):
+        target = block.gather(images)
+        share = target.shape[1] / count  # this block's weight in the mean over all coordinates
+        block_errors = share * mse(model.decode(leaf, block.coords).float(), target)
+        errors += block_errors.detach()
+        # Autocast is for forward passes; a backward pass runs in the types that its forward pass chose.
+        with torch.autocast(images.device.type, enabled=False):
+            gradients = torch.autograd.grad(block_errors.mean(), sources, allow_unused=True)
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                totals[i] = gradient if totals[i] is None else totals[i].add_(gradient)
+    return errors, totals
+
+
+class _Precomputed(torch.autograd.Function):
+    """A number whose gradients with respect to some tensors are known already.
+
+    It lets the block-wise gradients take part in one ordinary `backward()`, which is where data-parallel training
+    averages gradients over processes.
+    """
+
+    @staticmethod
+    def forward(ctx, value, count, *sources_and_gradients):
+        ctx.gradients = sources_and_gradients[count:]
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, outer):
+        gradients = tuple(outer * gradient for gradient in ctx.gradients)
+        return None, None, *gradients, *(None for _ in gradients)
+
+
+class Objective(nn.Module):
+    """The loss as a module: what is wrapped for data-parallel training, since only `forward` is intercepted there.
+
+    Args:
+        model: what is trained.
+        coordinates: which coordinates to ask for.
+        bf16: run under bfloat16 autocast; the models keep phases in float32 themselves.
+    """
+
+    def __init__(self, model: FieldModel, coordinates: CoordinateConfig, *, bf16: bool = False):
+        super().__init__()
+        self.model, self.coordinates, self.bf16 = model, coordinates, bf16
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+        """Loss and per-instance errors of a batch; the generator decides the coordinates."""
+        sampling = draw(self.coordinates, *images.shape[-2:], generator).to(images.device)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            return reconstruction_loss(self.model, images, sampling, self.coordinates.row_blocks)

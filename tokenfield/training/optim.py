@@ -1,0 +1,125 @@
+"""Optimisers and learning-rate schedules, made from their configuration.
+
+Adam with a constant rate is the papers' choice (A). Muon (K. Jordan, 2024) orthogonalises the momentum of every weight
+matrix; on the same model it is several decibels ahead after the same time (docs/log.md). It is `torch.optim.Muon`: the
+library's version has the momentum, the Nesterov step and the five Newton-Schulz iterations asked for here, and queries,
+keys and values are matrices of their own in this package, so no fused matrix has to be split.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from tokenfield.errors import UserError
+
+MUON_MIN_SIDE = 32
+"""Smallest side of a matrix that Muon takes: below it there is little to orthogonalise."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """The optimiser and its learning rate over the run."""
+
+    name: Literal["adam", "adamw", "muon"] = "adam"
+    """adam: the papers. adamw: decoupled weight decay. muon: Muon for weight matrices, AdamW for all the rest."""
+    rate: float = 1e-4
+    """Learning rate of Adam or AdamW, at the height of the schedule."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's two running means."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (adamw, muon); adam takes none."""
+    muon_rate: float = 0.02
+    """Learning rate of Muon's matrices, at the height of the schedule."""
+    muon_momentum: float = 0.95
+    """Nesterov momentum of Muon."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """From the end of the warm-up on: the rate stays, or falls to zero at the last step as a cosine or a line."""
+    warmup: int = 0
+    """Steps over which the rate rises linearly from nothing."""
+
+    def __post_init__(self):
+        if self.name == "adam" and self.weight_decay:
+            raise UserError(f"optim.weight_decay {self.weight_decay} has no meaning for adam; use optim.name adamw")
+        if self.rate < 0 or self.muon_rate < 0 or self.warmup < 0:
+            raise UserError("optim.rate, optim.muon_rate and optim.warmup must not be negative")
+
+
+def schedule(config: OptimConfig, step: int, steps: int) -> float:
+    """The factor on the learning rate, in [0, 1]: a pure function of the step, so there is nothing to resume.
+
+    Args:
+        config: schedule and warm-up.
+        step: counted from 0; the first one already moves.
+        steps: length of the run.
+    """
+    if step < config.warmup:
+        return (step + 1) / (config.warmup + 1)
+    done = (step - config.warmup) / max(1, steps - config.warmup)  # [0, 1)
+    match config.schedule:
+        case "constant":
+            return 1.0
+        case "linear":
+            return 1 - done
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+
+
+def muon_parameters(model: nn.Module) -> set[str]:
+    """Names of the parameters that Muon is for.
+
+    The weights of linear layers with no side below `MUON_MIN_SIDE`. Learned tokens and positions are matrices in
+    shape only: their rows are separate things, so they are not among them. A model excludes more by defining
+    `muon_excluded() -> set of names`; its first and last maps, which meet pixels, usually.
+    """
+    linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    excluded = model.muon_excluded() if hasattr(model, "muon_excluded") else set()
+    unknown = excluded - {name for name, _ in model.named_parameters()}
+    assert not unknown, f"muon_excluded names no parameter: {sorted(unknown)}"
+    return {
+        name
+        for name, p in model.named_parameters()
+        if name in linear - excluded and min(p.shape) >= MUON_MIN_SIDE
+    }
+
+
+def build_optimizers(config: OptimConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
+    """The optimisers of a model: one, or with Muon two that share its parameters out between them.
+
+    Adam runs fused where the device has a fused kernel: one pass over the weights in place of some ten.
+    """
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    device = next(iter(named.values())).device
+    options = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
+    if config.name == "adam":
+        return [torch.optim.Adam(named.values(), **options)]
+    matrices = muon_parameters(model) & named.keys() if config.name == "muon" else set()
+    rest = [p for name, p in named.items() if name not in matrices]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(rest, weight_decay=config.weight_decay, **options),
+    ]
+    if matrices:
+        chosen = [p for name, p in named.items() if name in matrices]
+        optimizers.append(
+            torch.optim.Muon(
+                chosen,
+                lr=config.muon_rate,
+                momentum=config.muon_momentum,
+                nesterov=True,
+                ns_steps=5,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn="original",  # x sqrt(max(1, rows / columns)), as in Jordan's own code
+            )
+        )
+    return optimizers
+
+
+def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> float:
+    """Scale every group's learning rate by `factor`; returns the first optimiser's rate, for the log."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+            group["lr"] = group["initial_lr"] * factor
+    return optimizers[0].param_groups[0]["lr"]

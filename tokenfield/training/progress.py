@@ -1,0 +1,72 @@
+"""What a person sees while a run goes on: a live bar on a terminal, plain lines elsewhere.
+
+Everything goes to stderr, so that stdout stays free for results.
+"""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_SECONDS = 10.0
+"""Seconds between two plain lines: an hour of training fills a log with a few hundred."""
+
+
+class Display:
+    """Progress of one run.
+
+    Args:
+        steps: length of the run.
+        shown: False on all processes but the first.
+    """
+
+    def __init__(self, steps: int, *, shown: bool):
+        self.console = Console(stderr=True, quiet=not shown, highlight=False)
+        self.steps, self.said, self.evaluation = steps, time.monotonic(), ""
+        self.bar: Progress | None = None
+
+    def start(self, step: int) -> None:
+        """Begin to show progress, from `step` on."""
+        if step:
+            self.say(f"resumed after step {step} of {self.steps}")
+        if self.console.is_terminal and not self.console.quiet:
+            self.bar = Progress(
+                TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+                BarColumn(),
+                TextColumn("{task.fields[text]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self.task = self.bar.add_task("", total=self.steps, completed=step, text="")
+            self.bar.start()
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def update(self, metrics: dict[str, float]) -> None:
+        """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
+        step, speed = int(metrics["step"]), metrics["images_per_second"]
+        text = f"{metrics['psnr']:.2f} dB{self.evaluation} · {speed:.1f} images/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, text=text)
+        elif time.monotonic() - self.said >= PLAIN_SECONDS or step == self.steps:
+            self.said = time.monotonic()
+            left = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
+            self.say(f"step {step}/{self.steps} · {text} · {_duration(left)} left")
+
+    def evaluated(self, step: int, psnr: float, pictures: int) -> None:
+        """Show an evaluation, and keep its number beside the training PSNR."""
+        self.evaluation = f" (held out {psnr:.2f})"
+        self.say(f"step {step}: {psnr:.2f} dB on {pictures} held-out pictures")
+
+    def close(self) -> None:
+        """Take the bar down."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,144 @@
+"""A recipe: everything that decides what a training run computes, as one frozen dataclass.
+
+A run is a function that returns a recipe (`tokenfield.recipes`); variants are `dataclasses.replace`; the command line
+is generated from the fields and their docstrings. The resolved recipe is written as JSON beside the weights and in
+every checkpoint, and reading it back gives an equal one.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+from tokenfield.configs import from_dict, to_dict
+from tokenfield.data import DataConfig
+from tokenfield.errors import UserError
+from tokenfield.models import MODELS
+from tokenfield.training.losses import CoordinateConfig
+from tokenfield.training.optim import OptimConfig
+
+RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints")
+"""Fields that may differ between a run and its continuation: none of them changes a weight."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run. Sizes are per optimiser step, whatever the number of processes."""
+
+    name: str
+    """What the run is called."""
+    model: Any
+    """Configuration of the model; its class decides which system it is."""
+    data: DataConfig
+    """Which pictures, at which size, cut out how."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and learning rate."""
+    coordinates: CoordinateConfig = field(default_factory=CoordinateConfig)
+    """Which coordinates a step asks for."""
+    steps: int = 1000
+    """Optimiser steps."""
+    batch_size: int = 16
+    """Pictures per optimiser step, over all processes and all accumulated parts together."""
+    accumulate: int = 1
+    """Parts into which every process splits its pictures of a step: less memory, the same gradient."""
+    clip_norm: float = 0.0
+    """Largest norm of the gradient; larger ones are scaled down to it. 0 does not clip."""
+    ema_decay: float = 0.0
+    """Decay of the moving average of the weights, which is then what is evaluated and saved; 0 keeps none."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: autocast, with weights, phases and the loss in float32."""
+    seed: int = 0
+    """Decides the initial weights and every draw."""
+    log_every: int = 10
+    """Steps between two lines of metrics.jsonl."""
+    evaluate_every: int = 1000
+    """Steps between two evaluations on held-out pictures; one is always made at the end. 0 makes none."""
+    evaluate_pictures: int = 64
+    """Most held-out pictures per evaluation."""
+    checkpoint_every: int = 1000
+    """Steps between two checkpoints; one is always written at the end."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints to keep; two, so that a damaged newest one is not the end."""
+
+    def __post_init__(self):
+        """Reject what no run could mean, before anything is loaded."""
+        for key in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints"):
+            if getattr(self, key) < 1:
+                raise UserError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 1")
+        if self.batch_size % self.accumulate:
+            raise UserError(
+                f"recipe {self.name}: batch_size {self.batch_size} cannot be split into {self.accumulate} equal parts; "
+                f"change batch_size or accumulate"
+            )
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"recipe {self.name}: ema_decay {self.ema_decay} is not in [0, 1); 0 keeps no average")
+
+
+def model_name(config: Any) -> str:
+    """The system that a model configuration belongs to, as in `MODELS`."""
+    for name in MODELS:
+        if isinstance(config, config_class(name)):
+            return name
+    raise UserError(f"{type(config).__name__} configures none of the models {', '.join(MODELS)}")
+
+
+def config_class(name: str) -> type:
+    """The configuration dataclass of a system: the annotation of its constructor."""
+    if name not in MODELS:
+        raise UserError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
+    return get_type_hints(MODELS[name].__init__)["config"]
+
+
+def to_json(recipe: Recipe) -> dict[str, Any]:
+    """Plain dictionaries and lists; the model's configuration is preceded by its system's name."""
+    plain = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
+    return plain | {"model": {"name": model_name(recipe.model)} | plain["model"]}
+
+
+def from_json(plain: dict[str, Any]) -> Recipe:
+    """The recipe that `to_json` wrote. Raises UserError for a field it does not know."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("model"), dict):
+        raise UserError("this is no recipe: a recipe is a JSON object with name, model, data, steps, ...")
+    model = dict(plain["model"])
+    config = from_dict(config_class(model.pop("name", None)), model, "model")
+    return from_dict(Recipe, plain | {"model": config})
+
+
+def read(path: Path) -> Recipe:
+    """The recipe in a JSON file."""
+    try:
+        return from_json(json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; a training run writes its recipe there") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no JSON file ({error}); it should be the recipe that a training run wrote") from None
+
+
+def decisive(recipe: Recipe) -> dict[str, Any]:
+    """The fields that decide the weights after any given step, flat: `{"optim.rate": 0.001, ...}`.
+
+    The length of a run is among them only if the learning rate falls towards its end; with a constant rate a longer
+    run begins with the shorter one.
+    """
+
+    def flat(plain: Any, prefix: str) -> dict[str, Any]:
+        if not isinstance(plain, dict):
+            return {prefix: plain}
+        inner = (flat(value, f"{prefix}.{key}" if prefix else key) for key, value in plain.items())
+        return {key: value for part in inner for key, value in part.items()}
+
+    free = {*RESUMABLE, "steps"} if recipe.optim.schedule == "constant" else RESUMABLE
+    return {key: value for key, value in flat(to_json(recipe), "").items() if key not in free}
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """A digest of all fields that decide the weights."""
+    return hashlib.sha256(json.dumps(decisive(recipe), sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: Recipe, new: Recipe) -> list[str]:
+    """Fields that decide the weights and differ, as `optim.rate: 0.001 became 0.002`."""
+    before, after = decisive(old), decisive(new)
+    keys = dict.fromkeys([*before, *after])
+    return [f"{key}: {before.get(key)} became {after.get(key)}" for key in keys if before.get(key) != after.get(key)]

@@ -1,0 +1,205 @@
+"""What a run is made of: model, optimisers, moving average, pictures, and the numbers of its recent steps."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tokenfield.data import Loader, open_source
+from tokenfield.errors import UserError
+from tokenfield.models import FieldModel
+from tokenfield.training import checkpoint, seeding
+from tokenfield.training.checkpoint import Training
+from tokenfield.training.ema import Ema
+from tokenfield.training.evaluation import check_fits
+from tokenfield.training.losses import Objective
+from tokenfield.training.optim import build_optimizers
+from tokenfield.training.recipe import Recipe, differences, from_json
+
+
+def fresh_model(recipe: Recipe) -> FieldModel:
+    """The model with the initial weights of the recipe's seed, drawn on the CPU without touching global randomness."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return recipe.model.build()
+
+
+class Run:
+    """Everything built from a recipe.
+
+    Args:
+        recipe: what to build.
+        data: folder of the pictures.
+        out: folder of the run.
+        accelerator: knows the processes and the device.
+    Raises:
+        UserError: the batch cannot be shared out, the folder is unusable, or pictures and model do not fit.
+    """
+
+    def __init__(self, recipe: Recipe, data: Path, out: Path, accelerator: Accelerator):
+        world = accelerator.num_processes
+        if recipe.batch_size % (world * recipe.accumulate):
+            raise UserError(
+                f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that accumulate "
+                f"{recipe.accumulate} parts; change batch_size or accumulate"
+            )
+        self.recipe, self.out, self.accelerator = recipe, out, accelerator
+        self.source = open_source(recipe.data, data, "train")
+        self.held_out = open_source(recipe.data, data, "test") if recipe.evaluate_every else None
+        self.model = fresh_model(recipe)
+        check_fits(self.model, self.source.sample(recipe.seed, 0, 0), "the first training picture")
+        self.model.to(accelerator.device)
+        self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        optimizers = build_optimizers(recipe.optim, self.model)
+        objective = Objective(self.model, recipe.coordinates, bf16=recipe.precision == "bf16")
+        self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
+        self.state = Training(self.model, self.ema and self.ema.model, self.optimizers)
+
+    @property
+    def best(self) -> FieldModel:
+        """What is evaluated and shipped: the moving average if there is one."""
+        return self.ema.model if self.ema else self.model
+
+    def batches(self, workers: int) -> Loader:
+        """This process's share of every batch from the current step on."""
+        return Loader(
+            self.source,
+            batch_size=self.recipe.batch_size,
+            seed=self.recipe.seed,
+            first_step=self.state.step,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+            workers=workers,
+        )
+
+    def gradient(self, images: Tensor, step: int) -> Tensor:
+        """Forward and backward of one step; gradients lie in the parameters afterwards.
+
+        Every process and every accumulated part asks for the same coordinates, drawn from (seed, step). They have
+        equally many pictures, so the mean of their losses is the loss of the whole batch.
+
+        Returns:
+            (loss, PSNR) of this process's pictures, on the device: reading them here would stall an accelerator.
+        """
+        parts = images.chunk(self.recipe.accumulate)
+        loss, decibels = torch.zeros(2, device=images.device)
+        for i, part in enumerate(parts):
+            generator = seeding.generator(self.recipe.seed, step, seeding.COORDINATES)
+            last = i == len(parts) - 1  # gradients travel between processes once per step
+            with nullcontext() if last else self.accelerator.no_sync(self.objective):
+                part_loss, errors = self.objective(part, generator)
+                self.accelerator.backward(part_loss / len(parts))
+            loss += part_loss.detach() / len(parts)
+            decibels += -10 * errors.clamp(min=1e-20).log10().mean() / len(parts)
+        return torch.stack([loss, decibels])
+
+    def update(self) -> None:
+        """One step of the optimisers and of the moving average."""
+        if self.recipe.clip_norm:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.state.step += 1
+        if self.ema:
+            self.ema.update(self.model, self.state.step)
+
+    def check_same(self, saved: dict[str, Any]) -> None:
+        """Refuse to continue another run's weights."""
+        if changed := differences(from_json(saved), self.recipe):
+            raise UserError(
+                f"the run to resume was another one: {'; '.join(changed)}; resume without these changes, "
+                f"or train into a new folder"
+            )
+
+    def check_finite(self) -> None:
+        """Refuse weights that are not finite; a finite loss can still have had a gradient that was not."""
+        for name, p in self.model.named_parameters():
+            if not torch.isfinite(p).all():
+                raise self.diverged(f"weight {name} is not finite after step {self.state.step}")
+
+    def diverged(self, what: str) -> UserError:
+        """The error for a run that came to grief, with all that is needed to go back."""
+        good = checkpoint.found(self.out)
+        return UserError(
+            f"training diverged: {what} of recipe {self.recipe.name} ({self.out / 'recipe.json'}); "
+            f"the last good checkpoint is {good[-1] if good else 'none'}; "
+            f"lower optim.rate, or set clip_norm, and train into a new folder"
+        )
+
+
+class Stopwatch:
+    """Seconds spent training: it stands still while `paused`, so that evaluations and saves do not count."""
+
+    def __init__(self, seconds: float):
+        self._begun = time.monotonic() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning of the run, over all its sessions."""
+        return time.monotonic() - self._begun
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time that does not count."""
+        held = self.seconds
+        try:
+            yield
+        finally:
+            self._begun = time.monotonic() - held
+
+
+class Recent:
+    """Loss and PSNR of the steps since the last line of metrics.
+
+    They stay on the device until `collect`. Between two lines they are part of a checkpoint, so that a resumed run
+    writes the very numbers it would have written.
+
+    Args:
+        run: after it was restored.
+        values: of the steps since the last line, from a checkpoint.
+    """
+
+    def __init__(self, run: Run, values: list[list[float]]):
+        self.run, self.values = run, values
+        self.watch = Stopwatch(run.state.seconds)
+        self._waiting: list[Tensor] = []
+        self._line_before = (run.state.step, run.state.seconds)
+
+    def add(self, loss_and_psnr: Tensor) -> None:
+        """The numbers of one step, unread."""
+        self._waiting.append(loss_and_psnr)
+
+    def collect(self) -> None:
+        """Read what waits, averaged over the processes. Raises UserError if a loss is not finite, naming its step."""
+        self.run.state.seconds = self.watch.seconds
+        if not self._waiting:
+            return
+        waiting = self.run.accelerator.reduce(torch.stack(self._waiting), "mean").tolist()
+        self._waiting.clear()
+        for step, (loss, _) in enumerate(waiting, self.run.state.step - len(waiting) + 1):
+            if not math.isfinite(loss):
+                raise self.run.diverged(f"the loss is {loss} at step {step}")
+        self.values += waiting
+
+    def line(self, rate: float) -> dict[str, Any]:
+        """One line of metrics from the collected numbers, which are then forgotten."""
+        loss, decibels = (sum(column) / len(self.values) for column in zip(*self.values, strict=True))
+        state, size = self.run.state, self.run.recipe.batch_size
+        (step, seconds), self._line_before = self._line_before, (state.step, state.seconds)
+        self.values = []
+        return {
+            "step": state.step,
+            "loss": loss,
+            "psnr": decibels,
+            "rate": rate,
+            "images": state.step * size,
+            "seconds": round(state.seconds, 3),
+            "images_per_second": round((state.step - step) * size / max(state.seconds - seconds, 1e-9), 2),
+        }

@@ -1,0 +1,45 @@
+"""Every random draw of a training run is a function of (seed, step, stream), and of nothing else.
+
+No generator lives from one step to the next, so there is no generator state to save: a run that was killed and
+resumed draws what it would have drawn, on one process or on eight. Integers only, since Python's hashes of strings
+differ from process to process.
+"""
+
+from typing import Final
+
+import torch
+
+COORDINATES: Final = 1
+"""Stream of the coordinate noise and of the coordinate subsampling."""
+
+_MASK = (1 << 64) - 1
+
+
+def mix(*numbers: int) -> int:
+    """A 64-bit number in which every bit depends on every bit of `numbers`, in their order.
+
+    The finaliser of SplitMix64 (Steele, Lea and Flood, 2014), once per number. Mixing is needed because the generator
+    behind `torch.Generator` on a CPU reads only the low 32 bits of its seed: seed and step merely packed into one
+    integer would repeat themselves.
+    """
+    state = 0
+    for number in numbers:
+        state = (state + (number & _MASK) + 0x9E3779B97F4A7C15) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state
+
+
+def generator(seed: int, step: int, stream: int) -> torch.Generator:
+    """The generator of one stream of draws at one step.
+
+    It is always a CPU generator; what it draws is moved to the device afterwards. So an accelerator sees the
+    coordinates that a CPU would have seen.
+
+    Args:
+        seed: of the run; any integer.
+        step: counted from 0.
+        stream: what the draws are for; a constant of this file. Different streams are independent.
+    """
+    return torch.Generator().manual_seed(mix(seed, step, stream))
