@@ -60,6 +60,8 @@ def convert(kind: Any, value: Any, where: str) -> Any:
             return tuple(convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(inner, value, strict=True)))
     if is_dataclass(kind):
         return from_dict(kind, value, where)
+    if origin is dict and isinstance(value, dict):  # JSON's own mappings, whatever they hold
+        return value
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind in (bool, int, str, NoneType) and type(value) is kind:

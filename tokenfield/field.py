@@ -12,7 +12,7 @@ picture has its centre at (-1 + 2 (i + 0.5) / H, -1 + 2 (j + 0.5) / W).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +23,7 @@ from torch import Tensor
 from tokenfield import pretrained
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
-from tokenfield.files import FieldFile, ModelId, read_field, write_field
+from tokenfield.files import ModelId, read_field, write_field
 from tokenfield.models.base import FieldModel
 from tokenfield.signals import Domain, domain_from_dict, domain_of
 from tokenfield.signals.domain import Progress
@@ -31,7 +31,7 @@ from tokenfield.signals.domain import Progress
 BAND_POINTS = 1 << 20
 """Points of a band in `Field.rows`: 12 MB of float32 RGB."""
 
-Box = tuple[float, float, float, float]
+Box = Sequence[float | int]
 """(top, left, bottom, right) in [-1, 1] over the picture; (-1, -1, 1, 1) is all of it."""
 
 
@@ -83,7 +83,7 @@ class Field:
         with torch.no_grad(), precision(model, dtype):
             return cls(model, domain.encode(model, picture, progress), domain)
 
-    def __call__(self, coords: Tensor | Grid, *, dtype: torch.dtype | None = None) -> Tensor:
+    def __call__(self, coords: Any, *, dtype: torch.dtype | None = None) -> Tensor:
         """Values at coordinates.
 
         Args:
@@ -112,7 +112,7 @@ class Field:
     def crop(
         self,
         box: Box,
-        size: tuple[int, int],
+        size: Sequence[int],
         *,
         dtype: torch.dtype | None = None,
         progress: Progress | None = None,
@@ -139,7 +139,7 @@ class Field:
         for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width)).split(points):
             yield self._on(band, dtype)
 
-    def pixel_box(self, top: float, left: float, bottom: float, right: float) -> Box:
+    def pixel_box(self, top: float | int, left: float | int, bottom: float | int, right: float | int) -> Box:
         """Pixels of the original picture, edges counted from 0 at the top left, as a box for `crop`."""
         height, width = self.native_size
         return 2 * top / height - 1, 2 * left / width - 1, 2 * bottom / height - 1, 2 * right / width - 1
@@ -200,13 +200,13 @@ class Field:
     def _model_id(self) -> ModelId:
         return ModelId(self.model.name, getattr(self.model, "origin", None), pretrained.model_hash(self.model))
 
-    def _grid(self, box: Box, size: tuple[int, int]) -> Grid:
+    def _grid(self, box: Box, size: Sequence[int]) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
         if len(box) != 4 or not (-1 <= box[0] < box[2] <= 1 and -1 <= box[1] < box[3] <= 1):
             raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
         if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
             raise UserError(f"size {tuple(size)}; give (height, width), whole numbers of at least 1")
-        bounds = zip(size, box[:2], box[2:], strict=True)
+        bounds = zip(size, map(float, box[:2]), map(float, box[2:]), strict=True)
         return Grid(tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds))
 
     def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
@@ -264,6 +264,3 @@ def _find_model(path: str | os.PathLike, wanted: ModelId) -> FieldModel:
         return pretrained.load(wanted.origin)
     except UserError as error:
         raise UserError(f"{path} was made by {wanted}: {error}; or give it: Field.load(path, model)") from error
-
-
-__all__ = ["Box", "Field", "FieldFile"]

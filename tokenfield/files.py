@@ -1,15 +1,14 @@
 """The `.field` file: tokens, what they cover, and which model reads them.
 
-It is a safetensors file with one tensor, `tokens`, and text metadata, so any safetensors reader can open it and
-nothing in it can run:
+It is a safetensors file with one tensor, `tokens`, so any safetensors reader can open it and nothing in it can run.
+Its metadata has one entry, `tokenfield.field`, JSON with sorted keys, so that equal fields are equal files:
 
 | key | value |
 |---|---|
-| `format` | `tokenfield.field` |
-| `version` | `1`, of this layout |
+| `version` | 1, of this layout |
 | `library` | version of the library that wrote it |
-| `model` | JSON: `name` of the system, `origin` (what to load, a hint), `hash` of configuration and weights |
-| `domain` | JSON: `kind` and its fields, see `tokenfield.signals` |
+| `model` | `name` of the system, `origin` (what to load, a hint), `hash` of configuration and weights |
+| `domain` | `kind` and its fields, see `tokenfield.signals` |
 
 Tokens mean nothing to any other model than the one that made them, hence the hash. Files are written beside their
 place and renamed into it: a reader sees the old file or the new one, whole.
@@ -48,6 +47,16 @@ class ModelId:
 
     def __str__(self) -> str:
         return f"{self.origin or self.name} ({self.hash[:12]})"
+
+
+@dataclass(frozen=True)
+class _About:
+    """The description in a file's metadata."""
+
+    version: int
+    library: str
+    model: ModelId
+    domain: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -118,14 +127,8 @@ def write_field(
     if not torch.isfinite(stored).all():
         largest = tokens.detach().abs().max().item()
         raise UserError(f"tokens up to {largest:g} do not fit {dtype} (or are not finite); store torch.float32")
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "library": __version__,
-        "model": json.dumps(asdict(model), sort_keys=True),
-        "domain": json.dumps(domain, sort_keys=True),
-    }
-    data = save({"tokens": stored}, metadata)
+    about = {"version": VERSION, "library": __version__, "model": asdict(model), "domain": domain}
+    data = save({"tokens": stored}, {FORMAT: json.dumps(about, sort_keys=True)})
     replace_file(path, lambda aside: write_bytes(aside, data))
 
 
@@ -140,8 +143,7 @@ def read_field(path: str | os.PathLike, *, tokens: bool = True) -> FieldFile:
         raise UserError(f"no file {path}" if not path.exists() else f"{path} is a folder, not a .field file")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, metadata)
+            about = _description(path, file.metadata() or {})
             if list(file.keys()) != ["tokens"]:
                 raise UserError(f"{path} holds tensors {list(file.keys())}; a .field file holds one, 'tokens'")
             view = file.get_slice("tokens")
@@ -154,22 +156,24 @@ def read_field(path: str | os.PathLike, *, tokens: bool = True) -> FieldFile:
         raise UserError(f"{path} holds tokens of type {dtype}; a .field file holds F32 or F16: the file is damaged")
     if stored is not None and not torch.isfinite(stored).all():
         raise UserError(f"{path} holds tokens that are not finite numbers; the file is damaged")
-    try:
-        model, domain = from_dict(ModelId, json.loads(metadata["model"])), json.loads(metadata["domain"])
-    except (KeyError, json.JSONDecodeError, UserError) as error:
-        raise UserError(f"{path}: the description of model or domain is damaged ({error})") from error
-    return FieldFile(stored, shape, dtype, domain, model, metadata.get("library", "unknown"))
+    return FieldFile(stored, shape, dtype, about.domain, about.model, about.library)
 
 
-def _check_format(path: Path, metadata: dict[str, str]) -> None:
-    """A file of ours, of a version that this library reads."""
-    if metadata.get("format") != FORMAT:
+def _description(path: Path, metadata: dict[str, str]) -> _About:
+    """What a file of ours, of a version that this library reads, says about itself."""
+    if FORMAT not in metadata:
         raise UserError(f"{path} is a safetensors file but no .field file; `tokenfield encode` makes one")
-    version = metadata.get("version", "")
-    if not version.isdecimal():
-        raise UserError(f"{path}: version {version!r} of the .field format is no number; the file is damaged")
-    if int(version) > VERSION:
+    try:
+        data = json.loads(metadata[FORMAT])
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: its description is damaged ({error})") from error
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > VERSION:  # first of all: a newer layout may have other fields
         raise UserError(
-            f"{path} is version {version} of the .field format, written by tokenfield {metadata.get('library', '?')}; "
+            f"{path} is version {version} of the .field format, written by tokenfield {data.get('library', '?')}; "
             f"this tokenfield reads up to {VERSION}: install a newer one"
         )
+    try:
+        return from_dict(_About, data)
+    except UserError as error:
+        raise UserError(f"{path}: its description is damaged ({error})") from error

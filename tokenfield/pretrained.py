@@ -107,7 +107,7 @@ def save(
     folder = Path(folder)
     description = describe(model)
     weights = {key: _stored(key, tensor, dtype) for key, tensor in model.state_dict().items()}
-    metadata = {"format": "pt", "config": json.dumps(description, sort_keys=True)}
+    metadata = {"config": json.dumps(description, sort_keys=True)}  # one entry: their order in a file is random
     # The weights carry the configuration along: `load` notices a crash between the two renames below.
     contents = {WEIGHTS: to_safetensors(weights, metadata), CONFIG: _json(description)}
     if card is not None:
