@@ -19,7 +19,7 @@ def attend(
     """
     if query.device.type != "cpu":
         return F.scaled_dot_product_attention(query.expand(*key.shape[:-2], -1, -1), key, value)
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)  # (..., H, Q, R)
+    scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
     return scores.softmax(-1, dtype=scores.dtype) @ value
 
 

@@ -71,7 +71,7 @@ class FrequencyFeature(nn.Module):
 
     def _at_points(self, coords: Tensor) -> Tensor:
         gamma = fourier_features(coords, self._omega(coords))  # (..., F)
-        return gamma if self.linear is None else F.relu(self.linear(gamma.to(self.linear.weight.dtype)))  # Eq. 3
+        return gamma if self.linear is None else self.linear(gamma.to(self.linear.weight.dtype)).relu_()  # Eq. 3
 
     def _on_grid(self, grid: Grid) -> Tensor:
         if self.linear is None:
@@ -83,4 +83,4 @@ class FrequencyFeature(nn.Module):
             along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
             total = total.unsqueeze(-2) + along if i else total + along
         # Axis by axis the sum grew one dimension: (H, d) -> (H, 1, d) + (W, d) -> (H, W, d).
-        return F.relu(total.flatten(0, -2))  # (Q, d)
+        return total.flatten(0, -2).relu_()  # (Q, d)
