@@ -53,7 +53,7 @@ class Lookup(FieldModel):
         around = F.avg_pool2d(means, 3, 1, 1, count_include_pad=False).movedim(1, -1)
         return self.scale * torch.cat([cells.flatten(3), around], -1)
 
-    def locate(self, coords: Coordinates) -> Tensor:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Tensor:
         points = coords.coords() if isinstance(coords, Grid) else coords
         return points if points.ndim == 3 else points[None]
 

@@ -8,11 +8,9 @@ read in part builds a different model.
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from tokenfield.errors import UserError
-
-T = TypeVar("T")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -20,7 +18,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return asdict(config)
 
 
-def from_dict(cls: type[T], data: Any, where: str = "") -> T:
+def from_dict(cls: Any, data: Any, where: str = "") -> Any:
     """The dataclass `cls` from what `to_dict` and JSON made of it.
 
     Args:

@@ -173,6 +173,7 @@ class Field:
             UserError: a file that is foreign, damaged or too new; a model that is missing or another one.
         """
         file = read_field(path)
+        assert file.tokens is not None, "read with its tokens"
         model = model if model is not None else _find_model(path, file.model)
         found = pretrained.model_hash(model)
         if found != file.model.hash:

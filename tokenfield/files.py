@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -129,7 +130,7 @@ def write_field(
         raise UserError(f"tokens up to {largest:g} do not fit {dtype} (or are not finite); store torch.float32")
     about = {"version": VERSION, "library": __version__, "model": asdict(model), "domain": domain}
     data = save({"tokens": stored}, {FORMAT: json.dumps(about, sort_keys=True)})
-    replace_file(path, lambda aside: write_bytes(aside, data))
+    replace_file(path, partial(write_bytes, data=data))
 
 
 def read_field(path: str | os.PathLike, *, tokens: bool = True) -> FieldFile:

@@ -11,6 +11,7 @@ Hugging Face hub: neither a name nor a mistyped folder ever reaches for the netw
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import uuid4
@@ -60,7 +61,7 @@ def load(name: str | os.PathLike) -> FieldModel:
                 f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
             )
     model = load_folder(folder)
-    model.origin = text
+    model.origin = text  # type: ignore[assignment]  # a plain attribute: not a tensor, not a module
     return model
 
 
@@ -116,7 +117,7 @@ def save(
         contents[EVALUATION] = _json(evaluation)
     if folder.is_dir():
         for name, data in contents.items():
-            replace_file(folder / name, lambda aside, data=data: write_bytes(aside, data))
+            replace_file(folder / name, partial(write_bytes, data=data))
         return folder
     _write_folder(folder, contents)
     return folder

@@ -8,6 +8,7 @@ from lookup import Lookup, LookupConfig, interpolate
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
+from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.signals import DOMAINS, Lattice, Tiles, domain_from_dict, domain_of, tiles
 
 SIZES = [(1, 1), (1, 5000), (211, 1), (7, 5), (6, 4), (8, 6), (13, 11), (31, 2), (2, 31), (29, 37)]
@@ -78,6 +79,46 @@ def test_lattice_in_blocks_equals_whole(size, block):
     scale = torch.tensor(size) / (3 * torch.tensor(domain.shape))  # picture [-1, 1] -> lattice [-1, 1]
     direct = model.decode(whole, (grid.coords() + 1) * scale - 1)[0]
     torch.testing.assert_close(domain.on_grid(model, tokens, grid).flatten(1).T, direct, atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def anchored():
+    """The native-resolution model at toy size, every weight drawn: nothing is hidden by a zero."""
+    torch.manual_seed(0)
+    model = AnchoredConfig(
+        cell=3, latent_dim=7, encoder_dim=8, encoder_depth=2, decoder_dim=8, decoder_depth=1, head_dim=4, harmonics=4
+    ).build()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@pytest.mark.parametrize("block", [1, 3, 64])
+@pytest.mark.parametrize("size", [(1, 1), (2, 31), (23, 17)], ids=str)
+@torch.no_grad()
+def test_the_anchored_model_in_blocks_equals_whole(anchored, size, block):
+    """Its declared halo and reach are enough context, at every side of every block and of the picture."""
+    image, domain = picture(size), Lattice(size, 3, block)
+    tokens, whole = domain.encode(anchored, image), anchored.encode(padded(anchored, image)[None])
+    torch.testing.assert_close(tokens, whole[0], atol=1e-5, rtol=0)
+    scale = torch.tensor(size) / (3 * torch.tensor(domain.shape))
+    for grid in (Grid.cells(*(2 * n for n in size)), Grid((torch.tensor([-1.0, 1.0]), torch.tensor([1.0, 0.1, -1.0])))):
+        direct = anchored.decode(whole, (grid.coords() + 1) * scale - 1)[0]
+        close = {"atol": 2e-4 * float(direct.std()), "rtol": 0}
+        torch.testing.assert_close(domain.on_grid(anchored, tokens, grid).flatten(1).T, direct, **close)
+        torch.testing.assert_close(domain.at_points(anchored, tokens, grid.coords()), direct, **close)
+
+
+@torch.no_grad()
+def test_less_context_than_declared_would_show(anchored, monkeypatch):
+    """The test above is able to fail: one cell of halo or reach less changes the result."""
+    image, domain = picture((41, 37)), Lattice((41, 37), 3, 5)
+    tokens, grid = domain.encode(anchored, image), Grid.cells(82, 74)
+    values = domain.on_grid(anchored, tokens, grid)
+    monkeypatch.setattr(anchored, "reach", anchored.reach - 1)
+    assert (domain.on_grid(anchored, tokens, grid) - values).abs().max() > 1e-3 * values.std()
+    monkeypatch.setattr(anchored, "halo", anchored.halo - 1)
+    assert (domain.encode(anchored, image) - tokens).abs().max() > 1e-3 * tokens.std()
 
 
 @torch.no_grad()

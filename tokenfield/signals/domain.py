@@ -8,7 +8,7 @@ geometry happens here in float64 on the host; models only see coordinates of the
 
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,7 +38,7 @@ class Domain:
         axes: how each axis is cut into pieces, (y, x).
     """
 
-    kind: str
+    kind: ClassVar[str]
     size: tuple[int, int]
 
     @property
@@ -104,16 +104,16 @@ class Domain:
     def _at_points(self, model: Any, tokens: Tensor, points: Tensor) -> Tensor:
         at = torch.stack([self._pixels(i, points[:, i]) for i in range(2)], -1)  # (Q, 2)
         (first_y, weight_y), (first_x, weight_x) = (axis.cover(at[:, i]) for i, axis in enumerate(self.axes))
-        pieces, index, weights = [], [], []
+        pieces, points_of, weights_of = [], [], []
         for down, right in product((False, True), repeat=2):  # a point in two ramps belongs to four pieces
             weight = (1 - weight_y if down else weight_y) * (1 - weight_x if right else weight_x)
             (k,) = (weight > 0).nonzero(as_tuple=True)
             pieces.append((first_y[k] + down) * self.axes[1].pieces + first_x[k] + right)
-            index.append(k)
-            weights.append(weight[k])
-        index, weights = torch.cat(index), torch.cat(weights)
+            points_of.append(k)
+            weights_of.append(weight[k])
+        index, weights = torch.cat(points_of), torch.cat(weights_of)
         out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
         for piece, k in groups(torch.cat(pieces)):
             values = self.decode_piece(model, tokens, divmod(piece, self.axes[1].pieces), at[index[k]])
-            out = out.index_add(0, index[k].to(out.device), weights[k, None].to(out) * values.to(out.dtype))
+            out.index_add_(0, index[k].to(out.device), weights[k, None].to(out) * values.to(out.dtype))
         return out

@@ -21,6 +21,9 @@ from tokenfield.signals.domain import Domain, Progress, at_least_float32
 BLOCK = 64
 """Cells per side of a block: 512 x 512 pixels at cells of 8."""
 
+CHUNK = 1 << 15
+"""Points decoded at once within a block: local models need little per point, and a rest per call that many share."""
+
 
 @dataclass(frozen=True)
 class Lattice(Domain):
@@ -45,7 +48,7 @@ class Lattice(Domain):
 
     @classmethod
     def fit(cls, model: Any, size: tuple[int, int]) -> "Lattice":
-        return cls(tuple(size), model.cell)
+        return cls((size[0], size[1]), model.cell)
 
     @cached_property
     def axes(self) -> tuple[BlockAxis, BlockAxis]:
@@ -72,11 +75,11 @@ class Lattice(Domain):
                 (up, down), (west, east) = y.widen(top, bottom, model.halo), x.widen(left, right, model.halo)
                 image = picture[:, y.indices(up, down)[:, None], x.indices(west, east)]
                 block = at_least_float32(model.encode(image[None].to(device)))[0]
-                if tokens is None:
-                    tokens = block.new_empty(*self.shape, *block.shape[2:])
+                tokens = block.new_empty(*self.shape, *block.shape[2:]) if tokens is None else tokens
                 tokens[top:bottom, left:right] = block[top - up : bottom - up, left - west : right - west]
                 if progress:
                     progress(i * x.pieces + j + 1, y.pieces * x.pieces)
+        assert tokens is not None, "a picture has at least one cell"
         return tokens
 
     def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
@@ -86,7 +89,8 @@ class Lattice(Domain):
         rows, columns = y.cells_near(ys, model.reach), x.cells_near(xs, model.reach)
         axes = y.local(ys, *rows), x.local(xs, *columns)
         local = Grid(axes) if isinstance(at, Grid) else torch.stack(axes, -1)
-        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
+        chunk = None if torch.is_grad_enabled() else CHUNK
+        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens), chunk)[0]
 
     def check(self, model: Any, tokens: Tensor) -> None:
         if model.input_size is not None or model.cell != self.cell:

@@ -49,7 +49,8 @@ class Tiles(Domain):
 
     @classmethod
     def fit(cls, model: Any, size: tuple[int, int], overlap: float = OVERLAP) -> "Tiles":
-        return cls(tuple(size), tuple(model.input_size), overlap)
+        height, width = model.input_size
+        return cls((size[0], size[1]), (height, width), overlap)
 
     @cached_property
     def axes(self) -> tuple[TileAxis, TileAxis]:
@@ -67,22 +68,25 @@ class Tiles(Domain):
         y, x = self.axes
         tiles = [(y.indices(i), x.indices(j)) for i in range(y.pieces) for j in range(x.pieces)]
         batch = max(1, BATCH_PIXELS // prod(self.tile))
-        tokens = []
+        tokens = None
         for start in range(0, len(tiles), batch):
             images = torch.stack([picture[:, ys[:, None], xs] for ys, xs in tiles[start : start + batch]])
-            tokens.append(at_least_float32(model.encode(images.to(device))))
+            part = at_least_float32(model.encode(images.to(device)))
+            # One tensor from the start: joining the parts at the end would hold all tokens twice.
+            tokens = part.new_empty(len(tiles), *part.shape[1:]) if tokens is None else tokens
+            tokens[start : start + batch] = part
             if progress:
                 progress(min(start + batch, len(tiles)), len(tiles))
-        return torch.cat(tokens).unflatten(0, self.shape)
+        assert tokens is not None, "a picture has at least one tile"
+        return tokens.unflatten(0, self.shape)
 
     def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions inside tile (row, column)."""
         y, x = self.axes
         i, j = piece
-        if isinstance(at, Grid):
-            local = Grid((y.local(at.axes[0], i), x.local(at.axes[1], j)))
-        else:
-            local = torch.stack([y.local(at[:, 0], i), x.local(at[:, 1], j)], -1)
+        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
+        axes = y.local(ys, i), x.local(xs, j)
+        local = Grid(axes) if isinstance(at, Grid) else torch.stack(axes, -1)
         return model.decode(tokens[i, j][None], local.to(tokens))[0]
 
     def check(self, model: Any, tokens: Tensor) -> None:
