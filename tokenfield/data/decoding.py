@@ -26,8 +26,13 @@ from tokenfield.errors import UserError
 MAX_PIXELS = 256_000_000
 """Pixels of the largest picture that is read unless the caller says otherwise: 16000 x 16000, 3 GB as float32."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF", "TGA", "ICO", "QOI")
-"""Formats that are tried, by content, whatever the file is called. Those that start other programs (EPS) are not."""
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF", "QOI")
+"""Formats that are tried, by content, whatever the file is called: those with a signature at the beginning, without
+which any bytes would be a picture (TGA), and without those that start other programs (EPS)."""
+
+SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WebP", b"II*\0": "TIFF",
+              b"MM\0*": "TIFF", b"BM": "BMP", b"\0\0\0\x0cjP": "JPEG 2000", b"qoif": "QOI"}
+"""How files begin, to tell a damaged picture from a file that never was one."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
           AssertionError, RuntimeError, struct.error, zlib.error)
@@ -131,7 +136,7 @@ def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
         except PictureError:
             raise
         except UnidentifiedImageError as error:
-            raise PictureError(path, f"is no picture that can be read (it begins with {_beginning(path)})") from error
+            raise PictureError(path, _unidentified(path)) from error
         except Image.DecompressionBombError as error:
             raise PictureError(path, f"is too large ({_line(error)})") from error
         except MemoryError as error:
@@ -157,9 +162,14 @@ def _line(error: BaseException) -> str:
     return (text if text.isprintable() else ascii(text))[:120] or type(error).__name__
 
 
-def _beginning(path: Path) -> str:
+def _unidentified(path: Path) -> str:
+    """Why no decoder wanted the file: its header is damaged, or it never was a picture."""
     with open(path, "rb") as file:
-        return repr(file.read(12))[1:]
+        beginning = file.read(12)
+    for signature, kind in SIGNATURES.items():
+        if beginning.startswith(signature):
+            return f"is damaged or truncated (a {kind} file without a complete header)"
+    return f"is no picture of a kind that is read (it begins with {beginning!r})"
 
 
 def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:

@@ -25,7 +25,7 @@ __all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "check_picture", "find_
            "read_pictures", "write_picture"]
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
-            ".jp2", ".avif", ".tga", ".qoi")
+            ".jp2", ".avif", ".qoi")
 """Endings, in any case, of the files that `find_pictures` takes for pictures."""
 
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -1,0 +1,20 @@
+"""Pictures: files, folders, the papers' data sets, random crops, batches."""
+
+from tokenfield.data.crops import PhotoCrops
+from tokenfield.data.datasets import PictureFiles, open_source
+from tokenfield.data.loader import Loader
+from tokenfield.data.pictures import (
+    PictureError,
+    SkippedFiles,
+    check_picture,
+    find_pictures,
+    read_picture,
+    read_pictures,
+    write_picture,
+)
+from tokenfield.data.pyramid import PyramidCache
+from tokenfield.data.sources import DataConfig, PictureSource, Source
+
+__all__ = ["DataConfig", "Loader", "PhotoCrops", "PictureError", "PictureFiles", "PictureSource", "PyramidCache",
+           "SkippedFiles", "Source", "check_picture", "find_pictures", "open_source", "read_picture", "read_pictures",
+           "write_picture"]

@@ -1,0 +1,201 @@
+"""How data sets lie on disk, and which of their files are for training and which for testing.
+
+One function per layout, `(root, split, config, skipped) -> Listing`; `LAYOUTS` names them. They list names and open
+nothing but lists, so that a million files take seconds; damaged pictures are found when they are read. Every listing is
+sorted by name: `os.listdir` has no order of its own, and a split cut from it would differ between machines.
+"""
+
+import csv
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from tokenfield.data.atomic import shown
+from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, text_lines
+from tokenfield.data.pictures import find_pictures
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.sources import DataConfig, Split
+from tokenfield.errors import UserError
+
+
+def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """Any folder of pictures, split by source picture.
+
+    With sub-folders `train` and `test` (or `val`, `valid`, `validation`) each split is read from its own. Otherwise a
+    picture is held out when the hash of its path below `root` says so, so that pictures added later leave the split of
+    the others as it was; the share is `config.holdout`, and of two pictures and more at least one is held out. Copies,
+    byte by byte, of a picture count once: a copy in the other split would be a leak.
+    """
+    tests = [root / name for name in ("test", "val", "valid", "validation") if (root / name).is_dir()]
+    if (root / "train").is_dir() and tests:
+        return relative_listing(root, find_pictures(root / "train" if split == "train" else tests[0], skipped))
+    listing = relative_listing(root, find_pictures(root, skipped))
+    listing = listing.keep(distinct(listing.paths, skipped))
+    held_out = _held_out(listing.names, config.holdout)
+    chosen = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
+    if not chosen:
+        raise UserError(f"{shown(root)}: none of the {len(listing.names)} pictures is left for testing at holdout "
+                        f"{config.holdout:g}; give at least two pictures and a holdout above 0, or a test sub-folder")
+    return listing.keep(chosen)
+
+
+def _held_out(names: tuple[str, ...], share: float) -> set[int]:
+    """Indices of the names whose hash, as a number in [0, 1), is below `share`; at least one is in and one is out."""
+    places = [int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8]) / 2**64
+              for name in names]
+    if len(names) < 2 or share == 0:
+        return set()                                                         # a single picture is trained on
+    by_place = sorted(range(len(names)), key=places.__getitem__)
+    count = sum(place < share for place in places)
+    return set(by_place[: min(max(1, count), len(names) - 1)])
+
+
+def list_celeba(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """CelebA, aligned and cropped (178 x 218), with the official split.
+
+    `img_align_celeba/000001.jpg ...` with `list_eval_partition.txt` beside it or in `Eval/` (lines `000001.jpg 0`; 0
+    train, 1 validation, 2 test; a `.csv` of the same is read too). Without that file the numbers decide, as they do in
+    it: up to 162770 train, from 182638 test. The validation pictures are in neither split here.
+    """
+    candidates = (root / "img_align_celeba" / "img_align_celeba", root / "img_align_celeba",
+                  root / "Img" / "img_align_celeba", root / "CelebA_aligned", root)
+    folder = next((c for c in candidates if pictures_in(c)), None)
+    if folder is None:
+        raise UserError(f"{shown(root)} is not laid out as CelebA; needed are img_align_celeba/000001.jpg ... and "
+                        "list_eval_partition.txt")
+    part = 0 if split == "train" else 2
+    lists = ("list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv")
+    partition = next((root / name for name in lists if (root / name).is_file()), None)
+    present = pictures_in(folder)
+    if partition is None:
+        chosen = [name for name in present if _celeba_part(Path(name).stem) == part]
+    else:
+        wanted = [name for name, number in _read_partition(partition) if number == part]
+        on_disk = set(present)
+        for name in wanted:
+            if name not in on_disk:
+                skipped.add(folder / name, f"is listed in {partition.name} and missing")
+        chosen = sorted(name for name in wanted if name in on_disk)
+    return _some(root, split, Listing(tuple(folder / name for name in chosen), tuple(chosen)))
+
+
+def list_ffhq(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """FFHQ as in ginr-ipc: the first 60000 pictures train, the last 10000 test.
+
+    `00000.png ... 69999.png`, all in one folder or in `00000/ ... 69000/` of a thousand each, in `root` or in a folder
+    that the data set or a copy of it is usually called. `ffhqtrain.txt` and `ffhqvalidation.txt` in `root` (one file
+    name per line), if there, decide in place of the numbers.
+    """
+    usual = ("images1024x1024", "images", "FFHQ", "ffhq", "images512x512", "images256x256", "thumbnails128x128")
+    candidates = (root, *(root / name for name in usual))
+    for folder in candidates:
+        thousands = [d for d in folders_in(folder) if len(d) == 5 and d.isdecimal()]
+        paths = [folder / name for name in pictures_in(folder)]
+        paths += [folder / d / name for d in thousands for name in pictures_in(folder / d)]
+        paths = sorted((path for path in paths if path.stem.isdecimal()), key=lambda path: (int(path.stem), path))
+        if paths:
+            break
+    else:
+        raise UserError(f"{shown(root)} is not laid out as FFHQ; needed are 00000.png ... 69999.png, in one folder or "
+                        "in folders 00000 ... 69000")
+    listed = root / ("ffhqtrain.txt" if split == "train" else "ffhqvalidation.txt")
+    if listed.is_file():
+        by_name = {path.name: path for path in paths}
+        wanted = [Path(line.strip()).name for line in text_lines(listed) if line.strip()]
+        for name in wanted:
+            if name not in by_name:
+                skipped.add(folder / name, f"is listed in {listed.name} and missing")
+        chosen = [by_name[name] for name in sorted(set(wanted)) if name in by_name]
+    else:
+        chosen = [path for path in paths if (int(path.stem) < 60000) == (split == "train")]
+    return _some(root, split, relative_listing(root, chosen))
+
+
+def list_imagenette(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """ImageNette: `train/<class>/*.JPEG`, `val/<class>/*.JPEG` in `root`, `imagenette2` or its 320 or 160 px copy."""
+    for folder in (root, *(root / f"imagenette{name}" for name in ("2", "2-320", "2-160", ""))):
+        if (folder / "train").is_dir() and (folder / "val").is_dir():
+            return _classes(folder, split, skipped)
+    raise UserError(f"{shown(root)} is not laid out as ImageNette; needed are train/<class>/ and val/<class>/, as in "
+                    "imagenette2 or imagenette2-320")
+
+
+def list_imagenet(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """ImageNet (ILSVRC 2012): `train/<class>/*.JPEG` and `val/<class>/*.JPEG` in `root` or in `ILSVRC/Data/CLS-LOC`.
+
+    A flat `val/ILSVRC2012_val_*.JPEG`, as it is distributed, is read too; its labels come from `LOC_val_solution.csv`
+    in `root` where it is there, and are None otherwise.
+    """
+    for folder in (root, root / "ILSVRC" / "Data" / "CLS-LOC", root / "Data" / "CLS-LOC"):
+        if (folder / "train").is_dir() and (folder / "val").is_dir():
+            break
+    else:
+        raise UserError(f"{shown(root)} is not laid out as ImageNet; needed are train/<class>/ and val/, in the folder "
+                        "itself or in ILSVRC/Data/CLS-LOC")
+    flat = pictures_in(folder / "val") if split == "test" else []
+    if not flat:
+        return _classes(folder, split, skipped)
+    listing = Listing(tuple(folder / "val" / name for name in flat), tuple(f"val/{name}" for name in flat))
+    solution = root / "LOC_val_solution.csv"
+    if not solution.is_file():
+        return listing
+    classes = tuple(folders_in(folder / "train"))
+    numbers = {name: number for number, name in enumerate(classes)}
+    rows = [row for row in csv.reader(text_lines(solution)) if len(row) >= 2 and row[0] != "ImageId"]
+    try:
+        answer = {row[0]: numbers[row[1].split()[0]] for row in rows}
+        labels = tuple(answer[Path(name).stem] for name in flat)
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{shown(solution)} does not fit the pictures: {error} has no class among the folders of "
+                        "train/; repair or remove it") from error
+    return Listing(listing.paths, listing.names, classes, labels)
+
+
+LAYOUTS: dict[str, Callable[[Path, Split, DataConfig, SkippedFiles], Listing]] = {
+    "folder": list_folder,
+    "celeba": list_celeba,
+    "ffhq": list_ffhq,
+    "imagenette": list_imagenette,
+    "imagenet": list_imagenet,
+}
+"""What `DataConfig.layout` names."""
+
+
+def _some(root: Path, split: Split, listing: Listing) -> Listing:
+    if not listing.paths:
+        raise UserError(f"{shown(root)}: no pictures of the {split} split are there; give the complete data set")
+    return listing
+
+
+def _classes(folder: Path, split: Split, skipped: SkippedFiles) -> Listing:
+    """`<train|val>/<class>/<picture>`: classes numbered by sorted name, the same numbers in both splits."""
+    part = "train" if split == "train" else "val"
+    classes = tuple(sorted(set(folders_in(folder / "train")) | set(folders_in(folder / "val"))))
+    paths, labels = [], []
+    for number, name in enumerate(classes):
+        here = pictures_in(folder / part / name) if (folder / part / name).is_dir() else []
+        if not here:
+            skipped.add(folder / part / name, "holds no pictures")
+        paths += [folder / part / name / file for file in here]
+        labels += [number] * len(here)
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    return _some(folder, split, Listing(tuple(paths), names, classes, tuple(labels)))
+
+
+def _celeba_part(stem: str) -> int | None:
+    number = int(stem) if stem.isdecimal() else 0
+    return None if number < 1 else 0 if number <= 162770 else 1 if number <= 182637 else 2
+
+
+def _read_partition(file: Path) -> list[tuple[str, int]]:
+    """(file name, part) of every line of CelebA's `list_eval_partition`."""
+    rows = []
+    for number, line in enumerate(text_lines(file), 1):
+        fields = line.replace(",", " ").split()
+        if not fields or fields[0] == "image_id":                            # the header of the .csv form
+            continue
+        if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
+            raise UserError(f"{shown(file)}, line {number}: {line[:60]!r} is not a file name and 0, 1 or 2; "
+                            "fetch the list again")
+        rows.append((fields[0], int(fields[1])))
+    return rows

@@ -1,0 +1,100 @@
+"""Lists of picture files, and what it takes to make them from folders and text files."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tokenfield.data.atomic import shown
+from tokenfield.data.pictures import SUFFIXES
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.errors import UserError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one split, in a fixed order.
+
+    Attributes:
+        paths: the files.
+        names: one per file, unique, for reports: the path below the data set's folder, with forward slashes.
+        classes: class names, () where there are none.
+        labels: class of each file, an index into `classes`; None where there are none.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    labels: tuple[int, ...] | None = None
+
+    def keep(self, indices: Iterable[int]) -> "Listing":
+        """The files at `indices` alone."""
+        indices = list(indices)
+        labels = None if self.labels is None else tuple(self.labels[i] for i in indices)
+        return replace(self, paths=tuple(self.paths[i] for i in indices), names=tuple(self.names[i] for i in indices),
+                       labels=labels)
+
+
+def relative_listing(root: Path, paths: Iterable[Path]) -> Listing:
+    """The files under `root`, named by their paths below it."""
+    paths = tuple(paths)
+    return Listing(paths, tuple(path.relative_to(root).as_posix() for path in paths))
+
+
+def _entries(folder: Path, directories: bool) -> list[str]:
+    if not folder.is_dir():
+        return []
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if not e.name.startswith(".") and e.is_dir() == directories)
+    except OSError as error:
+        raise UserError(f"{shown(folder)}: the folder may not be read ({error.strerror})") from error
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Names of the sub-folders that are not hidden, sorted; none if there is no such folder."""
+    return _entries(folder, True)
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """Names of the files that end like pictures and are not hidden, sorted; none if there is no such folder."""
+    return [name for name in _entries(folder, False) if name.lower().endswith(SUFFIXES)]
+
+
+def text_lines(file: Path) -> list[str]:
+    """The lines of a small text file. Raises UserError where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(file)}: cannot be read as text ({error.__class__.__name__})") from error
+
+
+def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:
+    """Indices of the files that are no copy of an earlier one. Only files of equal size are read to compare."""
+    by_size = defaultdict(list)
+    for index, path in enumerate(paths):
+        try:
+            by_size[path.stat().st_size].append(index)
+        except OSError:
+            by_size[-1 - index].append(index)                                # a broken link: named when it is read
+    kept = []
+    for size, group in by_size.items():
+        first: dict[bytes, Path] = {}
+        for index in group:
+            digest = b"" if len(group) == 1 or size <= 0 else _digest(paths[index])
+            if digest and digest in first:
+                skipped.add(paths[index], f"is a copy of {first[digest].name}")
+            else:
+                first[digest] = paths[index]
+                kept.append(index)
+    return sorted(kept)
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""

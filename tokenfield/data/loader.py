@@ -1,0 +1,89 @@
+"""Batches, prepared ahead in threads.
+
+Threads, not processes: decoding and copying release the interpreter, tensors need no pickling, and a killed training
+run leaves nobody behind. Since every picture is a function of (seed, step, slot), it is of no consequence which thread
+makes it or how many there are.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.data.sources import Source
+from tokenfield.errors import UserError
+
+
+class Loader:
+    """An endless sequence of (step, batch), the same for every number of workers, from any first step.
+
+        for step, batch in Loader(source, batch_size=16, seed=0):
+            ...                                                   # batch: (16, C, H, W) float32 in [0, 1]
+
+    Iterating again starts at `first_step` again. An exception in a worker, such as the `UserError` of a source that
+    runs out of readable files, is raised here, at the step it belongs to.
+
+    Args:
+        source: where pictures come from.
+        batch_size: pictures per step over all processes; process `rank` of `world` gets places
+            rank * b .. (rank + 1) * b - 1 of the global batch, b = batch_size // world.
+        seed: from 0 to 2^64 - 1; with the step it decides every picture.
+        first_step: the step to begin with, for resuming.
+        rank, world: this process and the number of processes.
+        workers: threads; 0 makes each batch when it is asked for.
+        ahead: batches that are prepared ahead, at least one per worker.
+    Raises:
+        UserError: a batch that does not divide, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        workers: int = 2,
+        ahead: int = 4,
+    ):
+        if batch_size < 1 or world < 1 or batch_size % world:
+            raise UserError(f"a batch of {batch_size} cannot be shared by {world} processes; give a batch size that is "
+                            "a multiple of their number")
+        if not 0 <= rank < world:
+            raise UserError(f"rank {rank} does not exist among {world} processes; ranks count from 0")
+        for name, value in (("seed", seed), ("first_step", first_step), ("workers", workers)):
+            if not 0 <= value < 2**64:
+                raise UserError(f"{name} is {value}; give 0 or more, below 2^64")
+        if len(source) == 0:
+            raise UserError("the source has no pictures; give a folder with some")
+        self.source, self.seed, self.first_step = source, seed, first_step
+        self.slots = range(rank * (batch_size // world), (rank + 1) * (batch_size // world))
+        self.workers, self.ahead = workers, max(ahead, workers)
+
+    def batch(self, step: int) -> Float[Tensor, "b c h w"]:
+        """This process's part of the batch at `step`."""
+        samples = [self.source.sample(self.seed, step, slot).numpy() for slot in self.slots]
+        return torch.from_numpy(np.stack(samples))  # NumPy, for torch would start threads of its own in every worker
+
+    def __iter__(self) -> Iterator[tuple[int, Float[Tensor, "b c h w"]]]:
+        step = self.first_step
+        if self.workers == 0:
+            while True:
+                yield step, self.batch(step)
+                step += 1
+        threads = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
+        waiting: deque[Future[Tensor]] = deque()
+        try:
+            while True:
+                while len(waiting) < self.ahead:
+                    waiting.append(threads.submit(self.batch, step + len(waiting)))
+                yield step, waiting.popleft().result()
+                step += 1
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,132 @@
+"""Where training and evaluation pictures come from: the configuration, and the protocol that every source answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.data.decoding import PictureError
+from tokenfield.data.draws import Draws
+from tokenfield.data.listings import Listing
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.errors import UserError
+
+Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet"]
+Crop = Literal["pyramid", "random_flip", "center"]
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to read from a folder and how to cut it.
+
+    Attributes:
+        layout: how the folder is laid out and split into train and test: any folder of pictures, or a data set's own.
+        size: side in pixels of the square pictures that come out.
+        crop: how a training picture is cut. `pyramid`: anywhere, at a random scale, in one of eight orientations, never
+            resampled but by halving. `random_flip`: anywhere at full scale, mirrored half the time (ImageNette and
+            ImageNet in the compared code). `center`: shorter side resized to `size`, then the middle (CelebA, FFHQ; and
+            the evaluation pictures of every crop but `pyramid`).
+        levels: `pyramid`: the most scales per picture, each half the one before.
+        holdout: `folder` without train and test sub-folders: the share of pictures that is kept for testing.
+    """
+
+    layout: Layout = "folder"
+    size: int = 64
+    crop: Crop = "pyramid"
+    levels: int = 6
+    holdout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, choices in (("layout", get_args(Layout)), ("crop", get_args(Crop))):
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} {getattr(self, name)!r} is not known; give one of {', '.join(choices)}")
+        for name in ("size", "levels"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Pictures of one split: what the training loop and evaluation see.
+
+    Attributes:
+        skipped: files that could not be used; grows while pictures are read.
+    """
+
+    skipped: SkippedFiles
+
+    def __len__(self) -> int:
+        """How many source pictures there are."""
+        ...
+
+    def sample(self, seed: int, step: int, slot: int) -> Float[Tensor, "c h w"]:
+        """The training picture at `step` in place `slot` of the global batch: a pure function of its arguments."""
+        ...
+
+    def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
+        """Evaluation pictures and their names, always the same in the same order; damaged files are left out."""
+        ...
+
+
+ATTEMPTS = 32
+"""Damaged files in a row after which `draw` gives up: at 32, more than half of the folder must be damaged."""
+
+
+class PictureSource:
+    """A source made of picture files; subclasses say how to `cut` one.
+
+    Attributes:
+        paths, names: the files, and what to call them, in a fixed order.
+        classes: names of the classes, () where the layout has none.
+        labels: class of each picture, an index into `classes`; None where the layout has none.
+        skipped: files that could not be used.
+    """
+
+    def __init__(self, listing: Listing, skipped: SkippedFiles | None = None):
+        self.paths, self.names = list(listing.paths), list(listing.names)
+        self.classes, self.labels = listing.classes, listing.labels
+        self.skipped = SkippedFiles() if skipped is None else skipped
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def label(self, index: int) -> int | None:
+        """Class of picture `index`; None where the layout has none."""
+        return None if self.labels is None else self.labels[index]
+
+    def cut(self, index: int, draws: Draws) -> Float[Tensor, "c h w"]:
+        """A training picture from file `index`. Raises PictureError where the file is damaged."""
+        raise NotImplementedError(f"{type(self).__name__}.cut")
+
+    def draw(self, seed: int, step: int, slot: int) -> tuple[int, Float[Tensor, "c h w"]]:
+        """The training picture at `step` in place `slot` of the global batch, and the index of the file it is from.
+
+        A pure function of its arguments and of the files. Files are drawn uniformly, with replacement: an epoch sees
+        some twice, and the picture at a step depends on no other step. One that turns out to be damaged is noted in
+        `skipped`, and the next draw of this place, the same every time, takes its place.
+
+        Raises:
+            UserError: `ATTEMPTS` damaged files in a row.
+        """
+        for attempt in range(ATTEMPTS):
+            draws = Draws(seed, step, slot, attempt)
+            index = draws.below(len(self))
+            try:
+                return index, self.cut(index, draws)
+            except PictureError as error:
+                self.skipped.catch(error)
+        raise UserError(f"{ATTEMPTS} pictures in a row cannot be read, check the folder; "
+                        f"{self.skipped.summary(len(self))}")
+
+    def sample(self, seed: int, step: int, slot: int) -> Float[Tensor, "c h w"]:
+        """The picture of `draw`."""
+        return self.draw(seed, step, slot)[1]
+
+    def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
+        """Evaluation pictures and their names."""
+        raise NotImplementedError(f"{type(self).__name__}.pictures")

@@ -1,0 +1,50 @@
+"""Whole pictures to squares, as the compared code cuts them.
+
+The published numbers were measured on squares made by torchvision's `Resize`, `CenterCrop`, `RandomCrop` and
+`RandomHorizontalFlip` on Pillow images. These are the same operations, to the pixel: bilinear with a support that grows
+with the reduction, the longer side truncated to an integer, the middle rounded half to even.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from tokenfield.data.draws import Draws
+
+
+def resize_shorter(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "k l 3"]:
+    """The picture with its shorter side `size` pixels long."""
+    height, width = picture.shape[:2]
+    if min(height, width) == size:
+        return picture
+    short, long = sorted((height, width))
+    scaled = int(size * long / short)
+    shape = (size, scaled) if width <= height else (scaled, size)           # Pillow's order: (width, height)
+    return np.asarray(Image.fromarray(picture).resize(shape, Image.Resampling.BILINEAR))
+
+
+def center_square(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Shorter side resized to `size`, then the middle of the longer one."""
+    picture = resize_shorter(picture, size)
+    top, left = (round((n - size) / 2) for n in picture.shape[:2])          # Python rounds half to even
+    return picture[top : top + size, left : left + size]
+
+
+def random_square(picture: UInt8[np.ndarray, "h w 3"], size: int, draws: Draws) -> UInt8[np.ndarray, "size size 3"]:
+    """A square from anywhere in the picture at full scale, mirrored half the time.
+
+    A picture with a side shorter than `size` is enlarged until it holds one.
+    """
+    if min(picture.shape[:2]) < size:
+        picture = resize_shorter(picture, size)
+    height, width = picture.shape[:2]
+    top, left = draws.below(height - size + 1), draws.below(width - size + 1)
+    square = picture[top : top + size, left : left + size]
+    return square[:, ::-1] if draws.below(2) else square
+
+
+def to_tensor(picture: UInt8[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
+    """Bytes to float32 in [0, 1], channels first."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)) / np.float32(255))
