@@ -20,11 +20,10 @@ def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
         raise UserError(f"{what} has {channels} channels, but the model takes {model.channels}; change model.channels")
     if model.input_size is not None and model.input_size != (height, width):
         wanted = "x".join(map(str, model.input_size))
-        raise UserError(f"{what} is {height}x{width}, but the model takes {wanted}; make data.size and model.size agree")
+        raise UserError(f"{what} is {height}x{width}, the model takes {wanted}; make data.size and model.size agree")
     if model.input_size is None and (height % model.cell or width % model.cell):
-        raise UserError(
-            f"{what} is {height}x{width}, which is no multiple of the model's {model.cell}-pixel cells; change data.size"
-        )
+        cell = model.cell
+        raise UserError(f"{what} is {height}x{width}, no multiple of the model's {cell}-pixel cells; change data.size")
 
 
 @torch.no_grad()

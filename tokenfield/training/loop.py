@@ -83,6 +83,8 @@ def train(
         state = run.state
 
         saved = checkpoint.load_newest(out, state, run.check_same, display.say) if resume else None
+        if saved is None:
+            run.initialize()
         recent = Recent(run, saved["recent"] if saved else [])
         accelerator.wait_for_everyone()  # nobody writes into the folder before everybody has read it
         if main:

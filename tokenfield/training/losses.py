@@ -9,15 +9,15 @@ once. Two kinds of draw exist because they cost differently:
   which frequency features are sums of one table per axis.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid, centers
+from tokenfield.coords import Coordinates, Grid, centers, count
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse
 from tokenfield.models import FieldModel
@@ -58,7 +58,8 @@ class Sampling:
 
     def gather(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
         """The values of the pixels, in the order of the coordinates (row-major for a grid)."""
-        return images[:, :, self.rows, self.columns].flatten(2).transpose(1, 2)  # (B, C, h, w) or (B, C, Q) -> (B, Q, C)
+        picked = images[:, :, self.rows, self.columns]  # (B, C, h, w) or (B, C, Q)
+        return picked.flatten(2).transpose(1, 2)  # (B, Q, C)
 
     def to(self, device: torch.device) -> "Sampling":
         """The same on another device."""
@@ -128,47 +129,70 @@ def reconstruction_loss(
         model: what is trained.
         images: values in [0, 1].
         sampling: the coordinates and their pixels, on the device of `images`.
-        row_blocks: above 1, the decoder is differentiated block by block while the loss is computed, so that only
-            one block's activations exist at a time; see `_blockwise`.
+        row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
+            that only one block's activations exist at a time; see `_blockwise`.
     Returns:
         The loss, which carries the gradient, and every instance's mean squared error, which does not.
     """
     tokens = model.encode(images)
+    lattice = tuple(tokens.shape[1:-1])  # where tokens have places, these are what coordinates are located among
+    conditioned = model.condition(tokens)
     if row_blocks == 1 or not torch.is_grad_enabled():
-        errors = mse(model.decode(tokens, sampling.coords).float(), sampling.gather(images))
+        values = model.combine(model.locate(sampling.coords, lattice), conditioned)
+        errors = mse(values.float(), sampling.gather(images))
         return errors.mean(), errors.detach()
-    errors, gradients = _blockwise(model, images, tokens, sampling, row_blocks)
-    sources = [tokens, *(p for p in model.parameters() if p.requires_grad)]
-    used = [(source, grad) for source, grad in zip(sources, gradients, strict=True) if grad is not None]
-    loss = _Precomputed.apply(errors.mean(), len(used), *(s for s, _ in used), *(g for _, g in used))
-    return loss, errors
+    errors, pairs = _blockwise(model, images, conditioned, lattice, sampling, row_blocks)
+    sources, gradients = zip(*pairs, strict=True)
+    return _Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients), errors
 
 
 def _blockwise(
-    model: FieldModel, images: Tensor, tokens: Tensor, sampling: Sampling, row_blocks: int
-) -> tuple[Tensor, list[Tensor | None]]:
-    """Errors (B,), and the loss's gradients with respect to the tokens and to every trainable parameter.
+    model: FieldModel, images: Tensor, conditioned: Any, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Errors (B,), and pairs of a tensor and the loss's gradient with respect to it.
 
-    Eq. 1 is a sum over coordinates, so its gradient with respect to the tokens and the decoder is a sum over blocks
-    of coordinates. The encoder then needs one backward pass for all of them.
+    Eq. 1 is a sum over coordinates, so its gradient with respect to what the tokens were conditioned to, and to the
+    parameters that meet coordinates, is a sum over blocks of coordinates. Everything before needs one backward pass
+    for all blocks together.
     """
-    leaf = tokens.detach().requires_grad_()
-    sources = [leaf, *(p for p in model.parameters() if p.requires_grad)]
-    totals: list[Tensor | None] = [None] * len(sources)
+    originals: list[Tensor] = []
+    leaves: list[Tensor] = []
+
+    def detach(tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad:
+            return tensor
+        originals.append(tensor)
+        leaves.append(tensor.detach().requires_grad_())
+        return leaves[-1]
+
+    cut = _map_tensors(detach, conditioned)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
     errors = torch.zeros(len(images), device=images.device)
-    count = sampling.rows.numel() if not isinstance(sampling.coords, Grid) else len(sampling.coords)
     for block in sampling.split(row_blocks):
         target = block.gather(images)
-        share = target.shape[1] / count  # this block's weight in the mean over all coordinates
-        block_errors = share * mse(model.decode(leaf, block.coords).float(), target)
+        values = model.combine(model.locate(block.coords, lattice), cut)
+        share = target.shape[1] / count(sampling.coords)  # the block's weight in the mean over all coordinates
+        block_errors = share * mse(values.float(), target)
         errors += block_errors.detach()
         # Autocast is for forward passes; a backward pass runs in the types that its forward pass chose.
         with torch.autocast(images.device.type, enabled=False):
-            gradients = torch.autograd.grad(block_errors.mean(), sources, allow_unused=True)
+            gradients = torch.autograd.grad(block_errors.mean(), leaves + parameters, allow_unused=True)
         for i, gradient in enumerate(gradients):
             if gradient is not None:
-                totals[i] = gradient if totals[i] is None else totals[i].add_(gradient)
-    return errors, totals
+                totals[i] = gradient if totals[i] is None else totals[i] + gradient
+    pairs = zip(originals + parameters, totals, strict=True)
+    return errors, [(source, total) for source, total in pairs if total is not None]
+
+
+def _map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`function` of every tensor in nested tuples and lists, which keep their types."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, tuple | list):
+        inner = [_map_tensors(function, branch) for branch in tree]
+        return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
+    return tree
 
 
 class _Precomputed(torch.autograd.Function):

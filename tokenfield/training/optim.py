@@ -1,9 +1,8 @@
 """Optimisers and learning-rate schedules, made from their configuration.
 
 Adam with a constant rate is the papers' choice (A). Muon (K. Jordan, 2024) orthogonalises the momentum of every weight
-matrix; on the same model it is several decibels ahead after the same time (docs/log.md). It is `torch.optim.Muon`: the
-library's version has the momentum, the Nesterov step and the five Newton-Schulz iterations asked for here, and queries,
-keys and values are matrices of their own in this package, so no fused matrix has to be split.
+matrix (muon.py); on the same model it is several decibels ahead after the same time (docs/log.md). Queries, keys and
+values are matrices of their own in this package, so no fused matrix has to be split.
 """
 
 import math
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from tokenfield.errors import UserError
+from tokenfield.training.muon import Muon
 
 MUON_MIN_SIDE = 32
 """Smallest side of a matrix that Muon takes: below it there is little to orthogonalise."""
@@ -103,15 +103,7 @@ def build_optimizers(config: OptimConfig, model: nn.Module) -> list[torch.optim.
     if matrices:
         chosen = [p for name, p in named.items() if name in matrices]
         optimizers.append(
-            torch.optim.Muon(
-                chosen,
-                lr=config.muon_rate,
-                momentum=config.muon_momentum,
-                nesterov=True,
-                ns_steps=5,
-                weight_decay=config.weight_decay,
-                adjust_lr_fn="original",  # x sqrt(max(1, rows / columns)), as in Jordan's own code
-            )
+            Muon(chosen, lr=config.muon_rate, momentum=config.muon_momentum, weight_decay=config.weight_decay)
         )
     return optimizers
 

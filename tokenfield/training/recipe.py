@@ -112,7 +112,7 @@ def read(path: Path) -> Recipe:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; a training run writes its recipe there") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no JSON file ({error}); it should be the recipe that a training run wrote") from None
+        raise UserError(f"{path} is no JSON file ({error}); it should be what a training run wrote") from None
 
 
 def decisive(recipe: Recipe) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from tokenfield.training.losses import Objective
 from tokenfield.training.optim import build_optimizers
 from tokenfield.training.recipe import Recipe, differences, from_json
 
+BEFORE_TRAINING = 2**40
+"""The step whose pictures a model is initialised from: one that no run reaches, so they are drawn for this alone."""
+
 
 def fresh_model(recipe: Recipe) -> FieldModel:
     """The model with the initial weights of the recipe's seed, drawn on the CPU without touching global randomness."""
@@ -60,6 +63,15 @@ class Run:
         objective = Objective(self.model, recipe.coordinates, bf16=recipe.precision == "bf16")
         self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
         self.state = Training(self.model, self.ema and self.ema.model, self.optimizers)
+
+    def initialize(self) -> None:
+        """Let a model that starts from its training pictures see some: `initial_pictures` and `initialize(images)`."""
+        count = getattr(self.model, "initial_pictures", 0)
+        if count:
+            images = [self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in range(count)]
+            self.model.initialize(torch.stack(images).to(self.accelerator.device))
+            if self.ema:
+                self.ema.model.load_state_dict(self.model.state_dict())
 
     @property
     def best(self) -> FieldModel:

@@ -1,0 +1,76 @@
+"""Muon (K. Jordan and others, 2024, https://kellerjordan.github.io/posts/muon): momentum, orthogonalised.
+
+The update of a weight matrix is its Nesterov momentum with all singular values brought near 1, by five Newton-Schulz
+iterations in place of a decomposition.
+
+`torch.optim.Muon` computes the same update but always iterates in bfloat16. On a CPU without bfloat16 instructions that
+is 30 to 40 times slower than float32 (157 against 4.2 ms for 192 x 192, one core), more than the rest of a training
+step. Here the iteration runs in float32 on a CPU and in bfloat16 elsewhere, where matrices of one shape are stacked
+into one batch of products besides. tests/training/test_optim.py compares the two.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the quintic, from the post: steepest at zero, and every singular value ends between about 0.7 and 1.2."""
+ITERATIONS = 5
+
+
+def orthogonalize(matrices: Float[Tensor, "*n r c"]) -> Float[Tensor, "*n r c"]:
+    """Each matrix U S V^T as about U V^T; the zero matrix stays zero."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.float() if matrices.device.type == "cpu" else matrices.bfloat16()
+    x = x.mT if tall else x  # the smaller Gram matrix
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # spectral norm at most 1
+    a, b, c = COEFFICIENTS
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for weight matrices.
+
+    Args:
+        params: matrices, out x in.
+        lr: learning rate; the update of an r x c matrix is scaled by sqrt(max(1, r / c)), as in Jordan's code.
+        momentum: of the running mean of gradients.
+        weight_decay: decoupled.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], *, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0
+    ):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        assert all(p.ndim == 2 for group in self.param_groups for p in group["params"]), "Muon is for matrices"
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        """One step; parameters without a gradient stay as they are. `closure` is not used."""
+        for group in self.param_groups:
+            same_shape: dict[object, list[nn.Parameter]] = defaultdict(list)
+            for i, p in enumerate(group["params"]):
+                if p.grad is not None:
+                    # On a CPU stacking only moves memory about.
+                    same_shape[i if p.device.type == "cpu" else p.shape].append(p)
+            for params in same_shape.values():
+                self._step(params, **{key: group[key] for key in ("lr", "momentum", "weight_decay")})
+
+    def _step(self, params: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
+        gradients = [p.grad for p in params]
+        for p in params:
+            if "momentum_buffer" not in self.state[p]:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        buffers = [self.state[p]["momentum_buffer"] for p in params]
+        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+        nesterov = torch._foreach_lerp(gradients, buffers, momentum)
+        updates = orthogonalize(torch.stack(nesterov))
+        rows, columns = params[0].shape
+        torch._foreach_mul_(params, 1 - lr * weight_decay)
+        torch._foreach_add_(params, list(updates), alpha=-lr * max(1, rows / columns) ** 0.5)
