@@ -1,7 +1,8 @@
 """One file per system, each with `encode` and `decode`."""
 
+from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.base import FieldModel as FieldModel
 from tokenfield.models.lainr import Lainr as Lainr
 
-MODELS: dict[str, type[FieldModel]] = {model.name: model for model in (Lainr,)}
+MODELS: dict[str, type[FieldModel]] = {model.name: model for model in (Lainr, Anchored)}
 """Every system by the name its configuration carries."""

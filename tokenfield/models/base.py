@@ -5,16 +5,15 @@ grid that a batch or a film shares; `condition` depends on the tokens alone and 
 needs both and is the small remainder. `decode` is nothing but their composition, whole or in chunks.
 """
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, count, split
-
-CHUNK = 4096
-"""Coordinates per chunk when no gradient is asked: their activations fit a core's cache."""
+from tokenfield.coords import Coordinates, count, in_pieces
+from tokenfield.errors import UserError
 
 
 class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
@@ -28,6 +27,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         halo: for models of any size, how many cells around a token its value depends on.
         reach: for models of any size, how many cells around a coordinate its value depends on.
         channels: C, values per coordinate.
+        chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
     """
 
     name: ClassVar[str]
@@ -37,13 +37,14 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     halo: int = 0
     reach: int = 0
     channels: int = 3
+    chunk: int = 4096
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
 
-    def locate(self, coords: Coordinates) -> Any:
-        """What depends on the coordinates alone."""
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+        """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
         raise NotImplementedError(f"{type(self).__name__}.locate")
 
     def condition(self, tokens: Tensor) -> Any:
@@ -61,16 +62,32 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
             tokens: what `encode` returned, B instances.
             coords: points (Q, X) shared by all instances, (B, Q, X) of their own, or a `Grid` of Q points; [-1, 1] over
                 the model's input, float32 or wider.
-            chunk: most coordinates to work on at once; the result is the same, the memory is bounded by it. Default:
-                all of them while gradients are recorded, else `CHUNK`.
+            chunk: most coordinates per instance to work on at once; the result is the same, the memory is bounded by
+                it. Default: all of them while gradients are recorded, else `self.chunk` shared out over the batch.
         Returns:
             (B, Q, C), neither clamped nor rounded; grid points in row-major order.
         """
         if chunk is None:
-            chunk = count(coords) if torch.is_grad_enabled() else CHUNK
-        conditioned = self.condition(tokens)
-        parts = [self.combine(self.locate(part), conditioned) for part in split(coords, chunk)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+            chunk = count(coords) if torch.is_grad_enabled() else max(1, self.chunk // max(1, len(tokens)))
+        conditioned, lattice = self.condition(tokens), tuple(tokens.shape[1:-1])
+        return in_pieces(lambda part: self.combine(self.locate(part, lattice), conditioned), coords, chunk)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What `save_pretrained` and `push_to_hub` write: the same folder as `tokenfield.pretrained.save`."""
+        from tokenfield import pretrained  # the folder format knows the models, not the other way round
+
+        pretrained.save(self, save_directory)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_) -> "FieldModel":
+        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
+        from tokenfield import pretrained
+
+        local = Path(model_id).is_dir()
+        model = pretrained.load(model_id if local else f"hf:{model_id}" + (f"@{revision}" if revision else ""))
+        if not isinstance(model, cls):
+            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
+        return model
 
     @property
     def num_parameters(self) -> int:

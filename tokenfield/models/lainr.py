@@ -143,7 +143,7 @@ class Lainr(FieldModel):
         """Pictures in [0, 1] of `config.size` -> latent tokens."""
         return self.encoder(patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.config.padding))
 
-    def locate(self, coords: Coordinates) -> Any:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
         return self.decoder.locate(coords)
 

@@ -10,10 +10,12 @@ once. Two kinds of draw exist because they cost differently:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -21,6 +23,9 @@ from tokenfield.coords import Coordinates, Grid, centers, count
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse
 from tokenfield.models import FieldModel
+
+NOISE_FLOOR = 1e-6
+"""Added to errors before their logarithm: beyond 60 dB a picture stops pulling (8-bit rounding alone is 59 dB)."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,24 @@ class CoordinateConfig:
     """How the share is chosen: random points (the papers), or random rows times random columns."""
     row_blocks: int = 1
     """Above 1: decode and differentiate in so many blocks of rows. The same gradient in less memory."""
+    average: Literal["errors", "decibels"] = "errors"
+    """Over the pictures of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which an easy picture counts
+    as much as a hard one."""
+    zoom: int = 1
+    """Above 1: training pictures are so many times larger than what is encoded; the field must also answer in between
+    the pixels it saw. `data.size` is the larger size."""
+    zoom_weight: float = 0.1
+    """Weight of the answers in between."""
 
     def __post_init__(self):
         if not 0 < self.fraction <= 1:
             raise UserError(f"coordinates.fraction {self.fraction} is not in (0, 1]; 1 asks for every pixel")
         if self.row_blocks < 1:
             raise UserError(f"coordinates.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
+        if self.zoom < 1:
+            raise UserError(f"coordinates.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
+        if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
+            raise UserError("coordinates.row_blocks works with average errors and zoom 1; set row_blocks to 1")
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,11 @@ def _place(index: Tensor, n: int, generator: torch.Generator, noise: bool) -> Te
 
 
 def reconstruction_loss(
-    model: FieldModel, images: Float[Tensor, "b c h w"], sampling: Sampling, row_blocks: int = 1
+    model: FieldModel,
+    images: Float[Tensor, "b c h w"],
+    sampling: Sampling,
+    row_blocks: int = 1,
+    average: Callable[[Tensor], Tensor] = torch.mean,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Mean over the instances of the mean squared error over their coordinates (Eq. 1).
 
@@ -131,6 +152,7 @@ def reconstruction_loss(
         sampling: the coordinates and their pixels, on the device of `images`.
         row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
             that only one block's activations exist at a time; see `_blockwise`.
+        average: of the instances' errors, where all rows are decoded at once.
     Returns:
         The loss, which carries the gradient, and every instance's mean squared error, which does not.
     """
@@ -140,10 +162,41 @@ def reconstruction_loss(
     if row_blocks == 1 or not torch.is_grad_enabled():
         values = model.combine(model.locate(sampling.coords, lattice), conditioned)
         errors = mse(values.float(), sampling.gather(images))
-        return errors.mean(), errors.detach()
+        return average(errors), errors.detach()
     errors, pairs = _blockwise(model, images, conditioned, lattice, sampling, row_blocks)
     sources, gradients = zip(*pairs, strict=True)
     return _Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients), errors
+
+
+def average_of(config: CoordinateConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """One number for a batch: the mean of its pictures' errors, or the mean of their logarithms."""
+    return errors.mean() if config.average == "errors" else (errors + NOISE_FLOOR).log().mean()
+
+
+def zoomed_loss(
+    model: FieldModel, images: Float[Tensor, "b c h w"], config: CoordinateConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    """Encode a smaller version of the pictures; answer for its pixels and for the larger picture's in between.
+
+    The smaller version is the area average, as a sensor with larger pixels would have seen it. A share 1 / zoom^2 of
+    the larger grid is asked for, as rows times columns, so both terms ask equally many coordinates.
+
+    Returns:
+        The loss, and every picture's mean squared error on the pixels that were encoded.
+    """
+    small = F.avg_pool2d(images, config.zoom)
+    tokens = model.encode(small)
+    lattice, conditioned = tuple(tokens.shape[1:-1]), model.condition(tokens)
+
+    def errors_at(share: CoordinateConfig, target: Tensor) -> Tensor:
+        sampling = draw(share, *target.shape[-2:], generator).to(images.device)
+        values = model.combine(model.locate(sampling.coords, lattice), conditioned)
+        return mse(values.float(), sampling.gather(target))
+
+    seen = errors_at(config, small)
+    between = errors_at(replace(config, fraction=config.fraction / config.zoom**2, subset="grid"), images)
+    loss = average_of(config, seen) + config.zoom_weight * average_of(config, between)
+    return loss, seen.detach()
 
 
 def _blockwise(
@@ -225,11 +278,15 @@ class Objective(nn.Module):
     def __init__(self, model: FieldModel, coordinates: CoordinateConfig, *, bf16: bool = False):
         super().__init__()
         self.model, self.coordinates, self.bf16 = model, coordinates, bf16
+        self.average = partial(average_of, coordinates)
 
     def forward(
         self, images: Float[Tensor, "b c h w"], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss and per-instance errors of a batch; the generator decides the coordinates."""
-        sampling = draw(self.coordinates, *images.shape[-2:], generator).to(images.device)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
-            return reconstruction_loss(self.model, images, sampling, self.coordinates.row_blocks)
+            if self.coordinates.zoom > 1:
+                return zoomed_loss(self.model, images, self.coordinates, generator)
+            sampling = draw(self.coordinates, *images.shape[-2:], generator).to(images.device)
+            loss, errors = reconstruction_loss(self.model, images, sampling, self.coordinates.row_blocks, self.average)
+        return loss, errors

@@ -1,0 +1,202 @@
+"""Anchored token fields: one token per cell, any height and width, cost linear in the area. This project's own.
+
+encode: every cell of 8 x 8 pixels is a data token; transformer blocks on the neighbourhood; one latent token per cell,
+    the sum of a linear code of the cell (its leading principal components, at first) and what the transformer adds.
+decode: transformer blocks on the neighbourhood of the latents make features; tokens and features give every token a
+    function of the coordinate relative to its anchor (relative head); a coordinate attends to its nearest anchors by
+    content and distance (anchored aggregation).
+
+What it takes from the locality-aware model (NeurIPS 2023) is the frame: tokens that coordinates select. What it changes
+is that tokens have places. The linear part starts at the best linear code of the training pictures, so that training
+begins at the floor which learned codes are measured against and not 30 dB below it (docs/log.md). Related: LIIF (local
+latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.aggregation import AnchoredAggregation
+from tokenfield.anchors import Gaps, Neighbours, gaps, harmonics, neighbours, window
+from tokenfield.coords import Coordinates, Grid, centers
+from tokenfield.models.base import FieldModel
+from tokenfield.neighbourhood import NeighbourhoodTransformer
+from tokenfield.patchify import patchify
+from tokenfield.relative import RelativeHead, ScaledLinear
+
+
+@dataclass(frozen=True)
+class AnchoredConfig:
+    """Sizes of an anchored model; the defaults are those of the packaged `photos-s`."""
+
+    cell: int = 8
+    """Side of a cell in pixels; every cell is one token."""
+    channels: int = 3
+    """Values per pixel."""
+    latent_dim: int = 96
+    """Width of a token: 96 of the 192 values of an 8 x 8 cell are stored, one per two pixel values."""
+    encoder_dim: int = 128
+    """Width of the encoder's transformer."""
+    encoder_depth: int = 1
+    """Its blocks; 0 leaves the linear code alone."""
+    decoder_dim: int = 128
+    """Width of the decoder's transformer."""
+    decoder_depth: int = 1
+    """Its blocks; 0 decodes every token by itself."""
+    head_dim: int = 32
+    """Width of an attention head."""
+    radius: int = 1
+    """Cells on each side that a token attends to."""
+    mlp_ratio: float = 4.0
+    """Hidden width of the feed-forward parts over the transformer's."""
+    harmonics: int = 16
+    """Cosines per axis of a token's function, over two cells."""
+    sharpness: float = 9.0
+    """Sharpness of the distance term at the start of training."""
+
+    def build(self) -> "Anchored":
+        """The model with fresh weights."""
+        return Anchored(self)
+
+
+def sum_on_grid(y: Float[Tensor, "h 2"], x: Float[Tensor, "w 2"]) -> Float[Tensor, "4 q"]:
+    """Per-axis numbers of the two neighbours -> their sums for the four neighbours of a grid's points."""
+    return (y.T[:, None, :, None] + x.T[None, :, None, :]).flatten(2).flatten(0, 1)
+
+
+def sum_at_points(y: Float[Tensor, "*b q 2"], x: Float[Tensor, "*b q 2"]) -> Float[Tensor, "*b 4 q"]:
+    """The same for scattered points."""
+    return (y.unsqueeze(-1) + x.unsqueeze(-2)).flatten(-2).transpose(-1, -2)
+
+
+@dataclass(frozen=True)
+class Located:
+    """A set of coordinates among the anchors.
+
+    Attributes:
+        y, x: neighbours per axis.
+        gaps: for a grid, its two axes sorted into gaps; None for scattered points.
+        distance: (4, Q), or (B, 4, Q) for points of their own: the distance term per neighbour.
+        outside: of the same shape, 0 for neighbours on the lattice.
+    """
+
+    y: Neighbours
+    x: Neighbours
+    gaps: tuple[Gaps, Gaps] | None
+    distance: Tensor
+    outside: Tensor
+
+
+class Anchored(FieldModel):
+    """The model. Tokens are (B, rows, columns, latent_dim), one per cell, unit variance on the training pictures."""
+
+    name: ClassVar[str] = "anchored"
+
+    def __init__(self, config: AnchoredConfig):
+        super().__init__()
+        self.config = config
+        self.input_size, self.cell, self.channels = None, config.cell, config.channels
+        self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
+        patch = config.channels * config.cell**2
+
+        def transformer(dim: int, depth: int) -> NeighbourhoodTransformer:
+            return NeighbourhoodTransformer(
+                dim,
+                depth=depth,
+                num_heads=dim // config.head_dim,
+                radius=config.radius,
+                mlp_ratio=config.mlp_ratio,
+            )
+
+        self.linear_code = ScaledLinear(patch, config.latent_dim, scale=0.05)
+        self.embed = nn.Linear(patch, config.encoder_dim)
+        self.encoder = transformer(config.encoder_dim, config.encoder_depth)
+        self.encoder_norm = nn.LayerNorm(config.encoder_dim)
+        self.to_latent = ScaledLinear(config.encoder_dim, config.latent_dim, scale=0.05)
+
+        self.from_latent = nn.Linear(config.latent_dim, config.decoder_dim)
+        self.decoder = transformer(config.decoder_dim, config.decoder_depth)
+        self.decoder_norm = nn.LayerNorm(config.decoder_dim)
+        self.head = RelativeHead(
+            latent_dim=config.latent_dim,
+            feature_dim=config.decoder_dim if config.decoder_depth else 0,
+            channels=config.channels + 1,  # the last one is the content score of the aggregation
+            num_harmonics=config.harmonics,
+        )
+        self.aggregation = AnchoredAggregation(sharpness=config.sharpness)
+        self.halo, self.reach = self.encoder.reach, self.decoder.reach + 1
+
+    def muon_excluded(self) -> set[str]:
+        """Maps between tokens and pixels keep to Adam: their columns mean something one by one."""
+        names = "linear_code", "embed", "to_latent", "from_latent", "head.direct", "head.refined"
+        return {f"{name}.weight" for name in names} & {name for name, _ in self.named_parameters()}
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
+        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell."""
+        rows, columns = (side // self.cell for side in images.shape[-2:])
+        pixels = patchify(images.to(self.embed.weight.dtype), self.cell).unflatten(1, (rows, columns)) - 0.5
+        tokens = self.linear_code(pixels)
+        if self.config.encoder_depth:
+            hidden = self.encoder(self.embed(pixels * 4))  # pictures have a deviation of about 1/4
+            tokens = tokens + self.to_latent(self.encoder_norm(hidden))
+        return tokens
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...]) -> Located:
+        """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
+        if isinstance(coords, Grid):
+            y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
+            return Located(y, x, (gaps(y), gaps(x)), *(sum_on_grid(*pair) for pair in self._tables(y, x)))
+        y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
+        return Located(y, x, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
+
+    @staticmethod
+    def _tables(y: Neighbours, x: Neighbours) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """What adds up over the axes, per axis: the distance term, and whether a neighbour is off the lattice."""
+        return (window(y.relative), window(x.relative)), (y.outside, x.outside)
+
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+        """The local function of every token, as cosine coefficients; the last channel is its content score."""
+        tokens = tokens.to(self.from_latent.weight.dtype)
+        features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
+        return self.head.coefficients(tokens, features)
+
+    def combine(self, located: Located, conditioned: Any) -> Float[Tensor, "b q c"]:
+        """Evaluate the four neighbours' functions and blend them."""
+        if located.gaps is None:
+            local = self.head.at_points(conditioned, located.y, located.x)  # (B, 4, Q, C + 1)
+        else:
+            local = self.head.on_grid(conditioned, *located.gaps)
+        return self.aggregation(local[..., -1], located.distance, located.outside, local[..., :-1]) + 0.5
+
+    initial_pictures: ClassVar[int] = 512
+    """How many training pictures `initialize` wants."""
+
+    @torch.no_grad()
+    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
+        """Set the linear path to the principal components of the pictures' cells: the floor to start from.
+
+        Tokens are the leading components, scaled to unit variance; a token's function shows them on its own cell and
+        continues by reflection into the neighbouring cells, where the aggregation hands over.
+        """
+        p, d, c = self.cell, self.config.latent_dim, self.channels
+        cells = patchify(images.double(), p).flatten(0, 1) - 0.5
+        mean = cells.mean(0)
+        variance, components = torch.linalg.eigh((cells - mean).T @ (cells - mean) / len(cells))
+        components = components.flip(1)[:, :d]  # (patch, D), leading first
+        deviation = variance.flip(0)[:d].clamp(min=1e-8).sqrt()
+        analysis = (components / deviation).T  # (D, patch)
+        self.linear_code.set(analysis, -analysis @ mean)
+
+        synthesis = torch.cat([components * deviation, mean[:, None]], 1).view(c, p, p, -1)
+        local = torch.arange(2 * p) - p // 2  # the pixels of two cells around the anchor
+        local = torch.where(local < 0, -1 - local, torch.where(local >= p, 2 * p - 1 - local, local))
+        kernel = synthesis[:, local][:, :, local]  # (C, 2p, 2p, D + 1)
+        basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)  # (2p, k)
+        project = torch.linalg.pinv(basis)  # (k, 2p); the transpose when harmonics = 2p
+        coefficients = torch.einsum("ky,lx,cyxd->ckld", project, project, kernel)
+        coefficients = torch.cat([coefficients, torch.zeros_like(coefficients[:1])])  # no content score yet
+        flat = coefficients.flatten(0, 2)
+        self.head.direct.set(flat[:, :d], flat[:, d])
