@@ -1,10 +1,16 @@
-"""Recipes for any folder of photographs."""
+"""Runs on any folder of photographs: random crops at many scales, in eight orientations.
+
+None of these numbers is published; what each run gave is in docs/log.md.
+"""
+
+from dataclasses import replace
 
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.training.losses import CoordinateConfig
+from tokenfield.models.lainr import LainrConfig
 from tokenfield.training.optim import OptimConfig
 from tokenfield.training.recipe import Recipe
+from tokenfield.training.sampling import CoordinateConfig
 
 
 def anchored_photos_s() -> Recipe:
@@ -24,4 +30,55 @@ def anchored_photos_s() -> Recipe:
         clip_norm=1.0,
         evaluate_every=1000,
         checkpoint_every=500,
+    )
+
+
+def lainr_photos_64() -> Recipe:
+    """LAINR on 64-pixel crops, small enough for two cores, trained as the paper trains: Adam, constant 1e-4."""
+    model = LainrConfig(
+        size=(64, 64),
+        patch=8,
+        padding=0,
+        num_latents=64,
+        latent_dim=96,  # 6144 values stored: one per two pixel values
+        encoder_dim=192,
+        encoder_depth=3,
+        encoder_heads=3,
+        dim=128,
+        feature_dim=128,
+        sigmas=(64.0, 16.0),
+        sigma_q=8.0,
+    )
+    return Recipe(
+        name="lainr-photos-64",
+        model=model,
+        data=DataConfig(layout="folder", size=64, crop="pyramid"),
+        optim=OptimConfig(name="adam", rate=1e-4),
+        coordinates=CoordinateConfig(jitter="axis", fraction=0.25, subset="grid"),  # 32 x 32 of 64 x 64
+        steps=4000,
+        batch_size=16,
+        evaluate_every=500,
+        checkpoint_every=500,
+    )
+
+
+def lainr_photos_64_muon() -> Recipe:
+    """LAINR on 64-pixel crops, the same run with a better optimiser: Muon, warm-up, cosine to zero, clipping."""
+    optim = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50)
+    return replace(lainr_photos_64(), name="lainr-photos-64-muon", optim=optim, clip_norm=1.0)
+
+
+def lainr_photos_178() -> Recipe:
+    """LAINR on 178-pixel crops: the paper's model (43 M parameters) and optimiser; for an accelerator."""
+    return Recipe(
+        name="lainr-photos-178",
+        model=LainrConfig(),
+        data=DataConfig(layout="folder", size=178, crop="pyramid"),
+        optim=OptimConfig(name="adam", rate=1e-4),
+        coordinates=CoordinateConfig(jitter="axis"),
+        steps=100_000,
+        batch_size=16,
+        log_every=50,
+        evaluate_every=5000,
+        checkpoint_every=2000,
     )

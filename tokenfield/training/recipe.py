@@ -15,8 +15,8 @@ from tokenfield.configs import from_dict, to_dict
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models import MODELS
-from tokenfield.training.losses import CoordinateConfig
 from tokenfield.training.optim import OptimConfig
+from tokenfield.training.sampling import CoordinateConfig
 
 RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints")
 """Fields that may differ between a run and its continuation: none of them changes a weight."""

@@ -1,0 +1,71 @@
+"""Any recipe, small enough to take its steps in a second: what the tests run of every recipe."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tokenfield.models.anchored import AnchoredConfig
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.training.recipe import Recipe
+
+
+def small_lainr(config: LainrConfig) -> tuple[LainrConfig, int]:
+    """3 x 3 patches, widths of 16; bands, heads and what is left out stay as they are."""
+    padding = min(config.padding, 1)
+    side = 15 - 2 * padding
+    small = replace(
+        config,
+        size=(side, side),
+        patch=5,
+        padding=padding,
+        num_latents=7,
+        latent_dim=11,
+        encoder_dim=32,
+        encoder_depth=2,
+        encoder_heads=2,
+        dim=16,
+        feature_dim=16,
+    )
+    return small, side
+
+
+def small_anchored(config: AnchoredConfig) -> tuple[AnchoredConfig, int]:
+    """3 x 3 cells of 4 pixels, widths of 16, at most one block on each side."""
+    small = replace(
+        config,
+        cell=4,
+        latent_dim=5,
+        encoder_dim=16,
+        encoder_depth=min(config.encoder_depth, 1),
+        decoder_dim=16,
+        decoder_depth=min(config.decoder_depth, 1),
+        head_dim=8,
+        harmonics=min(config.harmonics, 8),
+    )
+    return small, 12
+
+
+SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {LainrConfig: small_lainr, AnchoredConfig: small_anchored}
+"""How to shrink each kind of model, and the side of the pictures that it then takes."""
+
+
+def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
+    """The recipe with a small model, small pictures and few of them; what kind of run it is stays.
+
+    Args:
+        recipe: any recipe whose model is in `SMALL`.
+        steps: how many.
+    """
+    model, side = SMALL[type(recipe.model)](recipe.model)
+    return replace(
+        recipe,
+        model=model,
+        data=replace(recipe.data, size=side * recipe.coordinates.zoom),
+        optim=replace(recipe.optim, warmup=min(recipe.optim.warmup, steps // 2)),
+        steps=steps,
+        batch_size=2 * recipe.accumulate,
+        log_every=1,
+        evaluate_every=steps if recipe.evaluate_every else 0,
+        evaluate_pictures=2,
+        checkpoint_every=steps,
+    )

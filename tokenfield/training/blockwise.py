@@ -1,0 +1,88 @@
+"""The gradient of a reconstruction, block of rows by block of rows: the same numbers in a fraction of the memory.
+
+The loss (Eq. 1) is a sum over coordinates, so its gradient with respect to what the tokens were conditioned to, and to
+the parameters that meet coordinates, is a sum over blocks of coordinates. Each block is decoded, differentiated and
+forgotten; what comes before the coordinates, the encoder above all, needs one backward pass for all blocks together.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokenfield.coords import count
+from tokenfield.metrics import mse
+from tokenfield.models import FieldModel
+from tokenfield.training.sampling import Sampling
+
+
+def blockwise(
+    model: FieldModel, images: Tensor, conditioned: Any, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Errors (B,), and pairs of a tensor and the loss's gradient with respect to it.
+
+    Args:
+        model: what is trained.
+        images: (B, C, H, W).
+        conditioned: what `model.condition` made of their tokens; the pairs reach back to it and no further.
+        lattice: of the tokens, for `model.locate`.
+        sampling: the coordinates and their pixels.
+        row_blocks: how many blocks.
+    """
+    originals: list[Tensor] = []
+    leaves: list[Tensor] = []
+
+    def detach(tensor: Tensor) -> Tensor:
+        if not tensor.requires_grad:
+            return tensor
+        originals.append(tensor)
+        leaves.append(tensor.detach().requires_grad_())
+        return leaves[-1]
+
+    cut = _map_tensors(detach, conditioned)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
+    errors = torch.zeros(len(images), device=images.device)
+    for block in sampling.split(row_blocks):
+        target = block.gather(images)
+        values = model.combine(model.locate(block.coords, lattice), cut)
+        share = target.shape[1] / count(sampling.coords)  # the block's weight in the mean over all coordinates
+        block_errors = share * mse(values.float(), target)
+        errors += block_errors.detach()
+        # Autocast is for forward passes; a backward pass runs in the types that its forward pass chose.
+        with torch.autocast(images.device.type, enabled=False):
+            gradients = torch.autograd.grad(block_errors.mean(), leaves + parameters, allow_unused=True)
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                totals[i] = gradient if totals[i] is None else totals[i] + gradient
+    pairs = zip(originals + parameters, totals, strict=True)
+    return errors, [(source, total) for source, total in pairs if total is not None]
+
+
+def _map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """`function` of every tensor in nested tuples and lists, which keep their types."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, tuple | list):
+        inner = [_map_tensors(function, branch) for branch in tree]
+        return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
+    return tree
+
+
+class Precomputed(torch.autograd.Function):
+    """A number whose gradients with respect to some tensors are known already.
+
+    It lets the block-wise gradients take part in one ordinary `backward()`, which is where data-parallel training
+    averages gradients over processes.
+    """
+
+    @staticmethod
+    def forward(ctx, value, count, *sources_and_gradients):
+        ctx.gradients = sources_and_gradients[count:]
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, outer):
+        gradients = tuple(outer * gradient for gradient in ctx.gradients)
+        return None, None, *gradients, *(None for _ in gradients)
