@@ -8,9 +8,10 @@ one function per axis. `Grid` therefore keeps the axes apart: H + W numbers in p
 their Fourier features once per row and once per column.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import prod
+from itertools import product
+from math import ceil, prod
 
 import torch
 from jaxtyping import Float
@@ -78,16 +79,42 @@ class Grid:
         for block in self.axes[0].split(rows):
             yield Grid((block, *self.axes[1:]))
 
+    def tiles(self, chunk: int) -> Iterator[tuple[tuple[slice, ...], "Grid"]]:
+        """Blocks of at most `chunk` points, as near to cubes as the grid allows, each with its place in the grid.
+
+        What is computed per axis costs a block the sum of its sides: 64 + 64 for 4096 points, where whole rows of a
+        picture 1024 pixels wide would cost 4 + 1024.
+        """
+        left, sides = chunk, {}
+        shortest_first = sorted(enumerate(self.shape), key=lambda axis: axis[1])
+        for done, (i, n) in enumerate(shortest_first):
+            most = max(1, int(left ** (1 / (len(self.axes) - done)) + 1e-9))  # a shorter axis leaves more to the others
+            sides[i] = ceil(n / ceil(n / most))  # as many blocks as needed, nearly equal
+            left //= min(n, most)
+        cuts = ([slice(at, at + sides[i]) for at in range(0, n, sides[i])] for i, n in enumerate(self.shape))
+        for place in product(*cuts):
+            yield place, Grid(tuple(axis[part] for axis, part in zip(self.axes, place, strict=True)))
+
 
 Coordinates = Tensor | Grid
 """Points (Q, X) shared by a batch, points (B, Q, X) of its own for every instance, or a `Grid`."""
 
 
-def split(coords: Coordinates, chunk: int) -> Iterator[Coordinates]:
-    """Consecutive parts of at most `chunk` points; concatenated, they are `coords`."""
-    yield from coords.split(chunk) if isinstance(coords, Grid) else coords.split(chunk, dim=-2)
-
-
 def count(coords: Coordinates) -> int:
     """Q, the number of points (per instance)."""
     return len(coords) if isinstance(coords, Grid) else coords.shape[-2]
+
+
+def in_pieces(values: Callable[[Coordinates], Tensor], coords: Coordinates, chunk: int) -> Float[Tensor, "b q c"]:
+    """`values(coords)`, a function of every coordinate by itself, asked for at most `chunk` coordinates at a time."""
+    if count(coords) <= chunk:
+        return values(coords)
+    if not isinstance(coords, Grid):
+        return torch.cat([values(part) for part in coords.split(chunk, dim=-2)], 1)
+    whole = None
+    for place, tile in coords.tiles(chunk):
+        part = values(tile)  # (B, Q of the tile, C)
+        if whole is None:
+            whole = part.new_empty(len(part), *coords.shape, part.shape[-1])
+        whole[:, *place] = part.unflatten(1, tile.shape)
+    return whole.flatten(1, -2)
