@@ -1,0 +1,3 @@
+"""The command line: `tokenfield COMMAND ...`, one file per command; `tokenfield --help` lists them."""
+
+from tokenfield.cli.app import main as main

@@ -1,0 +1,115 @@
+"""`tokenfield doctor`: what is installed, what is missing, and what to type."""
+
+import platform
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json
+from tokenfield.errors import UserError
+
+OPTIONAL = {
+    "tensorboard": ("tokenfield train --tensorboard", "pip install tensorboard"),
+    "pytest": ("the tests", "pip install 'tokenfield[test]'"),
+    "beartype": ("shape checks in the tests", "pip install 'tokenfield[test]'"),
+}
+"""Package -> what it is needed for, and what to type."""
+
+
+def doctor(*, json: Json = None) -> int:
+    """Say what this installation consists of, what is missing, and what to type to mend it.
+
+    Checks versions, device and threads, the packaged weights, the held-out photographs and the free disk space. The
+    exit code is 0 whatever is found: finding it is the job.
+
+    Args:
+        json: also write it there, for machines.
+    """
+    from tokenfield.versions import PACKAGES, installed
+
+    facts: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
+    problems: list[str] = []
+    for package in ("tokenfield", *PACKAGES):
+        found = installed(package)
+        facts[package] = found or "missing"
+        if found is None:
+            problems.append(f"{package} is missing; type: pip install {package}")
+    for package, (purpose, command) in OPTIONAL.items():
+        facts[package] = installed(package) or f"not installed (for {purpose}: {command})"
+    for name, check in CHECKS.items():
+        try:
+            facts[name] = check()
+        except (UserError, OSError, ImportError) as error:
+            facts[name] = "not usable"
+            problems.append(f"{name}: {' '.join(str(error).split())}")
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        console.say(f"{name:<{width}}  {value}")
+    console.say()
+    for problem in problems:
+        console.say(f"to mend: {problem}")
+    console.say("Nothing is missing. Try: tokenfield demo" if not problems else f"{len(problems)} things to mend.")
+    console.write_json(json, {"command": "doctor", "facts": facts, "problems": problems})
+    return console.OK
+
+
+def device() -> str:
+    """What models would run on."""
+    import torch
+
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None:
+        return "cpu (no accelerator that this torch can use)"
+    return f"{found.type}, {torch.accelerator.device_count()} of them; --device cpu leaves it alone"
+
+
+def threads() -> str:
+    """How parallel the processor's work is."""
+    import os
+
+    import torch
+
+    return f"{torch.get_num_threads()} of {os.cpu_count()} processors; OMP_NUM_THREADS changes it"
+
+
+def weights() -> str:
+    """The packaged models, each loaded once."""
+    from tokenfield import pretrained
+
+    names = pretrained.names()
+    if not names:
+        raise UserError("none are packaged; get a complete copy of the repository, or give --model FOLDER")
+    return ", ".join(f"{name} ({pretrained.load(name).num_parameters:,} parameters)" for name in names)
+
+
+def floor() -> str:
+    """The packaged PCA basis."""
+    from tokenfield.analysis.pca import Basis
+
+    basis = Basis.load()
+    return f"{basis.cell}x{basis.cell} cells, fitted on {basis.pictures} pictures"
+
+
+def photographs() -> str:
+    """The held-out photographs."""
+    from tokenfield.data.demo_pictures import HELD_OUT, held_out
+
+    for name in HELD_OUT:
+        held_out(name)
+    return f"{len(HELD_OUT)} in scikit-image"
+
+
+def disk() -> str:
+    """Room where the command was typed."""
+    return f"{console.size_of(shutil.disk_usage('.').free)} free here"
+
+
+CHECKS: dict[str, Callable[[], str]] = {
+    "device": device,
+    "threads": threads,
+    "packaged models": weights,
+    "PCA basis": floor,
+    "held-out photographs": photographs,
+    "disk": disk,
+}

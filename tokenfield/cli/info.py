@@ -1,0 +1,175 @@
+"""`tokenfield info`: what a file or folder is, in a few lines."""
+
+import json as json_module
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json
+from tokenfield.errors import UserError
+
+
+def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
+    """Say what something is: a .field file, a model, a training run, a picture, or a folder of files.
+
+    Args:
+        path: a file, a folder, or the name of a packaged model.
+        json: also write it there, for machines.
+    """
+    facts = describe(path)
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        if not isinstance(value, dict | list):
+            console.say(f"{name.replace('_', ' '):<{width}}  {value}")
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            console.say(f"{name}:")
+            for key, entry in value.items():
+                console.say(f"  {key}: {entry}")
+    console.write_json(json, {"command": "info", "path": path, **facts})
+    return console.OK
+
+
+def describe(path: str) -> dict[str, Any]:
+    """The facts about a path. Raises UserError for what this program knows nothing about."""
+    from tokenfield import pretrained
+
+    place = Path(path)
+    if path in pretrained.names():
+        return about_model(pretrained.PACKAGED / path)
+    if place.is_dir():
+        if (place / "recipe.json").exists():
+            return about_run(place)
+        if (place / pretrained.CONFIG).exists():
+            return about_model(place)
+        return about_folder(place)
+    if not place.exists():
+        packaged = ", ".join(pretrained.names()) or "none"
+        raise UserError(f"{path}: no such file or folder, and no packaged model (there are: {packaged})")
+    return about_field(place) if place.suffix.lower() in (".field", ".safetensors") else about_picture(place)
+
+
+def about_field(path: Path) -> dict[str, Any]:
+    """A .field file, without reading its tokens or loading its model."""
+    from math import prod
+
+    from tokenfield import pretrained
+    from tokenfield.files import read_field
+    from tokenfield.signals import domain_from_dict
+
+    file = read_field(path, tokens=False)
+    try:
+        height, width = domain_from_dict(file.domain).size
+    except UserError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    origin = file.model.origin
+    at_hand = origin is not None and (origin in pretrained.names() or (Path(origin) / pretrained.CONFIG).exists())
+    stored = prod(file.shape)
+    return {
+        "kind": "field",
+        "picture": f"{width} x {height} pixels",
+        "tokens": prod(file.shape[:-1]),
+        "values_stored": stored,
+        "values_per_pixel": round(stored / (height * width), 4),
+        "token_shape": " x ".join(map(str, file.shape)),
+        "stored_as": {"F32": "float32", "F16": "float16"}[file.dtype],
+        "bytes": path.stat().st_size,
+        "model": f"{file.model.name} from {origin}" if origin else file.model.name,
+        "model_hash": file.model.hash,
+        "model_at_hand": "yes" if at_hand else "no; decode with --model",
+        "written_by": f"tokenfield {file.library}",
+        "domain": file.domain,
+    }
+
+
+def about_model(folder: Path) -> dict[str, Any]:
+    """A model in a folder: its system, its size, what was measured."""
+    from tokenfield import pretrained
+
+    model = pretrained.load_folder(folder)
+    size = model.input_size
+    takes = "any size" if size is None else f"any size, in tiles of {size[1]} x {size[0]}"
+    facts: dict[str, Any] = {
+        "kind": "model",
+        "system": model.name,
+        "parameters": model.num_parameters,
+        "bytes": (folder / pretrained.WEIGHTS).stat().st_size,
+        "pictures": f"{takes}, {model.channels} channels, cells of {model.cell} pixels",
+        "hash": pretrained.model_hash(model),
+        "configuration": {key: value for key, value in pretrained.describe(model).items() if key != "model"},
+    }
+    if (folder / pretrained.EVALUATION).exists():
+        facts["evaluation"] = summary_of(read_json(folder / pretrained.EVALUATION))
+    return facts
+
+
+def summary_of(evaluation: Any) -> dict[str, Any]:
+    """The single numbers and words of an `eval.json`, without its lists."""
+    plain = evaluation if isinstance(evaluation, dict) else {}
+    return {key: value for key, value in plain.items() if isinstance(value, int | float | str)}
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file. Raises UserError if it is none."""
+    try:
+        return json_module.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON file ({error})") from error
+
+
+def about_run(folder: Path) -> dict[str, Any]:
+    """A training run: how far it is, how well it does, and how to go on."""
+    from tokenfield import pretrained
+    from tokenfield.training import checkpoint, journal
+    from tokenfield.training.recipe import model_name, read
+
+    recipe = read(folder / "recipe.json")
+    lines = journal.read(folder / journal.METRICS)
+    trained = [line for line in lines if "loss" in line]
+    scores = [line for line in lines if "evaluation_psnr" in line]
+    kept = checkpoint.found(folder)
+    facts: dict[str, Any] = {
+        "kind": "training run",
+        "recipe": recipe.name,
+        "system": model_name(recipe.model),
+        "step": f"{trained[-1]['step'] if trained else 0} of {recipe.steps}",
+        "checkpoints": ", ".join(path.name for path in kept) or "none",
+        "weights": "exported" if (folder / pretrained.WEIGHTS).exists() else "not exported yet",
+    }
+    if trained:
+        facts["seconds"] = trained[-1]["seconds"]
+        facts["training_psnr"] = round(trained[-1]["psnr"], 2)
+    if scores:
+        facts["held_out_psnr"] = round(scores[-1]["evaluation_psnr"], 2)
+    return facts
+
+
+def about_picture(path: Path) -> dict[str, Any]:
+    """A picture as `encode` would read it."""
+    from tokenfield.data.pictures import read_picture
+
+    picture = read_picture(path)
+    return {
+        "kind": "picture",
+        "picture": f"{picture.shape[2]} x {picture.shape[1]} pixels",
+        "values": picture.numel(),
+        "bytes": path.stat().st_size,
+        "mean": round(picture.mean().item(), 4),
+        "range": f"{picture.min().item():.4f} to {picture.max().item():.4f}",
+    }
+
+
+def about_folder(folder: Path) -> dict[str, Any]:
+    """How many files of which kind a folder holds. Raises UserError for one that holds none we know."""
+    from tokenfield.data.pictures import SUFFIXES
+
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    counts = {
+        "pictures": sum(path.suffix.lower() in SUFFIXES for path in files),
+        "fields": sum(path.suffix.lower() == ".field" for path in files),
+    }
+    if not any(counts.values()):
+        raise UserError(f"{folder} holds no pictures, .field files, model or training run; give a folder that does")
+    return {"kind": "folder", **counts, "other_files": len(files) - sum(counts.values())}

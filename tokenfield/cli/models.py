@@ -1,0 +1,76 @@
+"""The options that commands with a model share: which model, on which device, in which precision."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenfield.cli.console import notice
+from tokenfield.errors import UserError
+
+DEFAULT = "photos-s"
+"""The packaged model that commands use unless they are told another one."""
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+def load_model(name: str, device: str) -> Any:
+    """The `FieldModel` that a user names, on the device that a user names.
+
+    Args:
+        name: a packaged name, a model's folder, `hf:owner/name`, or the folder of a training run; of a run that was
+            interrupted, and so has exported no weights yet, the newest whole checkpoint is taken.
+        device: "auto" for an accelerator where there is one, or what torch calls a device.
+    Raises:
+        UserError: no such model or device.
+    """
+    from tokenfield import pretrained
+    from tokenfield.training import checkpoint
+
+    target = find_device(device)
+    folder = Path(name)
+    if name not in pretrained.names() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.found(folder):
+        return from_checkpoint(folder).to(target)
+    return pretrained.load(name).to(target)
+
+
+def from_checkpoint(run: Path) -> Any:
+    """The model of the newest whole checkpoint of a run: its moving average if it keeps one."""
+    from safetensors.torch import load_file
+
+    from tokenfield.training import checkpoint
+    from tokenfield.training.recipe import read
+
+    for path in reversed(checkpoint.found(run)):
+        try:
+            state = checkpoint.verify(path)
+        except checkpoint.DamagedError as damage:
+            notice(f"tokenfield: warning: checkpoint {path} is damaged: {damage}; trying the one before")
+            continue
+        averaged = path / "ema.safetensors"
+        model = read(path / "recipe.json").model.build()
+        model.load_state_dict(load_file(averaged if averaged.exists() else path / "model.safetensors"))
+        notice(f"{run}: the run has not ended; using its checkpoint after step {state['step']}")
+        return model.float().eval()
+    raise UserError(f"every checkpoint in {run} is damaged; train again, or give another model")
+
+
+def find_device(name: str) -> Any:
+    """A `torch.device` that is there. Raises UserError for one that is not."""
+    import torch
+
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if found is None else found
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown word; not compiled in; no driver
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {name!r} cannot be used here ({reason}); give auto or cpu") from error
+    return device
+
+
+def find_precision(name: Precision) -> Any:
+    """The torch.dtype that `Field` takes; None for float32."""
+    import torch
+
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
