@@ -1,5 +1,7 @@
 """Anchored fields: geometry of the neighbours, locality, continuity, and the linear code training starts from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -108,10 +110,11 @@ def test_field_is_continuous_across_gaps_and_cells(model, images):
 def test_initialization_is_the_best_linear_code(images):
     """With sharp windows a fresh model's pixels are the projection on the cells' principal components."""
     torch.manual_seed(0)
-    config = AnchoredConfig(cell=4, latent_dim=11, encoder_dim=6, decoder_dim=6, head_dim=3, harmonics=8, sharpness=200.0)
+    config = replace(TINY, latent_dim=11, sharpness=200.0)
     model = config.build().double()
     model.initialize(images)
-    out = model.decode(model.encode(images), Grid.cells(20, 28).to(torch.float64)).view(2, 20, 28, 3).permute(0, 3, 1, 2)
+    values = model.decode(model.encode(images), Grid.cells(20, 28).to(torch.float64))
+    out = values.view(2, 20, 28, 3).permute(0, 3, 1, 2)
     cells = images.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(-1, 48)
     mean = cells.mean(0)
     components = torch.linalg.svd(cells - mean, full_matrices=False).Vh[:11]
