@@ -1,5 +1,7 @@
 """PSNR on held-out pictures while a run goes on, by the papers' protocol and in float32."""
 
+import math
+from collections.abc import Callable
 from itertools import islice
 
 import torch
@@ -27,7 +29,9 @@ def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
 
 
 @torch.no_grad()
-def evaluate(model: FieldModel, source: Source, count: int, accelerator: Accelerator) -> tuple[float, int]:
+def evaluate(
+    model: FieldModel, source: Source, count: int, accelerator: Accelerator, halted: Callable[[], bool] = lambda: False
+) -> tuple[float, int]:
     """Mean over the pictures of their PSNR.
 
     Args:
@@ -36,18 +40,23 @@ def evaluate(model: FieldModel, source: Source, count: int, accelerator: Acceler
         source: held-out pictures; the first `count` of them, shared out between the processes.
         count: most pictures.
         accelerator: knows the processes and the device.
+        halted: asked before every picture; True gives up.
     Returns:
-        dB (nan without pictures), and the number of pictures.
+        dB and the number of pictures; (nan, 0) without pictures, or if any process gave up.
     """
     was_training = model.training
     model.eval()
     rank, world = accelerator.process_index, accelerator.num_processes
-    total = torch.zeros(2, device=accelerator.device, dtype=torch.float32)
+    total = torch.zeros(3, device=accelerator.device, dtype=torch.float32)
     for name, picture in islice(source.pictures(), rank, count, world):
+        if halted():
+            total[2] = 1
+            break
         check_fits(model, picture, f"held-out picture {name}")
         image = picture[None].to(accelerator.device)
         values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
-        total += torch.stack([psnr(values, image.flatten(2).transpose(1, 2))[0], total.new_ones(())])
+        total[0] += psnr(values, image.flatten(2).transpose(1, 2))[0]
+        total[1] += 1
     model.train(was_training)
-    decibels, pictures = accelerator.reduce(total, "sum").tolist()
-    return (decibels / pictures if pictures else float("nan")), int(pictures)
+    decibels, pictures, gave_up = accelerator.reduce(total, "sum").tolist()
+    return (math.nan, 0) if gave_up or not pictures else (decibels / pictures, int(pictures))

@@ -46,8 +46,11 @@ class Journal:
 
     def add(self, metrics: dict[str, Any]) -> None:
         """One line, on its way to the disk when this returns."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
+        try:
+            with self.path.open("a") as file:
+                file.write(json.dumps(metrics) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self.path} ({error.strerror}); make room, then resume") from error
         if self.writer is not None:
             for name, value in metrics.items():
                 self.writer.add_scalar(name, value, metrics["step"])

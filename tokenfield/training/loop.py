@@ -71,9 +71,8 @@ def train(
         UserError: what the caller can put right: the recipe, the data, the folder, a loss that is not finite.
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
-    data, out = Path(data), Path(out)
+    data, out, stop = Path(data), Path(out), Stop(max_seconds)
     with ExitStack() as stack:
-        stop = stack.enter_context(Stop(max_seconds))
         accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
         main = accelerator.is_main_process
         recipe = open_folder(out, recipe, resume=resume)
@@ -90,7 +89,9 @@ def train(
         if main:
             store_recipe(out, recipe)
         journal = Journal(out, state.step, tensorboard=tensorboard) if main else None
+        stack.enter_context(stop)  # from here on a signal means: finish the step and save
         display.start(state.step)
+        display.remark(run.remark())
 
         def note(metrics: dict[str, Any]) -> None:
             if journal is not None:
@@ -99,21 +100,18 @@ def train(
                 callback(state.step, metrics)
 
         def assess() -> None:
-            decibels, count = evaluate(run.best, run.held_out, recipe.evaluate_pictures, accelerator)
+            decibels, count = evaluate(run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed)
             if count:
                 note({"step": state.step, "evaluation_psnr": decibels, "evaluation_pictures": count})
                 display.evaluated(state.step, decibels, count)
 
         def save() -> None:
-            recent.collect()
-            run.check_finite()
             if main:
                 described = facts(recipe) | {"recent": recent.values}
                 checkpoint.save(out, state, to_json(recipe), described, recipe.keep_checkpoints)
             accelerator.wait_for_everyone()
 
-        finished = state.step >= recipe.steps
-        ended = finished
+        finished = ended = state.step >= recipe.steps
         for step, images in () if ended else run.batches(workers):
             assert step == state.step, f"the loader is at step {step}, the run at step {state.step}"
             rate = set_rate(run.optimizers, schedule(recipe.optim, step, recipe.steps))
@@ -127,12 +125,18 @@ def train(
                 note(line)
                 display.update(line)
             ended = stop.asked(accelerator) or finished
-            with recent.watch.paused():
-                scheduled = recipe.evaluate_every and state.step % recipe.evaluate_every == 0
-                if run.held_out is not None and (scheduled or (ended and not stop.signum)):
-                    assess()
-                if state.step % recipe.checkpoint_every == 0 or ended:
-                    save()
+            assessing = run.held_out is not None and (
+                state.step % recipe.evaluate_every == 0 or (ended and not stop.signum)
+            )
+            saving = state.step % recipe.checkpoint_every == 0 or ended
+            if assessing or saving:
+                recent.collect()
+                run.check_finite()  # what is not finite is neither measured nor saved
+                with recent.watch.paused():
+                    if assessing:
+                        assess()
+                    if saving:
+                        save()
             if ended:
                 break
         display.close()
@@ -142,11 +146,13 @@ def train(
             export(out, run.best)
         if main:
             draw_curve(out, f"{recipe.name}, seed {recipe.seed}")
+        display.remark(run.skipped())
         if not finished:
             why = "the budget is spent" if stop.out_of_time and not stop.signum else "interrupted"
             hint = resume_command or resume_hint(recipe, data, out)
             display.say(f"{why} after step {state.step} of {recipe.steps}; everything is saved. To continue: {hint}")
-        accelerator.wait_for_everyone()
+        if accelerator.num_processes > 1:
+            accelerator.end_training()
         if stop.signum and not finished:
             raise Interrupted(128 + stop.signum)
     return out

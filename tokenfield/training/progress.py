@@ -44,6 +44,11 @@ class Display:
         """One line that stays."""
         self.console.print(line, markup=False, soft_wrap=True)
 
+    def remark(self, line: str) -> None:
+        """The same, unless there is nothing to say."""
+        if line:
+            self.say(line)
+
     def update(self, metrics: dict[str, float]) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
         step, speed = int(metrics["step"]), metrics["images_per_second"]

@@ -53,16 +53,40 @@ class Run:
                 f"{recipe.accumulate} parts; change batch_size or accumulate"
             )
         self.recipe, self.out, self.accelerator = recipe, out, accelerator
-        self.source = open_source(recipe.data, data, "train")
-        self.held_out = open_source(recipe.data, data, "test") if recipe.evaluate_every else None
+        with accelerator.main_process_first():  # whose caches of decoded pictures the others then find
+            self.source = open_source(recipe.data, data, "train")
+            self.held_out = open_source(recipe.data, data, "test") if recipe.evaluate_every else None
         self.model = fresh_model(recipe)
-        check_fits(self.model, self.source.sample(recipe.seed, 0, 0), "the first training picture")
+        self._check_pictures()
         self.model.to(accelerator.device)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         optimizers = build_optimizers(recipe.optim, self.model)
         objective = Objective(self.model, recipe.coordinates, bf16=recipe.precision == "bf16")
         self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
         self.state = Training(self.model, self.ema and self.ema.model, self.optimizers)
+
+    def _check_pictures(self) -> None:
+        """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
+        zoom = self.recipe.coordinates.zoom
+        picture = self.source.sample(self.recipe.seed, 0, 0)
+        if any(side % zoom for side in picture.shape[-2:]):
+            raise UserError(f"data.size {picture.shape[-1]} is no multiple of coordinates.zoom {zoom}; change one")
+        check_fits(self.model, picture[:, ::zoom, ::zoom], "a training picture")
+        if self.held_out is not None and (first := next(iter(self.held_out.pictures()), None)):
+            check_fits(self.model, first[1], f"held-out picture {first[0]}")
+
+    def remark(self) -> str:
+        """What a user would want to know before waiting for this run; empty if nothing."""
+        if self.recipe.precision == "bf16" and self.accelerator.device.type == "cpu":
+            features = torch.cpu.get_capabilities()
+            if not (features.get("avx512_bf16") or features.get("amx_bf16")):
+                return "this CPU has no bfloat16 instructions: precision bf16 is far slower here than fp32"
+        return ""
+
+    def skipped(self) -> str:
+        """What could not be read so far, in one line; empty if nothing."""
+        sources = [source for source in (self.source, self.held_out) if source is not None]
+        return "; ".join(line for source in sources if (line := source.skipped.summary()))
 
     def initialize(self) -> None:
         """Let a model that starts from its training pictures see some: `initial_pictures` and `initialize(images)`."""

@@ -19,7 +19,7 @@ class Stop:
     signal acts at once, as if nobody watched.
 
     Args:
-        max_seconds: budget from now on, or None.
+        max_seconds: budget from now on (not from when it is entered), or None.
     """
 
     def __init__(self, max_seconds: float | None):
@@ -35,6 +35,10 @@ class Stop:
 
     def __exit__(self, *_) -> None:
         self._restore()
+
+    def noticed(self) -> bool:
+        """Whether a signal came to this process."""
+        return bool(self.signum)
 
     def _note(self, signum: int, frame) -> None:
         self.signum = signum
