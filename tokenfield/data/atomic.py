@@ -18,6 +18,7 @@ REASONS = {
     errno.EROFS: "the disk is read-only; choose another folder",
     errno.EISDIR: "it is a folder; give a file name",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another name",
+    errno.EEXIST: "a part of the path is a file, not a folder; choose another name",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 """What to tell a user about an error number. Everything else gets the system's own words."""

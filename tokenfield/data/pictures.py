@@ -134,7 +134,8 @@ def check_picture(picture: object, *, channels: int | None = None, name: str = "
     if isinstance(picture, np.ndarray):
         if picture.dtype.kind not in "fuib":
             raise UserError(f"{name} has elements of type {picture.dtype}; give floating point numbers in [0, 1]")
-        picture = torch.from_numpy(np.array(picture))  # a copy: strides and byte orders of all kinds come in
+        native = picture.dtype.newbyteorder("=")
+        picture = torch.from_numpy(picture.astype(native, order="C"))     # a copy: any byte order and stride comes in
     if not isinstance(picture, Tensor):
         raise UserError(f"{name} is a {type(picture).__name__}; give a tensor or array of shape (C, H, W)")
     shape = tuple(picture.shape)
@@ -160,7 +161,7 @@ def check_picture(picture: object, *, channels: int | None = None, name: str = "
     return picture
 
 
-def write_picture(path: str | Path, image: Float[Tensor, "c h w"]) -> None:
+def write_picture(path: str | Path, image: Tensor) -> None:
     """Writes a picture, its values clamped to [0, 1] and rounded to 8 bits.
 
     The file is written aside and renamed: it is whole or, after an error, as it was. Missing folders are made.

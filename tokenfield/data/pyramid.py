@@ -2,8 +2,8 @@
 
 A random crop of a 24-megapixel JPEG costs a second when the file is decoded for it, and ten microseconds when the
 pixels already lie on disk uncompressed and are mapped into memory. So every photograph is decoded once, halved until it
-is small, and all its levels are written to one `.npy` file in the cache folder: `$TOKENFIELD_CACHE`, or
-`~/.cache/tokenfield`. It takes four bytes per pixel of the photograph; the folder can be deleted at any time.
+is small, and all its levels are written to one file in the cache folder: `$TOKENFIELD_CACHE`, or `~/.cache/tokenfield`.
+It takes four bytes per pixel of the photograph; the folder can be deleted at any time.
 
 The file's name is a hash of the photograph's path, size and time of change, so a changed photograph is decoded anew.
 Files are written aside and renamed: processes that build the same pyramid at once do the work twice, but none ever
@@ -34,7 +34,7 @@ SMALLEST = 16
 
 HEAD = struct.Struct("<8sII")
 MAGIC = b"tfpyr-1\n"
-"""A pyramid file is a one-dimensional uint8 `.npy`: MAGIC, height, width, then the levels, row-major (y, x, rgb)."""
+"""A pyramid file: MAGIC, height, width (little-endian), then the levels, a byte per value, row-major (y, x, rgb)."""
 
 OPEN_FILES = 256
 """Pyramids mapped at once: each holds a file descriptor, and 1024 per process is a common limit."""
@@ -76,7 +76,7 @@ class PyramidCache:
         self.folder = (cache_folder() if folder is None else Path(folder)) / "pyramids"
         self.max_pixels = max_pixels
         self.levels = functools.lru_cache(OPEN_FILES)(self._levels)
-        """path -> its levels, float-free views of the mapped file. Raises PictureError as `read_picture` does."""
+        """path -> its levels, read-only views of the mapped file. Raises PictureError as `read_picture` does."""
 
     def file(self, path: Path) -> Path:
         """Where the pyramid of a picture lies, whether it exists or not.
@@ -89,7 +89,7 @@ class PyramidCache:
         except OSError as error:
             raise PictureError(path, f"cannot be opened ({error.strerror})") from error
         identity = f"{os.path.realpath(path)}\0{status.st_size}\0{status.st_mtime_ns}"
-        return self.folder / f"{hashlib.sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.npy"
+        return self.folder / f"{hashlib.sha256(identity.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.pyramid"
 
     def _levels(self, path: Path) -> Levels:
         file = self.file(path)
@@ -151,7 +151,6 @@ def write_pyramid(file: Path, levels: Levels) -> None:
         raise UserError(f"{shown(file.parent)}: the crop cache needs {size / 1e6:.0f} MB more and the disk has "
                         f"{room / 1e6:.0f}; free some space or set TOKENFIELD_CACHE to a folder on another disk")
     with written_aside(file) as out:
-        np.lib.format.write_array_header_1_0(out, {"descr": "|u1", "fortran_order": False, "shape": (size,)})
         out.write(HEAD.pack(MAGIC, *levels[0].shape[:2]))
         for level in levels:
             out.write(np.ascontiguousarray(level).data)
@@ -160,14 +159,15 @@ def write_pyramid(file: Path, levels: Levels) -> None:
 def open_pyramid(file: Path) -> Levels | None:
     """The levels of a pyramid file, mapped read-only; None if there is no such file or it is not whole."""
     try:
-        data = np.asarray(np.load(file, mmap_mode="r"))  # a plain view: slicing np.memmap itself is slow
-    except (OSError, ValueError, EOFError, SyntaxError):
-        return None
-    if data.dtype != np.uint8 or data.ndim != 1 or len(data) < HEAD.size:
-        return None
-    magic, height, width = HEAD.unpack(data[: HEAD.size].tobytes())
-    shapes = level_shapes(height, width)
-    if magic != MAGIC or len(data) != HEAD.size + sum(3 * h * w for h, w in shapes):
+        with open(file, "rb") as opened:
+            head = opened.read(HEAD.size)
+            magic, height, width = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0)
+            shapes = level_shapes(height, width)
+            size = HEAD.size + sum(3 * h * w for h, w in shapes)
+            if magic != MAGIC or os.fstat(opened.fileno()).st_size != size:
+                return None
+            data = np.asarray(np.memmap(opened, np.uint8, mode="r"))  # a plain view: slicing np.memmap itself is slow
+    except OSError:
         return None
     levels, start = [], HEAD.size
     for h, w in shapes:

@@ -1,0 +1,126 @@
+"""Finding pictures in folders, naming what was skipped, and checking arrays."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from tokenfield.data import PictureError, SkippedFiles, check_picture, find_pictures, read_pictures
+from tokenfield.errors import UserError
+
+
+def test_found_are_all_pictures_sorted(tmp_path):
+    for name in ("b.png", "a/z.JPG", "a/b.jpeg", "A.tiff", "notes.txt", ".hidden.png", "a/._b.jpeg", ".git/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "other").symlink_to(tmp_path / "a")          # seen under one of its two names
+    (tmp_path / "a" / "up").symlink_to(tmp_path)             # and this one would never end
+    names = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    assert names == ["A.tiff", "a/b.jpeg", "a/z.JPG", "b.png"]
+    assert find_pictures(str(tmp_path)) == find_pictures(tmp_path)
+    assert find_pictures(tmp_path / "b.png") == [tmp_path / "b.png"]
+
+
+def test_linked_folders_are_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.png").touch()
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "link").symlink_to(tmp_path / "elsewhere")
+    assert [path.name for path in find_pictures(tmp_path / "pool")] == ["x.png"]
+
+
+@pytest.mark.parametrize("make, part", [
+    (lambda root: root / "missing", "no such folder"),
+    (lambda root: root, "holds no pictures"),
+    (lambda root: (root / "notes.txt").touch() or root, "holds 1 files, none of them a picture"),
+])
+def test_a_folder_without_pictures_gives_one_line(make, part, tmp_path):
+    with pytest.raises(UserError, match=part) as caught:
+        find_pictures(make(tmp_path))
+    assert str(caught.value).isprintable()
+
+
+def test_a_sub_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "x.png").touch()
+    scandir = os.scandir
+    closed = os.fspath(tmp_path / "closed")
+
+    def refuse(path):
+        if os.fspath(path) == closed:
+            raise PermissionError(13, "Permission denied", closed)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="closed: the folder may not be read"):
+        find_pictures(tmp_path)
+    skipped = SkippedFiles()
+    assert [path.name for path in find_pictures(tmp_path, skipped)] == ["x.png"]
+    assert "closed" in skipped.summary()
+
+
+def test_a_folder_run_names_and_counts_what_it_skipped(tmp_path, write):
+    for number in range(4):
+        write(tmp_path / f"{number}.png", number)
+    (tmp_path / "1.png").write_bytes(b"")
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:99])
+    skipped = SkippedFiles()
+    read = [path.name for path, picture in read_pictures(find_pictures(tmp_path), skipped)]
+    assert read == ["0.png", "3.png"] and len(skipped) == 2
+    line = skipped.summary(4)
+    assert line.startswith("skipped 2 of 4: 1.png (is empty (0 bytes)), 2.png (is damaged or truncated")
+    assert [row["file"] for row in skipped.as_json()] == [str(tmp_path / "1.png"), str(tmp_path / "2.png")]
+
+
+def test_the_summary_names_five_and_counts_the_rest():
+    skipped = SkippedFiles()
+    assert skipped.summary(9) == "" and not skipped
+    for number in range(7):
+        skipped.catch(PictureError(f"folder/{number}", "is empty"))
+        skipped.catch(PictureError(f"folder/{number}", "is something else"))      # the first reason stands
+    assert len(skipped) == 7
+    assert skipped.summary() == "skipped 7: " + ", ".join(f"{n} (is empty)" for n in range(5)) + " and 2 more"
+
+
+GOOD = torch.rand(3, 5, 7)
+
+
+@pytest.mark.parametrize("given", [GOOD, GOOD.double(), GOOD.half(), GOOD.bfloat16(), GOOD.numpy(),
+                                   GOOD.numpy().astype(">f8"), GOOD.numpy()[:, ::-1], GOOD[:, :1, :1], GOOD + 5e-5])
+def test_pictures_pass_the_check(given):
+    picture = check_picture(given)
+    assert picture.dtype == torch.float32 and tuple(picture.shape) == tuple(given.shape)
+    expected = given.float() if isinstance(given, torch.Tensor) else torch.from_numpy(given.astype(np.float32).copy())
+    torch.testing.assert_close(picture, expected)
+
+
+NAN = GOOD.clone()
+NAN[1, 2, 3:5] = torch.tensor([float("nan"), float("inf")])
+
+REFUSED = {
+    "a list": ([[0.5]], "is a list"),
+    "nothing": (None, "is a NoneType"),
+    "text": (np.array([["a"]]), "<U1"),
+    "grey": (GOOD[0], "picture\\[None\\]"),
+    "a batch": (GOOD[None], "one of the batch"),
+    "no pixels": (GOOD[:, :0], "none of them zero"),
+    "channels last": (GOOD.permute(1, 2, 0), "permute\\(2, 0, 1\\)"),
+    "two channels": (GOOD[:2], "give 3 channels"),
+    "bytes": ((GOOD * 255).byte(), "divide by 255"),
+    "numpy bytes": ((GOOD * 255).byte().numpy(), "divide by 255"),
+    "integers": ((GOOD * 9).long(), "torch.int64"),
+    "complex": (GOOD.numpy() * 1j, "complex"),
+    "NaN": (NAN, "has 2 values that are NaN or infinite"),
+    "0 to 255": (GOOD * 255, "picture / 255"),
+    "-1 to 1": (GOOD * 2 - 1, r"\(picture \+ 1\) / 2"),
+    "standardised": (GOOD * 9 - 4, "give values in \\[0, 1\\]$"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_arrays_are_refused_in_one_line(name):
+    given, part = REFUSED[name]
+    with pytest.raises(UserError, match=part) as caught:
+        check_picture(given, channels=3, name="photo")
+    assert str(caught.value).startswith("photo ") and str(caught.value).isprintable()
