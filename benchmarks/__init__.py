@@ -1,0 +1,1 @@
+"""Speed and memory, each number beside its plain alternative from the same run."""

@@ -1,0 +1,155 @@
+"""What is compared: the same work done plainly and done by tokenfield, with the same weights.
+
+Each function returns the alternatives of one section, the plain one first. A case carries its operations by formula, so
+that time becomes a share of the machine's matrix-product rate.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from benchmarks import flops, reference
+from tokenfield.coords import Grid
+from tokenfield.models.lainr import Lainr, LainrConfig
+from tokenfield.training.losses import Objective
+from tokenfield.training.optim import OptimConfig, build_optimizers
+from tokenfield.training.sampling import CoordinateConfig
+
+PAPER = LainrConfig()
+"""SPEC 2.4: 178 pixels, 42.5 M parameters in the encoder, 256 tokens of 256 values, two bands."""
+TOY = replace(
+    PAPER,
+    size=(14, 14),
+    patch=7,
+    padding=0,
+    num_latents=5,
+    latent_dim=6,
+    encoder_dim=12,
+    encoder_depth=2,
+    encoder_heads=3,
+    dim=8,
+    feature_dim=8,
+)
+"""The same in milliseconds, for tests."""
+CHUNK = 4096
+"""Coordinates per chunk of the plain decoder where it is chunked at all: as many as ours takes."""
+BATCH = 4
+"""Pictures per training step."""
+ROW_BLOCKS = 8
+"""Blocks of rows in our training step on all pixels."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One alternative.
+
+    Attributes:
+        name: what is done, as the table shows it.
+        run: does it once and returns its result.
+        flops: operations of one run.
+        dtype: type of its matrix products.
+    """
+
+    name: str
+    run: Callable[[], Tensor]
+    flops: float
+    dtype: torch.dtype = torch.float32
+
+
+def build(config: LainrConfig, seed: int = 0) -> Lainr:
+    """A model with fresh weights, the same every time."""
+    torch.manual_seed(seed)
+    return config.build().eval()
+
+
+def decode(config: LainrConfig, size: int, *, bf16: bool = True, compiled: bool = False) -> list[Case]:
+    """One picture's tokens -> size x size values. The plain decoder is chunked above the size it was trained on."""
+    model = build(config)
+    plain = reference.Reference.of(model)
+    tokens = torch.randn(1, config.num_latents, config.latent_dim)
+    points, grid = size * size, Grid.cells(size, size)
+    chunk = CHUNK if size > config.size[0] else None
+    ours = flops.our_decoder(config, points, axes=(size, size))
+    cases = [
+        Case(
+            "plain fp32" + (f", chunks of {chunk}" if chunk else ""),
+            torch.no_grad()(lambda: plain.decode(tokens, reference.pixel_coords(1, size, size), chunk)),
+            flops.reference_decoder(config, points),
+        ),
+        Case("tokenfield fp32", torch.no_grad()(lambda: model.decode(tokens, grid)), ours),
+    ]
+    narrow = build(config).bfloat16()
+    if bf16:
+        run = torch.no_grad()(lambda: narrow.decode(tokens.bfloat16(), grid))
+        cases.append(Case("tokenfield bf16", run, ours, torch.bfloat16))
+    if compiled:
+        for name, net, z in (("fp32", model, tokens), ("bf16", narrow, tokens.bfloat16()))[: 1 + bf16]:
+            fast = torch.compile(net.decode)
+            run = torch.no_grad()(lambda fast=fast, z=z: fast(z, grid))
+            cases.append(Case(f"tokenfield {name}, compiled", run, ours, z.dtype))
+    return cases
+
+
+def encode(config: LainrConfig, batch: int = 1, *, bf16: bool = True) -> list[Case]:
+    """A batch of pictures -> tokens."""
+    model = build(config)
+    plain = reference.Reference.of(model)
+    images = torch.rand(batch, config.channels, *config.size)
+    ours = batch * flops.encoder(config, last_block_whole=False)
+    whole = batch * flops.encoder(config, last_block_whole=True)
+    cases = [
+        Case("plain fp32", torch.no_grad()(lambda: plain.encode(images)), whole),
+        Case("tokenfield fp32", torch.no_grad()(lambda: model.encode(images)), ours),
+    ]
+    if bf16:
+        narrow = build(config).bfloat16()
+        cases.append(Case("tokenfield bf16", torch.no_grad()(lambda: narrow.encode(images)), ours, torch.bfloat16))
+    return cases
+
+
+def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> list[Case]:
+    """One step of a batch: forward, backward, Adam.
+
+    The plain step draws noise (and, below 1, the subset) for every pixel of every picture, as public code does; ours
+    draws both per row and per column and once for the batch, which keeps the coordinates a grid.
+    """
+    images = torch.rand(BATCH, config.channels, *config.size)
+    plain = reference.Reference.of(build(config)).train()
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-4)
+    points = reference.num_points(config.size, fraction)
+    plain_flops = flops.encoder(config, last_block_whole=True) + flops.reference_decoder(config, points)
+    cases = [
+        Case(
+            "plain fp32, its own coordinates per picture",
+            lambda: reference.step(plain, adam, images, fraction),
+            3 * BATCH * plain_flops,
+        )
+    ]
+    blocks = ROW_BLOCKS if fraction == 1 else 1
+    coordinates = CoordinateConfig(jitter="axis", fraction=fraction, subset="grid", row_blocks=blocks)
+    axes = tuple(max(1, round(side * fraction**0.5)) for side in config.size)
+    decoder = flops.our_decoder(config, axes[0] * axes[1], batch=BATCH, axes=axes)
+    ours = 3 * (BATCH * flops.encoder(config, last_block_whole=False) + decoder)
+    for dtype in (torch.float32, torch.bfloat16)[: 1 + bf16]:
+        narrow = dtype is torch.bfloat16
+        objective = Objective(build(config).train(), coordinates, bf16=narrow)
+        name = f"tokenfield {'bf16' if narrow else 'fp32'}, coordinates per row and column"
+        cases.append(Case(name, _step(objective, images), ours, dtype))
+    return cases
+
+
+def _step(objective: Objective, images: Tensor) -> Callable[[], Tensor]:
+    optimizers = build_optimizers(OptimConfig(), objective.model)
+    generator = torch.Generator().manual_seed(0)
+
+    def step() -> Tensor:
+        loss, _ = objective(images, generator)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.detach()
+
+    return step

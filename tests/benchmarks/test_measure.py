@@ -1,0 +1,55 @@
+"""What the benchmarks rest on: turns, peaks of memory, and a run of the whole at toy size."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import measure
+
+
+def test_variants_take_turns_after_a_warm_up():
+    calls = []
+    seconds = measure.interleave({name: lambda name=name: calls.append(name) for name in "AB"}, repeats=3, warmup=1)
+    assert "".join(calls) == "ABABABAB"
+    assert [len(taken) for taken in seconds.values()] == [3, 3]
+
+
+def allocate(megabytes):
+    return measure.peak_memory(lambda: torch.ones(megabytes, 10**6, dtype=torch.uint8))
+
+
+def test_peak_memory_is_what_the_work_adds():
+    kept = torch.ones(200, 10**6, dtype=torch.uint8)  # resident before: not counted
+    assert measure.in_own_process(allocate, 64) == pytest.approx(64e6, rel=0.05)
+    assert allocate(64) == pytest.approx(64e6, rel=0.05)
+    assert len(kept) == 200
+
+
+def test_matmul_does_what_it_counts():
+    run, work = measure.matmul(torch.float32, m=3, k=5, n=7)
+    assert run().shape == (3, 7)
+    assert work == 2 * 3 * 5 * 7
+
+
+@pytest.mark.parametrize(
+    "options", [["--only", "encode"], ["--only", "decode", "--malloc", "tuned"], ["--only", "train"]]
+)
+def test_the_whole_at_toy_size(options):
+    memory = [] if "encode" in options else ["--no-memory"]
+    command = [sys.executable, "-m", "benchmarks.lainr_178", "--quick", "--repeats", "1", "--threads", "1"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run([*command, *options, *memory], cwd=root, capture_output=True, text=True, check=True)
+    assert "median ms" in done.stdout  # the table for people
+    record = json.loads(done.stdout.splitlines()[-1])  # the line for machines
+    assert {"device", "torch", "commit", "date", "malloc", "load before", "load after"} <= record.keys()
+    assert record["malloc"] == ("tuned" if "tuned" in options else "default")
+    for row in record["rows"]:
+        if row["dtype"] == "float32":
+            assert row["median_s"] > 0
+            assert (row["peak_mb"] is not None) == (not memory)
+        if row["max_abs_diff"] is not None:
+            assert row["max_abs_diff"] < (1e-4 if row["dtype"] == "float32" else 0.1)
