@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from tokenfield.data.draws import Draws
 from tokenfield.data.transforms import center_square, random_square, resize_shorter, to_tensor
@@ -36,7 +35,7 @@ def test_resizing_averages_as_pillow_does():
     assert np.abs(got - expected).max() <= 1.01                      # rounded after each of two passes
 
 
-@given(side, side, st.integers(1, 40))
+@given(st.integers(4, 60), st.integers(4, 60), st.integers(1, 40))
 def test_the_centre_square_is_the_middle(height, width, size):
     """torchvision's `CenterCrop(size)`: top = round((h - size) / 2), half to even."""
     picture = noise(height, width)
@@ -72,8 +71,19 @@ def test_a_small_picture_is_enlarged():
     picture = noise(5, 9)
     square = random_square(picture, 20, Draws(0, 0))
     assert square.shape == (20, 20, 3)
-    big = np.asarray(Image.fromarray(picture).resize((36, 20), Image.Resampling.BILINEAR))
-    assert any((big[:, left : left + 20][:, ::flip] == square).all() for left in range(17) for flip in (1, -1))
+    enlarged = [resize_shorter(picture[:, left : left + 5], 20) for left in range(5)]
+    assert any((big[:, ::flip] == square).all() for big in enlarged for flip in (1, -1))
+
+
+@pytest.mark.parametrize("height, width", [(1, 50_000), (50_000, 1), (3, 9_001)])
+def test_a_strip_is_cut_before_it_is_enlarged(height, width):
+    """Whole, the first would become 200 x 10 000 000."""
+    picture = np.full((height, width, 3), 99, np.uint8)
+    middle = (height // 2, width // 2)
+    picture[middle] = 255
+    square = center_square(picture, 200)
+    assert square.shape == (200, 200, 3) and square.max() > 200              # the middle is in it
+    assert random_square(picture, 200, Draws(0, 0)).shape == (200, 200, 3)
 
 
 @pytest.mark.parametrize("view", [lambda a: a, lambda a: a[::-1], lambda a: a.transpose(1, 0, 2), lambda a: a[1:4, 2:]])

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from tokenfield.data.draws import Draws
 
+STRIP = 16
+"""Longer side over shorter side beyond which a picture is treated as a strip; photographs stay below 4."""
+
 
 def resize_shorter(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "k l 3"]:
     """The picture with its shorter side `size` pixels long."""
@@ -26,8 +29,14 @@ def resize_shorter(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.n
 
 
 def center_square(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """Shorter side resized to `size`, then the middle of the longer one."""
-    picture = resize_shorter(picture, size)
+    """Shorter side resized to `size`, then the middle of the longer one.
+
+    Of a strip, longer than `STRIP` times its width, only the middle is resized: a row of 5000 pixels would become a
+    gigabyte at 256 pixels a side.
+    """
+    strip = STRIP * min(picture.shape[:2])
+    top, left = (max(0, n - strip) // 2 for n in picture.shape[:2])
+    picture = resize_shorter(picture[top : top + strip, left : left + strip], size)
     top, left = (round((n - size) / 2) for n in picture.shape[:2])          # Python rounds half to even
     return picture[top : top + size, left : left + size]
 
@@ -35,13 +44,12 @@ def center_square(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.nd
 def random_square(picture: UInt8[np.ndarray, "h w 3"], size: int, draws: Draws) -> UInt8[np.ndarray, "size size 3"]:
     """A square from anywhere in the picture at full scale, mirrored half the time.
 
-    A picture with a side shorter than `size` is enlarged until it holds one.
+    Of a picture with a side shorter than `size`, the largest square that it holds is taken and enlarged.
     """
-    if min(picture.shape[:2]) < size:
-        picture = resize_shorter(picture, size)
     height, width = picture.shape[:2]
-    top, left = draws.below(height - size + 1), draws.below(width - size + 1)
-    square = picture[top : top + size, left : left + size]
+    side = min(size, height, width)
+    top, left = draws.below(height - side + 1), draws.below(width - side + 1)
+    square = resize_shorter(picture[top : top + side, left : left + side], size)
     return square[:, ::-1] if draws.below(2) else square
 
 
