@@ -124,8 +124,8 @@ def test_files_that_differ_in_their_ending_alone_do_not_collide(tmp_path):
 def test_a_model_of_a_fixed_size_takes_any_picture_too(run, photo, tmp_path):
     from tokenfield.models.lainr import LainrConfig
 
-    config = LainrConfig(size=(12, 12), patch=4, padding=0, num_latents=5, latent_dim=8, encoder_dim=12, encoder_heads=3,
-                         encoder_depth=1, dim=12, feature_dim=12, sigmas=(8.0,), heads=3)
+    config = LainrConfig(size=(12, 12), patch=4, padding=0, num_latents=5, latent_dim=8, encoder_heads=3,
+                         encoder_dim=12, encoder_depth=1, dim=12, feature_dim=12, sigmas=(8.0,), heads=3)
     torch.manual_seed(0)
     folder = pretrained.save(config.build(), tmp_path / "lainr")
     assert run("encode", photo, "-o", tmp_path / "p.field", "--model", folder).code == 0

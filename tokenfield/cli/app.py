@@ -95,15 +95,23 @@ def explain(error: UserError | OSError | KeyboardInterrupt) -> int:
     if isinstance(error, KeyboardInterrupt):
         console.fail("interrupted; what was finished before is kept")
         return console.INTERRUPTED
-    if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head`, has seen enough: no error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
     if isinstance(error, OSError):
+        give_up_stdout()
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head`, has seen enough: no error of ours
+            return 128 + signal.SIGPIPE
         reason = OS_REASONS.get(error.errno or 0) or error.strerror or str(error)
         console.fail(f"{error.filename}: {reason}" if error.filename is not None else reason)
     else:
         console.fail(str(error))
     return console.FAILED
+
+
+def give_up_stdout() -> None:
+    """If stdout cannot take what was printed, let nobody try again: Python would, at exit, and complain once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(argv: list[str]) -> Callable[[], Any]:
