@@ -130,11 +130,12 @@ def about_run(folder: Path) -> dict[str, Any]:
     trained = [line for line in lines if "loss" in line]
     scores = [line for line in lines if "evaluation_psnr" in line]
     kept = checkpoint.found(folder)
+    steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in kept]
     facts: dict[str, Any] = {
         "kind": "training run",
         "recipe": recipe.name,
         "system": model_name(recipe.model),
-        "step": f"{trained[-1]['step'] if trained else 0} of {recipe.steps}",
+        "step": f"{max(steps, default=0)} of {recipe.steps}",
         "checkpoints": ", ".join(path.name for path in kept) or "none",
         "weights": "exported" if (folder / pretrained.WEIGHTS).exists() else "not exported yet",
     }
