@@ -92,6 +92,14 @@ def test_without_a_name_the_result_lies_beside_the_file_and_replaces_nothing(run
     assert run("encode", photo, "--model", model).code == 1
 
 
+def test_the_input_is_never_written_over(run, model, photo, tmp_path):
+    before = (tmp_path / "photo.png").read_bytes()
+    assert "ending in .field" in run("encode", photo, "-o", photo, "--model", model).err
+    (tmp_path / "photo.field").write_bytes(before)
+    assert "the input itself" in run("encode", tmp_path / "photo.field", "-o", tmp_path / "photo.field").err
+    assert (tmp_path / "photo.png").read_bytes() == (tmp_path / "photo.field").read_bytes() == before
+
+
 def test_a_folder_keeps_its_structure_and_names_what_it_skipped(run, model, folder, tmp_path):
     facts = tmp_path / "facts.json"
     outcome = run("encode", folder, "-o", tmp_path / "fields", "--model", model, "--json", facts)

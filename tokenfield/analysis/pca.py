@@ -8,7 +8,7 @@ counted exactly as for tokens: numbers per instance, whatever their precision.
 `python -m tokenfield.analysis.pca FOLDER OUT` fits a basis; `Basis.load()` is the one beside the shipped weights.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,18 +138,16 @@ def fit(
     Raises:
         UserError: fewer cells than a basis has components.
     """
-    total, first, second = 0, None, None
-    used = 0
+    total = used = 0
+    first = second = torch.zeros(0, dtype=torch.float64)  # sums of cells, and of their outer products
     for index, picture in enumerate(pictures):
         if min(picture.shape[-2:]) < cell:
             continue
         values = random_cells(picture, cells_per_picture, cell, seed * 1_000_003 + index).double()  # (n, F)
-        if first is None:
-            first, second = torch.zeros_like(values[0]), values.new_zeros(values.shape[1], values.shape[1])
-        first += values.sum(0)
-        second += values.T @ values
+        first = values.sum(0) + (first if used else 0)                            # (F,)
+        second = values.T @ values + (second if used else 0)                      # (F, F)
         total, used = total + len(values), used + 1
-    if first is None or total < len(first):
+    if not used or total < len(first):
         raise UserError(f"a basis needs more cells than it has components, got {total} from {used} pictures of "
                         f"at least {cell} pixels a side; give more pictures or more cells per picture")
     mean = first / total
@@ -171,11 +169,12 @@ def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], kept: int) -> Flo
     cells, mean = to_cells(picture, basis.cell), basis.mean.to(picture)           # (N, F), (F,)
     components = basis.components[:kept].to(picture)                              # (kept, F)
     coefficients = (cells - mean) @ components.T                                  # (N, kept): what would be stored
-    return from_cells(mean + coefficients @ components, *picture.shape[-2:], basis.cell)
+    height, width = picture.shape[-2:]
+    return from_cells(mean + coefficients @ components, height, width, basis.cell)
 
 
-def values_per_cell(shape: tuple[int, int, int], cell: int, values_stored: float | int) -> int:
-    """The most coefficients per cell that a budget of `values_stored` numbers for the whole picture (C, H, W) pays."""
+def values_per_cell(shape: Sequence[int], cell: int, values_stored: float | int) -> int:
+    """The most coefficients per cell that a budget of `values_stored` numbers pays for a picture of shape (C, H, W)."""
     channels, height, width = shape
     cells = -(-height // cell) * -(-width // cell)
     return min(int(values_stored / cells + 1e-6), channels * cell * cell)
@@ -183,7 +182,7 @@ def values_per_cell(shape: tuple[int, int, int], cell: int, values_stored: float
 
 def floor_of(basis: Basis, picture: Float[Tensor, "c h w"], values_stored: float | int) -> float:
     """PSNR (dB, papers' protocol) of one picture for which `values_stored` numbers may be kept."""
-    kept = values_per_cell(tuple(picture.shape), basis.cell, values_stored)
+    kept = values_per_cell(picture.shape, basis.cell, values_stored)
     return psnr(reconstruct(basis, picture, kept)[None], picture[None]).item()
 
 

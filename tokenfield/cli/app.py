@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = [argument for argument in argv if argument != "--debug"]
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = console.warn
+            warnings.showwarning = lambda message, *_: console.warn(message)
             result = parse(argv)()
             sys.stdout.flush()  # a full disk or a closed pipe shows here, where it still has a line of its own
     except Usage as error:

@@ -53,8 +53,8 @@ def fail(text: str) -> None:
     print(f"tokenfield: error: {' '.join(text.split())}", file=sys.stderr)
 
 
-def warn(message: Any, *_: Any) -> None:
-    """A Python warning as one line, in place of `warnings.showwarning`, which would add a path and a source line."""
+def warn(message: Any) -> None:
+    """A Python warning as one line, without the path and the source line that Python would add."""
     print(f"tokenfield: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 

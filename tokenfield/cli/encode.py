@@ -43,6 +43,8 @@ def encode(
     """
     from tokenfield.data.pictures import PictureError, SkippedFiles, find_pictures
 
+    if output is not None and input.is_file() and not output.is_dir() and output.suffix.lower() != ".field":
+        raise UserError(f"{output}: tokens are written to files ending in .field; give such a name")
     skipped = SkippedFiles()
     files = find_pictures(input, skipped)
     targets = plan(input, files, output, ".field")
@@ -77,6 +79,8 @@ def plan(source: Path, files: list[Path], output: Path | None, suffix: str) -> l
         if output is not None and output.is_dir():
             raise UserError(f"{output} is a folder; for one file name a file, such as {output / source.stem}{suffix}")
         target = output or source.with_suffix(suffix)
+        if output is not None and output.exists() and output.samefile(source):
+            raise UserError(f"{output} is the input itself; give another name")
         if output is None and target.exists():
             raise UserError(f"{target} exists already; name it with -o to replace it, or give another name")
         return [target]
