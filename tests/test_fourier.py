@@ -69,6 +69,7 @@ def test_bfloat16_leaves_the_phases_alone(where, how):
     else:
         with torch.autocast("cpu", torch.bfloat16):
             narrow = layer(coords)
+    assert narrow.dtype == torch.bfloat16  # all that follows moves half the bytes
     assert decibels(narrow, exact) > 50  # a rounded cosine: 2^-9 relative
     # What phases in bfloat16 would give; the margin is the point of the test.
     spoiled = fourier_features(Grid.cells(61, 67).coords().bfloat16(), frequencies(128.0, 16).bfloat16()).relu()

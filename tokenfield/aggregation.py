@@ -21,7 +21,7 @@ class SelectiveTokenAggregation(nn.Module):
         q_v = h_F(v; sigma_q, W_q, b_q)                            (Eq. 4)
         m_v = MultiHeadAttention(query q_v, key Z, value Z)        (Eq. 5)
 
-    A low query bandwidth sigma_q makes neighbouring coordinates select the same tokens: locality is learned, not imposed.
+    A low query bandwidth sigma_q lets neighbouring coordinates select the same tokens: locality is learned, not imposed.
 
     Args:
         in_dim: d_in, number of coordinates.
@@ -55,8 +55,7 @@ class SelectiveTokenAggregation(nn.Module):
 
     def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
         """Projected queries of the coordinates. (Eq. 4)"""
-        q = self.query(coords)  # h_F(v; sigma_q, W_q, b_q)
-        return self.attention.queries(q.to(self.out.weight.dtype))
+        return self.attention.queries(self.query(coords, self.out.weight.dtype))  # h_F(v; sigma_q, W_q, b_q)
 
     def condition(self, latents: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
         """Projected keys and values of the tokens."""

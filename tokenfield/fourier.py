@@ -62,8 +62,15 @@ class FrequencyFeature(nn.Module):
     def extra_repr(self) -> str:
         return f"in_dim={self.in_dim}, sigma={self.sigma}, num_frequencies={self.num_frequencies}"
 
-    def forward(self, coords: Coordinates) -> Tensor:
-        """(Q, X), (B, Q, X) or a Grid of Q points -> (Q, d) or (B, Q, d)."""
+    def forward(self, coords: Coordinates, dtype: torch.dtype | None = None) -> Tensor:
+        """(Q, X), (B, Q, X) or a Grid of Q points -> (Q, d) or (B, Q, d).
+
+        The result has the type that its linear map works in (autocast's, the weights'), and without one `dtype`, by
+        default that of the coordinates.
+        """
+        if self.linear is None:
+            coords = coords.coords() if isinstance(coords, Grid) else coords
+            return fourier_features(coords, self._omega(coords)).to(dtype or coords.dtype)
         return self._on_grid(coords) if isinstance(coords, Grid) else self._at_points(coords)
 
     def _omega(self, like: Tensor) -> Tensor:
@@ -71,16 +78,14 @@ class FrequencyFeature(nn.Module):
 
     def _at_points(self, coords: Tensor) -> Tensor:
         gamma = fourier_features(coords, self._omega(coords))  # (..., F)
-        return gamma if self.linear is None else self.linear(gamma.to(self.linear.weight.dtype)).relu_()  # Eq. 3
+        return self.linear(gamma.to(self.linear.weight.dtype)).relu_()  # Eq. 3
 
     def _on_grid(self, grid: Grid) -> Tensor:
-        if self.linear is None:
-            return self._at_points(grid.coords())
         weight = self.linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
         total = self.linear.bias
         for i, axis in enumerate(grid.axes):
             gamma = fourier_features(axis[:, None], self._omega(axis))  # (len, 2 n)
             along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
-            total = total.unsqueeze(-2) + along if i else total + along
+            total = total.unsqueeze(-2) + along if i else total.to(along.dtype) + along
         # Axis by axis the sum grew one dimension: (H, d) -> (H, 1, d) + (W, d) -> (H, W, d).
         return total.flatten(0, -2).relu_()  # (Q, d)

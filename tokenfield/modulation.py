@@ -88,7 +88,7 @@ class MultiBandModulation(nn.Module):
 
     def locate(self, coords: Coordinates) -> list[Tensor]:
         """The L frequency features of the coordinates, (Q, d) or (B, Q, d) each. (Eq. 6)"""
-        return [feature(coords).to(self.out[0].weight.dtype) for feature in self.frequency]
+        return [feature(coords, self.out[0].weight.dtype) for feature in self.frequency]
 
     def fold(self, out: nn.Linear | None) -> list[Affine | None]:
         """W_m^(l) after the aggregator's output map, for every band."""
