@@ -21,7 +21,7 @@ class SelectiveTokenAggregation(nn.Module):
         q_v = h_F(v; sigma_q, W_q, b_q)                            (Eq. 4)
         m_v = MultiHeadAttention(query q_v, key Z, value Z)        (Eq. 5)
 
-    A low query bandwidth sigma_q lets neighbouring coordinates select the same tokens: locality is learned, not imposed.
+    A low query bandwidth sigma_q lets neighbouring coordinates select the same tokens: locality, learned, not imposed.
 
     Args:
         in_dim: d_in, number of coordinates.
