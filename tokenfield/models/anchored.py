@@ -13,7 +13,7 @@ latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -56,6 +56,8 @@ class AnchoredConfig:
     """Cosines per axis of a token's function, over two cells."""
     sharpness: float = 9.0
     """Sharpness of the distance term at the start of training."""
+    start: Literal["components", "random"] = "components"
+    """Where the linear path starts: at the principal components of training pictures, or at random weights."""
 
     def build(self) -> "Anchored":
         """The model with fresh weights."""
@@ -128,6 +130,12 @@ class Anchored(FieldModel):
         )
         self.aggregation = AnchoredAggregation(sharpness=config.sharpness)
         self.halo, self.reach = self.encoder.reach, self.decoder.reach + 1
+        self.initial_pictures = 512 if config.start == "components" else 0  # how many `initialize` wants to see
+        if config.start == "random":  # tokens of unit variance, pixels of deviation 1/4, as with components
+            self.linear_code.set(
+                torch.randn(config.latent_dim, patch) * 4 * patch**-0.5, torch.zeros(config.latent_dim)
+            )
+            nn.init.normal_(self.head.direct.weight, std=0.2)
 
     def muon_excluded(self) -> set[str]:
         """Maps between tokens and pixels keep to Adam: their columns mean something one by one."""
@@ -170,9 +178,6 @@ class Anchored(FieldModel):
         else:
             local = self.head.on_grid(conditioned, *located.gaps)
         return self.aggregation(local[..., -1], located.distance, located.outside, local[..., :-1]) + 0.5
-
-    initial_pictures: ClassVar[int] = 512
-    """How many training pictures `initialize` wants."""
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -13,6 +13,8 @@ from tokenfield.training.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "anchored-photos-s": photos.anchored_photos_s,
+    "anchored-photos-64": photos.anchored_photos_64,
+    "anchored-photos-64-random": photos.anchored_photos_64_random,
     "lainr-photos-64": photos.lainr_photos_64,
     "lainr-photos-64-muon": photos.lainr_photos_64_muon,
     "lainr-photos-178": photos.lainr_photos_178,

@@ -33,6 +33,25 @@ def anchored_photos_s() -> Recipe:
     )
 
 
+def anchored_photos_64() -> Recipe:
+    """Anchored tokens on the pictures, the values stored and the batch of `lainr-photos-64`, for one figure of both."""
+    return replace(
+        anchored_photos_s(),
+        name="anchored-photos-64",
+        data=DataConfig(layout="folder", size=64, crop="pyramid"),
+        coordinates=CoordinateConfig(jitter="none", average="decibels"),
+        steps=4000,
+        batch_size=16,
+        evaluate_every=500,
+    )
+
+
+def anchored_photos_64_random() -> Recipe:
+    """The same from random weights: what the architecture does without the linear code it starts from."""
+    recipe = anchored_photos_64()
+    return replace(recipe, name="anchored-photos-64-random", model=replace(recipe.model, start="random"))
+
+
 def lainr_photos_64() -> Recipe:
     """LAINR on 64-pixel crops, small enough for two cores, trained as the paper trains: Adam, constant 1e-4."""
     model = LainrConfig(

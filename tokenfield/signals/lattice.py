@@ -21,9 +21,6 @@ from tokenfield.signals.domain import Domain, Progress, at_least_float32
 BLOCK = 64
 """Cells per side of a block: 512 x 512 pixels at cells of 8."""
 
-CHUNK = 1 << 15
-"""Points decoded at once within a block: local models need little per point, and a rest per call that many share."""
-
 
 @dataclass(frozen=True)
 class Lattice(Domain):
@@ -89,8 +86,7 @@ class Lattice(Domain):
         rows, columns = y.cells_near(ys, model.reach), x.cells_near(xs, model.reach)
         axes = y.local(ys, *rows), x.local(xs, *columns)
         local = Grid(axes) if isinstance(at, Grid) else torch.stack(axes, -1)
-        chunk = None if torch.is_grad_enabled() else CHUNK
-        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens), chunk)[0]
+        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
 
     def check(self, model: Any, tokens: Tensor) -> None:
         if model.input_size is not None or model.cell != self.cell:
