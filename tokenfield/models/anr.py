@@ -1,0 +1,158 @@
+"""ANR: *Attention Beats Linear for Fast Implicit Neural Representation Generation* (ECCV 2024).
+
+encode: patches -> hyper-network -> R-tokens.
+decode: localized attention from the positional encoding of a coordinate to the R-tokens, then a global MLP.
+
+Only the tokens differ between instances; the representation size is R x `dim` values. LAINR's multi-band head can
+follow the localized attention in place of the MLP (`sigmas`), and the localized attention can stand in LAINR
+(`tokenfield.models.lainr_localized`).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates
+from tokenfield.errors import UserError
+from tokenfield.hypernetwork import HyperNetwork
+from tokenfield.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
+from tokenfield.models.base import FieldModel
+from tokenfield.models.lainr import TokenDecoder
+from tokenfield.modulation import MultiBandModulation, PlainMLP
+from tokenfield.patchify import patchify
+
+
+@dataclass(frozen=True)
+class AnrConfig:
+    """Sizes of an ANR for pictures; the defaults are the paper's model for CelebA at 128 pixels (SPEC 4)."""
+
+    size: tuple[int, int] = (128, 128)
+    """Height and width of the pictures it encodes."""
+    patch: int = 10
+    """Side of a patch in pixels."""
+    padding: int = 1
+    """Zeros (mid-grey) around the picture before it is cut into patches."""
+    drop_rest: bool = False
+    """True: rows and columns beyond the last whole patch are not encoded, as in the authors' code; else an error."""
+    channels: int = 3
+    """Values per pixel."""
+    num_latents: int = 256
+    """R, tokens per picture."""
+    dim: int = 512
+    """Width of a token, of the positional encoding and of the MLP; values stored per picture are num_latents x dim."""
+    encoder_dim: int = 512
+    """Width of the hyper-network."""
+    encoder_depth: int = 6
+    """Blocks of its encoder."""
+    decoder_depth: int = 6
+    """Blocks of its decoder."""
+    encoder_heads: int = 6
+    """Heads of its attention."""
+    encoder_head_dim: int = 64
+    """Width of such a head."""
+    encoder_hidden: int = 3072
+    """Hidden width of its feed-forward parts."""
+    heads: int = 6
+    """Heads of the localized attention."""
+    head_dim: int = 64
+    """Width of such a head."""
+    cutoff: float = CUTOFF
+    """Threshold of the localized attention in units of the average weight 1 / num_latents; 0: plain attention."""
+    sigma: float = 1024.0
+    """Bandwidth of the positional encoding."""
+    depth: int = 5
+    """Linear layers of the global MLP: D1 to D6 in the paper."""
+    sigmas: tuple[float, ...] = ()
+    """Not empty: LAINR's multi-band head with these bandwidths, highest first, in place of the global MLP."""
+
+    def build(self) -> "Anr":
+        """The model with fresh weights."""
+        return Anr(self)
+
+
+def build_decoder(config: Any, *, in_dim: int, out_dim: int) -> TokenDecoder:
+    """Localized attention and the global MLP (or the multi-band head), for any d_in and d_out.
+
+    Args:
+        config: the fields `dim`, `heads`, `head_dim`, `cutoff`, `sigma`, `depth` and `sigmas` of `AnrConfig`.
+        in_dim: d_in.
+        out_dim: d_out.
+    """
+    if config.depth < 1:
+        raise UserError(f"depth {config.depth} leaves no output layer; give at least 1")
+    aggregator = LocalizedAggregation(
+        PositionalQuery(in_dim, config.sigma, config.dim, config.heads * config.head_dim),
+        LocalizedAttention(
+            token_dim=config.dim,
+            out_dim=config.dim,
+            num_heads=config.heads,
+            head_dim=config.head_dim,
+            cutoff=config.cutoff,
+        ),
+    )
+    head: nn.Module
+    if config.sigmas:
+        head = MultiBandModulation(
+            in_dim=in_dim, dim=config.dim, feature_dim=config.dim, sigmas=config.sigmas, out_dim=out_dim
+        )
+    else:  # the plain MLP counts the layers before its output, D counts that one too
+        head = PlainMLP(dim=config.dim, depth=config.depth - 1, out_dim=out_dim)
+    return TokenDecoder(aggregator, head, output_bias=0.0)
+
+
+def build_hypernetwork(config: Any, *, patch_dim: int, num_patches: int | None) -> HyperNetwork:
+    """The hyper-network of a configuration with the fields `encoder_*`, `decoder_depth`, `num_latents` and `dim`."""
+    return HyperNetwork(
+        patch_dim=patch_dim,
+        num_patches=num_patches,
+        num_latents=config.num_latents,
+        latent_dim=config.dim,
+        dim=config.encoder_dim,
+        encoder_depth=config.encoder_depth,
+        decoder_depth=config.decoder_depth,
+        num_heads=config.encoder_heads,
+        head_dim=config.encoder_head_dim,
+        hidden=config.encoder_hidden,
+    )
+
+
+class Anr(FieldModel):
+    """The model of the paper for pictures of one size. Tokens are (B, R, dim), a set.
+
+    Inside, pictures are in [-1, 1], as in the paper: zero padding is mid-grey and the output bias is 0. Outside they
+    are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.
+    """
+
+    name: ClassVar[str] = "anr"
+
+    def __init__(self, config: AnrConfig):
+        super().__init__()
+        self.config = config
+        self.input_size, self.cell, self.channels = config.size, config.patch, config.channels
+        rows, columns = ((side + 2 * config.padding) // config.patch for side in config.size)
+        patch_dim = config.channels * config.patch**2
+        self.encoder = build_hypernetwork(config, patch_dim=patch_dim, num_patches=rows * columns)
+        self.decoder = build_decoder(config, in_dim=2, out_dim=config.channels)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
+        """Pictures in [0, 1] of `config.size` -> R-tokens."""
+        centred = 2 * images.to(self.encoder.embed.weight.dtype) - 1
+        before = self.config.padding
+        rest = [(side + 2 * before) % self.cell for side in images.shape[-2:]] if self.config.drop_rest else [0, 0]
+        padded = F.pad(centred, (before, before - rest[1], before, before - rest[0]))  # a negative width cuts
+        return self.encoder(patchify(padded, self.cell))
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+        """Queries of the coordinates, and frequency features if the head is multi-band."""
+        return self.decoder.locate(coords)
+
+    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+        """Keys, values, and the head's matrices with the attention's output map folded in."""
+        return self.decoder.condition(tokens)
+
+    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+        """Localized attention and the head, from [-1, 1] to [0, 1]."""
+        return (self.decoder.combine(located, conditioned) + 1) / 2
