@@ -29,6 +29,7 @@ INTERRUPTED = 130
 PATIENCE = 2.0
 """Seconds after which a piece of work gets a progress bar."""
 
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 Json = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
 Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="PATH")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]

@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
@@ -18,7 +18,7 @@ def encode(
     input: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    model: str = DEFAULT,
+    model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = DEFAULT,
     half: bool = False,
     check: bool = True,
     precision: Precision = "fp32",

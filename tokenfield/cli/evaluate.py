@@ -1,12 +1,12 @@
 """`tokenfield evaluate`: how well a model gives pictures back, by a named protocol."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Folder, Json
+from tokenfield.cli.console import File, Folder, Json
 from tokenfield.cli.models import Precision, find_precision, load_model
 from tokenfield.errors import UserError
 
@@ -15,15 +15,15 @@ LISTED = 40
 
 
 def evaluate(
-    model: tyro.conf.Positional[str],
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")],
     *,
-    data: str = "skimage256",
-    protocol: Literal["skimage256", "folder", "native", "recipe"] | None = None,
+    data: Annotated[str, tyro.conf.arg(metavar="skimage256|FOLDER")] = "skimage256",
+    protocol: Literal["auto", "skimage256", "folder", "native", "recipe"] = "auto",
     size: int = 256,
-    count: int | None = None,
+    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
     seed: int = 0,
-    against: Literal["pca"] | None = None,
-    basis: Folder = None,
+    against: Literal["nothing", "pca"] = "nothing",
+    basis: File = None,
     save: Folder = None,
     keep: int = 4,
     precision: Precision = "fp32",
@@ -41,7 +41,7 @@ def evaluate(
     Args:
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         data: skimage256, or a folder of pictures.
-        protocol: default: skimage256 for that data, else folder.
+        protocol: auto is skimage256 for that data, and folder for any other.
         size: side of the crops of protocol folder, in pixels.
         count: measure only so many pictures of a folder, drawn by the seed (of protocol recipe: the first ones).
         seed: of that draw.
@@ -58,22 +58,22 @@ def evaluate(
     from tokenfield.analysis.pca import Basis
     from tokenfield.gallery import Gallery
 
-    protocol = protocol or ("skimage256" if data == "skimage256" else "folder")
-    check_options(data, protocol, size, count, keep)
+    chosen = protocol if protocol != "auto" else "skimage256" if data == "skimage256" else "folder"
+    check_options(data, chosen, size, count, keep)
     loaded = load_model(model, device)
     floor = Basis.load(basis) if against == "pca" or basis is not None else None
     gallery = Gallery(keep) if save is not None else None
-    pictures, total, skipped = find_pictures(model, data, protocol, size=size, count=count, seed=seed)
+    pictures, total, skipped = find_pictures(model, data, chosen, size=size, count=count, seed=seed)
     with console.progress("evaluating", total) as bar:
         report = evaluation.evaluate(
             loaded,
             pictures,
-            protocol,
+            chosen,
             precision=find_precision(precision),
             basis=floor,
             gallery=gallery,
             skipped=skipped,
-            settings={"data": data, "size": size if protocol == "folder" else None, "count": count, "seed": seed,
+            settings={"data": data, "size": size if chosen == "folder" else None, "count": count, "seed": seed,
                       "precision": precision},
             before=bar.file,
             progress=bar.piece,

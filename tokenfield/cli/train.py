@@ -94,7 +94,7 @@ def parse_options(recipe: Any, name: str, argv: list[str]) -> functools.partial:
         data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
         out: Folder = None,
         resume: bool = False,
-        max_seconds: float | None = None,
+        max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
         device: str = "auto",
         workers: int = 2,
         tensorboard: bool = False,
