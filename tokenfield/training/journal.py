@@ -75,7 +75,7 @@ def draw_curve(out: Path, title: str) -> Path:
     from matplotlib.figure import Figure
 
     lines = read(out / METRICS)
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4))
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
     axes = figure.add_subplot(title=title, xlabel="step", ylabel="PSNR / dB")
     for key, label, style in (("psnr", "training batches", "-"), ("evaluation_psnr", "held-out pictures", "o-")):

@@ -4,6 +4,7 @@ Everything goes to stderr, so that stdout stays free for results.
 """
 
 import time
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,7 +50,7 @@ class Display:
         if line:
             self.say(line)
 
-    def update(self, metrics: dict[str, float]) -> None:
+    def update(self, metrics: dict[str, Any]) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
         step, speed = int(metrics["step"]), metrics["images_per_second"]
         text = f"{metrics['psnr']:.2f} dB{self.evaluation} · {speed:.1f} images/s"

@@ -96,7 +96,7 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
     return plain | {"model": {"name": model_name(recipe.model)} | plain["model"]}
 
 
-def from_json(plain: dict[str, Any]) -> Recipe:
+def from_json(plain: Any) -> Recipe:
     """The recipe that `to_json` wrote. Raises UserError for a field it does not know."""
     if not isinstance(plain, dict) or not isinstance(plain.get("model"), dict):
         raise UserError("this is no recipe: a recipe is a JSON object with name, model, data, steps, ...")

@@ -1,0 +1,104 @@
+"""Which coordinates a step asks for."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenfield.coords import Grid, count
+from tokenfield.errors import UserError
+from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
+
+HEIGHT, WIDTH = 11, 17
+
+
+def points(sampling: Sampling) -> torch.Tensor:
+    return sampling.coords.coords() if isinstance(sampling.coords, Grid) else sampling.coords
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+configs = st.builds(
+    CoordinateConfig,
+    jitter=st.sampled_from(["none", "pixel", "axis"]),
+    fraction=st.sampled_from([1.0, 0.5, 0.1, 0.001]),
+    subset=st.sampled_from(["points", "grid"]),
+)
+
+
+@given(config=configs, seed=st.integers(0, 2**32))
+@settings(max_examples=60, deadline=None)
+def test_every_coordinate_lies_in_the_pixel_that_answers_it(config, seed):
+    sampling = draw(config, HEIGHT, WIDTH, seeded(seed))
+    index = torch.arange(HEIGHT * WIDTH, dtype=torch.float32).view(1, 1, HEIGHT, WIDTH)
+    answer = sampling.gather(index)[0, :, 0].long()  # the number of the pixel behind every coordinate
+    y, x = points(sampling).unbind(-1)
+    pixel_y, pixel_x = (y + 1) / 2 * HEIGHT, (x + 1) / 2 * WIDTH
+    slack = 1e-4  # float32 rounding at the edges of pixels
+    assert ((answer // WIDTH - slack <= pixel_y) & (pixel_y <= answer // WIDTH + 1 + slack)).all()
+    assert ((answer % WIDTH - slack <= pixel_x) & (pixel_x <= answer % WIDTH + 1 + slack)).all()
+    assert answer.unique().numel() == answer.numel() == count(sampling.coords)  # no pixel twice
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_grid"),
+    [
+        ({"jitter": "none"}, True),
+        ({"jitter": "axis"}, True),
+        ({"jitter": "pixel"}, False),
+        ({"jitter": "axis", "fraction": 0.3, "subset": "grid"}, True),
+        ({"jitter": "none", "fraction": 0.3, "subset": "points"}, False),
+        ({"jitter": "axis", "fraction": 0.3, "subset": "points"}, False),
+    ],
+)
+def test_tensor_products_stay_grids(changes, is_grid):
+    assert isinstance(draw(CoordinateConfig(**changes), HEIGHT, WIDTH, seeded()).coords, Grid) == is_grid
+
+
+def test_without_noise_all_coordinates_are_the_pixel_centres():
+    sampling = draw(CoordinateConfig(jitter="none"), HEIGHT, WIDTH, seeded())
+    assert torch.equal(points(sampling), Grid.cells(HEIGHT, WIDTH).coords())
+
+
+def test_axis_noise_of_scattered_points_is_one_offset_per_row_and_per_column():
+    sampling = draw(CoordinateConfig(jitter="axis", fraction=0.9), HEIGHT, WIDTH, seeded())
+    for axis, index in enumerate((sampling.rows, sampling.columns)):
+        for i in index.unique():
+            assert sampling.coords[index == i, axis].unique().numel() == 1
+
+
+def test_noise_fills_the_pixel_evenly():
+    draws = torch.cat(
+        [points(draw(CoordinateConfig(jitter="pixel"), 3, 5, seeded(s)))[:, 0] for s in range(400)]
+    )  # (6000,), uniform on [-1, 1]
+    assert abs(draws.mean()) < 0.03  # standard error 0.0075
+    assert abs(draws.var() - 1 / 3) < 0.02
+
+
+def test_fractions_count_coordinates():
+    assert count(draw(CoordinateConfig(fraction=0.1), 20, 30, seeded()).coords) == 60
+    grid = draw(CoordinateConfig(jitter="none", fraction=0.25, subset="grid"), 20, 30, seeded()).coords
+    assert grid.shape == (10, 15)
+    assert count(draw(CoordinateConfig(fraction=1e-6), 20, 30, seeded()).coords) == 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"jitter": "axis"}, {"jitter": "none", "fraction": 0.37}])
+@pytest.mark.parametrize("blocks", [1, 2, 5, 1000])
+def test_blocks_put_together_are_the_whole(changes, blocks):
+    sampling = draw(CoordinateConfig(**changes), HEIGHT, WIDTH, seeded())
+    images = torch.rand(2, 3, HEIGHT, WIDTH, generator=seeded(5))
+    parts = list(sampling.split(blocks))
+    assert len(parts) <= blocks
+    assert torch.equal(torch.cat([points(p) for p in parts]), points(sampling))
+    assert torch.equal(torch.cat([p.gather(images) for p in parts], 1), sampling.gather(images))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"fraction": 0.0}, {"fraction": 1.5}, {"row_blocks": 0}, {"zoom": 0}, {"row_blocks": 2, "zoom": 2}],
+)
+def test_meaningless_settings_are_refused(changes):
+    with pytest.raises(UserError, match="coordinates"):
+        CoordinateConfig(**changes)
