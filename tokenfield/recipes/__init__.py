@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, photos, published
+from tokenfield.recipes import ablations, anr, photos, published
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -34,6 +34,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "lainr-ffhq-1024-l3": published.lainr_ffhq_1024_l3,
     "lainr-ffhq-1024-l4": published.lainr_ffhq_1024_l4,
     "lainr-imagenet-256": published.lainr_imagenet_256,
+    "anr-celeba-128": anr.anr_celeba_128,
+    "anr-lsun-256": anr.anr_lsun_256,
+    "anr-photos-64": anr.anr_photos_64,
+    "anr-photos-64-muon": anr.anr_photos_64_muon,
+    "anr-photos-64-multiband": anr.anr_photos_64_multiband,
+    "lainr-photos-64-localized": anr.lainr_photos_64_localized,
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

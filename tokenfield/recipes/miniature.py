@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from tokenfield.models.anchored import AnchoredConfig
+from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.training.recipe import Recipe
 
 
@@ -45,7 +47,41 @@ def small_anchored(config: AnchoredConfig) -> tuple[AnchoredConfig, int]:
     return small, 12
 
 
-SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {LainrConfig: small_lainr, AnchoredConfig: small_anchored}
+def small_anr(config: AnrConfig) -> tuple[AnrConfig, int]:
+    """3 x 3 patches, widths of 16; depth, threshold and head stay as they are."""
+    padding = min(config.padding, 1)
+    side = 15 - 2 * padding
+    small = replace(
+        config,
+        size=(side, side),
+        patch=5,
+        padding=padding,
+        num_latents=7,
+        dim=16,
+        encoder_dim=16,
+        encoder_depth=1,
+        decoder_depth=1,
+        encoder_heads=2,
+        encoder_head_dim=8,
+        encoder_hidden=32,
+        heads=2,
+        head_dim=8,
+    )
+    return small, side
+
+
+def small_localized(config: LocalizedLainrConfig) -> tuple[LocalizedLainrConfig, int]:
+    """A small LAINR; the threshold stays as it is."""
+    lainr, side = small_lainr(config.lainr)
+    return replace(config, lainr=lainr), side
+
+
+SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
+    LainrConfig: small_lainr,
+    AnchoredConfig: small_anchored,
+    AnrConfig: small_anr,
+    LocalizedLainrConfig: small_localized,
+}
 """How to shrink each kind of model, and the side of the pictures that it then takes."""
 
 
