@@ -5,7 +5,7 @@
 fetches five wallpaper packages of Debian with `apt-get download`, unpacks them with `dpkg -x`, and keeps one file per
 picture, the largest version, unchanged:
 
-    build/photos/train/, build/photos/val/   the pictures, split by source picture
+    build/photos/train/, build/photos/test/  the pictures, split by source picture
     build/photos/SHA256SUMS                  checked by `sha256sum -c SHA256SUMS`
     build/photos/LICENSES.tsv                file, split, kind, licence, author, package, path in the package
 
@@ -65,7 +65,7 @@ class Picture(NamedTuple):
 
     @property
     def split(self) -> str:
-        return "val" if self.name in VALIDATION else "train"
+        return "test" if self.name in VALIDATION else "train"
 
 
 PHOTOGRAPHS = (
@@ -191,7 +191,7 @@ def collect(pictures: tuple[Picture, ...], roots: dict[str, Path], out: Path) ->
                      f"that was trained on ({picture.digest}): another version of the package")
         sources.append(source)
         digests.append(digest)
-    for split in ("train", "val"):
+    for split in ("train", "test"):
         (out / split).mkdir(parents=True, exist_ok=True)
     for picture, source in zip(pictures, sources, strict=True):
         shutil.copyfile(source, out / picture.split / picture.file)
@@ -225,7 +225,7 @@ def main() -> None:
         roots = unpack(debs, Path(scratch) / "unpacked")
         rows = collect(PHOTOGRAPHS if args.photographs_only else PHOTOGRAPHS + TEXTURES, roots, args.out)
     identity = write_lists(rows, args.out)
-    held_out = sum(picture.split == "val" for picture, _ in rows)
+    held_out = sum(picture.split == "test" for picture, _ in rows)
     print(f"{args.out}: {len(rows) - held_out} pictures to train on, {held_out} held out; pool sha256 {identity[:12]}")
 
 

@@ -37,7 +37,7 @@ def test_the_table_names_every_picture_once(photo_pool):
     names = [picture.name for picture in pictures]
     assert len(pictures) == 56 and len(set(names)) == 56 and len({picture.digest for picture in pictures}) == 56
     assert {picture.name for picture in photo_pool.PHOTOGRAPHS} > photo_pool.VALIDATION     # photographs are held out
-    assert [picture.split for picture in pictures].count("val") == 6
+    assert [picture.split for picture in pictures].count("test") == 6
     assert all(len(picture.digest) == 12 and picture.licence and picture.author for picture in pictures)
     assert {picture.package for picture in pictures} == set(photo_pool.PACKAGES)
     assert not {name.lower() for name in names} & set(HELD_OUT)
@@ -54,7 +54,7 @@ def test_the_pool_is_split_listed_and_summed(photo_pool, package, tmp_path):
         digest, file = line.split("  ")
         assert hashlib.sha256((tmp_path / "pool" / file).read_bytes()).hexdigest() == digest
     assert [line.split("\t")[:2] for line in (tmp_path / "pool" / "LICENSES.tsv").read_text().splitlines()[1:]] == [
-        ["Dune.png", "train"], ["Wood.png", "train"], ["LadyBird.png", "val"]]
+        ["Dune.png", "train"], ["Wood.png", "train"], ["LadyBird.png", "test"]]
     assert identity == hashlib.sha256(sums.encode()).hexdigest()
     assert photo_pool.write_lists(rows[::-1], tmp_path / "pool") == identity
 

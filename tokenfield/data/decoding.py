@@ -26,7 +26,7 @@ from tokenfield.errors import UserError
 MAX_PIXELS = 256_000_000
 """Pixels of the largest picture that is read unless the caller says otherwise: 16000 x 16000, 3 GB as float32."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF", "QOI")
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI")
 """Formats that are tried, by content, whatever the file is called: those with a signature at the beginning, without
 which any bytes would be a picture (TGA), and without those that start other programs (EPS)."""
 
