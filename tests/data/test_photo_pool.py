@@ -48,7 +48,7 @@ def test_the_pool_is_split_listed_and_summed(photo_pool, package, tmp_path):
     rows = photo_pool.collect(pictures, roots, tmp_path / "pool")
     identity = photo_pool.write_lists(rows, tmp_path / "pool")
     files = sorted(path.relative_to(tmp_path / "pool").as_posix() for path in (tmp_path / "pool").rglob("*.png"))
-    assert files == ["train/Dune.png", "train/Wood.png", "val/LadyBird.png"]
+    assert files == ["test/LadyBird.png", "train/Dune.png", "train/Wood.png"]
     sums = (tmp_path / "pool" / "SHA256SUMS").read_text()
     for line in sums.splitlines():
         digest, file = line.split("  ")
