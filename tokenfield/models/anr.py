@@ -26,8 +26,8 @@ from tokenfield.patchify import patchify
 
 
 @dataclass(frozen=True)
-class AnrConfig:
-    """Sizes of an ANR for pictures; the defaults are the paper's model for CelebA at 128 pixels (SPEC 4)."""
+class HyperConfig:
+    """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (SPEC 4)."""
 
     size: tuple[int, int] = (128, 128)
     """Height and width of the pictures it encodes."""
@@ -38,11 +38,11 @@ class AnrConfig:
     drop_rest: bool = False
     """True: rows and columns beyond the last whole patch are not encoded, as in the authors' code; else an error."""
     channels: int = 3
-    """Values per pixel."""
+    """Values per coordinate."""
     num_latents: int = 256
-    """R, tokens per picture."""
+    """R, tokens per instance."""
     dim: int = 512
-    """Width of a token, of the positional encoding and of the MLP; values stored per picture are num_latents x dim."""
+    """Width of a token, of the positional encoding and of the MLP; values stored are num_latents x dim."""
     encoder_dim: int = 512
     """Width of the hyper-network."""
     encoder_depth: int = 6
@@ -68,19 +68,18 @@ class AnrConfig:
     sigmas: tuple[float, ...] = ()
     """Not empty: LAINR's multi-band head with these bandwidths, highest first, in place of the global MLP."""
 
+
+@dataclass(frozen=True)
+class AnrConfig(HyperConfig):
+    """Sizes of an ANR for pictures."""
+
     def build(self) -> "Anr":
         """The model with fresh weights."""
         return Anr(self)
 
 
-def build_decoder(config: Any, *, in_dim: int, out_dim: int) -> TokenDecoder:
-    """Localized attention and the global MLP (or the multi-band head), for any d_in and d_out.
-
-    Args:
-        config: the fields `dim`, `heads`, `head_dim`, `cutoff`, `sigma`, `depth` and `sigmas` of `AnrConfig`.
-        in_dim: d_in.
-        out_dim: d_out.
-    """
+def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
+    """Localized attention and the global MLP (or the multi-band head), for `in_dim` coordinates."""
     if config.depth < 1:
         raise UserError(f"depth {config.depth} leaves no output layer; give at least 1")
     aggregator = LocalizedAggregation(
@@ -93,57 +92,50 @@ def build_decoder(config: Any, *, in_dim: int, out_dim: int) -> TokenDecoder:
             cutoff=config.cutoff,
         ),
     )
+    dim, out_dim = config.dim, config.channels
     head: nn.Module
     if config.sigmas:
-        head = MultiBandModulation(
-            in_dim=in_dim, dim=config.dim, feature_dim=config.dim, sigmas=config.sigmas, out_dim=out_dim
-        )
+        head = MultiBandModulation(in_dim=in_dim, dim=dim, feature_dim=dim, sigmas=config.sigmas, out_dim=out_dim)
     else:  # the plain MLP counts the layers before its output, D counts that one too
-        head = PlainMLP(dim=config.dim, depth=config.depth - 1, out_dim=out_dim)
+        head = PlainMLP(dim=dim, depth=config.depth - 1, out_dim=out_dim)
     return TokenDecoder(aggregator, head, output_bias=0.0)
 
 
-def build_hypernetwork(config: Any, *, patch_dim: int, num_patches: int | None) -> HyperNetwork:
-    """The hyper-network of a configuration with the fields `encoder_*`, `decoder_depth`, `num_latents` and `dim`."""
-    return HyperNetwork(
-        patch_dim=patch_dim,
-        num_patches=num_patches,
-        num_latents=config.num_latents,
-        latent_dim=config.dim,
-        dim=config.encoder_dim,
-        encoder_depth=config.encoder_depth,
-        decoder_depth=config.decoder_depth,
-        num_heads=config.encoder_heads,
-        head_dim=config.encoder_head_dim,
-        hidden=config.encoder_hidden,
-    )
+class HyperField(FieldModel):
+    """A hyper-network in front, localized attention and a head behind. Tokens are (B, R, dim), a set.
 
-
-class Anr(FieldModel):
-    """The model of the paper for pictures of one size. Tokens are (B, R, dim), a set.
-
-    Inside, pictures are in [-1, 1], as in the paper: zero padding is mid-grey and the output bias is 0. Outside they
-    are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.
+    Args:
+        config: sizes.
+        in_dim: number of coordinates.
+        patch_channels: channels of what is cut into patches.
+        positions: whether every patch has a learned position.
     """
 
-    name: ClassVar[str] = "anr"
-
-    def __init__(self, config: AnrConfig):
+    def __init__(self, config: HyperConfig, *, in_dim: int, patch_channels: int, positions: bool):
         super().__init__()
         self.config = config
         self.input_size, self.cell, self.channels = config.size, config.patch, config.channels
         rows, columns = ((side + 2 * config.padding) // config.patch for side in config.size)
-        patch_dim = config.channels * config.patch**2
-        self.encoder = build_hypernetwork(config, patch_dim=patch_dim, num_patches=rows * columns)
-        self.decoder = build_decoder(config, in_dim=2, out_dim=config.channels)
+        self.encoder = HyperNetwork(
+            patch_dim=patch_channels * config.patch**2,
+            num_patches=rows * columns if positions else None,
+            num_latents=config.num_latents,
+            latent_dim=config.dim,
+            dim=config.encoder_dim,
+            encoder_depth=config.encoder_depth,
+            decoder_depth=config.decoder_depth,
+            num_heads=config.encoder_heads,
+            head_dim=config.encoder_head_dim,
+            hidden=config.encoder_hidden,
+        )
+        self.decoder = build_decoder(config, in_dim=in_dim)
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
-        """Pictures in [0, 1] of `config.size` -> R-tokens."""
-        centred = 2 * images.to(self.encoder.embed.weight.dtype) - 1
-        before = self.config.padding
+    def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
+        """Patches, row-major."""
+        images, before = images.to(self.encoder.embed.weight.dtype), self.config.padding
         rest = [(side + 2 * before) % self.cell for side in images.shape[-2:]] if self.config.drop_rest else [0, 0]
-        padded = F.pad(centred, (before, before - rest[1], before, before - rest[0]))  # a negative width cuts
-        return self.encoder(patchify(padded, self.cell))
+        padded = F.pad(images, (before, before - rest[1], before, before - rest[0]))  # a negative width cuts
+        return patchify(padded, self.cell)
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """Queries of the coordinates, and frequency features if the head is multi-band."""
@@ -154,5 +146,26 @@ class Anr(FieldModel):
         return self.decoder.condition(tokens)
 
     def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+        """Localized attention and the head."""
+        return self.decoder.combine(located, conditioned)
+
+
+class Anr(HyperField):
+    """The model of the paper for pictures of one size.
+
+    Inside, pictures are in [-1, 1], as in the paper: zero padding is mid-grey and the output bias is 0. Outside they
+    are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.
+    """
+
+    name: ClassVar[str] = "anr"
+
+    def __init__(self, config: AnrConfig):
+        super().__init__(config, in_dim=2, patch_channels=config.channels, positions=True)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
+        """Pictures in [0, 1] of `config.size` -> R-tokens."""
+        return self.encoder(self.cut(2 * images - 1))
+
+    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
         """Localized attention and the head, from [-1, 1] to [0, 1]."""
-        return (self.decoder.combine(located, conditioned) + 1) / 2
+        return (super().combine(located, conditioned) + 1) / 2

@@ -1,0 +1,280 @@
+"""Checkpoints of Roninton/ANR: pictures and radiance fields.
+
+What their trainer saves holds the decoder twice, once inside the hyper-network and once beside it; both are the same
+tensors there, and must be equal here. Keys and values are one matrix in the transformer and two in the decoder.
+Variational coordinates, dropout and the optimiser belong to training and are left behind.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokenfield.configs import from_dict
+from tokenfield.errors import UserError
+from tokenfield.interop.reading import read_checkpoint, read_yaml
+from tokenfield.interop.settings import Setting, Settings
+from tokenfield.interop.tensors import From, Plan, fill
+from tokenfield.models.anr import AnrConfig, HyperConfig
+from tokenfield.models.anr_radiance import AnrRadianceConfig
+from tokenfield.models.base import FieldModel
+
+CONTENT = {"step", "model", "opt", "ema", "scaler"}
+"""What a checkpoint may hold; the weights are read, not their moving average, as their own evaluation does."""
+
+INSIDE, BESIDE = "hypernet.hyponet.", "hypo_model."
+"""Where the decoder is."""
+
+REQUIRED, FREE = Setting(), Setting(None)
+"""Without a default there; of no meaning for a trained model."""
+
+
+def _transformer(part: str, name: str) -> dict[str, Setting]:
+    sizes = {f"{part}.args.{size}": REQUIRED for size in ("dim", "depth", "n_head", "head_dim", "ff_dim")}
+    return {f"{part}.name": Setting(only=(name,)), f"{part}.args.dropout": FREE} | sizes
+
+
+KNOWN = {
+    "n_groups": FREE,
+    "grouping_mode": FREE,
+    "direct_wtoken": Setting(False, (True,)),
+    "use_timetoken": Setting(False, (False,)),
+    "learned_sinusoidal_cond": FREE,
+    "learned_sinusoidal_dim": FREE,
+    **_transformer("tinr_enc", "TInrEncoder"),
+    "tinr_enc.args.shortcut_every": Setting(2, (0,)),
+    **_transformer("tinr_dec", "TInrDecoder"),
+    "tokenizer.name": REQUIRED,
+    "tokenizer.args.input_size": REQUIRED,
+    "tokenizer.args.patch_size": REQUIRED,
+    "tokenizer.args.dim": REQUIRED,
+    "tokenizer.args.padding": Setting(0),
+    "tokenizer.args.img_channels": Setting(3),
+    "hyponet.name": Setting(only=("ANR",)),
+    "hyponet.args.depth": REQUIRED,
+    "hyponet.args.in_dim": REQUIRED,
+    "hyponet.args.out_dim": REQUIRED,
+    "hyponet.args.hidden_dim": REQUIRED,
+    "hyponet.args.token_len": REQUIRED,
+    "hyponet.args.n_head": Setting(6),
+    "hyponet.args.head_dim": Setting(64),
+    "hyponet.args.use_pe": Setting(True, (True,)),
+    "hyponet.args.pe_dim": Setting(128),
+    "hyponet.args.pe_sigma": Setting(1024),
+    "hyponet.args.out_scale": Setting(1, (1,)),
+    "hyponet.args.out_bias": Setting(0, (0,)),
+    "hyponet.args.adaptive_idim": Setting(False),
+    "hyponet.args.att_threshold": Setting(None),
+    "hyponet.args.activation": Setting("relu", ("relu",)),
+    "hyponet.args.rescale": Setting(False, (False,)),
+}
+"""Every argument of their hyper-network, its default there, and what of it is implemented here."""
+
+
+KINDS = {("ImgTokenizer", 2): AnrConfig, ("nvs_tokenizer", 3): AnrRadianceConfig}
+"""What it is, by its tokenizer and its number of coordinates."""
+
+
+def import_anr(checkpoint: str | os.PathLike, config: str | os.PathLike) -> FieldModel:
+    """A model of Roninton/ANR, in evaluation mode, float32, on the CPU.
+
+    Args:
+        checkpoint: a file that their trainer saved.
+        config: the YAML it was trained with.
+    Raises:
+        UserError: a file that cannot be read; a configuration that asks for what no model here does; tensors that are
+            unknown, missing or of another shape.
+    """
+    try:
+        return build(read_checkpoint(Path(checkpoint)), read_yaml(Path(config))).float().eval()
+    except UserError as error:
+        raise UserError(f"{checkpoint}: {error}") from error
+
+
+def recognises(checkpoint: dict[str, Any]) -> bool:
+    """Whether the project's trainer saved this."""
+    state = checkpoint.get("model")
+    return isinstance(state, dict) and any(str(name).startswith("hypernet.tinr_enc.") for name in state)
+
+
+def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldModel:
+    """The model of a checkpoint and its YAML."""
+    if config is None:
+        raise UserError("such checkpoints need their YAML; give it as the configuration")
+    if unknown := sorted(map(str, checkpoint.keys() - CONTENT)):
+        raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
+    if not recognises(checkpoint):
+        raise UserError("the checkpoint has no hypernet.tinr_enc among its model; it is none of Roninton/ANR")
+    settings, state = Settings(_hyper_network(config), KNOWN, "hyper_network"), checkpoint["model"]
+    what = settings["tokenizer.name"], settings["hyponet.args.in_dim"]
+    if what not in KINDS:
+        known = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
+        raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {known} are")
+    of_kind = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _ends(settings), "hyper_network")
+    return fill(of_kind, _plan(of_kind), state, also=_same_twice(state))
+
+
+def _hyper_network(config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the hyper-network: second of a pair, the first its name."""
+    framework = config.get("model_framework")
+    framework = framework if isinstance(framework, dict) else {}
+    for entry in (framework.get("inner_model"), config.get("hyper_network")):
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], dict):
+            break
+    else:
+        raise UserError("the configuration lacks hyper_network, a pair of a name and a mapping of arguments")
+    if entry[0] != "HyperNetwork":
+        raise UserError(f"hyper_network {entry[0]!r} is not known; HyperNetwork is")
+    manager = framework.get("outer_model")
+    arguments = manager[1] if isinstance(manager, list) and len(manager) == 2 else {}
+    if not arguments.get("is_norm_01", True):
+        raise UserError("model_framework.outer_model.is_norm_01 is False; only pictures in [0, 1] are implemented here")
+    return entry[1]
+
+
+def _decoder(settings: Settings) -> dict[str, Any]:
+    """The fields of a configuration that say what follows the tokens."""
+
+    def said(name: str) -> Any:
+        return settings[f"hyponet.args.{name}"]
+
+    for name in ("in_dim", "pe_dim", "hidden_dim", "token_len", "depth"):
+        if type(said(name)) is not int or said(name) < 1:
+            raise UserError(f"hyper_network.hyponet.args.{name} is {said(name)!r}; a whole number from 1 is accepted")
+    if not isinstance(said("att_threshold"), int | float | None):
+        raise UserError(f"hyper_network.hyponet.args.att_threshold is {said('att_threshold')!r}, not a number")
+    if said("in_dim") * said("pe_dim") != said("hidden_dim") and not said("adaptive_idim"):
+        raise UserError(
+            f"hyper_network.hyponet.args: in_dim {said('in_dim')} x pe_dim {said('pe_dim')} is not hidden_dim "
+            f"{said('hidden_dim')}, which there needs adaptive_idim"
+        )
+    return {
+        "num_latents": said("token_len"),
+        "dim": said("hidden_dim"),
+        "heads": said("n_head"),
+        "head_dim": said("head_dim"),
+        "cutoff": (said("att_threshold") or 0.0) * said("token_len"),
+        "sigma": float(said("pe_sigma")),
+        "depth": said("depth"),
+    }
+
+
+def _encoder(settings: Settings) -> dict[str, Any]:
+    """The fields that say what transformer it has; encoder and decoder have the same widths here."""
+    for size in ("dim", "n_head", "head_dim", "ff_dim"):
+        one, other = (settings[f"{part}.args.{size}"] for part in ("tinr_enc", "tinr_dec"))
+        if one != other:
+            raise UserError(f"tinr_enc.args.{size} {one} and tinr_dec.args.{size} {other} differ; here they are one")
+    if settings["tokenizer.args.dim"] != settings["tinr_enc.args.dim"]:
+        raise UserError("tokenizer.args.dim and tinr_enc.args.dim differ; they must agree")
+    return {
+        "encoder_dim": settings["tinr_enc.args.dim"],
+        "encoder_depth": settings["tinr_enc.args.depth"],
+        "decoder_depth": settings["tinr_dec.args.depth"],
+        "encoder_heads": settings["tinr_enc.args.n_head"],
+        "encoder_head_dim": settings["tinr_enc.args.head_dim"],
+        "encoder_hidden": settings["tinr_enc.args.ff_dim"],
+        "patch": _square(settings, "patch_size"),
+        "padding": _square(settings, "padding"),
+    }
+
+
+def _ends(settings: Settings) -> dict[str, Any]:
+    """The fields that say what it encodes and what it gives."""
+    channels, given = settings["hyponet.args.out_dim"], settings["tokenizer.args.img_channels"]
+    if settings["hyponet.args.in_dim"] == 3:
+        if (channels, given) != (4, 3):
+            raise UserError(
+                f"views of {given} channels, points of {channels}: RGB, and RGB with density, are implemented"
+            )
+    elif channels != given:
+        raise UserError(f"hyponet.args.out_dim {channels} and tokenizer.args.img_channels {given} differ")
+    size = _pair(settings, "input_size")
+    padding, patch = (_square(settings, name) for name in ("padding", "patch_size"))
+    rest = any((side + 2 * padding) % patch for side in size)  # beyond the last whole patch: not seen there either
+    return {"size": size, "channels": channels, "drop_rest": rest}
+
+
+def _pair(settings: Settings, name: str) -> tuple[int, int]:
+    """A size per axis; one number stands for both."""
+    value = settings[f"tokenizer.args.{name}"]
+    pair = (value, value) if isinstance(value, int) else value
+    if not isinstance(pair, list | tuple) or [type(side) for side in pair] != [int, int]:
+        raise UserError(f"tokenizer.args.{name} is {value!r}; a number or a pair of numbers is accepted")
+    return pair[0], pair[1]
+
+
+def _square(settings: Settings, name: str) -> int:
+    """A size that is the same on both axes."""
+    rows, columns = _pair(settings, name)
+    if rows != columns:
+        raise UserError(f"tokenizer.args.{name} {[rows, columns]}: one number for both axes is implemented here")
+    return rows
+
+
+def _same_twice(state: dict[str, Tensor]) -> list[str]:
+    """The names of the decoder beside the hyper-network, which must be the one inside it."""
+    beside = {f"{BESIDE}{name.removeprefix(INSIDE)}": name for name in state if name.startswith(INSIDE)}
+    for copy, name in beside.items():
+        if copy in state and not torch.equal(state[copy], state[name]):
+            raise UserError(f"{copy} and {name} differ; in their code they are one tensor")
+    return list(beside)
+
+
+def _keys(tensor: Tensor) -> Tensor:
+    return tensor.chunk(2)[0]
+
+
+def _values(tensor: Tensor) -> Tensor:
+    return tensor.chunk(2)[-1]
+
+
+def _plan(config: HyperConfig) -> Plan:
+    """Where every tensor of the model comes from."""
+    attention = "decoder.aggregator.attention"
+    modules = {
+        "encoder.embed": "tokenizer.prefc",
+        "encoder.norm": "wtoken_postfc.dtoken.0",
+        "encoder.out": "wtoken_postfc.dtoken.1",
+        f"{attention}.out": "hyponet.attn.to_out",
+        "decoder.head.out": f"hyponet.mlp.{config.depth - 1}",
+    }
+    modules |= {f"decoder.head.layers.{i}": f"hyponet.mlp.{i}.0" for i in range(config.depth - 1)}
+    tensors = {
+        "encoder.latents": From("wtokens"),
+        "encoder.scale": From("base_params.dtoken_w"),
+        "encoder.shift": From("base_params.dtoken_b"),
+        "decoder.aggregator.query.linear.weight": From("hyponet.attn.to_q.weight"),
+        f"{attention}.k.weight": From("hyponet.attn.to_k.weight"),
+        f"{attention}.v.weight": From("hyponet.attn.to_v.weight"),
+    }
+    if isinstance(config, AnrConfig):  # views have rays in place of positions
+        tensors["encoder.position"] = From("tokenizer.posemb")
+    for i in range(config.encoder_depth):
+        _block(modules, tensors, f"encoder.encoder.{i}", f"tinr_enc.layers.{i}", ("attention", "mlp"))
+    for i in range(config.decoder_depth):
+        parts = ("attention", "cross_attention", "mlp")
+        _block(modules, tensors, f"encoder.decoder.{i}", f"tinr_dec.hypobuilder.{i}", parts)
+    for ours, theirs in modules.items():
+        tensors |= {f"{ours}.{part}": From(f"{theirs}.{part}") for part in ("weight", "bias")}
+    return {name: From(f"hypernet.{source.name}", source.via) for name, source in tensors.items()}
+
+
+NORMS = {"attention": "norm1", "cross_attention": "norm_cross", "mlp": "norm2"}
+"""Which norm is in front of what."""
+
+
+def _block(modules: dict[str, str], tensors: dict[str, From], ours: str, theirs: str, parts: tuple[str, ...]) -> None:
+    """Adds a block; there its parts are numbered, each with its norm."""
+    for k, part in enumerate(parts):
+        modules[f"{ours}.{NORMS[part]}"] = f"{theirs}.{k}.norm"
+        inner = f"{theirs}.{k}.fn"
+        if part == "mlp":
+            modules |= {f"{ours}.mlp.0": f"{inner}.net.0", f"{ours}.mlp.2": f"{inner}.net.3"}
+            continue
+        modules[f"{ours}.{part}.out"] = f"{inner}.to_out.0"
+        tensors[f"{ours}.{part}.q.weight"] = From(f"{inner}.to_q.weight")
+        tensors[f"{ours}.{part}.k.weight"] = From(f"{inner}.to_kv.weight", _keys)
+        tensors[f"{ours}.{part}.v.weight"] = From(f"{inner}.to_kv.weight", _values)
