@@ -122,7 +122,7 @@ def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> l
     plain_flops = flops.encoder(config, last_block_whole=True) + flops.reference_decoder(config, points)
     cases = [
         Case(
-            "plain fp32, its own coordinates per picture",
+            "plain fp32, points per picture",
             lambda: reference.step(plain, adam, images, fraction),
             3 * BATCH * plain_flops,
         )
@@ -135,7 +135,7 @@ def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> l
     for dtype in (torch.float32, torch.bfloat16)[: 1 + bf16]:
         narrow = dtype is torch.bfloat16
         objective = Objective(build(config).train(), coordinates, bf16=narrow)
-        name = f"tokenfield {'bf16' if narrow else 'fp32'}, coordinates per row and column"
+        name = f"tokenfield {'bf16' if narrow else 'fp32'}, rows x columns"
         cases.append(Case(name, _step(objective, images), ours, dtype))
     return cases
 

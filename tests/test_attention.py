@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tokenfield.attention import MultiHeadAttention, attend, merge_heads, split_heads
 
@@ -22,6 +23,20 @@ def test_heads_are_consecutive_blocks_of_the_width():
 def test_attend_is_scaled_dot_product_attention():
     q, k, v = random(B, H, Q, C), random(B, H, R, C), random(B, H, R, 2 * C)
     torch.testing.assert_close(attend(q, k, v), F.scaled_dot_product_attention(q, k, v))
+
+
+def test_narrow_types_take_the_other_way_to_the_same_result():
+    q, k, v = (x.bfloat16() for x in (random(B, H, Q, C), random(B, H, R, C), random(B, H, R, C)))
+    exact = attend(q.double(), k.double(), v.double())
+    narrow = attend(q, k, v)
+    assert narrow.dtype == torch.bfloat16
+    torch.testing.assert_close(narrow.double(), exact, rtol=0, atol=0.03)
+
+
+def test_second_derivatives_where_they_are_asked_for():
+    q, k, v = random(B, H, 2, C).requires_grad_(), random(B, H, 3, C), random(B, H, 3, C)
+    with sdpa_kernel(SDPBackend.MATH):
+        assert torch.autograd.gradgradcheck(lambda x: attend(x, k, v), q)
 
 
 def test_queries_without_a_batch_are_shared():

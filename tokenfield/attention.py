@@ -4,6 +4,7 @@ Keys and values depend on the tokens alone and queries on the coordinates alone,
 the same tokens project each side once and meet in `attend`.
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,13 +15,14 @@ def attend(
 ) -> Float[Tensor, "*b h q e"]:
     """softmax(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
 
-    On a CPU the materialised form is as fast as the fused kernel in float32 and faster in bfloat16; on an accelerator
-    the fused kernel never writes the (q, r) scores to memory.
+    The fused kernel never writes the (q, r) scores to memory, which halves what a training step of the encoder holds.
+    Narrow types on a CPU are the exception: there two plain products are faster. (Second derivatives need
+    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` around the call.)
     """
-    if query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query.expand(*key.shape[:-2], -1, -1), key, value)
-    scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
-    return scores.softmax(-1, dtype=scores.dtype) @ value
+    if query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
+        scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
+        return scores.softmax(-1, dtype=scores.dtype) @ value
+    return F.scaled_dot_product_attention(query.expand(*key.shape[:-2], -1, -1), key, value)
 
 
 def split_heads(x: Float[Tensor, "*b r d"], num_heads: int) -> Float[Tensor, "*b h r c"]:
