@@ -22,7 +22,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 configs = st.builds(
     CoordinateConfig,
-    jitter=st.sampled_from(["none", "pixel", "axis"]),
+    jitter=st.sampled_from(["none", "pixel", "axis", "normal"]),
     fraction=st.sampled_from([1.0, 0.5, 0.1, 0.001]),
     subset=st.sampled_from(["points", "grid"]),
 )
@@ -48,6 +48,7 @@ def test_every_coordinate_lies_in_the_pixel_that_answers_it(config, seed):
         ({"jitter": "none"}, True),
         ({"jitter": "axis"}, True),
         ({"jitter": "pixel"}, False),
+        ({"jitter": "normal"}, False),
         ({"jitter": "axis", "fraction": 0.3, "subset": "grid"}, True),
         ({"jitter": "none", "fraction": 0.3, "subset": "points"}, False),
         ({"jitter": "axis", "fraction": 0.3, "subset": "points"}, False),
@@ -75,6 +76,15 @@ def test_noise_fills_the_pixel_evenly():
     )  # (6000,), uniform on [-1, 1]
     assert abs(draws.mean()) < 0.03  # standard error 0.0075
     assert abs(draws.var() - 1 / 3) < 0.02
+
+
+def test_variational_coordinates_have_the_spread_of_anr():
+    config = CoordinateConfig(jitter="normal")
+    offsets = torch.cat([points(draw(config, 41, 41, seeded(s))) - Grid.cells(41, 41).coords() for s in range(5)])
+    p = 1 / 41  # half a pixel: noise of N(0, (0.3 p)^2), clipped to +-0.5 p
+    assert offsets.abs().max() <= 0.5 * p + 1e-6
+    assert (offsets.abs() > 0.499 * p).float().mean() == pytest.approx(0.0956, abs=0.01)  # P(|N| > 5/3)
+    assert offsets.std() == pytest.approx(0.28 * p, rel=0.03)  # of the clipped normal distribution
 
 
 def test_fractions_count_coordinates():

@@ -41,7 +41,7 @@ def blockwise(
         return leaves[-1]
 
     cut = _map_tensors(detach, conditioned)
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
     errors = torch.zeros(len(images), device=images.device)
     for block in sampling.split(row_blocks):
@@ -55,7 +55,8 @@ def blockwise(
             gradients = torch.autograd.grad(block_errors.mean(), leaves + parameters, allow_unused=True)
         for i, gradient in enumerate(gradients):
             if gradient is not None:
-                totals[i] = gradient if totals[i] is None else totals[i] + gradient
+                total = totals[i]
+                totals[i] = gradient if total is None else total + gradient
     pairs = zip(originals + parameters, totals, strict=True)
     return errors, [(source, total) for source, total in pairs if total is not None]
 

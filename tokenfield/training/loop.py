@@ -100,6 +100,7 @@ def train(
                 callback(state.step, metrics)
 
         def assess() -> None:
+            assert run.held_out is not None
             decibels, count = evaluate(run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed)
             if count:
                 note({"step": state.step, "evaluation_psnr": decibels, "evaluation_pictures": count})

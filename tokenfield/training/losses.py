@@ -70,7 +70,8 @@ def zoomed_loss(
     lattice, conditioned = tuple(tokens.shape[1:-1]), model.condition(tokens)
 
     def errors_at(share: CoordinateConfig, target: Tensor) -> Tensor:
-        sampling = draw(share, *target.shape[-2:], generator).to(images.device)
+        height, width = target.shape[-2:]
+        sampling = draw(share, height, width, generator).to(images.device)
         values = model.combine(model.locate(sampling.coords, lattice), conditioned)
         return mse(values.float(), sampling.gather(target))
 
@@ -101,6 +102,7 @@ class Objective(nn.Module):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             if self.coordinates.zoom > 1:
                 return zoomed_loss(self.model, images, self.coordinates, generator)
-            sampling = draw(self.coordinates, *images.shape[-2:], generator).to(images.device)
+            height, width = images.shape[-2:]
+            sampling = draw(self.coordinates, height, width, generator).to(images.device)
             loss, errors = reconstruction_loss(self.model, images, sampling, self.coordinates.row_blocks, self.average)
         return loss, errors

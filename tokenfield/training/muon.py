@@ -51,10 +51,10 @@ class Muon(torch.optim.Optimizer):
         assert all(p.ndim == 2 for group in self.param_groups for p in group["params"]), "Muon is for matrices"
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
-        """One step; parameters without a gradient stay as they are. `closure` is not used."""
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step; parameters without a gradient stay as they are. No closure is taken."""
         for group in self.param_groups:
-            same_shape: dict[object, list[nn.Parameter]] = defaultdict(list)
+            same_shape: dict[object, list[Tensor]] = defaultdict(list)
             for i, p in enumerate(group["params"]):
                 if p.grad is not None:
                     # On a CPU stacking only moves memory about.
@@ -62,8 +62,8 @@ class Muon(torch.optim.Optimizer):
             for params in same_shape.values():
                 self._step(params, **{key: group[key] for key in ("lr", "momentum", "weight_decay")})
 
-    def _step(self, params: list[nn.Parameter], lr: float, momentum: float, weight_decay: float) -> None:
-        gradients = [p.grad for p in params]
+    def _step(self, params: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
+        gradients = [p.grad for p in params if p.grad is not None]
         for p in params:
             if "momentum_buffer" not in self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)

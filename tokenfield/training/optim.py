@@ -7,7 +7,7 @@ values are matrices of their own in this package, so no fused matrix has to be s
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -75,7 +75,7 @@ def muon_parameters(model: nn.Module) -> set[str]:
     `muon_excluded() -> set of names`; its first and last maps, which meet pixels, usually.
     """
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    excluded = model.muon_excluded() if hasattr(model, "muon_excluded") else set()
+    excluded: set[str] = getattr(model, "muon_excluded", set)()
     unknown = excluded - {name for name, _ in model.named_parameters()}
     assert not unknown, f"muon_excluded names no parameter: {sorted(unknown)}"
     return {
@@ -92,7 +92,7 @@ def build_optimizers(config: OptimConfig, model: nn.Module) -> list[torch.optim.
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     device = next(iter(named.values())).device
-    options = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
+    options: dict[str, Any] = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
     if config.name == "adam":
         return [torch.optim.Adam(named.values(), **options)]
     matrices = muon_parameters(model) & named.keys() if config.name == "muon" else set()

@@ -63,7 +63,7 @@ class Run:
         optimizers = build_optimizers(recipe.optim, self.model)
         objective = Objective(self.model, recipe.coordinates, bf16=recipe.precision == "bf16")
         self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
-        self.state = Training(self.model, self.ema and self.ema.model, self.optimizers)
+        self.state = Training(self.model, self.ema.model if self.ema else None, self.optimizers)
 
     def _check_pictures(self) -> None:
         """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
@@ -90,10 +90,11 @@ class Run:
 
     def initialize(self) -> None:
         """Let a model that starts from its training pictures see some: `initial_pictures` and `initialize(images)`."""
-        count = getattr(self.model, "initial_pictures", 0)
+        model: Any = self.model
+        count = getattr(model, "initial_pictures", 0)
         if count:
             images = [self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in range(count)]
-            self.model.initialize(torch.stack(images).to(self.accelerator.device))
+            model.initialize(torch.stack(images).to(self.accelerator.device))
             if self.ema:
                 self.ema.model.load_state_dict(self.model.state_dict())
 

@@ -25,8 +25,9 @@ from tokenfield.errors import UserError
 class CoordinateConfig:
     """Which coordinates of a picture a training step asks for."""
 
-    jitter: Literal["none", "pixel", "axis"] = "pixel"
-    """Uniform noise within the pixel: none, drawn for every pixel (the papers), or for every row and every column."""
+    jitter: Literal["none", "pixel", "axis", "normal"] = "pixel"
+    """Noise within the pixel: none; uniform, for every pixel (LAINR); uniform, for every row and every column; normal,
+    for every pixel, 0.15 pixels wide and clipped at 0.25 (ANR's variational coordinates)."""
     fraction: float = 1.0
     """Share of the picture's coordinates per step, in (0, 1]; the same ones for the whole batch."""
     subset: Literal["points", "grid"] = "points"
@@ -94,26 +95,24 @@ def draw(config: CoordinateConfig, height: int, width: int, generator: torch.Gen
         height, width: of the pictures, in pixels.
         generator: a CPU generator, the only source of randomness; the result lies on the CPU.
     Returns:
-        A `Grid` where the draw is a tensor product, else points. Noise is uniform within the pixel, so every
-        coordinate lies inside the pixel whose value answers it.
+        A `Grid` where the draw is a tensor product, else points. Every coordinate lies inside the pixel whose value
+        answers it.
     """
     if config.subset == "grid" or config.fraction == 1:
         rows = _choose(height, config.fraction**0.5, generator)  # a share f of the area is sqrt(f) of each side
         columns = _choose(width, config.fraction**0.5, generator)
-        if config.jitter != "pixel":
-            noise = config.jitter == "axis"
-            axes = tuple(_place(i, n, generator, noise) for i, n in ((rows, height), (columns, width)))
+        if config.jitter in ("none", "axis"):
+            axes = tuple(_place(i, n, generator, config.jitter) for i, n in ((rows, height), (columns, width)))
             return Sampling(Grid(axes), rows[:, None], columns)
         flat = (rows[:, None] * width + columns).flatten()
     else:
         flat = _choose(height * width, config.fraction, generator)
     rows, columns = flat // width, flat % width
     if config.jitter == "axis":  # one offset per row and one per column, seen through the chosen points
-        y, x = (_place(torch.arange(n), n, generator, True) for n in (height, width))
+        y, x = (_place(torch.arange(n), n, generator, "axis") for n in (height, width))
         return Sampling(torch.stack([y[rows], x[columns]], -1), rows, columns)
-    noise = config.jitter == "pixel"
-    axes = [_place(i, n, generator, noise) for i, n in ((rows, height), (columns, width))]
-    return Sampling(torch.stack(axes, -1), rows, columns)
+    y, x = (_place(i, n, generator, config.jitter) for i, n in ((rows, height), (columns, width)))
+    return Sampling(torch.stack([y, x], -1), rows, columns)
 
 
 def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
@@ -123,8 +122,12 @@ def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[: max(1, round(n * fraction))].sort().values
 
 
-def _place(index: Tensor, n: int, generator: torch.Generator, noise: bool) -> Tensor:
-    """Coordinates of cells `index` out of `n`: their centres, or anywhere within them."""
-    if not noise:
+def _place(index: Tensor, n: int, generator: torch.Generator, jitter: str) -> Tensor:
+    """Coordinates of cells `index` out of `n`: their centres, or elsewhere within them."""
+    if jitter == "none":
         return centers(n)[index]
-    return -1 + 2 * (index + torch.rand(index.shape, generator=generator)) / n  # x_i = -1 + 2 (i + u) / n
+    if jitter == "normal":
+        offset = 0.5 + (0.15 * torch.randn(index.shape, generator=generator)).clamp(-0.25, 0.25)
+    else:
+        offset = torch.rand(index.shape, generator=generator)
+    return -1 + 2 * (index + offset) / n  # x_i = -1 + 2 (i + u) / n

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -25,7 +26,7 @@ class Stop:
     def __init__(self, max_seconds: float | None):
         self.deadline = None if max_seconds is None else time.monotonic() + max_seconds
         self.signum, self.out_of_time = 0, False
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
