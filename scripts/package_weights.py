@@ -29,25 +29,24 @@ CARD = """\
 
     tokenfield.load("{name}")
 
-| | |
-|---|---|
-| system | {system}, {parameters:,} parameters, {size:.1f} MiB of float16 weights |
-| values stored | {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels, any picture size) |
-| training pictures | {count} photographs and textured pictures, `scripts/photo_pool.py` (list with licences there; sha256 of its SHA256SUMS {pool}); split by source picture |
-| command | `tokenfield train {recipe} --data {pool_folder} --out runs/{name}` |
-| recipe, seed | `{recipe}`, seed {seed} |
-| steps | {steps:,} of {batch} pictures, {seconds:,.0f} s of training |
-| machine | {machine} |
-| held-out pictures of the pool | {held_out:.2f} dB (mean over {held_out_count} crops, weights before rounding) |
-| scikit-image photographs, 256-pixel centre crops | **{psnr:.2f} dB** (papers' protocol, float32); principal components at the same values {floor:.2f} dB |
+- **System**: {system}, {parameters:,} parameters, {size:.1f} MiB of float16 weights.
+- **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture size.
+- **Training pictures**: {count} photographs and textured pictures, rebuilt by `scripts/photo_pool.py`, which lists
+  sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
+- **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name}`; seed {seed}.
+- **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training.
+- **Machine**: {machine}.
+- **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
+- **scikit-image photographs**, 256-pixel centre crops, papers' PSNR in float32: **{psnr:.2f} dB**; principal components at
+  the same values: {floor:.2f} dB.
 
 {table}
 
 The scikit-image photographs were never trained on, but the architecture and rates were chosen while looking at them
 (`docs/log.md`); the held-out pictures of the pool were used for no choice.
 
-Made for photographs. Drawings and text with one-pixel edges lose more than photographs do. The field between the pixels it
-saw is smooth rather than sharp: it was taught with pictures of twice the size, but stores no more than was there.
+Made for photographs. Drawings and text with one-pixel edges lose more than photographs do. In between the pixels it saw
+the field is smooth rather than sharp: it was taught with pictures of twice the size, but stores no more than was there.
 
 Licence: Apache-2.0, as the project.
 """
