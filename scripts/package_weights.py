@@ -37,8 +37,8 @@ CARD = """\
 - **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training.
 - **Machine**: {machine}.
 - **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
-- **scikit-image photographs**, 256-pixel centre crops, papers' PSNR in float32: **{psnr:.2f} dB**; principal components at
-  the same values: {floor:.2f} dB.
+- **scikit-image photographs**, 256-pixel centre crops, papers' PSNR in float32: **{psnr:.2f} dB**; principal components
+  of 8 x 8 cells at the same values: {floor:.2f} dB.
 
 {table}
 
