@@ -28,6 +28,7 @@ def test_the_published_run_in_our_units():
     assert (recipe.batch_size, recipe.accumulate, recipe.steps) == (6 * 3, 3, 200_000)
     assert (recipe.optim.name, recipe.optim.rate, recipe.optim.betas) == ("adam", 5e-5, (0.9, 0.99))
     assert recipe.model.cutoff / recipe.model.num_latents == pytest.approx(0.0015)
+    assert recipe.coordinates.jitter == "normal"
     assert recipe.ema_decay**10 == pytest.approx(0.995, abs=1e-4)
 
 

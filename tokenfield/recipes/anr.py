@@ -7,8 +7,8 @@ step, 200 000 steps. Three numbers look different here and mean the same:
 - their average moves by 0.005 every 10 steps; moving by 0.0005 every step spans the same 2000 steps;
 - a threshold of 0.0015 for 256 tokens is a cutoff of 0.384 (`tokenfield.localized_attention`).
 
-Their variational coordinates are normal noise of 0.15 pixel, clipped at a quarter of one. Until `coordinates.jitter`
-has them, pixels are asked for at their centres.
+Coordinates are variational, `coordinates.jitter normal`. Theirs are drawn anew for every picture of a batch, ours are
+the same for all of them, so that what depends on coordinates alone is computed once.
 """
 
 from dataclasses import replace
@@ -32,7 +32,7 @@ def _published(name: str, model: AnrConfig, data: DataConfig) -> Recipe:
         model=model,
         data=data,
         optim=ADAM,
-        coordinates=CoordinateConfig(jitter="none"),
+        coordinates=CoordinateConfig(jitter="normal"),
         steps=200_000,
         batch_size=18,
         accumulate=3,
@@ -80,7 +80,9 @@ def anr_photos_64() -> Recipe:
         encoder_hidden=768,
         heads=2,
     )
-    return replace(lainr_photos_64(), name="anr-photos-64", model=model, optim=ADAM, clip_norm=CLIP_NORM)
+    base = lainr_photos_64()
+    coordinates = replace(base.coordinates, jitter="normal")
+    return replace(base, name="anr-photos-64", model=model, optim=ADAM, coordinates=coordinates, clip_norm=CLIP_NORM)
 
 
 def anr_photos_64_muon() -> Recipe:
