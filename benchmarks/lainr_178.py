@@ -10,7 +10,7 @@ same turns, peak memory in a process of its own, agreement with the plain one's 
 one line of JSON.
 
 bfloat16 is timed where the processor multiplies it natively; elsewhere it is emulated, many times slower than float32,
-and only its values are checked.
+and only its values are checked, at the smallest size.
 """
 
 import json
@@ -36,6 +36,8 @@ SECTIONS = {  # title -> (kind, what distinguishes it)
     "train step, 4 pictures": ("train", 1.0),
     "train step, 4 pictures, 10 % of pixels": ("train", 0.1),
 }
+LONG = (1024, 0.1)  # few turns, and no warm-up beyond the other sections'
+VALUES_ONLY = (1, 178)  # where an emulated type is worth one run
 TOY_SIZES = {178: 14, 512: 23, 1024: 31}
 
 
@@ -46,7 +48,7 @@ class Options:
     only: Literal["all", "encode", "decode", "train"] = "all"
     """One kind of work, or all."""
     repeats: int = 5
-    """Recorded turns; decoding at 1024 pixels takes three at most."""
+    """Recorded turns; three at most where one takes long (1024 pixels, a tenth of the pixels)."""
     compile: bool = False
     """Also decode with torch.compile (minutes of compilation; needs a C++ compiler)."""
     malloc: Literal["default", "tuned"] = "default"
@@ -90,8 +92,7 @@ def peak(title: str, options: Options, bf16: bool, index: int) -> float:
     """Peak memory in MB of one alternative; run in a process of its own."""
     torch.set_num_threads(options.threads)
     case = build(title, options, bf16)[index]
-    if SECTIONS[title][0] == "train":
-        case.run()  # so that the optimiser's state exists
+    case.settle()
     return measure.peak_memory(case.run) / 1e6
 
 
@@ -104,14 +105,17 @@ def agreement(value: Tensor, plain: Tensor) -> tuple[float, float]:
 def run_section(title: str, options: Options, native: bool) -> tuple[list[Row], dict[str, float]]:
     """All numbers of a section, and the matrix-product rates (GFLOP/s) of its turns."""
     kind, which = SECTIONS[title]
-    bf16 = native or kind != "train"  # an emulated training step has no values worth a minute
+    bf16 = native or which in VALUES_ONLY
     alternatives = build(title, options, bf16)
-    values = {case.name: case.run() for case in alternatives}  # also the warm-up
     timed = [case for case in alternatives if native or case.dtype is torch.float32]
     products = {f"matmul {case.dtype}": measure.matmul(case.dtype) for case in timed}  # one per type
     runs = {case.name: case.run for case in timed} | {name: run for name, (run, _) in products.items()}
-    repeats = min(3, options.repeats) if which == 1024 else options.repeats
-    seconds = measure.interleave(runs, repeats, warmup=0)
+    for case in alternatives:
+        case.settle()
+    if kind != "train" and which not in LONG:
+        measure.interleave(runs, 1)  # the warm-up
+    seconds, values = measure.interleave(runs, min(3, options.repeats) if which in LONG else options.repeats)
+    values |= {case.name: case.run() for case in alternatives if case not in timed}
     rates = {name: work / measure.median(seconds[name]) / 1e9 for name, (_, work) in products.items()}
 
     plain = alternatives[0]
@@ -119,6 +123,7 @@ def run_section(title: str, options: Options, native: bool) -> tuple[list[Row], 
     for index, case in enumerate(alternatives):
         taken = seconds.get(case.name, [])
         middle = measure.median(taken) if taken else None
+        weighed = options.memory and case in timed and not (which == 1024 and case is plain)
         comparable = kind != "train" and case is not plain  # steps draw different coordinates; tests compare gradients
         difference, decibels = agreement(values[case.name], values[plain.name]) if comparable else (None, None)
         rows.append(
@@ -131,7 +136,7 @@ def run_section(title: str, options: Options, native: bool) -> tuple[list[Row], 
                 times_plain=measure.median(seconds[plain.name]) / middle if middle else None,
                 gflops=case.flops / 1e9,
                 share_of_matmul=case.flops / 1e9 / middle / rates[f"matmul {case.dtype}"] if middle else None,
-                peak_mb=measure.in_own_process(peak, title, options, bf16, index) if options.memory else None,
+                peak_mb=measure.in_own_process(peak, title, options, bf16, index) if weighed else None,
                 max_abs_diff=difference,
                 db_against_fp32=decibels,
             )

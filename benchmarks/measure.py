@@ -18,9 +18,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
+
+T = TypeVar("T")
 
 TUNED_MALLOC = {  # glibc: keep freed memory instead of giving it back to the system and faulting it in again
     "MALLOC_MMAP_MAX_": "0",
@@ -35,18 +38,18 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def interleave(variants: dict[str, Callable[[], object]], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
-    """Seconds of every variant, `repeats` each, taken in turns after `warmup` unrecorded turns."""
+def interleave(variants: dict[str, Callable[[], T]], repeats: int) -> tuple[dict[str, list[float]], dict[str, T]]:
+    """Seconds of every variant, `repeats` each, taken in turns, and what each returned last."""
     seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(-warmup, repeats):
+    results: dict[str, T] = {}
+    for _ in range(repeats):
         for name, run in variants.items():
             synchronize()
             start = time.perf_counter()
-            run()
+            results[name] = run()
             synchronize()
-            if turn >= 0:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+            seconds[name].append(time.perf_counter() - start)
+    return seconds, results
 
 
 def median(seconds: list[float]) -> float:
@@ -62,8 +65,8 @@ def matmul(dtype: torch.dtype, m: int = 4096, k: int = 768, n: int = 768) -> tup
 
 def multiplies_natively(dtype: torch.dtype) -> bool:
     """Whether a narrow type is worth its name here: measured, since processors without it emulate it."""
-    rates = interleave({str(t): matmul(t, m=512)[0] for t in (torch.float32, dtype)}, repeats=3)
-    return median(rates[str(dtype)]) < median(rates[str(torch.float32)])
+    seconds, _ = interleave({str(t): matmul(t, m=512)[0] for t in (torch.float32, dtype)}, repeats=4)
+    return median(seconds[str(dtype)][1:]) < median(seconds[str(torch.float32)][1:])
 
 
 def _status(field: str) -> int:
