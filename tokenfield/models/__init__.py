@@ -2,9 +2,29 @@
 
 from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.anr import Anr as Anr
+from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
 from tokenfield.models.base import FieldModel as FieldModel
+from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
 from tokenfield.models.lainr_localized import LocalizedLainr as LocalizedLainr
+from tokenfield.models.learned_init import LearnedInit as LearnedInit
+from tokenfield.models.radiance import IpcRadiance as IpcRadiance
+from tokenfield.models.radiance import TransInrRadiance as TransInrRadiance
+from tokenfield.models.trans_inr import TransInr as TransInr
 
-MODELS: dict[str, type[FieldModel]] = {model.name: model for model in (Lainr, Anchored, Anr, LocalizedLainr)}
+MODELS: dict[str, type[FieldModel]] = {
+    model.name: model
+    for model in (
+        Lainr,
+        Anchored,
+        Anr,
+        LocalizedLainr,
+        Ipc,
+        TransInr,
+        LearnedInit,
+        IpcRadiance,
+        TransInrRadiance,
+        AnrRadiance,
+    )
+}
 """Every system by the name its configuration carries."""

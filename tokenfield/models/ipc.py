@@ -1,0 +1,36 @@
+"""IPC: *Generalizable Implicit Neural Representations via Instance Pattern Composers* (CVPR 2023, arXiv 2211.13223).
+
+One layer of a shared MLP, the second, is an instance's own, of rank R: W = V U. The R columns of V, the pattern
+composers, are the tokens; U is shared. Everything else, the encoder included, is as in LAINR's comparison.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tokenfield.hyponet import Composed, Fourier, Hyponet
+from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+
+
+@dataclass(frozen=True)
+class IpcConfig(WeightConfig):
+    """Sizes of an IPC for pictures; the defaults are the published 178-pixel model."""
+
+    modulated: tuple[int, ...] = (1,)
+    """Layers that an instance modulates, counted from 0."""
+    num_latents: int = 256
+    """R, tokens per modulated layer; values stored per picture are R x the layer's fan-in."""
+
+    def build(self) -> "Ipc":
+        """The model with fresh weights."""
+        return Ipc(self)
+
+
+class Ipc(WeightField):
+    """Pattern composers for pictures of one size. Tokens are (B, R, fan-in)."""
+
+    name: ClassVar[str] = "ipc"
+
+    def __init__(self, config: IpcConfig):
+        features = Fourier(2, config.feature_dim, config.sigma)
+        layers = build_layers(config, features, Composed, config.num_latents)
+        super().__init__(config, Hyponet(features, layers, output_bias=0.5), patch_channels=config.channels)

@@ -1,0 +1,119 @@
+"""Learned Init: *Learned Initializations for Optimizing Coordinate-Based Neural Representations* (CVPR 2021).
+
+There is no encoder. A picture's MLP is what a few steps of gradient descent make of a shared start, and the start is
+trained so that these few steps go far: the gradient of the error after the last step passes through all of them, in
+second order. As in the comparison of IPC (Algorithm 1), the matrices move and biases stay, and the rate of a matrix is
+scaled by its squared norm, since the normalised matrix turns by an angle that does not depend on it otherwise.
+
+`rank` above 0 is that paper's meta-learned variant of pattern composers: W = V U, of which V alone moves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.hyponet import Composed, Fourier, Given, Hyponet
+from tokenfield.metrics import mse
+from tokenfield.models.base import FieldModel
+from tokenfield.models.weight_space import build_layers
+
+
+@dataclass(frozen=True)
+class LearnedInitConfig:
+    """Sizes of the MLP and its adaptation; the defaults are those of the published comparison at 178 pixels."""
+
+    size: tuple[int, int] = (178, 178)
+    """Height and width of the pictures it adapts to."""
+    channels: int = 3
+    """Values per coordinate."""
+    dim: int = 256
+    """Width of the MLP."""
+    depth: int = 5
+    """Linear layers of the MLP, the output included."""
+    feature_dim: int = 256
+    """Fourier features per coordinate."""
+    sigma: float = 128.0
+    """Bandwidth of the Fourier features."""
+    modulated: tuple[int, ...] = ()
+    """Layers that are adapted, counted from 0; none named: all."""
+    rank: int = 0
+    """Above 0: the adapted matrices are products with a shared factor of this rank."""
+    inner_steps: int = 2
+    """Steps of gradient descent per picture."""
+    inner_rate: float = 0.003
+    """Their rate, before it is scaled by the squared norm of a matrix."""
+
+    def build(self) -> "LearnedInit":
+        """The model with fresh weights."""
+        return LearnedInit(self)
+
+
+def _centers(n: int) -> Float[Tensor, " n"]:
+    """Pixel centres as the published code rounds them, in float32 after every operation.
+
+    Two steps along gradients of the highest frequencies make 2e-5 of a value out of the last bit of a coordinate.
+    """
+    return -1 + 2 * ((torch.arange(n, dtype=torch.float32) + 0.5) / n)
+
+
+class LearnedInit(FieldModel):
+    """An MLP that adapts to a picture in a few steps. Tokens are the rows of its adapted matrices."""
+
+    name: ClassVar[str] = "learned-init"
+
+    def __init__(self, config: LearnedInitConfig):
+        super().__init__()
+        self.config, self.input_size, self.channels = config, config.size, config.channels
+        features = Fourier(2, config.feature_dim, config.sigma)
+        rows = config.rank or max(config.dim, config.channels)  # whole matrices have as many rows as outputs
+        layers = build_layers(config, features, Composed if config.rank else Given, rows)
+        self.net = Hyponet(features, layers, output_bias=0.5)
+        self.initial = nn.ParameterDict()
+        for i, layer in enumerate(layers):
+            if layer.rows:  # factors of matrices, or matrices themselves, whose scale sets the rate
+                scale = 1.0 if config.rank else 1 / sqrt(layer.width)
+                self.initial[str(i)] = nn.Parameter(torch.randn(layer.rows, layer.width) * scale)
+
+    def adapt(self, images: Float[Tensor, "b c h w"], steps: int) -> Iterator[Float[Tensor, "b r d"]]:
+        """Tokens before the first step and after each.
+
+        `torch.func.grad` differentiates by the matrices; whether its result can be differentiated again, by the start,
+        is up to the caller's autograd: it can while gradients are recorded.
+        """
+        grid = Grid(tuple(_centers(n).to(images.device) for n in images.shape[-2:]))
+        located, target = self.net.locate(grid), images.flatten(2).mT
+
+        def error(rows: list[Tensor]) -> Tensor:
+            values = self.combine(located, self.condition(self.net.layout.join(rows)))
+            return mse(values, target.to(values.dtype)).sum()  # of instances that do not meet: each its own gradient
+
+        rows = [p.expand(len(images), -1, -1) for p in self.initial.values()]
+        yield self.net.layout.join(rows)
+        for _ in range(steps):
+            gradients = torch.func.grad(error)(rows)
+            rates = [self.config.inner_rate * r.square().sum((1, 2), keepdim=True) for r in rows]
+            rows = [r - rate * g for r, rate, g in zip(rows, rates, gradients, strict=True)]
+            yield self.net.layout.join(rows)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
+        """Pictures in [0, 1] -> the rows of their matrices, after `config.inner_steps` steps."""
+        *_, tokens = self.adapt(images, self.config.inner_steps)
+        return tokens
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+        """Fourier features, through the first layer if that is shared."""
+        return self.net.locate(coords)
+
+    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+        """The instances' matrices, normalised."""
+        return self.net.condition(tokens)
+
+    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+        """The rest of the MLP."""
+        return self.net.combine(located, conditioned)

@@ -1,0 +1,34 @@
+"""TransINR: *Transformers as Meta-Learners for Implicit Neural Representations* (ECCV 2022, arXiv 2208.02801).
+
+Every layer of the MLP has a base matrix that all instances share. An instance brings g rows per layer, each as wide as
+the layer's input; they multiply the base rows, in turn, and the products are normalised.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tokenfield.hyponet import Fourier, Hyponet, Scaled
+from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+
+
+@dataclass(frozen=True)
+class TransInrConfig(WeightConfig):
+    """Sizes of a TransINR for pictures; the defaults are the 178-pixel model of the comparison."""
+
+    groups: int = 64
+    """g, tokens per layer; it must divide the layer's outputs, and where these are fewer there are as many tokens."""
+
+    def build(self) -> "TransInr":
+        """The model with fresh weights."""
+        return TransInr(self)
+
+
+class TransInr(WeightField):
+    """TransINR for pictures of one size. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
+
+    name: ClassVar[str] = "trans-inr"
+
+    def __init__(self, config: TransInrConfig):
+        features = Fourier(2, config.feature_dim, config.sigma)
+        layers = build_layers(config, features, Scaled, config.groups)
+        super().__init__(config, Hyponet(features, layers, output_bias=0.5), patch_channels=config.channels)
