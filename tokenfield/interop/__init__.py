@@ -1,0 +1,56 @@
+"""Checkpoints of other projects as models of this one.
+
+    model = import_checkpoint("epoch400_model.pt", "config.yaml")
+    tokenfield.pretrained.save(model, "ipc-imagenette-178")
+
+Every tensor of the checkpoint has its place in the model and the other way round: what is unknown, missing or of
+another shape is named, never ignored. Nothing in a checkpoint can run (`weights_only=True`).
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tokenfield.errors import UserError
+from tokenfield.interop import anr, ginr_ipc, trans_inr
+from tokenfield.interop.reading import read_checkpoint, read_yaml
+from tokenfield.models.base import FieldModel
+
+Importer = Callable[[dict[str, Any], dict[str, Any] | None], FieldModel]
+
+PROJECTS: dict[str, tuple[Callable[[dict[str, Any]], bool], Importer]] = {
+    "kakaobrain/ginr-ipc": (ginr_ipc.recognises, ginr_ipc.build),
+    "yinboc/trans-inr": (trans_inr.recognises, trans_inr.build),
+    "Roninton/ANR": (anr.recognises, anr.build),
+}
+"""By project: whether a checkpoint is one of its own, and the model from checkpoint and configuration."""
+
+
+def import_checkpoint(checkpoint: str | os.PathLike, config: str | os.PathLike | None = None) -> FieldModel:
+    """A model of another project, in evaluation mode, float32, on the CPU.
+
+    Args:
+        checkpoint: a file that the project's own code saved.
+        config: the project's YAML. None: the file of the checkpoint's name with the ending .yaml, or config.yaml
+            beside it, if there is one; checkpoints of trans-inr carry theirs.
+    Returns:
+        The same function: outputs agree to rounding.
+    Raises:
+        UserError: a file that cannot be read or is no checkpoint of these projects; a configuration that is missing,
+            or asks for what no model here does; tensors that are unknown, missing or of another shape.
+    """
+    checkpoint = Path(checkpoint)
+    content = read_checkpoint(checkpoint)
+    projects = [name for name, (recognises, _) in PROJECTS.items() if recognises(content)]
+    if not projects:
+        given = ", ".join(map(str, list(content)[:8]))
+        raise UserError(f"{checkpoint} (with {given}) is no checkpoint of {', '.join(PROJECTS)}")
+    if config is None:
+        beside = (checkpoint.with_suffix(".yaml"), checkpoint.with_name("config.yaml"))
+        config = next((path for path in beside if path.is_file()), None)
+    _, build = PROJECTS[projects[0]]
+    try:
+        return build(content, None if config is None else read_yaml(Path(config))).float().eval()
+    except UserError as error:
+        raise UserError(f"{checkpoint}, of {projects[0]}: {error}") from error
