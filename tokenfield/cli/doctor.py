@@ -64,6 +64,17 @@ def device() -> str:
     return f"{found.type}, {torch.accelerator.device_count()} of them; --device cpu leaves it alone"
 
 
+def bfloat16() -> str:
+    """Whether bfloat16 is worth choosing here."""
+    import torch
+
+    if torch.accelerator.is_available() or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return "fast here; --precision bf16 is worth trying"
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return "not known for this processor; compare --precision bf16 with fp32 before a long run"
+    return "emulated by this processor, many times slower than float32; keep --precision fp32"
+
+
 def threads() -> str:
     """How parallel the processor's work is."""
     import os
@@ -108,6 +119,7 @@ def disk() -> str:
 CHECKS: dict[str, Callable[[], str]] = {
     "device": device,
     "threads": threads,
+    "bfloat16": bfloat16,
     "packaged models": weights,
     "PCA basis": floor,
     "held-out photographs": photographs,
