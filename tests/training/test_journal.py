@@ -50,6 +50,38 @@ def test_without_tensorboard_the_error_says_what_to_install(tmp_path, monkeypatc
         Journal(tmp_path, 0, tensorboard=True)
 
 
+def test_with_tensorboard_every_number_is_a_scalar(tmp_path, monkeypatch):
+    import sys
+    import types
+
+    written, closed = [], []
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            written.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            closed.append(True)
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=SummaryWriter))
+    book = Journal(tmp_path, 4, tensorboard=True)
+    book.add({"step": 6, "psnr": 30.0})
+    book.close()
+    assert written == [(tmp_path / "tensorboard", 4), ("step", 6, 6), ("psnr", 30.0, 6)]
+    assert closed == [True]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    book = Journal(tmp_path, 0)
+    book.path.unlink()
+    book.path.mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl"):
+        book.add(line(2))
+
+
 def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
     display = Display(40, shown=True)
     display.start(10)

@@ -13,7 +13,7 @@ from tokenfield import pretrained
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.training import CoordinateConfig, Interrupted, OptimConfig, train
+from tokenfield.training import CoordinateConfig, Interrupted, OptimConfig, loop, train
 from tokenfield.training.checkpoint import found
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import read as read_recipe
@@ -45,6 +45,12 @@ def assert_same_run(one, other):
 def whole(pictures, tmp_path_factory):
     """An uninterrupted run of SHORT."""
     return run(SHORT, pictures, tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(autouse=True)
+def without_curves(monkeypatch):
+    """Drawing the curve is a quarter of a toy run; `whole`, which is made before this, has one."""
+    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
 
 
 def test_a_run_leaves_everything(whole):
