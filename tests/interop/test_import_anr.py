@@ -12,6 +12,7 @@ import yaml
 from tokenfield import pretrained
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
+from tokenfield.interop import import_checkpoint
 from tokenfield.interop.anr import BESIDE, INSIDE, _plan, build, import_anr, recognises
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.anr_radiance import AnrRadianceConfig
@@ -134,6 +135,11 @@ def test_other_sizes(name, depth):
     imported = build({"step": 0, "model": theirs(model)}, config)
     assert imported.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(imported.parameters(), model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("anr_dev", AnrConfig), ("anr_nerf_dev", AnrRadianceConfig)])
+def test_the_importer_of_all_projects_knows_them(name, kind):
+    assert isinstance(import_checkpoint(GOLDEN / f"{name}.pt").config, kind)  # its YAML lies beside it
 
 
 def test_only_their_checkpoints_are_recognised():
