@@ -30,6 +30,7 @@ from tokenfield.cli.demo import demo
 from tokenfield.cli.doctor import doctor
 from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
+from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
 from tokenfield.cli.train import train, train_parser
 from tokenfield.errors import UserError
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "import": import_checkpoint,
     "doctor": doctor,
     "bench": bench,
 }

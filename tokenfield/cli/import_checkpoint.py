@@ -1,0 +1,40 @@
+"""`tokenfield import`: checkpoints of other projects become models of this one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json
+
+
+def import_checkpoint(
+    checkpoint: tyro.conf.Positional[Path],
+    *,
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
+    config: Path | None = None,
+    json: Json = None,
+) -> int:
+    """Turn a checkpoint of ginr-ipc, trans-inr or ANR into a model folder that every other command takes.
+
+    The file is opened without running anything in it. Every tensor finds its place; what is unknown, missing or of
+    another shape is named.
+
+    Args:
+        checkpoint: a file that the project's own code saved.
+        output: folder to write; it must not exist yet.
+        config: the project's YAML; by default a .yaml beside the checkpoint.
+        json: also write what was made there, for machines.
+    """
+    from tokenfield import interop, pretrained
+    from tokenfield.errors import UserError
+
+    if output.exists():
+        raise UserError(f"{output} exists already; name a new folder with -o")
+    model = interop.import_checkpoint(checkpoint, config)
+    pretrained.save(model, output)
+    facts = {"checkpoint": str(checkpoint), "output": str(output), **pretrained.describe(model)}
+    console.say(f"{checkpoint} -> {output}: {model.name}, {model.num_parameters:,} parameters")
+    console.write_json(json, {"command": "import", **facts})
+    return console.OK
