@@ -1,0 +1,193 @@
+"""A fresh model, trained from nothing for a few seconds: the main job of this package, run to its end.
+
+The model is LAINR as the paper has it, on tiles of 16 x 16 pixels so that two cores see a thousand steps in the time a
+reader waits. It learns from the photographs that come with scikit-image, all but one; that one, the cat, it never sees,
+and after every leg the whole of it is encoded and decoded in overlapping tiles. Each leg resumes from the checkpoint
+of the one before, so stopping and resuming are shown, too.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield import pretrained
+from tokenfield.data import DataConfig, open_source
+from tokenfield.data.demo_pictures import HELD_OUT, data_folder
+from tokenfield.field import Field
+from tokenfield.metrics import psnr
+from tokenfield.models.base import FieldModel
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.training.loop import train
+from tokenfield.training.optim import OptimConfig
+from tokenfield.training.recipe import Recipe
+from tokenfield.training.run import fresh_model
+from tokenfield.training.sampling import CoordinateConfig
+
+UNSEEN = "chelsea"
+"""The held-out photograph that the fresh model is shown on."""
+ALSO_TRAINED_ON = (
+    "motorcycle_right.png", "brick.png", "grass.png", "gravel.png", "moon.png", "camera.png", "coins.png", "cell.png"
+)
+"""Photographs of scikit-image that are in no evaluation."""
+LEGS = (0.15, 0.35, 0.65, 1.0)
+"""Parts of the time after which the model is looked at."""
+
+
+def lainr_in_seconds() -> Recipe:
+    """LAINR on 16-pixel tiles: 94 k parameters, one stored value per two pixel values of a tile, no published number.
+
+    Muon at a constant rate, and a moving average of the weights in place of a rate that falls: nobody knows beforehand
+    how many steps the seconds will hold.
+    """
+    model = LainrConfig(
+        size=(16, 16),
+        patch=4,
+        padding=0,
+        num_latents=16,
+        latent_dim=24,
+        encoder_dim=64,
+        encoder_depth=1,
+        encoder_heads=2,
+        dim=64,
+        feature_dim=64,
+        sigma_q=4.0,
+        sigmas=(16.0, 4.0),
+    )
+    return Recipe(
+        name="lainr-in-seconds",
+        model=model,
+        data=DataConfig(layout="folder", size=16, crop="pyramid"),
+        optim=OptimConfig(name="muon", rate=2e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=20),
+        coordinates=CoordinateConfig(jitter="axis"),
+        steps=1_000_000,  # the seconds end it
+        batch_size=16,
+        clip_norm=1.0,
+        ema_decay=0.98,
+        log_every=5,
+        evaluate_every=0,  # the tour looks at a whole photograph instead
+        checkpoint_every=1_000_000,
+        keep_checkpoints=1,
+    )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The unseen photograph, there and back, at one moment of training."""
+
+    seconds: float
+    step: int
+    psnr: float
+    reconstruction: Float[Tensor, "3 h w"]
+
+
+@dataclass
+class Fresh:
+    """The training of a fresh model.
+
+    Attributes:
+        recipe: what was trained.
+        photograph: the one it never saw.
+        snapshots: before the first step and after every leg.
+        curve: (seconds, dB) of the training batches, means over a few steps.
+        trained_on: names of the training photographs.
+        parameters: of the model.
+        values_per_pixel_value: stored for the unseen photograph, whose tiles overlap.
+    """
+
+    recipe: Recipe
+    photograph: Float[Tensor, "3 h w"]
+    trained_on: list[str]
+    snapshots: list[Snapshot] = field(default_factory=list)
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    parameters: int = 0
+    values_per_pixel_value: float = 0.0
+
+    @property
+    def held_out(self) -> list[tuple[float, float]]:
+        """(seconds, dB) of the photograph."""
+        return [(shot.seconds, shot.psnr) for shot in self.snapshots]
+
+
+def training_files() -> list[Path]:
+    """The photographs of the installed scikit-image that the fresh model learns from."""
+    names = [file for name, file in HELD_OUT.items() if name != UNSEEN]
+    return [path for name in (*names, *ALSO_TRAINED_ON) if (path := data_folder() / name).exists()]
+
+
+def train_fresh(
+    recipe: Recipe,
+    files: Sequence[Path],
+    photograph: Float[Tensor, "3 h w"],
+    seconds: float,
+    out: Path,
+    *,
+    watch: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    seen: Callable[[Snapshot], None] = lambda snapshot: None,
+) -> Fresh:
+    """Train by a recipe for so many seconds.
+
+    Args:
+        recipe: of a model; its steps should be more than the seconds hold.
+        files: training photographs.
+        photograph: what the model is looked at with.
+        seconds: of training, in all; at least one step is made per leg.
+        out: folder for the trained model.
+        watch: told every line of metrics.
+        seen: told every snapshot.
+    """
+    result = Fresh(recipe, photograph, [path.stem for path in files])
+
+    def look(model: FieldModel, at: float, step: int) -> None:
+        made = Field.of(model.eval(), photograph)
+        rendered = made.render(*photograph.shape[1:])
+        result.snapshots.append(Snapshot(at, step, psnr(rendered[None], photograph[None]).item(), rendered))
+        result.parameters = model.num_parameters
+        result.values_per_pixel_value = made.values_stored / photograph.numel()
+        seen(result.snapshots[-1])
+
+    def note(step: int, metrics: dict[str, Any]) -> None:
+        if "psnr" in metrics:
+            result.curve.append((metrics["seconds"], metrics["psnr"]))
+            last.update(metrics)
+            watch(metrics)
+
+    last: dict[str, Any] = {"step": 0, "seconds": 0.0}
+    look(fresh_model(recipe), 0.0, 0)
+    with tempfile.TemporaryDirectory(prefix="tokenfield-demo-") as aside:
+        data, run = Path(aside, "pictures"), Path(aside, "run")
+        link_pictures(files, data)
+        open_source(recipe.data, data, "train")  # decodes the photographs into the crop cache, once for all demos
+        for before, part in pairwise((0.0, *LEGS)):
+            budget = (part - before) * seconds
+            train(recipe, data, run, resume=before > 0, max_seconds=budget, quiet=True, callback=note)
+            model = pretrained.load(run)
+            look(model, last["seconds"], last["step"])
+        pretrained.save(model, out, card=card(recipe, seconds))
+    return result
+
+
+def link_pictures(files: Sequence[Path], folder: Path) -> None:
+    """A data set's folder, `train` and `test`, of links to picture files: their crops are cached under their own path.
+
+    Nothing is evaluated by the loop, so the picture in `test` is only there for the layout.
+    """
+    for split, paths in (("train", files), ("test", files[:1])):
+        (folder / split).mkdir(parents=True)
+        for path in paths:
+            try:
+                os.symlink(path.resolve(), folder / split / path.name)
+            except OSError:  # a system where links need a privilege
+                shutil.copy2(path, folder / split / path.name)
+
+
+def card(recipe: Recipe, seconds: float) -> str:
+    """What the folder of the fresh model says about it."""
+    return f"# {recipe.name}\n\nTrained for {seconds:g} seconds by `tokenfield demo`. A demonstration, not for use.\n"

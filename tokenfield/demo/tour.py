@@ -1,0 +1,134 @@
+"""The demonstration in order, and the files it leaves.
+
+    index.html                     all of it on one page
+    pictures/NAME.png              photograph | reconstruction | difference, side by side
+    zoom-4x.png, zoom-16x.png      a whole photograph and a detail, beside bicubic interpolation
+    rendered-4x.png                the whole photograph at 4x by itself
+    tokens.png                     which region each of several tokens governs
+    training.png, curve.png        a fresh model learning in seconds
+    fresh-model/                   that model, as `tokenfield.load` reads it
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from tokenfield.analysis.figures import learning_curve, save_png
+from tokenfield.analysis.pca import Basis
+from tokenfield.demo import sheets
+from tokenfield.demo.findings import Findings
+from tokenfield.demo.fresh import train_fresh
+from tokenfield.demo.page import write_page
+from tokenfield.demo.steps import (
+    Pictures,
+    governed,
+    half_size_check,
+    protocol_psnr,
+    there_and_back,
+    zoom,
+)
+from tokenfield.evaluation import describe_model
+from tokenfield.models.base import FieldModel
+from tokenfield.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to show on what.
+
+    Attributes:
+        pictures: photographs to encode and decode.
+        zoomed: name of the one that is enlarged.
+        detail: (top, left, bottom, right) of the detail that is enlarged further, in its pixels.
+        governed: names of those whose tokens are taken away.
+        recipe: of the fresh model.
+        training_files: photographs it learns from.
+        unseen: the photograph it is shown on.
+        seconds: to train it for; 0 leaves it out.
+    """
+
+    pictures: Pictures
+    zoomed: str
+    detail: tuple[int, int, int, int]
+    governed: Sequence[str]
+    recipe: Recipe
+    training_files: Sequence[Path]
+    unseen: Float[Tensor, "3 h w"]
+    seconds: float
+
+
+Tell = Callable[[str, Any], None]
+"""Told how it goes, an event and what it is about: `stage`, a line of text; `returned`, a `Return`; `trained`, a line
+of metrics of the fresh model; `seen`, a `Snapshot` of it."""
+
+
+def silent(event: str, what: Any) -> None:
+    """Tells nobody."""
+
+
+def tour(model: FieldModel, plan: Plan, out: Path, tell: Tell = silent) -> Findings:
+    """Show everything.
+
+    Args:
+        model: trained, on the CPU.
+        plan: what on.
+        out: folder for the files; those of an earlier tour are replaced, others stay.
+        tell: see `Tell`.
+    Raises:
+        UserError: the folder cannot be written, a picture cannot be used, the fresh model diverged.
+    """
+    found = Findings()
+    found.model = describe_model(model) | {"cell": model.cell}
+    begun = time.perf_counter()
+
+    def write(name: str, image: Image.Image) -> None:
+        save_png(out / name, image)
+        found.files.append(name)
+
+    with timed(found, "reconstruction"):
+        tell("stage", "photographs to tokens and back")
+        for result in there_and_back(model, plan.pictures, Basis.load()):
+            found.returns.append(result)
+            write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, found.gain))
+            tell("returned", result)
+        found.protocol_psnr = protocol_psnr(model, plan.pictures)
+    with timed(found, "zoom"):
+        tell("stage", f"{plan.zoomed} at 4x and a detail at 16x")
+        found.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
+        found.half_size = half_size_check(model, plan.pictures)
+        for name, image in sheets.zoom(found.zoom).items():
+            write(name, image)
+    with timed(found, "tokens"):
+        tell("stage", "which region each token governs")
+        found.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
+        write("tokens.png", sheets.tokens(found.governed))
+    if plan.seconds > 0:
+        with timed(found, "training"):
+            tell("stage", f"a fresh model, {plan.seconds:g} seconds of training")
+            found.fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model",
+                                      watch=partial(tell, "trained"), seen=partial(tell, "seen"))
+            write("training.png", sheets.training(found.fresh))
+            learning_curve(out / "curve.png", found.fresh.curve, found.fresh.held_out, title="A fresh LAINR")
+            found.files += ["curve.png", "fresh-model"]
+    with timed(found, "page"):
+        tell("stage", "one page")
+        write_page(out / "index.html", found)
+        found.files.append("index.html")
+    found.seconds["all"] = round(time.perf_counter() - begun, 2)
+    return found
+
+
+@contextmanager
+def timed(found: Findings, what: str) -> Iterator[None]:
+    """Notes how long a block took."""
+    begun = time.perf_counter()
+    yield
+    found.seconds[what] = round(time.perf_counter() - begun, 2)
