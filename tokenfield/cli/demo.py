@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ def demo(
     plan = make_plan(seconds)
     with Screen(seconds) as screen:
         found = tour(load_model(model, "cpu"), plan, out, screen.tell)
-    screen.conclude(found, out)
-    console.say(f"All in {time.perf_counter() - begun:.0f} s. Open {out / 'index.html'} in a browser.")
+    screen.conclude(found)
+    console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = report(found)
     console.write_json(json, numbers)
     if open:
@@ -96,7 +97,10 @@ class Screen:
 
     def tell(self, event: str, what: Any) -> None:
         """Something happened; see `tokenfield.demo.tour.Tell`."""
-        {"stage": self.stage, "returned": self.returned, "trained": self.trained, "seen": self.seen}[event](what)
+        handlers: dict[str, Callable[[Any], None]] = {
+            "stage": self.stage, "returned": self.returned, "trained": self.trained, "seen": self.seen
+        }
+        handlers[event](what)
 
     def stage(self, text: str) -> None:
         """Something begins."""
@@ -136,11 +140,11 @@ class Screen:
         line = f"  {snapshot.seconds:5.1f} s  step {snapshot.step:5d}  {snapshot.psnr:6.2f} dB  {'#' * filled}"
         (self.bar.console if self.bar is not None else self.console).print(line, markup=False)
 
-    def conclude(self, found: Any, out: Path) -> None:
+    def conclude(self, found: Any) -> None:
         """The results, on stdout."""
         self._clear()
         show_table(found)
-        show_lines(found, out)
+        show_lines(found)
 
     def _clear(self) -> None:
         for shown in (self.status, self.bar):
@@ -155,8 +159,9 @@ def show_table(found: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    heads = ("photograph", "pixels", "tokens", "values", "PSNR dB", "PCA dB", "encode s", "decode s")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_footer=True, footer_style="bold")
+    heads = ("photograph", "pixels", "tokens", "values", "PSNR", "PCA", "encode", "decode")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="dim", show_footer=True,
+                  footer_style="bold")
     means = [found.mean(what) for what in ("psnr", "pca_psnr", "encode_seconds", "decode_seconds")]
     feet = ("mean", "", "", "", *(console.number(mean) for mean in means))
     for head, foot in zip(heads, feet, strict=True):
@@ -171,19 +176,26 @@ def show_table(found: Any) -> None:
     screen.print(table)
 
 
-def show_lines(found: Any, out: Path) -> None:
-    """What the table does not say."""
+def show_lines(found: Any) -> None:
+    """What the table does not say, in lines that fit a narrow terminal."""
     zoom, half, fresh = found.zoom, found.half_size, found.fresh
     rate = found.mean("values_per_pixel_value")
-    console.say(f"{rate:.2f} values stored per pixel value. PSNR as in the papers: per picture, float32, unclamped. "
-                "PCA: principal components of 8x8 cells that store no more.")
-    console.say(f"Centre crops of 256 pixels, as in the README: {found.protocol_psnr:.2f} dB.")
-    console.say(f"{zoom.name} at {zoom.factor}x: {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels in "
-                f"{zoom.seconds:.1f} s. Encoded at half size, rendered at full: {half.psnr:.2f} dB, bicubic "
-                f"{half.bicubic_psnr:.2f} dB.")
-    console.say(f"A token taken away: 90 % of the change lies in {100 * found.area:.2f} % of the area, "
-                f"{found.shares:.2f} times the token's equal share of it.")
+    lines = [
+        "PSNR in dB as in the papers: per picture, float32, unclamped; PCA: principal",
+        f"components of 8x8 cells that store no more values ({rate:.2f} per pixel value).",
+        "Encode and decode in seconds.",
+        "",
+        f"{found.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README",
+        f"{half.psnr:.2f} dB encoded at half size, rendered at full (bicubic {half.bicubic_psnr:.2f} dB)",
+        f"{zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} "
+        "pixels",
+        f"{100 * found.area:.2f} % of the area holds 90 % of what a token changes, "
+        f"{found.shares:.2f} times its equal share",
+    ]
     if fresh is not None:
         first, last = fresh.snapshots[0], fresh.snapshots[-1]
-        console.say(f"A fresh LAINR, {last.seconds:.0f} s of training: {first.psnr:.2f} -> {last.psnr:.2f} dB on a "
-                    f"photograph it never saw ({out / 'fresh-model'}).")
+        lines.append(f"{last.psnr:.2f} dB, from {first.psnr:.2f}: a fresh LAINR after {last.seconds:.0f} s on a "
+                     "photograph it never saw")
+    for line in lines:
+        console.say(line)
+    console.say()

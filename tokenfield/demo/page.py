@@ -122,8 +122,8 @@ def zooming(found: Findings) -> str:
         f"<h2>Any zoom</h2>\n<p>The same tokens, asked at {zoom.factor} times as many positions along each side: "
         "on the left bicubic interpolation of the pixels, on the right the field. Where the truth is known, that is "
         "when photographs are encoded at half their size and rendered at their own, the field is at "
-        f"<b>{half.psnr:.2f} dB</b> and bicubic interpolation at {half.bicubic_psnr:.2f} dB "
-        f"(mean of {half.pictures}).</p>\n"
+        f"<b>{half.psnr:.2f} dB</b>, from {found.mean('values_per_pixel_value'):.2f} numbers per value, and bicubic "
+        f"interpolation, from all values, at {half.bicubic_psnr:.2f} dB (means of {half.pictures}).</p>\n"
         + stage([item], f"bicubic {zoom.factor}x", f"field {zoom.factor}x")
         + f'\n<div class="row three">{"".join(panels)}</div>'
     )
