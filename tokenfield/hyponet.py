@@ -24,6 +24,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,10 +34,13 @@ from torch import Tensor, nn
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.fourier import frequencies
-from tokenfield.modulation import Affine, wide
+from tokenfield.modulation import wide
 
 Features = Tensor | list[Tensor]
 """What an MLP reads: features of points (..., Q, F), or of every axis of a grid (n, F / X)."""
+
+Affine = tuple[Tensor, Tensor]
+"""Weight (out, in) and bias, or those of every instance, (B, out, in) and a bias that broadcasts to (B, Q, out)."""
 
 
 class Fourier(nn.Module):
@@ -110,8 +114,9 @@ class Scaled(Shared):
             raise UserError(f"{rows} groups do not divide a layer of {fan_out} outputs; choose a divisor")
         super().__init__(fan_in, fan_out, rows)
 
-    def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
+    def affine(self, rows: Float[Tensor, "b r i"] | None) -> Affine:
         """Weights (B, out, in) and the shared bias."""
+        assert rows is not None, "a scaled layer has rows"
         return unit(self.weight * rows.repeat(1, self.out_features // self.rows, 1)), self.bias
 
 
@@ -240,7 +245,8 @@ class Hyponet(nn.Module):
         activation: Callable[[Tensor], Tensor] = relu,
     ):
         super().__init__()
-        self.features, self.layers = features, nn.ModuleList(layers)
+        self.features = features
+        self.layers: Any = nn.ModuleList(layers)  # of `Layer`; the type knows of modules only
         self.output_bias, self.activation = output_bias, activation
         self.layout = Layout(tuple(layer.rows for layer in layers), tuple(layer.width for layer in layers))
 
@@ -260,10 +266,10 @@ class Hyponet(nn.Module):
 
     def hidden(self, located: Features, conditioned: list[Affine]) -> Float[Tensor, "b q o"]:
         """The last layer's output, without activation and output bias."""
-        if self.layout.counts[0]:
-            located = self.activation(self.first(located, conditioned[0]))
-            conditioned = conditioned[1:]
-        return stack(located, conditioned, self.activation)
+        if isinstance(located, Tensor) and not self.layout.counts[0]:
+            return stack(located, conditioned, self.activation)
+        first = self.activation(self.first(located, conditioned[0]))
+        return stack(first, conditioned[1:], self.activation)
 
     def combine(self, located: Features, conditioned: list[Affine]) -> Float[Tensor, "b q c"]:
         """Values (B, Q, C)."""

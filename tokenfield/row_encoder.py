@@ -43,4 +43,6 @@ class RowEncoder(LatentEncoder):
 
     def __init__(self, layout: Layout, *, dim: int, **sizes):
         super().__init__(num_latents=layout.count, latent_dim=layout.width, dim=dim, **sizes)
-        self.norm, self.out = nn.Identity(), ToRows(dim, layout)  # in place of one norm and one map for all tokens
+        # In place of one norm and one map for all tokens.
+        self.norm = nn.Identity()  # type: ignore[assignment]
+        self.out = ToRows(dim, layout)  # type: ignore[assignment]

@@ -221,7 +221,8 @@ def test_a_yaml_beside_a_specification_must_agree(tmp_path):
 
 
 def test_projects_know_their_own():
-    for name, project in {"ipc": 0, "transinr": 0, "learned_init": 0, "ipc_nerf": 0, "yinboc_transinr": 1, "anr": 2}.items():
+    projects = {"ipc": 0, "transinr": 0, "learned_init": 0, "ipc_nerf": 0, "yinboc_transinr": 1, "anr": 2}
+    for name, project in projects.items():
         content = torch.load(GOLDEN / f"{name}_dev.pt", weights_only=True)
         claims = [recognises(content) for recognises, _ in PROJECTS.values()]
         assert claims.index(True) == project and sum(claims) == 1

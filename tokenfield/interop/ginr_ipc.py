@@ -75,7 +75,9 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldMod
     if unknown:
         raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
     arch, state = config.get("arch"), checkpoint["state_dict"]
-    kind = arch.get("type") if isinstance(arch, dict) else None
+    if not isinstance(arch, dict):
+        raise UserError("the YAML has no section arch")
+    kind = arch.get("type")
     if kind not in KINDS and kind != ADAPTED:
         raise UserError(f"arch.type {kind!r} is not known; {', '.join(KINDS)} and {ADAPTED} are")
     dataset = config.get("dataset") or {}

@@ -29,7 +29,7 @@ class Setting:
 
 def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as dotted names; lists are values."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in data.items():
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}

@@ -79,12 +79,12 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldMod
     if mlp not in KNOWN:
         raise UserError(f"model.args.hyponet.name {mlp!r} is not known; {', '.join(KNOWN)} are")
     settings = Settings(specification, KNOWN[mlp], "model")
-    if KNOWN[mlp] is PICTURES:
-        model, last = _pictures(settings), "wb{}"
-    else:
-        model, last = _radiance(settings, checkpoint.get("cfg") or {}), "rgb_density_fc"
-    layers = [f"wb{i}" for i in range(model.depth - 1)] + [last.format(model.depth - 1)]
-    return fill(model, _plan(model.encoder_depth, layers, KNOWN[mlp] is PICTURES), checkpoint["model"]["sd"])
+    pictures = KNOWN[mlp] is PICTURES
+    model = _pictures(settings) if pictures else _radiance(settings, checkpoint.get("cfg") or {})
+    layers = [f"wb{i}" for i in range(model.depth)]
+    if not pictures:
+        layers[-1] = "rgb_density_fc"
+    return fill(model, _plan(model.encoder_depth, layers, pictures), checkpoint["model"]["sd"])
 
 
 def _pictures(settings: Settings) -> TransInrConfig:

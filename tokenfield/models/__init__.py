@@ -4,8 +4,10 @@ from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.anr import Anr as Anr
 from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
 from tokenfield.models.base import FieldModel as FieldModel
+from tokenfield.models.coordinate_mlp import CoordinateMlp as CoordinateMlp
 from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
+from tokenfield.models.lainr_composed import ComposedLainr as ComposedLainr
 from tokenfield.models.lainr_localized import LocalizedLainr as LocalizedLainr
 from tokenfield.models.learned_init import LearnedInit as LearnedInit
 from tokenfield.models.radiance import IpcRadiance as IpcRadiance
@@ -19,9 +21,11 @@ MODELS: dict[str, type[FieldModel]] = {
         Anchored,
         Anr,
         LocalizedLainr,
+        ComposedLainr,
         Ipc,
         TransInr,
         LearnedInit,
+        CoordinateMlp,
         IpcRadiance,
         TransInrRadiance,
         AnrRadiance,

@@ -1,0 +1,136 @@
+"""One MLP per picture, fitted from scratch: FFNet and SIREN.
+
+FFNet: *Fourier Features Let Networks Learn High Frequency Functions* (NeurIPS 2020), with the axis-aligned frequencies
+of Eq. 2 that all systems of the comparison have, and ReLU. SIREN: *Implicit Neural Representations with Periodic
+Activation Functions* (NeurIPS 2020): sin(w0 (W x + b)) and its initialisation (section 3.2).
+
+Nothing is shared between pictures but the start, so `encode` is an optimisation, and the tokens are all weights and
+biases. `fit` yields while it goes; whoever stops reading keeps what there is.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
+from tokenfield.metrics import mse
+from tokenfield.models.base import FieldModel
+
+
+@dataclass(frozen=True)
+class CoordinateMlpConfig:
+    """Sizes of the MLP and of its fitting."""
+
+    kind: Literal["ffnet", "siren"] = "ffnet"
+    """Fourier features and ReLU, or sines."""
+    size: tuple[int, int] = (178, 178)
+    """Height and width of the picture."""
+    channels: int = 3
+    """Values per coordinate."""
+    dim: int = 256
+    """Width of the MLP."""
+    depth: int = 5
+    """Linear layers, the output included."""
+    feature_dim: int = 256
+    """Fourier features per coordinate (ffnet)."""
+    sigma: float = 128.0
+    """Bandwidth of the Fourier features (ffnet)."""
+    w0: float = 30.0
+    """Factor inside the sines (siren)."""
+    steps: int = 1000
+    """Steps of Adam that `encode` takes."""
+    rate: float = 1e-3
+    """Their learning rate; SIREN's authors take 1e-4."""
+
+    def build(self) -> "CoordinateMlp":
+        """The model with a fresh start."""
+        return CoordinateMlp(self)
+
+
+def sine(x: Tensor, w0: float) -> Tensor:
+    """sin(w0 x)."""
+    return torch.sin(w0 * x)
+
+
+class CoordinateMlp(FieldModel):
+    """An MLP of a picture's own. Tokens (B, units, inputs + 1) are the rows of its matrices, each with its bias."""
+
+    name: ClassVar[str] = "coordinate-mlp"
+
+    def __init__(self, config: CoordinateMlpConfig):
+        super().__init__()
+        self.config, self.input_size, self.channels = config, config.size, config.channels
+        siren = config.kind == "siren"
+        features = Raw(2) if siren else Fourier(2, config.feature_dim, config.sigma)
+        bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
+        activation = partial(sine, w0=config.w0) if siren else relu
+        self.net = Hyponet(features, [Whole(i, o) for i, o in bounds], output_bias=0.5, activation=activation)
+        self.initial = nn.ParameterList(self._start(i, o, layer) for layer, (i, o) in enumerate(bounds))
+
+    def _start(self, fan_in: int, fan_out: int, layer: int) -> Tensor:
+        """Weights uniform within a bound, biases within 1 / sqrt(fan-in), as linear layers start by default."""
+        bound = 1 / math.sqrt(fan_in)
+        if self.config.kind == "siren":
+            bound = 1 / fan_in if layer == 0 else math.sqrt(6 / fan_in) / self.config.w0
+        weight = torch.empty(fan_out, fan_in).uniform_(-bound, bound)
+        bias = torch.empty(fan_out, 1).uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+        return torch.cat([weight, bias], 1)
+
+    def fit(
+        self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None, steps: int | None = None
+    ) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
+        """Adam on all pixels of every picture, each by itself.
+
+        Args:
+            images: values in [0, 1].
+            start: tokens to go on from; None starts from the model's own start.
+            steps: how many; None never ends.
+        Yields:
+            Tokens before every step, with their mean squared errors: what a caller keeps belongs to what it reads.
+        """
+        count = len(images)
+        given = [p.expand(count, -1, -1) for p in self.initial] if start is None else self.net.layout.split(start)
+        rows = [r.detach().clone().requires_grad_() for r in given if r is not None]
+        optimizer = torch.optim.Adam(rows, lr=self.config.rate)
+        with torch.no_grad():
+            located = self.net.locate(Grid.cells(*images.shape[-2:], device=images.device))
+            target = images.flatten(2).mT
+        step = 0
+        while steps is None or step < steps:
+            with torch.enable_grad():
+                values = self.combine(located, self.condition(self.net.layout.join(rows)))
+                errors = mse(values, target.to(values.dtype))
+                optimizer.zero_grad()
+                errors.sum().backward()  # instances do not meet: each has its own gradient
+            yield self.net.layout.join(rows).detach(), errors.detach()
+            optimizer.step()
+            step += 1
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
+        """The best of `config.steps` steps, for every picture by itself; no gradient reaches the start."""
+        best, least = None, torch.full((len(images),), math.inf, device=images.device)
+        for tokens, errors in self.fit(images, steps=self.config.steps + 1):
+            better = errors < least
+            best = tokens if best is None else torch.where(better[:, None, None], tokens, best)
+            least = torch.minimum(errors, least)
+        assert best is not None, "a fit has at least one step"
+        return best
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+        """Features of the coordinates."""
+        return self.net.locate(coords)
+
+    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+        """Matrices and biases."""
+        return self.net.condition(tokens)
+
+    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+        """The MLP."""
+        return self.net.combine(located, conditioned)
