@@ -172,8 +172,9 @@ def learning_curve(
     """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.5, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
     axes = figure.add_subplot(xlabel="seconds of training", ylabel="PSNR / dB")
     axes.set_title(title, loc="left", fontsize=11, color="#222428")

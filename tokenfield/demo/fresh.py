@@ -25,6 +25,7 @@ from tokenfield.field import Field
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.training import checkpoint
 from tokenfield.training.loop import train
 from tokenfield.training.optim import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -156,10 +157,8 @@ def train_fresh(
     def note(step: int, metrics: dict[str, Any]) -> None:
         if "psnr" in metrics:
             result.curve.append((metrics["seconds"], metrics["psnr"]))
-            last.update(metrics)
             watch(metrics)
 
-    last: dict[str, Any] = {"step": 0, "seconds": 0.0}
     look(fresh_model(recipe), 0.0, 0)
     with tempfile.TemporaryDirectory(prefix="tokenfield-demo-") as aside:
         data, run = Path(aside, "pictures"), Path(aside, "run")
@@ -168,8 +167,9 @@ def train_fresh(
         for before, part in pairwise((0.0, *LEGS)):
             budget = (part - before) * seconds
             train(recipe, data, run, resume=before > 0, max_seconds=budget, quiet=True, callback=note)
+            state = checkpoint.verify(checkpoint.found(run)[-1])
             model = pretrained.load(run)
-            look(model, last["seconds"], last["step"])
+            look(model, state["seconds"], state["step"])
         pretrained.save(model, out, card=card(recipe, seconds))
     return result
 
