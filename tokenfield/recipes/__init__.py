@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, photos, published
+from tokenfield.recipes import ablations, anr, baselines, photos, published
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -40,6 +40,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anr-photos-64-muon": anr.anr_photos_64_muon,
     "anr-photos-64-multiband": anr.anr_photos_64_multiband,
     "lainr-photos-64-localized": anr.lainr_photos_64_localized,
+    **{run.__name__.replace("_", "-"): run for run in baselines.RUNS},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

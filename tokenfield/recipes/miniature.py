@@ -6,8 +6,13 @@ from typing import Any
 
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
+from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.lainr_composed import ComposedLainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.learned_init import LearnedInitConfig
+from tokenfield.models.trans_inr import TransInrConfig
+from tokenfield.models.weight_space import WeightConfig
 from tokenfield.training.recipe import Recipe
 
 
@@ -76,11 +81,46 @@ def small_localized(config: LocalizedLainrConfig) -> tuple[LocalizedLainrConfig,
     return replace(config, lainr=lainr), side
 
 
+def small_composed(config: ComposedLainrConfig) -> tuple[ComposedLainrConfig, int]:
+    """A small LAINR with tokens as wide as its decoder."""
+    lainr, side = small_lainr(config.lainr)
+    return replace(config, lainr=replace(lainr, latent_dim=lainr.dim)), side
+
+
+def small_weights(config: WeightConfig) -> tuple[WeightConfig, int]:
+    """3 x 3 patches and an MLP 16 wide; which layers are modulated stays as it is."""
+    padding = min(config.padding, 1)
+    side = 15 - 2 * padding
+    rows = {"num_latents": 7} if isinstance(config, IpcConfig) else {"groups": 8}
+    small = replace(
+        config,
+        size=(side, side),
+        patch=5,
+        padding=padding,
+        encoder_dim=32,
+        encoder_depth=2,
+        encoder_heads=2,
+        dim=16,
+        feature_dim=16,
+        **rows,
+    )
+    return small, side
+
+
+def small_learned_init(config: LearnedInitConfig) -> tuple[LearnedInitConfig, int]:
+    """An MLP 16 wide; depth and inner steps stay as they are."""
+    return replace(config, size=(13, 13), dim=16, feature_dim=16), 13
+
+
 SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
     LainrConfig: small_lainr,
     AnchoredConfig: small_anchored,
     AnrConfig: small_anr,
     LocalizedLainrConfig: small_localized,
+    ComposedLainrConfig: small_composed,
+    IpcConfig: small_weights,
+    TransInrConfig: small_weights,
+    LearnedInitConfig: small_learned_init,
 }
 """How to shrink each kind of model, and the side of the pictures that it then takes."""
 
