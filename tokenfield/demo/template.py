@@ -76,7 +76,8 @@ figcaption b, .hint b { color: var(--ink); font-weight: 560; }
 .strip.single { display: none; }
 .strip figcaption { line-height: 1.25; }
 html:not(.js) .stage > .view, html:not(.js) .controls { display: none; }
-html:not(.js) .strip.single { display: grid; }
+html:not(.js) .strip { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
+html:not(.js) .strip img { aspect-ratio: auto; margin-bottom: .3rem; }
 .js .strip .second { display: none; }
 
 .table { overflow-x: auto; margin: 1.6rem 0 0; }
