@@ -117,4 +117,5 @@ def in_pieces(values: Callable[[Coordinates], Tensor], coords: Coordinates, chun
         if whole is None:
             whole = part.new_empty(len(part), *coords.shape, part.shape[-1])
         whole[:, *place] = part.unflatten(1, tile.shape)
+    assert whole is not None, "more points than a chunk have at least one tile"
     return whole.flatten(1, -2)

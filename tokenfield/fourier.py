@@ -71,18 +71,18 @@ class FrequencyFeature(nn.Module):
         if self.linear is None:
             coords = coords.coords() if isinstance(coords, Grid) else coords
             return fourier_features(coords, self._omega(coords)).to(dtype or coords.dtype)
-        return self._on_grid(coords) if isinstance(coords, Grid) else self._at_points(coords)
+        return (self._on_grid if isinstance(coords, Grid) else self._at_points)(coords, self.linear)
 
     def _omega(self, like: Tensor) -> Tensor:
         return frequencies(self.sigma, self.num_frequencies, device=like.device, dtype=like.dtype)
 
-    def _at_points(self, coords: Tensor) -> Tensor:
+    def _at_points(self, coords: Tensor, linear: nn.Linear) -> Tensor:
         gamma = fourier_features(coords, self._omega(coords))  # (..., F)
-        return self.linear(gamma.to(self.linear.weight.dtype)).relu_()  # Eq. 3
+        return linear(gamma.to(linear.weight.dtype)).relu_()  # Eq. 3
 
-    def _on_grid(self, grid: Grid) -> Tensor:
-        weight = self.linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
-        total = self.linear.bias
+    def _on_grid(self, grid: Grid, linear: nn.Linear) -> Tensor:
+        weight = linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
+        total = linear.bias
         for i, axis in enumerate(grid.axes):
             gamma = fourier_features(axis[:, None], self._omega(axis))  # (len, 2 n)
             along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
