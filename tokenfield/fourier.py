@@ -71,7 +71,9 @@ class FrequencyFeature(nn.Module):
         if self.linear is None:
             coords = coords.coords() if isinstance(coords, Grid) else coords
             return fourier_features(coords, self._omega(coords)).to(dtype or coords.dtype)
-        return (self._on_grid if isinstance(coords, Grid) else self._at_points)(coords, self.linear)
+        if isinstance(coords, Grid):
+            return self._on_grid(coords, self.linear)
+        return self._at_points(coords, self.linear)
 
     def _omega(self, like: Tensor) -> Tensor:
         return frequencies(self.sigma, self.num_frequencies, device=like.device, dtype=like.dtype)
@@ -82,7 +84,7 @@ class FrequencyFeature(nn.Module):
 
     def _on_grid(self, grid: Grid, linear: nn.Linear) -> Tensor:
         weight = linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
-        total = linear.bias
+        total: Tensor = linear.bias
         for i, axis in enumerate(grid.axes):
             gamma = fourier_features(axis[:, None], self._omega(axis))  # (len, 2 n)
             along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
