@@ -83,6 +83,7 @@ SETTINGS = [
     ("hyponet.hidden_dim", [32, 32, 32, 16], "one width is implemented here"),
     ("hyponet.normalize_weight", False, "normalize_weight is False"),
     ("hyponet.fourier_mapping.type", "random_gaussian", "type is 'random_gaussian'"),
+    ("data_encoder", {"type": "unfold_audio", "encoder_spec": {"use_padding": True}}, "type is 'unfold_audio'; only"),
     ("coord_sampler.data_type", "audio", "data_type is 'audio'; only 'image'"),
     ("transformer.n_layer", "two", "encoder_depth: 'two' is not int"),
     ("latent_mapping.n_patches", 17, "17 is no square number"),

@@ -5,6 +5,7 @@ one table: which of them are sizes, which must have the one value that the model
 matter to a trained model. Anything else is an error.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -48,7 +49,10 @@ class Settings:
     """
 
     def __init__(self, data: dict[str, Any], known: dict[str, Setting], where: str):
-        given = flatten(data)
+        given, self._known = flatten(data), known
+        self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
+        # First what is another kind of model, then names, which another kind may well have more of.
+        self._check(where, [name for name in given if name in known])
         for name in given:
             if name not in known:
                 near = get_close_matches(name, known, 1)
@@ -56,11 +60,14 @@ class Settings:
         lacking = [name for name, setting in known.items() if setting.default is REQUIRED and name not in given]
         if lacking:
             raise UserError(f"the configuration lacks {', '.join(f'{where}.{name}' for name in lacking)}")
-        self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
-        for name, setting in known.items():
-            if setting.only and self._values[name] not in setting.only:
-                accepted = " or ".join(repr(value) for value in setting.only)
-                raise UserError(f"{where}.{name} is {self._values[name]!r}; only {accepted} is implemented here")
+        self._check(where, known)
+
+    def _check(self, where: str, names: Iterable[str]) -> None:
+        for name in names:
+            accepted = self._known[name].only
+            if accepted and self._values[name] not in accepted:
+                only = " or ".join(repr(value) for value in accepted)
+                raise UserError(f"{where}.{name} is {self._values[name]!r}; only {only} is implemented here")
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]

@@ -91,7 +91,7 @@ def small_weights(config: WeightConfig) -> tuple[WeightConfig, int]:
     """3 x 3 patches and an MLP 16 wide; which layers are modulated stays as it is."""
     padding = min(config.padding, 1)
     side = 15 - 2 * padding
-    rows = {"num_latents": 7} if isinstance(config, IpcConfig) else {"groups": 8}
+    rows: dict[str, Any] = {"num_latents": 7} if isinstance(config, IpcConfig) else {"groups": 8}
     small = replace(
         config,
         size=(side, side),
