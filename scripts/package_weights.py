@@ -110,7 +110,7 @@ def main(options: Options) -> None:
         table=table,
     )
     pretrained.save(model, folder, dtype=torch.float16, card=card, evaluation=report)
-    print(f"{folder}: {report['mean']['psnr']:.2f} dB, floor {report['mean']['pca_psnr']:.2f} dB, {size / MIB:.1f} MiB")
+    print(f"{folder}: {report['psnr']:.2f} dB, floor {report['pca_psnr']:.2f} dB, {size / MIB:.1f} MiB")
 
 
 if __name__ == "__main__":
