@@ -29,7 +29,7 @@ def pictures(values, grid):
 
 
 def close(values, expected):
-    torch.testing.assert_close(values, expected, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(values, expected, rtol=2e-6, atol=TOLERANCE)  # rtol: processors add up in other orders
 
 
 @pytest.mark.parametrize("name", ["ipc", "transinr", "yinboc_transinr"])
