@@ -54,7 +54,7 @@ def test_the_pool_is_split_listed_and_summed(photo_pool, package, tmp_path):
         digest, file = line.split("  ")
         assert hashlib.sha256((tmp_path / "pool" / file).read_bytes()).hexdigest() == digest
     assert [line.split("\t")[:2] for line in (tmp_path / "pool" / "LICENSES.tsv").read_text().splitlines()[1:]] == [
-        ["Dune.png", "train"], ["Wood.png", "train"], ["LadyBird.png", "test"]]
+        ["LadyBird.png", "test"], ["Dune.png", "train"], ["Wood.png", "train"]]
     assert identity == hashlib.sha256(sums.encode()).hexdigest()
     assert photo_pool.write_lists(rows[::-1], tmp_path / "pool") == identity
 
