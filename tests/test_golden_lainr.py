@@ -1,4 +1,4 @@
-"""Eq. 2-9 against values computed in float64 by an independent implementation (`tests/golden/lainr_decoder*_dev.npz`)."""
+"""Eq. 2-9 against values computed in float64 by independent code (`tests/golden/lainr_decoder*_dev.npz`)."""
 
 from pathlib import Path
 
