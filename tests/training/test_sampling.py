@@ -22,7 +22,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 configs = st.builds(
     CoordinateConfig,
-    jitter=st.sampled_from(["none", "pixel", "axis", "normal"]),
+    jitter=st.sampled_from(["none", "pixel", "axis", "normal", "normal-axis"]),
     fraction=st.sampled_from([1.0, 0.5, 0.1, 0.001]),
     subset=st.sampled_from(["points", "grid"]),
 )
@@ -47,6 +47,8 @@ def test_every_coordinate_lies_in_the_pixel_that_answers_it(config, seed):
     [
         ({"jitter": "none"}, True),
         ({"jitter": "axis"}, True),
+        ({"jitter": "normal-axis"}, True),
+        ({"jitter": "normal-axis", "fraction": 0.3, "subset": "points"}, False),
         ({"jitter": "pixel"}, False),
         ({"jitter": "normal"}, False),
         ({"jitter": "axis", "fraction": 0.3, "subset": "grid"}, True),
@@ -63,8 +65,9 @@ def test_without_noise_all_coordinates_are_the_pixel_centres():
     assert torch.equal(points(sampling), Grid.cells(HEIGHT, WIDTH).coords())
 
 
-def test_axis_noise_of_scattered_points_is_one_offset_per_row_and_per_column():
-    sampling = draw(CoordinateConfig(jitter="axis", fraction=0.9), HEIGHT, WIDTH, seeded())
+@pytest.mark.parametrize("jitter", ["axis", "normal-axis"])
+def test_axis_noise_of_scattered_points_is_one_offset_per_row_and_per_column(jitter):
+    sampling = draw(CoordinateConfig(jitter=jitter, fraction=0.9), HEIGHT, WIDTH, seeded())
     for axis, index in enumerate((sampling.rows, sampling.columns)):
         for i in index.unique():
             assert sampling.coords[index == i, axis].unique().numel() == 1
@@ -78,13 +81,48 @@ def test_noise_fills_the_pixel_evenly():
     assert abs(draws.var() - 1 / 3) < 0.02
 
 
-def test_variational_coordinates_have_the_spread_of_anr():
-    config = CoordinateConfig(jitter="normal")
-    offsets = torch.cat([points(draw(config, 41, 41, seeded(s))) - Grid.cells(41, 41).coords() for s in range(5)])
-    p = 1 / 41  # half a pixel: noise of N(0, (0.3 p)^2), clipped to +-0.5 p
+@pytest.mark.parametrize("jitter", ["normal", "normal-axis"])
+@pytest.mark.parametrize(("height", "width"), [(41, 41), (13, 41), (41, 7)])
+def test_variational_coordinates_have_the_spread_of_anr(height, width, jitter):
+    config, still = CoordinateConfig(jitter=jitter), Grid.cells(height, width).coords()
+    drawn = range(9) if jitter == "normal" else range(600)  # few offsets per draw where rows and columns share them
+    offsets = torch.stack([points(draw(config, height, width, seeded(s))) - still for s in drawn])
+    p = 1 / 41  # half a pixel of the longer side: noise of N(0, (0.3 p)^2), clipped to +-0.5 p
     assert offsets.abs().max() <= 0.5 * p + 1e-6
-    assert (offsets.abs() > 0.499 * p).float().mean() == pytest.approx(0.0956, abs=0.01)  # P(|N| > 5/3)
-    assert offsets.std() == pytest.approx(0.28 * p, rel=0.03)  # of the clipped normal distribution
+    for axis in offsets.flatten(0, 1).unbind(-1):
+        assert (axis.abs() > 0.499 * p).float().mean() == pytest.approx(0.0956, abs=0.015)  # P(|N| > 5/3)
+        assert axis.std() == pytest.approx(0.28 * p, rel=0.04)  # of the clipped normal distribution
+
+
+@pytest.mark.parametrize("jitter", ["pixel", "normal"])
+@pytest.mark.parametrize("changes", [{}, {"fraction": 0.3}, {"fraction": 0.3, "subset": "grid"}])
+def test_noise_of_its_own_for_every_picture_does_not_depend_on_how_a_batch_is_shared_out(jitter, changes):
+    config = CoordinateConfig(jitter=jitter, noise="instance", **changes)
+    images = torch.rand(5, 3, HEIGHT, WIDTH, generator=seeded(3))
+    whole = draw(config, HEIGHT, WIDTH, seeded(), images)
+    parts = [draw(config, HEIGHT, WIDTH, seeded(), part) for part in (images[:2], images[2:])]
+    assert torch.equal(whole.coords, torch.cat([part.coords for part in parts]))
+    assert all(torch.equal(whole.rows, p.rows) and torch.equal(whole.columns, p.columns) for p in parts)
+    assert whole.coords.shape == (5, len(whole.rows), 2) and count(whole.coords) == len(whole.rows)
+    assert (whole.coords[0] - whole.coords[1]).abs().mean() > 1e-3  # pictures differ, and so do steps:
+    assert not torch.equal(whole.coords, draw(config, HEIGHT, WIDTH, seeded(1), images).coords)
+    pieces = list(whole.split(3))
+    assert torch.equal(torch.cat([piece.coords for piece in pieces], 1), whole.coords)
+    assert torch.equal(torch.cat([piece.gather(images) for piece in pieces], 1), whole.gather(images))
+
+
+def test_a_pictures_own_noise_lies_in_its_pixels():
+    config = CoordinateConfig(jitter="pixel", noise="instance")
+    sampling = draw(config, HEIGHT, WIDTH, seeded(), torch.rand(2, 1, HEIGHT, WIDTH, generator=seeded(4)))
+    cell = ((sampling.coords + 1) / 2 * torch.tensor([HEIGHT, WIDTH])).floor()
+    assert (cell[..., 0] == sampling.rows).float().mean() > 0.999  # but for rounding at the edges
+    assert (cell[..., 1] == sampling.columns).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("jitter", ["none", "axis", "normal-axis"])
+def test_noise_that_is_shared_cannot_differ_between_pictures(jitter):
+    with pytest.raises(UserError, match="noise instance with"):
+        CoordinateConfig(jitter=jitter, noise="instance")
 
 
 def test_fractions_count_coordinates():

@@ -1,17 +1,21 @@
 """Which coordinates a training step asks for.
 
-A decision of its own, apart from the loss: `draw` makes it from a generator and the size of the picture, and what it
-returns holds for a whole batch, so that everything that depends on coordinates alone is computed once. Two kinds of
+A decision of its own, apart from the loss: `draw` makes it from a generator and the size of the picture. Three kinds of
 draw exist because they cost differently:
 
-- points, (Q, 2): noise of its own for every pixel, or any random subset of the pixels, as in the papers;
 - a grid: noise per row and per column, or a random choice of rows and of columns. It stays a tensor product, for
-  which frequency features are sums of one table per axis.
+  which frequency features are sums of one table per axis;
+- points, (Q, 2), for the whole batch: noise of its own for every pixel, or any random subset of the pixels. What
+  depends on coordinates alone is computed once;
+- points, (B, Q, 2), of their own for every picture of the batch: ANR's way, in which nothing is shared.
+
+Noise is what ANR calls variational coordinates: a value is the mean over some area, and a field that is asked at the
+area's centre alone is free to do anything in between.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -19,15 +23,24 @@ from torch import Tensor
 
 from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.errors import UserError
+from tokenfield.training.seeding import mix
+
+DEVIATION, CLIP = 0.3, 0.5
+"""Of ANR's noise, in units of p = 1 / max(H, W), which is half a pixel: e ~ N(0, (0.3 p)^2), clipped to +-0.5 p."""
+
+Jitter = Literal["none", "pixel", "axis", "normal", "normal-axis"]
 
 
 @dataclass(frozen=True)
 class CoordinateConfig:
     """Which coordinates of a picture a training step asks for."""
 
-    jitter: Literal["none", "pixel", "axis", "normal"] = "pixel"
-    """Noise within the pixel: none; uniform, for every pixel (LAINR); uniform, for every row and every column; normal,
-    for every pixel, 0.15 pixels wide and clipped at 0.25 (ANR's variational coordinates)."""
+    jitter: Jitter = "pixel"
+    """Noise within the pixel: none; pixel, uniform for every pixel (LAINR); axis, uniform for every row and every
+    column; normal, for every pixel, of deviation 0.15 pixels of the longer side and clipped at 0.25 (ANR's variational
+    coordinates); normal-axis, the same for every row and every column."""
+    noise: Literal["batch", "instance"] = "batch"
+    """Whether the pictures of a batch share a draw of the noise, or each has its own (ANR; jitter pixel or normal)."""
     fraction: float = 1.0
     """Share of the picture's coordinates per step, in (0, 1]; the same ones for the whole batch."""
     subset: Literal["points", "grid"] = "points"
@@ -50,8 +63,36 @@ class CoordinateConfig:
             raise UserError(f"coordinates.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
         if self.zoom < 1:
             raise UserError(f"coordinates.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
+        if self.noise == "instance" and self.jitter not in ("pixel", "normal"):
+            raise UserError(
+                f"coordinates.noise instance with coordinates.jitter {self.jitter}; only jitter pixel and normal can "
+                "differ between pictures, rows and columns are shared"
+            )
         if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
             raise UserError("coordinates.row_blocks works with average errors and zoom 1; set row_blocks to 1")
+
+    def build(self, model: Any, *, bf16: bool = False) -> Any:
+        """The loss of pictures at these coordinates (losses.py), a module."""
+        from tokenfield.training.losses import Objective  # which is made of this configuration
+
+        return Objective(model, self, bf16=bf16)
+
+    def check(self, model: Any, source: Any, held_out: Any, seed: int) -> None:
+        """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
+        from tokenfield.training.evaluation import check_fits
+
+        picture = source.sample(seed, 0, 0)
+        if any(side % self.zoom for side in picture.shape[-2:]):
+            raise UserError(f"data.size {picture.shape[-1]} is no multiple of coordinates.zoom {self.zoom}; change one")
+        check_fits(model, picture[:, :: self.zoom, :: self.zoom], "a training picture")
+        if held_out is not None and (first := next(iter(held_out.pictures()), None)):
+            check_fits(model, first[1], f"held-out picture {first[0]}")
+
+    def evaluate(self, model: Any, source: Any, count: int, accelerator: Any, halted: Any) -> tuple[float, int]:
+        """Mean PSNR of held-out pictures, and how many there were (training/evaluation.py)."""
+        from tokenfield.training.evaluation import evaluate
+
+        return evaluate(model, source, count, accelerator, halted)
 
 
 @dataclass(frozen=True)
@@ -59,7 +100,8 @@ class Sampling:
     """Coordinates to ask for and the pixels that answer them.
 
     Attributes:
-        coords: points (Q, 2) or a `Grid`, shared by the batch, over [-1, 1] of the picture (y, x).
+        coords: points (Q, 2) or a `Grid`, shared by the batch, or points (B, Q, 2) of every picture's own; (y, x) over
+            [-1, 1] of the picture.
         rows, columns: indices of the pixel behind every coordinate: (Q,) each for points; (h, 1) and (w,) for a grid.
     """
 
@@ -79,7 +121,7 @@ class Sampling:
     def split(self, blocks: int) -> Iterator["Sampling"]:
         """At most `blocks` consecutive parts of nearly equal size: blocks of whole rows for a grid."""
         if not isinstance(self.coords, Grid):
-            parts = (part.chunk(blocks) for part in (self.coords, self.rows, self.columns))
+            parts = self.coords.chunk(blocks, -2), self.rows.chunk(blocks), self.columns.chunk(blocks)
             yield from (Sampling(*part) for part in zip(*parts, strict=True))
             return
         y, x = self.coords.axes
@@ -87,32 +129,56 @@ class Sampling:
             yield Sampling(Grid((block, x)), rows, self.columns)
 
 
-def draw(config: CoordinateConfig, height: int, width: int, generator: torch.Generator) -> Sampling:
+def draw(
+    config: CoordinateConfig,
+    height: int,
+    width: int,
+    generator: torch.Generator,
+    images: Float[Tensor, "b c h w"] | None = None,
+) -> Sampling:
     """The coordinates of one step.
 
     Args:
         config: what to draw.
         height, width: of the pictures, in pixels.
         generator: a CPU generator, the only source of randomness; the result lies on the CPU.
+        images: the pictures of the batch, or of any part of it: needed for noise of their own, see `own_generators`.
     Returns:
         A `Grid` where the draw is a tensor product, else points. Every coordinate lies inside the pixel whose value
-        answers it.
+        answers it. Which pixels are asked for is the same for the whole batch, whatever the noise.
     """
+    sizes, each = (height, width), config.jitter in ("pixel", "normal")  # noise for each pixel, not per row and column
     if config.subset == "grid" or config.fraction == 1:
         rows = _choose(height, config.fraction**0.5, generator)  # a share f of the area is sqrt(f) of each side
         columns = _choose(width, config.fraction**0.5, generator)
-        if config.jitter in ("none", "axis"):
-            axes = tuple(_place(i, n, generator, config.jitter) for i, n in ((rows, height), (columns, width)))
-            return Sampling(Grid(axes), rows[:, None], columns)
+        if not each:
+            return Sampling(Grid(_place(config.jitter, (rows, columns), sizes, generator)), rows[:, None], columns)
         flat = (rows[:, None] * width + columns).flatten()
     else:
         flat = _choose(height * width, config.fraction, generator)
     rows, columns = flat // width, flat % width
-    if config.jitter == "axis":  # one offset per row and one per column, seen through the chosen points
-        y, x = (_place(torch.arange(n), n, generator, "axis") for n in (height, width))
+    if not each:  # one offset per row and one per column, seen through the chosen points
+        y, x = _place(config.jitter, (torch.arange(height), torch.arange(width)), sizes, generator)
         return Sampling(torch.stack([y[rows], x[columns]], -1), rows, columns)
-    y, x = (_place(i, n, generator, config.jitter) for i, n in ((rows, height), (columns, width)))
-    return Sampling(torch.stack([y, x], -1), rows, columns)
+    if config.noise == "batch":
+        return Sampling(torch.stack(_place(config.jitter, (rows, columns), sizes, generator), -1), rows, columns)
+    assert images is not None, "noise of every picture's own needs the pictures"
+    own = (_place(config.jitter, (rows, columns), sizes, g) for g in own_generators(images, generator))
+    return Sampling(torch.stack([torch.stack(axes, -1) for axes in own]), rows, columns)  # (B, Q, 2)
+
+
+def own_generators(images: Float[Tensor, "b c h w"], generator: torch.Generator) -> list[torch.Generator]:
+    """One generator per picture: a function of the step's generator and of the picture's own values.
+
+    The step's generator is the same for all processes and accumulated parts, and none of them knows its place in the
+    batch. A picture's values do not depend on how a batch is shared out, so neither does its noise. (Two equal pictures
+    in one batch get equal noise; a step later it is another one.)
+    """
+    base = int(torch.randint(1 << 62, (), generator=generator))
+    bits = images.detach().float().flatten(1).contiguous().view(torch.int32).long()  # (B, values), exact
+    odd = 2 * torch.arange(bits.shape[1], device=bits.device) + 1
+    digests = (bits * (odd * 0x5851F42D4C957F2D)).sum(1).tolist()  # modulo 2^64: the same in any order of adding
+    return [torch.Generator().manual_seed(mix(base, digest)) for digest in digests]
 
 
 def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
@@ -122,12 +188,19 @@ def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[: max(1, round(n * fraction))].sort().values
 
 
-def _place(index: Tensor, n: int, generator: torch.Generator, jitter: str) -> Tensor:
-    """Coordinates of cells `index` out of `n`: their centres, or elsewhere within them."""
+def _place(
+    jitter: Jitter, index: tuple[Tensor, Tensor], sizes: tuple[int, int], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Coordinates (y, x) of the cells that two lists of indices name: their centres, or elsewhere within them."""
+    y, x = (_along(jitter, i, n, max(sizes), generator) for i, n in zip(index, sizes, strict=True))
+    return y, x
+
+
+def _along(jitter: Jitter, index: Tensor, n: int, longest: int, generator: torch.Generator) -> Tensor:
+    """The same along one axis of `n` cells; the longer side of the picture has `longest`."""
     if jitter == "none":
         return centers(n)[index]
-    if jitter == "normal":
-        offset = 0.5 + (0.15 * torch.randn(index.shape, generator=generator)).clamp(-0.25, 0.25)
-    else:
-        offset = torch.rand(index.shape, generator=generator)
-    return -1 + 2 * (index + offset) / n  # x_i = -1 + 2 (i + u) / n
+    if jitter.startswith("normal"):
+        p = 1 / longest  # half a pixel of the longer side: as much noise in one direction as in the other
+        return centers(n)[index] + p * (DEVIATION * torch.randn(index.shape, generator=generator)).clamp(-CLIP, CLIP)
+    return -1 + 2 * (index + torch.rand(index.shape, generator=generator)) / n  # x_i = -1 + 2 (i + u) / n
