@@ -1,8 +1,7 @@
 """Radiance: posed views of an object as inputs, rays through its pixels as questions, volume rendering as the answer.
 
 A radiance field gives a colour and a density at every point in space; what a ray sees is their integral along it
-(*NeRF*, Mildenhall et al., 2020). Conventions are those of the learnit ShapeNet renderings: cameras look along -z with
-x to the right and y up (OpenGL), poses are camera-to-world, lengths are world units, the background is white.
+(*NeRF*, Mildenhall et al., 2020). Cameras and rays are those of `tokenfield.signals.rays`; the background is white.
 
     origins, directions = rays(poses, focals, 128, 128)
     tokens = model.encode(with_rays(views, support_poses, support_focals))
@@ -16,6 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.signals.rays import rays as rays
+from tokenfield.signals.rays import with_rays as with_rays
+
 NEAR, FAR, POINTS = 2.0, 6.0, 128
 """Where rays begin and end, in world units, and points per ray, as published (SPEC 3)."""
 
@@ -24,37 +26,6 @@ LAST = 1e-3
 
 Field = Callable[[Tensor], Tensor]
 """Points (B, Q, 3) -> (B, Q, 4): red, green, blue before the sigmoid, density before the ReLU."""
-
-
-def rays(
-    poses: Float[Tensor, "*v 3 4"], focals: Float[Tensor, "*v 2"], height: int, width: int
-) -> tuple[Float[Tensor, "*v h w 3"], Float[Tensor, "*v h w 3"]]:
-    """Rays through the centres of the pixels.
-
-    Args:
-        poses: three camera axes and the camera's position, as columns in world coordinates.
-        focals: focal lengths (x, y) in pixels.
-        height, width: of the pictures, in pixels.
-    Returns:
-        Origins and directions in world coordinates. Directions are as long as it takes to reach the plane at distance
-        1 in front of the camera, so at least 1: a depth along them is a distance along the optical axis.
-    """
-    x = torch.arange(width, device=poses.device) + 0.5 - width / 2
-    y = torch.arange(height, device=poses.device) + 0.5 - height / 2
-    right = (x / focals[..., 0, None])[..., None, :].expand(*focals.shape[:-1], height, width)
-    up = (-y / focals[..., 1, None])[..., :, None].expand_as(right)
-    camera = torch.stack([right, up, -torch.ones_like(right)], -1)  # (*V, H, W, 3)
-    axes = poses[..., None, None, :, :3]  # (*V, 1, 1, 3, 3)
-    directions = (camera.unsqueeze(-2) * axes).sum(-1)
-    return poses[..., None, None, :, 3].expand_as(directions), directions
-
-
-def with_rays(
-    images: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 3 4"], focals: Float[Tensor, "b v 2"]
-) -> Float[Tensor, "b v d h w"]:
-    """Views with the origin and the direction of every pixel's ray as six more channels."""
-    both = torch.cat(rays(poses, focals, *images.shape[-2:]), -1)  # (B, V, H, W, 6)
-    return torch.cat([images, both.movedim(-1, 2).to(images.dtype)], 2)
 
 
 def depths(

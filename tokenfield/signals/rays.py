@@ -1,0 +1,158 @@
+"""Cameras and rays: the one place that says where a pixel of a posed view looks.
+
+Conventions (learnit ShapeNet, NeRF-synthetic; OpenGL): a pose is camera-to-world; its columns are the camera's right,
+its up, the direction it looks *away* from, and its position. It looks along -z. Lengths are world units, z is up in
+the world. A view spans `angle_x` radians horizontally, its pixels are square, and the optical axis meets its middle.
+
+A light field is a function of rays, not of points, so a ray needs a name that does not depend on the point it is
+written down from. Plucker coordinates (d, o x d) with unit d are one: o x d is the same for every o on the ray (*Light
+Field Networks*, Sitzmann et al., 2021).
+
+    rows = plucker(*view_rays(poses, angle_x, Grid.cells(64, 64), 64, 64))     # (..., 4096, 6)
+    poses = orbit(48)                                                          # (48, 4, 4) around the z axis
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import Coordinates, Grid
+
+RADIUS = 4.0
+"""Distance of the cameras from the origin: `signals.radiance`'s near 2 and far 6 lie around it (SPEC 3)."""
+
+
+def rays(
+    poses: Float[Tensor, "*v 3 4"], focals: Float[Tensor, "*v 2"], height: int, width: int
+) -> tuple[Float[Tensor, "*v h w 3"], Float[Tensor, "*v h w 3"]]:
+    """Rays through the centres of the pixels.
+
+    Args:
+        poses: three camera axes and the camera's position, as columns in world coordinates.
+        focals: focal lengths (x, y) in pixels.
+        height, width: of the pictures, in pixels.
+    Returns:
+        Origins and directions in world coordinates. Directions reach the plane at distance 1 in front of the camera,
+        so they are at least 1 long: a depth along them is a distance along the optical axis.
+    """
+    x = torch.arange(width, device=poses.device) + 0.5 - width / 2
+    y = torch.arange(height, device=poses.device) + 0.5 - height / 2
+    right = (x / focals[..., 0, None])[..., None, :].expand(*focals.shape[:-1], height, width)
+    up = (-y / focals[..., 1, None])[..., :, None].expand_as(right)
+    camera = torch.stack([right, up, -torch.ones_like(right)], -1)  # (*V, H, W, 3)
+    axes = poses[..., None, None, :, :3]  # (*V, 1, 1, 3, 3)
+    directions = (camera.unsqueeze(-2) * axes).sum(-1)
+    return poses[..., None, None, :, 3].expand_as(directions), directions
+
+
+def with_rays(
+    images: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 3 4"], focals: Float[Tensor, "b v 2"]
+) -> Float[Tensor, "b v d h w"]:
+    """Views with the origin and the direction of every pixel's ray as six more channels."""
+    both = torch.cat(rays(poses, focals, *images.shape[-2:]), -1)  # (B, V, H, W, 6)
+    return torch.cat([images, both.movedim(-1, 2).to(images.dtype)], 2)
+
+
+def focals_of(angle_x: Float[Tensor, "*v"], width: int) -> Float[Tensor, "*v 2"]:
+    """Focal lengths (x, y) in pixels, of which `width` span the angle (radians, below pi); pixels are square."""
+    return (0.5 * width / torch.tan(0.5 * angle_x)).unsqueeze(-1).expand(*angle_x.shape, 2)
+
+
+def view_rays(
+    poses: Float[Tensor, "*v 4 4"], angle_x: Float[Tensor, "*v"], coords: Coordinates, height: int, width: int
+) -> tuple[Float[Tensor, "*v q 3"], Float[Tensor, "*v q 3"]]:
+    """Rays through any points of posed views.
+
+    Args:
+        poses: camera-to-world.
+        angle_x: horizontal fields of view in radians, one per pose.
+        coords: (y, x) in [-1, 1] over the picture, y downwards: points (Q, 2) that all views share, (*V, Q, 2) of
+            their own, or a grid of Q points. `Grid.cells(height, width)` are the centres of the pixels.
+        height, width: of the picture; only their ratio matters.
+    Returns:
+        Origins in world coordinates, and directions of unit length.
+    """
+    at = coords.coords() if isinstance(coords, Grid) else coords
+    half = torch.tan(0.5 * angle_x)[..., None]  # half the picture's width at distance 1
+    right, up = half * at[..., 1], -half * (height / width) * at[..., 0]  # (*V, Q)
+    camera = torch.stack([right, up, -torch.ones_like(right)], -1)  # (*V, Q, 3)
+    directions = camera @ poses[..., :3, :3].mT
+    directions = directions / directions.norm(dim=-1, keepdim=True)
+    return poses[..., None, :3, 3].expand_as(directions), directions
+
+
+def plucker(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -> Float[Tensor, "*q 6"]:
+    """Plucker coordinates (d, o x d) of rays, with d scaled to unit length (SPEC 2.5).
+
+    Args:
+        origins: any point of each ray, world units.
+        directions: of any positive length.
+    Returns:
+        The unit direction and the moment. The moment's length is the ray's distance from the world's origin.
+    """
+    unit = directions / directions.norm(dim=-1, keepdim=True)
+    return torch.cat([unit, torch.linalg.cross(origins, unit)], -1)
+
+
+def project(
+    points: Float[Tensor, "*n 3"], pose: Float[Tensor, "4 4"], angle_x: float, height: int, width: int
+) -> tuple[Float[Tensor, "*n 2"], Float[Tensor, "*n"]]:
+    """Where points of the world appear in a view: the inverse of `view_rays`.
+
+    Returns:
+        (y, x) in [-1, 1] over the picture, beyond that outside of it; and the depth along the optical axis, positive
+        in front of the camera. Behind it (y, x) mean nothing.
+    """
+    seen = (points - pose[:3, 3]) @ pose[:3, :3]  # rotation: its inverse is its transpose
+    depth, half = -seen[..., 2], math.tan(0.5 * angle_x)
+    x, y = seen[..., 0] / (half * depth), -seen[..., 1] / (half * (height / width) * depth)
+    return torch.stack([y, x], -1), depth
+
+
+def on_sphere(
+    azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"], radius: float = RADIUS
+) -> Float[Tensor, "*n 3"]:
+    """Points on a sphere around the origin.
+
+    Args:
+        azimuth: radians from the x axis, towards the y axis.
+        elevation: radians above the plane z = 0, from -pi/2 to pi/2.
+        radius: world units.
+    """
+    level = elevation.cos()
+    return radius * torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], -1)
+
+
+def look_at(
+    position: Float[Tensor, "*n 3"], target: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Float[Tensor, "*n 4 4"]:
+    """Poses of upright cameras that look from `position` at `target`: z stays vertical in their pictures.
+
+    Straight from above or below no direction is upright; there the picture's up is the world's y.
+    """
+    back = position - position.new_tensor(target)
+    back = back / back.norm(dim=-1, keepdim=True)  # a camera looks along -z, so its z points back
+    vertical = back[..., 2:].abs() > 1 - 1e-7
+    up = torch.where(vertical, back.new_tensor([0.0, 1.0, 0.0]), back.new_tensor([0.0, 0.0, 1.0]))
+    right = torch.linalg.cross(up, back)
+    right = right / right.norm(dim=-1, keepdim=True)
+    columns = torch.stack([right, torch.linalg.cross(back, right), back, position], -1)  # (*N, 3, 4)
+    last = position.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*position.shape[:-1], 1, 4)
+    return torch.cat([columns, last], -2)
+
+
+def orbit(
+    frames: int, *, elevation: float = math.radians(25), radius: float = RADIUS, start: float = 0.0
+) -> Float[Tensor, "n 4 4"]:
+    """Poses evenly around the z axis, closing the circle: the frame after the last would be the first.
+
+    Args:
+        frames: how many, at least 1.
+        elevation: of the camera above the object's middle, radians.
+        radius: distance from the origin, world units.
+        start: azimuth of the first frame, radians.
+    """
+    azimuth = start + 2 * math.pi * torch.arange(frames) / frames
+    return look_at(on_sphere(azimuth, torch.full_like(azimuth, elevation), radius))
