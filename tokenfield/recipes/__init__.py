@@ -40,6 +40,8 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anr-photos-64-muon": anr.anr_photos_64_muon,
     "anr-photos-64-multiband": anr.anr_photos_64_multiband,
     "lainr-photos-64-localized": anr.lainr_photos_64_localized,
+    "anr-photos-64-small": anr.anr_photos_64_small,
+    "lainr-photos-64-small": anr.lainr_photos_64_small,
     **{run.__name__.replace("_", "-"): run for run in baselines.RUNS},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
