@@ -11,11 +11,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data.sources import Source
+from tokenfield.data.sources import Sample, Source
 from tokenfield.errors import UserError
+
+
+def stack(samples: list[Tensor]) -> Tensor:
+    """Samples as one batch; through NumPy, for torch would start threads of its own in every worker."""
+    return torch.from_numpy(np.stack([sample.numpy() for sample in samples]))
 
 
 class Loader:
@@ -23,6 +27,8 @@ class Loader:
 
         for step, batch in Loader(source, batch_size=16, seed=0):
             ...                                                   # batch: (16, C, H, W) float32 in [0, 1]
+
+    A source whose samples are dictionaries of tensors gives dictionaries of stacked tensors.
 
     Iterating again starts at `first_step` again. An exception in a worker, such as the `UserError` of a source that
     runs out of readable files, is raised here, at the step it belongs to.
@@ -66,19 +72,21 @@ class Loader:
         self.slots = range(rank * (batch_size // world), (rank + 1) * (batch_size // world))
         self.workers, self.ahead = workers, max(ahead, workers)
 
-    def batch(self, step: int) -> Float[Tensor, "b c h w"]:
+    def batch(self, step: int) -> Sample:
         """This process's part of the batch at `step`."""
-        samples = [self.source.sample(self.seed, step, slot).numpy() for slot in self.slots]
-        return torch.from_numpy(np.stack(samples))  # NumPy, for torch would start threads of its own in every worker
+        samples = [self.source.sample(self.seed, step, slot) for slot in self.slots]
+        if isinstance(samples[0], dict):
+            return {name: stack([sample[name] for sample in samples]) for name in samples[0]}
+        return stack(samples)
 
-    def __iter__(self) -> Iterator[tuple[int, Float[Tensor, "b c h w"]]]:
+    def __iter__(self) -> Iterator[tuple[int, Sample]]:
         step = self.first_step
         if self.workers == 0:
             while True:
                 yield step, self.batch(step)
                 step += 1
         threads = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
-        waiting: deque[Future[Tensor]] = deque()
+        waiting: deque[Future[Sample]] = deque()
         try:
             while True:
                 while len(waiting) < self.ahead:

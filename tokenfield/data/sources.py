@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 from jaxtyping import Float
@@ -49,10 +50,20 @@ class DataConfig:
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
 
+    def open(self, root: str | Path, split: Split) -> "PictureSource":
+        """The pictures of one split of the data set in folder `root`: what a training run asks of its data."""
+        from tokenfield.data.datasets import open_source  # which knows the layouts, and they this configuration
+
+        return open_source(self, root, split)
+
+
+Sample = Tensor | dict[str, Tensor]
+"""A training picture (C, H, W), or the named tensors of another kind of instance. Batches stack them, name by name."""
+
 
 @runtime_checkable
 class Source(Protocol):
-    """Pictures of one split: what the training loop and evaluation see.
+    """Instances of one split, pictures or others: what the training loop and evaluation see.
 
     Attributes:
         skipped: files that could not be used; grows while pictures are read.
@@ -64,12 +75,15 @@ class Source(Protocol):
         """How many source pictures there are."""
         ...
 
-    def sample(self, seed: int, step: int, slot: int) -> Float[Tensor, "c h w"]:
-        """The training picture at `step` in place `slot` of the global batch: a pure function of its arguments."""
+    def sample(self, seed: int, step: int, slot: int) -> Sample:
+        """What is trained on at `step` in place `slot` of the global batch: a pure function of its arguments."""
         ...
 
-    def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
-        """Evaluation pictures and their names, always the same in the same order; damaged files are left out."""
+    def pictures(self) -> Iterator[tuple[str, Tensor]]:
+        """Evaluation pictures and their names, always the same in the same order; damaged files are left out.
+
+        Sources of other signals have an iterator of their own, which their objective's `evaluate` knows.
+        """
         ...
 
 

@@ -3,8 +3,7 @@
 import copy
 
 import torch
-
-from tokenfield.models import FieldModel
+from torch import nn
 
 
 class Ema:
@@ -12,18 +11,18 @@ class Ema:
 
     Args:
         model: the model to follow; copied as it is now.
-        decay: share of the old average kept per step, in (0, 1). The average spans about 1 / (1 - decay) steps.
-        warm: let the average span no more than a tenth of the steps so far, so that a short run is not averaged with
-            its initialisation: decay at step t is min(decay, (1 + t) / (10 + t)).
+        decay: share of the old average kept per update, in (0, 1). The average spans about 1 / (1 - decay) updates.
+        warm: let the average span no more than a tenth of the updates so far, so that a short run is not averaged with
+            its initialisation: decay at update t is min(decay, (1 + t) / (10 + t)).
     """
 
-    def __init__(self, model: FieldModel, decay: float, *, warm: bool = True):
+    def __init__(self, model: nn.Module, decay: float, *, warm: bool = True):
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay, self.warm = decay, warm
 
     @torch.no_grad()
-    def update(self, model: FieldModel, step: int) -> None:
-        """Move towards `model` after `step` steps, counted from 1. Buffers are copied: they are not trained."""
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards `model` for the `step`-th time, counted from 1. Buffers are copied: they are not trained."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.warm else self.decay
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):

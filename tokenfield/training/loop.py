@@ -25,13 +25,12 @@ import torch
 from accelerate import Accelerator
 
 from tokenfield.training import checkpoint
-from tokenfield.training.evaluation import evaluate
 from tokenfield.training.folder import export, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
 from tokenfield.training.optim import schedule, set_rate
 from tokenfield.training.progress import Display
 from tokenfield.training.recipe import Recipe, to_json
-from tokenfield.training.run import Recent, Run
+from tokenfield.training.run import Recent, Run, moved
 from tokenfield.training.stopping import Interrupted, Stop
 
 
@@ -101,7 +100,9 @@ def train(
 
         def assess() -> None:
             assert run.held_out is not None
-            decibels, count = evaluate(run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed)
+            decibels, count = recipe.coordinates.evaluate(
+                run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed
+            )
             if count:
                 note({"step": state.step, "evaluation_psnr": decibels, "evaluation_pictures": count})
                 display.evaluated(state.step, decibels, count)
@@ -113,10 +114,10 @@ def train(
             accelerator.wait_for_everyone()
 
         finished = ended = state.step >= recipe.steps
-        for step, images in () if ended else run.batches(workers):
+        for step, batch in () if ended else run.batches(workers):
             assert step == state.step, f"the loader is at step {step}, the run at step {state.step}"
             rate = set_rate(run.optimizers, schedule(recipe.optim, step, recipe.steps))
-            recent.add(run.gradient(images.to(accelerator.device, non_blocking=True), step))
+            recent.add(run.gradient(moved(batch, accelerator.device), step))
             run.update()
 
             finished = state.step == recipe.steps

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from tokenfield.configs import from_dict, to_dict
-from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models import MODELS
+from tokenfield.training.kinds import DATA, DEFAULT, OBJECTIVES, kind_of, of_kind
 from tokenfield.training.optim import OptimConfig
 from tokenfield.training.sampling import CoordinateConfig
 
@@ -30,12 +30,12 @@ class Recipe:
     """What the run is called."""
     model: Any
     """Configuration of the model; its class decides which system it is."""
-    data: DataConfig
-    """Which pictures, at which size, cut out how."""
+    data: Any
+    """What is trained on: pictures (`DataConfig`: which, at which size, cut out how), or another class of `DATA`."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
-    coordinates: CoordinateConfig = field(default_factory=CoordinateConfig)
-    """Which coordinates a step asks for."""
+    coordinates: Any = field(default_factory=CoordinateConfig)
+    """What a step asks for: coordinates of pictures (`CoordinateConfig`), or another class of `OBJECTIVES`."""
     steps: int = 1000
     """Optimiser steps."""
     batch_size: int = 16
@@ -46,6 +46,8 @@ class Recipe:
     """Largest norm of the gradient; larger ones are scaled down to it. 0 does not clip."""
     ema_decay: float = 0.0
     """Decay of the moving average of the weights, which is then what is evaluated and saved; 0 keeps none."""
+    ema_every: int = 1
+    """Steps between two updates of that average."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: autocast, with weights, phases and the loss in float32."""
     seed: int = 0
@@ -63,7 +65,8 @@ class Recipe:
 
     def __post_init__(self):
         """Reject what no run could mean, before anything is loaded."""
-        for key in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints"):
+        counts = ("steps", "batch_size", "accumulate", "ema_every", "log_every", "checkpoint_every", "keep_checkpoints")
+        for key in counts:
             if getattr(self, key) < 1:
                 raise UserError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 1")
         if self.batch_size % self.accumulate:
@@ -91,9 +94,16 @@ def config_class(name: str) -> type:
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
-    """Plain dictionaries and lists; the model's configuration is preceded by its system's name."""
+    """Plain dictionaries and lists; the model's configuration is preceded by its system's name.
+
+    So are data and coordinates by their kind, unless they are of pictures.
+    """
     plain = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
-    return plain | {"model": {"name": model_name(recipe.model)} | plain["model"]}
+    plain["model"] = {"name": model_name(recipe.model)} | plain["model"]
+    for key, kinds in (("data", DATA), ("coordinates", OBJECTIVES)):
+        kind = kind_of(getattr(recipe, key), kinds)
+        plain[key] = plain[key] if kind == DEFAULT else {"kind": kind} | plain[key]
+    return plain
 
 
 def from_json(plain: Any) -> Recipe:
@@ -102,7 +112,11 @@ def from_json(plain: Any) -> Recipe:
         raise UserError("this is no recipe: a recipe is a JSON object with name, model, data, steps, ...")
     model = dict(plain["model"])
     config = from_dict(config_class(model.pop("name", None)), model, "model")
-    return from_dict(Recipe, plain | {"model": config})
+    given = {"model": config}
+    for key, kinds in (("data", DATA), ("coordinates", OBJECTIVES)):
+        if key in plain:
+            given[key] = of_kind(plain[key], kinds, key)
+    return from_dict(Recipe, plain | given)
 
 
 def read(path: Path) -> Recipe:

@@ -11,14 +11,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tokenfield.data import Loader, open_source
+from tokenfield.data import Loader
+from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
 from tokenfield.models import FieldModel
 from tokenfield.training import checkpoint, seeding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
-from tokenfield.training.evaluation import check_fits
-from tokenfield.training.losses import Objective
 from tokenfield.training.optim import build_optimizers
 from tokenfield.training.recipe import Recipe, differences, from_json
 
@@ -31,6 +30,21 @@ def fresh_model(recipe: Recipe) -> FieldModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return recipe.model.build()
+
+
+def split(batch: Sample, parts: int) -> list[Any]:
+    """A batch in so many equal parts."""
+    if isinstance(batch, Tensor):
+        return list(batch.chunk(parts))
+    pieces = {name: tensor.chunk(parts) for name, tensor in batch.items()}
+    return [{name: piece[i] for name, piece in pieces.items()} for i in range(parts)]
+
+
+def moved(batch: Sample, device: torch.device) -> Sample:
+    """The same batch on a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 class Run:
@@ -54,26 +68,16 @@ class Run:
             )
         self.recipe, self.out, self.accelerator = recipe, out, accelerator
         with accelerator.main_process_first():  # whose caches of decoded pictures the others then find
-            self.source = open_source(recipe.data, data, "train")
-            self.held_out = open_source(recipe.data, data, "test") if recipe.evaluate_every else None
+            self.source = recipe.data.open(data, "train")
+            self.held_out = recipe.data.open(data, "test") if recipe.evaluate_every else None
         self.model = fresh_model(recipe)
-        self._check_pictures()
+        recipe.coordinates.check(self.model, self.source, self.held_out, recipe.seed)
         self.model.to(accelerator.device)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         optimizers = build_optimizers(recipe.optim, self.model)
-        objective = Objective(self.model, recipe.coordinates, bf16=recipe.precision == "bf16")
+        objective = recipe.coordinates.build(self.model, bf16=recipe.precision == "bf16")
         self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
         self.state = Training(self.model, self.ema.model if self.ema else None, self.optimizers)
-
-    def _check_pictures(self) -> None:
-        """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
-        zoom = self.recipe.coordinates.zoom
-        picture = self.source.sample(self.recipe.seed, 0, 0)
-        if any(side % zoom for side in picture.shape[-2:]):
-            raise UserError(f"data.size {picture.shape[-1]} is no multiple of coordinates.zoom {zoom}; change one")
-        check_fits(self.model, picture[:, ::zoom, ::zoom], "a training picture")
-        if self.held_out is not None and (first := next(iter(self.held_out.pictures()), None)):
-            check_fits(self.model, first[1], f"held-out picture {first[0]}")
 
     def remark(self) -> str:
         """What a user would want to know before waiting for this run; empty if nothing."""
@@ -115,17 +119,17 @@ class Run:
             workers=workers,
         )
 
-    def gradient(self, images: Tensor, step: int) -> Tensor:
+    def gradient(self, batch: Sample, step: int) -> Tensor:
         """Forward and backward of one step; gradients lie in the parameters afterwards.
 
         Every process and every accumulated part asks for the same coordinates, drawn from (seed, step). They have
         equally many pictures, so the mean of their losses is the loss of the whole batch.
 
         Returns:
-            (loss, PSNR) of this process's pictures, on the device: reading them here would stall an accelerator.
+            (loss, PSNR) of this process's instances, on the device: reading them here would stall an accelerator.
         """
-        parts = images.chunk(self.recipe.accumulate)
-        loss, decibels = torch.zeros(2, device=images.device)
+        parts = split(batch, self.recipe.accumulate)
+        loss, decibels = torch.zeros(2, device=self.accelerator.device)
         for i, part in enumerate(parts):
             generator = seeding.generator(self.recipe.seed, step, seeding.COORDINATES)
             last = i == len(parts) - 1  # gradients travel between processes once per step
@@ -144,8 +148,8 @@ class Run:
             optimizer.step()
             optimizer.zero_grad()
         self.state.step += 1
-        if self.ema:
-            self.ema.update(self.model, self.state.step)
+        if self.ema and self.state.step % self.recipe.ema_every == 0:
+            self.ema.update(self.model, self.state.step // self.recipe.ema_every)
 
     def check_same(self, saved: dict[str, Any]) -> None:
         """Refuse to continue another run's weights."""
