@@ -1,5 +1,6 @@
 """One file per system, each with `encode` and `decode`."""
 
+from tokenfield.generation.denoiser import Denoiser as Denoiser
 from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.anr import Anr as Anr
 from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
@@ -9,6 +10,8 @@ from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
 from tokenfield.models.lainr_composed import ComposedLainr as ComposedLainr
 from tokenfield.models.lainr_localized import LocalizedLainr as LocalizedLainr
+from tokenfield.models.lainr_views import ComposedLainrViews as ComposedLainrViews
+from tokenfield.models.lainr_views import LainrViews as LainrViews
 from tokenfield.models.learned_init import LearnedInit as LearnedInit
 from tokenfield.models.radiance import IpcRadiance as IpcRadiance
 from tokenfield.models.radiance import TransInrRadiance as TransInrRadiance
@@ -29,6 +32,9 @@ MODELS: dict[str, type[FieldModel]] = {
         IpcRadiance,
         TransInrRadiance,
         AnrRadiance,
+        LainrViews,
+        ComposedLainrViews,
+        Denoiser,
     )
 }
 """Every system by the name its configuration carries."""

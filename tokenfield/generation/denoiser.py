@@ -1,0 +1,235 @@
+"""The denoiser: a transformer over the latent tokens of a field (LAINR 4.4, A.3).
+
+The blocks are those of *Scalable Diffusion Models with Transformers* (DiT, Peebles and Xie, ICCV 2023): time and label
+scale, shift and gate every block through adaptive layer norm whose gates start at zero, so that a fresh block is the
+identity. Two things differ from a network over pictures:
+
+- There is no 2-D structure: no patches, no positions on a grid. LAINR's latents are a set, told apart by the learnable
+  token that each came from, so a token's identity is a learned vector, added once. Apart from it the network is
+  permutation-equivariant: permuting tokens and identities together permutes the answer.
+- Time enters as a number in [0, 1], through the Fourier features of the coordinates.
+
+A trained denoiser is a folder like every model's, `config.json` and `model.safetensors`, and holds all that sampling
+needs: the statistics that standardise latents are buffers (`mean`, `deviation`), and what it was trained for (names
+of the classes, lattice and picture size, path and hash of the field model) are fields of its configuration, filled in
+by `adopt` when training starts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from tokenfield.attention import MultiHeadAttention
+from tokenfield.errors import UserError
+from tokenfield.fourier import fourier_features, frequencies
+from tokenfield.models.base import FieldModel
+from tokenfield.transformer import FeedForward
+
+TIME_FEATURES = 256
+"""Numbers that describe the time, as in DiT."""
+TIME_BANDWIDTH = 320.0
+"""Highest frequency of time in half-turns per unit: about one radian per step of a thousand, as in DiT."""
+
+Prediction = Literal["sample", "epsilon", "v_prediction", "velocity"]
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Sizes of a denoiser and what it predicts; the defaults are the paper's (`SIZES["L"]`, 458 M parameters)."""
+
+    tokens: int = 256
+    """R, latent tokens per instance."""
+    latent_dim: int = 256
+    """D, width of a latent token."""
+    width: int = 1024
+    """Width of the transformer."""
+    depth: int = 24
+    """Its blocks."""
+    heads: int = 16
+    """Its attention heads."""
+    mlp_ratio: float = 4.0
+    """Hidden width of its feed-forward parts over `width`."""
+    classes: int = 1000
+    """Classes of the labels; 0 is unconditional."""
+    prediction: Prediction = "sample"
+    """What it is trained to predict: `sample`, the clean latents (the paper); `epsilon`, the noise; `v_prediction`
+    (Salimans and Ho, 2022); `velocity`, the noise minus the clean latents, of flow matching."""
+    steps: int = 1000
+    """T, steps of the noise schedule; not used by flow matching."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes; filled in when training starts, as are the fields below."""
+    lattice: tuple[int, ...] = ()
+    """Shape of the tokens' lattice where they have places, R in all; () for a set."""
+    picture_size: tuple[int, int] = (0, 0)
+    """Height and width in pixels of the pictures that were encoded."""
+    field_model: str = ""
+    """The field model whose tokens these are, as the user named it when the latents were made."""
+    field_hash: str = ""
+    """Its identity (`tokenfield.pretrained.model_hash`)."""
+
+    def build(self) -> "Denoiser":
+        """The model with fresh weights."""
+        return Denoiser(self)
+
+
+SIZES: dict[str, dict[str, int]] = {
+    "S": {"depth": 12, "width": 384, "heads": 6},
+    "B": {"depth": 12, "width": 768, "heads": 12},
+    "L": {"depth": 24, "width": 1024, "heads": 16},
+    "XL": {"depth": 28, "width": 1152, "heads": 16},
+}
+"""DiT's sizes: `DenoiserConfig(**SIZES["S"], classes=7)`. L is the paper's."""
+
+
+def modulate(
+    x: Float[Tensor, "b r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
+) -> Float[Tensor, "b r w"]:
+    """x (1 + scale) + shift, the same for all tokens of an instance."""
+    return x * (1 + scale.unsqueeze(1)) + shift.unsqueeze(1)
+
+
+class AdaptiveBlock(nn.Module):
+    """x + gate Attention(modulated LN x), then x + gate FeedForward(modulated LN x).
+
+    Args:
+        dim: width of the tokens.
+        num_heads: must divide `dim`.
+        mlp_ratio: hidden width of the feed-forward part over `dim`.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
+        self.attention = MultiHeadAttention(dim, num_heads=num_heads)
+        self.norm2 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
+        self.mlp = FeedForward(dim, int(dim * mlp_ratio))
+        self.adapt = nn.Linear(dim, 6 * dim)
+
+    def forward(self, x: Float[Tensor, "b r w"], condition: Float[Tensor, "b w"]) -> Float[Tensor, "b r w"]:
+        """Transform the tokens; `condition` is what time and label say, after its nonlinearity."""
+        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adapt(condition).chunk(6, -1)
+        normed = modulate(self.norm1(x), shift_1, scale_1)
+        x = x + gate_1.unsqueeze(1) * self.attention(normed, normed)
+        return x + gate_2.unsqueeze(1) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
+
+
+class Denoiser(FieldModel):
+    """Predicts clean latents, or what they follow from, from noisy ones (see the module's first lines).
+
+    Attributes:
+        mean, deviation: (R, D) of the latents it was trained on; `standardize` and `restore` use them.
+    """
+
+    name: ClassVar[str] = "denoiser"
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.embed = nn.Linear(config.latent_dim, width)
+        self.identity = nn.Parameter(torch.empty(config.tokens, width))
+        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        self.label = nn.Embedding(config.classes + 1, width)  # the last row: no label
+        self.blocks = nn.ModuleList(
+            AdaptiveBlock(width, num_heads=config.heads, mlp_ratio=config.mlp_ratio) for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
+        self.adapt = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, config.latent_dim)
+        self.register_buffer("mean", torch.zeros(config.tokens, config.latent_dim))
+        self.register_buffer("deviation", torch.ones(config.tokens, config.latent_dim))
+        self.through: Callable[..., Tensor] = _call
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """DiT's: Xavier for linear maps, small normal embeddings; gates and output start at zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        for embedding in (self.identity, self.label.weight, self.time[0].weight, self.time[2].weight):
+            nn.init.normal_(embedding, std=0.02)
+        for last in (self.adapt, self.out, *(block.adapt for block in self.blocks)):
+            nn.init.zeros_(last.weight)
+
+    @property
+    def horizon(self) -> float:
+        """The time at which nothing but noise is left: T, or 1 for flow matching."""
+        return 1.0 if self.config.prediction == "velocity" else float(self.config.steps)
+
+    def recompute(self, wanted: bool = True) -> "Denoiser":
+        """Whether blocks are computed again in the backward pass: the same gradient, in the memory of one block."""
+        self.through = _checkpointed if wanted else _call
+        return self
+
+    def forward(
+        self, noisy: Float[Tensor, "b r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b r d"]:
+        """What `config.prediction` says, from standardised noisy latents.
+
+        Args:
+            noisy: standardised latents, mixed with noise.
+            time: step of the schedule, in [0, T), whole numbers in training; for `velocity`, the share of noise in
+                [0, 1], 1 being pure noise.
+            label: class, from 0; `config.classes` for no label.
+        """
+        condition = self.condition_on(time, label)
+        x = self.embed(noisy.to(self.embed.weight.dtype)) + self.identity  # (B, R, W)
+        for block in self.blocks:
+            x = self.through(block, x, condition)
+        shift, scale = self.adapt(condition).chunk(2, -1)
+        return self.out(modulate(self.norm(x), shift, scale))
+
+    def condition_on(self, time: Float[Tensor, " b"], label: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
+        """One vector for time and label. Phases are float32 whatever the weights are."""
+        omega = frequencies(TIME_BANDWIDTH, TIME_FEATURES // 2, device=time.device)
+        features = fourier_features(time.float()[:, None] / self.horizon, omega)  # (B, 256)
+        return nn.functional.silu(self.time(features.to(self.embed.weight.dtype)) + self.label(label))
+
+    @property
+    def unlabelled(self) -> int:
+        """The label of an instance without one."""
+        return self.config.classes
+
+    def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """Latents (R, D) of the field model, with mean 0 and deviation 1 over the training set, entry by entry."""
+        return (tokens - self.mean) / self.deviation
+
+    def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """The inverse of `standardize`."""
+        return tokens * self.deviation + self.mean
+
+    @torch.no_grad()
+    def adopt(self, mean: Float[Tensor, "r d"], deviation: Float[Tensor, "r d"], **described: Any) -> None:
+        """Take along the statistics of the latents, and fields of the configuration that describe them."""
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
+        self.config = replace(self.config, **described)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """No field model: pictures are not its input."""
+        raise UserError(
+            "a denoiser makes latents and encodes no pictures; give a field model, or use it with tokenfield generate"
+        )
+
+    def condition(self, tokens: Tensor) -> Any:
+        """No field model: its tokens have no coordinates."""
+        raise UserError("a denoiser makes latents and decodes none; give the field model that its latents came from")
+
+    def muon_excluded(self) -> set[str]:
+        """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
+        names = {name for name, _ in self.named_parameters() if "adapt" in name or name.startswith("time")}
+        return names | {"embed.weight", "out.weight"}
+
+
+def _call(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
+    return block(x, condition)
+
+
+def _checkpointed(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
+    return checkpoint(block, x, condition, use_reentrant=False)

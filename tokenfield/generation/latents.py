@@ -1,0 +1,198 @@
+"""A data set as latent tokens on disk: encoded once, trained on many times.
+
+    FOLDER/
+        latents.json                    what was encoded and how; written last, so a folder with it is complete
+        statistics.safetensors          mean, deviation: (R, D) float64, of the training split
+        train/shard-00000.safetensors   latents (N, R, D), labels (N,), and their own moments (moments.py)
+        test/shard-00000.safetensors    the held-out split, standardised by the training split's statistics
+
+Shards are mapped into memory and read page by page, so a data set may be larger than memory. Tokens that have places
+(a lattice of rows x columns) are stored flat, row-major, R = rows x columns; `lattice` gives the shape back.
+"""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tokenfield.data.draws import Draws
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.sources import Split
+from tokenfield.errors import UserError
+
+DESCRIPTION, STATISTICS = "latents.json", "statistics.safetensors"
+FORMAT = 1
+"""Version of the layout above."""
+FINE = 2**24
+"""Draws in [0, 1) are multiples of 1 / FINE, which float32 holds exactly: none is rounded up to 1."""
+
+
+def shard_path(folder: Path, split: str, number: int) -> Path:
+    """Where shard `number` of a split lies."""
+    return folder / split / f"shard-{number:05d}.safetensors"
+
+
+class LatentFolder:
+    """The latents of one split, as an indexable collection.
+
+        folder = LatentFolder.open("latents")
+        tokens, label = folder[0], folder.labels[0]       # (R, D), as the field model made them
+        x = folder.standardize(tokens)
+
+    Attributes:
+        path, split: where they lie.
+        mean, deviation: (R, D) float32, of the training split; no deviation is 0 (an entry that never changes has 1).
+        labels: (N,) class of every entry, an index into `classes`; `len(classes)` where an entry has none.
+        classes: names of the classes, () for unlabelled data.
+        names: the picture behind every entry, its path below the data set's folder.
+        mirrored: (N,) whether the picture was flipped left to right.
+        lattice: shape of the tokens' lattice, () for a set.
+        picture_size: (H, W) of the encoded pictures.
+        model, model_hash: the field model, as the user named it, and its identity.
+    """
+
+    def __init__(self, path: Path, split: Split, described: dict[str, Any]):
+        self.path, self.split, self.described = path, split, described
+        self.classes = tuple(described["classes"])
+        self.lattice, self.picture_size = tuple(described["lattice"]), tuple(described["picture_size"])
+        self.model, self.model_hash = described["model"], described["model_hash"]
+        statistics = load_file(path / STATISTICS)
+        self.mean, deviation = statistics["mean"].float(), statistics["deviation"].float()
+        self.deviation = torch.where(deviation > 0, deviation, 1.0)
+        self._shards: list[Tensor] = []
+        labels, self.names, mirrored = [], [], []
+        for number in range(described["splits"][split]["shards"]):
+            with _opened(shard_path(path, split, number)) as file:
+                self._shards.append(file.get_tensor("latents"))  # a view of the mapped file, not read yet
+                labels.append(file.get_tensor("labels").clone())
+                mirrored.append(file.get_tensor("mirrored").clone())
+                self.names += json.loads(file.metadata()["names"])
+        self.labels: Int[Tensor, " n"] = torch.cat(labels)
+        self.mirrored: Tensor = torch.cat(mirrored)
+        self._ends = list(accumulate(len(shard) for shard in self._shards))
+
+    @classmethod
+    def open(cls, path: str | Path, split: Split = "train") -> "LatentFolder":
+        """The latents of a split. Raises UserError for a folder that is none, or is not complete."""
+        path = Path(path)
+        if not (path / DESCRIPTION).is_file():
+            raise UserError(
+                f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
+                f"tokenfield latents MODEL DATA -o {path} makes or completes it"
+            )
+        described = json.loads((path / DESCRIPTION).read_text())
+        if described.get("format") != FORMAT:
+            raise UserError(f"{path} has latents of format {described.get('format')}, this program reads {FORMAT}; "
+                            "encode the pictures again")
+        if split not in described["splits"]:
+            raise UserError(f"{path} has no {split} latents, only {', '.join(described['splits'])}; give a data set "
+                            "with held-out pictures to tokenfield latents, or train with --evaluate-every 0")
+        return cls(path, split, described)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> Float[Tensor, "r d"]:
+        """Tokens of one entry, float32, flat."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"entry {index} of {len(self)}")
+        shard = bisect_right(self._ends, index)
+        start = self._ends[shard - 1] if shard else 0
+        return self._shards[shard][index - start].float()
+
+    def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """Mean 0 and deviation 1 over the training split, for every channel of every token (A.3)."""
+        return (tokens - self.mean) / self.deviation
+
+    def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """The inverse of `standardize`."""
+        return tokens * self.deviation + self.mean
+
+    def description(self) -> dict[str, Any]:
+        """What a denoiser keeps of it: fields of `DenoiserConfig`."""
+        return {
+            "class_names": self.classes,
+            "lattice": self.lattice,
+            "picture_size": self.picture_size,
+            "field_model": self.model,
+            "field_hash": self.model_hash,
+        }
+
+
+@dataclass(frozen=True)
+class LatentsConfig:
+    """Training data of a denoiser: a folder that `tokenfield latents` wrote."""
+
+    mirrored: bool = True
+    """Whether entries of mirrored pictures take part in training."""
+
+    def open(self, root: str | Path, split: Split) -> "LatentSource":
+        """The latents of one split."""
+        return LatentSource(LatentFolder.open(root, split), mirrored=self.mirrored and split == "train")
+
+
+class LatentSource:
+    """Standardised latents with the noise, the time and the label that a training step mixes them with.
+
+    Args:
+        folder: the latents.
+        mirrored: whether entries of mirrored pictures are among them.
+    """
+
+    def __init__(self, folder: LatentFolder, *, mirrored: bool = True):
+        self.folder, self.skipped = folder, SkippedFiles()
+        self.indices = [i for i in range(len(folder)) if mirrored or not folder.mirrored[i]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
+        """What is trained on at `step` in place `slot`: a pure function of its arguments and of the folder.
+
+        Returns:
+            clean, noise: (R, D), standardised latents and a draw from the normal distribution; time, drop: draws in
+            [0, 1), which the objective turns into a time and into whether the label is dropped; label.
+        """
+        draws = Draws(seed, step, slot)
+        return self.entry(self.indices[draws.below(len(self))], draws.below(FINE) / FINE, draws)
+
+    def entry(self, index: int, time: float, draws: Draws) -> dict[str, Tensor]:
+        """One entry of the folder, at a time in [0, 1)."""
+        clean = self.folder.standardize(self.folder[index])
+        generator = torch.Generator().manual_seed(draws.below(2**63))
+        return {
+            "clean": clean,
+            "noise": torch.randn(clean.shape, generator=generator),
+            "time": torch.tensor(time),
+            "drop": torch.tensor(draws.below(FINE) / FINE),
+            "label": self.folder.labels[index].clone(),
+        }
+
+    def held_out(self, rank: int, count: int, world: int) -> Iterator[dict[str, Tensor]]:
+        """The first `count` entries, always with the same noise, their times evenly spread over [0, 1).
+
+        Args:
+            rank, world: every `world`-th of them, beginning with number `rank`.
+            count: most entries.
+        """
+        count = min(count, len(self))
+        for place in range(rank, count, world):
+            yield self.entry(self.indices[place], (place + 0.5) / count, Draws(0, place))
+
+
+def _opened(path: Path) -> Any:
+    """A shard, ready to map. Raises UserError for one that is missing, damaged or cut short."""
+    try:
+        return safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read ({detail}); remove it and run tokenfield latents again") from error
