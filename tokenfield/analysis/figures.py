@@ -5,9 +5,11 @@ sans-serif face (it comes with Pillow: no font has to be installed), equal gaps.
 the label saying so, and enlargements without interpolation are whole-number repeats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,18 +103,33 @@ def repeat(image: Float[Tensor, "c h w"], times: int) -> Float[Tensor, "c _h _w"
 def bicubic(
     picture: Float[Tensor, "c h w"], height: int, width: int, box: tuple[int, int, int, int] | None = None
 ) -> Float[Tensor, "c height width"]:
-    """Pillow's bicubic interpolation, in float32.
+    """Pillow's bicubic interpolation, in float32; see `interpolated`."""
+    return interpolated(picture, height, width, Image.Resampling.BICUBIC, box)
+
+
+def lanczos(picture: Float[Tensor, "c h w"], height: int, width: int) -> Float[Tensor, "c height width"]:
+    """Pillow's Lanczos interpolation (a sinc over three pixels to each side), in float32."""
+    return interpolated(picture, height, width, Image.Resampling.LANCZOS)
+
+
+def interpolated(
+    picture: Float[Tensor, "c h w"],
+    height: int,
+    width: int,
+    method: Image.Resampling,
+    box: tuple[int, int, int, int] | None = None,
+) -> Float[Tensor, "c height width"]:
+    """One of Pillow's interpolations, in float32.
 
     Args:
         picture: source.
         height, width: of the result.
+        method: which one.
         box: (top, left, bottom, right) in pixels of the source; all of it for None. The pixels around a box count too.
     """
     top, left, bottom, right = box or (0, 0, *picture.shape[1:])
     channels = [
-        Image.fromarray(channel.contiguous().numpy()).resize(
-            (width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
-        )
+        Image.fromarray(channel.contiguous().numpy()).resize((width, height), method, box=(left, top, right, bottom))
         for channel in picture.float().cpu()
     ]
     return torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])
@@ -166,27 +183,41 @@ def rgb(colour: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def learning_curve(
-    path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *, title: str
-) -> Path:
-    """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
+@contextmanager
+def plot(path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: Any) -> Iterator[Any]:
+    """A chart in the house's look: yields matplotlib axes to draw on, and writes a PNG file when the block ends.
+
+    Args:
+        path: written whole or not at all.
+        title: above the chart, to the left.
+        size: in inches of 120 pixels.
+        labels: what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ...
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(7.5, 4.2), layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
-    axes = figure.add_subplot(xlabel="seconds of training", ylabel="PSNR / dB")
+    axes = figure.add_subplot(**labels)
     axes.set_title(title, loc="left", fontsize=11, color="#222428")
-    if training:
-        axes.plot(*zip(*training, strict=True), color="#b9bcc4", linewidth=1, label="training batches")
-    if held_out:
-        axes.plot(*zip(*held_out, strict=True), "o-", color=COLOURS[0], markersize=5, label="held-out picture")
-    if training or held_out:
-        axes.legend(frameon=False, loc="lower right")
     axes.grid(axis="y", color="#e6e7ea", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    yield axes
     with written_aside(path) as file:
         figure.savefig(file, format="png", dpi=120)
+
+
+def learning_curve(
+    path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *, title: str
+) -> Path:
+    """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
+    with plot(path, title=title, xlabel="seconds of training", ylabel="PSNR / dB") as axes:
+        if training:
+            axes.plot(*zip(*training, strict=True), color="#b9bcc4", linewidth=1, label="training batches")
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "o-", color=COLOURS[0], markersize=5, label="held-out picture")
+        if training or held_out:
+            axes.legend(frameon=False, loc="lower right")
     return path
