@@ -1,12 +1,10 @@
 """Radial power spectra: Parseval, waves where they are, white noise flat."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 
 from tokenfield.analysis.figures import bicubic
-from tokenfield.analysis.spectra import frequencies, power_between, power_spectrum, radial_power, spectrum_figure
+from tokenfield.analysis.spectra import frequencies, power_beyond, power_spectrum, radial_power, spectrum_figure
 
 SIZES = [(31, 31), (29, 47), (16, 24), (1, 7)]
 
@@ -22,10 +20,12 @@ def wave(height, width, fy, fx):
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_all_bands_together_are_the_whole_power(height, width):
-    image, edges = noise(height, width), [0, 0.11, 0.3, 0.5, 1]
-    bands = [power_between(image, low, high) for low, high in pairwise(edges)]
-    assert sum(bands) == pytest.approx(power_spectrum(image).mean().item())
+def test_the_mean_power_is_the_windowed_pictures_mean_square(height, width):
+    image = noise(height, width).double()
+    power, centred = power_spectrum(image), image - image.mean((1, 2), keepdim=True)
+    windows = ((torch.pi * (torch.arange(n) + 0.5) / n).sin().square() for n in (height, width))
+    y, x = (w / w.square().mean().sqrt() for w in windows)
+    assert power.mean().item() == pytest.approx((centred * y[:, None] * x).square().mean().item(), rel=1e-6)
     assert frequencies(height, width).max() <= 0.5**0.5 + 1e-12
 
 
@@ -39,9 +39,15 @@ def test_a_constant_has_no_power_and_scale_counts_squared():
 def test_a_wave_is_on_its_ring_in_any_direction(f):
     power = radial_power(wave(64, 64, *f), rings=20)  # |f| = 0.25: the boundary of rings 9 and 10
     assert power[8:12].sum() > 0.99 * power.sum()
-    inside, radius = power_between(wave(64, 64, *f), 0.2, 0.3), sum(c * c for c in f) ** 0.5
-    assert radius == pytest.approx(0.25)
-    assert inside == pytest.approx(0.5, rel=0.02)  # the variance of a cosine
+    assert power_spectrum(wave(64, 64, *f)).mean().item() == pytest.approx(0.5, rel=0.02)  # the variance of a cosine
+
+
+def test_what_lies_beyond_is_what_a_smaller_picture_could_not_hold():
+    assert power_beyond(wave(64, 64, 0.15, 0.2), 2) < 1e-3 < 0.4 < power_beyond(wave(64, 64, 0.15, 0.2), 3)
+    assert power_beyond(wave(64, 64, 0.2, 0.2), 2) < 1e-3  # |f| = 0.28: a diagonal wave that half the pixels still hold
+    image = noise(31, 47)
+    assert power_beyond(image, 1.0001) < power_beyond(image, 2) < power_beyond(image, 1e9)
+    assert power_beyond(image, 1e9) == pytest.approx(power_spectrum(image).mean().item())
 
 
 def test_white_noise_is_flat_at_its_variance():
@@ -63,8 +69,8 @@ def test_empty_rings_are_nan_and_nothing_else_is():
 def test_interpolation_adds_next_to_nothing_beyond_the_nyquist_of_what_it_enlarges():
     small = noise(24, 24)
     enlarged, repeated = bicubic(small, 72, 72), small.repeat_interleave(3, 1).repeat_interleave(3, 2)
-    beyond = [power_between(image, 0.5 / 3, 1) / power_between(image, 0, 0.5 / 3) for image in (enlarged, repeated)]
-    assert 0 < beyond[0] < 0.1 < beyond[1]
+    beyond = [power_beyond(image, 3) / power_spectrum(image).mean().item() for image in (enlarged, repeated)]
+    assert 0 < beyond[0] < 0.15 < beyond[1], beyond
 
 
 def test_the_figure_is_a_png(tmp_path):

@@ -62,13 +62,14 @@ def radial_power(image: Float[Tensor, "c h w"], rings: int) -> Float[Tensor, " r
     return total / torch.bincount(ring[inside], minlength=rings)
 
 
-def power_between(image: Float[Tensor, "c h w"], low: float | int, high: float | int) -> float:
-    """Power at low <= |f| < high, in cycles per pixel, summed over frequencies and divided by their number in all.
+def power_beyond(image: Float[Tensor, "c h w"], scale: float | int) -> float:
+    """The part of a (windowed) picture's variance that a picture `scale` times smaller could not hold.
 
-    The part of the (windowed) picture's variance that lies in the band.
+    Its frequencies fill the square max(|fy|, |fx|) < 1 / (2 scale); what lies outside is counted.
     """
-    radius = frequencies(*image.shape[1:])
-    return (power_spectrum(image) * ((radius >= low) & (radius < high))).mean().item()
+    fy, fx = (torch.fft.fftfreq(n, dtype=torch.float64).abs() for n in image.shape[1:])
+    beyond = (fy[:, None] >= NYQUIST / scale) | (fx >= NYQUIST / scale)
+    return (power_spectrum(image) * beyond).mean().item()
 
 
 def spectrum_figure(
