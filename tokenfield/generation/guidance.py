@@ -14,7 +14,11 @@ from torch import Tensor
 
 
 def guided(
-    denoiser: Any, noisy: Float[Tensor, "b r d"], time: Float[Tensor, " b"], labels: Int[Tensor, " b"], weight: float
+    denoiser: Any,
+    noisy: Float[Tensor, "b r d"],
+    time: Float[Tensor, " b"],
+    labels: Int[Tensor, " b"],
+    weight: float | int,
 ) -> Float[Tensor, "b r d"]:
     """The denoiser's prediction under guidance.
 

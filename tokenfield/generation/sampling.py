@@ -107,16 +107,16 @@ def solve(
     labels = labels.to(device)
     tokens = start.to(device) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     times = scheduler.timesteps
-    for done, time in enumerate(times, 1):
+    for done, exact in enumerate(times, 1):
+        time = float(exact)
         if constrain is not None:
-            tokens = constrain(tokens, float(time))
-        scaled = scheduler.scale_model_input(tokens, time) if hasattr(scheduler, "scale_model_input") else tokens
-        at = torch.full((len(tokens),), float(time) * denoiser.horizon / config.steps, device=device)
+            tokens = constrain(tokens, time)
+        scaled = scheduler.scale_model_input(tokens, exact) if hasattr(scheduler, "scale_model_input") else tokens
+        at = torch.full((len(tokens),), time * denoiser.horizon / config.steps, device=device)
         predicted = guided(denoiser, scaled, at, labels, sampler.guidance)
-        if config.prediction == "sample" and sampler.scheduler in ONLY_NOISE:
-            alpha, sigma = level(config.prediction, config.steps, float(time))
-            predicted = (scaled - alpha * predicted) / sigma  # e = (x_t - alpha x_0) / sigma
-        tokens = scheduler.step(predicted, time, tokens, **stochastic).prev_sample
+        if sampler.scheduler in ONLY_NOISE:
+            predicted = as_noise(config.prediction, predicted, scaled, *level(config.prediction, config.steps, time))
+        tokens = scheduler.step(predicted, exact, tokens, **stochastic).prev_sample
         if progress is not None:
             progress(done, len(times))
     if not tokens.isfinite().all():
@@ -125,9 +125,18 @@ def solve(
     return tokens
 
 
+def as_noise(
+    prediction: str, predicted: Float[Tensor, "b r d"], noisy: Float[Tensor, "b r d"], alpha: float, sigma: float
+) -> Float[Tensor, "b r d"]:
+    """The noise that a prediction of a diffusion model amounts to, at the level (alpha, sigma)."""
+    if prediction == "sample":
+        return (noisy - alpha * predicted) / sigma                                # x_t = alpha x_0 + sigma e
+    return predicted if prediction == "epsilon" else alpha * predicted + sigma * noisy  # v = alpha e - sigma x_0
+
+
 def check_labels(denoiser: Any, labels: Int[Tensor, " n"]) -> None:
     """Raises UserError for a label that the denoiser does not have."""
     classes = denoiser.config.classes
-    if len(labels) and not (0 <= int(labels.min()) and int(labels.max()) <= classes):
+    if ((labels < 0) | (labels > classes)).any():
         raise UserError(f"labels {int(labels.min())} to {int(labels.max())} of a denoiser with {classes} classes; give "
                         f"0 to {classes}, the last for no class")

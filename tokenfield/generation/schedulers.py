@@ -1,9 +1,9 @@
-"""Noise schedules and their solvers: those of `diffusers`, by name, all on the schedule that the denoiser was trained on.
+"""Noise schedules and their solvers: those of `diffusers`, by name, on the schedule the denoiser was trained on.
 
 Two families. Diffusion (SPEC 2.7): x_t = alpha_t x_0 + sigma_t e with alpha_t^2 = abar_t, the product of 1 - beta, beta
 linear from 1e-4 to 0.02 over T steps; whole timesteps T - 1, ..., 0. Flow: x_s = (1 - s) x_0 + s e, s from 1 to 0; a
-scheduler counts it as a time s T, a denoiser is told s. A scheduler of one family is never given a denoiser of the other: it would integrate another
-equation and give pictures all the same.
+scheduler counts it as a time s T, a denoiser is told s. A scheduler of one family is never given a denoiser of the
+other: it would integrate another equation and give pictures all the same.
 """
 
 import inspect
@@ -46,7 +46,7 @@ FLOW = {
 """Name -> class of `diffusers`, for denoisers that predict the velocity."""
 
 ONLY_NOISE = ("EulerAncestral", "PNDM")
-"""These do not take a predicted sample; the same prediction reaches them as noise."""
+"""These are told the noise, whatever the denoiser predicts: they do not take a sample, or average v over timesteps."""
 STOCHASTIC = ("DDPM", "EulerAncestral", "SASolver")
 """These draw noise while they solve; the others are functions of the first noise alone."""
 MEMORYLESS = ("DDIM", "DDPM", "Euler")
@@ -108,8 +108,7 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
     if flow:
         options |= {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
     else:
-        as_noise = prediction == "sample" and sampler.scheduler in ONLY_NOISE
-        options |= {"prediction_type": "epsilon" if as_noise else prediction}
+        options |= {"prediction_type": "epsilon" if sampler.scheduler in ONLY_NOISE else prediction}
         options |= {"beta_schedule": "linear", "beta_start": BETA[0], "beta_end": BETA[1]}
         # Latents are no pictures in [-1, 1]: nothing is clipped. "trailing" begins at the timestep that is pure noise,
         # whatever the number of steps; "leading", the default, would begin at 900 with ten of them.
@@ -124,7 +123,7 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
     return scheduler
 
 
-def level(prediction: str, train_steps: int, time: float) -> tuple[float, float]:
+def level(prediction: str, train_steps: int, time: float | int) -> tuple[float, float]:
     """(alpha, sigma) of the path at a time: x = alpha x_0 + sigma e. A time below 0 is the end, (1, 0).
 
     Args:
