@@ -7,12 +7,13 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, baselines, photos, published
+from tokenfield.recipes import ablations, anr, baselines, functa, photos, published
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "anchored-photos-s": photos.anchored_photos_s,
+    "anchored-photos-ladder": photos.anchored_photos_ladder,
     "anchored-photos-64": photos.anchored_photos_64,
     "anchored-photos-64-random": photos.anchored_photos_64_random,
     "lainr-photos-64": photos.lainr_photos_64,
@@ -42,7 +43,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "lainr-photos-64-localized": anr.lainr_photos_64_localized,
     "anr-photos-64-small": anr.anr_photos_64_small,
     "lainr-photos-64-small": anr.lainr_photos_64_small,
-    **{run.__name__.replace("_", "-"): run for run in baselines.RUNS},
+    **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS)},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

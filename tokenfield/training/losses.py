@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ def reconstruction_loss(
     sampling: Sampling,
     row_blocks: int = 1,
     average: Callable[[Tensor], Tensor] = torch.mean,
+    prefixes: tuple[int, ...] = (),
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Mean over the instances of the mean squared error over their coordinates (Eq. 1).
 
@@ -34,12 +36,13 @@ def reconstruction_loss(
         row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
             that only one block's activations exist at a time; see blockwise.py.
         average: of the instances' errors, where all rows are decoded at once.
+        prefixes: see `condition`.
     Returns:
         The loss, which carries the gradient, and every instance's mean squared error, which does not.
     """
     tokens = model.encode(images)
     lattice = tuple(tokens.shape[1:-1])  # where tokens have places, these are what coordinates are located among
-    conditioned = model.condition(tokens)
+    conditioned = condition(model, tokens, prefixes)
     if row_blocks == 1 or not torch.is_grad_enabled():
         values = model.combine(model.locate(sampling.coords, lattice), conditioned)
         errors = mse(values.float(), sampling.gather(images))
@@ -47,6 +50,20 @@ def reconstruction_loss(
     errors, pairs = blockwise(model, images, conditioned, lattice, sampling, row_blocks)
     sources, gradients = zip(*pairs, strict=True)
     return Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients), errors
+
+
+def condition(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Any:
+    """What the decoder makes of the tokens, if the pictures of a batch take turns in being cut to these widths.
+
+    Picture i keeps the first prefixes[i mod n] values of every token, so that one model learns to be decoded from any
+    of the prefixes, and each meets equally many pictures. () keeps all values.
+    """
+    if not prefixes:
+        return model.condition(tokens)
+    n = len(prefixes)
+    turns = [model.condition(tokens[i::n, ..., :width]) for i, width in enumerate(prefixes[: len(tokens)])]
+    order = torch.cat([torch.arange(i, len(tokens), n) for i in range(len(turns))]).argsort()
+    return torch.cat(turns)[order.to(tokens.device)]
 
 
 def average_of(config: CoordinateConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
@@ -67,11 +84,11 @@ def zoomed_loss(
     """
     small = F.avg_pool2d(images, config.zoom)
     tokens = model.encode(small)
-    lattice, conditioned = tuple(tokens.shape[1:-1]), model.condition(tokens)
+    lattice, conditioned = tuple(tokens.shape[1:-1]), condition(model, tokens, config.prefixes)
 
     def errors_at(share: CoordinateConfig, target: Tensor) -> Tensor:
         height, width = target.shape[-2:]
-        sampling = draw(share, height, width, generator).to(images.device)
+        sampling = draw(share, height, width, generator, images).to(images.device)
         values = model.combine(model.locate(sampling.coords, lattice), conditioned)
         return mse(values.float(), sampling.gather(target))
 
@@ -103,6 +120,7 @@ class Objective(nn.Module):
             if self.coordinates.zoom > 1:
                 return zoomed_loss(self.model, images, self.coordinates, generator)
             height, width = images.shape[-2:]
-            sampling = draw(self.coordinates, height, width, generator).to(images.device)
-            loss, errors = reconstruction_loss(self.model, images, sampling, self.coordinates.row_blocks, self.average)
+            sampling = draw(self.coordinates, height, width, generator, images).to(images.device)
+            blocks, prefixes = self.coordinates.row_blocks, self.coordinates.prefixes
+            loss, errors = reconstruction_loss(self.model, images, sampling, blocks, self.average, prefixes)
         return loss, errors

@@ -50,6 +50,8 @@ class CoordinateConfig:
     average: Literal["errors", "decibels"] = "errors"
     """Over the pictures of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which an easy picture counts
     as much as a hard one."""
+    prefixes: tuple[int, ...] = ()
+    """Widths to which the pictures of a batch take turns in having their tokens cut (models with `prefixes`)."""
     zoom: int = 1
     """Above 1: training pictures are so many times larger than what is encoded; the field must also answer in between
     the pixels it saw. `data.size` is the larger size."""
