@@ -6,6 +6,7 @@ from tokenfield.models.anr import Anr as Anr
 from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
 from tokenfield.models.base import FieldModel as FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlp as CoordinateMlp
+from tokenfield.models.functa import Functa as Functa
 from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
 from tokenfield.models.lainr_composed import ComposedLainr as ComposedLainr
@@ -15,6 +16,7 @@ from tokenfield.models.lainr_views import LainrViews as LainrViews
 from tokenfield.models.learned_init import LearnedInit as LearnedInit
 from tokenfield.models.radiance import IpcRadiance as IpcRadiance
 from tokenfield.models.radiance import TransInrRadiance as TransInrRadiance
+from tokenfield.models.spatial_functa import SpatialFuncta as SpatialFuncta
 from tokenfield.models.trans_inr import TransInr as TransInr
 
 MODELS: dict[str, type[FieldModel]] = {
@@ -29,6 +31,8 @@ MODELS: dict[str, type[FieldModel]] = {
         TransInr,
         LearnedInit,
         CoordinateMlp,
+        Functa,
+        SpatialFuncta,
         IpcRadiance,
         TransInrRadiance,
         AnrRadiance,

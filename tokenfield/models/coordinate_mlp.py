@@ -22,6 +22,7 @@ from tokenfield.coords import Coordinates, Grid
 from tokenfield.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
+from tokenfield.siren import sine, weight_bound
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ class CoordinateMlpConfig:
         return CoordinateMlp(self)
 
 
-def sine(x: Tensor, w0: float) -> Tensor:
-    """sin(w0 x)."""
-    return torch.sin(w0 * x)
-
-
 class CoordinateMlp(FieldModel):
     """An MLP of a picture's own. Tokens (B, units, inputs + 1) are the rows of its matrices, each with its bias."""
 
@@ -78,7 +74,7 @@ class CoordinateMlp(FieldModel):
         """Weights uniform within a bound, biases within 1 / sqrt(fan-in), as linear layers start by default."""
         bound = 1 / math.sqrt(fan_in)
         if self.config.kind == "siren":
-            bound = 1 / fan_in if layer == 0 else math.sqrt(6 / fan_in) / self.config.w0
+            bound = weight_bound(fan_in, self.config.w0, first=layer == 0)
         weight = torch.empty(fan_out, fan_in).uniform_(-bound, bound)
         bias = torch.empty(fan_out, 1).uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
         return torch.cat([weight, bias], 1)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.hyponet import Composed, Fourier, Given, Hyponet
+from tokenfield.meta_learning import descend
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
 from tokenfield.models.weight_space import build_layers
@@ -81,24 +82,19 @@ class LearnedInit(FieldModel):
                 self.initial[str(i)] = nn.Parameter(torch.randn(layer.rows, layer.width) * scale)
 
     def adapt(self, images: Float[Tensor, "b c h w"], steps: int) -> Iterator[Float[Tensor, "b r d"]]:
-        """Tokens before the first step and after each.
-
-        `torch.func.grad` differentiates by the matrices; whether its result can be differentiated again, by the start,
-        is up to the caller's autograd: it can while gradients are recorded.
-        """
+        """Tokens before the first step and after each."""
         grid = Grid(tuple(_centers(n).to(images.device) for n in images.shape[-2:]))
         located, target = self.net.locate(grid), images.flatten(2).mT
 
         def error(rows: list[Tensor]) -> Tensor:
             values = self.combine(located, self.condition(self.net.layout.join(rows)))
-            return mse(values, target.to(values.dtype)).sum()  # of instances that do not meet: each its own gradient
+            return mse(values, target.to(values.dtype)).sum()
 
-        rows = [p.expand(len(images), -1, -1) for p in self.initial.values()]
-        yield self.net.layout.join(rows)
-        for _ in range(steps):
-            gradients = torch.func.grad(error)(rows)
-            rates = [self.config.inner_rate * r.square().sum((1, 2), keepdim=True) for r in rows]
-            rows = [r - rate * g for r, rate, g in zip(rows, rates, gradients, strict=True)]
+        def rates(rows: list[Tensor]) -> list[Tensor]:
+            return [self.config.inner_rate * r.square().sum((1, 2), keepdim=True) for r in rows]
+
+        start = [p.expand(len(images), -1, -1) for p in self.initial.values()]
+        for rows in descend(start, error, rates, steps):
             yield self.net.layout.join(rows)
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:

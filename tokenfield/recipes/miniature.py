@@ -6,11 +6,13 @@ from typing import Any
 
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
+from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_composed import ComposedLainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
+from tokenfield.models.spatial_functa import SpatialFunctaConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.models.weight_space import WeightConfig
 from tokenfield.training.recipe import Recipe
@@ -112,6 +114,16 @@ def small_learned_init(config: LearnedInitConfig) -> tuple[LearnedInitConfig, in
     return replace(config, size=(13, 13), dim=16, feature_dim=16), 13
 
 
+def small_functa(config: FunctaConfig) -> tuple[FunctaConfig, int]:
+    """A SIREN of 3 layers, 8 wide; inner steps stay as they are."""
+    return replace(config, size=(13, 13), dim=8, depth=3, latent_dim=5), 13
+
+
+def small_spatial_functa(config: SpatialFunctaConfig) -> tuple[SpatialFunctaConfig, int]:
+    """The same with 3 x 2 latents; kernel and interpolation stay as they are."""
+    return replace(config, size=(13, 13), grid=(3, 2), dim=8, depth=3, latent_dim=5), 13
+
+
 SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
     LainrConfig: small_lainr,
     AnchoredConfig: small_anchored,
@@ -121,6 +133,8 @@ SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
     IpcConfig: small_weights,
     TransInrConfig: small_weights,
     LearnedInitConfig: small_learned_init,
+    FunctaConfig: small_functa,
+    SpatialFunctaConfig: small_spatial_functa,
 }
 """How to shrink each kind of model, and the side of the pictures that it then takes."""
 

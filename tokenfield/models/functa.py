@@ -1,0 +1,114 @@
+"""Functa: *From data to functa: Your data point is a function and you can treat it like one* (ICML 2022).
+
+One SIREN is shared by all pictures; a picture is a latent vector, from which a linear map makes shifts of the SIREN's
+layers. There is no encoder: the latent starts at zero and takes 3 steps of gradient descent on the picture's error, and
+the SIREN, the map and the rates of the steps are trained through them, in second order.
+
+From the published runs: the latent starts at zero; 3 steps, in training and in evaluation alike; a rate per entry,
+starting uniform in [0.005, 0.1] and kept in [0, 1]; shifts alone and a linear map (deeper ones were worse); w0 = 30;
+coordinates in [0, 1]; Adam at 3e-6 for everything shared. CelebA-HQ at 64 pixels: width 512, depth 15.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.meta_learning import EntryRates, descend
+from tokenfield.metrics import mse
+from tokenfield.models.base import FieldModel
+from tokenfield.siren import ModulatedSiren, unit_points
+
+
+@dataclass(frozen=True)
+class FunctaConfig:
+    """Sizes of the SIREN and of the latent vector; the defaults are those published for CelebA-HQ at 64 pixels."""
+
+    size: tuple[int, int] = (64, 64)
+    """Height and width of the pictures it adapts to."""
+    channels: int = 3
+    """Values per coordinate."""
+    dim: int = 512
+    """Width of the SIREN."""
+    depth: int = 15
+    """Linear layers of the SIREN, the output included."""
+    latent_dim: int = 512
+    """Numbers per picture. More than (depth - 1) x dim shifts could not say more."""
+    w0: float = 30.0
+    """Factor inside the sines."""
+    inner_steps: int = 3
+    """Steps of gradient descent per picture."""
+    lowest_rate: float = 0.005
+    """Rates of the steps start uniform between this ..."""
+    highest_rate: float = 0.1
+    """... and this."""
+
+    def build(self) -> "Functa":
+        """The model with fresh weights."""
+        return Functa(self)
+
+
+class MetaLearnedField(FieldModel):
+    """What vector and grid latents share: a modulated SIREN, and tokens that are adapted from zero.
+
+    Subclasses say where coordinates lie (`locate`), and which shifts a latent means (`condition`, `combine`).
+
+    Args:
+        config: sizes.
+        shape: of an instance's tokens.
+        error_scale: what the mean squared error over the picture is multiplied with before its gradient is taken.
+    """
+
+    def __init__(self, config: Any, shape: tuple[int, ...], error_scale: float = 1.0):
+        super().__init__()
+        self.config, self.input_size, self.channels = config, config.size, config.channels
+        self.shape, self.error_scale = shape, error_scale
+        self.siren = ModulatedSiren(2, config.dim, config.depth, config.channels, config.w0)
+        self.rates = EntryRates(*shape, lowest=config.lowest_rate, highest=config.highest_rate)
+
+    def adapt(self, images: Float[Tensor, "b c h w"], steps: int) -> Iterator[Float[Tensor, "b *d"]]:
+        """Tokens before the first step, which are zero, and after each."""
+        grid = Grid.cells(*images.shape[-2:], device=images.device)
+        target, rates = images.flatten(2).mT, self.rates()  # (B, Q, C)
+        located = self.locate(grid, self.shape[:-1])
+
+        def error(at: list[Tensor]) -> Tensor:
+            values = self.combine(located, self.condition(at[0]))
+            return mse(values, target.to(values.dtype)).sum() * self.error_scale
+
+        start = torch.zeros(len(images), *self.shape, dtype=rates.dtype, device=images.device)
+        for (tokens,) in descend([start], error, lambda _: [rates], steps):
+            yield tokens
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b *d"]:
+        """Pictures in [0, 1] -> their latents, after `config.inner_steps` steps on all pixels."""
+        *_, tokens = self.adapt(images, self.config.inner_steps)
+        return tokens
+
+
+class Functa(MetaLearnedField):
+    """The model with vector latents. Tokens are (B, 1, latent_dim): the vector is one token, without a place."""
+
+    name: ClassVar[str] = "functa"
+
+    def __init__(self, config: FunctaConfig):
+        super().__init__(config, (1, config.latent_dim))
+        self.to_shifts = nn.Linear(config.latent_dim, self.siren.num_shifts)
+        nn.init.trunc_normal_(self.to_shifts.weight, std=config.latent_dim**-0.5)
+        nn.init.zeros_(self.to_shifts.bias)
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Float[Tensor, "*q d"]:
+        """The first layer, before its shift."""
+        return self.siren.locate(unit_points(coords))
+
+    def condition(self, tokens: Float[Tensor, "b 1 d"]) -> Float[Tensor, "b 1 s"]:
+        """Shifts of all layers."""
+        return self.to_shifts(tokens.to(self.to_shifts.weight.dtype))
+
+    def combine(self, located: Float[Tensor, "*q d"], conditioned: Float[Tensor, "b 1 s"]) -> Float[Tensor, "b q c"]:
+        """The shifted SIREN."""
+        return self.siren(located, conditioned)

@@ -1,0 +1,167 @@
+"""Spatial Functa: *Spatial Functa: Scaling Functa to ImageNet Classification and Generation* (2023).
+
+Functa whose latent is a grid of vectors over the picture in place of one vector: a coordinate is decoded with the
+shifts of its own place. Latents of 16 x 16 x 256 and 32 x 32 x 64 at 256 pixels are the rivals of LAINR's Table 5.
+
+A convolution makes shifts of the latents, cell by cell; a coordinate then reads them by one of two interpolations:
+
+- `nearest`: the shifts of the cell it lies in; the SIREN sees where in the cell, in [0, 1], so that all cells speak
+  of the same patterns. Values may jump between cells.
+- `linear`: the four nearest cells' shifts, blended; the SIREN sees where in the picture, in [0, 1], since a place
+  within a cell would jump where the blend does not.
+
+The gradient of a picture's mean error by one cell falls with the number of cells. It is multiplied with that number
+here (the error of a cell's own pixels), so that the published range of rates means the same for any grid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokenfield.anchors import neighbours
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.models.functa import MetaLearnedField
+
+
+@dataclass(frozen=True)
+class SpatialFunctaConfig:
+    """Sizes of the SIREN and of the grid; the latents are those of Table 5 at 256 pixels, the SIREN's sizes our own."""
+
+    size: tuple[int, int] = (256, 256)
+    """Height and width of the pictures it adapts to."""
+    channels: int = 3
+    """Values per coordinate."""
+    grid: tuple[int, int] = (16, 16)
+    """Rows and columns of latents."""
+    latent_dim: int = 256
+    """Width of a latent."""
+    kernel: int = 3
+    """Side of the convolution that makes shifts of latents; 1 lets every cell speak for itself."""
+    interpolation: Literal["nearest", "linear"] = "nearest"
+    """How a coordinate reads the shifts of the cells around it."""
+    dim: int = 256
+    """Width of the SIREN."""
+    depth: int = 6
+    """Linear layers of the SIREN, the output included."""
+    w0: float = 30.0
+    """Factor inside the sines."""
+    inner_steps: int = 3
+    """Steps of gradient descent per picture."""
+    lowest_rate: float = 0.005
+    """Rates of the steps start uniform between this ..."""
+    highest_rate: float = 0.1
+    """... and this."""
+
+    def build(self) -> "SpatialFuncta":
+        """The model with fresh weights."""
+        return SpatialFuncta(self)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What coordinates of one axis read: cells and their weights, and the coordinate that the SIREN sees.
+
+    Attributes:
+        cells: (..., K) indices.
+        weights: (..., K), adding up to 1.
+        seen: (...), in [0, 1].
+    """
+
+    cells: Int[Tensor, "*q k"]
+    weights: Float[Tensor, "*q k"]
+    seen: Float[Tensor, "*q"]
+
+
+def nearest(coords: Float[Tensor, "*q"], cells: int) -> Read:
+    """The cell that a coordinate in [-1, 1] lies in, and where in it."""
+    place = (coords + 1) / 2 * cells
+    cell = place.floor().clamp(0, cells - 1)
+    return Read(cell.long().unsqueeze(-1), torch.ones_like(place).unsqueeze(-1), place - cell)
+
+
+def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
+    """The two cells whose centres are next to a coordinate in [-1, 1]; beyond the last centre, the last cell."""
+    around = neighbours(coords, cells)
+    two = torch.stack([around.lower, around.lower + 1], -1).clamp(0, cells - 1)
+    return Read(two, 1 - around.relative.abs(), (coords + 1) / 2)
+
+
+INTERPOLATIONS: dict[str, Callable[[Tensor, int], Read]] = {"nearest": nearest, "linear": linear}
+
+
+@dataclass(frozen=True)
+class Located:
+    """Coordinates among the cells.
+
+    Attributes:
+        first: the SIREN's first layer, before its shift, (Q, d) or (B, Q, d).
+        axes: what each axis reads; for a grid per row and per column, for points per point.
+        grid: whether the axes belong to a grid.
+    """
+
+    first: Tensor
+    axes: tuple[Read, Read]
+    grid: bool
+
+
+def read_grid(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Tensor, "b q s"]:
+    """Shifts at the points of a grid: blended along y, then along x."""
+    for axis, read in ((1, y), (2, x)):
+        parts = [
+            shifts.index_select(axis, cells) * weight.unsqueeze(-1).unsqueeze(-1 if axis == 1 else 0)
+            for cells, weight in zip(read.cells.unbind(-1), read.weights.unbind(-1), strict=True)
+        ]
+        shifts = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+    return shifts.flatten(1, 2)
+
+
+def read_points(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Tensor, "b q s"]:
+    """Shifts at points shared by the batch, (Q,) per axis, or of every instance's own, (B, Q)."""
+    columns, flat = shifts.shape[2], shifts.flatten(1, 2)
+    cells = (y.cells.unsqueeze(-1) * columns + x.cells.unsqueeze(-2)).flatten(-2)      # (..., Q, K K)
+    weights = (y.weights.unsqueeze(-1) * x.weights.unsqueeze(-2)).flatten(-2)
+    total = torch.zeros((), dtype=shifts.dtype, device=shifts.device)
+    for cell, weight in zip(cells.unbind(-1), weights.unbind(-1), strict=True):
+        if cell.ndim == 1:
+            picked = flat.index_select(1, cell)
+        else:
+            picked = flat.expand(len(cell), -1, -1).gather(1, cell.unsqueeze(-1).expand(-1, -1, flat.shape[-1]))
+        total = total + picked * weight.unsqueeze(-1)
+    return total
+
+
+class SpatialFuncta(MetaLearnedField):
+    """The model with grid latents. Tokens are (B, rows, columns, latent_dim), one for every cell."""
+
+    name: ClassVar[str] = "spatial-functa"
+
+    def __init__(self, config: SpatialFunctaConfig):
+        rows, columns = config.grid
+        super().__init__(config, (rows, columns, config.latent_dim), error_scale=float(rows * columns))
+        self.to_shifts = nn.Conv2d(
+            config.latent_dim, self.siren.num_shifts, config.kernel, padding=config.kernel // 2
+        )
+        nn.init.trunc_normal_(self.to_shifts.weight, std=(config.latent_dim * config.kernel**2) ** -0.5)
+        nn.init.zeros_(self.to_shifts.bias)
+        self.read = INTERPOLATIONS[config.interpolation]
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+        """Which cells the coordinates read, and the first layer before its shift."""
+        axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
+        y, x = (self.read(axis, cells) for axis, cells in zip(axes, self.shape[:-1], strict=True))
+        if isinstance(coords, Grid):
+            return Located(self.siren.locate(Grid((y.seen, x.seen)).coords()), (y, x), True)
+        return Located(self.siren.locate(torch.stack([y.seen, x.seen], -1)), (y, x), False)
+
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
+        """Shifts of all layers, in every cell."""
+        return self.to_shifts(tokens.to(self.to_shifts.weight.dtype).movedim(-1, 1)).movedim(1, -1)
+
+    def combine(self, located: Located, conditioned: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
+        """The SIREN, shifted point by point."""
+        read = read_grid if located.grid else read_points
+        return self.siren(located.first, read(conditioned, *located.axes))
