@@ -23,13 +23,27 @@ def pictures(tmp_path_factory):
     return folder
 
 
-def test_the_published_run_in_our_units():
-    recipe = RECIPES["anr-celeba-128"]()
+@pytest.mark.parametrize("name", ["anr-celeba-128", "anr-lsun-256"])
+def test_the_published_runs_line_by_line(name):
+    """SPEC 4: images, noise, optimiser, accumulation, clipping, moving average, steps; sizes of the network."""
+    recipe = RECIPES[name]()
+    optim, coordinates, model = recipe.optim, recipe.coordinates, recipe.model
     assert (recipe.batch_size, recipe.accumulate, recipe.steps) == (6 * 3, 3, 200_000)
-    assert (recipe.optim.name, recipe.optim.rate, recipe.optim.betas) == ("adam", 5e-5, (0.9, 0.99))
-    assert recipe.model.cutoff / recipe.model.num_latents == pytest.approx(0.0015)
-    assert recipe.coordinates.jitter == "normal"
-    assert recipe.ema_decay**10 == pytest.approx(0.995, abs=1e-4)
+    assert (optim.name, optim.rate, optim.betas, optim.schedule) == ("adam", 5e-5, (0.9, 0.99), "constant")
+    assert (optim.weight_decay, optim.warmup) == (0, 0)
+    assert recipe.clip_norm == 1.0 / 4  # of a loss on [0, 1]: the next test
+    assert (recipe.ema_decay, recipe.ema_every) == (0.995, 10)
+    assert (coordinates.jitter, coordinates.noise, coordinates.fraction) == ("normal", "instance", 1.0)
+    assert (model.encoder_dim, model.encoder_heads, model.encoder_head_dim, model.encoder_hidden) == (512, 6, 64, 3072)
+    assert (model.encoder_depth, model.decoder_depth, model.num_latents, model.dim, model.depth) == (6, 6, 256, 512, 5)
+    assert (model.sigma, model.sigmas) == (1024.0, ())
+    assert model.cutoff / model.num_latents == pytest.approx(0.0015)
+
+
+def test_celeba_at_128_is_cut_into_169_patches():
+    model, data = RECIPES["anr-celeba-128"]().model, RECIPES["anr-celeba-128"]().data
+    assert (model.size, model.patch, model.padding, data.size, data.crop) == ((128, 128), 10, 1, 128, "center")
+    assert model.build().encoder.position.shape == (169, 512)
 
 
 def test_clipping_is_the_same_on_both_ranges():
