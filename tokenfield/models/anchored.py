@@ -143,7 +143,8 @@ class Anchored(FieldModel):
         )
         self.aggregation = AnchoredAggregation(sharpness=config.sharpness)
         self.halo, self.reach = self.encoder.reach, self.decoder.reach + 1
-        self.initial_pictures = 512 if config.start == "components" else 0  # how many `initialize` wants to see
+        enough = 512 * max(1, config.cell // 8) ** 2  # pictures for `initialize`: larger cells have more components
+        self.initial_pictures = enough if config.start == "components" else 0
         if config.start == "random":  # tokens of unit variance, pixels of deviation 1/4, as with components
             self.linear_code.set(
                 torch.randn(config.latent_dim, patch) * 4 * patch**-0.5, torch.zeros(config.latent_dim)

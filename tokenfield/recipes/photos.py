@@ -126,8 +126,8 @@ def anchored_photos_ladder() -> Recipe:
             harmonics=32,
             prefixes=LADDER,
         ),
-        data=DataConfig(layout="folder", size=128, levels=3),
+        data=DataConfig(layout="folder", size=96, levels=2),
         coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=LADDER),
         batch_size=10,
-        steps=8000,
+        steps=4000,
     )
