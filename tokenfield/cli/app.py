@@ -32,6 +32,7 @@ from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
+from tokenfield.cli.superres import superres
 from tokenfield.cli.train import train, train_parser
 from tokenfield.errors import UserError
 
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "superres": superres,
     "import": import_checkpoint,
     "doctor": doctor,
     "bench": bench,
