@@ -63,3 +63,28 @@ class MixtureDenoiser(nn.Module):
         return {"sample": clean, "epsilon": e, "v_prediction": a * e - s * clean, "velocity": e - clean}[
             self.config.prediction
         ]
+
+
+class CorrelatedDenoiser(nn.Module):
+    """One Gaussian of mean 0 over all R D numbers together: E[x_0 | x_t] = a C (a^2 C + s^2 I)^-1 x_t.
+
+    Args:
+        covariance: C, (R D, R D).
+        tokens: R.
+        prediction, steps: as `MixtureDenoiser`.
+    """
+
+    def __init__(self, covariance: Tensor, tokens: int, prediction: str = "sample", steps: int = 1000):
+        super().__init__()
+        self.covariance = nn.Parameter(covariance)
+        one = MixtureDenoiser(torch.zeros(1, tokens, len(covariance) // tokens), 1.0, prediction, steps)
+        self.config, self.horizon, self.level = one.config, one.horizon, one.level
+
+    def forward(self, noisy: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        a, s = (n[0, 0, 0] for n in self.level(time))
+        spread = a**2 * self.covariance + s**2 * torch.eye(len(self.covariance))
+        clean = (noisy.flatten(1) @ torch.linalg.solve(spread, a * self.covariance)).view_as(noisy)
+        e = (noisy - a * clean) / s
+        return {"sample": clean, "epsilon": e, "v_prediction": a * e - s * clean, "velocity": e - clean}[
+            self.config.prediction
+        ]

@@ -49,8 +49,8 @@ ONLY_NOISE = ("EulerAncestral", "PNDM")
 """These are told the noise, whatever the denoiser predicts: they do not take a sample, or average v over timesteps."""
 STOCHASTIC = ("DDPM", "EulerAncestral", "SASolver")
 """These draw noise while they solve; the others are functions of the first noise alone."""
-MEMORYLESS = ("DDIM", "DDPM", "Euler")
-"""A step of these depends on the current tokens alone, so tokens may be replaced between steps (in-filling)."""
+STRAIGHT = ("DDIM", "Euler")
+"""One step of these is x_t' = alpha_t' x_0 + sigma_t' e, DDIM's own and, on the path of flow, Euler's (in-filling)."""
 
 DEFAULT_STEPS = {"DDIM": 250, "Euler": 50}
 """Steps where none are given: the recipe of A.3 for diffusion, a usual number for flow (whose path is straighter)."""

@@ -1,0 +1,109 @@
+"""Between two samples, or between two photographs.
+
+Noise lies on a sphere: a standard normal draw in N dimensions has a length of sqrt(N), give or take one. A straight
+line between two draws passes at 0.7 of that length, where no draw ever is, so samples are joined along the great
+circle (Shoemake, 1985), and every frame is the denoiser's answer to noise as it knows it. Tokens of photographs are no
+sphere; they are joined by a straight line, and the frames show what the field model makes of the tokens in between.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tokenfield.data.atomic import written_aside
+from tokenfield.errors import UserError
+from tokenfield.field import Field
+from tokenfield.generation.sampling import Progress, generators, noise, solve
+from tokenfield.generation.schedulers import STOCHASTIC, Sampler
+
+FRAME_MILLISECONDS = 80
+
+
+def spherical(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"], share: float | int) -> Float[Tensor, "*n"]:
+    """(sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b; a straight line where they coincide.
+
+    Args:
+        a, b: of any shape, taken as vectors.
+        share: t in [0, 1]; 0 gives a and 1 gives b, to the bit.
+    """
+    if share in (0, 1):
+        return a if share == 0 else b
+    cosine = (a * b).sum() / (a.norm() * b.norm())
+    angle = cosine.clamp(-1, 1).acos()
+    if angle.sin() < 1e-4:  # also the opposite of a: every great circle leads there, and none is the shortest
+        return straight(a, b, share)
+    return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+
+
+def straight(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"], share: float | int) -> Float[Tensor, "*n"]:
+    """(1 - t) a + t b, exact at both ends."""
+    return (1 - share) * a + share * b
+
+
+def shares(frames: int) -> list[float]:
+    """`frames` numbers from 0 to 1, both included. Raises UserError for fewer than two."""
+    if frames < 2:
+        raise UserError(f"{frames} frames; an animation between two pictures has at least 2")
+    return [k / (frames - 1) for k in range(frames)]
+
+
+def between_samples(
+    denoiser: Any,
+    numbers: tuple[int, int],
+    labels: Int[Tensor, "2"],
+    sampler: Sampler,
+    frames: int,
+    *,
+    seed: int = 0,
+    batch: int = 16,
+    progress: Progress | None = None,
+) -> Float[Tensor, "f r d"]:
+    """Standardised tokens on the way from one sample to another; the first and the last are those samples.
+
+    Args:
+        denoiser: in evaluation mode.
+        numbers: of the two samples, as in `sample(seed=..., first=...)`.
+        labels: their classes; the first half of the frames has the first, the second half the second.
+        sampler: any but the stochastic ones, whose frames would not hang together.
+        frames: at least 2.
+    Raises:
+        UserError: a stochastic scheduler.
+    """
+    sampler = sampler.resolved(denoiser)
+    if sampler.scheduler in STOCHASTIC:
+        raise UserError(f"scheduler {sampler.scheduler} adds noise of its own, so that frames do not hang together; "
+                        "give one that does not, such as DDIM")
+    a, b = noise((denoiser.config.tokens, denoiser.config.latent_dim), generators(seed, numbers))
+    starts = torch.stack([spherical(a, b, share) for share in shares(frames)])
+    chosen = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
+    parts = []
+    for start in range(0, frames, batch):
+        part = slice(start, start + batch)
+        idle = generators(seed, range(len(starts[part])))  # deterministic schedulers draw nothing from them
+        parts.append(solve(denoiser, starts[part], chosen[part], sampler, idle).cpu())
+        if progress is not None:
+            progress(min(start + batch, frames), frames)
+    return torch.cat(parts)
+
+
+def between_fields(a: Field, b: Field, frames: int) -> list[Field]:
+    """Fields whose tokens lie on the straight line from one to the other, of one model and one size."""
+    if a.tokens.shape != b.tokens.shape or a.model is not b.model:
+        raise UserError(f"tokens {tuple(a.tokens.shape)} and {tuple(b.tokens.shape)}; give two pictures of one size")
+    return [Field(a.model, straight(a.tokens, b.tokens, share), a.domain) for share in shares(frames)]
+
+
+def write_animation(path: Path, pictures: Sequence[Float[Tensor, "3 h w"]]) -> None:
+    """An animated WebP, there and back for ever; whole or not at all."""
+    from tokenfield.analysis.figures import to_pil
+
+    frames = [to_pil(picture.cpu()) for picture in pictures]
+    frames += frames[-2:0:-1]
+    with written_aside(path) as file:
+        frames[0].save(
+            file, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0, quality=90
+        )
