@@ -1,13 +1,13 @@
 """Recipes: one function per run, returning everything that decides it.
 
     from dataclasses import replace
-    from tokenfield.recipes import RECIPES
+    from tokenfield.recipes import RECIPES, generation
     recipe = replace(RECIPES["lainr-photos-64"](), steps=500)
 """
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, baselines, functa, photos, published
+from tokenfield.recipes import ablations, anr, baselines, functa, generation, photos, published
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -43,7 +43,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "lainr-photos-64-localized": anr.lainr_photos_64_localized,
     "anr-photos-64-small": anr.anr_photos_64_small,
     "lainr-photos-64-small": anr.lainr_photos_64_small,
-    **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS)},
+    **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS, *generation.RUNS)},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,
