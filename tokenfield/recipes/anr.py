@@ -122,14 +122,14 @@ def anr_photos_64_small() -> Recipe:
         head_dim=32,
         depth=3,
     )
-    return _small(base, "anr-photos-64-small", model, 1800)
+    return _small(base, "anr-photos-64-small", model, 1400)
 
 
 def lainr_photos_64_small() -> Recipe:
     """LAINR on 64-pixel crops, small enough for three minutes on a core; see `anr-photos-64-small`."""
     base = lainr_photos_64_muon()
     model = replace(base.model, latent_dim=48, encoder_dim=96, encoder_depth=2, dim=96, feature_dim=96)
-    return _small(base, "lainr-photos-64-small", model, 1300)
+    return _small(base, "lainr-photos-64-small", model, 1000)
 
 
 def _small(base: Recipe, name: str, model: Any, steps: int) -> Recipe:
