@@ -30,6 +30,7 @@ from tokenfield.cli.demo import demo
 from tokenfield.cli.doctor import doctor
 from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
+from tokenfield.cli.generate import generate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
 from tokenfield.cli.superres import superres
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "generate": generate,
     "superres": superres,
     "import": import_checkpoint,
     "doctor": doctor,
