@@ -134,7 +134,7 @@ class ViewsSource:
 
         Returns:
             support (V, 3, S, S) in [0, 1], support_poses (V, 4, 4), target (3, S, S), target_pose (4, 4), angle_x (),
-            all float32; and seed (), an integer from 0 to 2^31 - 1 for what else is drawn per instance.
+            all float32; and integers: seed (), from 0 to 2^31 - 1, for what else is drawn per instance, and step ().
         """
         draws = Draws(seed, step, slot)
         pictures, poses, angle = self.cache.views(self.files[draws.below(len(self))])
@@ -149,6 +149,7 @@ class ViewsSource:
             "target_pose": at[count],
             "angle_x": torch.tensor(angle, dtype=torch.float32),
             "seed": torch.tensor(draws.below(2**31)),
+            "step": torch.tensor(step),
         }
 
     def objects(self) -> Iterator[ViewSet]:

@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, baselines, functa, generation, photos, published
+from tokenfield.recipes import ablations, anr, baselines, functa, generation, photos, published, views
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -44,6 +44,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "anr-photos-64-small": anr.anr_photos_64_small,
     "lainr-photos-64-small": anr.lainr_photos_64_small,
     **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS, *generation.RUNS)},
+    **{run.__name__.replace("_", "-"): run for run in views.RUNS},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

@@ -16,7 +16,11 @@ from typing import Any
 
 from tokenfield.configs import from_dict
 from tokenfield.data import DataConfig
+from tokenfield.data.views import ViewsConfig
 from tokenfield.errors import UserError
+from tokenfield.generation.latents import LatentsConfig
+from tokenfield.training.denoising import DenoisingConfig
+from tokenfield.training.rays import LightFieldRays, RadianceRays
 from tokenfield.training.sampling import CoordinateConfig
 
 DEFAULT = "pictures"
@@ -24,11 +28,16 @@ DEFAULT = "pictures"
 
 DATA: dict[str, type] = {
     DEFAULT: DataConfig,
+    "latents": LatentsConfig,
+    "views": ViewsConfig,
 }
 """Classes of `recipe.data` by the kind that JSON carries."""
 
 OBJECTIVES: dict[str, type] = {
     DEFAULT: CoordinateConfig,
+    "denoising": DenoisingConfig,
+    "light-field": LightFieldRays,
+    "radiance": RadianceRays,
 }
 """Classes of `recipe.coordinates` by the kind that JSON carries."""
 
