@@ -1,0 +1,168 @@
+"""Surfaces: triangles with what it takes to shade them.
+
+Every corner of every triangle has its own values; nothing is shared between triangles. It costs memory that meshes of
+a few hundred thousand triangles do not notice, and it spares every reader the question how a file indexes its vertices.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from tokenfield.data.decoding import PictureError
+
+CREASE = 45.0
+"""Degrees between two faces up to which their common edge is shaded as round, and beyond which it is sharp."""
+
+MOST_AROUND = 32
+"""Corners at one point that are compared pair by pair; of more, every one is compared with their mean."""
+
+MAX_TRIANGLES = 5_000_000
+"""Triangles of the largest surface that is worked on: about 1 GB."""
+
+Up = Literal["y", "z"]
+
+
+class MeshError(PictureError):
+    """A mesh that no views can be made of; folder runs name it and go on."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a triangle looks like.
+
+    Attributes:
+        colour: red, green, blue, alpha as displayed, in [0, 1]; multiplies the texture.
+        texture: a picture, repeated over the plane; None for a plain colour.
+        cutoff: alpha below it is a hole and above it solid, where the file says so; None lets alpha blend.
+    """
+
+    colour: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)
+    texture: UInt8[np.ndarray, "h w 4"] | None = None
+    cutoff: float | None = None
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles.
+
+    Attributes:
+        corners: positions.
+        uv: texture coordinates: u to the right, v upwards, the picture covers [0, 1].
+        colours: of the vertices, multiplied by the material's; white where a file has none.
+        material: of each triangle, an index into `materials`.
+        materials: the looks.
+    """
+
+    corners: Float32[np.ndarray, "f 3 3"]
+    uv: Float32[np.ndarray, "f 3 2"]
+    colours: UInt8[np.ndarray, "f 3 4"]
+    material: Int64[np.ndarray, " f"]
+    materials: tuple[Material, ...]
+
+    def __len__(self) -> int:
+        return len(self.corners)
+
+    def keep(self, which: np.ndarray) -> "Surface":
+        """Some of the triangles."""
+        return replace(self, corners=self.corners[which], uv=self.uv[which], colours=self.colours[which],
+                       material=self.material[which])
+
+
+def plain(corners: np.ndarray, material: Material, uv: np.ndarray | None = None,
+          colours: np.ndarray | None = None) -> Surface:
+    """Triangles of one material; without texture coordinates or vertex colours where none are given."""
+    count = len(corners)
+    uv = np.zeros((count, 3, 2), np.float32) if uv is None else np.asarray(uv, np.float32)
+    colours = np.full((count, 3, 4), 255, np.uint8) if colours is None else np.asarray(colours, np.uint8)
+    return Surface(np.asarray(corners, np.float32), uv, colours, np.zeros(count, np.int64), (material,))
+
+
+def join(parts: Sequence[Surface]) -> Surface:
+    """One surface of several; at least one part."""
+    starts = np.cumsum([0, *(len(part.materials) for part in parts)])
+    return Surface(
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.uv for part in parts]),
+        np.concatenate([part.colours for part in parts]),
+        np.concatenate([part.material + start for part, start in zip(parts, starts, strict=False)]),
+        tuple(material for part in parts for material in part.materials),
+    )
+
+
+def turned(surface: Surface, rotation: np.ndarray) -> Surface:
+    """The surface with every point multiplied by a 3 x 3 matrix."""
+    corners = surface.corners.astype(np.float64) @ np.asarray(rotation, np.float64).T
+    return replace(surface, corners=corners.astype(np.float32))
+
+
+STAND_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+"""Turns y up into z up: (x, y, z) -> (x, -z, y)."""
+
+
+def fitted(surface: Surface, up: Up, radius: float) -> Surface:
+    """The surface as the cameras expect it: z up, its middle at the origin, inside a sphere.
+
+    Triangles without area or with a coordinate that is not finite are left out.
+
+    Args:
+        surface: in any unit, anywhere.
+        up: which of its axes points upwards.
+        radius: of the sphere around the origin that its farthest vertex will touch. The middle is that of the bounding
+            box, so an object stands in the middle of its pictures whatever its mesh is dense in.
+    Raises:
+        MeshError: nothing is left.
+    """
+    with np.errstate(all="ignore"):
+        surface = surface.keep(np.isfinite(surface.corners).all((1, 2)) & np.isfinite(surface.uv).all((1, 2)))
+        edges = np.diff(surface.corners.astype(np.float64), axis=1)
+        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        surface = surface.keep(np.isfinite(area) & (area > 0))
+    if not len(surface):
+        raise MeshError("the mesh", "has no triangles with an area")
+    if len(surface) > MAX_TRIANGLES:
+        raise MeshError("the mesh", f"has {len(surface)} triangles; at most {MAX_TRIANGLES} are worked on")
+    corners = surface.corners.astype(np.float64)
+    if up == "y":
+        corners = corners @ STAND_UP.T
+    flat = corners.reshape(-1, 3)
+    flat -= (flat.min(0) + flat.max(0)) / 2
+    flat *= radius / np.linalg.norm(flat, axis=1).max()
+    return replace(surface, corners=corners.astype(np.float32))
+
+
+def smooth_normals(corners: Float32[np.ndarray, "f 3 3"]) -> Float32[np.ndarray, "f 3 3"]:
+    """A unit normal for every corner: round where faces meet at less than `CREASE`, sharp elsewhere.
+
+    At every point, a corner's normal is the mean of the normals of the faces there that are within the crease angle of
+    its own, weighted by their area. A face that is turned inside out counts as if it were not: meshes of the world are
+    not consistent about that. Normals in files are not used, since as many files lack them or have them wrong.
+    """
+    edges = np.diff(corners.astype(np.float64), axis=1)
+    weighted = np.cross(edges[:, 0], edges[:, 1])  # (F, 3), twice the area long
+    unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
+    extent = max(float(np.abs(corners).max()), 1e-30)
+    places = np.round(corners.reshape(-1, 3) / (extent * 1e-5)).astype(np.int64)
+    _, point = np.unique(places, axis=0, return_inverse=True)  # (3 F,), which corners lie at one place
+    order = np.argsort(point, kind="stable")
+    around = np.bincount(point)  # corners at each point
+    begin = np.cumsum(around) - around
+    out = np.repeat(unit, 3, 0)
+    bound = np.cos(np.radians(CREASE))
+    for count in np.unique(around[around > 1]):
+        groups = order[begin[around == count][:, None] + np.arange(count)]  # (G, count) corners
+        for part in np.array_split(groups, max(1, groups.size * min(count, MOST_AROUND) // 4_000_000)):
+            own, weight = unit[part // 3], weighted[part // 3]  # (G, count, 3)
+            if count <= MOST_AROUND:
+                towards = np.einsum("gix,gjx->gij", own, own)
+                near = np.where(np.abs(towards) >= bound, np.sign(towards), 0.0)
+                mean = np.einsum("gij,gjx->gix", near, weight)
+            else:
+                first = np.sign(np.einsum("gjx,gx->gj", own, own[:, 0]))
+                mean = np.broadcast_to((first[..., None] * weight).sum(1, keepdims=True), own.shape)
+            mean = mean / np.maximum(np.linalg.norm(mean, axis=-1, keepdims=True), 1e-30)
+            towards = (mean * own).sum(-1, keepdims=True)
+            out[part] = np.where(np.abs(towards) >= bound, np.sign(towards) * mean, own)
+    return out.reshape(-1, 3, 3).astype(np.float32)
