@@ -33,6 +33,7 @@ from tokenfield.cli.evaluate import evaluate
 from tokenfield.cli.generate import generate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
+from tokenfield.cli.latents import latents
 from tokenfield.cli.superres import superres
 from tokenfield.cli.train import train, train_parser
 from tokenfield.errors import UserError
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "latents": latents,
     "generate": generate,
     "superres": superres,
     "import": import_checkpoint,

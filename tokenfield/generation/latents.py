@@ -71,7 +71,7 @@ class LatentFolder:
         self._shards: list[Tensor] = []
         labels, self.names, mirrored = [], [], []
         for number in range(described["splits"][split]["shards"]):
-            with _opened(shard_path(path, split, number)) as file:
+            with opened(shard_path(path, split, number)) as file:
                 self._shards.append(file.get_tensor("latents"))  # a view of the mapped file, not read yet
                 labels.append(file.get_tensor("labels").clone())
                 mirrored.append(file.get_tensor("mirrored").clone())
@@ -189,7 +189,7 @@ class LatentSource:
             yield self.entry(self.indices[place], (place + 0.5) / count, Draws(0, place))
 
 
-def _opened(path: Path) -> Any:
+def opened(path: Path) -> Any:
     """A shard, ready to map. Raises UserError for one that is missing, damaged or cut short."""
     try:
         return safe_open(path, "pt")

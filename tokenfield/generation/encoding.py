@@ -1,0 +1,307 @@
+"""Encode a data set once, shard by shard: what `tokenfield latents` does.
+
+A shard is a fixed run of entries, (picture, mirrored or not), in the order of the listing. It is encoded in fixed
+batches by whichever process it falls to, written whole, and holds the moments of its own latents. So the latents, and
+their statistics, which are merged in the order of the shards, are the same bits however many processes took part and
+however often they were killed: what is there already is kept.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from tokenfield.data import DataConfig, open_source
+from tokenfield.data.atomic import written_aside
+from tokenfield.data.decoding import PictureError
+from tokenfield.data.draws import Draws
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.sources import PictureSource, Split
+from tokenfield.errors import UserError
+from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, opened, shard_path
+from tokenfield.generation.moments import Moments, merged
+from tokenfield.models.base import FieldModel
+from tokenfield.pretrained import model_hash
+
+T = TypeVar("T")
+
+
+def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Consecutive parts of `size` items, the last one perhaps shorter."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a data set is encoded. What it says is part of every shard's identity."""
+
+    data: DataConfig
+    """Layout, holdout, and the side of the squares; the crop is the centre, as in evaluation."""
+    flips: bool = True
+    """Whether training pictures are encoded a second time, mirrored."""
+    shard: int = 1024
+    """Entries per shard."""
+    batch: int = 32
+    """Pictures that are encoded at once."""
+    held_out: bool = True
+    """Whether the pictures that are held out are encoded, too, for the held-out loss of the denoiser."""
+    half: bool = False
+    """Store latents as 16-bit numbers. Statistics are always those of what is stored."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The shards of a split.
+
+    Attributes:
+        split: which.
+        source: its pictures.
+        classes: names of the classes of both splits.
+        labels: class of every picture; `len(classes)` for none.
+        entries: (picture, mirrored), in the order of the shards.
+        size: entries per shard.
+    """
+
+    split: Split
+    source: PictureSource
+    classes: tuple[str, ...]
+    labels: list[int]
+    entries: list[tuple[int, bool]]
+    size: int
+
+    @property
+    def shards(self) -> list[Sequence[tuple[int, bool]]]:
+        """The entries, shard by shard."""
+        return parts_of(self.entries, self.size)
+
+
+def lattice_and_size(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int]:
+    """Shape of the tokens' lattice, () for a set, and the side of the pictures to encode.
+
+    Args:
+        model: which decides the size, unless it takes any.
+        size: what the user asks for; None leaves it to the model.
+    Raises:
+        UserError: a model of pictures that are not square, or a size that it does not take.
+    """
+    if model.input_size is not None:
+        height, width = model.input_size
+        if height != width:
+            raise UserError(f"the model encodes pictures of {height}x{width}; latents are made of square pictures")
+        if size not in (None, height):
+            raise UserError(f"--size {size}: the model encodes pictures of {height} pixels; leave --size out")
+        return (), height
+    if size is None or size < model.cell or size % model.cell:
+        raise UserError(f"--size {size}: the model takes pictures of any size; give a multiple of its {model.cell}-"
+                        f"pixel cells, such as {16 * model.cell}: all latents of a folder have one size")
+    return (size // model.cell, size // model.cell), size
+
+
+def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] | None = None) -> Plan:
+    """What to encode for a split. Raises UserError where it has no pictures.
+
+    Args:
+        data: folder of the data set.
+        encoding: how.
+        split: which.
+        classes: of the training split, for the others.
+    """
+    source = open_source(encoding.data, data, split)
+    folders = [_class_folder(name) for name in source.names]
+    if source.labels is not None:  # a layout that has classes
+        labels, known = [source.label(i) for i in range(len(source))], source.classes
+    elif all(folders) and (classes or (classes is None and len(set(folders)) > 1)):  # any folder of class folders
+        known = tuple(sorted(set(folders))) if classes is None else classes
+        labels = [known.index(name) if name in known else None for name in folders]
+    else:
+        labels, known = [None] * len(source), classes or ()
+    flips = (False, True) if encoding.flips and split == "train" else (False,)
+    entries = [(i, mirrored) for i in range(len(source)) for mirrored in flips]
+    numbers = [len(known) if label is None else label for label in labels]
+    return Plan(split, source, known, numbers, entries, encoding.shard)
+
+
+def _class_folder(name: str) -> str:
+    """`dog` of `dog/1.png` and of `train/dog/1.png`; empty without a folder."""
+    parts = name.split("/")[:-1]
+    if parts and parts[0] in ("train", "test", "val", "valid", "validation"):
+        parts = parts[1:]
+    return parts[0] if parts else ""
+
+
+def identity(plan: Plan, number: int, encoding: Encoding, model_sha: str) -> str:
+    """A digest of all that decides the contents of a shard but the bytes of the pictures."""
+    names = [(plan.source.names[i], plan.labels[i], mirrored) for i, mirrored in plan.shards[number]]
+    told = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, plan.classes, names]
+    return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@torch.no_grad()
+def encode_shard(model: FieldModel, plan: Plan, number: int, encoding: Encoding, readers: ThreadPoolExecutor) -> dict:
+    """Latents, labels, moments and names of one shard; damaged pictures are left out and named."""
+    device = next(model.parameters()).device
+    latents, labels, mirrored, names, moments = [], [], [], [], []
+    skipped = SkippedFiles()
+    for part in parts_of(plan.shards[number], encoding.batch):
+        read = list(readers.map(partial(_read, plan.source), part))
+        kept = [(entry, picture) for entry, picture in zip(part, read, strict=True) if isinstance(picture, Tensor)]
+        for error in read:
+            if isinstance(error, PictureError):
+                skipped.catch(error)
+        if not kept:
+            continue
+        tokens = model.encode(torch.stack([picture for _, picture in kept]).to(device)).flatten(1, -2)  # (B, R, D)
+        tokens = tokens.cpu().to(torch.float16 if encoding.half else torch.float32)
+        if not torch.isfinite(tokens).all():
+            raise UserError("a token is not finite; half precision holds numbers up to 65504: leave out --half"
+                            if encoding.half else "a token is not finite; the model is damaged")
+        latents.append(tokens)
+        moments.append(Moments.of(tokens))
+        labels += [plan.labels[index] for (index, _), _ in kept]
+        mirrored += [flag for (_, flag), _ in kept]
+        names += [plan.source.names[index] for (index, _), _ in kept]
+    return {"latents": latents, "labels": labels, "mirrored": mirrored, "names": names, "moments": moments,
+            "skipped": skipped}
+
+
+def _read(source: PictureSource, entry: tuple[int, bool]) -> Float[Tensor, "c h w"] | PictureError:
+    index, mirrored = entry
+    try:
+        picture = source.cut(index, Draws(0))  # the centre: nothing is drawn
+    except PictureError as error:
+        return error
+    return picture.flip(-1) if mirrored else picture
+
+
+def write_shard(path: Path, made: dict, shard_identity: str, shape: tuple[int, int]) -> None:
+    """One file, whole or absent."""
+    dtype = made["latents"][0].dtype if made["latents"] else torch.float32
+    moments = merged(made["moments"], *shape)
+    tensors = {
+        "latents": torch.cat(made["latents"]) if made["latents"] else torch.zeros(0, *shape, dtype=dtype),
+        "labels": torch.tensor(made["labels"], dtype=torch.int64),
+        "mirrored": torch.tensor(made["mirrored"], dtype=torch.bool),
+        "count": torch.tensor(moments.count),
+        "mean": moments.mean,
+        "squares": moments.squares,
+    }
+    told = {"identity": shard_identity, "names": json.dumps(made["names"]),
+            "skipped": json.dumps(made["skipped"].as_json())}
+    with written_aside(path) as file:
+        file.write(to_bytes(tensors, told))
+
+
+def is_there(path: Path, shard_identity: str) -> bool:
+    """Whether a shard was written already. Raises UserError if another one was."""
+    if not path.exists():
+        return False
+    with opened(path) as file:
+        found = (file.metadata() or {}).get("identity")
+    if found != shard_identity:
+        raise UserError(f"{path} holds latents of other pictures, another model or other options; give a new folder, "
+                        "or remove this one")
+    return True
+
+
+def token_shape(model: FieldModel, size: int) -> tuple[int, int]:
+    """(R, D) of the model's tokens for square pictures of a size."""
+    with torch.no_grad():
+        device = next(model.parameters()).device
+        tokens = model.encode(torch.zeros(1, model.channels, size, size, device=device)).flatten(1, -2)
+    return tokens.shape[1], tokens.shape[2]
+
+
+def encode_data(
+    model: FieldModel,
+    name: str,
+    data: Path,
+    out: Path,
+    encoding: Encoding,
+    *,
+    size: int | None = None,
+    rank: int = 0,
+    world: int = 1,
+    workers: int = 2,
+    meet: Callable[[], None] = lambda: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Encode both splits of a data set.
+
+    Args:
+        model: the field model, in evaluation mode, on the device to work on.
+        name: what the user called it; kept for whoever decodes latents later.
+        data: folder of the data set.
+        out: folder of the latents; shards that are there already are kept.
+        encoding: how. Its `data.size` and `data.crop` are overruled by the model.
+        size: side of the pictures for models that take any.
+        rank, world: this process encodes shards rank, rank + world, ... of each split.
+        workers: threads that read pictures.
+        meet: returns when all processes have called it.
+        progress: told how many of this process's shards are done.
+    Returns:
+        What `latents.json` says (on every process).
+    Raises:
+        UserError: data and model do not fit, or the folder holds something else.
+    """
+    lattice, side = lattice_and_size(model, size)
+    encoding = replace(encoding, data=replace(encoding.data, size=side, crop="center"))
+    shape, model_sha = token_shape(model, side), model_hash(model)
+    plans = [plan(data, encoding, "train")]
+    if encoding.held_out:
+        plans.append(plan(data, encoding, "test", plans[0].classes))
+    mine = [(p, number) for p in plans for number in range(len(p.shards)) if number % world == rank]
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="latents") as readers:
+        for done, (p, number) in enumerate(mine):
+            progress(done, len(mine))
+            path, sha = shard_path(out, p.split, number), identity(p, number, encoding, model_sha)
+            if not is_there(path, sha):
+                write_shard(path, encode_shard(model, p, number, encoding, readers), sha, shape)
+    meet()  # every shard is there now
+    described = {
+        "format": FORMAT,
+        "model": name,
+        "model_hash": model_sha,
+        "classes": list(plans[0].classes),
+        "tokens": shape[0],
+        "latent_dim": shape[1],
+        "lattice": list(lattice),
+        "picture_size": [side, side],
+        "flips": encoding.flips,
+        "half": encoding.half,
+        "splits": {p.split: summary(out, p) for p in plans},
+    }
+    if rank == 0:
+        statistics = merged((shard_moments(shard_path(out, "train", n)) for n in range(len(plans[0].shards))), *shape)
+        with written_aside(out / STATISTICS) as file:
+            file.write(to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
+        with written_aside(out / DESCRIPTION) as file:
+            file.write((json.dumps(described, indent=1) + "\n").encode())
+    meet()
+    return described
+
+
+def shard_moments(path: Path) -> Moments:
+    """The moments that a shard holds of its own latents."""
+    with opened(path) as file:
+        return Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
+
+
+def summary(out: Path, plan: Plan) -> dict[str, Any]:
+    """How much there is of a split, and which pictures could not be read."""
+    entries, skipped = 0, []
+    for number in range(len(plan.shards)):
+        with opened(shard_path(out, plan.split, number)) as file:
+            entries += int(file.get_tensor("count"))
+            skipped += json.loads(file.metadata()["skipped"])
+    if not entries:
+        raise UserError(f"none of the {len(plan.source)} {plan.split} pictures can be read; check the folder")
+    return {"shards": len(plan.shards), "entries": entries, "pictures": len(plan.source), "skipped": skipped}

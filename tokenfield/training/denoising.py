@@ -1,0 +1,136 @@
+"""What a denoiser is trained on: the mean squared error of its prediction (LAINR 4.4, A.3).
+
+Latents are standardised, mixed with noise at a random place of the path (`generation/paths.py`), and the network says
+what it is asked: the clean latents in the paper. Noise, place and whether the label is dropped belong to every instance
+alone and are drawn by the source (`generation/latents.py`), so a run's steps do not depend on how many processes share
+them.
+
+The same objective is diffusion and flow matching; `model.prediction` decides.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.errors import UserError
+from tokenfield.generation.latents import LatentSource
+from tokenfield.generation.paths import TARGETS, place
+
+EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class DenoisingConfig:
+    """How a denoiser is trained on latents."""
+
+    label_dropout: float = 0.1
+    """Share of the instances whose label is withheld, in [0, 1]: what classifier-free guidance needs."""
+    checkpointing: bool = False
+    """Compute the blocks again in the backward pass: the same gradient in the memory of one block."""
+
+    def __post_init__(self):
+        if not 0 <= self.label_dropout <= 1:
+            raise UserError(f"coordinates.label_dropout {self.label_dropout} is not in [0, 1]; the paper's is 0.1")
+
+    def build(self, model: Any, *, bf16: bool = False) -> nn.Module:
+        """The loss as a module."""
+        return DenoisingObjective(model.recompute(self.checkpointing), self, bf16=bf16)
+
+    def check(self, model: Any, source: LatentSource, held_out: LatentSource | None, seed: int) -> None:
+        """Refuse latents that the model does not fit, and let it take along their statistics and description."""
+        folder, config = source.folder, model.config
+        tokens, width = folder.mean.shape
+        for key, needed in (("tokens", tokens), ("latent_dim", width), ("classes", len(folder.classes))):
+            if getattr(config, key) != needed and not (key == "classes" and config.classes == 0):
+                raise UserError(
+                    f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; model.{key} is "
+                    f"{getattr(config, key)}; set it to {needed}"
+                )
+        names = folder.classes if config.classes else ()
+        model.adopt(folder.mean, folder.deviation, **folder.description() | {"class_names": names})
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        model: Any,
+        source: LatentSource,
+        count: int,
+        accelerator: Accelerator,
+        halted: Callable[[], bool] = lambda: False,
+    ) -> tuple[float, int]:
+        """Minus the loss on held-out latents, always at the same places with the same noise.
+
+        Args:
+            model: in float32.
+            source: of the held-out split.
+            count: most instances; shared out between the processes.
+            accelerator: knows the processes and the device.
+            halted: asked before every batch; True gives up.
+        Returns:
+            Minus the mean squared error, and the number of instances; (nan, 0) if any process gave up.
+        """
+        was_training = model.training
+        model.eval()
+        total = torch.zeros(3, device=accelerator.device)
+        waiting: list[dict[str, Tensor]] = []
+        mine = [*source.held_out(accelerator.process_index, count, accelerator.num_processes), None]
+        for entry in mine:
+            if entry is not None:
+                waiting.append(entry)
+            if not waiting or (entry is not None and len(waiting) < EVALUATION_BATCH):
+                continue
+            if halted():
+                total[2] = 1
+                break
+            batch = {key: torch.stack([e[key] for e in waiting]).to(accelerator.device) for key in waiting[0]}
+            total[0] += denoising_errors(model, batch, 0.0).sum()
+            total[1] += len(waiting)
+            waiting.clear()
+        model.train(was_training)
+        error, instances, gave_up = accelerator.reduce(total, "sum").tolist()
+        return (math.nan, 0) if gave_up or not instances else (-error / instances, int(instances))
+
+
+def denoising_errors(model: Any, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:
+    """Mean squared error of the prediction, instance by instance.
+
+    Args:
+        model: a denoiser.
+        batch: what `LatentSource.sample` gives, stacked.
+        label_dropout: labels of the instances whose draw `drop` is below it are withheld.
+    """
+    prediction = model.config.prediction
+    here = place(prediction, batch["time"], model.config.steps)
+    withheld = (batch["drop"] < label_dropout) | (model.config.classes == 0)
+    label = torch.where(withheld, model.unlabelled, batch["label"])
+    answer = model(here.mix(batch["clean"], batch["noise"]), here.time, label)
+    target = TARGETS[prediction](here, batch["clean"], batch["noise"])
+    return (answer.float() - target).square().flatten(1).mean(1)
+
+
+class DenoisingObjective(nn.Module):
+    """The loss as a module: what is wrapped for data-parallel training.
+
+    Args:
+        model: the denoiser that is trained.
+        config: of the objective.
+        bf16: run under bfloat16 autocast; mixing, time and loss stay in float32.
+    """
+
+    def __init__(self, model: nn.Module, config: DenoisingConfig, *, bf16: bool = False):
+        super().__init__()
+        self.model, self.config, self.bf16 = model, config, bf16
+
+    def forward(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+        """Loss and per-instance errors of a batch, whose draws came with it: the generator is not used."""
+        with torch.autocast(batch["clean"].device.type, torch.bfloat16, enabled=self.bf16):
+            errors = denoising_errors(self.model, batch, self.config.label_dropout)
+        return errors.mean(), errors.detach()
