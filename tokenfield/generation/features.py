@@ -1,0 +1,194 @@
+"""Feature networks: what FID, KID, precision and recall look at in place of pixels.
+
+The distances of all four are between features, so a number means nothing without the network it was measured with.
+Every network here has a name and an identity, a hash of everything its answers depend on; both stand beside each
+number, and in the file of a reference set's statistics. Published FIDs use Inception v3, whose weights are not ours to
+ship: `inception:PATH` takes them from a file. The others need nothing that is not installed.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.analysis.pca import Basis
+from tokenfield.errors import UserError
+
+KINDS = {
+    "pca": "codes of the packaged PCA basis: texture at the scale of 8 x 8 cells",
+    "random:SEED": "a small convolutional network of random weights",
+    "MODEL": "tokens of an anchored model, packaged or in a folder, such as photos-s",
+    "script:PATH": "a TorchScript file that takes (B, 3, H, W) in [0, 1]",
+    "inception:PATH": "Inception v3 as FID is published: its TorchScript file, or weights for torch-fidelity",
+}
+"""What `find_features` takes."""
+
+CODES, STRIDE = 24, 4
+
+
+class FeatureNetwork(nn.Module):
+    """Pictures (B, 3, H, W) in [0, 1] -> features (B, F); also what torchmetrics takes as `feature=`.
+
+    Attributes:
+        name: what a person calls it, beside every number.
+        num_features: F.
+    """
+
+    name: str
+    num_features: int
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of the name and of all weights: equal networks have equal features."""
+        digest = hashlib.sha256(f"{self.name} {self.num_features}".encode())
+        for key, tensor in sorted(self.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
+
+
+def mean_and_deviation(values: Float[Tensor, "b n f"]) -> Float[Tensor, "b g"]:
+    """Over the places of a picture: what it is made of, not where. (B, 2 F)."""
+    return torch.cat([values.mean(1), values.var(1, unbiased=False).clamp(min=1e-12).sqrt()], 1)
+
+
+class PcaFeatures(FeatureNetwork):
+    """The first 24 principal components of 8 x 8 cells, one every 4 pixels; their means and deviations: 48 features."""
+
+    def __init__(self, basis: Basis | None = None):
+        super().__init__()
+        basis = Basis.load() if basis is None else basis
+        self.name, self.num_features = "pca", 2 * CODES
+        self.cell = basis.cell
+        self.register_buffer("components", basis.components[:CODES])
+        self.register_buffer("mean", basis.mean)
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Raises UserError for pictures that are smaller than a cell."""
+        check_side(pictures, self.cell, self.name)
+        cells = F.unfold(pictures, self.cell, stride=STRIDE).mT                    # (B, N, 192)
+        return mean_and_deviation((cells - self.mean) @ self.components.T)
+
+
+class TokenFeatures(FeatureNetwork):
+    """Tokens of an anchored model, one per cell; their means and deviations: twice the width of a token."""
+
+    def __init__(self, model: Any, name: str):
+        super().__init__()
+        if model.input_size is not None:
+            raise UserError(f"{name} takes pictures of {model.input_size} only; for features give a model whose tokens "
+                            "have places, such as photos-s")
+        self.model, self.name, self.num_features = model, name, 2 * model.config.latent_dim
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Pictures are cut to whole cells at the right and below."""
+        check_side(pictures, self.model.cell, self.name)
+        height, width = (side // self.model.cell * self.model.cell for side in pictures.shape[2:])
+        return mean_and_deviation(self.model.encode(pictures[:, :, :height, :width]).flatten(1, 2))
+
+
+class RandomFeatures(FeatureNetwork):
+    """Three strided convolutions whose weights are drawn from a seed; means and deviations of the last: 64 features."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.name, self.num_features = f"random:{seed}", 64
+        draws = torch.Generator().manual_seed(seed)
+        for layer, (inward, outward) in enumerate(((3, 32), (32, 32), (32, 32))):
+            weight = torch.randn(outward, inward, 3, 3, generator=draws) * (2 / (9 * inward)) ** 0.5
+            self.register_buffer(f"weight{layer}", weight)
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Reflected at the edges."""
+        check_side(pictures, 8, self.name)
+        x = pictures * 4 - 2
+        for layer in range(3):
+            x = F.pad(x, (1, 1, 1, 1), mode="reflect")
+            x = F.leaky_relu(F.conv2d(x, getattr(self, f"weight{layer}"), stride=2))
+        return mean_and_deviation(x.flatten(2).mT)
+
+
+class ScriptFeatures(FeatureNetwork):
+    """A network in a TorchScript file; its features are flattened."""
+
+    def __init__(self, path: Path, *, kind: str = "script"):
+        super().__init__()
+        try:
+            self.network = torch.jit.load(str(path), map_location="cpu").eval()
+        except (RuntimeError, ValueError, OSError) as error:
+            raise UserError(f"{path} is no TorchScript file ({str(error).strip().splitlines()[0]}); make one with "
+                            "torch.jit.script(network).save(PATH)") from error
+        self.file = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.name = f"{kind}:{path.name}"
+        self.bytes = kind == "inception"  # the published file takes bytes, and gives features when asked for them
+        self.num_features = self(torch.zeros(1, 3, 64, 64)).shape[1]
+
+    @property
+    def identity(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(f"{self.name} {self.file}".encode()).hexdigest()
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Whatever the file computes."""
+        if self.bytes:
+            return self.network((pictures.clamp(0, 1) * 255).round().byte(), return_features=True).float()
+        return self.network(pictures).flatten(1).float()
+
+
+class InceptionFeatures(FeatureNetwork):
+    """Inception v3 of `torch-fidelity`, 2048 features, weights from a file; resizes to 299 pixels itself."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except ImportError as error:
+            raise UserError(f"{path.name}: weights of Inception v3 are read by torch-fidelity, which is missing: pip "
+                            "install torch-fidelity; its TorchScript file (.pt) needs nothing more") from error
+        self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"],
+                                                   feature_extractor_weights_path=str(path))
+        self.name, self.num_features = f"inception:{path.name}", 2048
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Pictures are rounded to bytes first, as published."""
+        return self.network((pictures.clamp(0, 1) * 255).round().byte())[0].float()
+
+
+def check_side(pictures: Tensor, least: int, name: str) -> None:
+    """Raises UserError for pictures with a side below `least`."""
+    if min(pictures.shape[-2:]) < least:
+        raise UserError(f"pictures of {pictures.shape[-1]} x {pictures.shape[-2]} pixels; features {name} need at "
+                        f"least {least} a side")
+
+
+def find_features(spec: str) -> FeatureNetwork:
+    """The network that a user names.
+
+    Args:
+        spec: see `KINDS`.
+    Raises:
+        UserError: none is called that, its file is missing, or it needs a package that is not installed.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind in ("script", "inception") and rest:
+        path = Path(rest)
+        if not path.is_file():
+            raise UserError(f"--features {spec}: no file {path}")
+        if kind == "inception" and path.suffix != ".pt":
+            return InceptionFeatures(path).eval()
+        return ScriptFeatures(path, kind=kind).eval()
+    if kind == "random" and rest.isdecimal():
+        return RandomFeatures(int(rest)).eval()
+    if spec == "pca":
+        return PcaFeatures().eval()
+
+    from tokenfield import pretrained
+
+    if spec not in pretrained.names() and not Path(spec).is_dir():
+        raise UserError(f"no features are called {spec!r}; give {', '.join(KINDS)} (MODEL is a folder or one of "
+                        f"{', '.join(pretrained.names())})")
+    return TokenFeatures(pretrained.load(spec), spec).eval()

@@ -1,0 +1,219 @@
+"""How close a set of pictures is to another: FID, KID, precision and recall, by any feature network.
+
+FID (Heusel et al., 2017) is the Frechet distance of the two Gaussians that have the sets' means and covariances,
+
+    |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)),
+
+biased upwards in small sets, and more so the more features there are: compare numbers of equal counts only. KID
+(Binkowski et al., 2018) is the squared maximum mean discrepancy under the kernel (x.y / F + 1)^3, without bias, so
+that it can be negative. Both are computed by torchmetrics. Precision and recall (Kynkaanniemi et al., 2019) are the
+shares of generated pictures inside the neighbourhoods of real ones, and of real inside those of generated ones:
+quality and coverage apart.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from tokenfield.data.atomic import written_aside
+from tokenfield.data.pyramid import cache_folder
+from tokenfield.errors import UserError
+from tokenfield.generation.features import FeatureNetwork
+
+NEIGHBOURS = 3
+"""k of precision and recall, as published."""
+SUBSETS, SUBSET_SIZE = 100, 1000
+"""KID is the mean over so many subsets of so many pictures, fewer where a set is smaller."""
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far a set of pictures is from a reference."""
+
+    features: str
+    """Name of the network; the numbers mean nothing without it."""
+    generated: int
+    """Pictures in the set."""
+    reference: int
+    """Pictures in the reference."""
+    fid: float
+    kid: float
+    """Unbiased, may be negative."""
+    kid_deviation: float
+    """Over the subsets."""
+    precision: float
+    """Share of the set inside the reference."""
+    recall: float
+    """Share of the reference inside the set."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary."""
+        return asdict(self)
+
+
+class Given(nn.Identity):
+    """A network whose answer is its input: features that are known already reach torchmetrics through it."""
+
+    def __init__(self, num_features: int):
+        super().__init__()
+        self.num_features = num_features
+
+
+def compare(
+    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *, seed: int = 0
+) -> Distances:
+    """All distances between two sets of features.
+
+    Args:
+        generated, reference: of pictures, by one network; at least `NEIGHBOURS` + 2 each.
+        features: the network's name.
+        seed: of the subsets of KID.
+    Raises:
+        UserError: too few pictures, or torchmetrics is missing.
+    """
+    for name, values in (("generated", generated), ("reference", reference)):
+        if len(values) < NEIGHBOURS + 2:
+            raise UserError(f"{len(values)} {name} pictures; give at least {NEIGHBOURS + 2}, and thousands for numbers "
+                            "that others can compare with")
+    kid, deviation = kernel_distance(generated, reference, seed=seed)
+    return Distances(
+        features=features,
+        generated=len(generated),
+        reference=len(reference),
+        fid=frechet_distance(generated, reference),
+        kid=kid,
+        kid_deviation=deviation,
+        precision=inside(generated, reference).double().mean().item(),
+        recall=inside(reference, generated).double().mean().item(),
+    )
+
+
+def frechet_distance(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"]) -> float:
+    """FID of two sets of features, in float64; rounding below zero is zero."""
+    metric = _torchmetrics("fid").FrechetInceptionDistance(feature=Given(reference.shape[1]))
+    metric.set_dtype(torch.float64)
+    for values, real in ((reference, True), (generated, False)):
+        metric.update(values.double(), real=real)
+    return max(0.0, metric.compute().item())
+
+
+def kernel_distance(
+    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], *, seed: int = 0
+) -> tuple[float, float]:
+    """KID and its deviation over random subsets, which are drawn from a seed."""
+    size = min(SUBSET_SIZE, len(generated), len(reference))
+    kind = _torchmetrics("kid").KernelInceptionDistance
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # that features are kept in memory: they are there already
+        torch.manual_seed(seed)          # torchmetrics draws from the global generator
+        metric = kind(feature=Given(reference.shape[1]), subsets=SUBSETS, subset_size=size)
+        for values, real in ((reference, True), (generated, False)):
+            metric.update(values.double(), real=real)
+        mean, deviation = metric.compute()
+    return mean.item(), deviation.item()
+
+
+def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = NEIGHBOURS) -> Bool[Tensor, " n"]:
+    """Which points lie within the manifold of the others: no further from one of them than its k-th neighbour is."""
+    radii = torch.cat([part.kthvalue(k + 1, 1).values for _, part in _distances(others, others)])  # itself is the first
+    return torch.cat([(part <= radii * (1 + 1e-9)).any(1) for _, part in _distances(points, others)])
+
+
+def _distances(a: Tensor, b: Tensor, rows: int = 512) -> Iterable[tuple[int, Tensor]]:
+    """Euclidean distances (rows, M) in float64, some rows at a time; differences, so that equal points are at zero."""
+    for start in range(0, len(a), rows):
+        yield start, torch.cdist(a[start : start + rows].double(), b.double(),
+                                 compute_mode="donot_use_mm_for_euclid_dist")
+
+
+@torch.no_grad()
+def features_of(
+    network: FeatureNetwork,
+    pictures: Iterable[Float[Tensor, "3 h w"]],
+    *,
+    batch: int = 32,
+    told: Callable[[int], None] | None = None,
+) -> Float[Tensor, "n f"]:
+    """Features of pictures in [0, 1] of one size; `told` is how many are done."""
+    parts: list[Tensor] = []
+    waiting: list[Tensor] = []
+    done = 0
+    for picture in pictures:
+        waiting.append(picture.clamp(0, 1))
+        if len(waiting) == batch:
+            parts.append(network(torch.stack(waiting)).float().cpu())
+            done, waiting = done + batch, []
+            if told is not None:
+                told(done)
+    if waiting:
+        parts.append(network(torch.stack(waiting)).float().cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, network.num_features)
+
+
+def set_hash(files: Iterable[tuple[str, Path]], how: str) -> str:
+    """SHA-256 over names and contents of a set's files, and how they are cut: the same set has the same features."""
+    digest = hashlib.sha256(how.encode())
+    for name, path in files:
+        digest.update(name.encode("utf-8", "surrogateescape"))
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def statistics_file(set_hash: str, network: FeatureNetwork) -> Path:
+    """Where the features of a reference set are kept: one file per set and network."""
+    return cache_folder() / "statistics" / f"{set_hash[:16]}-{network.identity[:16]}.safetensors"
+
+
+def reference_features(
+    network: FeatureNetwork, set_hash: str, compute: Callable[[], Float[Tensor, "n f"]]
+) -> tuple[Float[Tensor, "n f"], Path, bool]:
+    """The features of a reference set, from its statistics file if there is one.
+
+    The file holds the features themselves, which KID, precision and recall need, their mean and covariance, for other
+    programs, and both hashes in full; a file that is damaged or of another set is made again.
+
+    Args:
+        network: the network.
+        set_hash: of the set.
+        compute: makes them.
+    Returns:
+        Features, the file, and whether it was there already.
+    """
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import save
+
+    path = statistics_file(set_hash, network)
+    wanted = {"set": set_hash, "network": network.identity, "features": network.name}
+    if path.is_file():
+        try:
+            with safe_open(path, "pt") as file:
+                if file.metadata() == wanted:
+                    return file.get_tensor("features"), path, True
+        except (SafetensorError, OSError):  # cut short by a full disk or a copy: as good as none
+            pass
+    features = compute()
+    tensors = {"features": features, "mean": features.double().mean(0)}
+    if len(features) > 1:
+        tensors["covariance"] = features.double().T.cov().reshape(features.shape[1], -1)
+    with written_aside(path) as file:
+        file.write(save({key: value.contiguous() for key, value in tensors.items()}, wanted))
+    return features, path, False
+
+
+def _torchmetrics(name: str) -> Any:
+    """A module of torchmetrics.image. Raises UserError where it is not installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"torchmetrics.image.{name}")
+    except ImportError as error:
+        raise UserError("FID and KID are computed by torchmetrics, which is missing: pip install torchmetrics") from (
+            error
+        )
