@@ -79,6 +79,10 @@ class CoordinateMlp(FieldModel):
         bias = torch.empty(fan_out, 1).uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
         return torch.cat([weight, bias], 1)
 
+    def start(self, count: int) -> Float[Tensor, "b r d"]:
+        """The tokens from which `count` pictures start, all alike."""
+        return self.net.layout.join([p.expand(count, -1, -1) for p in self.initial])
+
     def fit(
         self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None, steps: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
@@ -91,8 +95,7 @@ class CoordinateMlp(FieldModel):
         Yields:
             Tokens before every step, with their mean squared errors: what a caller keeps belongs to what it reads.
         """
-        count = len(images)
-        given = [p.expand(count, -1, -1) for p in self.initial] if start is None else self.net.layout.split(start)
+        given = self.net.layout.split(self.start(len(images)) if start is None else start)
         rows = [r.detach().clone().requires_grad_() for r in given if r is not None]
         optimizer = torch.optim.Adam(rows, lr=self.config.rate)
         with torch.no_grad():
