@@ -34,6 +34,7 @@ from tokenfield.cli.generate import generate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
 from tokenfield.cli.latents import latents
+from tokenfield.cli.score import score
 from tokenfield.cli.superres import superres
 from tokenfield.cli.train import train, train_parser
 from tokenfield.errors import UserError
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "info": info,
     "latents": latents,
     "generate": generate,
+    "score": score,
     "superres": superres,
     "import": import_checkpoint,
     "doctor": doctor,
