@@ -17,7 +17,7 @@ from tokenfield.training.recipe import from_json, to_json
 PICTURES = [name for name, run in RECIPES.items() if type(run().data) is DataConfig]
 """Recipes of other data are executed beside those data's own tests."""
 
-PUBLISHED = [name for name in RECIPES if name.startswith("lainr-") and "photos" not in name]
+PUBLISHED = [name for name in PICTURES if name.startswith("lainr-") and "photos" not in name]
 
 
 def write(path: Path, number: int) -> None:

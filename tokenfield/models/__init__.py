@@ -7,6 +7,9 @@ from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
 from tokenfield.models.base import FieldModel as FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlp as CoordinateMlp
 from tokenfield.models.functa import Functa as Functa
+from tokenfield.models.gridded import GriddedAnchored as GriddedAnchored
+from tokenfield.models.gridded import GriddedAnr as GriddedAnr
+from tokenfield.models.gridded import GriddedLainr as GriddedLainr
 from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
 from tokenfield.models.lainr_composed import ComposedLainr as ComposedLainr
@@ -36,6 +39,9 @@ MODELS: dict[str, type[FieldModel]] = {
         IpcRadiance,
         TransInrRadiance,
         AnrRadiance,
+        GriddedLainr,
+        GriddedAnr,
+        GriddedAnchored,
         LainrViews,
         ComposedLainrViews,
         Denoiser,

@@ -7,7 +7,7 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, baselines, functa, generation, photos, published, views
+from tokenfield.recipes import ablations, anr, baselines, climate, functa, generation, photos, published, views
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -45,6 +45,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "lainr-photos-64-small": anr.lainr_photos_64_small,
     **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS, *generation.RUNS)},
     **{run.__name__.replace("_", "-"): run for run in views.RUNS},
+    **{run.__name__.replace("_", "-"): run for run in climate.RUNS},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

@@ -5,11 +5,12 @@ from typing import Any
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
 from tokenfield.signals.domain import Domain as Domain
+from tokenfield.signals.globe import Globe as Globe
 from tokenfield.signals.lattice import Lattice as Lattice
 from tokenfield.signals.light_field import LightField as LightField
 from tokenfield.signals.tiles import Tiles as Tiles
 
-DOMAINS: dict[str, type[Domain]] = {domain.kind: domain for domain in (Tiles, Lattice, LightField)}
+DOMAINS: dict[str, type[Domain]] = {domain.kind: domain for domain in (Tiles, Lattice, Globe, LightField)}
 """Every domain by the name it has in files."""
 
 

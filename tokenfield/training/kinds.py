@@ -16,10 +16,12 @@ from typing import Any
 
 from tokenfield.configs import from_dict
 from tokenfield.data import DataConfig
+from tokenfield.data.gridded import GriddedConfig
 from tokenfield.data.views import ViewsConfig
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import LatentsConfig
 from tokenfield.training.denoising import DenoisingConfig
+from tokenfield.training.gridded import AreaConfig
 from tokenfield.training.rays import LightFieldRays, RadianceRays
 from tokenfield.training.sampling import CoordinateConfig
 
@@ -28,6 +30,7 @@ DEFAULT = "pictures"
 
 DATA: dict[str, type] = {
     DEFAULT: DataConfig,
+    "gridded": GriddedConfig,
     "latents": LatentsConfig,
     "views": ViewsConfig,
 }
@@ -35,6 +38,7 @@ DATA: dict[str, type] = {
 
 OBJECTIVES: dict[str, type] = {
     DEFAULT: CoordinateConfig,
+    "area": AreaConfig,
     "denoising": DenoisingConfig,
     "light-field": LightFieldRays,
     "radiance": RadianceRays,

@@ -1,0 +1,154 @@
+"""The sphere: latitudes and longitudes as coordinates of a model, areas of cells, and averages over other cells.
+
+A model on the sphere is asked at unit vectors,
+
+    (x, y, z) = (cos lat cos lon, cos lat sin lon, sin lat),
+
+which are continuous where longitude jumps from 360 back to 0 and single-valued at the poles, where every longitude is
+the same point. The plain grid of ANR, (y, x) = (-lat / 90, lon / 180 - 1), is neither; it is for the comparison.
+
+A cell is what lies nearer to its centre than to its neighbours along each axis. Its area is exact,
+
+    (sin lat_upper - sin lat_lower) (lon_east - lon_west) / 4 pi   of the sphere,
+
+which for narrow cells is cos(lat) dlat dlon and, unlike it, not zero for a row of cells that lies on a pole. All of
+this is done in float64 on the host, once per grid.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import centers
+
+SLACK = 1e-3
+"""Degrees by which two longitudes may differ and still be the same: files store them rounded to float32."""
+
+
+def unit_vectors(places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q 3"]:
+    """(latitude, longitude) in degrees, north and east -> points on the unit sphere."""
+    latitude, longitude = places.double().deg2rad().unbind(-1)
+    ring = latitude.cos()
+    return torch.stack([ring * longitude.cos(), ring * longitude.sin(), latitude.sin()], -1).to(places.dtype)
+
+
+def plane(places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q 2"]:
+    """(latitude, longitude) in degrees -> (y, x) in [-1, 1] of the picture of the Earth, north up, from longitude 0."""
+    latitude, longitude = places.unbind(-1)
+    return torch.stack([-latitude / 90, longitude.remainder(360) / 180 - 1], -1)
+
+
+def places(coords: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q 2"]:
+    """The inverse of `plane`: (y, x) in [-1, 1] -> (latitude, longitude) in degrees, longitudes in [0, 360]."""
+    y, x = coords.unbind(-1)
+    return torch.stack([-90 * y, 180 * (x + 1)], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class LatLon:
+    """A grid of latitudes times longitudes, at least two of each, global or not.
+
+    Attributes:
+        latitudes: (H,) degrees north, strictly falling: the first row is the northernmost, as in a picture.
+        longitudes: (W,) degrees east, strictly rising, spanning less than 360.
+    """
+
+    latitudes: Float[Tensor, " h"]
+    longitudes: Float[Tensor, " w"]
+
+    @classmethod
+    def globe(cls, height: int, width: int) -> "LatLon":
+        """The cell centres of the whole sphere, from the north pole down and from longitude 0 eastward."""
+        return cls(centers(height, 90.0, -90.0, dtype=torch.float64), centers(width, 0.0, 360.0, dtype=torch.float64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return len(self.latitudes), len(self.longitudes)
+
+    def __len__(self) -> int:
+        return len(self.latitudes) * len(self.longitudes)
+
+    def same(self, other: "LatLon") -> bool:
+        """Whether the two are one grid, to `SLACK`."""
+        return self.shape == other.shape and all(
+            bool((a - b).abs().max() < SLACK)
+            for a, b in ((self.latitudes, other.latitudes), (self.longitudes, other.longitudes))
+        )
+
+    def places(self) -> Float[Tensor, "q 2"]:
+        """(latitude, longitude) of every cell's centre, row-major."""
+        return torch.cartesian_prod(self.latitudes, self.longitudes)
+
+    @cached_property
+    def rows(self) -> Float[Tensor, "h 2"]:
+        """(lower, upper) bounds of the rows in sin(latitude), in which equal steps are equal areas."""
+        edges = edges_of(self.latitudes.flip(0)).clamp(-90, 90).deg2rad().sin()
+        return torch.stack([edges[:-1], edges[1:]], -1).flip(0)
+
+    @cached_property
+    def columns(self) -> Float[Tensor, "w 2"]:
+        """(west, east) bounds of the columns in degrees; of a grid around the whole Earth they meet."""
+        edges = edges_of(self.longitudes)
+        if edges[-1] - edges[0] > 360 - edges.diff().max() / 2:
+            gap = (self.longitudes[0] + 360 + self.longitudes[-1]) / 2  # the middle between last and first
+            edges[0], edges[-1] = gap - 360, gap
+        return torch.stack([edges[:-1], edges[1:]], -1)
+
+    @cached_property
+    def areas(self) -> Float[Tensor, "h w"]:
+        """Shares of the sphere's area; they add up to 1 for a global grid."""
+        return self.rows.diff(dim=-1) / 2 * self.columns.diff(dim=-1).squeeze(-1) / 360
+
+
+def edges_of(centres: Float[Tensor, " n"]) -> Float[Tensor, " n_1"]:
+    """Bounds of cells with these rising centres, at least two: the middles, and half a cell beyond the ends."""
+    middles = (centres[1:] + centres[:-1]) / 2
+    first, last = 2 * centres[:1] - middles[:1], 2 * centres[-1:] - middles[-1:]
+    return torch.cat([first, middles, last])
+
+
+def overlaps(to: Float[Tensor, "m 2"], source: Float[Tensor, "n 2"], period: float = 0.0) -> Float[Tensor, "m n"]:
+    """Lengths that the intervals of two axes have in common; `period` above 0 for an axis that comes round."""
+    total = to.new_zeros(len(to), len(source))
+    for turn in (-2, -1, 0, 1, 2) if period else (0,):
+        moved = source + turn * period
+        upper = torch.minimum(to[:, None, 1], moved[None, :, 1])
+        lower = torch.maximum(to[:, None, 0], moved[None, :, 0])
+        total = total + (upper - lower).clamp(min=0)
+    return total
+
+
+class Averaging:
+    """Averages of a field over the cells of another grid, each weighted by the area it shares with them.
+
+    First-order conservative: the integral over the sphere stays what it was wherever the field is complete. Missing
+    cells take no part; what part of a new cell's area was seen is returned beside the averages.
+
+    Args:
+        source, to: grids; `to` may be finer, then it repeats what there is.
+    """
+
+    def __init__(self, source: LatLon, to: LatLon):
+        self.rows = overlaps(to.rows, source.rows)  # (h, H)
+        self.columns = overlaps(to.columns, source.columns, 360.0)  # (w, W)
+        self.areas = to.rows.diff(dim=-1) * to.columns.diff(dim=-1).squeeze(-1)  # (h, w), in the unit of the products
+
+    def __call__(
+        self, values: Float[Tensor, "c h w"], seen: Float[Tensor, "c h w"]
+    ) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
+        """Averages where anything was seen, else 0, and the share of each new cell that was.
+
+        Args:
+            values: any finite numbers.
+            seen: 1 where a value is there, 0 where it is missing.
+        """
+        total = self._sum(values.double() * seen)
+        share = self._sum(seen.double())
+        return (total / share.clamp(min=1e-12)).to(values.dtype), (share / self.areas).clamp(0, 1).to(values.dtype)
+
+    def _sum(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, "c i j"]:
+        return self.rows @ values @ self.columns.T
