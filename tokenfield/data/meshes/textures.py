@@ -94,9 +94,9 @@ class Textures:
         textured = np.flatnonzero(~self.plain[material])
         if len(textured):
             uv = np.einsum("nk,nkc->nc", weights[textured], surface.uv[triangle[textured]])
-            level = self.levels[triangle[textured]]
-            for which, at in {(int(m), int(k)) for m, k in zip(material[textured], level, strict=True)}:
-                here = (material[textured] == which) & (level == at)
+            pictures = material[textured] * 64 + self.levels[triangle[textured]].clip(0, 63)
+            for picture in np.unique(pictures):
+                here, (which, at) = pictures == picture, divmod(int(picture), 64)
                 stack = self.pyramids[which]
                 assert stack is not None, "plain materials were left out above"
                 looked_up = bilinear(stack[min(at, len(stack) - 1)], uv[here])
