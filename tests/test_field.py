@@ -38,13 +38,13 @@ def close(a, b, atol=1e-5):
 
 
 def test_render_crop_rows_grid_and_points_agree(field):
-    whole = field.render(19, 31)
-    assert whole.shape == (3, 19, 31) and whole.is_contiguous()
-    close(field.crop((-1, -1, 1, 1), (19, 31)), whole)
-    bands = list(field.rows(19, 31, points=100))
-    assert [band.shape[1] for band in bands] == [3] * 6 + [1]
+    whole = field.render(29, 41)
+    assert whole.shape == (3, 29, 41) and whole.is_contiguous()
+    close(field.crop((-1, -1, 1, 1), (29, 41)), whole)
+    bands = list(field.rows(29, 41, points=130))
+    assert [band.shape[1] for band in bands] == [3] * 9 + [2]
     close(torch.cat(bands, 1), whole)
-    grid = Grid.cells(19, 31)
+    grid = Grid.cells(29, 41)
     close(field(grid), whole.flatten(1).T)
     close(field(grid.coords()), whole.flatten(1).T)
     order = torch.randperm(len(grid))
@@ -140,8 +140,11 @@ def test_progress_is_told():
     field = Field.of(toy_model(), picture(23, 37), progress=lambda *n: told.append(n))
     assert told[-1][0] == told[-1][1] == 6
     told.clear()
-    field.render(9, 9, progress=lambda *n: told.append(n))
+    field.render(29, 41, progress=lambda *n: told.append(n))
     assert [n for n, _ in told] == [1, 2, 3, 4, 5, 6]
+    told.clear()
+    field.render(9, 9, progress=lambda *n: told.append(n))  # means over boxes: pieces of pieces
+    assert told and told[-1][0] == told[-1][1]
 
 
 def test_repr_says_what_it_is():

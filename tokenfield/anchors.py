@@ -63,6 +63,19 @@ def harmonics(relative: Float[Tensor, "*q"], n: int) -> Float[Tensor, "*q n"]:
     return scale * (torch.pi / 2 * k * (relative.unsqueeze(-1) + 1)).cos()
 
 
+def fade(n: int, cell: int, span: float) -> Float[Tensor, " n"]:
+    """What the mean over a box of `span` pixels leaves of the n harmonics: sin(s a) / (s sin a), a = pi k / (4 cell).
+
+    For whole numbers of pixels it is their plain average, as when a photograph is reduced by its area; for one pixel
+    it is 1, since a pixel's value is what the field shows at its centre. In between it is the mean over the box,
+    relative to the mean over one pixel. It holds for any cosine of the harmonics at any place, so a box costs what a
+    point costs (an integral of the function; the weights that blend neighbours are those of the centre).
+    """
+    angle = torch.pi * torch.arange(n, dtype=torch.float64) / (4 * cell)
+    ratio = (span * angle).sin() / (span * angle.sin())
+    return torch.where(angle == 0, 1.0, ratio).float()
+
+
 @dataclass(frozen=True)
 class Gaps:
     """Coordinates of one axis sorted into the gaps between anchors, so that a gap's points share both neighbours.

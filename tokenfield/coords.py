@@ -38,9 +38,12 @@ class Grid:
     Attributes:
         axes: (y, x) for pictures; any number of axes. Values are coordinates, [-1, 1] over the signal, in any order
             (jittered and subsampled grids are grids too).
+        span: side of the box that a point stands for, per axis, in pixels of the encoded picture; None: the point
+            itself. Models with `largest_span` above 1 answer with the mean over the box.
     """
 
     axes: tuple[Tensor, ...]
+    span: tuple[float, ...] | None = None
 
     @classmethod
     def cells(cls, *sizes: int, device=None) -> "Grid":
@@ -67,7 +70,7 @@ class Grid:
 
     def to(self, *args, **kwargs) -> "Grid":
         """`Tensor.to` of every axis."""
-        return Grid(tuple(axis.to(*args, **kwargs) for axis in self.axes))
+        return Grid(tuple(axis.to(*args, **kwargs) for axis in self.axes), self.span)
 
     def coords(self) -> Float[Tensor, "q x"]:
         """All points, row-major: the last axis varies fastest."""
@@ -77,7 +80,7 @@ class Grid:
         """Consecutive blocks of whole rows, each of at most `chunk` points (and of at least one row)."""
         rows = max(1, chunk // max(1, prod(self.shape[1:])))
         for block in self.axes[0].split(rows):
-            yield Grid((block, *self.axes[1:]))
+            yield Grid((block, *self.axes[1:]), self.span)
 
     def tiles(self, chunk: int) -> Iterator[tuple[tuple[slice, ...], "Grid"]]:
         """Blocks of at most `chunk` points, as near to cubes as the grid allows, each with its place in the grid.
@@ -93,7 +96,7 @@ class Grid:
             left //= min(n, most)
         cuts = ([slice(at, at + sides[i]) for at in range(0, n, sides[i])] for i, n in enumerate(self.shape))
         for place in product(*cuts):
-            yield place, Grid(tuple(axis[part] for axis, part in zip(self.axes, place, strict=True)))
+            yield place, Grid(tuple(axis[part] for axis, part in zip(self.axes, place, strict=True)), self.span)
 
 
 Coordinates = Tensor | Grid

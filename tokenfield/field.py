@@ -15,10 +15,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from tokenfield import pretrained
 from tokenfield.coords import Grid, centers
@@ -104,16 +106,28 @@ class Field:
             return self.domain.at_points(self.model, self.tokens, coords)
 
     def render(
-        self, height: int, width: int, *, dtype: torch.dtype | None = None, progress: Progress | None = None
+        self,
+        height: int,
+        width: int,
+        *,
+        antialias: bool = True,
+        dtype: torch.dtype | None = None,
+        progress: Progress | None = None,
     ) -> Tensor:
-        """The whole picture as (C, height, width), at any size: values at the centres of so many pixels."""
-        return self.crop((-1.0, -1.0, 1.0, 1.0), (height, width), dtype=dtype, progress=progress)
+        """The whole picture as (C, height, width), at any size.
+
+        Values are those at the centres of so many pixels; below the picture's own size, means over the pixels, unless
+        `antialias` is off (see `crop`).
+        """
+        box = (-1.0, -1.0, 1.0, 1.0)
+        return self.crop(box, (height, width), antialias=antialias, dtype=dtype, progress=progress)
 
     def crop(
         self,
         box: Box,
         size: Sequence[int],
         *,
+        antialias: bool = True,
         dtype: torch.dtype | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
@@ -122,21 +136,30 @@ class Field:
         Args:
             box: (top, left, bottom, right) in [-1, 1] over the picture; `pixel_box` makes one from pixels.
             size: (height, width) of the result.
+            antialias: where a pixel of the result covers several of the picture's, give the mean over it, as a camera
+                with larger pixels would have seen it: an integral where the model has one, else the mean of points one
+                pixel of the picture apart. Off: the value at its centre.
         Returns:
             (C, height, width).
         Raises:
             UserError: a box that is empty or leaves the picture, or a size below 1.
         """
-        return self._on(self._grid(box, size), dtype, progress)
+        return self._on(self._grid(box, size, antialias), dtype, progress)
 
     def rows(
-        self, height: int, width: int, *, points: int = BAND_POINTS, dtype: torch.dtype | None = None
+        self,
+        height: int,
+        width: int,
+        *,
+        points: int = BAND_POINTS,
+        antialias: bool = True,
+        dtype: torch.dtype | None = None,
     ) -> Iterator[Tensor]:
         """`render` from top to bottom in bands (C, n, width) of at most `points` points, at least one row each.
 
         For pictures larger than the memory: only one band exists at a time.
         """
-        for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width)).split(points):
+        for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
             yield self._on(band, dtype)
 
     def pixel_box(self, top: float | int, left: float | int, bottom: float | int, right: float | int) -> Box:
@@ -201,14 +224,16 @@ class Field:
     def _model_id(self) -> ModelId:
         return ModelId(self.model.name, getattr(self.model, "origin", None), pretrained.model_hash(self.model))
 
-    def _grid(self, box: Box, size: Sequence[int]) -> Grid:
+    def _grid(self, box: Box, size: Sequence[int], antialias: bool) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
         if len(box) != 4 or not (-1 <= box[0] < box[2] <= 1 and -1 <= box[1] < box[3] <= 1):
             raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
         if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
             raise UserError(f"size {tuple(size)}; give (height, width), whole numbers of at least 1")
-        bounds = zip(size, map(float, box[:2]), map(float, box[2:]), strict=True)
-        return Grid(tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds))
+        bounds = list(zip(size, map(float, box[:2]), map(float, box[2:]), strict=True))
+        axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
+        span = tuple((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
+        return Grid(axes, tuple(max(1.0, s) for s in span) if antialias and max(span) > 1 else None)
 
     def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
         if len(grid.axes) != 2:
@@ -216,7 +241,38 @@ class Field:
         for axis in grid.axes:
             check_range("coordinates", axis)
         with self._recording(*grid.axes), precision(self.model, dtype):
-            return self.domain.on_grid(self.model, self.tokens, grid, progress)
+            if grid.span is None or max(grid.span) <= self.model.largest_span:
+                return self.domain.on_grid(self.model, self.tokens, grid, progress)
+            bands = list(grid.split(BAND_POINTS // 4))
+            means = []
+            for done, band in enumerate(bands, 1):
+                means.append(self._means(band))
+                if progress:
+                    progress(done, len(bands))
+            return torch.cat(means, 1)
+
+    def _means(self, grid: Grid) -> Tensor:
+        """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.
+
+        Columns a few at a time, so that memory is bounded however many values a mean is taken of.
+        """
+        largest = self.model.largest_span
+        parts = [ceil(span / largest) for span in grid.span]
+        fine = tuple(span / n for span, n in zip(grid.span, parts, strict=True))
+        fine_span = fine if max(fine) > 1 and largest > 1 else None
+
+        def spread(i: int, axis: Tensor) -> Tensor:
+            step = 2 * fine[i] / self.native_size[i]
+            offsets = (torch.arange(parts[i], dtype=axis.dtype) - (parts[i] - 1) / 2) * step
+            return (axis[:, None] + offsets).flatten()
+
+        y, x = grid.axes
+        width = max(1, BAND_POINTS // (len(y) * parts[0] * parts[1]))
+        strips = []
+        for columns in x.split(width):
+            points = Grid((spread(0, y), spread(1, columns)), fine_span)
+            strips.append(avg_pool2d(self.domain.on_grid(self.model, self.tokens, points), parts))
+        return torch.cat(strips, 2)
 
     def _recording(self, *inputs: Tensor):
         """Gradients are recorded only if the caller records and an input asks for them, never for weights alone."""

@@ -84,21 +84,25 @@ class RelativeHead(nn.Module):
         return torch.stack(values, 1)
 
     def on_grid(
-        self, coefficients: Float[Tensor, "b m n c k k"], y: Gaps, x: Gaps
+        self,
+        coefficients: Float[Tensor, "b m n c k k"],
+        y: Gaps,
+        x: Gaps,
+        fades: tuple[Float[Tensor, " k"], Float[Tensor, " k"]],
     ) -> Float[Tensor, "b four q c"]:
-        """The same on a tensor-product grid, row-major, one axis after the other."""
+        """The same on a tensor-product grid, row-major, one axis after the other; harmonics scaled by `fades`."""
         batch, (channels, k, _) = len(coefficients), self.shape
         rows, columns = y.relative.shape[1], x.relative.shape[1]  # gaps per axis
         values = []
         for i in (0, 1):
             near = coefficients[:, y.first + 1 + i : y.first + 1 + i + rows]  # (B, G, N, C, k, l)
-            basis = harmonics(y.relative[i], k)  # (G, points, k)
+            basis = harmonics(y.relative[i], k) * fades[0]  # (G, points, k)
             lines = basis @ near.permute(0, 1, 4, 2, 3, 5).flatten(3)  # (B, G, points, N C l)
             lines = lines.flatten(1, 2)[:, y.place].view(batch, len(y.place), -1, channels, k)
             lines = lines.permute(2, 0, 1, 3, 4)  # (N, B, Y, C, l)
             for j in (0, 1):
                 near = lines[x.first + 1 + j : x.first + 1 + j + columns].flatten(1, 3)  # (G, B Y C, l)
-                basis = harmonics(x.relative[j], k).transpose(1, 2)  # (G, l, points)
+                basis = (harmonics(x.relative[j], k) * fades[1]).transpose(1, 2)  # (G, l, points)
                 value = (near @ basis).unflatten(1, (batch, -1, channels))  # (G, B, Y, C, points)
                 value = value.permute(1, 2, 0, 4, 3).flatten(2, 3)[:, :, x.place]  # (B, Y, X, C)
                 values.append(value.flatten(1, 2))

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.aggregation import AnchoredAggregation
-from tokenfield.anchors import Gaps, Neighbours, gaps, harmonics, neighbours, window
+from tokenfield.anchors import Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
 from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
@@ -93,6 +93,7 @@ class Located:
     Attributes:
         y, x: neighbours per axis.
         gaps: for a grid, its two axes sorted into gaps; None for scattered points.
+        fades: for a grid, what the box of a query leaves of the harmonics, (k,) per axis.
         distance: (4, Q), or (B, 4, Q) for points of their own: the distance term per neighbour.
         outside: of the same shape, 0 for neighbours on the lattice.
     """
@@ -100,6 +101,7 @@ class Located:
     y: Neighbours
     x: Neighbours
     gaps: tuple[Gaps, Gaps] | None
+    fades: tuple[Tensor, Tensor] | None
     distance: Tensor
     outside: Tensor
 
@@ -113,6 +115,7 @@ class Anchored(FieldModel):
         super().__init__()
         self.config = config
         self.input_size, self.cell, self.channels = None, config.cell, config.channels
+        self.largest_span = float(config.cell)
         self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
         patch = config.channels * config.cell**2
 
@@ -170,9 +173,12 @@ class Anchored(FieldModel):
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
         if isinstance(coords, Grid):
             y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
-            return Located(y, x, (gaps(y), gaps(x)), *(sum_on_grid(*pair) for pair in self._tables(y, x)))
+            spans = coords.span or (1.0, 1.0)
+            fades = tuple(fade(self.config.harmonics, self.cell, span).to(y.relative) for span in spans)
+            tables = (sum_on_grid(*pair) for pair in self._tables(y, x))
+            return Located(y, x, (gaps(y), gaps(x)), fades, *tables)
         y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
-        return Located(y, x, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
+        return Located(y, x, None, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
 
     @staticmethod
     def _tables(y: Neighbours, x: Neighbours) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -203,7 +209,7 @@ class Anchored(FieldModel):
         if located.gaps is None:
             local = self.head.at_points(conditioned, located.y, located.x)  # (B, 4, Q, C + 1)
         else:
-            local = self.head.on_grid(conditioned, *located.gaps)
+            local = self.head.on_grid(conditioned, *located.gaps, located.fades)
         return self.aggregation(local[..., -1], located.distance, located.outside, local[..., :-1]) + 0.5
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ class Lattice(Domain):
         y, x = self.axes
         rows, columns = y.cells_near(ys, model.reach), x.cells_near(xs, model.reach)
         axes = y.local(ys, *rows), x.local(xs, *columns)
-        local = Grid(axes) if isinstance(at, Grid) else torch.stack(axes, -1)
+        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
         return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
 
     def check(self, model: Any, tokens: Tensor) -> None:

@@ -86,7 +86,7 @@ class Tiles(Domain):
         i, j = piece
         ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
         axes = y.local(ys, i), x.local(xs, j)
-        local = Grid(axes) if isinstance(at, Grid) else torch.stack(axes, -1)
+        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
         return model.decode(tokens[i, j][None], local.to(tokens))[0]
 
     def check(self, model: Any, tokens: Tensor) -> None:
