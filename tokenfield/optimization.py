@@ -118,6 +118,9 @@ class Optimization:
         rates: Adam's rates of latents and of the decoder, at the start; they fall to zero as a cosine.
         pixels: per step; None takes the exact gradient over all of them.
         seed: decides which pixels a step takes.
+    Attributes:
+        values: numbers that are this picture's own: latents, and the decoder's parameters if they move.
+        best_psnr: dB, of `best`.
     Raises:
         UserError: a picture of another size, or a decoder without parameters.
     """
@@ -150,6 +153,8 @@ class Optimization:
         self.field = replace(field, model=model, tokens=self.tokens)
         self.moving: list[Tensor] = [p for group in groups for p in group["params"]]
         self.rates = [group["lr"] for group in groups]
+        own = sum(p.numel() for p in groups[0]["params"]) if what != "latents" else 0
+        self.values = self.tokens.numel() + own
         self.optimizer = torch.optim.Adam(groups)
         self.best_psnr, self._best = -math.inf, [p.detach().clone() for p in self.moving]
 

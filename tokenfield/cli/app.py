@@ -31,9 +31,11 @@ from tokenfield.cli.doctor import doctor
 from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
 from tokenfield.cli.generate import generate
+from tokenfield.cli.fit import fit
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
 from tokenfield.cli.latents import latents
+from tokenfield.cli.optimize import optimize
 from tokenfield.cli.score import score
 from tokenfield.cli.superres import superres
 from tokenfield.cli.train import train, train_parser
@@ -46,6 +48,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "fit": fit,
+    "optimize": optimize,
     "latents": latents,
     "generate": generate,
     "score": score,
