@@ -24,6 +24,7 @@ import tyro
 from tokenfield import __version__
 from tokenfield.cli import console
 from tokenfield.cli.bench import bench
+from tokenfield.cli.compare import compare
 from tokenfield.cli.console import Usage
 from tokenfield.cli.decode import decode
 from tokenfield.cli.demo import demo
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "train": train,
     "evaluate": evaluate,
+    "compare": compare,
     "encode": encode,
     "decode": decode,
     "info": info,

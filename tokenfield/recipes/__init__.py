@@ -7,7 +7,18 @@
 
 from collections.abc import Callable
 
-from tokenfield.recipes import ablations, anr, baselines, climate, functa, generation, photos, published, views
+from tokenfield.recipes import (
+    ablations,
+    anr,
+    baselines,
+    climate,
+    comparison,
+    functa,
+    generation,
+    photos,
+    published,
+    views,
+)
 from tokenfield.recipes.miniature import miniature as miniature
 from tokenfield.training.recipe import Recipe
 
@@ -46,6 +57,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **{run.__name__.replace("_", "-"): run for run in (*baselines.RUNS, *functa.RUNS, *generation.RUNS)},
     **{run.__name__.replace("_", "-"): run for run in views.RUNS},
     **{run.__name__.replace("_", "-"): run for run in climate.RUNS},
+    **{run.__name__.replace("_", "-"): run for run in comparison.RUNS},
     "lainr-ablation": ablations.lainr_ablation,
     "lainr-ablation-sigmas-rising": ablations.lainr_ablation_sigmas_rising,
     "lainr-ablation-sigmas-equal": ablations.lainr_ablation_sigmas_equal,

@@ -1,0 +1,8 @@
+"""The papers' tables and figures, measured anew: same pictures, same encoder, same steps or seconds, same seeds.
+
+    tables    which rows a table has, which published run each row is, and the published number
+    running   a row and a seed -> one finished run with everything measured on it; what is finished is kept
+    measuring multiply-adds, memory, locality
+    report    all runs of a table -> JSON, a Markdown table, a figure
+    figures   the figures: bars, curves, sizes, locality
+"""

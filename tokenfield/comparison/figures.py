@@ -1,0 +1,105 @@
+"""One figure per kind of table, drawn from the table's JSON alone, so that it can be drawn again without the runs."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tokenfield.analysis.figures import COLOURS, plot
+
+Data = dict[str, Any]
+
+
+def shown(data: Data) -> list[dict[str, Any]]:
+    """Rows with a result."""
+    return [row for row in data["rows"] if row["psnr"] is not None]
+
+
+def bars(data: Data, path: Path) -> None:
+    """PSNR of every row, with its deviation and the values stored behind its name."""
+    rows = shown(data)[::-1]
+    title, size = f"{data['title']}: held-out PSNR", (8, 1.2 + 0.36 * len(rows))
+    with plot(path, title=title, size=size, xlabel="PSNR / dB") as axes:
+        labels = [f"{row['label']} ({row['values_stored']} values)" for row in rows]
+        values = [row["psnr"] for row in rows]
+        colours = [COLOURS[3] if row["extra"] else COLOURS[1] for row in rows]
+        axes.barh(labels, values, xerr=[row["deviation"] or 0 for row in rows], color=colours, height=0.6, capsize=3)
+        for y, value in enumerate(values):
+            axes.annotate(f"{value:.2f}", (min(values) - 0.95, y), va="center", color="white", fontsize=9)
+        axes.set_xlim(min(values) - 1, max(values) + 0.5)
+        axes.grid(axis="x", color="#e6e7ea", linewidth=0.8)
+
+
+def mean_curve(row: dict[str, Any]) -> list[tuple[int, float]]:
+    """(step, mean PSNR over the seeds) at the steps that all seeds were evaluated at."""
+    curves = [{point["step"]: point["psnr"] for point in run["curve"]} for run in row["runs"] if run.get("curve")]
+    if not curves:
+        return []
+    common = sorted(set.intersection(*(set(curve) for curve in curves)))
+    return [(step, statistics.fmean(curve[step] for curve in curves)) for step in common]
+
+
+def reached(curve: list[tuple[int, float]], goal: float) -> float | None:
+    """The step at which a curve first reaches a PSNR, interpolated between evaluations; None if it does not."""
+    for (before, low), (step, high) in zip([(0, float("-inf")), *curve], curve, strict=False):
+        if high >= goal:
+            return float(step) if low == float("-inf") else before + (step - before) * (goal - low) / (high - low)
+    return None
+
+
+def curves(data: Data, path: Path) -> None:
+    """PSNR over steps: a line per seed and their mean; where the first row reaches the last row's final PSNR."""
+    rows = shown(data)
+    title = f"{data['title']}: held-out PSNR"
+    with plot(path, title=title, xlabel="step", ylabel="PSNR / dB") as axes:
+        for row, colour in zip(rows, COLOURS, strict=False):
+            for run in row["runs"]:
+                points = [(point["step"], point["psnr"]) for point in run.get("curve", [])]
+                if points:
+                    axes.plot(*zip(*points, strict=True), color=colour, alpha=0.3, linewidth=0.8)
+            mean = mean_curve(row)
+            if mean:
+                axes.plot(*zip(*mean, strict=True), "o-", color=colour, markersize=3,
+                          label=f"{row['label']}: {row['psnr']:.2f} dB, {row['values_stored']} values")
+        goal, step = rows[-1]["psnr"], reached(mean_curve(rows[0]), rows[-1]["psnr"])
+        if step is not None and len(rows) > 1:
+            axes.axhline(goal, color="#8a8d94", linewidth=0.8, linestyle="--")
+            axes.axvline(step, color="#8a8d94", linewidth=0.8, linestyle="--")
+        axes.legend(frameon=False, loc="lower right")
+
+
+def sizes(data: Data, path: Path) -> None:
+    """PSNR against values stored, a line per family of rows (the label up to its comma)."""
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in shown(data):
+        families.setdefault(row["label"].split(",")[0], []).append(row)
+    labels = {"xlabel": "values stored per picture", "ylabel": "PSNR / dB", "xscale": "log"}
+    with plot(path, title=data["title"], size=(8, 5), **labels) as axes:
+        for (family, rows), colour in zip(families.items(), COLOURS, strict=False):
+            rows = sorted(rows, key=lambda row: row["values_stored"])
+            x, y = [row["values_stored"] for row in rows], [row["psnr"] for row in rows]
+            deviations = [row["deviation"] or 0 for row in rows]
+            axes.errorbar(x, y, deviations, fmt="o", color=colour, markersize=4, capsize=3, label=family)
+            axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
+            for row in rows:
+                note = row["label"].split(",", 1)[-1].strip()
+                place = (row["values_stored"], row["psnr"])
+                axes.annotate(note, place, (4, 4), textcoords="offset points", fontsize=7, color=colour)
+        axes.legend(frameon=False, loc="best")
+
+
+def areas(data: Data, path: Path) -> None:
+    """The locality number of every row beside its PSNR, a point per seed."""
+    labels = {"xlabel": "share of the picture that holds 90 % of a token's effect", "ylabel": "PSNR / dB"}
+    with plot(path, title=data["title"], **labels) as axes:
+        for row, colour in zip(shown(data), COLOURS, strict=False):
+            points = [(run["locality"], run["psnr"]) for run in row["runs"] if run.get("locality") is not None]
+            if points:
+                name = f"{row['label']}: {row['locality']:.3f}, {row['values_stored']} values"
+                axes.plot(*zip(*points, strict=True), "o", color=colour, label=name)
+        axes.set_xlim(0, 0.95)
+        axes.legend(frameon=False, loc="best")
+
+
+FIGURES: dict[str, Callable[[Data, Path], None]] = {"bars": bars, "curves": curves, "sizes": sizes, "locality": areas}
+"""What `Table.figure` names."""

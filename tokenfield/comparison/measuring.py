@@ -1,0 +1,104 @@
+"""What is measured on a trained model beside its PSNR: multiply-adds, peak memory, locality."""
+
+import gc
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from tokenfield.analysis.locality import influences, spread_tokens
+from tokenfield.coords import Grid
+from tokenfield.field import Field
+from tokenfield.models.base import FieldModel
+
+T = TypeVar("T")
+
+LOCALITY_PICTURES, LOCALITY_TOKENS = 8, 8
+"""Pictures, and tokens of each, whose area is averaged."""
+
+
+class Counter(TorchDispatchMode):
+    """Floating-point operations by the formulas of `torch.utils.flop_counter`.
+
+    Its own mode also follows modules by hooks, which do not allow a gradient inside: that of a model that adapts.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation, in the parts that the formulas know, and counts it."""
+        kwargs, formula = kwargs or {}, flop_registry.get(func._overloadpacket)
+        if formula is None:
+            with self:
+                whole = func.decompose(*args, **kwargs)
+            if whole is not NotImplemented:
+                return whole
+        result = func(*args, **kwargs)
+        self.operations += formula(*args, **kwargs, out_val=result) if formula else 0
+        return result
+
+
+def multiply_adds(model: FieldModel, image: Float[Tensor, "1 c h w"]) -> tuple[float, float]:
+    """Multiply-adds per pixel of encoding and of decoding one picture on its own grid.
+
+    Matrix products and attention, counted as they are made; element-wise work is not counted. A system that adapts its
+    tokens by gradient descent pays for it in encoding.
+    """
+    height, width = image.shape[-2:]
+    counts = []
+    tokens = model.encode(image)
+    grid = Grid.cells(height, width, device=image.device)
+    for part in (lambda: model.encode(image), lambda: model.decode(tokens, grid)):
+        with torch.no_grad(), Counter() as counter:
+            part()
+        counts.append(counter.operations / 2 / (height * width))  # two operations to a multiply-add
+    return counts[0], counts[1]
+
+
+def _resident(field: str) -> int:
+    """A memory field of this process in bytes (Linux)."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    assert found is not None, f"/proc/self/status has no {field}"
+    return int(found[1]) * 1024
+
+
+def with_peak_memory(run: Callable[[], T]) -> tuple[T, int | None]:
+    """What `run` returns, and the bytes that it needed at its peak beyond what was there before it.
+
+    Of an accelerator, what PyTorch held on it; of a process on Linux, resident memory; None elsewhere, and where the
+    high-water mark may not be reset.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        result = run()
+        return result, torch.cuda.max_memory_allocated() - before
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # 5: reset the high-water mark (proc(5))
+        before = _resident("VmRSS")
+    except OSError:
+        return run(), None
+    result = run()
+    return result, max(0, _resident("VmHWM") - before)
+
+
+def locality(model: FieldModel, pictures: Iterable[Float[Tensor, "c h w"]]) -> float | None:
+    """Mean share of the picture that holds 90 % of what a token does (SPEC 2.8); None if no token does anything.
+
+    Tokens that change nothing are left out: nothing is not local.
+    """
+    areas = []
+    for picture in pictures:
+        field = Field.of(model, picture)
+        found = influences(field, spread_tokens(field, LOCALITY_TOKENS), *picture.shape[-2:])
+        areas += [influence.area for influence in found if influence.largest > 0]
+    return sum(areas) / len(areas) if areas else None

@@ -1,0 +1,135 @@
+"""All runs of a table -> one JSON file, a Markdown table and a figure, in a folder named after the table."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from tokenfield.comparison.figures import FIGURES
+from tokenfield.comparison.tables import SCALES, Table
+from tokenfield.data.atomic import written_aside
+from tokenfield.evaluation import PROTOCOLS
+
+HEADING = (
+    "system", "PSNR, dB", "seeds", "published", "values stored", "per pixel value", "parameters",
+    "MACs / pixel, encode", "MACs / pixel, decode", "peak memory, MB", "steps", "seconds", "locality",
+)  # fmt: skip
+
+
+def gather(name: str, table: Table, results: dict[str, list[dict]], circumstances: dict[str, Any]) -> dict[str, Any]:
+    """What the JSON file holds.
+
+    Args:
+        name: of the table.
+        table: its rows.
+        results: by the label of a row, the results of its seeds so far.
+        circumstances: command, budget, scale, seeds.
+    """
+    rows = []
+    for row in table.rows:
+        runs = results.get(row.label, [])
+        rows.append({"label": row.label, "recipe": row.recipe, "changes": dict(row.changes), "extra": row.extra,
+                     "published": row.published, **summary(runs), "runs": runs})
+    return {
+        "table": name,
+        "title": table.title,
+        "source": table.source,
+        "expected": table.expected,
+        "shape": SCALES[circumstances["scale"]],
+        "protocol": PROTOCOLS["recipe"],
+        **circumstances,
+        "rows": rows,
+    }
+
+
+def summary(runs: list[dict]) -> dict[str, Any]:
+    """Means over the seeds of a row, and the standard deviation of PSNR between them."""
+    good = [run for run in runs if not run.get("failure")]
+    facts: dict[str, Any] = {"seeds": len(good), "failed": len(runs) - len(good)}
+    if not good:
+        return facts | {"psnr": None, "deviation": None}
+    values = [run["psnr"] for run in good]
+    memories = [run["peak_memory"] for run in good if run["peak_memory"] is not None]
+    areas = [run["locality"] for run in good if run["locality"] is not None]
+    first = good[0]
+    return facts | {
+        "psnr": round(statistics.fmean(values), 3),
+        "deviation": round(statistics.stdev(values), 3) if len(values) > 1 else None,
+        "values_stored": first["values_stored"],
+        "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
+        "parameters": first["parameters"],
+        "macs_per_pixel": first["macs_per_pixel"],
+        "peak_memory": max(memories) if memories else None,
+        "steps": round(statistics.fmean(run["steps"] for run in good)),
+        "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
+        "locality": round(statistics.fmean(areas), 4) if areas else None,
+    }
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row of the Markdown table."""
+    published = "-" if row["published"] is None else f"{row['published']:.2f}"
+    if row["psnr"] is None:
+        return [row["label"], "diverged" if row["failed"] else "-", str(row["seeds"]), published, *["-"] * 9]
+    spread = "" if row["deviation"] is None else f" ± {row['deviation']:.2f}"
+    memory, area, macs = row["peak_memory"], row["locality"], row["macs_per_pixel"]
+    return [
+        row["label"],
+        f"{row['psnr']:.2f}{spread}",
+        f"{row['seeds']}" + (f" ({row['failed']} diverged)" if row["failed"] else ""),
+        published,
+        str(row["values_stored"]),
+        f"{row['values_per_pixel_value']:.2f}",
+        str(row["parameters"]),
+        f"{macs['encode']:.0f}",
+        f"{macs['decode']:.0f}",
+        "-" if memory is None else f"{memory / 1e6:.0f}",
+        str(row["steps"]),
+        f"{row['seconds']:.0f}",
+        "-" if area is None else f"{area:.3f}",
+    ]
+
+
+def markdown(data: dict[str, Any]) -> str:
+    """The table for people, with all that is needed to read it."""
+    lines = ["| " + " | ".join(line) + " |" for line in (HEADING, ["---"] * len(HEADING), *map(cells, data["rows"]))]
+    pictures = next((len(run["pictures"]) for row in data["rows"] for run in row["runs"] if "pictures" in run), 0)
+    machine = next((run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run), {})
+    where = f"{machine.get('device', '-')} ({machine.get('name', '-')}), {machine.get('threads', '-')} threads"
+    notes = [
+        f"# {data['title']}",
+        "",
+        f"`{data['command']}`",
+        "",
+        *lines,
+        "",
+        f"- published: {data['source']}. At the published scale, so the order of rows compares, not the decibels.",
+        f"- expected: {data['expected']}." if data["expected"] else "",
+        f"- scale: {data['scale']}, {data['shape']}.",
+        f"- budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
+        f"- {pictures} held-out pictures, the same for all rows: {data['protocol']}. PSNR per picture in float32, "
+        "unclamped, unrounded, values in [0, 1]; mean over pictures, then mean ± standard deviation over seeds.",
+        "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of training, "
+        "beyond what the process held before it. Seconds: of training alone. Locality: mean share of a picture that "
+        "holds 90 % of what zeroing a token changes; small is local.",
+        f"- measured on {where}; {data['date']}.",
+    ]  # fmt: skip
+    return "\n".join(note for i, note in enumerate(notes) if note or i < 6 or notes[i - 1].startswith("|")) + "\n"
+
+
+def write(data: dict[str, Any], folder: Path, *, figure: bool) -> list[Path]:
+    """The files of a table; each is whole or absent.
+
+    Args:
+        data: from `gather`.
+        folder: where.
+        figure: whether to draw, which takes seconds.
+    """
+    files = [folder / "table.json", folder / "table.md"]
+    for path, text in zip(files, (json.dumps(data, indent=1, allow_nan=False) + "\n", markdown(data)), strict=True):
+        with written_aside(path) as file:
+            file.write(text.encode())
+    if figure and any(row["psnr"] is not None for row in data["rows"]):
+        files.append(folder / "figure.png")
+        FIGURES[data["figure"]](data, files[-1])
+    return files

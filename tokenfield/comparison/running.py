@@ -1,0 +1,188 @@
+"""A row and a seed -> one finished run, trained by `training.train` like any other, with everything measured on it.
+
+A run lives in a folder of its own whose name holds a digest of all that decides its result: recipe, budget, pictures. A
+finished one has a `result.json`; it is never made again, also not for another table that has the same row. A killed one
+is resumed from its checkpoint, bit for bit on a CPU.
+"""
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from tokenfield import evaluation, pretrained
+from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds, with_peak_memory
+from tokenfield.data.atomic import written_aside
+from tokenfield.errors import UserError
+from tokenfield.training import journal
+from tokenfield.training.loop import train
+from tokenfield.training.recipe import Recipe, decisive, model_name
+
+RESULT = "result.json"
+EVALUATIONS = 12
+"""Points of a run's curve, the last one at its end."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long every row is trained: equal steps, equal seconds of training, or as long as was published."""
+
+    kind: Literal["steps", "seconds", "published"]
+    amount: float = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "published" else f"{self.kind}={self.amount:g}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """`steps=1200`, `seconds=60` or `published`."""
+        kind, _, amount = text.partition("=")
+        try:
+            if kind == "published" and not amount:
+                return cls("published")
+            if kind == "steps" and int(amount) > 0:
+                return cls("steps", int(amount))
+            if kind == "seconds" and 0 < float(amount) < float("inf"):
+                return cls("seconds", float(amount))
+        except ValueError:
+            pass
+        raise UserError(f"--budget {text}: give steps=1200, seconds=60, or published (each recipe's own steps)")
+
+    def remaining(self, recipe: Recipe, folder: Path) -> float:
+        """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide.
+
+        A budget of seconds runs from the call on, so that what is left after it, for the model was also built in that
+        time, is given in a further call; 2 % or a second count as nothing.
+        """
+        if self.kind != "seconds":
+            return 0.0 if steps_done(folder) >= recipe.steps else math.inf
+        left = self.amount - seconds_spent(folder)
+        return left if left > max(1.0, 0.02 * self.amount) else 0.0
+
+    def of(self, recipe: Recipe) -> Recipe:
+        """The recipe with this length, and with evaluations all along it."""
+        if self.kind == "seconds":
+            return replace(recipe, steps=10**9, evaluate_every=200, checkpoint_every=200)
+        steps = int(self.amount) if self.kind == "steps" else recipe.steps
+        every = max(1, steps // EVALUATIONS)
+        return replace(recipe, steps=steps, evaluate_every=every, checkpoint_every=max(every, steps // 4))
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What all runs of a table share."""
+
+    budget: Budget
+    data: Path
+    runs: Path
+    """Where the folders of the runs are."""
+    pictures: int | None = None
+    """Most held-out pictures; None: all of them."""
+    device: str = "auto"
+
+    def folder(self, recipe: Recipe) -> Path:
+        """Of a run."""
+        deciding = {key: value for key, value in decisive(recipe).items() if key not in ("name", "steps")}
+        facts = [deciding, recipe.steps, str(self.budget), str(self.data.resolve()), self.pictures]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return self.runs / f"{model_name(recipe.model)}-seed{recipe.seed}-{digest}"
+
+
+def run(recipe: Recipe, told: Circumstances, *, deadline: Callable[[], float | None] = lambda: None) -> dict | None:
+    """Train and measure one run, or read the result of one that was finished before.
+
+    Args:
+        recipe: of the row, with its seed.
+        told: budget, pictures, folders.
+        deadline: seconds that are left for all runs together; None: as many as it takes.
+    Returns:
+        The result; None if the time was over before the run was (it goes on next time).
+    """
+    every_picture = told.pictures if told.pictures is not None else 10**6
+    recipe = replace(told.budget.of(recipe), evaluate_pictures=every_picture)
+    folder = told.folder(recipe)
+    if (folder / RESULT).exists():
+        return json.loads((folder / RESULT).read_text())
+    memory, failure = None, None
+    while failure is None and (remaining := told.budget.remaining(recipe, folder)):
+        left = deadline()
+        if left is not None and left <= 0:
+            return None
+        limit = min(remaining, math.inf if left is None else left)
+        started, training = (folder / "recipe.json").exists(), partial(train, recipe, told.data, folder)
+        options = {"max_seconds": None if limit == math.inf else limit, "device": told.device, "quiet": True}
+        try:
+            _, peak = with_peak_memory(partial(training, resume=started, **options))
+        except UserError as error:
+            if not str(error).startswith("training diverged"):
+                raise
+            failure, peak = "diverged", None
+        memory = max(memory or 0, peak or 0) or None
+    measured = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
+    if failure is None:
+        measured |= measure(recipe, told, folder)
+    result = measured | {"steps": steps_done(folder), "seconds": seconds_spent(folder), "peak_memory": memory}
+    with written_aside(folder / RESULT) as file:
+        file.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    return result
+
+
+def measure(recipe: Recipe, told: Circumstances, folder: Path) -> dict[str, Any]:
+    """Everything about a trained run but how long it took."""
+    model = pretrained.load(folder).eval()
+    model.to("cpu" if told.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    source = recipe.data.open(told.data, "test")
+    report = evaluation.evaluate(model, islice(source.pictures(), told.pictures), "recipe", skipped=source.skipped)
+    some = [picture for _, picture in islice(source.pictures(), LOCALITY_PICTURES)]
+    device = next(model.parameters()).device
+    encode, decode = multiply_adds(model, some[0][None].to(device))
+    scores = report.pictures
+    return {
+        "psnr": statistics.fmean(score.psnr for score in scores),
+        "pictures": {score.name: round(score.psnr, 3) for score in scores},
+        "size": [scores[0].height, scores[0].width],
+        "values_stored": stored(model, scores[0].values_stored),
+        "values_per_pixel_value": stored(model, scores[0].values_stored) / some[0].numel(),
+        "parameters": model.num_parameters,
+        "macs_per_pixel": {"encode": round(encode, 1), "decode": round(decode, 1)},
+        "locality": locality(model, some),
+        "curve": curve(folder),
+        "machine": report.machine,
+        "versions": report.versions,
+    }
+
+
+def stored(model: Any, values: int) -> int:
+    """Values stored per picture: those of the tokens, without the zeros that fill rows of weights up to one width."""
+    net = getattr(model, "net", None)
+    return net.layout.values if net is not None else values
+
+
+def curve(folder: Path) -> list[dict[str, float]]:
+    """Held-out PSNR after steps and seconds of training."""
+    points, seconds = [], 0.0
+    for line in journal.read(folder / journal.METRICS):
+        seconds = line.get("seconds", seconds)
+        if "evaluation_psnr" in line:
+            points.append({"step": line["step"], "seconds": seconds, "psnr": round(line["evaluation_psnr"], 4)})
+    return points
+
+
+def seconds_spent(folder: Path) -> float:
+    """Of training, over all sessions of a run; evaluations and saves do not count."""
+    lines = [line for line in journal.read(folder / journal.METRICS) if "loss" in line]
+    return float(lines[-1]["seconds"]) if lines else 0.0
+
+
+def steps_done(folder: Path) -> int:
+    """The last step that the journal of a run knows."""
+    lines = journal.read(folder / journal.METRICS)
+    return int(lines[-1]["step"]) if lines else 0

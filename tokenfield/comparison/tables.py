@@ -1,0 +1,242 @@
+"""The tables: rows, the published run that each row stands for, and the published number beside it.
+
+A row is made from a recipe of this package, so whatever a row changes is written in one place. At the published scale
+it is that recipe; at the miniature scale the recipe's model with all sizes divided (`tokenfield.recipes.comparison`).
+
+Published numbers are LAINR's (NeurIPS 2023), tables 1 to 7 and figure 1; `None` where a paper gives none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tokenfield.errors import UserError
+from tokenfield.recipes import RECIPES, comparison
+from tokenfield.recipes.photos import lainr_photos_178
+from tokenfield.training.recipe import Recipe
+
+Scale = Literal["miniature", "photos", "published"]
+
+SCALES: dict[str, str] = {
+    "miniature": "16-pixel crops of a folder of photographs (32, 64 for 512, 1024), all sizes divided; one thread",
+    "photos": "published sizes, optimiser and coordinates on crops of a folder of photographs; for an accelerator",
+    "published": "the recipes as they are, on the papers' data sets; for several accelerators",
+}
+"""At which size a table can be run."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system of a table."""
+
+    label: str
+    """What the table calls it."""
+    recipe: str
+    """Name of the published run in `RECIPES`."""
+    published: float | None = None
+    """Published PSNR in dB."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the model that differ from that run's."""
+    extra: bool = False
+    """True: not a row of the paper; put beside it for comparison."""
+
+    def at(self, scale: str, seed: int) -> Recipe:
+        """The run of this row at a scale.
+
+        Raises:
+            UserError: the row does not exist at that scale.
+        """
+        recipe = RECIPES[self.recipe]()
+        recipe = replace(recipe, model=replace(recipe.model, **self.changes), seed=seed)
+        if scale == "miniature":
+            return comparison.miniature(recipe, seed)
+        if scale == "photos":
+            return on_photographs(recipe, self.label)
+        if recipe.data.layout == "folder":
+            raise UserError(f"row {self.label}: recipe {self.recipe} is of a folder of photographs and has no "
+                            "published data set; give --scale photos or miniature")
+        return recipe
+
+
+def on_photographs(recipe: Recipe, label: str) -> Recipe:
+    """A published run on crops of photographs, or the run of 178 pixels of the same system."""
+    size = getattr(recipe.model, "size", None) or getattr(getattr(recipe.model, "lainr", None), "size", None)
+    if size is None or size[0] < 178:
+        raise UserError(f"row {label} has no run at 178 pixels or more; give --scale miniature")
+    data = replace(lainr_photos_178().data, size=size[0])
+    return replace(recipe, data=data)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and what to draw of them."""
+
+    title: str
+    rows: tuple[Row, ...]
+    source: str
+    """Where the published numbers come from."""
+    figure: Literal["bars", "curves", "locality", "sizes"] = "bars"
+    expected: str = ""
+    """What the papers say should come out."""
+
+    def paper_rows(self) -> list[Row]:
+        """Rows that are the paper's own."""
+        return [row for row in self.rows if not row.extra]
+
+
+LAINR, IPC = Row("LAINR", "lainr-ablation", 37.46), Row("IPC", "ipc-ablation", 34.11)
+"""The first and the last row of Tables 3, 4 and 7: ImageNette 178, one head, 400 epochs."""
+
+OTHERS = (
+    Row("ANR", "anr-photos-178", extra=True),
+    Row("ANR + multi-band head", "anr-photos-178-multiband", extra=True),
+    Row("LAINR + localized attention", "lainr-photos-178-localized", extra=True),
+    Row("anchored, random start", "anchored-photos-64-random", extra=True),
+    Row("anchored, from the linear code", "anchored-photos-64", extra=True),
+    Row("Functa", "functa-photos-64", extra=True),
+    Row("Spatial Functa", "spatial-functa-photos-64", extra=True),
+)
+"""Systems that Table 1 does not have, beside it."""
+
+
+def _systems(dataset: str, learned_init: float | None, trans_inr: float, ipc: float, lainr: float) -> tuple[Row, ...]:
+    rows = [Row("Learned Init", f"learned-init-{dataset}-178", learned_init)] if learned_init else []
+    rows += [Row("TransINR", f"trans-inr-{dataset}-178", trans_inr), Row("IPC", f"ipc-{dataset}-178", ipc)]
+    return (*rows, Row("LAINR", f"lainr-{dataset}-178", lainr))
+
+
+def _resolution(size: int, rivals: dict[str, float], bands: tuple[float, ...]) -> tuple[Row, ...]:
+    names = {"TransINR": "trans-inr", "IPC": "ipc"}
+    rows = [Row(f"{label}, {size}", f"{names[label]}-ffhq-{size}", psnr) for label, psnr in rivals.items()]
+    for count, psnr in enumerate(bands, 1):
+        suffix = "" if count == 2 else f"-l{count}"
+        rows.append(Row(f"LAINR L = {count}, {size}", f"lainr-ffhq-{size}{suffix}", psnr))
+    return tuple(rows)
+
+
+def _sizes() -> tuple[Row, ...]:
+    """Representation sizes: tokens, widths and depths of ANR, tokens of LAINR and IPC, weight columns of TransINR."""
+    rows = []
+    for count in (64, 128, 256):
+        rows.append(Row(f"ANR, R = {count}", "anr-photos-178", changes={"num_latents": count}))
+    for depth in (1, 3):
+        rows.append(Row(f"ANR, D{depth}", "anr-photos-178", changes={"depth": depth}))
+    rows.append(Row("ANR, hidden 128", "anr-photos-178", changes={"dim": 128}))
+    for count in (64, 128, 256):
+        rows.append(Row(f"LAINR, R = {count}", "lainr-ablation", changes={"num_latents": count}))
+    for count in (64, 128, 256):
+        rows.append(Row(f"IPC, R = {count}", "ipc-ablation", changes={"num_latents": count}))
+    for groups in (32, 64, 128):
+        rows.append(Row(f"TransINR, mod{groups}", "trans-inr-imagenette-178", changes={"groups": groups}))
+    return tuple(rows)
+
+
+TABLES: dict[str, Table] = {
+    "1": Table(
+        "Systems at 178 pixels",
+        (*_systems("imagenette", 27.07, 29.77, 38.46, 46.10), *OTHERS),
+        "Table 1, ImageNette",
+        expected="LAINR above IPC above TransINR above Learned Init",
+    ),
+    "1-celeba": Table(
+        "Systems at 178 pixels",
+        _systems("celeba", 30.37, 33.33, 35.93, 50.74),
+        "Table 1, CelebA",
+        expected="LAINR above IPC above TransINR above Learned Init",
+    ),
+    "1-ffhq": Table(
+        "Systems at 178 pixels",
+        _systems("ffhq", None, 33.66, 37.18, 43.32),
+        "Table 1, FFHQ",
+        expected="LAINR above IPC above TransINR",
+    ),
+    "2": Table(
+        "Resolutions and number of bands",
+        (
+            *_resolution(256, {"TransINR": 30.96, "IPC": 34.68}, (37.09, 39.88, 40.13, 39.79)),
+            *_resolution(512, {"TransINR": 29.35, "IPC": 31.58}, (34.84, 35.43, 35.58, 35.40)),
+            *_resolution(1024, {"IPC": 28.68}, (31.56, 31.94, 32.40, 32.32)),
+        ),
+        "Tables 2 and 6, FFHQ",
+        expected="LAINR above IPC above TransINR at every size; L = 3 above 2 and 4 above 1",
+    ),
+    "3": Table(
+        "Both halves of the decoder",
+        (
+            LAINR,
+            Row("w/o STA", "composed-ablation", 34.54),
+            Row("w/o multiFM", "lainr-ablation-without-multiband", 33.90),
+            replace(IPC, label="IPC (w/o both)"),
+        ),
+        "Table 3, ImageNette",
+        expected="either half alone gains little over IPC, both together 3.4 dB",
+    ),
+    "3-ffhq": Table(
+        "Both halves of the decoder",
+        (
+            Row("LAINR", "lainr-ablation-ffhq-256", 38.01),
+            Row("w/o STA", "composed-ablation-ffhq-256", 34.52),
+            Row("w/o multiFM", "lainr-ablation-ffhq-256-without-multiband", 33.65),
+            Row("IPC (w/o both)", "ipc-ffhq-256", 34.68),
+        ),
+        "Table 3, FFHQ 256",
+        expected="either half alone gains nothing over IPC, both together 3.3 dB",
+    ),
+    "4": Table(
+        "Bandwidths of the bands and of the queries",
+        (
+            replace(LAINR, label="(128, 32), 16"),
+            Row("(32, 128), 16", "lainr-ablation-sigmas-rising", 35.00),
+            Row("(128, 128), 16", "lainr-ablation-sigmas-equal", 35.30),
+            Row("(128, 32), 128", "lainr-ablation-sigma-q-high", 35.58),
+            IPC,
+        ),
+        "Table 4, ImageNette",
+        expected="falling bandwidths with a low query bandwidth above all others, by 1.9 dB and more",
+    ),
+    "7": Table(
+        "Linear layers of Eq. 6 and 7",
+        (
+            LAINR,
+            Row("w/o linear Eq. 6", "lainr-ablation-linear-frequency", 31.95),
+            Row("w/o linear Eq. 7", "lainr-ablation-linear-modulation", 32.07),
+            Row("w/o both", "lainr-ablation-linear-both", 31.57),
+        ),
+        "Table 7, ImageNette",
+        expected="5 dB less without either",
+    ),
+    "figure-1": Table(
+        "PSNR while training",
+        (replace(LAINR, published=38.72), replace(IPC, published=38.46)),
+        "Figure 1, ImageNette: LAINR after 400 epochs, IPC after 4000",
+        figure="curves",
+        expected="LAINR at IPC's final PSNR in an eighth of the steps",
+    ),
+    "figure-5": Table(
+        "Where a token acts",
+        (LAINR, IPC),
+        "Table 3 for PSNR; Figures 5 and 12 are pictures without numbers",
+        figure="locality",
+        expected="the tokens of LAINR act on smaller areas than those of IPC",
+    ),
+    "sizes": Table(
+        "PSNR against values stored per picture",
+        _sizes(),
+        "ANR (ECCV 2024) states it of CelebA 128: 47.25 dB against 37.95 dB for the best MLP-based system",
+        figure="sizes",
+        expected="ANR above IPC and TransINR at fewer values stored",
+    ),
+}
+"""What `tokenfield compare` can run. Figure 7, PSNR against seconds of optimisation, is `tokenfield optimize`."""
+
+ALIASES = {"2/6": "2", "6": "2", "2-6": "2", "figure-12": "figure-5", "fig1": "figure-1", "fig5": "figure-5"}
+
+
+def find_table(name: str) -> tuple[str, Table]:
+    """A table by its name. Raises UserError naming those that there are."""
+    found = ALIASES.get(name, name)
+    if found in ("figure-7", "fig7"):
+        raise UserError("figure 7 is of one picture and not of a table: tokenfield optimize PICTURE draws it")
+    if found not in TABLES:
+        raise UserError(f"no table is called {name!r}; there are: {', '.join(TABLES)} (figure-7: tokenfield optimize)")
+    return found, TABLES[found]
