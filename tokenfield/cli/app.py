@@ -40,6 +40,7 @@ from tokenfield.cli.optimize import optimize
 from tokenfield.cli.score import score
 from tokenfield.cli.superres import superres
 from tokenfield.cli.train import train, train_parser
+from tokenfield.cli.views import views
 from tokenfield.errors import UserError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "generate": generate,
     "score": score,
     "superres": superres,
+    "views": views,
     "import": import_checkpoint,
     "doctor": doctor,
     "bench": bench,
