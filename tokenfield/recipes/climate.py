@@ -92,10 +92,10 @@ def lainr_climatology() -> Recipe:
         data=GriddedConfig(size=(90, 180), files=CLIMATOLOGIES, holdout="spread", every=4, points=512),
         optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=30),
         coordinates=AreaConfig(),
-        steps=800,
+        steps=600,
         batch_size=8,
         clip_norm=1.0,
-        evaluate_every=400,
+        evaluate_every=300,
         evaluate_pictures=24,
         checkpoint_every=100,
     )
