@@ -61,7 +61,7 @@ def test_maps_are_rescaled_differences(config, tokens):
         assert influence.map.max() == 1 and influence.map.min() >= 0
         zeroed = field.tokens.clone()
         zeroed[token] = 0
-        expected = (field.domain.on_grid(field.model, zeroed, field._grid((-1, -1, 1, 1), (13, 17))) - whole).abs()
+        expected = (Field(field.model, zeroed, field.domain).render(13, 17) - whole).abs()
         torch.testing.assert_close(influence.map * influence.largest, expected.mean(0))
         assert 0 < influence.area <= 0.9
     assert torch.equal(field.tokens, before)

@@ -45,7 +45,14 @@ class Influence:
 def influences(field: Field, tokens: Sequence[Token], height: int, width: int) -> list[Influence]:
     """The influence of each of several tokens, on a rendering of (height, width)."""
     whole = field.render(height, width)
-    return [_influence(token, difference(field, token, whole)) for token in tokens]
+    return [influence_of(token, difference(field, token, whole)) for token in tokens]
+
+
+def influence_of(token: Token, change: Float[Tensor, "h w"]) -> Influence:
+    """What a token governs, from the `difference` that its absence makes."""
+    largest = change.max()
+    rescaled = change / largest if largest > 0 else torch.zeros_like(change)
+    return Influence(token, rescaled, largest.item(), area_holding(change))
 
 
 def difference(field: Field, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
@@ -108,9 +115,3 @@ def place(field: Field, token: Token) -> tuple[float, float, float, float]:
     rows, columns = field.tokens.shape[:2]
     row, column = token[:2]
     return 2 * row / rows - 1, 2 * column / columns - 1, 2 * (row + 1) / rows - 1, 2 * (column + 1) / columns - 1
-
-
-def _influence(token: Token, change: Float[Tensor, "h w"]) -> Influence:
-    largest = change.max()
-    rescaled = change / largest if largest > 0 else torch.zeros_like(change)
-    return Influence(token, rescaled, largest.item(), area_holding(change))

@@ -32,6 +32,7 @@ from tokenfield.cli.doctor import doctor
 from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
 from tokenfield.cli.fit import fit
+from tokenfield.cli.explain import explain as explain_command
 from tokenfield.cli.generate import generate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "latents": latents,
     "generate": generate,
     "score": score,
+    "explain": explain_command,
     "superres": superres,
     "views": views,
     "import": import_checkpoint,
