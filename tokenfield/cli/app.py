@@ -26,6 +26,7 @@ from tokenfield.cli import console
 from tokenfield.cli.bench import bench
 from tokenfield.cli.compare import compare
 from tokenfield.cli.console import Usage
+from tokenfield.cli.data import data
 from tokenfield.cli.decode import decode
 from tokenfield.cli.demo import demo
 from tokenfield.cli.doctor import doctor
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "superres": superres,
     "views": views,
     "import": import_checkpoint,
+    "data": data,
     "doctor": doctor,
     "bench": bench,
 }

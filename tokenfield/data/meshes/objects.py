@@ -18,7 +18,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import asin, pi, radians, sin
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Literal
 
@@ -143,7 +144,7 @@ def render_all(
         folder: of the category.
         settings: how.
         skipped: objects that no views can be made of.
-        processes: at once; 0 is one for every core, at most one for every object.
+        processes: at once; 0 is one for every core, yet for four objects at most one: each takes seconds to start.
     Raises:
         UserError: the folder cannot be written, or a process died.
     """
@@ -153,14 +154,13 @@ def render_all(
             yield entry.name
         else:
             todo.append(entry)
-    processes = min(processes or os.cpu_count() or 1, len(todo))
+    processes = min(processes, len(todo)) if processes else min(os.cpu_count() or 1, len(todo) // 4)
     if processes <= 1:
         for entry in todo:
             attempt(lambda entry=entry: render_object(entry, folder, settings), skipped)
             yield entry.name
         return
-    # Fresh processes, not copies of this one: copies of a process whose threads hold locks may never wake.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=fresh_processes()) as pool:
         try:
             waiting = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for done in as_completed(waiting):
@@ -172,6 +172,18 @@ def render_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interrupted run ends after the objects in hand
             raise
+
+
+def fresh_processes() -> BaseContext:
+    """Processes that are no copies of this one, whose threads may hold locks that nobody would release in a copy.
+
+    Where the system can, they are copies of one that has imported what they need and done nothing else.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def attempt(work: Callable[[], None], skipped: SkippedFiles) -> None:
@@ -192,7 +204,7 @@ def claim(root: Path, category: str, settings: ViewSettings) -> None:
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
         changed = [f"{key} {before.get(key)} became {value}" for key, value in now.items() if before.get(key) != value]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # of the latter, writing tells
         write_json(file, {"settings": now, "objects": []})
         return
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
