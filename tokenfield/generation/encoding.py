@@ -27,7 +27,7 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import PictureSource, Split
 from tokenfield.errors import UserError
-from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, opened, shard_path
+from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, opened, shard_path, told_by
 from tokenfield.generation.moments import Moments, merged
 from tokenfield.models.base import FieldModel
 from tokenfield.pretrained import model_hash
@@ -194,10 +194,9 @@ def write_shard(path: Path, made: dict, shard_identity: str, shape: tuple[int, i
         "mean": moments.mean,
         "squares": moments.squares,
     }
-    told = {"identity": shard_identity, "names": json.dumps(made["names"]),
-            "skipped": json.dumps(made["skipped"].as_json())}
+    told = {"identity": shard_identity, "names": made["names"], "skipped": made["skipped"].as_json()}
     with written_aside(path) as file:
-        file.write(to_bytes(tensors, told))
+        file.write(to_bytes(tensors, {"shard": json.dumps(told)}))  # one entry: their order in a file is random
 
 
 def is_there(path: Path, shard_identity: str) -> bool:
@@ -205,7 +204,7 @@ def is_there(path: Path, shard_identity: str) -> bool:
     if not path.exists():
         return False
     with opened(path) as file:
-        found = (file.metadata() or {}).get("identity")
+        found = told_by(file).get("identity")
     if found != shard_identity:
         raise UserError(f"{path} holds latents of other pictures, another model or other options; give a new folder, "
                         "or remove this one")
@@ -301,7 +300,7 @@ def summary(out: Path, plan: Plan) -> dict[str, Any]:
     for number in range(len(plan.shards)):
         with opened(shard_path(out, plan.split, number)) as file:
             entries += int(file.get_tensor("count"))
-            skipped += json.loads(file.metadata()["skipped"])
+            skipped += told_by(file)["skipped"]
     if not entries:
         raise UserError(f"none of the {len(plan.source)} {plan.split} pictures can be read; check the folder")
     return {"shards": len(plan.shards), "entries": entries, "pictures": len(plan.source), "skipped": skipped}

@@ -75,7 +75,7 @@ class LatentFolder:
                 self._shards.append(file.get_tensor("latents"))  # a view of the mapped file, not read yet
                 labels.append(file.get_tensor("labels").clone())
                 mirrored.append(file.get_tensor("mirrored").clone())
-                self.names += json.loads(file.metadata()["names"])
+                self.names += told_by(file)["names"]
         self.labels: Int[Tensor, " n"] = torch.cat(labels)
         self.mirrored: Tensor = torch.cat(mirrored)
         self._ends = list(accumulate(len(shard) for shard in self._shards))
@@ -177,6 +177,11 @@ class LatentSource:
             "label": self.folder.labels[index].clone(),
         }
 
+    def pictures(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and standardised latents (R, D) of all entries, in order: every source can be walked through."""
+        for index in self.indices:
+            yield self.folder.names[index], self.folder.standardize(self.folder[index])
+
     def held_out(self, rank: int, count: int, world: int) -> Iterator[dict[str, Tensor]]:
         """The first `count` entries, always with the same noise, their times evenly spread over [0, 1).
 
@@ -196,3 +201,8 @@ def opened(path: Path) -> Any:
     except (SafetensorError, OSError) as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read ({detail}); remove it and run tokenfield latents again") from error
+
+
+def told_by(shard: Any) -> dict[str, Any]:
+    """What an opened shard says beside its tensors: `identity`, `names`, `skipped`; {} of another file."""
+    return json.loads((shard.metadata() or {}).get("shard", "{}"))
