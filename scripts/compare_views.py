@@ -1,0 +1,258 @@
+"""LAINR's light field beside IPC's radiance field on rendered objects: PSNR by number of views, cost, locality.
+
+    python scripts/object_pool.py build/objects --size 64 --views 30 --categories chairs lamps
+    python -m scripts.compare_views --data build/objects --seconds 100
+
+Every run gets the same seconds of training: a few steps are timed first, and `steps` is what fits. A run that is there
+is not made again, and a run that was stopped goes on, so a killed script goes on where it was. Objects of testing are
+never trained on; the same views of them, from the sixth on, are asked of every model. After every run the results are
+written anew: comparison.json, comparison.md, comparison.png (Fig. 4(a) of LAINR), locality.png (its Fig. 5, over rays).
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from benchmarks.measure import in_own_process, peak_memory
+from tokenfield import pretrained
+from tokenfield.analysis.figures import Panel, heat, repeat, save_png, sheet
+from tokenfield.analysis.locality import influences
+from tokenfield.analysis.views import comparison, field_of_views, figure_4a, measure, rendered
+from tokenfield.cli.console import number, table
+from tokenfield.data.views import ViewSet, ViewsSource
+from tokenfield.models.lainr_views import LainrViewsConfig
+from tokenfield.models.radiance import IpcRadianceConfig
+from tokenfield.recipes import views
+from tokenfield.signals.light_field import Integral
+from tokenfield.training.journal import read
+from tokenfield.training.loop import train
+from tokenfield.training.recipe import Recipe
+from tokenfield.training.run import fresh_model
+from tokenfield.versions import versions
+
+TIMED, MOST = 12, 5
+SEEN = [6, 9, 14, 18, 22]
+"""Views that the figures show."""
+SYSTEMS: dict[str, Callable[[], Recipe]] = {
+    "LAINR": views.views_lainr_64,
+    "IPC": views.views_ipc_64,
+    "w/o STA": views.views_lainr_64_composed,
+    "w/o multiFM": views.views_lainr_64_plain,
+    "w/o both": views.views_lainr_64_ipc,
+}
+RUNS = (
+    ("LAINR", 1), ("IPC", 1), ("LAINR", 5), ("IPC", 5), ("LAINR", 3), ("IPC", 3), ("w/o STA", 3), ("w/o multiFM", 3),
+    ("w/o both", 3), ("LAINR", 2), ("IPC", 2), ("LAINR", 4), ("IPC", 4), ("LAINR", 0),
+)  # fmt: skip
+"""System and number of support views; 0: any number from 1 to 5, drawn anew for every step. The ends come first."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """On which objects, for how long."""
+
+    data: Path
+    """Folder of posed views in learnit's layout, 64 pixels."""
+    out: Path = Path("results/views")
+    """Where the results go."""
+    runs: Path = Path("build/views")
+    """Where the runs go."""
+    seconds: float = 100
+    """Training time per run."""
+    budget: float = 1e9
+    """Start no run that would not be finished after so many seconds in all."""
+    asked: int = 6
+    """Views asked for per held-out object."""
+    seed: int = 0
+
+
+def recipe_of(system: str, support: int, seed: int) -> Recipe:
+    """The recipe of a run."""
+    recipe = SYSTEMS[system]()
+    data = replace(recipe.data, support=support or MOST, fewest=0 if support else 1)
+    model = recipe.model
+    if isinstance(model, IpcRadianceConfig):
+        model = replace(model, views=support)
+    elif isinstance(model, LainrViewsConfig):
+        model = replace(model, views=support or MOST)
+    return replace(recipe, name=f"{recipe.name}-{support or 'any'}", data=data, model=model, seed=seed)
+
+
+def trained(recipe: Recipe, options: Options) -> Path:
+    """The folder of the run, finished."""
+    run, trial = options.runs / recipe.name, options.runs / f"{recipe.name}-timing"
+    quiet = {"quiet": True, "workers": 1, "device": "cpu"}
+    if (run / "recipe.json").exists():
+        return train(None, options.data, run, resume=True, **quiet)
+    if not (trial / "recipe.json").exists():
+        short = replace(recipe, steps=TIMED, log_every=1, evaluate_every=0, checkpoint_every=TIMED)
+        train(short, options.data, trial, **quiet)
+    rates = sorted(line["images_per_second"] for line in read(trial / "metrics.jsonl")[2:])
+    steps = max(60, int(options.seconds * rates[len(rates) // 2] / recipe.batch_size))
+    return train(replace(recipe, steps=steps, evaluate_every=0, checkpoint_every=200), options.data, run,
+                 max_seconds=1.5 * options.seconds, **quiet)  # fmt: skip
+
+
+def test_objects(options: Options) -> ViewsSource:
+    """Held-out objects."""
+    return replace(SYSTEMS["LAINR"]().data, support=MOST, fewest=0).open(options.data, "test")
+
+
+def assessed(system: str, support: int, options: Options) -> dict[str, Any]:
+    """Train a run, or take the one that is there, and measure it."""
+    recipe = recipe_of(system, support, options.seed)
+    run = trained(recipe, options)
+    last = [line for line in read(run / "metrics.jsonl") if "loss" in line][-1]
+    model, integral = pretrained.load(run), recipe.coordinates.integral
+    numbers = [support] if support else list(range(1, MOST + 1))
+    begun = time.perf_counter()
+    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, asked=options.asked,
+                     reserved=MOST)  # fmt: skip
+    return {
+        "system": system,
+        "support": support,
+        "recipe": recipe.name,
+        "seed": options.seed,
+        "parameters": model.num_parameters,
+        "steps": last["step"],
+        "train_seconds": last["seconds"],
+        "train_psnr": last["psnr"],
+        "evaluation_seconds": round(time.perf_counter() - begun, 1),
+        "render_seconds": statistics.median(score.render_seconds for score in scores),
+        "scores": [asdict(score) for score in scores],
+    }
+
+
+def mean(row: dict[str, Any], category: str, support: int, key: str = "psnr") -> float:
+    """Mean over the objects of a category."""
+    return statistics.fmean(
+        s[key] for s in row["scores"] if s["name"].startswith(category) and s["support"] == support
+    )
+
+
+def render_cost(system: str, paper: bool) -> dict[str, Any]:
+    """Seconds and bytes of one view with fresh weights, which cost what trained ones do. In a process of its own."""
+    torch.set_num_threads(1)
+    if paper:
+        recipe = views.views_lainr_lamps() if system == "LAINR" else views.views_ipc_lamps()
+    else:
+        recipe = recipe_of(system, 3, 0)
+    model, side = fresh_model(recipe).eval(), recipe.data.size
+    poses = torch.eye(4).repeat(3, 1, 1)
+    poses[:, 2, 3] = 4.0
+    item = ViewSet("one", torch.rand(3, 3, side, side), poses, 0.69)
+    field = field_of_views(model, item, range(3), recipe.coordinates.integral)
+    rendered(field, poses[:1], (8, 8))
+    begun = time.perf_counter()
+    memory = peak_memory(lambda: rendered(field, poses[:1]))
+    seconds = time.perf_counter() - begun
+    evaluations = side**2 * (1 if system == "LAINR" else recipe.coordinates.points)
+    return {"system": system, "size": side, "sizes": "published" if paper else "small", "evaluations": evaluations,
+            "seconds": round(seconds, 4), "peak_megabytes": round(memory / 1e6, 1)}  # fmt: skip
+
+
+def locality(run: Path, options: Options) -> dict[str, Any]:
+    """Which rays the tokens of a light field govern: the same tokens over objects and cameras."""
+    model = pretrained.load(run)
+    objects = list(test_objects(options).objects())
+    chosen = [objects[0], objects[len(objects) // 2], objects[-1]]
+    side, rows, areas, tokens = model.input_size[0], [], [], None
+    for item in chosen:
+        field = field_of_views(model, item, range(3), Integral())
+        for view in SEEN[:2]:
+            camera = replace(field, domain=field.domain.seen_from(item.poses[view]))
+            every = influences(camera, [(k,) for k in range(len(field.tokens))], side, side)
+            areas += [influence.area for influence in every if influence.largest > 0]
+            if tokens is None:  # the four that matter most to the first, and then the same ones
+                tokens = sorted(range(len(every)), key=lambda k: -every[k].largest)[:4]
+            maps = [Panel(repeat(heat(every[k].map), 2), f"token {k}", f"{every[k].area:.2f}") for k in tokens]
+            seen = camera.render(side, side).clamp(0, 1)
+            rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(seen, 2), "model"), *maps])
+    save_png(options.out / "locality.png", sheet(rows))
+    return {"model": run.name, "tokens": len(field.tokens), "views": len(rows),
+            "median_area": statistics.median(areas), "smallest_area": min(areas), "largest_area": max(areas),
+            "areas": "share of the picture that holds 90 % of a token's difference"}  # fmt: skip
+
+
+def markdown(rows: list[dict[str, Any]], costs: list[dict[str, Any]], categories: list[str]) -> str:
+    """What the JSON says, for people."""
+    lines = [["run", "views", "steps", "train s", "values", *(f"{c} dB" for c in categories), "SSIM", "s per view"]]
+    for row in rows:
+        for support in sorted({score["support"] for score in row["scores"]}):
+            values = next(score["values_stored"] for score in row["scores"])
+            ssim = statistics.fmean(score["ssim"] for score in row["scores"] if score["support"] == support)
+            name = row["system"] + ("" if row["support"] else " (any)")
+            lines.append([name, str(support), str(row["steps"]), f"{row['train_seconds']:.0f}", str(values),
+                          *(number(mean(row, c, support)) for c in categories), number(ssim, 4),
+                          number(row["render_seconds"], 4)])  # fmt: skip
+    cost = [["one view", "sizes", "pixels", "evaluations", "seconds", "peak MB"]]
+    cost += [[c["system"], c["sizes"], str(c["size"]), str(c["evaluations"]), number(c["seconds"], 3),
+              number(c["peak_megabytes"], 1)] for c in costs]  # fmt: skip
+    return f"{table(lines)}\n\n{table(cost)}\n"
+
+
+def write(report: dict[str, Any], options: Options) -> None:
+    """Everything that is known so far."""
+    rows = report["runs"]
+    categories = sorted({score["name"].split("/")[0] for row in rows for score in row["scores"]})
+    curves = {}
+    for system in ("LAINR", "IPC"):
+        done = sorted((row["support"], row) for row in rows if row["system"] == system and row["support"])
+        for category in categories if done else []:
+            curves[f"{system}, {category}"] = [(v, mean(row, category, v)) for v, row in done]
+    for row in rows:
+        if row["support"] == 0:
+            for category in categories:
+                curves[f"LAINR (any), {category}"] = [(v, mean(row, category, v)) for v in range(1, MOST + 1)]
+    title = f"Views that were not given, 64 px, {options.seconds:g} s of training each"
+    figure_4a(options.out / "comparison.png", curves, title)
+    text = markdown(rows, report["costs"], categories)
+    (options.out / "comparison.md").write_text(f"```\n{text}```\n")
+    (options.out / "comparison.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(text, flush=True)
+
+
+def main(options: Options) -> None:
+    """Run what fits into the budget and write after every run."""
+    begun = time.monotonic()
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "comparison.json"
+    report: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"runs": [], "costs": []}
+    report |= {"command": f"python -m scripts.compare_views --seconds {options.seconds:g} --asked {options.asked}",
+               "seconds": options.seconds, "versions": versions(),
+               "device": f"CPU, {torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} thread(s)"}
+    done = {(row["system"], row["support"]) for row in report["runs"]}
+    for system, support in RUNS:
+        if (system, support) in done or time.monotonic() - begun + 1.5 * options.seconds > options.budget:
+            continue
+        report["runs"].append(assessed(system, support, options))
+        write(report, options)
+    if not report["costs"] and time.monotonic() - begun < options.budget:
+        report["costs"] = [in_own_process(render_cost, *case) for case in
+                           (("LAINR", False), ("IPC", False), ("LAINR", True), ("IPC", True))]  # fmt: skip
+        write(report, options)
+    light = options.runs / recipe_of("LAINR", 3, options.seed).name
+    if "locality" not in report and (light / pretrained.WEIGHTS).exists():
+        report["locality"] = locality(light, options)
+        item = next(iter(test_objects(options).objects()))
+        for name in ("LAINR", "IPC"):
+            recipe = recipe_of(name, 3, options.seed)
+            if (options.runs / recipe.name / pretrained.WEIGHTS).exists():
+                field = field_of_views(pretrained.load(options.runs / recipe.name), item, range(3),
+                                       recipe.coordinates.integral)  # fmt: skip
+                shown = comparison(field, item, range(3), SEEN)
+                save_png(options.out / f"views-{name.lower()}.png", shown)
+        write(report, options)
+    missing = len(RUNS) - len(report["runs"])
+    print(f"{missing} of {len(RUNS)} runs are still to be made" if missing else "all runs are there")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
