@@ -7,7 +7,7 @@ renders what `tokenfield data views` would render of them (this is that command 
 
     build/objects/chairs/OBJECT/transforms.json, view-000.png ...    and lamps/, cars/
     build/objects/chairs_splits.json                                 {"train": [...], "test": [...]}
-    build/objects/LICENSES.tsv                                       object, split, licence, author, package, path
+    build/objects/chairs_licenses.tsv                                object, split, licence, author, package, path
 
 A machine without apt reads packages it already has: `--packages FOLDER`. A run that was stopped is continued by running
 it again. Nothing here is random: the same packages and settings give the same pictures.
@@ -110,6 +110,16 @@ def licence(entry: MeshEntry) -> tuple[str, str, str]:
     return free, TORCS, f"{entry.name}/{entry.file.name}"
 
 
+def write_licences(entries: list[MeshEntry], out: Path, category: str) -> None:
+    """Writes where every object of a category is from, and under which licence."""
+    rows = ["object\tsplit\tlicence\tauthor\tpackage\tpath"]
+    for entry in entries:
+        free, package, path = licence(entry)
+        split = "test" if entry.name in TEST[category] else "train"
+        rows.append("\t".join((entry.name, split, free, entry.author, package, path)))
+    (out / f"{category}_licenses.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder for the objects")
@@ -120,7 +130,6 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=0, help="at once (default: one for every core)")
     args = parser.parse_args()
     settings, skipped = ViewSettings(views=args.views, size=args.size), SkippedFiles()
-    rows = ["object\tcategory\tsplit\tlicence\tauthor\tpackage\tpath"]
     with tempfile.TemporaryDirectory(prefix="object-pool-") as scratch:
         wanted = [FURNITURE, TORCS] if "cars" in args.categories else [FURNITURE]
         pool = find(args.categories, fetch(wanted, args.packages, Path(scratch)))
@@ -131,12 +140,8 @@ def main() -> None:
             for _ in progress(done, len(entries), f"rendering {category}"):
                 pass
             train, test = write_lists(entries, args.out, category, settings, 0.0, TEST[category])
+            write_licences(entries, args.out, category)
             print(f"{args.out / category}: {train} objects to train on, {test} held out", flush=True)
-    for category in args.categories:
-        for entry in pool[category]:
-            split = "test" if entry.name in TEST[category] else "train"
-            rows.append("\t".join((entry.name, category, split, licence(entry)[0], entry.author, *licence(entry)[1:])))
-    (args.out / "LICENSES.tsv").write_text("\n".join(rows) + "\n")
     if skipped:
         sys.exit(f"object_pool: {skipped.summary()}")
 
