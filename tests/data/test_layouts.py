@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.data import DataConfig, Source, open_source
-from tokenfield.data.layouts import _celeba_part, _held_out
+from tokenfield.data.layouts import SHARES, _celeba_part, _held_out
+from tokenfield.data.listings import shares
 from tokenfield.errors import UserError
 
 WNIDS = ("n01440764", "n02102040", "n02979186")
@@ -157,6 +158,43 @@ def test_celeba_names_what_is_listed_and_missing(celeba):
     assert "000002.jpg (is listed in list_eval_partition.txt and missing)" in source.skipped.summary()
 
 
+# --- ANR's splits: LSUN and CelebA ---------------------------------------------------------------------------------
+
+
+def test_sorted_lists_are_cut_at_three_quarters_and_at_nineteen_twentieths():
+    for count in (1, 2, 3, 19, 20, 100, 202599):
+        items = list(range(count))
+        train, test = (shares(items, SHARES["lsun"], split) for split in ("train", "test"))
+        assert train == items[: count * 3 // 4] and test == items[count * 19 // 20 :]
+        assert len(items) - len(train) - len(test) == count * 19 // 20 - count * 3 // 4  # validation, in neither
+
+
+@pytest.mark.parametrize("place", ["{name}", "bedroom/{name}", "{a}/{b}/{name}", "bedroom_{part}/{a}/{name}"])
+def test_lsun_is_sorted_by_file_name_wherever_its_files_are(place, tmp_path, write):
+    hashes = sorted(f"{number * 7919 % 251:02x}{number:04x}" for number in range(40))
+    for number, stem in enumerate(reversed(hashes)):
+        parts = {"name": f"{stem}.webp", "a": stem[-1], "b": stem[-2], "part": ("train", "val")[number % 3 == 0]}
+        write(tmp_path / "lsun" / place.format(**parts), number)
+    train, test = names(DataConfig("lsun", **CENTER), tmp_path / "lsun")
+    assert [Path(name).stem for name in train] == hashes[:30]
+    assert [Path(name).stem for name in test] == hashes[38:]
+
+
+def test_celeba_as_anr_splits_it_asks_for_no_list(tmp_path, write):
+    for number in range(1, 21):
+        write(tmp_path / "celeba" / "img_align_celeba" / f"{number:06}.jpg", number)
+    train, test = names(DataConfig("celeba_anr", **CENTER), tmp_path / "celeba")
+    assert train == [f"{number:06}.jpg" for number in range(1, 16)] and test == ["000020.jpg"]
+    with pytest.raises(UserError, match="not laid out as CelebA"):
+        open_source(DataConfig("celeba_anr", **CENTER), tmp_path, "train")
+
+
+def test_too_few_pictures_for_a_split_are_one_line(tmp_path, write):
+    write(tmp_path / "lsun" / "a.webp", 0)
+    with pytest.raises(UserError, match="no pictures of the train split"):
+        open_source(DataConfig("lsun", **CENTER), tmp_path / "lsun", "train")
+
+
 # --- FFHQ ---------------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +293,8 @@ def test_a_list_that_is_none_gives_one_line(celeba):
 
 
 @pytest.mark.parametrize("options, part", [
-    ({"layout": "cifar"}, "folder, celeba, ffhq, imagenette, imagenet"), ({"crop": "middle"}, "pyramid, random_flip"),
+    ({"layout": "cifar"}, "folder, celeba, ffhq, imagenette, imagenet, lsun"),
+    ({"crop": "middle"}, "pyramid, random_flip"),
     ({"size": 0}, "size is 0"), ({"levels": 0}, "levels is 0"), ({"holdout": 1.0}, "holdout is 1"),
     ({"holdout": -0.1}, "holdout is -0.1"), ({"holdout": float("nan")}, "holdout is nan"),
 ])

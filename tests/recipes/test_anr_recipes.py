@@ -43,6 +43,7 @@ def test_the_published_runs_line_by_line(name):
 def test_celeba_at_128_is_cut_into_169_patches():
     model, data = RECIPES["anr-celeba-128"]().model, RECIPES["anr-celeba-128"]().data
     assert (model.size, model.patch, model.padding, data.size, data.crop) == ((128, 128), 10, 1, 128, "center")
+    assert data.layout == "celeba_anr"
     assert model.build().encoder.position.shape == (169, 512)
 
 

@@ -38,6 +38,8 @@ def roots(tmp_path_factory):
         "ffhq": ("00000.png", "00001.png", "60000.png"),
         "imagenette": ("train/n01440764/a.JPEG", "train/n02102040/b.JPEG", "val/n01440764/c.JPEG"),
         "imagenet": ("train/n01440764/a.JPEG", "train/n02102040/b.JPEG", "val/n01440764/c.JPEG"),
+        "celeba_anr": tuple(f"img_align_celeba/{n:06d}.jpg" for n in (1, 2, 3)),
+        "lsun": ("bedroom/0/1a.webp", "bedroom/f/2b.webp", "bedroom/a/3c.webp"),
     }
     for layout, files in names.items():
         for number, name in enumerate(files):

@@ -11,7 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenfield.data.atomic import shown
-from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, text_lines
+from tokenfield.data.listings import (
+    Listing,
+    distinct,
+    folders_in,
+    pictures_in,
+    relative_listing,
+    shares,
+    text_lines,
+)
 from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import DataConfig, Split
@@ -57,12 +65,7 @@ def list_celeba(root: Path, split: Split, config: DataConfig, skipped: SkippedFi
     train, 1 validation, 2 test; a `.csv` of the same is read too). Without that file the numbers decide, as they do in
     it: up to 162770 train, from 182638 test. The validation pictures are in neither split here.
     """
-    candidates = (root / "img_align_celeba" / "img_align_celeba", root / "img_align_celeba",
-                  root / "Img" / "img_align_celeba", root / "CelebA_aligned", root)
-    folder = next((c for c in candidates if pictures_in(c)), None)
-    if folder is None:
-        raise UserError(f"{shown(root)} is not laid out as CelebA; needed are img_align_celeba/000001.jpg ... and "
-                        "list_eval_partition.txt")
+    folder = _celeba_folder(root)
     part = 0 if split == "train" else 2
     lists = ("list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv")
     partition = next((root / name for name in lists if (root / name).is_file()), None)
@@ -77,6 +80,34 @@ def list_celeba(root: Path, split: Split, config: DataConfig, skipped: SkippedFi
                 skipped.add(folder / name, f"is listed in {partition.name} and missing")
         chosen = sorted(name for name in wanted if name in on_disk)
     return _some(root, split, Listing(tuple(folder / name for name in chosen), tuple(chosen)))
+
+
+def _celeba_folder(root: Path) -> Path:
+    """Where the pictures of a CelebA are."""
+    candidates = (root / "img_align_celeba" / "img_align_celeba", root / "img_align_celeba",
+                  root / "Img" / "img_align_celeba", root / "CelebA_aligned", root)
+    for folder in candidates:
+        if pictures_in(folder):
+            return folder
+    raise UserError(f"{shown(root)} is not laid out as CelebA; needed are img_align_celeba/000001.jpg ... and "
+                    "list_eval_partition.txt")
+
+
+def list_celeba_anr(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """CelebA as ANR splits it: the sorted names, 0.75 / 0.20 / 0.05; see `shares`. The official list is not asked."""
+    folder = _celeba_folder(root)
+    names = shares(pictures_in(folder), SHARES["celeba_anr"], split)
+    return _some(root, split, Listing(tuple(folder / name for name in names), tuple(names)))
+
+
+def list_lsun(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+    """LSUN, one category exported to files, in one folder or in the export's folders of folders: 0.75 / 0.20 / 0.05.
+
+    A category's own folders `<category>_train` and `<category>_val`, where they are found, are taken together, as ANR
+    takes what it finds. Files are sorted by name, which in LSUN is a hash of the picture, and then cut (`shares`).
+    """
+    paths = sorted(find_pictures(root, skipped), key=lambda path: (path.name, path.as_posix()))
+    return _some(root, split, relative_listing(root, shares(paths, SHARES["lsun"], split)))
 
 
 def list_ffhq(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
@@ -151,12 +182,19 @@ def list_imagenet(root: Path, split: Split, config: DataConfig, skipped: Skipped
     return Listing(listing.paths, listing.names, classes, labels)
 
 
+SHARES = {"lsun": (0.75, 0.20), "celeba_anr": (0.75, 0.20)}
+"""Of the sorted list: training, validation; the rest is for testing. ANR's, whose own lists have the order of the file
+system, another one on every machine. Its published evaluation takes validation and test together: protocols `celeba128`
+and `lsun256`."""
+
 LAYOUTS: dict[str, Callable[[Path, Split, DataConfig, SkippedFiles], Listing]] = {
     "folder": list_folder,
     "celeba": list_celeba,
+    "celeba_anr": list_celeba_anr,
     "ffhq": list_ffhq,
     "imagenette": list_imagenette,
     "imagenet": list_imagenet,
+    "lsun": list_lsun,
 }
 """What `DataConfig.layout` names."""
 

@@ -3,9 +3,10 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tokenfield.data.atomic import shown
 from tokenfield.data.pictures import SUFFIXES
@@ -69,6 +70,19 @@ def text_lines(file: Path) -> list[str]:
         return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{shown(file)}: cannot be read as text ({error.__class__.__name__})") from error
+
+
+def shares(items: Sequence[Any], parts: tuple[float, float], split: str) -> list[Any]:
+    """The part of a sorted list that a split by shares gives to training or testing.
+
+    Args:
+        items: sorted, so that the cut is the same on every machine.
+        parts: shares for training and for validation; what is left over is for testing, and validation is in neither.
+        split: "train" or "test".
+    """
+    begin = int(len(items) * parts[0])
+    end = int(len(items) * (parts[0] + parts[1]) + 1e-9)  # 0.75 + 0.2 is a hair below 0.95
+    return list(items[:begin] if split == "train" else items[end:])
 
 
 def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:

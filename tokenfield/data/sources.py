@@ -14,7 +14,7 @@ from tokenfield.data.listings import Listing
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 
-Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet"]
+Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"]
 Crop = Literal["pyramid", "random_flip", "center"]
 Split = Literal["train", "test"]
 
