@@ -16,15 +16,16 @@ def import_checkpoint(
     config: Path | None = None,
     json: Json = None,
 ) -> int:
-    """Turn a checkpoint of ginr-ipc, trans-inr or ANR into a model folder that every other command takes.
+    """Turn a checkpoint of ginr-ipc, trans-inr, ANR or AutoencoderKL into a folder that every other command takes.
 
     The file is opened without running anything in it. Every tensor finds its place; what is unknown, missing or of
     another shape is named.
 
     Args:
-        checkpoint: a file that the project's own code saved.
+        checkpoint: a file that the project's own code saved, or a folder of diffusers' AutoencoderKL.
         output: folder to write; it must not exist yet.
-        config: the project's YAML; by default a .yaml beside the checkpoint.
+        config: the project's YAML; by default a .yaml beside the checkpoint. For an AutoencoderKL it may say size:
+            [height, width] of the pictures it will encode, by default [256, 256].
         json: also write what was made there, for machines.
     """
     from tokenfield import interop, pretrained

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenfield.errors import UserError
-from tokenfield.interop import anr, ginr_ipc, trans_inr
+from tokenfield.interop import anr, autoencoder_kl, ginr_ipc, trans_inr
 from tokenfield.interop.reading import read_checkpoint, read_yaml
 from tokenfield.models.base import FieldModel
 
@@ -31,9 +31,10 @@ def import_checkpoint(checkpoint: str | os.PathLike, config: str | os.PathLike |
     """A model of another project, in evaluation mode, float32, on the CPU.
 
     Args:
-        checkpoint: a file that the project's own code saved.
+        checkpoint: a file that the project's own code saved, or a folder of diffusers' AutoencoderKL.
         config: the project's YAML. None: the file of the checkpoint's name with the ending .yaml, or config.yaml
-            beside it, if there is one; checkpoints of trans-inr carry theirs.
+            beside it, if there is one; checkpoints of trans-inr carry theirs. For an AutoencoderKL it may hold
+            `size`, [height, width].
     Returns:
         The same function: outputs agree to rounding.
     Raises:
@@ -41,6 +42,8 @@ def import_checkpoint(checkpoint: str | os.PathLike, config: str | os.PathLike |
             or asks for what no model here does; tensors that are unknown, missing or of another shape.
     """
     checkpoint = Path(checkpoint)
+    if checkpoint.is_dir():
+        return autoencoder_kl.read_folder(checkpoint, None if config is None else read_yaml(Path(config)))
     content = read_checkpoint(checkpoint)
     projects = [name for name, (recognises, _) in PROJECTS.items() if recognises(content)]
     if not projects:

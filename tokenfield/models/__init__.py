@@ -4,6 +4,7 @@ from tokenfield.generation.denoiser import Denoiser as Denoiser
 from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.anr import Anr as Anr
 from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
+from tokenfield.models.autoencoder_kl import AutoencoderKl as AutoencoderKl
 from tokenfield.models.base import FieldModel as FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlp as CoordinateMlp
 from tokenfield.models.functa import Functa as Functa
@@ -36,6 +37,7 @@ MODELS: dict[str, type[FieldModel]] = {
         CoordinateMlp,
         Functa,
         SpatialFuncta,
+        AutoencoderKl,
         IpcRadiance,
         TransInrRadiance,
         AnrRadiance,

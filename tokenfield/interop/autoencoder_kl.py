@@ -1,0 +1,62 @@
+"""Folders of diffusers' `AutoencoderKL`, as `save_pretrained` writes them: config.json and safetensors.
+
+diffusers itself reads them, since it knows its older names of weights. Files that could run something (pickles) are not
+opened, nothing is downloaded, and what is missing, unknown or of another shape is named.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tokenfield.configs import convert
+from tokenfield.errors import UserError
+from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
+
+SIZE = (256, 256)
+"""Pictures it will encode, unless the configuration says another `size`: those of Table 5."""
+
+
+def read_folder(folder: Path, settings: dict[str, Any] | None = None) -> AutoencoderKl:
+    """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
+
+    Args:
+        folder: what `AutoencoderKL.save_pretrained` wrote.
+        settings: `size`, height and width of the pictures it will encode.
+    Raises:
+        UserError: another kind of folder or setting, weights that do not fit, or no diffusers.
+    """
+    settings = settings or {}
+    if unknown := set(settings) - {"size"}:
+        raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
+    size = convert(tuple[int, int], settings.get("size", SIZE), "size")
+    network = _network_config(folder)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
+        model = AutoencoderKlConfig(size, network.get("in_channels", 3), network).build()
+    try:
+        loaded, info = autoencoder_class().from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{folder}: weights that cannot be read ({' '.join(str(error).split())[:200]})") from error
+    for what, said in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):
+        if info.get(what):
+            raise UserError(f"{folder}: its weights {said} {', '.join(map(str, list(info[what])[:3]))}")
+    model.network.load_state_dict(loaded.state_dict())
+    return model.float().eval()
+
+
+def _network_config(folder: Path) -> dict[str, Any]:
+    """The network's configuration, without diffusers' own notes."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} has no config.json; give a folder that AutoencoderKL.save_pretrained wrote")
+    try:
+        network = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} cannot be read ({error})") from error
+    kind = network.get("_class_name") if isinstance(network, dict) else None
+    if kind != "AutoencoderKL":
+        raise UserError(f"{folder} holds a {kind}, not an AutoencoderKL")
+    return {key: value for key, value in network.items() if not key.startswith("_")}

@@ -1,0 +1,92 @@
+"""The autoencoder row of Table 5: latent diffusion's `AutoencoderKL` as one of the systems here.
+
+*High-Resolution Image Synthesis with Latent Diffusion Models* (Rombach et al., CVPR 2022). A convolutional
+encoder makes a grid of latents, one per `cell` x `cell` pixels; a convolutional decoder makes a picture of them. The
+network is that of the `diffusers` package, which is asked for when a model is built and not before.
+
+This is not a field by itself: the decoder knows one grid, that of the input. Values at other coordinates are bilinear
+interpolation of the picture it draws, constant beyond the outermost pixel centres; at pixel centres they are the
+decoder's own. Enlarging says nothing about the decoder, only about the interpolation.
+
+Weights come from a folder that the user has, as diffusers saved it: `tokenfield import FOLDER -o MODEL`. The
+deterministic part alone is used: tokens are the mean of the latent's distribution, in the network's own scale
+(`scaling_factor` is a matter of the diffusion model).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.errors import UserError
+from tokenfield.models.base import FieldModel
+from tokenfield.modulation import wide
+
+
+@dataclass(frozen=True)
+class AutoencoderKlConfig:
+    """The network, and the pictures it is given."""
+
+    size: tuple[int, int] = (256, 256)
+    """Height and width of the pictures it encodes, multiples of the factor by which the network shrinks."""
+    channels: int = 3
+    """Values per coordinate."""
+    network: dict[str, Any] = field(default_factory=dict)
+    """The network's own configuration, as its config.json has it; what is left out is diffusers' default."""
+
+    def build(self) -> "AutoencoderKl":
+        """The model with fresh weights."""
+        return AutoencoderKl(self)
+
+
+def autoencoder_class() -> Any:
+    """`diffusers.AutoencoderKL`. Raises UserError where the package is missing."""
+    try:
+        from diffusers import AutoencoderKL
+    except ImportError as error:
+        raise UserError("AutoencoderKL comes with diffusers, which is missing; type: pip install diffusers") from error
+    return AutoencoderKL
+
+
+class AutoencoderKl(FieldModel):
+    """The model. Tokens are (B, H / factor, W / factor, D), D latent channels."""
+
+    name: ClassVar[str] = "autoencoder-kl"
+
+    def __init__(self, config: AutoencoderKlConfig):
+        super().__init__()
+        self.config, self.input_size, self.channels = config, config.size, config.channels
+        wanted = {"in_channels": config.channels, "out_channels": config.channels}
+        given = {key: value for key, value in config.network.items() if not key.startswith("_")}
+        if any(given.get(key, value) != value for key, value in wanted.items()):
+            raise UserError(f"a network of {given.get('in_channels')} channels for pictures of {config.channels}")
+        self.network = autoencoder_class().from_config({**given, **wanted})
+        self.cell = 2 ** (len(self.network.config.block_out_channels) - 1)
+        if any(side % self.cell for side in config.size):
+            raise UserError(
+                f"pictures of {config.size[0]} x {config.size[1]} pixels for a network that shrinks by {self.cell}; "
+                f"give multiples of {self.cell}"
+            )
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
+        """Pictures in [0, 1] of `config.size` -> means of the latents."""
+        dtype = next(self.network.parameters()).dtype
+        return self.network.encode(images.to(dtype) * 2 - 1).latent_dist.mode().movedim(1, -1)  # it works in [-1, 1]
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Float[Tensor, "*b q 2"]:
+        """Points (x, y), as `grid_sample` wants them."""
+        return (coords.coords() if isinstance(coords, Grid) else coords).flip(-1)
+
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b c h w"]:
+        """The picture that the decoder draws, values in [0, 1] but for what it overshoots."""
+        dtype = next(self.network.parameters()).dtype
+        return wide(self.network.decode(tokens.to(dtype).movedim(-1, 1)).sample) / 2 + 0.5
+
+    def combine(self, located: Tensor, conditioned: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
+        """Bilinear interpolation between the picture's pixel centres."""
+        points = located.expand(len(conditioned), -1, -1).unsqueeze(1).to(conditioned.dtype)  # (B, 1, Q, 2)
+        values = F.grid_sample(conditioned, points, padding_mode="border", align_corners=False)  # (B, C, 1, Q)
+        return values.squeeze(2).mT
