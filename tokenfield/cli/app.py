@@ -24,6 +24,7 @@ import tyro
 from tokenfield import __version__
 from tokenfield.cli import console
 from tokenfield.cli.bench import bench
+from tokenfield.cli.climate import climate
 from tokenfield.cli.compare import compare
 from tokenfield.cli.console import Usage
 from tokenfield.cli.data import data
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "encode": encode,
     "decode": decode,
     "info": info,
+    "climate": climate,
     "fit": fit,
     "optimize": optimize,
     "latents": latents,
