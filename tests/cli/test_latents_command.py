@@ -1,0 +1,49 @@
+"""`tokenfield latents` as it is typed: what it prints, what it refuses."""
+
+import json
+
+import pytest
+
+from tokenfield.cli import main
+from tokenfield.generation.latents import LatentFolder
+
+
+@pytest.fixture
+def type_latents(model, folder, tmp_path, capsys):
+    """Runs the command on the folder of pictures, two of which are damaged."""
+
+    def typed(*options, data=folder):
+        code = main(["latents", model, str(data), "--device", "cpu", *options])
+        return code, *capsys.readouterr()
+
+    return typed
+
+
+def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
+    out = tmp_path / "latents"
+    code, said, beside = type_latents("-o", str(out), "--size", "12", "--json", str(tmp_path / "x.json"))
+    train = LatentFolder.open(out)
+    assert code == 3 and "skipped 2 of" in beside  # damaged ones are named, the rest is done
+    assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in said
+    assert (train.lattice, train.model) == ((3, 3), model)
+    told = json.loads((tmp_path / "x.json").read_text())
+    assert told["command"] == "latents" and told["splits"]["train"]["entries"] == len(train)
+
+
+@pytest.mark.parametrize(("options", "part"), [
+    ((), "say with -o FOLDER"),
+    (("-o", "x", "--shard", "0"), "--shard 0: give at least 1"),
+    (("-o", "x", "--batch", "-2"), "--batch -2: give at least 1"),
+    (("-o", "x"), "give a multiple of its 4-pixel cells"),
+    (("-o", "x", "--size", "13"), "give a multiple of its 4-pixel cells"),
+    (("-o", "x", "--size", "12", "--layout", "imagenette"), "not laid out as ImageNette"),
+])
+def test_what_it_refuses_is_one_line(options, part, type_latents, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, said, beside = type_latents(*options)
+    assert (code, said) == (1, "") and part in beside and len(beside.splitlines()) == 1
+
+
+def test_a_folder_that_is_not_there(type_latents, tmp_path):
+    code, _, beside = type_latents("-o", str(tmp_path / "x"), "--size", "12", data=tmp_path / "nothing")
+    assert code == 1 and "no such folder" in beside
