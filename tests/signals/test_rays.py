@@ -116,3 +116,11 @@ def test_the_angle_spans_the_width():
     _, directions = r.view_rays(camera, torch.tensor(ANGLE).double(), edges, HEIGHT, WIDTH)
     angle = math.acos((directions[0] * directions[1]).sum())
     assert angle == pytest.approx(ANGLE, abs=1e-6)
+
+
+def test_rays_stay_exact_under_autocast():
+    camera, angle, grid = poses(3).float(), torch.tensor([0.3, 0.7, 1.1]), Grid.cells(HEIGHT, WIDTH)
+    exact = r.plucker(*r.view_rays(camera, angle, grid, HEIGHT, WIDTH))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = r.plucker(*r.view_rays(camera, angle, grid, HEIGHT, WIDTH))
+    torch.testing.assert_close(rounded, exact, rtol=0, atol=0)

@@ -77,8 +77,8 @@ def view_rays(
     at = coords.coords() if isinstance(coords, Grid) else coords
     half = torch.tan(0.5 * angle_x)[..., None]  # half the picture's width at distance 1
     right, up = half * at[..., 1], -half * (height / width) * at[..., 0]  # (*V, Q)
-    camera = torch.stack([right, up, -torch.ones_like(right)], -1)  # (*V, Q, 3)
-    directions = camera @ poses[..., :3, :3].mT
+    axes = poses[..., None, :3, :3]  # (*V, 1, 3, 3); sums, for autocast would round a matrix product to bfloat16
+    directions = right[..., None] * axes[..., 0] + up[..., None] * axes[..., 1] - axes[..., 2]  # (*V, Q, 3)
     directions = directions / directions.norm(dim=-1, keepdim=True)
     return poses[..., None, :3, 3].expand_as(directions), directions
 
