@@ -128,6 +128,13 @@ def test_a_thinned_picture_keeps_every_nth_row_and_column(picture):
     assert torch.equal(thin.rows, Target.of(picture).rows[::2])
 
 
+def test_the_budget_is_what_the_timer_says(field, picture):
+    """Two seconds between readings: a gradient and a step take four, and six seconds end with the second step."""
+    readings = iter(range(0, 100, 2))
+    fitting = Optimization(field, picture, timer=lambda: float(next(readings)))
+    assert [(point.step, point.seconds) for point in fitting.run(seconds=6.0)] == [(0, 0.0), (1, 4.0), (2, 8.0)]
+
+
 def test_no_steps_measure_what_is_there(field, picture):
     (only,) = Optimization(field, picture, "latents").run(steps=0)
     assert only.psnr == pytest.approx(psnr(field.render(11, 13)[None], picture[None]).item(), abs=1e-4)

@@ -17,8 +17,9 @@ columns, and PSNR is measured now and then with the clock stopped. The best fiel
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,6 +119,8 @@ class Optimization:
         rates: Adam's rates of latents and of the decoder, at the start; they fall to zero as a cosine.
         pixels: per step; None takes the exact gradient over all of them.
         seed: decides which pixels a step takes.
+        timer: seconds so far; by default of the wall clock. `time.process_time` counts those of this process alone, on
+            a machine whose processors others use too.
     Attributes:
         values: numbers that are this picture's own: latents, and the decoder's parameters if they move.
         best_psnr: dB, of `best`.
@@ -134,12 +137,14 @@ class Optimization:
         rates: dict[str, float] | None = None,
         pixels: int | None = None,
         seed: int = 0,
+        timer: Callable[[], float] | None = None,
     ):
         picture = check_picture(picture, field.model.channels)
         if tuple(picture.shape[1:]) != tuple(field.native_size):
             raise UserError(f"a field of {field.native_size} pixels and a picture of {tuple(picture.shape[1:])}")
         if pixels is not None and pixels < 1:
             raise UserError(f"{pixels} pixels per step; give at least 1")
+        self.timer = timer or partial(now, field.tokens.device)
         self.target, self.pixels, self.seed = Target.of(picture), pixels, seed
         self.measured = self.target.thinned(MEASURED)
         self.tokens = field.tokens.detach().clone()
@@ -176,7 +181,7 @@ class Optimization:
         """
         if (seconds is None and steps is None) or min(seconds or 0, steps or 0) < 0:
             raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
-        clock, step, measured = Clock(self.tokens.device), 0, -math.inf
+        clock, step, measured = Clock(self.timer), 0, -math.inf
         while (done := share_of(clock.seconds, seconds, step, steps)) < 1:
             begun = clock.seconds
             if self.pixels is None:
@@ -238,17 +243,17 @@ class Optimization:
 
 
 class Clock:
-    """Seconds spent inside its `with` blocks, once an accelerator has done what it was asked."""
+    """Seconds spent inside its `with` blocks, by a timer."""
 
-    def __init__(self, device: torch.device):
-        self.device, self.seconds, self._begun = device, 0.0, 0.0
+    def __init__(self, timer: Callable[[], float]):
+        self.timer, self.seconds, self._begun = timer, 0.0, 0.0
 
     def __enter__(self) -> "Clock":
-        self._begun = now(self.device)
+        self._begun = self.timer()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.seconds += now(self.device) - self._begun
+        self.seconds += self.timer() - self._begun
 
 
 def share_of(spent: float, seconds: float | None, step: int, steps: int | None) -> float:

@@ -111,14 +111,14 @@ def predict(model: Any, image: Any) -> tuple[Any, float]:
     return Field.of(model, image), time.perf_counter() - begun
 
 
-def competitor(name: str, field: Any, image: Any, pixels: int | None, seed: int) -> Any:
+def competitor(name: str, field: Any, image: Any, pixels: int | None, seed: int, **options: Any) -> Any:
     """Another `Optimization` for the same picture: latents from zero, or an MLP from scratch."""
     from tokenfield.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
 
     if name == "scratch":
-        return Optimization(scratch(field), image, rates={"latents": SCRATCH_RATE}, pixels=pixels, seed=seed)
+        return Optimization(scratch(field), image, rates={"latents": SCRATCH_RATE}, pixels=pixels, seed=seed, **options)
     fresh = untrained(name, tuple(image.shape[1:]), seed=seed, device=field.tokens.device)
-    return Optimization(fresh, image, rates={"latents": MLP_RATES[name]}, pixels=MOST_PIXELS, seed=seed)
+    return Optimization(fresh, image, rates={"latents": MLP_RATES[name]}, pixels=MOST_PIXELS, seed=seed, **options)
 
 
 def keep(best: Any, target: Path, what: str, picture: Path, save_with_model: Any) -> Path:
