@@ -214,7 +214,7 @@ def climate(
 
     Reads netCDF, Zarr and NPY with any order of latitudes and longitudes; missing cells take no part. Train a model
     with tokenfield train lainr-climatology --data FOLDER (or anr-climatology, anchored-climatology, lainr-era5,
-    anr-era5).
+    anr-era5). Each of the four has --help, and --json PATH for machines.
 
     Args:
         action: what to do.
