@@ -167,6 +167,32 @@ class Field:
         height, width = self.native_size
         return 2 * top / height - 1, 2 * left / width - 1, 2 * bottom / height - 1, 2 * right / width - 1
 
+    def prefix(self, width: int) -> "Field":
+        """The same picture from the leading `width` values of every token: fewer numbers, from a nested model.
+
+        Raises:
+            UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
+        """
+        if width not in self.model.prefixes:
+            known = ", ".join(map(str, self.model.prefixes)) or "none: its tokens are not nested"
+            raise UserError(f"a prefix of {width} values; prefixes of this model: {known}")
+        return replace(self, tokens=self.tokens[..., :width].contiguous())
+
+    def at_rate(self, rate: float) -> "Field":
+        """The longest prefix that stores no more than `rate` values per pixel value: 1/8, 1/16, ...
+
+        A picture whose sides are no multiples of the cells is counted by its cells.
+
+        Raises:
+            UserError: a model whose tokens are not nested, or a rate below that of the shortest prefix.
+        """
+        values = self.model.channels * self.model.cell**2  # per cell
+        fitting = [width for width in self.model.prefixes if width <= rate * values * (1 + 1e-9)]
+        if not fitting:
+            known = ", ".join(f"{width / values:.4g}" for width in self.model.prefixes)
+            raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
+        return self.prefix(fitting[-1])
+
     @property
     def native_size(self) -> tuple[int, int]:
         """(height, width) of the picture it was made from."""

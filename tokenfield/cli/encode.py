@@ -19,6 +19,7 @@ def encode(
     *,
     output: Out = None,
     model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = DEFAULT,
+    rate: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None,
     half: bool = False,
     check: bool = True,
     precision: Precision = "fp32",
@@ -35,6 +36,8 @@ def encode(
         output: the .field file, or the folder for them. Default for a picture: beside it, ending in .field; a file
             that is there already is only replaced if it is named here.
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
+        rate: store at most so many values per pixel value, such as 0.125, with a model that knows several rates
+            (photos-ladder).
         half: store tokens as 16-bit numbers: half the file.
         check: decode what was stored and print its PSNR; --no-check saves that time.
         precision: arithmetic inside the model.
@@ -54,7 +57,8 @@ def encode(
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                item = encode_one(loaded, path, target, half=half, check=check, precision=precision, bar=bar)
+                options = {"rate": rate, "half": half, "check": check, "precision": precision}
+                item = encode_one(loaded, path, target, **options, bar=bar)
             except PictureError as error:
                 if not input.is_dir():
                     raise
@@ -95,7 +99,15 @@ def plan(source: Path, files: list[Path], output: Path | None, suffix: str) -> l
 
 
 def encode_one(
-    model: Any, path: Path, target: Path, *, half: bool, check: bool, precision: Precision, bar: console.Bar
+    model: Any,
+    path: Path,
+    target: Path,
+    *,
+    rate: float | None,
+    half: bool,
+    check: bool,
+    precision: Precision,
+    bar: console.Bar,
 ) -> dict[str, Any]:
     """Encode one picture, write its file, and say what came of it."""
     import torch
@@ -106,6 +118,7 @@ def encode_one(
     picture, dtype = read_picture(path), find_precision(precision)
     begun = time.perf_counter()
     made = Field.of(model, picture, dtype=dtype, progress=bar.piece)
+    made = made if rate is None else made.at_rate(rate)
     took = time.perf_counter() - begun
     target.parent.mkdir(parents=True, exist_ok=True)
     made.save(target, dtype=torch.float16 if half else torch.float32)

@@ -13,7 +13,7 @@ PATIENCE = 2.0
 """Seconds before a bar appears."""
 
 
-def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+def progress(items: Iterable[T], total: int, label: str, unit: str = "files") -> Iterator[T]:
     """Passes the items on; after two seconds a bar on standard error says how many are done and what is left.
 
     Where standard error is no terminal, one line with the label and the total is printed in place of the bar.
@@ -32,7 +32,7 @@ def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
                     bar.start()
                     task = bar.add_task(label, total=total)
                 else:
-                    console.print(f"{label}: {total} files", markup=False, highlight=False)
+                    console.print(f"{label}: {total} {unit}", markup=False, highlight=False)
             if bar is not None:
                 bar.update(task, completed=done + 1)
             yield item

@@ -21,6 +21,7 @@ from tokenfield.models.learned_init import LearnedInit as LearnedInit
 from tokenfield.models.radiance import IpcRadiance as IpcRadiance
 from tokenfield.models.radiance import TransInrRadiance as TransInrRadiance
 from tokenfield.models.spatial_functa import SpatialFuncta as SpatialFuncta
+from tokenfield.models.switched import Switched as Switched
 from tokenfield.models.trans_inr import TransInr as TransInr
 
 MODELS: dict[str, type[FieldModel]] = {
@@ -28,6 +29,7 @@ MODELS: dict[str, type[FieldModel]] = {
     for model in (
         Lainr,
         Anchored,
+        Switched,
         Anr,
         LocalizedLainr,
         ComposedLainr,

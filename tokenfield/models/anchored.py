@@ -115,7 +115,7 @@ class Anchored(FieldModel):
         super().__init__()
         self.config = config
         self.input_size, self.cell, self.channels = None, config.cell, config.channels
-        self.largest_span = float(config.cell)
+        self.prefixes, self.largest_span = config.prefixes, float(config.cell)
         self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
         patch = config.channels * config.cell**2
 

@@ -27,6 +27,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         halo: for models of any size, how many cells around a token its value depends on.
         reach: for models of any size, how many cells around a coordinate its value depends on.
         channels: C, values per coordinate.
+        prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
         chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
     """
@@ -38,6 +39,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     halo: int = 0
     reach: int = 0
     channels: int = 3
+    prefixes: tuple[int, ...] = ()
     largest_span: float = 1.0
     chunk: int = 4096
 

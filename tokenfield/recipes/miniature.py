@@ -13,6 +13,7 @@ from tokenfield.models.lainr_composed import ComposedLainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig
+from tokenfield.models.switched import SwitchedConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.models.weight_space import WeightConfig
 from tokenfield.training.recipe import Recipe
@@ -50,8 +51,16 @@ def small_anchored(config: AnchoredConfig) -> tuple[AnchoredConfig, int]:
         decoder_depth=min(config.decoder_depth, 1),
         head_dim=8,
         harmonics=min(config.harmonics, 8),
+        prefixes=(2, 5) if config.prefixes else (),
     )
     return small, 12
+
+
+def small_switched(config: SwitchedConfig) -> tuple[SwitchedConfig, int]:
+    """3 x 3 cells of 4 pixels in 3 subspaces, a transformer 16 wide."""
+    return replace(
+        config, cell=4, codes=3, prefixes=(2, 5), decoder_dim=16, head_dim=8, decoder_depth=1, harmonics=8, rounds=3
+    ), 12
 
 
 def small_anr(config: AnrConfig) -> tuple[AnrConfig, int]:
@@ -127,6 +136,7 @@ def small_spatial_functa(config: SpatialFunctaConfig) -> tuple[SpatialFunctaConf
 SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
     LainrConfig: small_lainr,
     AnchoredConfig: small_anchored,
+    SwitchedConfig: small_switched,
     AnrConfig: small_anr,
     LocalizedLainrConfig: small_localized,
     ComposedLainrConfig: small_composed,
@@ -147,9 +157,11 @@ def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
         steps: how many.
     """
     model, side = SMALL[type(recipe.model)](recipe.model)
+    prefixes = model.prefixes if recipe.coordinates.prefixes else ()
     return replace(
         recipe,
         model=model,
+        coordinates=replace(recipe.coordinates, prefixes=prefixes),
         data=replace(recipe.data, size=side * recipe.coordinates.zoom),
         optim=replace(recipe.optim, warmup=min(recipe.optim.warmup, steps // 2)),
         steps=steps,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.switched import SwitchedConfig
 from tokenfield.training.optim import OptimConfig
 from tokenfield.training.recipe import Recipe
 from tokenfield.training.sampling import CoordinateConfig
@@ -130,4 +131,22 @@ def anchored_photos_ladder() -> Recipe:
         coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=LADDER),
         batch_size=10,
         steps=4000,
+    )
+
+
+def switched_photos_ladder() -> Recipe:
+    """The packaged `photos-ladder`: 1/2 to 1/32 stored values per pixel value from one model (results: README).
+
+    256 linear codes are fitted first, in minutes; what is trained afterwards is the decoder that looks at neighbours.
+    The pictures of a batch take turns in being cut to one of the prefixes.
+    """
+    model = SwitchedConfig()
+    return replace(
+        anchored_photos_s(),
+        name="switched-photos-ladder",
+        model=model,
+        data=DataConfig(layout="folder", size=96, levels=2),
+        coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=model.prefixes),
+        batch_size=10,
+        steps=3000,
     )

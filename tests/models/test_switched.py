@@ -1,0 +1,116 @@
+"""Switched linear codes: choice, fit, prefixes, and the field that they make."""
+
+import pytest
+import torch
+
+from tokenfield.coords import Grid
+from tokenfield.errors import UserError
+from tokenfield.field import Field
+from tokenfield.models.switched import SwitchedConfig
+from tokenfield.subspaces import Subspaces, principal
+
+CONFIG = SwitchedConfig(cell=4, codes=5, prefixes=(2, 5, 11), decoder_dim=16, head_dim=8, harmonics=8, sharpness=200.0)
+
+
+def toy():
+    """A model whose subspaces are random and orthonormal."""
+    torch.manual_seed(0)
+    model = CONFIG.build().eval()
+    model.subspaces.components.copy_(torch.linalg.qr(torch.randn(5, 48, 10))[0])
+    model.subspaces.mean.copy_(0.1 * torch.randn(5, 48))
+    return model
+
+
+def test_cells_of_known_subspaces_are_recognized_and_restored():
+    spaces = toy().subspaces
+    index, coefficients = torch.tensor([3, 0, 4, 4, 1, 2, 0]), torch.randn(7, 10)
+    cells = spaces.restore(index, coefficients)
+    found, kept, errors = spaces.choose(cells)
+    assert torch.equal(found, index) and errors[:, -1].max() < 1e-6
+    torch.testing.assert_close(kept, coefficients, atol=1e-5, rtol=0)
+
+
+def test_the_choice_is_the_best_of_all():
+    spaces = toy().subspaces
+    cells = torch.randn(23, 48)
+    index, coefficients, errors = spaces.choose(cells)
+    scores = torch.stack([(every / spaces.usual).sum(1) for every, _ in spaces.errors(cells)], 1)
+    assert torch.equal(scores.argmin(1), index)
+    for n, column in zip(spaces.prefixes, range(3), strict=True):
+        left = (cells - spaces.restore(index, coefficients[:, :n])).square().sum(1)
+        torch.testing.assert_close(errors[:, column], left, rtol=1e-4, atol=1e-4)
+
+
+def test_a_fit_to_planted_subspaces_beats_one_linear_code():
+    torch.manual_seed(1)
+    planted = torch.linalg.qr(torch.randn(3, 12, 2))[0]  # three planes in 12 dimensions
+    which = torch.arange(3000) % 3
+    cells = torch.einsum("mpn,mn->mp", planted[which], torch.randn(3000, 2)) + 0.01 * torch.randn(3000, 12)
+    spaces = Subspaces(3, 12, 2, (2,))
+    spaces.fit(cells, torch.arange(3000) // 100, rounds=12)
+    left = spaces.choose(cells)[2].mean()
+    mean, _, axes = principal(cells, torch.ones(len(cells)))
+    one = (cells - mean).square().sum(1).mean() - ((cells - mean) @ axes[:, :2]).square().sum(1).mean()
+    assert left < 0.5 * one  # alternating finds a good optimum, not the best one
+
+
+def test_the_same_cells_and_seed_give_the_same_subspaces():
+    cells, picture = torch.randn(700, 12), torch.arange(700) // 70
+    fitted = [Subspaces(3, 12, 4, (1, 4)) for _ in range(2)]
+    for spaces in fitted:
+        spaces.fit(cells, picture, rounds=3)
+    assert torch.equal(fitted[0].components, fitted[1].components)
+
+
+def test_pixels_are_shown_as_coded():
+    """With sharp windows and nothing added by the transformer, decoding a grid of pixels gives the restored cells."""
+    model = toy()
+    picture = torch.rand(1, 3, 12, 20)
+    tokens = model.encode(picture)
+    assert tokens.shape == (1, 3, 5, 11)
+    shown = model.decode(tokens, Grid.cells(12, 20))[0].T.unflatten(1, (12, 20))
+    cells = model.subspaces.restore(tokens[..., 0].flatten().long(), tokens[..., 1:].flatten(0, 2)) + 0.5
+    wanted = cells.view(3, 5, 3, 4, 4).permute(2, 0, 3, 1, 4).reshape(3, 12, 20)
+    torch.testing.assert_close(shown, wanted, atol=1e-4, rtol=0)
+
+
+def test_more_values_restore_better_and_fields_can_be_cut():
+    model, picture = toy(), torch.rand(3, 13, 21)
+    field = Field.of(model, picture)
+    errors = [(field.prefix(n).render(13, 21) - picture).square().mean() for n in (2, 5, 11)]
+    assert errors[0] > errors[1] > errors[2]
+    assert field.at_rate(0.11).tokens.shape[-1] == 5 and field.prefix(2).values_stored == 2 * 4 * 6
+    with pytest.raises(UserError, match="prefixes of this model: 2, 5, 11"):
+        field.prefix(3)
+    with pytest.raises(UserError, match="rates of this model"):
+        field.at_rate(0.01)
+
+
+def test_a_crop_on_cell_borders_has_the_picture_s_tokens():
+    model, picture = toy(), torch.rand(1, 3, 16, 24)
+    tokens = model.encode(picture)
+    crop = model.encode(picture[:, :, 4:12, 8:20])
+    assert torch.equal(crop[..., 0], tokens[:, 1:3, 2:5, 0])
+    torch.testing.assert_close(crop, tokens[:, 1:3, 2:5], atol=1e-5, rtol=0)
+
+
+def test_tokens_survive_float16(tmp_path):
+    field = Field.of(toy(), torch.rand(3, 8, 12))
+    field.save(tmp_path / "half.field", dtype=torch.float16)
+    half = Field.load(tmp_path / "half.field", field.model)
+    assert torch.equal(half.tokens[..., 0], field.tokens[..., 0])
+    torch.testing.assert_close(half.render(8, 12), field.render(8, 12), atol=5e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"prefixes": (1, 5)}, "rising widths from 2"),
+        ({"prefixes": (5, 3)}, "rising"),
+        ({"prefixes": (6, 200)}, "to 49"),
+        ({"codes": 5000}, "1 to 2048"),
+    ],
+)
+def test_what_no_model_could_be_is_refused(changes, said):
+    with pytest.raises(UserError, match=said):
+        SwitchedConfig(**({"cell": 4, "prefixes": (2, 5)} | changes))

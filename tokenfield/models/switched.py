@@ -1,0 +1,160 @@
+"""Switched token fields: the anchored model with many linear codes in place of one. This project's own.
+
+encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (subspaces.py). A
+    token is the number of that subspace and the leading coefficients in it. No cell looks at another: a crop's
+    tokens are the picture's.
+decode: the coded cells, as they come back, pass through transformer blocks on the neighbourhood, which add to every
+    cell's function what its neighbours tell about it; coordinates are answered as in the anchored model.
+
+A prefix of a token is a token of a lower rate. What the index costs, one of the values, the choice repays many times
+(docs/log.md); it is a whole number and survives float16.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.aggregation import AnchoredAggregation
+from tokenfield.anchors import harmonics
+from tokenfield.coords import centers
+from tokenfield.errors import UserError
+from tokenfield.models.anchored import Anchored
+from tokenfield.models.base import FieldModel
+from tokenfield.neighbourhood import NeighbourhoodTransformer
+from tokenfield.patchify import patchify
+from tokenfield.relative import RelativeHead
+from tokenfield.subspaces import Subspaces
+
+FITTED_CELLS = 300_000
+"""Cells that the subspaces are fitted to: some thousand for each of 256."""
+
+
+@dataclass(frozen=True)
+class SwitchedConfig:
+    """Sizes of a switched model; the defaults are those of the packaged ladder of rates."""
+
+    cell: int = 8
+    """Side of a cell in pixels; every cell is one token."""
+    channels: int = 3
+    """Values per pixel."""
+    codes: int = 256
+    """K, subspaces."""
+    prefixes: tuple[int, ...] = (6, 12, 24, 48, 96)
+    """Widths of a token, the index included, rising; the last one is the whole token."""
+    decoder_dim: int = 128
+    """Width of the decoder's transformer."""
+    decoder_depth: int = 2
+    """Its blocks; 0 decodes every token by itself."""
+    head_dim: int = 32
+    """Width of an attention head."""
+    radius: int = 1
+    """Cells on each side that a token attends to."""
+    mlp_ratio: float = 4.0
+    """Hidden width of the feed-forward parts over the transformer's."""
+    harmonics: int = 16
+    """Cosines per axis of a token's function, over two cells."""
+    sharpness: float = 9.0
+    """Sharpness of the distance term at the start of training."""
+    rounds: int = 8
+    """Rounds of choosing and fitting."""
+
+    def __post_init__(self):
+        rising = all(a < b for a, b in zip(self.prefixes, self.prefixes[1:], strict=False))
+        largest = self.channels * self.cell**2 + 1
+        if not self.prefixes or not rising or self.prefixes[0] < 2 or self.prefixes[-1] > largest:
+            raise UserError(f"prefixes {self.prefixes}; give rising widths from 2 (index and a value) to {largest}")
+        if not 1 <= self.codes <= 2048:
+            raise UserError(f"codes {self.codes}; give 1 to 2048, which float16 still tells apart")
+
+    def build(self) -> "Switched":
+        """The model with subspaces that mean nothing yet: `initialize` fits them."""
+        return Switched(self)
+
+
+class Switched(Anchored):
+    """The model. Tokens are (B, rows, columns, 1 + n): the index of a subspace, then coefficients in it."""
+
+    name: ClassVar[str] = "switched"
+
+    def __init__(self, config: SwitchedConfig):
+        FieldModel.__init__(self)  # the parts of an anchored model are made differently here
+        self.config = config
+        self.input_size, self.cell, self.channels = None, config.cell, config.channels
+        self.prefixes, self.largest_span, self.chunk = config.prefixes, float(config.cell), 1 << 15
+        patch, width = config.channels * config.cell**2, config.prefixes[-1]
+        self.subspaces = Subspaces(config.codes, patch, width - 1, tuple(n - 1 for n in config.prefixes))
+        self.embed = nn.Linear(patch, config.decoder_dim)
+        self.rungs = nn.ParameterList([torch.zeros(config.decoder_dim) for _ in config.prefixes])
+        self.decoder = NeighbourhoodTransformer(
+            config.decoder_dim,
+            depth=config.decoder_depth,
+            num_heads=config.decoder_dim // config.head_dim,
+            radius=config.radius,
+            mlp_ratio=config.mlp_ratio,
+        )
+        self.decoder_norm = nn.LayerNorm(config.decoder_dim)
+        self.head = RelativeHead(
+            latent_dim=patch,
+            feature_dim=config.decoder_dim if config.decoder_depth else 0,
+            channels=config.channels + 1,
+            num_harmonics=config.harmonics,
+        )
+        self.head.direct.set(*self._continued())
+        self.head.direct.requires_grad_(False)  # shows the cell's pixels as they are
+        self.aggregation = AnchoredAggregation(sharpness=config.sharpness)
+        self.initial_pictures = 2048  # how many `initialize` wants to see
+        self.halo, self.reach = 0, self.decoder.reach + 1
+
+    def muon_excluded(self) -> set[str]:
+        """Maps between tokens and pixels keep to Adam."""
+        names = "embed", "head.direct", "head.refined"
+        return {f"{name}.weight" for name in names} & {name for name, _ in self.named_parameters()}
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
+        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell."""
+        rows, columns = (side // self.cell for side in images.shape[-2:])
+        pixels = patchify(images.float(), self.cell) - 0.5
+        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 1))
+        tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)
+        return tokens.unflatten(0, (len(images), rows, columns))
+
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+        """The local function of every token, as cosine coefficients; tokens may be cut to any of the prefixes."""
+        flat = tokens.flatten(0, 2).float()
+        index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
+        cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
+        features = None
+        if self.config.decoder_depth:
+            cells = cells.to(self.embed.weight.dtype)
+            hidden = self.embed(cells * 4)  # pictures have a deviation of about 1/4
+            for rung in self.rungs[self._rung(tokens.shape[-1]) :][:1]:  # how much of a token it sees
+                hidden = hidden + rung
+            features = self.decoder_norm(self.decoder(hidden))
+        return self.head.coefficients(cells, features)
+
+    @torch.no_grad()
+    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
+        """Fit the subspaces to the cells of training pictures: minutes, with a bar."""
+        cells = patchify(images.cpu().float(), self.cell) - 0.5
+        picture = torch.arange(len(cells))[:, None].expand(cells.shape[:2]).flatten()
+        cells = cells.flatten(0, 1)
+        chosen = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:FITTED_CELLS]
+        fitted = Subspaces(*self.subspaces.mean.shape, self.subspaces.components.shape[-1], self.subspaces.prefixes)
+        fitted.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
+        self.subspaces.load_state_dict(fitted.state_dict())
+
+    def _continued(self) -> tuple[Tensor, Tensor]:
+        """The map from a cell's pixels to cosines that show them, continued by reflection into the next cells."""
+        p, c = self.cell, self.channels
+        local = torch.arange(2 * p) - p // 2
+        local = torch.where(local < 0, -1 - local, torch.where(local >= p, 2 * p - 1 - local, local))
+        basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)
+        axis = torch.linalg.pinv(basis) @ torch.eye(p, dtype=torch.float64)[local]  # (k, p)
+        plane = torch.einsum("ky,lx->klyx", axis, axis)
+        weight = torch.zeros(c + 1, *plane.shape[:2], c, p, p, dtype=torch.float64)
+        for channel in range(c):
+            weight[channel, :, :, channel] = plane
+        return weight.flatten(3).flatten(0, 2), torch.zeros((c + 1) * plane.shape[0] * plane.shape[1])
