@@ -77,7 +77,7 @@ class DenoiserConfig:
         return Denoiser(self)
 
 
-SIZES: dict[str, dict[str, int]] = {
+SIZES: dict[str, dict[str, Any]] = {
     "S": {"depth": 12, "width": 384, "heads": 6},
     "B": {"depth": 12, "width": 768, "heads": 12},
     "L": {"depth": 24, "width": 1024, "heads": 16},
@@ -126,6 +126,8 @@ class Denoiser(FieldModel):
     """
 
     name: ClassVar[str] = "denoiser"
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, config: DenoiserConfig):
         super().__init__()
@@ -133,28 +135,25 @@ class Denoiser(FieldModel):
         width = config.width
         self.embed = nn.Linear(config.latent_dim, width)
         self.identity = nn.Parameter(torch.empty(config.tokens, width))
-        self.time = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
+        first, second = nn.Linear(TIME_FEATURES, width), nn.Linear(width, width)
+        self.time = nn.Sequential(first, nn.SiLU(), second)
         self.label = nn.Embedding(config.classes + 1, width)  # the last row: no label
-        self.blocks = nn.ModuleList(
-            AdaptiveBlock(width, num_heads=config.heads, mlp_ratio=config.mlp_ratio) for _ in range(config.depth)
-        )
+        blocks = [AdaptiveBlock(width, num_heads=config.heads, mlp_ratio=config.mlp_ratio) for _ in range(config.depth)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, config.latent_dim)
         self.register_buffer("mean", torch.zeros(config.tokens, config.latent_dim))
         self.register_buffer("deviation", torch.ones(config.tokens, config.latent_dim))
         self.through: Callable[..., Tensor] = _call
-        self._initialize()
-
-    def _initialize(self) -> None:
-        """DiT's: Xavier for linear maps, small normal embeddings; gates and output start at zero."""
+        # DiT's start: Xavier for linear maps, small normal embeddings; gates and the output at zero.
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for embedding in (self.identity, self.label.weight, self.time[0].weight, self.time[2].weight):
+        for embedding in (self.identity, self.label.weight, first.weight, second.weight):
             nn.init.normal_(embedding, std=0.02)
-        for last in (self.adapt, self.out, *(block.adapt for block in self.blocks)):
+        for last in (self.adapt, self.out, *(block.adapt for block in blocks)):
             nn.init.zeros_(last.weight)
 
     @property
