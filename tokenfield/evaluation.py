@@ -1,9 +1,9 @@
 """Evaluation: a model, pictures, a named protocol -> a report that says everything needed to get the number again.
 
-A protocol fixes which pictures are used and how they are cut, nothing else; how closeness is measured is the same in
-all of them: each picture is encoded and decoded alone, in the size it has, and its PSNR is that of `metrics.psnr`
-(float32, neither clamped nor rounded); means are taken over pictures. The result therefore depends neither on a batch
-size nor on the order of the pictures.
+A protocol (`tokenfield.protocols`) fixes which pictures are used and how they are cut; how closeness is measured is
+the same in all of them: each picture is encoded and decoded alone, in the size it has, and its PSNR is that of
+`metrics.psnr` (float32, neither clamped nor rounded); means are taken over pictures. The result therefore depends
+neither on a batch size nor on the order of the pictures.
 """
 
 import statistics
@@ -26,15 +26,8 @@ from tokenfield.field import Field
 from tokenfield.gallery import Gallery
 from tokenfield.metrics import psnr, psnr_8bit, ssim
 from tokenfield.models.base import FieldModel
+from tokenfield.protocols import PROTOCOLS
 from tokenfield.versions import machine, versions
-
-PROTOCOLS = {
-    "skimage256": "centre crops of 256 x 256 pixels, not resampled, of the eight held-out photographs of scikit-image",
-    "folder": "the centre crop of at most SIZE x SIZE pixels, not resampled, of every picture of a folder",
-    "native": "every picture of a folder, whole, at its own size",
-    "recipe": "the test split of the data the model was trained on, cut as its recipe says",
-}
-"""Name of each protocol -> which pictures it takes and how they are cut. PSNR is measured alike in all of them."""
 
 Named = Iterable[tuple[str, Tensor]]
 """Pictures (C, H, W) in [0, 1] with their names."""
@@ -93,8 +86,7 @@ class Report:
         means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value"]
         means += ["pca_psnr"] if self.pca else []
         return {
-            "protocol": {"name": self.protocol, "pictures": PROTOCOLS.get(self.protocol, self.protocol),
-                         "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean"},
+            "protocol": PROTOCOLS[self.protocol].describe(self.protocol),
             "count": len(self.pictures),
             **{name: round(self.mean(name), 4) for name in means},
             **{name: round(self.median(name), 6) for name in ("encode_seconds", "decode_seconds")},

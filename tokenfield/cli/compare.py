@@ -55,7 +55,7 @@ def compare(
     import torch
 
     from tokenfield.comparison import report
-    from tokenfield.comparison.running import Budget, Circumstances, run
+    from tokenfield.comparison.running import Budget, Busy, Circumstances, run
     from tokenfield.comparison.tables import TABLES, find_table
 
     if seeds < 1 or threads < 1:
@@ -77,11 +77,17 @@ def compare(
     rows = {name: there(table, scale) for name, table in chosen.items()}
     work = [(name, row, seed) for seed in range(seeds) for name in chosen for row in rows[name]]
     work.sort(key=lambda item: item[1].extra)  # the papers' own rows first, for all seeds
-    over = False
-    with console.progress("comparing", len(work)) as bar:
-        for index, (name, row, seed) in enumerate(work):
-            bar.file(index, f"{name}: {row.label}, seed {seed}")
-            result = run(row.at(scale, seed), told, deadline=left)
+    total, over = len(work), False
+    with console.progress("comparing", total) as bar:
+        while work:
+            name, row, seed = item = work.pop(0)
+            bar.file(total - len(work) - 1, f"{name}: {row.label}, seed {seed}")
+            try:
+                result = run(row.at(scale, seed), told, deadline=left)
+            except Busy:  # another process is at it; its result is read later
+                work.append(item)
+                time.sleep(0.2)
+                continue
             if result is None:
                 over = True
                 continue
@@ -95,7 +101,7 @@ def compare(
     console.write_json(json, {"command": "compare", "tables": written})
     if over:
         raise UserError(f"the time was over after {sum(len(r) for t in results.values() for r in t.values())} of "
-                        f"{len(work)} runs; what is finished is in {out}; the same command goes on")
+                        f"{total} runs; what is finished is in {out}; the same command goes on")
     return console.OK
 
 

@@ -10,6 +10,12 @@ from tokenfield.cli.console import File, Folder, Json
 from tokenfield.cli.models import Precision, find_precision, load_model
 from tokenfield.errors import UserError
 
+Protocol = Literal[
+    "auto", "skimage256", "folder", "native", "recipe", "imagenette178", "celeba178", "ffhq178", "ffhq256", "ffhq512",
+    "ffhq1024", "imagenet256", "celeba128", "lsun256",
+]  # fmt: skip
+"""The names in `tokenfield.protocols`, spelt out so that a mistyped option is answered before anything is imported."""
+
 LISTED = 40
 """Most pictures that are listed one by one; of more only the worst are."""
 
@@ -18,7 +24,7 @@ def evaluate(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")],
     *,
     data: Annotated[str, tyro.conf.arg(metavar="skimage256|FOLDER")] = "skimage256",
-    protocol: Literal["auto", "skimage256", "folder", "native", "recipe"] = "auto",
+    protocol: Protocol = "auto",
     size: int = 256,
     count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
     seed: int = 0,
@@ -36,14 +42,16 @@ def evaluate(
     protocol says which pictures are taken and how they are cut: skimage256, centre crops of 256 pixels of eight
     photographs that come with scikit-image and that nothing packaged was trained on; folder, the centre crop of at
     most --size pixels of every picture of a folder; native, every picture of a folder, whole; recipe, the test split
-    of the data a run was trained on, cut as its recipe says.
+    of the data a run was trained on, cut as its recipe says. The others are the papers': the test split of a data set
+    in its own layout, cut to so many pixels as the published numbers were. What a protocol fixes is printed with every
+    result.
 
     Args:
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         data: skimage256, or a folder of pictures.
         protocol: auto is skimage256 for that data, and folder for any other.
         size: side of the crops of protocol folder, in pixels.
-        count: measure only so many pictures of a folder, drawn by the seed (of protocol recipe: the first ones).
+        count: measure only so many pictures of a folder, drawn by the seed (of recipe and data sets: the first).
         seed: of that draw.
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear.
@@ -89,7 +97,7 @@ def check_options(data: str, protocol: str, size: int, count: int | None, keep: 
     """Raises UserError for options that exclude each other."""
     if (protocol == "skimage256") != (data == "skimage256"):
         raise UserError(f"protocol {protocol} and data {data}: --data skimage256 goes with protocol skimage256, and "
-                        "--data FOLDER with folder, native or recipe")
+                        "--data FOLDER with every other protocol")
     for name, value in (("size", size), ("count", count), ("keep", keep)):
         if value is not None and value < 1:
             raise UserError(f"--{name} {value}: give at least 1")
@@ -105,8 +113,11 @@ def find_pictures(
     from tokenfield.data import open_source
     from tokenfield.data.demo_pictures import HELD_OUT
     from tokenfield.data.pictures import SkippedFiles
+    from tokenfield.protocols import DATA_SETS, PROTOCOLS
     from tokenfield.training.recipe import read
 
+    if protocol in DATA_SETS:
+        return PROTOCOLS[protocol].open(Path(data), count)
     if protocol == "skimage256":
         return evaluation.held_out(), len(HELD_OUT), SkippedFiles()
     if protocol == "recipe":
@@ -139,13 +150,16 @@ def show(report: Any) -> None:
     middle |= {"pca_psnr": report.mean("pca_psnr") if report.pca is not None else None}
     rows.append(row(f"mean of {len(report.pictures)}", "", middle, report.pca is not None))
     console.say(console.table(rows))
-    console.say("PSNR: per picture, float32, unclamped, then the mean; seconds: the median.")
+    protocol = report.to_json()["protocol"]
+    console.say(f"protocol {report.protocol}: {protocol['pictures']}")
+    console.say("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))
+    console.say("seconds: the median.")
     if report.pca is not None:
         above = report.mean("psnr") - report.mean("pca_psnr")
         console.say(f"{above:+.2f} dB against principal components of {report.pca['cell']}x{report.pca['cell']} cells "
                     "that store no more values.")
     console.say(f"model {report.model['origin'] or report.model['name']} ({report.model['hash'][:12]}), "
-                f"protocol {report.protocol}, on {report.machine['device']}")
+                f"on {report.machine['device']}")
 
 
 def row(name: str, size: str, numbers: Any, with_pca: bool) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from tokenfield.comparison.figures import FIGURES
 from tokenfield.comparison.tables import SCALES, Table
 from tokenfield.data.atomic import written_aside
-from tokenfield.evaluation import PROTOCOLS
+from tokenfield.protocols import PROTOCOLS
 
 HEADING = (
     "system", "PSNR, dB", "seeds", "published", "values stored", "per pixel value", "parameters",
@@ -27,7 +27,7 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
     """
     rows = []
     for row in table.rows:
-        runs = results.get(row.label, [])
+        runs = sorted(results.get(row.label, []), key=lambda run: run["seed"])
         rows.append({"label": row.label, "recipe": row.recipe, "changes": dict(row.changes), "extra": row.extra,
                      "published": row.published, **summary(runs), "runs": runs})
     return {
@@ -36,7 +36,7 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
         "source": table.source,
         "expected": table.expected,
         "shape": SCALES[circumstances["scale"]],
-        "protocol": PROTOCOLS["recipe"],
+        "protocol": PROTOCOLS["recipe"].describe("recipe"),
         **circumstances,
         "rows": rows,
     }
@@ -107,14 +107,20 @@ def markdown(data: dict[str, Any]) -> str:
         f"- expected: {data['expected']}." if data["expected"] else "",
         f"- scale: {data['scale']}, {data['shape']}.",
         f"- budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
-        f"- {pictures} held-out pictures, the same for all rows: {data['protocol']}. PSNR per picture in float32, "
-        "unclamped, unrounded, values in [0, 1]; mean over pictures, then mean ± standard deviation over seeds.",
+        f"- {pictures} held-out pictures, the same for all rows: {data['protocol']['pictures']}.",
+        f"- {said(data['protocol'])}. Means over pictures, then mean ± standard deviation over seeds.",
         "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of training, "
         "beyond what the process held before it. Seconds: of training alone. Locality: mean share of a picture that "
         "holds 90 % of what zeroing a token changes; small is local.",
         f"- measured on {where}; {data['date']}.",
     ]  # fmt: skip
     return "\n".join(note for i, note in enumerate(notes) if note or i < 6 or notes[i - 1].startswith("|")) + "\n"
+
+
+def said(protocol: dict[str, str]) -> str:
+    """A protocol in one line."""
+    parts = (f"{key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures"))
+    return "; ".join(parts)
 
 
 def write(data: dict[str, Any], folder: Path, *, figure: bool) -> list[Path]:

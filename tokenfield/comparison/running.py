@@ -9,7 +9,8 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -27,7 +28,7 @@ from tokenfield.training.loop import train
 from tokenfield.training.recipe import Recipe, decisive, model_name
 
 RESULT = "result.json"
-EVALUATIONS = 12
+EVALUATIONS = 8
 """Points of a run's curve, the last one at its end."""
 
 
@@ -36,7 +37,7 @@ class Budget:
     """How long every row is trained: equal steps, equal seconds of training, or as long as was published."""
 
     kind: Literal["steps", "seconds", "published"]
-    amount: float = 0
+    amount: float | int = 0
 
     def __str__(self) -> str:
         return self.kind if self.kind == "published" else f"{self.kind}={self.amount:g}"
@@ -96,6 +97,34 @@ class Circumstances:
         return self.runs / f"{model_name(recipe.model)}-seed{recipe.seed}-{digest}"
 
 
+class Busy(Exception):
+    """Another process is at this run."""
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """The folder of a run for this process alone, so that two processes that share the runs of a table share the work.
+
+    A lock of the system's, which goes away with its process however that ends. Where there are none (Windows), nothing
+    is claimed.
+
+    Raises:
+        Busy: another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(folder.name) from None
+        yield
+
+
 def run(recipe: Recipe, told: Circumstances, *, deadline: Callable[[], float | None] = lambda: None) -> dict | None:
     """Train and measure one run, or read the result of one that was finished before.
 
@@ -105,12 +134,20 @@ def run(recipe: Recipe, told: Circumstances, *, deadline: Callable[[], float | N
         deadline: seconds that are left for all runs together; None: as many as it takes.
     Returns:
         The result; None if the time was over before the run was (it goes on next time).
+    Raises:
+        Busy: another process is making it.
     """
     every_picture = told.pictures if told.pictures is not None else 10**6
     recipe = replace(told.budget.of(recipe), evaluate_pictures=every_picture)
     folder = told.folder(recipe)
-    if (folder / RESULT).exists():
-        return json.loads((folder / RESULT).read_text())
+    with claimed(folder):
+        if (folder / RESULT).exists():
+            return json.loads((folder / RESULT).read_text())
+        return make(recipe, told, folder, deadline)
+
+
+def make(recipe: Recipe, told: Circumstances, folder: Path, deadline: Callable[[], float | None]) -> dict | None:
+    """`run` for a run that is not finished."""
     memory, failure = None, None
     while failure is None and (remaining := told.budget.remaining(recipe, folder)):
         left = deadline()

@@ -118,16 +118,17 @@ def _sizes() -> tuple[Row, ...]:
     """Representation sizes: tokens, widths and depths of ANR, tokens of LAINR and IPC, weight columns of TransINR."""
     rows = []
     for count in (64, 128, 256):
-        rows.append(Row(f"ANR, R = {count}", "anr-photos-178", changes={"num_latents": count}))
-    for depth in (1, 3):
-        rows.append(Row(f"ANR, D{depth}", "anr-photos-178", changes={"depth": depth}))
-    rows.append(Row("ANR, hidden 128", "anr-photos-178", changes={"dim": 128}))
+        label = f"ANR, R = {count}" + (" (D5)" if count == 256 else "")
+        rows.append(Row(label, "anr-photos-178", changes={"num_latents": count}))
     for count in (64, 128, 256):
         rows.append(Row(f"LAINR, R = {count}", "lainr-ablation", changes={"num_latents": count}))
     for count in (64, 128, 256):
         rows.append(Row(f"IPC, R = {count}", "ipc-ablation", changes={"num_latents": count}))
     for groups in (32, 64, 128):
         rows.append(Row(f"TransINR, mod{groups}", "trans-inr-imagenette-178", changes={"groups": groups}))
+    rows.append(Row("ANR, hidden 128", "anr-photos-178", changes={"dim": 128}))
+    for depth in (1, 3, 6, 2, 4):
+        rows.append(Row(f"ANR, D{depth}", "anr-photos-178", changes={"depth": depth}))
     return tuple(rows)
 
 

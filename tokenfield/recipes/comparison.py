@@ -10,7 +10,7 @@ sizes divided: what remains is exactly what the row changes. Two cores train it 
 | transformer | 768 wide, 6 blocks, 12 heads | 64 wide, 2 blocks, 2 heads |
 | decoder | 256 wide | 48 wide, 1 head |
 | bandwidths | (128, 32), 16 | (16, 4), 2 |
-| TransINR's groups | 64 per layer | 12 per layer |
+| TransINR's groups | 64 per layer: 259 tokens | 3 per layer: 15 tokens |
 | pictures of 512 and 1024 | patches of 32 and 48 | 32 and 64 pixels, patches of 8 and 16 |
 
 The papers' Adam at 1e-4 hardly moves in a thousand steps; all rows have a constant rate of 3e-3 after 50 steps of
@@ -117,7 +117,8 @@ FIXED: dict[str, Any] = {
     "encoder_hidden": 256,
     "head_dim": 48,
 }
-SCALES = {"num_latents": TOKENS, "latent_dim": WIDTH, "dim": WIDTH, "feature_dim": WIDTH, "groups": WIDTH}
+SCALES = {"num_latents": TOKENS, "latent_dim": WIDTH, "dim": WIDTH, "feature_dim": WIDTH}
+SCALES |= {"groups": TOKENS}  # tokens of TransINR: as many as the others have, at both scales
 OTHERS: dict[type, Callable[[Any], Any]] = {
     AnchoredConfig: lambda model: replace(
         model, cell=4, latent_dim=36, encoder_dim=64, decoder_dim=64, harmonics=min(model.harmonics, 8)
