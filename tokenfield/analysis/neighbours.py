@@ -54,8 +54,8 @@ def nearest(
 def figure(
     pictures: Float[Tensor, "n 3 h w"],
     pool: Float[Tensor, "m 3 h w"],
-    names: Sequence[str],
     *,
+    names: Sequence[str] = (),
     labels: Sequence[str] = (),
     k: int = 3,
     scale: int = 3,
@@ -66,7 +66,7 @@ def figure(
     Args:
         pictures: what was generated.
         pool: training pictures.
-        names: of the pool, the end of each is shown.
+        names: of the pool; short ones, such as classes.
         labels: of the pictures.
         scale: times that pictures are enlarged (bicubic), since training pictures of miniatures are small.
     """
@@ -77,7 +77,7 @@ def figure(
         group = [Panel(bicubic(picture, *size), labels[i] if labels else "")]
         for distance, index, way in zip(found.distance[i], found.index[i].tolist(), found.mirrored[i], strict=True):
             image = pool[index].flip(-1) if way else pool[index]
-            group.append(Panel(bicubic(image, *size), names[index].rsplit("/", 1)[-1][:8], f"{distance:.3f}"))
+            group.append(Panel(bicubic(image, *size), names[index] if names else "", f"{distance:.3f}"))
         groups.append(group)
     return sheet([list(chain(*groups[i : i + pairs])) for i in range(0, len(groups), pairs)])
 

@@ -196,10 +196,9 @@ def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> di
 
     files = generated_files(folder)
     mine = torch.stack(list(squares(files, data.config.size)))
-    names, pool = zip(*data.other("train").pictures(), strict=True)
+    pool = torch.stack([picture for _, picture in data.other("train").pictures()])
     held_out = torch.stack([picture for _, picture in data.other("test").pictures()])
-    pool = torch.stack(pool)
-    save_png(path, figure(mine[:shown], pool, names, labels=[file.stem for file in files[:shown]],
+    save_png(path, figure(mine[:shown], pool, labels=[file.stem for file in files[:shown]],
                           scale=max(1, 96 // data.config.size)))
     found = summary(mine, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]

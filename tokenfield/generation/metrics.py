@@ -6,7 +6,7 @@ FID (Heusel et al., 2017) is the Frechet distance of the two Gaussians that have
 
 biased upwards in small sets, and more so the more features there are: compare numbers of equal counts only. KID
 (Binkowski et al., 2018) is the squared maximum mean discrepancy under the kernel (x.y / F + 1)^3, without bias, so
-that it can be negative. Both are computed by torchmetrics. Precision and recall (Kynkaanniemi et al., 2019) are the
+that it can be negative; torchmetrics computes it. Precision and recall (Kynkaanniemi et al., 2019) are the
 shares of generated pictures inside the neighbourhoods of real ones, and of real inside those of generated ones:
 quality and coverage apart.
 """
@@ -47,7 +47,7 @@ class Distances:
     kid: float
     """Unbiased, may be negative."""
     kid_deviation: float
-    """Over the subsets."""
+    """Over the subsets; 0 where a set has no more than 1000 pictures, all of which are in every subset."""
     precision: float
     """Share of the set inside the reference."""
     recall: float
@@ -96,12 +96,21 @@ def compare(
 
 
 def frechet_distance(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"]) -> float:
-    """FID of two sets of features, in float64; rounding below zero is zero."""
-    metric = _torchmetrics("fid").FrechetInceptionDistance(feature=Given(reference.shape[1]))
-    metric.set_dtype(torch.float64)
-    for values, real in ((reference, True), (generated, False)):
-        metric.update(values.double(), real=real)
-    return max(0.0, metric.compute().item())
+    """FID of two sets of features, in float64; rounding below zero is zero.
+
+    With C = A^T A and C' = B^T B the eigenvalues of C C' are the squared singular values of A B^T, so tr (C C')^(1/2)
+    is the sum of these. That holds where there are fewer pictures than features and C is singular; taking the
+    eigenvalues of C C', as programs for FID do, then loses half of the digits, or does not converge.
+    """
+    means, factors = [], []
+    for values in (generated.double(), reference.double()):
+        means.append(values.mean(0))
+        centred = (values - means[-1]) / (len(values) - 1) ** 0.5
+        factors.append(torch.linalg.qr(centred, mode="r").R if len(values) > values.shape[1] else centred)
+    a, b = factors
+    traces = a.square().sum() + b.square().sum()
+    shared = torch.linalg.svdvals(a @ b.T).sum()                                   # tr (C C')^(1/2)
+    return max(0.0, ((means[0] - means[1]).square().sum() + traces - 2 * shared).item())
 
 
 def kernel_distance(
@@ -214,6 +223,6 @@ def _torchmetrics(name: str) -> Any:
     try:
         return import_module(f"torchmetrics.image.{name}")
     except ImportError as error:
-        raise UserError("FID and KID are computed by torchmetrics, which is missing: pip install torchmetrics") from (
+        raise UserError("KID is computed by torchmetrics, which is missing: pip install torchmetrics") from (
             error
         )

@@ -1,0 +1,216 @@
+"""LAINR latents against IPC latents, drawn from denoisers of the same size and the same training: results/generation.
+
+    python scripts/generation_results.py --data build/cutouts --out results/generation \\
+        --runs lainr-ddpm=runs/lainr/ddpm ipc-ddpm=runs/ipc/ddpm
+
+For every denoiser: as many samples as there are held-out pictures, with the classes of the held-out pictures in their
+order (so both sets have the same share of every class), from the same seed; their distances from the held-out pictures
+by two feature networks; the same of the field model's own reconstructions (rFID, rPSNR), since what the decoder adds is
+no fault of the denoiser; artefacts; how much of the picture one token governs; nearest training pictures. Every run is
+written as soon as it is measured, and one that is written already is not measured again.
+
+Artefacts are measured in three ways. `fine` is the root of the variance of native renderings at frequencies of 3/8
+cycle per pixel and above, where cut-outs on white have little. `paper` is the root mean square difference from white of
+the outermost two pixels, without the class `photographs`: that margin is white in nearly every cut-out. `between` is
+the root of the variance of renderings four times as large at frequencies that a picture of the encoded size cannot
+hold: what the field does between the pixels, of 21 pictures.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield import pretrained
+from tokenfield.analysis.figures import Panel, save_png, sheet
+from tokenfield.analysis.locality import influences
+from tokenfield.analysis.neighbours import figure, summary
+from tokenfield.analysis.spectra import power_beyond
+from tokenfield.coords import Grid
+from tokenfield.data import DataConfig, open_source
+from tokenfield.data.atomic import written_aside
+from tokenfield.field import Field
+from tokenfield.generation.drawn import load_denoiser, load_field_model
+from tokenfield.generation.features import find_features
+from tokenfield.generation.metrics import compare, features_of
+from tokenfield.generation.sampling import sample
+from tokenfield.generation.schedulers import Sampler
+from tokenfield.metrics import psnr
+from tokenfield.training import journal
+from tokenfield.versions import machine, versions
+
+NETWORKS = ("pca", "photos-s")
+FINE = 4 / 3
+"""power_beyond(4 / 3) counts frequencies of 3 / 8 cycle per pixel and above."""
+ENLARGED, SHOWN = 4, 21
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which denoisers, against which pictures."""
+
+    data: Path
+    """Labelled pictures, `train/<class>` and `val/<class>`."""
+    runs: tuple[str, ...]
+    """NAME=FOLDER of each denoiser."""
+    out: Path = Path("results/generation")
+    """Where the JSON files and the figures go."""
+    steps: int = 50
+    """Steps of the sampler, DDIM or Euler."""
+    guidance: float = 2.5
+    """Classifier-free guidance."""
+    seed: int = 0
+    """Of the samples; the same for every denoiser."""
+    seconds: float = 600
+    """No further denoiser is begun after so many."""
+
+
+def main(options: Options) -> None:
+    """Measure what is not measured yet, then print the table of everything that is."""
+    begun = time.monotonic()
+    config = None
+    for run in options.runs:
+        name, _, folder = run.partition("=")
+        if (options.out / f"{name}.json").is_file() or time.monotonic() - begun > options.seconds:
+            continue
+        denoiser = load_denoiser(folder)
+        config = config or DataConfig(layout="imagenette", size=denoiser.config.picture_size[0], crop="center")
+        facts = measure(name, Path(folder), denoiser, config, options)
+        with written_aside(options.out / f"{name}.json") as file:
+            file.write((json.dumps(facts, indent=2) + "\n").encode())
+        print(f"{name}: measured in {facts['seconds']:.0f} s", flush=True)
+    print(table([json.loads(path.read_text()) for path in sorted(options.out.glob("*.json"))]))
+
+
+def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options: Options) -> dict[str, Any]:
+    """Everything about one denoiser, and its figures."""
+    begun = time.monotonic()
+    reader = load_field_model(denoiser)
+    held_out, pool = (open_source(config, options.data, split) for split in ("test", "train"))
+    real = torch.stack([picture for _, picture in held_out.pictures()])
+    labels = torch.tensor(held_out.labels)
+    sampler = Sampler(steps=options.steps, guidance=options.guidance).resolved(denoiser)
+    tokens = sample(denoiser, labels, sampler, seed=options.seed, batch=len(labels))
+    drawn = render(reader, denoiser.restore(tokens), config.size)
+    with torch.no_grad():
+        again = render(reader, reader.encode(real), config.size)
+    cut_out = torch.tensor([held_out.classes[label] != "photographs" for label in labels])
+    training = torch.stack([picture for _, picture in pool.pictures()])
+
+    shown = evenly(len(labels), SHOWN)
+    large = render(reader, denoiser.restore(tokens[shown]), ENLARGED * config.size)
+    with torch.no_grad():
+        large_again = render(reader, reader.encode(real[shown]), ENLARGED * config.size)
+    titles = [denoiser.config.class_names[labels[i]] for i in shown]
+    panels = [Panel(image.clamp(0, 1), title) for image, title in zip(large, titles, strict=True)]
+    given_back = [Panel(image.clamp(0, 1), "reconstruction") for image in large_again[:7]]
+    save_png(options.out / f"{name}-samples.png", sheet([panels[:7], panels[7:14], panels[14:], given_back]))
+    save_png(options.out / f"{name}-neighbours.png",
+             figure(drawn[shown[::2]].clamp(0, 1), training, labels=titles[::2]))
+    return {
+        "name": name,
+        "field_model": {"system": reader.name, "hash": pretrained.model_hash(reader),
+                        "areas_holding_90_percent": areas(reader, real[:7]), **trained(Path(origin(reader)))},
+        "denoiser": {"prediction": denoiser.config.prediction, "parameters": denoiser.num_parameters,
+                     **trained(folder)},
+        "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
+        "seed": options.seed, "samples": len(drawn), "classes": "those of the held-out pictures, in their order",
+        "distances": distances(drawn, real),
+        "reconstruction": {"rpsnr": psnr(again, real).mean().item(), "distances": distances(again, real)},
+        "as_many_training_pictures": distances(training[evenly(len(training), len(real))], real),
+        "artefacts": {kind: artefacts(images, cut_out) for kind, images in
+                      (("held_out", real), ("reconstructions", again), ("samples", drawn))},
+        "between": {"reconstructions": between(large_again), "samples": between(large)},
+        "neighbours": summary(drawn.clamp(0, 1), real, training),
+        "seconds": time.monotonic() - begun, "machine": machine(), "versions": versions(),
+    }
+
+
+@torch.no_grad()
+def render(reader: Any, tokens: Float[Tensor, "b r d"], size: int) -> Float[Tensor, "b c size size"]:
+    """Fields of a set of tokens at size x size, all at once."""
+    values = reader.decode(tokens, Grid.cells(size, size))                         # (B, size^2, C)
+    return values.mT.unflatten(2, (size, size))
+
+
+def distances(pictures: Float[Tensor, "n c h w"], real: Float[Tensor, "m c h w"]) -> list[dict[str, Any]]:
+    """FID, KID, precision and recall by each network."""
+    networks = [find_features(name) for name in NETWORKS]
+    return [compare(features_of(n, pictures), features_of(n, real), n.name).to_json() for n in networks]
+
+
+def artefacts(images: Float[Tensor, "n c h w"], cut_out: Tensor) -> dict[str, float]:
+    """`fine` and `paper`, see above; values clamped as a picture's are."""
+    images = images.clamp(0, 1)
+    fine = torch.tensor([power_beyond(image, FINE) for image in images]).mean().sqrt()
+    margin = torch.ones(images.shape[2:], dtype=torch.bool)
+    margin[2:-2, 2:-2] = False
+    return {"fine": fine.item(), "paper": (images[cut_out][:, :, margin] - 1).square().mean().sqrt().item()}
+
+
+def between(enlarged: Float[Tensor, "n c h w"]) -> float:
+    """Root of the variance that no picture of the encoded size could hold, see above."""
+    power = [power_beyond(image.clamp(0, 1), ENLARGED) for image in enlarged]
+    return (sum(power) / len(power)) ** 0.5
+
+
+def areas(reader: Any, pictures: Float[Tensor, "n c h w"]) -> float:
+    """Share of the area that holds 90 % of what one token changes, mean over all tokens of some pictures."""
+    found = []
+    for picture in pictures:
+        field = Field.of(reader, picture)
+        places = [(0, 0, k) for k in range(field.tokens.shape[2])]
+        found += [influence.area for influence in influences(field, places, *picture.shape[1:])]
+    return sum(found) / len(found)
+
+
+def origin(reader: Any) -> str:
+    """Where a model was loaded from."""
+    return getattr(reader, "origin", "")
+
+
+def trained(run: Path) -> dict[str, Any]:
+    """What a run's own records say: recipe, steps, seconds, held-out number."""
+    lines = journal.read(run / journal.METRICS)
+    last = [line for line in lines if "loss" in line][-1]
+    scored = [line for line in lines if "evaluation_psnr" in line]
+    recipe = json.loads((run / "recipe.json").read_text())
+    return {"recipe": recipe["name"], "steps": last["step"], "train_seconds": round(last["seconds"]),
+            "batch": recipe["batch_size"], "seed": recipe["seed"], "held_out": scored[-1]["evaluation_psnr"]}
+
+
+def evenly(total: int, count: int) -> list[int]:
+    """`count` numbers spread over 0 ... total - 1."""
+    return [(2 * k + 1) * total // (2 * count) for k in range(count)]
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """The numbers side by side, as Markdown."""
+    heading = ["", "rPSNR dB", *(f"{what} {n}" for n in NETWORKS for what in ("rFID", "FID")), "KID x 1000 pca",
+               "precision", "recall", "fine x 1000", "paper x 1000", "between x 1000", "area of a token",
+               "nearest, median"]
+    rows = [heading, ["---"] * len(heading)]
+    for run in runs:
+        mine, again, marks = run["distances"], run["reconstruction"], run["artefacts"]
+        row = [run["name"], f"{again['rpsnr']:.2f}"]
+        for k in range(len(NETWORKS)):
+            row += [f"{again['distances'][k]['fid']:.3f}", f"{mine[k]['fid']:.3f}"]
+        row += [f"{1000 * mine[0]['kid']:.1f}", f"{mine[0]['precision']:.2f}", f"{mine[0]['recall']:.2f}"]
+        for what in ("fine", "paper"):
+            row.append(" / ".join(f"{1000 * marks[kind][what]:.0f}" for kind in ("reconstructions", "samples")))
+        row.append(" / ".join(f"{1000 * run['between'][kind]:.0f}" for kind in ("reconstructions", "samples")))
+        near = run["neighbours"]
+        row += [f"{run['field_model']['areas_holding_90_percent']:.2f}",
+                f"{near['generated_median']:.3f} ({near['held_out_median']:.3f})"]
+        rows.append(row)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
