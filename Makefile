@@ -8,7 +8,7 @@ BIN := .venv/bin
 demo: .venv/ready
 	$(BIN)/tokenfield demo
 
-test: .venv/ready
+test: .venv/tested
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/pytest
 
@@ -17,6 +17,10 @@ test: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tokenfield needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/tested: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
