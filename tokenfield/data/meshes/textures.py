@@ -17,8 +17,11 @@ from tokenfield.data.meshes.surface import Surface
 LARGEST = 1024
 """Longer side of the largest level: finer texels are seen in no view that a model of today takes."""
 
+Pyramid = list[Float32[np.ndarray, "_h _w 4"]]
+"""A texture and its copies at half the size, largest first."""
 
-def pyramid(texture: UInt8[np.ndarray, "h w 4"]) -> list[Float32[np.ndarray, "_h _w 4"]]:
+
+def pyramid(texture: UInt8[np.ndarray, "h w 4"]) -> Pyramid:
     """A texture and its copies at half the size, down to one texel; values in [0, 1], colour times alpha."""
     image = Image.fromarray(texture)
     scale = LARGEST / max(image.size)
@@ -76,7 +79,11 @@ class Textures:
         self.surface = surface
         self.levels = np.round(levels_seen(surface, spacing)).astype(np.int64)
         self.base = np.array([material.colour for material in surface.materials], np.float32)
-        self.pyramids = [None if m.texture is None else pyramid(m.texture) for m in surface.materials]
+        made: dict[int, Pyramid] = {}  # parts of a model share their pictures
+        for material in surface.materials:
+            if material.texture is not None and id(material.texture) not in made:
+                made[id(material.texture)] = pyramid(material.texture)
+        self.pyramids = [None if m.texture is None else made[id(m.texture)] for m in surface.materials]
         self.plain = np.array([p is None for p in self.pyramids])
 
     def colours(
