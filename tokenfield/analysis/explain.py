@@ -150,6 +150,7 @@ def locality(explained: Sequence[Explained]) -> dict[str, Any]:
         "area_median": round(statistics.median(areas), 5) if areas else 0.0,
         "shares": round(mean * explained[0].tokens, 3),
         "tokens": explained[0].tokens,
+        "map_size": explained[0].influences[0].map.shape[0],
         "removed": len(areas) + idle,
         "without_effect": idle,
         "psnr": round(statistics.fmean(one.psnr for one in explained), 3),
@@ -171,7 +172,7 @@ def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side
     for name, explained in rows:
         chosen = strongest(explained, count)
         for one in explained:
-            line = [Panel(_fit(one.image, side), f"{name}", one.name)]
+            line = [Panel(_fit(one.image, side), name if len(name) <= 16 else name[:15] + "…")]
             for k in chosen:
                 influence = one.influences[k]
                 line.append(Panel(_fit(heat(influence.map), side), f"token {label(one, k)}", _percent(influence.area)))

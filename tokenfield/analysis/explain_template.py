@@ -95,7 +95,8 @@ const draw = () => {
       if (!w[k]) continue;
       const [y, x] = centre(k), radius = 3 + 22 * Math.sqrt(w[k] / most);
       pen.beginPath(); pen.moveTo(pixel.x * SIZE, pixel.y * SIZE); pen.lineTo(x * SIZE, y * SIZE);
-      pen.strokeStyle = `rgba(255,255,255,${.15 + .45 * w[k] / most})`; pen.lineWidth = 1.5; pen.stroke();
+      pen.strokeStyle = "rgba(0,0,0,.25)"; pen.lineWidth = 3; pen.stroke();
+      pen.strokeStyle = `rgba(255,255,255,${.25 + .55 * w[k] / most})`; pen.lineWidth = 1.5; pen.stroke();
       pen.beginPath(); pen.arc(x * SIZE, y * SIZE, radius, 0, 7);
       pen.fillStyle = `rgba(${heat(.35 + .6 * w[k] / most)},.8)`; pen.fill();
       pen.strokeStyle = "rgba(0,0,0,.5)"; pen.stroke();

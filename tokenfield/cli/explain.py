@@ -70,14 +70,14 @@ def explain(
                 results.setdefault(name, []).append(one)
 
     folder = out if out is not None else Path("explained")
-    command = " ".join(["tokenfield explain", *map(str, pictures), "--model", *model])
+    command = " ".join(["tokenfield explain", *map(str, pictures), "--model", *model, "--count", str(count)])
     write_page(folder / "explained.html", results, {name: loaded.name for name, loaded in models.items()}, command)
     save_png(folder / "tokens.png", analysis.figure(list(results.items())))
     numbers = {
         name: {**analysis.locality(explained), "model": describe_model(models[name]), "areas": by_picture(explained)}
         for name, explained in results.items()
     }
-    report = {"command": command, "maps": maps, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
+    report = {"command": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
               "machine": machine(), "versions": versions()}
     console.write_json(folder / "locality.json", report)
     show(numbers, [name for name, _ in read])
@@ -102,9 +102,9 @@ def check_options(pictures: tuple[Path, ...], model: tuple[str, ...], *, size: i
         raise UserError(f"--size {size} is no picture; give at least 8 pixels")
 
 
-def by_picture(explained: list[Any]) -> dict[str, list[float]]:
-    """Areas of the tokens of every picture."""
-    return {one.name: [round(influence.area, 5) for influence in one.influences] for one in explained}
+def by_picture(explained: list[Any]) -> dict[str, float]:
+    """Mean area over the tokens, of every picture."""
+    return {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}
 
 
 def show(numbers: dict[str, Any], pictures: list[str]) -> None:
