@@ -5,15 +5,18 @@
 
 Every run gets the same seconds of training: a few steps are timed first, and `steps` is what fits. A run that is there
 is not made again, and a run that was stopped goes on, so a killed script goes on where it was. Objects of testing are
-never trained on; the same views of them, from the sixth on, are asked of every model. After every run the results are
-written anew: comparison.json, comparison.md, comparison.png (Fig. 4(a) of LAINR), locality.png (its Fig. 5, over rays).
+never trained on; the same views of them, from the sixth on, are asked of every model. Several of these scripts may
+share the work (a killed one leaves RUN.claim, an empty folder to be removed). After every piece of it the results are
+written anew: comparison.json, .md and .png (Fig. 4(a) of LAINR), views-*.png, locality.png (its Fig. 5, over rays).
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,8 @@ from tokenfield import pretrained
 from tokenfield.analysis.figures import Panel, heat, repeat, save_png, sheet
 from tokenfield.analysis.locality import influences
 from tokenfield.analysis.views import comparison, field_of_views, figure_4a, measure, rendered
-from tokenfield.cli.console import number, table
+from tokenfield.cli.console import number, table, write_json
+from tokenfield.data.atomic import written_aside
 from tokenfield.data.views import ViewSet, ViewsSource
 from tokenfield.models.lainr_views import LainrViewsConfig
 from tokenfield.models.radiance import IpcRadianceConfig
@@ -52,6 +56,8 @@ RUNS = (
     ("w/o both", 3), ("LAINR", 2), ("IPC", 2), ("LAINR", 4), ("IPC", 4), ("LAINR", 0),
 )  # fmt: skip
 """System and number of support views; 0: any number from 1 to 5, drawn anew for every step. The ends come first."""
+COSTS = (("LAINR", False), ("IPC", False), ("LAINR", True), ("IPC", True))
+"""System, and whether at the published sizes."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,8 @@ def markdown(rows: list[dict[str, Any]], costs: list[dict[str, Any]], categories
 def write(report: dict[str, Any], options: Options) -> None:
     """Everything that is known so far."""
     rows = report["runs"]
+    if not rows:
+        return
     categories = sorted({score["name"].split("/")[0] for row in rows for score in row["scores"]})
     curves = {}
     for system in ("LAINR", "IPC"):
@@ -214,43 +222,81 @@ def write(report: dict[str, Any], options: Options) -> None:
     title = f"Views that were not given, 64 px, {options.seconds:g} s of training each"
     figure_4a(options.out / "comparison.png", curves, title)
     text = markdown(rows, report["costs"], categories)
-    (options.out / "comparison.md").write_text(f"```\n{text}```\n")
-    (options.out / "comparison.json").write_text(json.dumps(report, indent=1) + "\n")
+    with written_aside(options.out / "comparison.md") as out:
+        out.write(f"```\n{text}```\n".encode())
+    write_json(options.out / "comparison.json", report)
     print(text, flush=True)
 
 
+@contextmanager
+def claimed(options: Options, name: str) -> Iterator[bool]:
+    """Whether this process may do the work `name`: it is not done, and no other process is at it."""
+    claim = options.runs / f"{name}.claim"
+    options.runs.mkdir(parents=True, exist_ok=True)
+    try:
+        claim.mkdir()
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield not (options.runs / f"{name}.json").exists()
+    finally:
+        claim.rmdir()
+
+
+def found(options: Options, name: str) -> Any:
+    """What is known under a name, or None."""
+    file = options.runs / f"{name}.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def report_of(options: Options) -> dict[str, Any]:
+    """Everything that is known so far, by any process."""
+    rows = [found(options, recipe_of(*run, options.seed).name) for run in RUNS]
+    return {
+        "command": f"python -m scripts.compare_views --seconds {options.seconds:g} --asked {options.asked}",
+        "device": f"CPU, {torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} thread(s)",
+        "versions": versions(),
+        "locality": found(options, "locality"),
+        "costs": found(options, "costs") or [],
+        "runs": [row for row in rows if row],
+    }
+
+
+def side_by_side(options: Options) -> None:
+    """The same object by both systems, from the same three views."""
+    item = next(iter(test_objects(options).objects()))
+    for name in ("LAINR", "IPC"):
+        recipe = recipe_of(name, 3, options.seed)
+        if found(options, recipe.name):
+            model = pretrained.load(options.runs / recipe.name)
+            field = field_of_views(model, item, range(3), recipe.coordinates.integral)
+            save_png(options.out / f"views-{name.lower()}.png", comparison(field, item, range(3), SEEN))
+
+
 def main(options: Options) -> None:
-    """Run what fits into the budget and write after every run."""
+    """Do what fits into the budget and nobody else does, and write everything after every piece."""
     begun = time.monotonic()
+
+    def left() -> float:
+        return options.budget - (time.monotonic() - begun)
+
+    def do(name: str, work: Callable[[], Any], needed: float) -> None:
+        with claimed(options, name) as mine:
+            if mine and left() > needed:
+                write_json(options.runs / f"{name}.json", work())
+        write(report_of(options), options)
+
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "comparison.json"
-    report: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"runs": [], "costs": []}
-    report |= {"command": f"python -m scripts.compare_views --seconds {options.seconds:g} --asked {options.asked}",
-               "seconds": options.seconds, "versions": versions(),
-               "device": f"CPU, {torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} thread(s)"}
-    done = {(row["system"], row["support"]) for row in report["runs"]}
-    for system, support in RUNS:
-        if (system, support) in done or time.monotonic() - begun + 1.5 * options.seconds > options.budget:
-            continue
-        report["runs"].append(assessed(system, support, options))
-        write(report, options)
-    if not report["costs"] and time.monotonic() - begun < options.budget:
-        report["costs"] = [in_own_process(render_cost, *case) for case in
-                           (("LAINR", False), ("IPC", False), ("LAINR", True), ("IPC", True))]  # fmt: skip
-        write(report, options)
-    light = options.runs / recipe_of("LAINR", 3, options.seed).name
-    if "locality" not in report and (light / pretrained.WEIGHTS).exists():
-        report["locality"] = locality(light, options)
-        item = next(iter(test_objects(options).objects()))
-        for name in ("LAINR", "IPC"):
-            recipe = recipe_of(name, 3, options.seed)
-            if (options.runs / recipe.name / pretrained.WEIGHTS).exists():
-                field = field_of_views(pretrained.load(options.runs / recipe.name), item, range(3),
-                                       recipe.coordinates.integral)  # fmt: skip
-                shown = comparison(field, item, range(3), SEEN)
-                save_png(options.out / f"views-{name.lower()}.png", shown)
-        write(report, options)
-    missing = len(RUNS) - len(report["runs"])
+    light = recipe_of("LAINR", 3, options.seed).name
+    for i, (system, support) in enumerate(RUNS):
+        do(recipe_of(system, support, options.seed).name, partial(assessed, system, support, options),
+           1.5 * options.seconds)  # fmt: skip
+        if i in (5, len(RUNS) - 1) and found(options, light):
+            do("locality", lambda: locality(options.runs / light, options), 0.3 * options.seconds)
+            do("costs", lambda: [in_own_process(render_cost, *case) for case in COSTS], 0.5 * options.seconds)
+            side_by_side(options)
+    missing = len(RUNS) - len(report_of(options)["runs"])
     print(f"{missing} of {len(RUNS)} runs are still to be made" if missing else "all runs are there")
 
 

@@ -32,11 +32,14 @@ def script(monkeypatch):
 def test_runs_are_made_once_and_everything_is_written(script, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     root, out = write_scene(tmp_path / "objects"), tmp_path / "out"
-    out.mkdir()
     cost = {"system": "LAINR", "sizes": "small", "size": 8, "evaluations": 64, "seconds": 0.1, "peak_megabytes": 1.0}
-    (out / "comparison.json").write_text(json.dumps({"runs": [], "costs": [cost]}))
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "costs.json").write_text(json.dumps([cost]))  # which take a process of their own
     options = script.Options(data=root, out=out, runs=tmp_path / "runs", seconds=0.05, asked=2)
-    monkeypatch.setattr(script, "RUNS", (("LAINR", 3), ("IPC", 3)))
+    others = script.RUNS[6:9]
+    for run in others:  # another process is at these
+        (tmp_path / "runs" / f"{script.recipe_of(*run, 0).name}.claim").mkdir()
+    monkeypatch.setattr(script, "RUNS", (*others, ("LAINR", 3), ("IPC", 3)))
     script.main(options)
     first = json.loads((out / "comparison.json").read_text())
     assert [(row["system"], row["support"]) for row in first["runs"]] == [("LAINR", 3), ("IPC", 3)]
@@ -44,7 +47,7 @@ def test_runs_are_made_once_and_everything_is_written(script, tmp_path, monkeypa
     assert first["locality"]["views"] == 6 and 0 < first["locality"]["median_area"] <= 0.91
     names = {"comparison.json", "comparison.md", "comparison.png", "locality.png", "views-lainr.png", "views-ipc.png"}
     assert {path.name for path in out.iterdir()} == names
-    monkeypatch.setattr(script, "RUNS", (*script.RUNS, ("LAINR", 0)))
+    monkeypatch.setattr(script, "RUNS", (("LAINR", 3), ("IPC", 3), ("LAINR", 0)))
     script.main(options)
     second = json.loads((out / "comparison.json").read_text())
     assert second["runs"][:2] == first["runs"] and second["runs"][2]["support"] == 0

@@ -69,6 +69,11 @@ def test_an_object_becomes_an_orbit_and_a_field_that_others_render(root, models,
     assert main(["decode", str(out / "balls-c.field"), "-o", str(tmp_path / "again.png"), "--size", "16"]) == console.OK
     assert Image.open(tmp_path / "again.png").size == (16, 16)
     assert Field.load(out / "balls-c.field").native_size == (SIDE, SIDE)
+    assert main(["info", str(out / "balls-c.field")]) == console.OK
+    assert views(out / "balls-c.field", "--frames", 3, "-o", tmp_path / "turned") == console.OK
+    assert views(out / "balls-c.field", "--pose", 10, 20, "--size", 9, "-o", tmp_path / "turned") == console.OK
+    names = {"balls-c-10-20.png", "balls-c-orbit.webp", *(f"balls-c-orbit-{i:03}.png" for i in range(3))}
+    assert {path.name for path in (tmp_path / "turned").iterdir()} == names
 
 
 def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):

@@ -46,7 +46,8 @@ def views(
     --serve a page on this machine lets you drag it around.
 
     Args:
-        model: a folder that holds a model of views, a training run, or hf:owner/name.
+        model: a folder that holds a model of views, a training run, hf:owner/name; or a .field file that this command
+            wrote, which needs no pictures any more.
         data: posed views in learnit's layout (CATEGORY/OBJECT/transforms.json, CATEGORY_splits.json) or that of
             NeRF-synthetic; tokenfield data views makes one from meshes.
         images: one object of your own: a folder with transforms.json, which names pictures and camera-to-world poses.
@@ -72,7 +73,12 @@ def views(
     from tokenfield.analysis.views import Fitting, check_number, numbers_for
     from tokenfield.signals.light_field import sight_of
 
-    check_options(data, images, split, frames, size, asked, reserved, optimize, count)
+    check_options(data, images, split, frames, size, asked, reserved, optimize, count, model)
+    folder = out if out is not None else Path("views")
+    if model.endswith(".field"):
+        report = draw_field(Path(model), folder, frames=frames, size=size, pose=pose)
+        console.write_json(json, {"command": "views", **report})
+        return console.OK
     loaded = load_model(model, device)
     sight_of(loaded)
     numbers = list(support) if support else numbers_for(loaded)
@@ -84,7 +90,6 @@ def views(
     if not chosen:
         raise UserError(f"no object {object!r}; there are {', '.join(source.names[:8])}"
                         f"{', ...' if len(source) > 8 else ''}")
-    folder = out if out is not None else Path("views")
     if serve:
         return show_page(loaded, first_of(source, chosen, count or SHOWN), max(numbers), integral, fitting, port)
     if object is not None or images is not None:
@@ -110,9 +115,10 @@ def check_options(
     reserved: int,
     optimize: int,
     count: int | None,
+    model: str,
 ) -> None:
     """Raises UserError for options that exclude each other or mean nothing."""
-    if (data is None) == (images is None):
+    if (data is None) == (images is None) and not model.endswith(".field"):
         raise UserError("give --data FOLDER with many objects, or --images FOLDER with the views of one")
     if split not in ("test", "train"):
         raise UserError(f"--split {split}; give test or train")
@@ -265,6 +271,36 @@ def draw(
         console.say(str(file))
     console.notice(f"{frames} frames and {len(files) - frames} other files are in {folder}")
     return report | {"files": [file.name for file in files]}
+
+
+def draw_field(
+    path: Path, folder: Path, *, frames: int, size: int | None, pose: tuple[float, float] | None
+) -> dict[str, Any]:
+    """An object from its .field file: a view from a pose, or an orbit."""
+    import torch
+
+    from tokenfield.analysis.figures import save_png, to_pil
+    from tokenfield.analysis.views import seen_from
+    from tokenfield.field import Field
+    from tokenfield.signals.light_field import LightField
+    from tokenfield.viewer import orbits
+
+    field = Field.load(path)
+    if not isinstance(field.domain, LightField):
+        raise UserError(f"{path} holds a {field.domain.kind} of a picture, not an object of views; "
+                        "tokenfield decode renders it")
+    home, side = torch.tensor(field.domain.pose).view(1, 4, 4), size or field.native_size[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    if pose is not None:
+        seen = seen_from(field, orbits.pose_at(pose[0], pose[1], orbits.distance_of(home))).render(side, side)
+        files = [save_png(folder / f"{path.stem}-{pose[0]:g}-{pose[1]:g}.png", to_pil(seen))]
+    else:
+        with console.progress("orbit") as bar:
+            turned = orbits.orbit_frames(field, home, frames, (side, side), bar.piece)
+        files = orbits.write_frames(folder, f"{path.stem}-orbit", turned)
+        files.append(orbits.write_animation(folder / f"{path.stem}-orbit.webp", turned))
+    console.say(str(files[-1]))
+    return {"field": path.name, "files": [file.name for file in files]}
 
 
 def show_page(loaded: Any, objects: list[Any], support: int, integral: Any, fitting: Any, port: int) -> int:
