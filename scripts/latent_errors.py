@@ -94,7 +94,8 @@ def mean_area(model: Any, folder: LatentFolder, tokens: Tensor) -> float:
     for k in range(tokens.shape[1]):
         other = tokens.clone()
         other[:, k] = folder.mean[k]
-        areas += [area_holding(change) for change in (model.decode(other, grid) - whole).abs().mean(-1)]
+        changes = (model.decode(other, grid) - whole).abs().mean(-1).unflatten(-1, folder.picture_size)  # (N, H, W)
+        areas += [area_holding(change) for change in changes]
     return sum(areas) / len(areas)
 
 
