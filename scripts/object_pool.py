@@ -25,7 +25,9 @@ import tempfile
 from pathlib import Path
 
 import photo_pool
+from PIL import Image
 
+from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.meshes.catalogue import MeshEntry, find_meshes
 from tokenfield.data.meshes.objects import ViewSettings, claim, render_all, write_lists
 from tokenfield.data.progress import progress
@@ -120,6 +122,20 @@ def write_licences(entries: list[MeshEntry], out: Path, category: str) -> None:
     (out / f"{category}_licenses.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
+def write_sheet(file: Path, out: Path, categories: list[str], columns: int = 16) -> None:
+    """Writes the first view of every object that is there, category after category, on white."""
+    pictures = []
+    for category in categories:
+        for folder in sorted(path for path in (out / category).iterdir() if not path.name.startswith(".")):
+            pictures.append(Image.fromarray(read_rgb8(folder / "view-000.png")))
+    side, rows = pictures[0].width, -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * side, rows * side), "white")
+    for i, picture in enumerate(pictures):
+        sheet.paste(picture, (i % columns * side, i // columns * side))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(file, quality=85)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder for the objects")
@@ -128,6 +144,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=50, help="views of every object (default: 50)")
     parser.add_argument("--categories", nargs="+", choices=POOL, default=list(POOL), help="only these")
     parser.add_argument("--processes", type=int, default=0, help="at once (default: one for every core)")
+    parser.add_argument("--sheet", type=Path, help="also write a picture with one view of every object")
     args = parser.parse_args()
     settings, skipped = ViewSettings(views=args.views, size=args.size), SkippedFiles()
     with tempfile.TemporaryDirectory(prefix="object-pool-") as scratch:
@@ -142,6 +159,8 @@ def main() -> None:
             train, test = write_lists(entries, args.out, category, settings, 0.0, TEST[category])
             write_licences(entries, args.out, category)
             print(f"{args.out / category}: {train} objects to train on, {test} held out", flush=True)
+    if args.sheet:
+        write_sheet(args.sheet, args.out, args.categories)
     if skipped:
         sys.exit(f"object_pool: {skipped.summary()}")
 

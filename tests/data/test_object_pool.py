@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trimesh
+from PIL import Image
 
 from tokenfield.data.meshes.catalogue import MeshEntry
 
@@ -49,11 +50,13 @@ def test_a_pool_is_rendered_split_and_listed(pool, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(pool, "find", lambda categories, roots: {"lamps": entries})
     out = tmp_path / "out"
     options = ["--categories", "lamps", "--size", "8", "--views", "2", "--processes", "1"]
-    monkeypatch.setattr(sys, "argv", ["object_pool.py", str(out), *options])
+    sheet = tmp_path / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["object_pool.py", str(out), *options, "--sheet", str(sheet)])
     pool.main()
     assert "1 objects to train on, 1 held out" in capsys.readouterr().out
     rows = [line.split("\t") for line in (out / "lamps_licenses.tsv").read_text().splitlines()]
     assert rows[0][:3] == ["object", "split", "licence"]
+    assert Image.open(sheet).size == (16 * 8, 8)
     assert [row[:2] for row in rows[1:]] == [["plain", "train"], ["odd", "test"]]
 
 
