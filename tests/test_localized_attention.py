@@ -120,6 +120,28 @@ def test_bfloat16_keeps_to_the_exact_values(how, cutoff):
     assert ((result.float() - exact).norm() / exact.norm()).item() < 0.02
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cutoff", [CUTOFF, 1.5, float(R)])
+@pytest.mark.parametrize("temperature", [1e3, 1.0, 1e-3])
+def test_the_layer_is_finite_and_differentiable_where_nothing_exceeds_the_threshold(temperature, cutoff, dtype):
+    """Flat rows (hot, or a query of zeros), rows of one winner (cold); weights, inputs and arithmetic in `dtype`."""
+    torch.manual_seed(0)
+    layer = LocalizedAttention(token_dim=E, out_dim=E, num_heads=H, head_dim=C, cutoff=cutoff).to(dtype)
+    projected = torch.cat([random(Q, H * C) / temperature, torch.zeros(2, H * C)]).to(dtype).requires_grad_()
+    tokens = random(B, R, E).to(dtype).requires_grad_()
+    scores = layer.queries(projected) @ layer.keys_values(tokens)[0].mT * C**-0.5
+    nothing = scores.double().softmax(-1).amax(-1) <= cutoff / R
+    assert nothing.any() == (cutoff > 1)  # the case that this is about
+    attended = layer(projected, tokens)
+    gradients = torch.autograd.grad(attended.square().sum(), [projected, tokens, *layer.parameters()])
+    assert attended.dtype == dtype and attended.isfinite().all()
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    value = layer.keys_values(tokens)[1]  # a mean of the tokens' values lies among them, in any type
+    heads = attend_locally(layer.queries(projected), *layer.keys_values(tokens), cutoff)
+    low, high, slack = value.amin(-2, keepdim=True), value.amax(-2, keepdim=True), 0.02 * value.abs().amax()
+    assert (heads <= high + slack).all() and (heads >= low - slack).all()
+
+
 def test_a_negative_cutoff_is_refused():
     with pytest.raises(UserError, match="cutoff -1"):
         LocalizedAttention(token_dim=E, out_dim=E, num_heads=1, head_dim=2, cutoff=-1.0)
