@@ -7,14 +7,14 @@ shifts of the layers' inputs:
 
     h_1 = sin(w0 (W_1 v + b_1 + s_1)),   h_l = sin(w0 (W_l h_(l-1) + b_l + s_l)),   y = W_L h_(L-1) + b_L + 1/2
 
-Phases are some tens of radians, of which bfloat16 would keep half a radian; sines are therefore computed in float32
-whatever the autocast type.
+Phases are some tens of radians, which bfloat16 would round by tenths of one; sines and what makes their phases are
+therefore computed in float32, whatever the autocast type.
 """
 
 import math
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -31,6 +31,13 @@ def sine(x: Tensor, w0: float) -> Tensor:
 def weight_bound(fan_in: int, w0: float, *, first: bool) -> float:
     """SIREN's weights are uniform within this bound (section 3.2): 1 / n for the first layer, sqrt(6 / n) / w0."""
     return 1 / fan_in if first else math.sqrt(6 / fan_in) / w0
+
+
+def exactly(layer: Any, x: Tensor) -> Tensor:
+    """A linear or convolutional layer in float32 or wider, whatever the autocast type and that of its weights."""
+    weights = {name: wide(p) for name, p in layer.named_parameters()}
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.func.functional_call(layer, weights, wide(x).to(weights["weight"].dtype))
 
 
 class ModulatedSiren(nn.Module):
@@ -60,16 +67,15 @@ class ModulatedSiren(nn.Module):
 
     def locate(self, points: Float[Tensor, "*q x"]) -> Float[Tensor, "*q d"]:
         """W_1 v + b_1, all that depends on the coordinates alone."""
-        return wide(self.layers[0](points.to(self.layers[0].weight.dtype)))
+        return exactly(self.layers[0], points)
 
     def forward(self, located: Float[Tensor, "*q d"], shifts: Float[Tensor, "b p s"]) -> Float[Tensor, "b q c"]:
         """Values at located points (Q, d) or (B, Q, d), with shifts for every point (P = Q) or for all (P = 1)."""
-        with torch.autocast(located.device.type, enabled=False):
-            first, *others = wide(shifts).split(self.dim, -1)  # (B, P, d) each
-            x = sine(located + first, self.w0)
-            for layer, shift in zip(list(self.layers)[1:-1], others, strict=True):
-                x = sine(F.linear(x, layer.weight, layer.bias) + shift, self.w0)
-            return self.layers[-1](x) + 0.5
+        first, *others = wide(shifts).split(self.dim, -1)  # (B, P, d) each
+        x = sine(located + first, self.w0)
+        for layer, shift in zip(list(self.layers)[1:-1], others, strict=True):
+            x = sine(exactly(layer, x) + shift, self.w0)
+        return exactly(self.layers[-1], x) + 0.5
 
 
 def unit_points(coords: Coordinates) -> Float[Tensor, "*q x"]:

@@ -110,6 +110,15 @@ def test_evaluation_without_gradients_gives_the_tokens_of_training(model, images
     assert not evaluated.requires_grad and torch.equal(evaluated, model.encode(images))
 
 
+def test_autocast_does_not_touch_the_phases(model, images):
+    model.float()
+    exact = model.encode(images.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = model.encode(images.float())
+        values = model.decode(tokens, Grid.cells(5, 7))
+    assert torch.equal(tokens, exact) and torch.equal(values, model.decode(exact, Grid.cells(5, 7)))
+
+
 def test_permuting_coordinates_permutes_values(model, images):
     tokens, coords, order = model.encode(images), 2 * random(13, 2) - 1, torch.randperm(13)
     same(model.decode(tokens, coords[order]), model.decode(tokens, coords)[:, order])

@@ -21,7 +21,7 @@ from tokenfield.coords import Coordinates, Grid
 from tokenfield.meta_learning import EntryRates, descend
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
-from tokenfield.siren import ModulatedSiren, unit_points
+from tokenfield.siren import ModulatedSiren, exactly, unit_points
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,12 @@ class MetaLearnedField(FieldModel):
             yield tokens
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b *d"]:
-        """Pictures in [0, 1] -> their latents, after `config.inner_steps` steps on all pixels."""
-        *_, tokens = self.adapt(images, self.config.inner_steps)
+        """Pictures in [0, 1] -> their latents, after `config.inner_steps` steps on all pixels, in float32 or wider.
+
+        Autocast is off for the steps: it would run the products of their gradients in bfloat16.
+        """
+        with torch.autocast(images.device.type, enabled=False):
+            *_, tokens = self.adapt(images, self.config.inner_steps)
         return tokens
 
 
@@ -107,7 +111,7 @@ class Functa(MetaLearnedField):
 
     def condition(self, tokens: Float[Tensor, "b 1 d"]) -> Float[Tensor, "b 1 s"]:
         """Shifts of all layers."""
-        return self.to_shifts(tokens.to(self.to_shifts.weight.dtype))
+        return exactly(self.to_shifts, tokens)
 
     def combine(self, located: Float[Tensor, "*q d"], conditioned: Float[Tensor, "b 1 s"]) -> Float[Tensor, "b q c"]:
         """The shifted SIREN."""

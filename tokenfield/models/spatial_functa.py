@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from tokenfield.anchors import neighbours
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.models.functa import MetaLearnedField
+from tokenfield.siren import exactly
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class SpatialFuncta(MetaLearnedField):
 
     def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
         """Shifts of all layers, in every cell."""
-        return self.to_shifts(tokens.to(self.to_shifts.weight.dtype).movedim(-1, 1)).movedim(1, -1)
+        return exactly(self.to_shifts, tokens.movedim(-1, 1)).movedim(1, -1)
 
     def combine(self, located: Located, conditioned: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
         """The SIREN, shifted point by point."""
