@@ -14,6 +14,7 @@ import torch
 import tyro
 
 from tokenfield import pretrained
+from tokenfield.analysis import ladder
 from tokenfield.analysis.pca import Basis
 from tokenfield.evaluation import evaluate, held_out
 from tokenfield.training.recipe import read
@@ -41,12 +42,12 @@ CARD = """\
   of 8 x 8 cells at the same values: {floor:.2f} dB.
 
 {table}
-
+{ladder}
 The scikit-image photographs were never trained on, but the architecture and rates were chosen while looking at them
 (`docs/log.md`); the held-out pictures of the pool were used for no choice.
 
 Made for photographs. Drawings and text with one-pixel edges lose more than photographs do. In between the pixels it saw
-the field is smooth rather than sharp: it was taught with pictures of twice the size, but stores no more than was there.
+the field is smooth rather than sharp: it stores no more than was there.
 
 Licence: Apache-2.0, as the project.
 """
@@ -85,14 +86,16 @@ def main(options: Options) -> None:
 
     rows = [f"| {p['name']} | {p['psnr']:.2f} | {p['pca_psnr']:.2f} | {p['ssim']:.4f} |" for p in report["pictures"]]
     table = "\n".join(["| photograph | PSNR, dB | PCA, dB | SSIM |", "|---|---|---|---|", *rows])
+    width = model.prefixes[-1] if model.prefixes else model.config.latent_dim
+    rungs = "\n" + ladder.table("One nested model, scikit-image", ladder.measure(model, held_out(), Basis.load()))
     card = CARD.format(
         name=options.name,
         description=options.description,
         system=model.name,
         parameters=model.num_parameters,
         size=size / MIB,
-        rate=model.config.latent_dim / (model.channels * model.cell**2),
-        latent_dim=model.config.latent_dim,
+        rate=width / (model.channels * model.cell**2),
+        latent_dim=width,
         cell=model.cell,
         count=len(list((options.pool / "train").iterdir())),
         pool=hashlib.sha256((options.pool / "SHA256SUMS").read_bytes()).hexdigest()[:12],
@@ -108,6 +111,7 @@ def main(options: Options) -> None:
         psnr=report["psnr"],
         floor=report["pca_psnr"],
         table=table,
+        ladder=rungs if model.prefixes else "",
     )
     pretrained.save(model, folder, dtype=torch.float16, card=card, evaluation=report)
     print(f"{folder}: {report['psnr']:.2f} dB, floor {report['pca_psnr']:.2f} dB, {size / MIB:.1f} MiB")

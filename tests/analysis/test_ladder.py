@@ -1,0 +1,32 @@
+"""The ladder of rates: rows per prefix, gains as differences, a table that a person reads."""
+
+import pytest
+import torch
+
+from tokenfield.analysis.ladder import draw, measure, table
+from tokenfield.analysis.pca import Basis, floor_of
+from tokenfield.field import Field
+from tokenfield.metrics import psnr
+from tokenfield.models.switched import SwitchedConfig
+
+
+def test_rows_are_prefixes_and_gains_are_means_of_differences(tmp_path):
+    torch.manual_seed(0)
+    config = SwitchedConfig(codes=3, prefixes=(24, 96), decoder_dim=16, head_dim=8, decoder_depth=1)
+    model = config.build().eval()
+    model.subspaces.components.copy_(torch.linalg.qr(torch.randn(3, 192, 95))[0])
+    pictures = [("a", torch.rand(3, 16, 24)), ("b", torch.rand(3, 17, 9))]
+    basis = Basis.load()
+    rows = measure(model, pictures, basis)
+    assert [row["prefix"] for row in rows] == [24, 96]
+    assert [row["values_per_pixel_value"] for row in rows] == [1 / 8, 1 / 2]
+    name, picture = pictures[1]
+    cut = Field.of(model, picture).prefix(24)
+    ours = psnr(cut.render(17, 9)[None], picture[None]).item()
+    assert rows[0]["pictures"][name]["psnr"] == pytest.approx(ours, abs=1e-4)
+    assert rows[0]["pictures"][name]["pca_psnr"] == pytest.approx(floor_of(basis, picture, 24 * 6), abs=1e-4)
+    gains = [p["psnr"] - p["pca_psnr"] for p in rows[1]["pictures"].values()]
+    assert rows[1]["gain"] == pytest.approx(sum(gains) / 2)
+    assert "| 1/8 |" in table("toy", rows) and "(2 pictures)" in table("toy", rows)
+    draw({"toy": rows}, tmp_path / "ladder.png")
+    assert (tmp_path / "ladder.png").stat().st_size > 1000
