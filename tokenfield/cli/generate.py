@@ -36,7 +36,7 @@ def generate(
     fill: File = None,
     mask: File = None,
     box: Box = None,
-    share: float = 0.25,
+    share: float = 0.5,
     repeats: int = 5,
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
     batch: int = 16,

@@ -24,9 +24,6 @@ from tokenfield.generation.guidance import guided
 from tokenfield.generation.sampling import Progress, generators, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build, level
 
-SHARE = 0.25
-"""A token is drawn anew if at least so much of what it governs lies inside the mask."""
-
 
 def inside(field: Field, mask: Float[Tensor, "h w"], progress: Progress | None = None) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask, in [0, 1].
