@@ -12,10 +12,13 @@ settings and the mesh; nothing depends on the number of processes or the order o
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from hashlib import sha256
 from math import asin, pi, radians, sin
 from multiprocessing import get_all_start_methods, get_context
@@ -120,6 +123,7 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
                             samples=settings.samples)
     aside = folder / f".{entry.name}.{os.getpid()}.part"
     try:
+        remove_leftovers(folder, entry.name)
         aside.mkdir(parents=True, exist_ok=True)
         frames = []
         for i, pose in enumerate(camera_poses(entry.name, settings)):
@@ -132,6 +136,15 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
         raise cannot_write(folder / entry.name, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Removes what killed processes left of an object; those that live are still at work on theirs."""
+    for left in folder.glob(f".{escape(name)}.*.part"):
+        with suppress(ValueError, ProcessLookupError):
+            os.kill(int(left.name.split(".")[-2]), 0)
+            continue
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def render_all(
@@ -160,7 +173,7 @@ def render_all(
             attempt(lambda entry=entry: render_object(entry, folder, settings), skipped)
             yield entry.name
         return
-    with ProcessPoolExecutor(processes, mp_context=fresh_processes()) as pool:
+    with ProcessPoolExecutor(processes, fresh_processes(), ignore_interrupts) as pool:
         try:
             waiting = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for done in as_completed(waiting):
@@ -184,6 +197,11 @@ def fresh_processes() -> BaseContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
+
+
+def ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; of these one, the first, decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def attempt(work: Callable[[], None], skipped: SkippedFiles) -> None:
