@@ -176,7 +176,7 @@ def origin(reader: Any) -> str:
 
 
 def trained(run: Path) -> dict[str, Any]:
-    """What a run's own records say: recipe, steps, seconds, held-out number."""
+    """What a run's own records say: recipe, steps, seconds, held-out number (PSNR; of a denoiser, minus its loss)."""
     lines = journal.read(run / journal.METRICS)
     last = [line for line in lines if "loss" in line][-1]
     scored = [line for line in lines if "evaluation_psnr" in line]
