@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import latent_toys as toys
@@ -105,6 +106,15 @@ def test_another_model_or_option_is_refused(made, pictures, tmp_path):
             toys.encode(pictures, tmp_path / "latents", **changes)
 
 
+def test_models_of_other_signals_are_refused(pictures, tmp_path):
+    grey = replace(toys.ANCHORED, channels=1).build().eval()
+    with pytest.raises(UserError, match="anchored model does not encode single RGB pictures"):
+        toys.encode(pictures, tmp_path, model=grey, size=12)
+    with pytest.raises(UserError, match="a denoiser makes latents and encodes no pictures"):
+        toys.encode(pictures, tmp_path, model=toys.RECIPE.model.build(), size=12)
+    assert not any(tmp_path.iterdir())
+
+
 def test_half_precision_is_half_the_size_and_its_statistics_are_of_what_is_stored(pictures, tmp_path):
     toys.encode(pictures, tmp_path, half=True, flips=False, held_out=False)
     folder = LatentFolder.open(tmp_path)
@@ -163,6 +173,9 @@ def test_a_shard_that_is_cut_short_is_named(made, tmp_path):
     path = shard_path(tmp_path / "latents", "train", 1)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"train/shard-00001.safetensors cannot be read"):
+        LatentFolder.open(tmp_path / "latents")
+    (tmp_path / "latents" / "latents.json").write_text('{"format": 1')
+    with pytest.raises(UserError, match=r"latents.json cannot be read"):
         LatentFolder.open(tmp_path / "latents")
     (tmp_path / "latents" / "latents.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(UserError, match="format 0"):

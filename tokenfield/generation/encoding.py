@@ -212,11 +212,22 @@ def is_there(path: Path, shard_identity: str) -> bool:
 
 
 def token_shape(model: FieldModel, size: int) -> tuple[int, int]:
-    """(R, D) of the model's tokens for square pictures of a size."""
-    with torch.no_grad():
-        device = next(model.parameters()).device
-        tokens = model.encode(torch.zeros(1, model.channels, size, size, device=device)).flatten(1, -2)
-    return tokens.shape[1], tokens.shape[2]
+    """(R, D) of the model's tokens for square pictures of a size.
+
+    Raises:
+        UserError: a model of views, rays or other signals, or one whose tokens are no vectors.
+    """
+    device = next(model.parameters()).device
+    try:
+        with torch.no_grad():
+            tokens = model.encode(torch.zeros(1, 3, size, size, device=device))
+    except UserError:  # the model says it better
+        raise
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UserError(f"a {model.name} model does not encode single RGB pictures; give one that does") from error
+    if tokens.ndim < 3:
+        raise UserError(f"the tokens of a {model.name} model are no set of vectors; give a model whose tokens are")
+    return tokens.flatten(1, -2).shape[1], tokens.shape[-1]
 
 
 def encode_data(

@@ -89,7 +89,10 @@ class LatentFolder:
                 f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
                 f"tokenfield latents MODEL DATA -o {path} makes or completes it"
             )
-        described = json.loads((path / DESCRIPTION).read_text())
+        try:
+            described = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path / DESCRIPTION} cannot be read ({error}); encode the pictures again") from error
         if described.get("format") != FORMAT:
             raise UserError(f"{path} has latents of format {described.get('format')}, this program reads {FORMAT}; "
                             "encode the pictures again")
