@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tokenfield.coords import Grid
 from tokenfield.signals import rays as r
+from tokenfield.signals.light_field import Integral, by_points, see
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HEIGHT, WIDTH, ANGLE = 5, 7, 0.83
@@ -116,6 +118,34 @@ def test_the_angle_spans_the_width():
     _, directions = r.view_rays(camera, torch.tensor(ANGLE).double(), edges, HEIGHT, WIDTH)
     angle = math.acos((directions[0] * directions[1]).sum())
     assert angle == pytest.approx(ANGLE, abs=1e-6)
+
+
+def test_fields_are_asked_exact_rays_under_autocast():
+    asked = []
+
+    def decode(tokens, coords):
+        asked.append(coords)
+        return coords[..., :3]
+
+    model = SimpleNamespace(name="lainr-views", decode=decode)
+    camera, angle, grid = poses(2).float(), torch.tensor([0.3, 0.7]), Grid.cells(HEIGHT, WIDTH)
+    see(model, torch.zeros(2, 5, 3), camera, angle, grid, (HEIGHT, WIDTH))
+    with torch.autocast("cpu", torch.bfloat16):
+        see(model, torch.zeros(2, 5, 3, dtype=torch.bfloat16), camera, angle, grid, (HEIGHT, WIDTH))
+    torch.testing.assert_close(asked[1], asked[0], rtol=0, atol=0)
+
+
+def test_points_along_rays_lie_at_depths_along_the_optical_axis_under_autocast_too(monkeypatch):
+    seen = []
+    monkeypatch.setattr("tokenfield.signals.radiance.field_of", lambda model, tokens: None)
+    monkeypatch.setattr("tokenfield.signals.radiance.render", lambda field, o, d, **_: seen.append(d) or d)
+    camera, angle = poses(2).float(), torch.tensor([0.3, 0.7])
+    origins, directions = r.view_rays(camera, angle, Grid.cells(HEIGHT, WIDTH), HEIGHT, WIDTH)
+    axes = -camera[:, :3, 2]
+    with torch.autocast("cpu", torch.bfloat16):
+        by_points(None, torch.zeros(1), origins, directions, axes, Integral())
+    along = (seen[0].double() * axes[:, None].double()).sum(-1)
+    torch.testing.assert_close(along, torch.ones_like(along), rtol=0, atol=1e-6)
 
 
 def test_rays_stay_exact_under_autocast():

@@ -97,7 +97,8 @@ def by_points(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "b n 3"]:
     """The integral along the ray; directions are stretched so that depths are distances along the optical axis."""
-    stretched = directions / (directions @ axes.unsqueeze(-1))
+    along = (directions * axes.unsqueeze(-2)).sum(-1, keepdim=True)  # a product that autocast leaves alone
+    stretched = directions / along
     return radiance.render(
         radiance.field_of(model, tokens),
         origins,
@@ -157,7 +158,9 @@ def see(
         generator: see `signals.radiance.render`.
     """
     origins, directions = view_rays(poses, angle_x, coords, *size)
-    origins, directions, axes = (part.to(tokens) for part in (origins, directions, optical_axes(poses)))
+    exact = torch.promote_types(tokens.dtype, torch.float32)  # in bfloat16 a ray would miss its pixel
+    rows = (part.to(tokens.device, exact) for part in (origins, directions, optical_axes(poses)))
+    origins, directions, axes = rows
     sight = sight_of(model)
     return sight.colours(model, tokens, origins, directions, axes, integral or Integral(), generator)
 
