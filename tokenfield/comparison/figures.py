@@ -18,7 +18,7 @@ def shown(data: Data) -> list[dict[str, Any]]:
 def bars(data: Data, path: Path) -> None:
     """PSNR of every row, with its deviation and the values stored behind its name."""
     rows = shown(data)[::-1]
-    title, size = f"{data['title']}: held-out PSNR", (8, 1.2 + 0.36 * len(rows))
+    title, size = f"{data['title']}: held-out PSNR", (8.0, 1.2 + 0.36 * len(rows))
     with plot(path, title=title, size=size, xlabel="PSNR / dB") as axes:
         labels = [f"{row['label']} ({row['values_stored']} values)" for row in rows]
         values = [row["psnr"] for row in rows]
@@ -74,7 +74,7 @@ def sizes(data: Data, path: Path) -> None:
     for row in shown(data):
         families.setdefault(row["label"].split(",")[0], []).append(row)
     labels = {"xlabel": "values stored per picture", "ylabel": "PSNR / dB", "xscale": "log"}
-    with plot(path, title=data["title"], size=(8, 5), **labels) as axes:
+    with plot(path, title=data["title"], size=(8.0, 5.0), **labels) as axes:
         for (family, rows), colour in zip(families.items(), COLOURS, strict=False):
             rows = sorted(rows, key=lambda row: row["values_stored"])
             x, y = [row["values_stored"] for row in rows], [row["psnr"] for row in rows]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from tokenfield.analysis.locality import influences, spread_tokens
 from tokenfield.coords import Grid
@@ -21,6 +21,18 @@ T = TypeVar("T")
 
 LOCALITY_PICTURES, LOCALITY_TOKENS = 8, 8
 """Pictures, and tokens of each, whose area is averaged."""
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+    """Of the fused attention of processors, which PyTorch's own list of formulas lacks."""
+    return sdpa_flop_count(query.shape, key.shape, value.shape)
+
+
+FORMULAS: dict[Any, Callable[..., Any]] = {
+    **flop_registry,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
+"""Operations of every kind of product."""
 
 
 class Counter(TorchDispatchMode):
@@ -35,7 +47,7 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operation, in the parts that the formulas know, and counts it."""
-        kwargs, formula = kwargs or {}, flop_registry.get(func._overloadpacket)
+        kwargs, formula = kwargs or {}, FORMULAS.get(func._overloadpacket)
         if formula is None:
             with self:
                 whole = func.decompose(*args, **kwargs)

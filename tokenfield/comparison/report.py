@@ -59,7 +59,7 @@ def summary(runs: list[dict]) -> dict[str, Any]:
         "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
         "parameters": first["parameters"],
         "macs_per_pixel": first["macs_per_pixel"],
-        "peak_memory": max(memories) if memories else None,
+        "peak_memory": min(memories) if memories else None,  # a process's first run also loads libraries
         "steps": round(statistics.fmean(run["steps"] for run in good)),
         "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
         "locality": round(statistics.fmean(areas), 4) if areas else None,

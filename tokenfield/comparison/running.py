@@ -203,7 +203,7 @@ def stored(model: Any, values: int) -> int:
     return net.layout.values if net is not None else values
 
 
-def curve(folder: Path) -> list[dict[str, float]]:
+def curve(folder: Path) -> list[dict[str, float | int]]:
     """Held-out PSNR after steps and seconds of training."""
     points, seconds = [], 0.0
     for line in journal.read(folder / journal.METRICS):

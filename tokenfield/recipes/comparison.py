@@ -93,7 +93,7 @@ def shrink(model: Any) -> Any:
         elif name in FIXED:
             changes[name] = FIXED[name]
         elif name in SCALES:
-            changes[name] = max(1, round(value * SCALES[name]))
+            changes[name] = max(1, int(value * SCALES[name]))
         elif name in ("sigma", "sigma_q"):
             changes[name] = value * BANDWIDTH
         elif name == "sigmas":
