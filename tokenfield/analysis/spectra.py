@@ -87,7 +87,7 @@ def spectrum_figure(
     labels = {"xlabel": "cycles per encoded pixel", "ylabel": "power", "yscale": "log"}
     with plot(path, title=title, size=(7.5, 4.8), **labels) as axes:
         axes.axvspan(NYQUIST, scale / 2, color="#f4f2ee", linewidth=0)
-        axes.text(NYQUIST, 1.01, " beyond the encoded pixels", transform=axes.get_xaxis_transform(), fontsize=8)
+        axes.text(NYQUIST, 0.02, " beyond the encoded pixels", transform=axes.get_xaxis_transform(), fontsize=8)
         for number, (name, power) in enumerate(curves.items()):
             at = scale * (torch.arange(len(power)) + 0.5) / (2 * len(power))
             ink = number < plain
