@@ -3,7 +3,8 @@
     python scripts/object_pool.py build/objects --size 64 --views 30 --categories chairs lamps
     python -m scripts.compare_views --data build/objects --seconds 100
 
-Every run gets the same seconds of training: a few steps are timed first, and `steps` is what fits. A run that is there
+Every run gets the same processor seconds of training, which other work on the machine does not change: a few steps are
+timed first, and `steps` is what fits. A run that is there
 is not made again, and a run that was stopped goes on, so a killed script goes on where it was. Objects of testing are
 never trained on; the same views of them, from the sixth on, are asked of every model. Several of these scripts may
 share the work (a killed one leaves RUN.claim, an empty folder to be removed). After every piece of it the results are
@@ -11,12 +12,14 @@ written anew: comparison.json, .md and .png (Fig. 4(a) of LAINR), views-*.png, l
 """
 
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +74,9 @@ class Options:
     runs: Path = Path("build/views")
     """Where the runs go."""
     seconds: float = 100
-    """Training time per run."""
+    """Processor seconds of training per run."""
     budget: float = 1e9
-    """Start no run that would not be finished after so many seconds in all."""
+    """Begin no piece of work so late that it would not be finished after so many seconds of the clock."""
     asked: int = 6
     """Views asked for per held-out object."""
     seed: int = 0
@@ -94,16 +97,19 @@ def recipe_of(system: str, support: int, seed: int) -> Recipe:
 def trained(recipe: Recipe, options: Options) -> Path:
     """The folder of the run, finished."""
     run, trial = options.runs / recipe.name, options.runs / f"{recipe.name}-timing"
-    quiet = {"quiet": True, "workers": 1, "device": "cpu"}
+    quiet = {"quiet": True, "workers": 0, "device": "cpu"}
     if (run / "recipe.json").exists():
         return train(None, options.data, run, resume=True, **quiet)
-    if not (trial / "recipe.json").exists():
+    if not (trial / "timing.json").exists():
+        shutil.rmtree(trial, ignore_errors=True)  # it was stopped before it knew
         short = replace(recipe, steps=TIMED, log_every=1, evaluate_every=0, checkpoint_every=TIMED)
-        train(short, options.data, trial, **quiet)
-    rates = sorted(line["images_per_second"] for line in read(trial / "metrics.jsonl")[2:])
-    steps = max(60, int(options.seconds * rates[len(rates) // 2] / recipe.batch_size))
-    return train(replace(recipe, steps=steps, evaluate_every=0, checkpoint_every=200), options.data, run,
-                 max_seconds=1.5 * options.seconds, **quiet)  # fmt: skip
+        marks: list[float] = []
+        train(short, options.data, trial, callback=lambda *_: marks.append(time.process_time()), **quiet)
+        spent = sorted(after - before for before, after in pairwise(marks[1:]))  # the first step imports much
+        write_json(trial / "timing.json", {"processor_seconds_per_step": spent[len(spent) // 2]})
+    per_step = json.loads((trial / "timing.json").read_text())["processor_seconds_per_step"]
+    steps = max(60, int(options.seconds / per_step))
+    return train(replace(recipe, steps=steps, evaluate_every=0, checkpoint_every=100), options.data, run, **quiet)
 
 
 def test_objects(options: Options) -> ViewsSource:
@@ -128,7 +134,7 @@ def assessed(system: str, support: int, options: Options) -> dict[str, Any]:
         "seed": options.seed,
         "parameters": model.num_parameters,
         "steps": last["step"],
-        "train_seconds": last["seconds"],
+        "processor_seconds": options.seconds,
         "train_psnr": last["psnr"],
         "evaluation_seconds": round(time.perf_counter() - begun, 1),
         "render_seconds": statistics.median(score.render_seconds for score in scores),
@@ -189,13 +195,13 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
 
 def markdown(rows: list[dict[str, Any]], costs: list[dict[str, Any]], categories: list[str]) -> str:
     """What the JSON says, for people."""
-    lines = [["run", "views", "steps", "train s", "values", *(f"{c} dB" for c in categories), "SSIM", "s per view"]]
+    lines = [["run", "views", "steps", "processor s", "values", *(f"{c} dB" for c in categories), "SSIM", "s per view"]]
     for row in rows:
         for support in sorted({score["support"] for score in row["scores"]}):
             values = next(score["values_stored"] for score in row["scores"])
             ssim = statistics.fmean(score["ssim"] for score in row["scores"] if score["support"] == support)
             name = row["system"] + ("" if row["support"] else " (any)")
-            lines.append([name, str(support), str(row["steps"]), f"{row['train_seconds']:.0f}", str(values),
+            lines.append([name, str(support), str(row["steps"]), f"{row['processor_seconds']:g}", str(values),
                           *(number(mean(row, c, support)) for c in categories), number(ssim, 4),
                           number(row["render_seconds"], 4)])  # fmt: skip
     cost = [["one view", "sizes", "pixels", "evaluations", "seconds", "peak MB"]]
@@ -219,7 +225,7 @@ def write(report: dict[str, Any], options: Options) -> None:
         if row["support"] == 0:
             for category in categories:
                 curves[f"LAINR (any), {category}"] = [(v, mean(row, category, v)) for v in range(1, MOST + 1)]
-    title = f"Views that were not given, 64 px, {options.seconds:g} s of training each"
+    title = f"Views that were not given, 64 px, {options.seconds:g} processor seconds of training each"
     figure_4a(options.out / "comparison.png", curves, title)
     text = markdown(rows, report["costs"], categories)
     with written_aside(options.out / "comparison.md") as out:
@@ -290,11 +296,10 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     light = recipe_of("LAINR", 3, options.seed).name
     for i, (system, support) in enumerate(RUNS):
-        do(recipe_of(system, support, options.seed).name, partial(assessed, system, support, options),
-           1.5 * options.seconds)  # fmt: skip
+        do(recipe_of(system, support, options.seed).name, partial(assessed, system, support, options), 60)
         if i in (5, len(RUNS) - 1) and found(options, light):
-            do("locality", lambda: locality(options.runs / light, options), 0.3 * options.seconds)
-            do("costs", lambda: [in_own_process(render_cost, *case) for case in COSTS], 0.5 * options.seconds)
+            do("locality", lambda: locality(options.runs / light, options), 60)
+            do("costs", lambda: [in_own_process(render_cost, *case) for case in COSTS], 60)
             side_by_side(options)
     missing = len(RUNS) - len(report_of(options)["runs"])
     print(f"{missing} of {len(RUNS)} runs are still to be made" if missing else "all runs are there")

@@ -4,6 +4,8 @@ import http.client
 import io
 import json
 import re
+import socket
+import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -79,6 +81,7 @@ def test_what_the_page_is_told(port):
 def test_a_view_is_what_the_field_shows_from_there(port, viewer):
     status, headers, content = ask(port, "/view?object=1&support=2&azimuth=40&elevation=-15&size=24")
     assert (status, headers["Content-Type"], int(headers["Content-Length"])) == (200, "image/png", len(content))
+    assert float(headers["Server-Timing"].removeprefix("render;dur=")) > 0
     item = viewer.objects[1]
     field = seen_from(field_of_views(viewer.model, item, range(2)), pose_at(40, -15, distance_of(item.poses)))
     expected = np.asarray(to_pil(field.render(24, 24))).astype(int)
@@ -136,6 +139,16 @@ def test_questions_at_the_same_time_get_their_own_answers(port):
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(lambda target: ask(port, target)[2], targets)) == alone
     assert len(set(alone)) > 6
+
+
+def test_a_browser_that_goes_away_leaves_no_noise(port, capfd):
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, at once
+            connection.sendall(b"GET /view?azimuth=0&elevation=0&size=128 HTTP/1.1\r\n\r\n")
+    assert ask(port, "/about.json")[0] == 200
+    assert ask(port, "/view?azimuth=0&elevation=0")[0] == 200  # renders one at a time: those before are done
+    assert capfd.readouterr().err == ""
 
 
 def test_a_taken_port_is_one_line(viewer, port):

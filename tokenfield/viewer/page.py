@@ -59,9 +59,9 @@ async function draw(pixels) {
   const bitmap = await createImageBitmap(await reply.blob());
   paper.imageSmoothingEnabled = true;
   paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  const took = performance.now() - begun;
+  const took = performance.now() - begun, rendering = Number(reply.headers.get("Server-Timing").split("=")[1]);
   find("facts").textContent = `azimuth ${((camera.azimuth % 360 + 360) % 360).toFixed(0)}\\u00b0, elevation ` +
-    `${camera.elevation.toFixed(0)}\\u00b0, ${pixels} \\u00d7 ${pixels} rays in ${took.toFixed(0)} ms`;
+    `${camera.elevation.toFixed(0)}\\u00b0, ${pixels} \\u00d7 ${pixels} rays rendered in ${rendering.toFixed(0)} ms`;
   document.body.dataset.drawn = pixels;
   return took;
 }

@@ -12,6 +12,7 @@ could lead anywhere. Requests are functions of their query alone, which makes th
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
@@ -204,9 +205,10 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
         timeout = 60
 
         def do_GET(self) -> None:
+            begun = time.perf_counter()
             try:
                 kind, body = answer(viewer, self.path)
-                self.reply(HTTPStatus.OK, kind, body)
+                self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begun))
             except Refused as refusal:
                 self.reply(refusal.status, "text/plain; charset=utf-8", f"{refusal}\n".encode())
             except UserError as error:
@@ -219,8 +221,15 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
 
         do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = refuse
 
-        def reply(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        def reply(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float = 0.0) -> None:
+            try:
+                self.send(status, kind, body, milliseconds)
+            except ConnectionError:  # a browser that went away, or wants a newer view than this one
+                self.close_connection = True
+
+        def send(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float) -> None:
             self.send_response(status)
+            self.send_header("Server-Timing", f"render;dur={milliseconds:.1f}")
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
