@@ -66,7 +66,8 @@ class EarthReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionaries and lists, summary first."""
-        every = {key: value for key, value in means(list(self.scores)).items() if not key.endswith("rmse")}
+        mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
+        every = {key: value for key, value in means(list(self.scores)).items() if not key.endswith(mixed)}
         return {
             "protocol": "each field on its own grid, squared errors weighted by cell area over cells with a value; the "
             "peak of PSNR is the field's largest minus smallest value; then means over fields",

@@ -9,6 +9,7 @@ Two codes without any training, for any number of values:
 Both are fitted to the very field they are measured on, and know which cells count; so do tokens.
 """
 
+from collections import OrderedDict
 from math import isqrt
 
 import torch
@@ -21,6 +22,12 @@ from tokenfield.signals.sphere import Averaging, LatLon, plane
 
 RIDGE = 1e-9
 """Added to the diagonal, relative to its mean: over a continent without values, coefficients are otherwise free."""
+
+MASKS = 24
+"""Masks whose factors are kept: 8 MB each at 1024 coefficients."""
+
+Fit = tuple[Tensor, Tensor, Tensor]
+"""Cells with a value (H W,), their areas (n,), and the Cholesky factor of the normal equations."""
 
 
 def basis(places: Float[Tensor, "q 2"], degree: int) -> Float[Tensor, "q n"]:
@@ -67,26 +74,35 @@ class Harmonics:
         self.degree = isqrt(values) - 1
         self.values = (self.degree + 1) ** 2
         self._grid: LatLon | None = None
-        self._mask: Tensor | None = None
+        self._fits: OrderedDict[bytes, Fit] = OrderedDict()
 
     def __call__(self, snapshot: Snapshot) -> Float[Tensor, "c h w"]:
         """The best fit to every channel of a snapshot, at all cells."""
         if self._grid is None or not self._grid.same(snapshot.grid):
-            self._grid, self._mask = snapshot.grid, None
+            self._grid = snapshot.grid
+            self._fits.clear()
             self._table = basis(snapshot.grid.places(), self.degree)  # (H W, n)
         channels = []
         for values, seen in zip(snapshot.values, snapshot.seen, strict=True):
-            if self._mask is None or not torch.equal(self._mask, seen):
-                self._mask, self._kept = seen, seen.flatten() > 0
-                self._weights = (snapshot.grid.areas * seen).flatten()[self._kept]
-                table = self._table[self._kept]
-                gram = table.T @ (table * self._weights[:, None])
-                gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-                self._factor = torch.linalg.cholesky(gram)
-            right = self._table[self._kept].T @ (self._weights * values.flatten()[self._kept].double())
-            coefficients = torch.cholesky_solve(right[:, None], self._factor)
+            kept, weights, factor = self._fit(snapshot.grid, seen)
+            right = self._table[kept].T @ (weights * values.flatten()[kept].double())
+            coefficients = torch.cholesky_solve(right[:, None], factor)
             channels.append((self._table @ coefficients)[:, 0].unflatten(0, seen.shape).float())
         return torch.stack(channels)
+
+    def _fit(self, grid: LatLon, seen: Float[Tensor, "h w"]) -> Fit:
+        """What depends on the mask alone: most of the work, and the months of a level share it."""
+        key = (seen > 0).numpy().tobytes()
+        if key not in self._fits:
+            kept = seen.flatten() > 0
+            weights = grid.areas.flatten()[kept]
+            table = self._table[kept]
+            gram = table.T @ (table * weights[:, None])
+            gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+            self._fits[key] = kept, weights, torch.linalg.cholesky(gram)
+            if len(self._fits) > MASKS:
+                self._fits.popitem(last=False)
+        return self._fits[key]
 
 
 class CoarseGrid:

@@ -200,10 +200,10 @@ class Evaluate:
         with console.progress("evaluating", len(source)) as bar:
             report = evaluate_fields(model, source.fields(), against=self.against, settings=settings, before=bar.file)
         show(report, self.against)
-        if self.figure is not None:
-            draw_median(model, source, report, self.figure)
         console.write_json(self.json, {"command": "climate evaluate", **report.to_json(),
                                        "skipped": source.skipped.as_json()})
+        if self.figure is not None:
+            draw_median(model, source, report, self.figure)
         return console.finish(source.skipped, len(report.scores) + len(source.skipped))
 
 
