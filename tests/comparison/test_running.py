@@ -1,0 +1,145 @@
+"""A run of a table is made once, resumed where it was stopped, and measured the same way whatever its system is."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tokenfield.comparison import running
+from tokenfield.comparison.measuring import locality, multiply_adds, with_peak_memory
+from tokenfield.comparison.running import RESULT, Budget, Circumstances, run
+from tokenfield.comparison.tables import TABLES
+from tokenfield.data.pictures import write_picture
+from tokenfield.errors import UserError
+from tokenfield.models.lainr import LainrConfig
+
+LAINR = TABLES["3"].rows[0]
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch):
+    """Two steps on four small pictures."""
+    monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
+    draw = torch.Generator().manual_seed(0)
+    for number in range(4):
+        split = "train" if number < 2 else "test"
+        write_picture(tmp_path / "pool" / split / f"{number}.png", torch.rand(3, 17, 19, generator=draw))
+    return Circumstances(Budget("steps", 2), tmp_path / "pool", tmp_path / "runs", device="cpu")
+
+
+def test_a_finished_run_is_kept(told, monkeypatch):
+    result = run(LAINR.at("miniature", 0), told)
+    assert result["steps"] == 2 and set(result["pictures"]) == {"test/2.png", "test/3.png"}
+    assert result["psnr"] == pytest.approx(sum(result["pictures"].values()) / 2, abs=1e-3)
+    assert result["values_stored"] == 12 * 48 and result["values_per_pixel_value"] == 0.75
+    assert result["curve"][-1]["step"] == 2
+    assert result["curve"][-1]["psnr"] == pytest.approx(result["psnr"], abs=1e-3)  # one protocol, two places
+    assert 0 < result["locality"] <= 0.9 and result["failure"] is None
+    monkeypatch.setattr(running, "train", None)  # calling it would fail
+    assert run(LAINR.at("miniature", 0), told) == result
+
+
+def test_rows_that_are_the_same_run_share_a_folder_and_others_do_not(told):
+    folders = {told.folder(row.at("miniature", 0)) for row in (LAINR, TABLES["7"].rows[0], TABLES["figure-1"].rows[0])}
+    assert len(folders) == 1
+    assert told.folder(LAINR.at("miniature", 1)) not in folders
+    assert told.folder(TABLES["7"].rows[1].at("miniature", 0)) not in folders
+
+
+def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(told, tmp_path, monkeypatch):
+    """The first call has no time left after one step; the second finishes the same run, bit for bit."""
+    whole = run(LAINR.at("miniature", 0), told)
+    again = Circumstances(told.budget, told.data, tmp_path / "others", device="cpu")
+    assert run(LAINR.at("miniature", 0), again, deadline=lambda: 0.0) is None
+    train, calls = running.train, []
+
+    def one_step(*args, **options):
+        calls.append(options["resume"])
+        return train(*args, **options | {"max_seconds": 1e-9 if len(calls) == 1 else None})
+
+    monkeypatch.setattr(running, "train", one_step)
+    resumed = run(LAINR.at("miniature", 0), again)
+    assert calls == [False, True]
+    assert resumed["pictures"] == whole["pictures"] and resumed["steps"] == 2
+
+
+def test_two_processes_do_not_make_the_same_run(told):
+    recipe = replace(told.budget.of(LAINR.at("miniature", 0)), evaluate_pictures=10**6)
+    with running.claimed(told.folder(recipe)), pytest.raises(running.Busy):
+        run(LAINR.at("miniature", 0), told)
+    with running.claimed(told.folder(recipe)):  # free again
+        pass
+
+
+def test_a_run_that_diverges_is_a_row_and_no_end(told, monkeypatch):
+    def diverge(*args, **options):
+        raise UserError("training diverged: the loss is nan at step 1")
+
+    monkeypatch.setattr(running, "train", diverge)
+    result = run(LAINR.at("miniature", 0), told)
+    assert result["failure"] == "diverged" and "psnr" not in result
+    (written,) = told.runs.glob(f"*/{RESULT}")
+    assert json.loads(written.read_text()) == result
+
+
+def test_other_errors_are_errors(told, monkeypatch):
+    def fail(*args, **options):
+        raise UserError("no such folder")
+
+    monkeypatch.setattr(running, "train", fail)
+    with pytest.raises(UserError, match="no such folder"):
+        run(LAINR.at("miniature", 0), told)
+
+
+@pytest.mark.parametrize(
+    "text", ["steps=0", "steps=1.5", "seconds=-1", "seconds=inf", "epochs=3", "published=1", "", "steps="]
+)
+def test_budgets_that_mean_nothing(text):
+    with pytest.raises(UserError, match="give steps=1200, seconds=60, or published"):
+        Budget.parse(text)
+
+
+def test_budgets():
+    recipe = LAINR.at("miniature", 0)
+    assert Budget.parse("steps=40").of(recipe).steps == 40
+    assert Budget.parse("published").of(recipe).steps == recipe.steps
+    assert str(Budget.parse("seconds=1.5")) == "seconds=1.5"
+    assert Budget.parse("seconds=9").remaining(recipe, running.Path("nowhere")) == 9
+    assert Budget.parse("steps=1").remaining(recipe, running.Path("nowhere")) == math.inf
+
+
+def test_multiply_adds_by_formula():
+    """A LAINR with one patch and one latent token, counted by hand."""
+    d, f, e = 8, 8, 8
+    config = LainrConfig(size=(2, 3), patch=1, padding=0, num_latents=5, latent_dim=d, encoder_dim=e, encoder_depth=1,
+                         encoder_heads=1, mlp_ratio=1.0, dim=d, feature_dim=f, sigmas=(2.0,), sigma_q=2.0, heads=1)
+    encode, decode = multiply_adds(config.build(), torch.zeros(1, 3, 2, 3))
+    patches, latents, pixels = 6, 5, 6
+    tokens = patches + latents
+    block = 2 * e * e * tokens + 2 * e * e * latents + 2 * latents * tokens * e + 2 * latents * e * e
+    assert encode * pixels == patches * 3 * e + block + latents * e * d  # keys, values of all; the rest of the latents
+    axes = 2 + 3  # a grid's features are mapped per axis: half of them per row, half per column
+    features = 2 * axes * (f // 2) * d
+    attention = pixels * d * d + 2 * latents * d * d + 2 * pixels * latents * d
+    head = d * d * d + pixels * d * d + pixels * d * 3  # the output map folded in: a matrix, or a matrix and a vector
+    assert decode * pixels in (features + attention + head, features + attention + head + d * d)
+
+
+def test_locality_is_between_a_pixel_and_nine_tenths():
+    model = LAINR.at("miniature", 0).model.build().eval()
+    area = locality(model, [torch.rand(3, 16, 16)])
+    assert area is not None and 1 / 256 <= area <= 0.9 + 1 / 256
+    for parameter in model.parameters():
+        parameter.data.zero_()
+    assert locality(model, [torch.rand(3, 16, 16)]) is None  # no token does anything: no number
+
+
+def test_peak_memory_sees_what_was_held_for_a_moment():
+    def hold() -> int:
+        return int(torch.ones(16, 1024, 1024).sum())
+
+    result, peak = with_peak_memory(hold)
+    assert result == 16 * 1024**2
+    assert peak is None or peak >= 48 * 1024**2  # 64 MB, less what lay free before
