@@ -74,12 +74,12 @@ class Curve:
 
 def draw(curves: Sequence[Curve], path: Path, *, title: str) -> Path:
     """The figure, a PNG file."""
-    with plot(path, title=title, xlabel="seconds, encoding included", ylabel="PSNR / dB") as axes:
+    with plot(path, title=title, xlabel="seconds, encoding included", ylabel="PSNR / dB", size=(10, 4.2)) as axes:
         for curve in curves:
             colour, line = STYLES[curve.name]
             x = [curve.head_start + point.seconds for point in curve.points]
             label = f"{MEANING[curve.name]}: {curve.best_psnr:.1f}"
             axes.plot(x, [point.psnr for point in curve.points], line, color=colour, linewidth=1.6, label=label)
             axes.plot(x[:1], [curve.points[0].psnr], "o", color=colour, markersize=4)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))  # beside: it hides no curve
     return path
