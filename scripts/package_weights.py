@@ -30,12 +30,12 @@ CARD = """\
 
     tokenfield.load("{name}")
 
-- **System**: {system}, {parameters:,} parameters, {size:.1f} MiB of float16 weights.
+- **System**: {system}, {parameters:,} trained parameters and {fitted:,} fitted numbers, {size:.1f} MiB of float16 weights.
 - **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture size.
 - **Training pictures**: {count} photographs and textured pictures, rebuilt by `scripts/photo_pool.py`, which lists
   sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
 - **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name}`; seed {seed}.
-- **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training.
+- **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training{before}.
 - **Machine**: {machine}.
 - **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
 - **scikit-image photographs**, 256-pixel centre crops, papers' PSNR in float32: **{psnr:.2f} dB**; principal components
@@ -65,6 +65,8 @@ class Options:
     """The training pool, for its identity."""
     machine: str
     """Where it was trained, in words."""
+    before: str = ""
+    """What came before the first step and took time."""
     description: str = "A small model for photographs of any size."
     """First line of the card."""
     out: Path = Path("tokenfield/weights")
@@ -92,7 +94,8 @@ def main(options: Options) -> None:
         name=options.name,
         description=options.description,
         system=model.name,
-        parameters=model.num_parameters,
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        fitted=sum(b.numel() for b in model.buffers()),
         size=size / MIB,
         rate=width / (model.channels * model.cell**2),
         latent_dim=width,
@@ -106,6 +109,7 @@ def main(options: Options) -> None:
         batch=recipe.batch_size,
         seconds=steps["seconds"],
         machine=options.machine,
+        before=f", after {options.before}" if options.before else "",
         held_out=evaluations["evaluation_psnr"],
         held_out_count=evaluations["evaluation_pictures"],
         psnr=report["psnr"],

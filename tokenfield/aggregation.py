@@ -88,7 +88,7 @@ class AnchoredAggregation(nn.Module):
         self,
         content: Float[Tensor, "b four q"],
         distance: Float[Tensor, "*shared four q"],
-        outside: Float[Tensor, "*shared four q"],
+        outside: Float[Tensor, "*alike four q"],
         values: Float[Tensor, "b four q c"],
     ) -> Float[Tensor, "b q c"]:
         """Blend the four neighbours' values; `outside` is above 0 for neighbours off the lattice."""

@@ -63,6 +63,7 @@ class Field:
         picture: Any,
         *,
         domain: Domain | None = None,
+        rate: float | None = None,
         dtype: torch.dtype | None = None,
         progress: Progress | None = None,
     ) -> "Field":
@@ -72,6 +73,8 @@ class Field:
             model: a trained model.
             picture: float (C, H, W) in [0, 1], a tensor on any device or an array; C as the model's channels.
             domain: another way of cutting it up, for example `Tiles.fit(model, (H, W), overlap=1/4)`.
+            rate: store at most so many values per pixel value, with a model of several rates (`photos-ladder`); padding
+                to whole cells comes on top. None: all that the model stores.
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
             progress: told (pieces done, pieces in all).
         Raises:
@@ -83,7 +86,8 @@ class Field:
         if tuple(domain.size) != size:
             raise UserError(f"a domain for {tuple(domain.size)} and a picture of {size}; make one for this size")
         with torch.no_grad(), precision(model, dtype):
-            return cls(model, domain.encode(model, picture, progress), domain)
+            encoder = model if rate is None else model.at(model.width_at(rate))
+            return cls(model, domain.encode(encoder, picture, progress), domain)
 
     def __call__(self, coords: Any, *, dtype: torch.dtype | None = None) -> Tensor:
         """Values at coordinates.
@@ -168,30 +172,12 @@ class Field:
         return 2 * top / height - 1, 2 * left / width - 1, 2 * bottom / height - 1, 2 * right / width - 1
 
     def prefix(self, width: int) -> "Field":
-        """The same picture from the leading `width` values of every token: fewer numbers, from a nested model.
+        """The same picture from the leading `width` values of every token: fewer numbers, without encoding again.
 
         Raises:
             UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
         """
-        if width not in self.model.prefixes:
-            known = ", ".join(map(str, self.model.prefixes)) or "none: its tokens are not nested"
-            raise UserError(f"a prefix of {width} values; prefixes of this model: {known}")
-        return replace(self, tokens=self.tokens[..., :width].contiguous())
-
-    def at_rate(self, rate: float) -> "Field":
-        """The longest prefix that stores no more than `rate` values per pixel value: 1/8, 1/16, ...
-
-        A picture whose sides are no multiples of the cells is counted by its cells.
-
-        Raises:
-            UserError: a model whose tokens are not nested, or a rate below that of the shortest prefix.
-        """
-        values = self.model.channels * self.model.cell**2  # per cell
-        fitting = [width for width in self.model.prefixes if width <= rate * values * (1 + 1e-9)]
-        if not fitting:
-            known = ", ".join(f"{width / values:.4g}" for width in self.model.prefixes)
-            raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
-        return self.prefix(fitting[-1])
+        return replace(self, tokens=self.tokens[..., : self.model.at(width).width].contiguous())
 
     @property
     def native_size(self) -> tuple[int, int]:

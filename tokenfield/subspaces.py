@@ -5,8 +5,9 @@ cell is coded in the subspace that gives it back best, and which one that was is
 The codes are found as k-means finds centres, by turns of choosing and fitting (k-plane clustering, Bradley and
 Mangasarian 2000; mixtures of principal components, Tipping and Bishop 1999). Nothing is descended: it takes minutes.
 
-Components are sorted by variance, so a prefix of the coefficients is a code of a lower rate in the same subspace. One
-choice has to serve all prefixes; it minimises the sum of their errors, each relative to what is usual at its length.
+Components are sorted by variance, so a prefix of the coefficients is a code of a lower rate in the same subspace. A
+choice that has to serve all prefixes minimises the sum of their errors, each relative to what is usual at its length;
+where the rate is known, only the error at that rate counts.
 """
 
 from collections.abc import Iterator
@@ -53,20 +54,28 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def choose(
-        self, cells: Float[Tensor, "m p"]
+        self, cells: Float[Tensor, "m p"], only: int | None = None
     ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m n"], Float[Tensor, "m e"]]:
-        """The best subspace of every cell, its coefficients there, and its errors at every prefix."""
-        parts = [self._choose(part) for part in cells.split(CHUNK)]
+        """The best subspace of every cell, its coefficients there, and its errors at every prefix.
+
+        Args:
+            cells: M of them.
+            only: the prefix that counts, a place in `prefixes`; None: all do.
+        """
+        weight = torch.zeros_like(self.usual) if only is not None else 1 / self.usual
+        if only is not None:
+            weight[only] = 1
+        parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
         index, kept, left = (torch.cat(column) for column in zip(*parts, strict=True))
         return index, kept, left
 
-    def _choose(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _choose(self, cells: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         best = cells.new_full((len(cells),), torch.inf)
         index = torch.zeros(len(cells), dtype=torch.long, device=cells.device)
         kept = cells.new_zeros(len(cells), self.components.shape[-1])
         left = cells.new_zeros(len(cells), len(self.usual))
         for k, (errors, coefficients) in enumerate(self.errors(cells)):
-            score = (errors / self.usual).sum(1)
+            score = errors @ weight
             better = (score < best).nonzero()[:, 0]
             best[better], index[better] = score[better], k
             kept[better], left[better] = coefficients[better], errors[better]

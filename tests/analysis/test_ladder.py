@@ -12,7 +12,7 @@ from tokenfield.models.switched import SwitchedConfig
 
 def test_rows_are_prefixes_and_gains_are_means_of_differences(tmp_path):
     torch.manual_seed(0)
-    config = SwitchedConfig(codes=3, prefixes=(24, 96), decoder_dim=16, head_dim=8, decoder_depth=1)
+    config = SwitchedConfig(codes=3, prefixes=(24, 96))
     model = config.build().eval()
     model.subspaces.components.copy_(torch.linalg.qr(torch.randn(3, 192, 95))[0])
     pictures = [("a", torch.rand(3, 16, 24)), ("b", torch.rand(3, 17, 9))]
@@ -21,7 +21,9 @@ def test_rows_are_prefixes_and_gains_are_means_of_differences(tmp_path):
     assert [row["prefix"] for row in rows] == [24, 96]
     assert [row["values_per_pixel_value"] for row in rows] == [1 / 8, 1 / 2]
     name, picture = pictures[1]
-    cut = Field.of(model, picture).prefix(24)
+    nested = Field.of(model, picture).prefix(24).render(17, 9)
+    assert rows[0]["pictures"][name]["prefix_psnr"] == pytest.approx(psnr(nested[None], picture[None]).item(), abs=1e-4)
+    cut = Field.of(model, picture, rate=1 / 8)
     ours = psnr(cut.render(17, 9)[None], picture[None]).item()
     assert rows[0]["pictures"][name]["psnr"] == pytest.approx(ours, abs=1e-4)
     assert rows[0]["pictures"][name]["pca_psnr"] == pytest.approx(floor_of(basis, picture, 24 * 6), abs=1e-4)

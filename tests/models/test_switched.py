@@ -9,7 +9,7 @@ from tokenfield.field import Field
 from tokenfield.models.switched import SwitchedConfig
 from tokenfield.subspaces import Subspaces, principal
 
-CONFIG = SwitchedConfig(cell=4, codes=5, prefixes=(2, 5, 11), decoder_dim=16, head_dim=8, harmonics=8, sharpness=200.0)
+CONFIG = SwitchedConfig(cell=4, codes=5, prefixes=(2, 5, 11), harmonics=8, sharpness=200.0)
 
 
 def toy():
@@ -26,7 +26,7 @@ def test_cells_of_known_subspaces_are_recognized_and_restored():
     index, coefficients = torch.tensor([3, 0, 4, 4, 1, 2, 0]), torch.randn(7, 10)
     cells = spaces.restore(index, coefficients)
     found, kept, errors = spaces.choose(cells)
-    assert torch.equal(found, index) and errors[:, -1].max() < 1e-6
+    assert torch.equal(found, index) and errors[:, -1].max() < 1e-5
     torch.testing.assert_close(kept, coefficients, atol=1e-5, rtol=0)
 
 
@@ -34,7 +34,7 @@ def test_the_choice_is_the_best_of_all():
     spaces = toy().subspaces
     cells = torch.randn(23, 48)
     index, coefficients, errors = spaces.choose(cells)
-    scores = torch.stack([(every / spaces.usual).sum(1) for every, _ in spaces.errors(cells)], 1)
+    scores = torch.stack([every @ (1 / spaces.usual) for every, _ in spaces.errors(cells)], 1)
     assert torch.equal(scores.argmin(1), index)
     for n, column in zip(spaces.prefixes, range(3), strict=True):
         left = (cells - spaces.restore(index, coefficients[:, :n])).square().sum(1)
@@ -79,11 +79,36 @@ def test_more_values_restore_better_and_fields_can_be_cut():
     field = Field.of(model, picture)
     errors = [(field.prefix(n).render(13, 21) - picture).square().mean() for n in (2, 5, 11)]
     assert errors[0] > errors[1] > errors[2]
-    assert field.at_rate(0.11).tokens.shape[-1] == 5 and field.prefix(2).values_stored == 2 * 4 * 6
+    assert field.prefix(2).values_stored == 2 * 4 * 6
     with pytest.raises(UserError, match="prefixes of this model: 2, 5, 11"):
         field.prefix(3)
     with pytest.raises(UserError, match="rates of this model"):
-        field.at_rate(0.01)
+        Field.of(model, picture, rate=0.01)
+
+
+def test_encoding_for_a_rate_is_the_best_choice_at_that_rate():
+    model, picture = toy(), torch.rand(3, 16, 24)
+    whole = Field.of(model, picture)
+    for rate, width in ((0.05, 2), (0.11, 5), (0.3, 11)):
+        own = Field.of(model, picture, rate=rate)
+        assert own.tokens.shape[-1] == width and own.model is model
+        cells = [
+            f.model.subspaces.restore(f.tokens[..., 0].flatten().long(), f.tokens[..., 1:].flatten(0, 1))
+            for f in (own, whole.prefix(width))
+        ]
+        pixels = torch.nn.functional.unfold(picture[None], 4, stride=4)[0].T - 0.5
+        errors = [(c - pixels).square().sum() for c in cells]
+        assert errors[0] <= errors[1] + 1e-5
+
+
+def test_every_rate_has_its_own_sharpness():
+    model, picture = toy(), torch.rand(1, 3, 12, 20)
+    tokens, grid = model.encode(picture), Grid.cells(37, 61)
+    before = [model.decode(tokens[..., :n], grid) for n in model.prefixes]
+    with torch.no_grad():
+        model.log_sharpness[1] = 0.5
+    after = [model.decode(tokens[..., :n], grid) for n in model.prefixes]
+    assert [torch.equal(a, b) for a, b in zip(after, before, strict=True)] == [True, False, True]
 
 
 def test_a_crop_on_cell_borders_has_the_picture_s_tokens():

@@ -33,8 +33,8 @@ from tokenfield.cli.demo import demo
 from tokenfield.cli.doctor import doctor
 from tokenfield.cli.encode import encode
 from tokenfield.cli.evaluate import evaluate
-from tokenfield.cli.fit import fit
 from tokenfield.cli.explain import explain as explain_command
+from tokenfield.cli.fit import fit
 from tokenfield.cli.generate import generate
 from tokenfield.cli.import_checkpoint import import_checkpoint
 from tokenfield.cli.info import info

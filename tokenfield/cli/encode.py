@@ -117,8 +117,7 @@ def encode_one(
 
     picture, dtype = read_picture(path), find_precision(precision)
     begun = time.perf_counter()
-    made = Field.of(model, picture, dtype=dtype, progress=bar.piece)
-    made = made if rate is None else made.at_rate(rate)
+    made = Field.of(model, picture, rate=rate, dtype=dtype, progress=bar.piece)
     took = time.perf_counter() - begun
     target.parent.mkdir(parents=True, exist_ok=True)
     made.save(target, dtype=torch.float16 if half else torch.float32)

@@ -167,7 +167,7 @@ class Anchored(FieldModel):
         if self.config.encoder_depth:
             hidden = self.encoder(self.embed(pixels * 4))  # pictures have a deviation of about 1/4
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
-        return tokens
+        return tokens[..., : self.width]
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...]) -> Located:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""

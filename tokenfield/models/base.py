@@ -5,6 +5,7 @@ grid that a batch or a film shares; `condition` depends on the tokens alone and 
 needs both and is the small remainder. `decode` is nothing but their composition, whole or in chunks.
 """
 
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         reach: for models of any size, how many cells around a coordinate its value depends on.
         channels: C, values per coordinate.
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
+        width: the prefix that `encode` gives, see `at`; None: whole tokens.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
         chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
     """
@@ -40,12 +42,39 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     reach: int = 0
     channels: int = 3
     prefixes: tuple[int, ...] = ()
+    width: int | None = None
     largest_span: float = 1.0
     chunk: int = 4096
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
+
+    def at(self, width: int) -> "FieldModel":
+        """The same model, weights and all, encoding for one of its prefixes: tokens are (B, ..., width).
+
+        Raises:
+            UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
+        """
+        if width not in self.prefixes:
+            known = ", ".join(map(str, self.prefixes)) or "none: its tokens are not nested"
+            raise UserError(f"a prefix of {width} values; prefixes of this model: {known}")
+        other = copy(self)
+        other.width = width
+        return other
+
+    def width_at(self, rate: float) -> int:
+        """The longest prefix that stores no more than `rate` values per pixel value: 1/8, 1/16, ...
+
+        Raises:
+            UserError: a model whose tokens are not nested, or a rate below that of the shortest prefix.
+        """
+        values = self.channels * self.cell**2  # per cell
+        fitting = [width for width in self.prefixes if width <= rate * values * (1 + 1e-9)]
+        if not fitting:
+            known = ", ".join(f"{width / values:.4g}" for width in self.prefixes)
+            raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
+        return fitting[-1]
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""

@@ -3,15 +3,15 @@
 encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (subspaces.py). A
     token is the number of that subspace and the leading coefficients in it. No cell looks at another: a crop's
     tokens are the picture's.
-decode: the coded cells, as they come back, pass through transformer blocks on the neighbourhood, which add to every
-    cell's function what its neighbours tell about it; coordinates are answered as in the anchored model.
+decode: a coded cell is a function of the coordinate relative to its anchor, continued into the neighbouring cells,
+    where the aggregation of the anchored model hands over; how gradually is learned for every rate.
 
 A prefix of a token is a token of a lower rate. What the index costs, one of the values, the choice repays many times
 (docs/log.md); it is a whole number and survives float16.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,9 +21,8 @@ from tokenfield.aggregation import AnchoredAggregation
 from tokenfield.anchors import harmonics
 from tokenfield.coords import centers
 from tokenfield.errors import UserError
-from tokenfield.models.anchored import Anchored
+from tokenfield.models.anchored import Anchored, Located
 from tokenfield.models.base import FieldModel
-from tokenfield.neighbourhood import NeighbourhoodTransformer
 from tokenfield.patchify import patchify
 from tokenfield.relative import RelativeHead
 from tokenfield.subspaces import Subspaces
@@ -34,7 +33,7 @@ FITTED_CELLS = 300_000
 
 @dataclass(frozen=True)
 class SwitchedConfig:
-    """Sizes of a switched model; the defaults are those of the packaged ladder of rates."""
+    """Sizes of a switched model; the defaults are those of the packaged `photos-ladder`."""
 
     cell: int = 8
     """Side of a cell in pixels; every cell is one token."""
@@ -44,20 +43,10 @@ class SwitchedConfig:
     """K, subspaces."""
     prefixes: tuple[int, ...] = (6, 12, 24, 48, 96)
     """Widths of a token, the index included, rising; the last one is the whole token."""
-    decoder_dim: int = 128
-    """Width of the decoder's transformer."""
-    decoder_depth: int = 2
-    """Its blocks; 0 decodes every token by itself."""
-    head_dim: int = 32
-    """Width of an attention head."""
-    radius: int = 1
-    """Cells on each side that a token attends to."""
-    mlp_ratio: float = 4.0
-    """Hidden width of the feed-forward parts over the transformer's."""
     harmonics: int = 16
     """Cosines per axis of a token's function, over two cells."""
     sharpness: float = 9.0
-    """Sharpness of the distance term at the start of training."""
+    """Sharpness of the distance term at the start of training, at every rate."""
     rounds: int = 8
     """Rounds of choosing and fitting."""
 
@@ -74,6 +63,15 @@ class SwitchedConfig:
         return Switched(self)
 
 
+class Coded(NamedTuple):
+    """What depends on the tokens alone: local functions, and how sharply neighbours are told apart at their rate."""
+
+    coefficients: Tensor
+    """(B, M + 2, N + 2, C + 1, k, k)."""
+    sharpness: Tensor
+    """(B,)."""
+
+
 class Switched(Anchored):
     """The model. Tokens are (B, rows, columns, 1 + n): the index of a subspace, then coefficients in it."""
 
@@ -86,54 +84,44 @@ class Switched(Anchored):
         self.prefixes, self.largest_span, self.chunk = config.prefixes, float(config.cell), 1 << 15
         patch, width = config.channels * config.cell**2, config.prefixes[-1]
         self.subspaces = Subspaces(config.codes, patch, width - 1, tuple(n - 1 for n in config.prefixes))
-        self.embed = nn.Linear(patch, config.decoder_dim)
-        self.rungs = nn.ParameterList([torch.zeros(config.decoder_dim) for _ in config.prefixes])
-        self.decoder = NeighbourhoodTransformer(
-            config.decoder_dim,
-            depth=config.decoder_depth,
-            num_heads=config.decoder_dim // config.head_dim,
-            radius=config.radius,
-            mlp_ratio=config.mlp_ratio,
-        )
-        self.decoder_norm = nn.LayerNorm(config.decoder_dim)
         self.head = RelativeHead(
-            latent_dim=patch,
-            feature_dim=config.decoder_dim if config.decoder_depth else 0,
-            channels=config.channels + 1,
-            num_harmonics=config.harmonics,
+            latent_dim=patch, feature_dim=0, channels=config.channels + 1, num_harmonics=config.harmonics
         )
         self.head.direct.set(*self._continued())
-        self.head.direct.requires_grad_(False)  # shows the cell's pixels as they are
-        self.aggregation = AnchoredAggregation(sharpness=config.sharpness)
+        self.head.requires_grad_(False)  # shows the cell's pixels as they are
+        self.log_sharpness = nn.Parameter(torch.full((len(config.prefixes),), config.sharpness).log())
+        self.aggregation = AnchoredAggregation(sharpness=1.0).requires_grad_(False)
         self.initial_pictures = 2048  # how many `initialize` wants to see
-        self.halo, self.reach = 0, self.decoder.reach + 1
+        self.halo, self.reach = 0, 1
 
     def muon_excluded(self) -> set[str]:
-        """Maps between tokens and pixels keep to Adam."""
-        names = "embed", "head.direct", "head.refined"
-        return {f"{name}.weight" for name in names} & {name for name, _ in self.named_parameters()}
+        """There are no matrices to train."""
+        return {"head.direct.weight"}
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
-        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell."""
+        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell.
+
+        With a `width` (see `at`) the choice of the subspace is the best for that prefix, and the tokens are cut to it.
+        """
         rows, columns = (side // self.cell for side in images.shape[-2:])
         pixels = patchify(images.float(), self.cell) - 0.5
-        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 1))
-        tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)
+        only = None if self.width is None else self.prefixes.index(self.width)
+        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 1), only)
+        tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
         return tokens.unflatten(0, (len(images), rows, columns))
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Coded:
         """The local function of every token, as cosine coefficients; tokens may be cut to any of the prefixes."""
         flat = tokens.flatten(0, 2).float()
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
-        features = None
-        if self.config.decoder_depth:
-            cells = cells.to(self.embed.weight.dtype)
-            hidden = self.embed(cells * 4)  # pictures have a deviation of about 1/4
-            for rung in self.rungs[self._rung(tokens.shape[-1]) :][:1]:  # how much of a token it sees
-                hidden = hidden + rung
-            features = self.decoder_norm(self.decoder(hidden))
-        return self.head.coefficients(cells, features)
+        rung = min(self._rung(tokens.shape[-1]), len(self.prefixes) - 1)
+        return Coded(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
+
+    def combine(self, located: Located, conditioned: Coded) -> Float[Tensor, "b q c"]:
+        """Evaluate the four neighbours' functions and blend them, as sharply as their rate asks."""
+        distance = conditioned.sharpness[:, None, None] * located.distance  # (B, 4, Q)
+        return super().combine(replace(located, distance=distance), conditioned.coefficients)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -57,10 +57,8 @@ def small_anchored(config: AnchoredConfig) -> tuple[AnchoredConfig, int]:
 
 
 def small_switched(config: SwitchedConfig) -> tuple[SwitchedConfig, int]:
-    """3 x 3 cells of 4 pixels in 3 subspaces, a transformer 16 wide."""
-    return replace(
-        config, cell=4, codes=3, prefixes=(2, 5), decoder_dim=16, head_dim=8, decoder_depth=1, harmonics=8, rounds=3
-    ), 12
+    """3 x 3 cells of 4 pixels in 3 subspaces."""
+    return replace(config, cell=4, codes=3, prefixes=(2, 5), harmonics=8, rounds=3), 12
 
 
 def small_anr(config: AnrConfig) -> tuple[AnrConfig, int]:

@@ -137,16 +137,18 @@ def anchored_photos_ladder() -> Recipe:
 def switched_photos_ladder() -> Recipe:
     """The packaged `photos-ladder`: 1/2 to 1/32 stored values per pixel value from one model (results: README).
 
-    256 linear codes are fitted first, in minutes; what is trained afterwards is the decoder that looks at neighbours.
-    The pictures of a batch take turns in being cut to one of the prefixes.
+    256 linear codes are fitted first, in minutes. All that is trained afterwards is how sharply neighbours are told
+    apart, one number per rate: the pictures of a batch take turns in being cut to one of the prefixes.
     """
     model = SwitchedConfig()
-    return replace(
-        anchored_photos_s(),
+    return Recipe(
         name="switched-photos-ladder",
         model=model,
         data=DataConfig(layout="folder", size=96, levels=2),
+        optim=OptimConfig(name="adam", rate=0.03, schedule="cosine"),
         coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=model.prefixes),
+        steps=150,
         batch_size=10,
-        steps=3000,
+        evaluate_every=150,
+        checkpoint_every=50,
     )

@@ -62,8 +62,10 @@ def condition(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> A
         return model.condition(tokens)
     n = len(prefixes)
     turns = [model.condition(tokens[i::n, ..., :width]) for i, width in enumerate(prefixes[: len(tokens)])]
-    order = torch.cat([torch.arange(i, len(tokens), n) for i in range(len(turns))]).argsort()
-    return torch.cat(turns)[order.to(tokens.device)]
+    order = torch.cat([torch.arange(i, len(tokens), n) for i in range(len(turns))]).argsort().to(tokens.device)
+    if isinstance(turns[0], Tensor):
+        return torch.cat(turns)[order]
+    return type(turns[0])(*(torch.cat(part)[order] for part in zip(*turns, strict=True)))
 
 
 def average_of(config: CoordinateConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
