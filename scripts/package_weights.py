@@ -30,7 +30,7 @@ CARD = """\
 
     tokenfield.load("{name}")
 
-- **System**: {system}, {parameters:,} trained parameters and {fitted:,} fitted numbers, {size:.1f} MiB of float16 weights.
+- **System**: {system}, {parameters:,} trained and {fitted:,} fitted numbers, {size:.1f} MiB of float16 weights.
 - **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture size.
 - **Training pictures**: {count} photographs and textured pictures, rebuilt by `scripts/photo_pool.py`, which lists
   sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.

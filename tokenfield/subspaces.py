@@ -42,11 +42,27 @@ class Subspaces(nn.Module):
         self.register_buffer("mean", torch.zeros(count, dim))
         self.register_buffer("components", torch.eye(dim, rank).expand(count, -1, -1).contiguous())  # (K, p, n)
         self.register_buffer("usual", torch.ones(len(prefixes)))  # geometric mean error of a picture, per prefix
+        self._basis: tuple[object, Tensor | None] = (None, None)
+
+    @property
+    def basis(self) -> Float[Tensor, "k p n"]:
+        """The components, orthonormal to float32's precision.
+
+        Errors are differences of squares, and stored as float16 the components are not orthogonal enough for them: at
+        55 dB the wrong subspace would win. What is stored stays as it is, so that a model's hash does not depend on
+        the machine.
+        """
+        state = self.components.data_ptr(), self.components._version, self.components.device
+        if self._basis[0] != state:
+            q, r = torch.linalg.qr(self.components.double())
+            self._basis = state, (q * r.diagonal(dim1=1, dim2=2).sign()[:, None]).to(self.mean.dtype)
+        assert self._basis[1] is not None, "computed above"
+        return self._basis[1]
 
     def errors(self, cells: Float[Tensor, "m p"]) -> Iterator[tuple[Float[Tensor, "m e"], Float[Tensor, "m n"]]]:
         """Per subspace: squared errors of the cells at every prefix, and their coefficients."""
         last = torch.tensor(self.prefixes, device=cells.device) - 1
-        for mean, components in zip(self.mean, self.components, strict=True):
+        for mean, components in zip(self.mean, self.basis, strict=True):
             away = cells - mean
             coefficients = away @ components
             explained = coefficients.square().cumsum(1)[:, last]
@@ -87,8 +103,8 @@ class Subspaces(nn.Module):
         order = index.argsort(stable=True)
         which, counts = index[order].unique_consecutive(return_counts=True)
         parts = coefficients[order].split(counts.tolist())
-        width = coefficients.shape[1]
-        spans = [part @ self.components[k, :, :width].T for k, part in zip(which.tolist(), parts, strict=True)]
+        basis, width = self.basis, coefficients.shape[1]
+        spans = [part @ basis[k, :, :width].T for k, part in zip(which.tolist(), parts, strict=True)]
         return cells.index_add(0, order, torch.cat(spans)) if spans else cells
 
     @torch.no_grad()

@@ -41,6 +41,17 @@ def test_the_choice_is_the_best_of_all():
         torch.testing.assert_close(errors[:, column], left, rtol=1e-4, atol=1e-4)
 
 
+def test_components_stored_as_float16_choose_as_well():
+    """The error of the chosen subspace is that of the exact components but for the rounding of the cell itself."""
+    exact, rounded = toy().subspaces, toy().subspaces
+    rounded.components.copy_(rounded.components.half().float())
+    cells = 3 * torch.randn(50, 5, 10)[:, 0] @ exact.components[2].T + exact.mean[2]
+    index, coefficients, errors = rounded.choose(cells)
+    assert (index == 2).all()
+    left = (cells - rounded.restore(index, coefficients)).square().sum(1)
+    torch.testing.assert_close(errors[:, -1], left, atol=1e-4, rtol=0)
+
+
 def test_a_fit_to_planted_subspaces_beats_one_linear_code():
     torch.manual_seed(1)
     planted = torch.linalg.qr(torch.randn(3, 12, 2))[0]  # three planes in 12 dimensions
