@@ -74,7 +74,7 @@ class Curve:
 
 def draw(curves: Sequence[Curve], path: Path, *, title: str) -> Path:
     """The figure, a PNG file."""
-    with plot(path, title=title, xlabel="seconds, encoding included", ylabel="PSNR / dB", size=(10, 4.2)) as axes:
+    with plot(path, title=title, xlabel="seconds, encoding included", ylabel="PSNR / dB", size=(10.0, 4.2)) as axes:
         for curve in curves:
             colour, line = STYLES[curve.name]
             x = [curve.head_start + point.seconds for point in curve.points]
