@@ -4,6 +4,7 @@ import pytest
 import torch
 from lookup import Lookup, LookupConfig
 
+from tokenfield import pretrained
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.field import Field
@@ -206,3 +207,11 @@ def test_arrays_and_empty_questions_are_fine():
     field = Field.of(toy_model(), picture(16, 16).numpy())
     assert field(torch.zeros(0, 2)).shape == (0, 3)
     assert field.to("cpu").render(2, 2).shape == (3, 2, 2)
+
+
+def test_a_model_beside_the_file_is_found_after_both_have_moved(tmp_path):
+    model, here, there = toy_model(), tmp_path / "here", tmp_path / "there"
+    pretrained.save(model, here)
+    Field.of(pretrained.load(here), picture(16, 16)).save(here / "picture.field")
+    here.rename(there)
+    assert Field.load(there / "picture.field").render(5, 7).shape == (3, 5, 7)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -326,7 +327,12 @@ def check_range(name: str, coords: Tensor) -> None:
 
 
 def _find_model(path: str | os.PathLike, wanted: ModelId) -> FieldModel:
-    """The model a file names, if it is packaged or a folder; never from a network."""
+    """The model a file names, if it is packaged, a folder, or lies beside the file; never from a network."""
+    beside = Path(path).parent
+    if (beside / pretrained.CONFIG).exists() and (beside / pretrained.WEIGHTS).exists():
+        model = pretrained.load(beside)
+        if pretrained.model_hash(model) == wanted.hash:  # a picture's own, as `tokenfield optimize` saves; it may move
+            return model
     if wanted.origin is None or wanted.origin.startswith(pretrained.HUB_PREFIX):
         raise UserError(f"{path} was made by {wanted}, which is not at hand; give it: Field.load(path, model)")
     try:

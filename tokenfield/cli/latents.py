@@ -16,7 +16,7 @@ def latents(
     data: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet"] = "folder",
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder",
     holdout: float = 0.1,
     held_out: bool = True,
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,

@@ -17,7 +17,7 @@ def score(
     generated: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FOLDER]")] = None,
     *,
     reference: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
-    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet"] = "folder",
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder",
     split: Literal["test", "train"] = "test",
     holdout: float = 0.1,
     size: int = 256,

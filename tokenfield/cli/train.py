@@ -132,9 +132,19 @@ def parse_options(recipe: Any, name: str, argv: list[str]) -> functools.partial:
     return tyro.cli(options, prog=f"tokenfield train {name}", args=argv, config=(tyro.conf.AvoidSubcommands,))
 
 
+NEXT = {
+    "pictures": "evaluate {out}",
+    "gridded": "climate evaluate {out} --data {data}",
+    "latents": "generate --model {out} -o {out}/samples",
+    "views": "views {out} --data {data}",
+}
+"""What to type after a run, by the kind of its data."""
+
+
 def run(recipe: Any, *, data: Path, out: Path, json: Path | None, **options: Any) -> int:
     """Train, and say where everything is."""
     from tokenfield.training import journal
+    from tokenfield.training.kinds import DATA, kind_of
     from tokenfield.training.loop import train
 
     train(recipe, data, out, **options)
@@ -148,7 +158,7 @@ def run(recipe: Any, *, data: Path, out: Path, json: Path | None, **options: Any
     if scores:
         console.say(f"{scores[-1]['evaluation_psnr']:.2f} dB on {scores[-1]['evaluation_pictures']} held-out pictures")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
-    console.say(f"next: tokenfield evaluate {out}")
+    console.say(f"next: tokenfield {NEXT[kind_of(recipe.data, DATA)].format(out=out, data=data)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
     console.write_json(json, {"command": "train", "recipe": recipe.name, "out": str(out), **summary})
     return console.OK
