@@ -155,3 +155,12 @@ def test_help_lists_recipes_and_every_option_of_one(run):
 def test_every_recipe_has_options(run, name, tmp_path):
     outcome = run("train", name, "--data", tmp_path / "nothing", "--out", tmp_path / "out", "--seed", 1)
     assert outcome.code == 1 and "nothing" in outcome.lines[-1] and len(outcome.lines) == 1
+
+
+def test_a_rate_of_a_nested_model_is_measured_as_encoded_for_it(run, tmp_path):
+    outcome = run("evaluate", "photos-ladder", "--rate", 0.0625, "--against", "pca", "--json", tmp_path / "out.json")
+    assert outcome.code == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["values_per_pixel_value"] == 0.0625 and report["settings"]["rate"] == 0.0625
+    assert report["psnr"] > report["pca_psnr"] + 2.5  # 32.87 against 30.24 dB
+    assert run("evaluate", "photos-s", "--rate", 0.0625).code == 1

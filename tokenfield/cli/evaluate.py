@@ -28,6 +28,7 @@ def evaluate(
     size: int = 256,
     count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
     seed: int = 0,
+    rate: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None,
     against: Literal["nothing", "pca"] = "nothing",
     basis: File = None,
     save: Folder = None,
@@ -53,6 +54,7 @@ def evaluate(
         size: side of the crops of protocol folder, in pixels.
         count: measure only so many pictures of a folder, drawn by the seed (of recipe and data sets: the first).
         seed: of that draw.
+        rate: store at most so many values per pixel value, with a model that knows several rates (photos-ladder).
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear.
         basis: another basis for it, made by python -m tokenfield.analysis.pca.
@@ -69,6 +71,8 @@ def evaluate(
     chosen = protocol if protocol != "auto" else "skimage256" if data == "skimage256" else "folder"
     check_options(data, chosen, size, count, keep)
     loaded = load_model(model, device)
+    if rate is not None:
+        loaded = loaded.at(loaded.width_at(rate))
     floor = Basis.load(basis) if against == "pca" or basis is not None else None
     gallery = Gallery(keep) if save is not None else None
     pictures, total, skipped = find_pictures(model, data, chosen, size=size, count=count, seed=seed)
@@ -82,7 +86,7 @@ def evaluate(
             gallery=gallery,
             skipped=skipped,
             settings={"data": data, "size": size if chosen == "folder" else None, "count": count, "seed": seed,
-                      "precision": precision},
+                      "rate": rate, "precision": precision},
             before=bar.file,
             progress=bar.piece,
         )
