@@ -132,6 +132,16 @@ def _sizes() -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _depths() -> tuple[Row, ...]:
+    """Blocks of the anchored model's encoder, at three rates, from the linear code."""
+    return tuple(
+        Row(f"1/{96 * 2 // values}, {depth} blocks", "anchored-photos-64",
+            changes={"latent_dim": values, "encoder_depth": depth}, extra=True)
+        for values in (96, 24, 6)
+        for depth in (0, 1, 3, 6)
+    )
+
+
 TABLES: dict[str, Table] = {
     "1": Table(
         "Systems at 178 pixels",
@@ -219,6 +229,12 @@ TABLES: dict[str, Table] = {
         "Table 3 for PSNR; Figures 5 and 12 are pictures without numbers",
         figure="locality",
         expected="the tokens of LAINR act on smaller areas than those of IPC",
+    ),
+    "depth": Table(
+        "Blocks of the anchored encoder at three rates",
+        _depths(),
+        "nowhere: the anchored model is this project's own",
+        expected="the lower the rate, the more blocks help",
     ),
     "sizes": Table(
         "PSNR against values stored per picture",

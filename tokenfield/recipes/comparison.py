@@ -121,7 +121,12 @@ SCALES = {"num_latents": TOKENS, "latent_dim": WIDTH, "dim": WIDTH, "feature_dim
 SCALES |= {"groups": TOKENS}  # tokens of TransINR: as many as the others have, at both scales
 OTHERS: dict[type, Callable[[Any], Any]] = {
     AnchoredConfig: lambda model: replace(
-        model, cell=4, latent_dim=36, encoder_dim=64, decoder_dim=64, harmonics=min(model.harmonics, 8)
+        model,
+        cell=4,
+        latent_dim=max(1, model.latent_dim * 36 // 96),
+        encoder_dim=64,
+        decoder_dim=64,
+        harmonics=min(model.harmonics, 8),
     ),
     FunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), dim=48, depth=5, latent_dim=4 * 48),
     SpatialFunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), grid=(4, 4), latent_dim=36, dim=48, depth=5),
