@@ -327,15 +327,16 @@ def check_range(name: str, coords: Tensor) -> None:
 
 
 def _find_model(path: str | os.PathLike, wanted: ModelId) -> FieldModel:
-    """The model a file names, if it is packaged, a folder, or lies beside the file; never from a network."""
-    beside = Path(path).parent
-    if (beside / pretrained.CONFIG).exists() and (beside / pretrained.WEIGHTS).exists():
-        model = pretrained.load(beside)
-        if pretrained.model_hash(model) == wanted.hash:  # a picture's own, as `tokenfield optimize` saves; it may move
-            return model
+    """The model a file names: packaged, a folder, or else what lies beside the file; never from a network.
+
+    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own.
+    """
     if wanted.origin is None or wanted.origin.startswith(pretrained.HUB_PREFIX):
         raise UserError(f"{path} was made by {wanted}, which is not at hand; give it: Field.load(path, model)")
     try:
         return pretrained.load(wanted.origin)
     except UserError as error:
+        beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
+        if all((beside / name).exists() for name in (pretrained.CONFIG, pretrained.WEIGHTS)):
+            return pretrained.load(beside)
         raise UserError(f"{path} was made by {wanted}: {error}; or give it: Field.load(path, model)") from error
