@@ -31,10 +31,6 @@ class ScaledLinear(nn.Linear):
         """(..., in_dim) -> (..., out_dim)."""
         return F.linear(x, self.weight, self.bias) * self.scale
 
-    def leading(self, x: Tensor) -> Tensor:
-        """The same of the first entries of x alone: (..., n) -> (..., out_dim), as if the others were zero."""
-        return F.linear(x, self.weight[:, : x.shape[-1]], self.bias) * self.scale
-
     @torch.no_grad()
     def set(self, weight: Tensor, bias: Tensor) -> None:
         """Make the layer compute weight x + bias."""
@@ -63,7 +59,7 @@ class RelativeHead(nn.Module):
         self, tokens: Float[Tensor, "b m n d"], features: Float[Tensor, "b m n e"] | None
     ) -> Float[Tensor, "b m+2 n+2 c k k"]:
         """T_j of every token, within a border of zeros: every coordinate then has four neighbours."""
-        flat = self.direct.leading(tokens)
+        flat = self.direct(tokens)
         if self.refined is not None:
             flat = flat + self.refined(features)
         return F.pad(flat, [0, 0, 1, 1, 1, 1]).unflatten(-1, self.shape)

@@ -16,14 +16,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.aggregation import AnchoredAggregation
 from tokenfield.anchors import Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
 from tokenfield.coords import Coordinates, Grid, centers
-from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.neighbourhood import NeighbourhoodTransformer
 from tokenfield.patchify import patchify
@@ -58,18 +56,8 @@ class AnchoredConfig:
     """Cosines per axis of a token's function, over two cells."""
     sharpness: float = 9.0
     """Sharpness of the distance term at the start of training."""
-    prefixes: tuple[int, ...] = ()
-    """Widths, rising, to which a token may be cut: its leading values are a token of a lower rate. () keeps all."""
     start: Literal["components", "random"] = "components"
     """Where the linear path starts: at the principal components of training pictures, or at random weights."""
-
-    def __post_init__(self):
-        rising = all(a < b for a, b in zip(self.prefixes, self.prefixes[1:], strict=False))
-        if self.prefixes and (not rising or self.prefixes[0] < 1 or self.prefixes[-1] != self.latent_dim):
-            raise UserError(
-                f"prefixes {self.prefixes} of tokens of width {self.latent_dim}; give rising widths, the last of "
-                f"which is {self.latent_dim}"
-            )
 
     def build(self) -> "Anchored":
         """The model with fresh weights."""
@@ -115,7 +103,7 @@ class Anchored(FieldModel):
         super().__init__()
         self.config = config
         self.input_size, self.cell, self.channels = None, config.cell, config.channels
-        self.prefixes, self.largest_span = config.prefixes, float(config.cell)
+        self.largest_span = float(config.cell)
         self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
         patch = config.channels * config.cell**2
 
@@ -135,7 +123,6 @@ class Anchored(FieldModel):
         self.to_latent = ScaledLinear(config.encoder_dim, config.latent_dim, scale=0.05)
 
         self.from_latent = nn.Linear(config.latent_dim, config.decoder_dim)
-        self.rungs = nn.ParameterList([torch.zeros(config.decoder_dim) for _ in config.prefixes])
         self.decoder = transformer(config.decoder_dim, config.decoder_depth)
         self.decoder_norm = nn.LayerNorm(config.decoder_dim)
         self.head = RelativeHead(
@@ -167,7 +154,7 @@ class Anchored(FieldModel):
         if self.config.encoder_depth:
             hidden = self.encoder(self.embed(pixels * 4))  # pictures have a deviation of about 1/4
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
-        return tokens[..., : self.width]
+        return tokens
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...]) -> Located:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
@@ -186,23 +173,10 @@ class Anchored(FieldModel):
         return (window(y.relative), window(x.relative)), (y.outside, x.outside)
 
     def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
-        """The local function of every token, as cosine coefficients; the last channel is its content score.
-
-        Tokens may be cut to their leading values: (B, M, N, d) with any d up to `latent_dim`, best one of `prefixes`.
-        """
-        width, weight = tokens.shape[-1], self.from_latent.weight
-        tokens = tokens.to(weight.dtype)
-        features = None
-        if self.config.decoder_depth:
-            hidden = F.linear(tokens, weight[:, :width], self.from_latent.bias)
-            for rung in self.rungs[self._rung(width) :][:1]:  # tells the decoder how much of a token it sees
-                hidden = hidden + rung
-            features = self.decoder_norm(self.decoder(hidden))
+        """The local function of every token, as cosine coefficients; the last channel is its content score."""
+        tokens = tokens.to(self.from_latent.weight.dtype)
+        features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
         return self.head.coefficients(tokens, features)
-
-    def _rung(self, width: int) -> int:
-        """Which of the prefixes a token of some width is decoded as: the shortest that is no shorter."""
-        return sum(prefix < width for prefix in self.config.prefixes)
 
     def combine(self, located: Located, conditioned: Any) -> Float[Tensor, "b q c"]:
         """Evaluate the four neighbours' functions and blend them."""

@@ -115,7 +115,7 @@ class Switched(Anchored):
         flat = tokens.flatten(0, 2).float()
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
-        rung = min(self._rung(tokens.shape[-1]), len(self.prefixes) - 1)
+        rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
         return Coded(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
 
     def combine(self, located: Located, conditioned: Coded) -> Float[Tensor, "b q c"]:

@@ -24,7 +24,6 @@ from tokenfield.training.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "anchored-photos-s": photos.anchored_photos_s,
-    "anchored-photos-ladder": photos.anchored_photos_ladder,
     "switched-photos-ladder": photos.switched_photos_ladder,
     "anchored-photos-64": photos.anchored_photos_64,
     "anchored-photos-64-random": photos.anchored_photos_64_random,

@@ -51,7 +51,6 @@ def small_anchored(config: AnchoredConfig) -> tuple[AnchoredConfig, int]:
         decoder_depth=min(config.decoder_depth, 1),
         head_dim=8,
         harmonics=min(config.harmonics, 8),
-        prefixes=(2, 5) if config.prefixes else (),
     )
     return small, 12
 
@@ -155,7 +154,7 @@ def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
         steps: how many.
     """
     model, side = SMALL[type(recipe.model)](recipe.model)
-    prefixes = model.prefixes if recipe.coordinates.prefixes else ()
+    prefixes = model.prefixes if isinstance(model, SwitchedConfig) else ()
     return replace(
         recipe,
         model=model,

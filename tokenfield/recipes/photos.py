@@ -104,36 +104,6 @@ def lainr_photos_178() -> Recipe:
     )
 
 
-LADDER = (24, 48, 96, 192, 384)
-"""Stored values per 16 x 16 cell: 1/32, 1/16, 1/8, 1/4 and 1/2 of its 768 pixel values."""
-
-
-def anchored_photos_ladder() -> Recipe:
-    """One model for 1/2 to 1/32 stored values per pixel value: a prefix of every token decodes (results: README).
-
-    Cells of 16 pixels, since their principal components alone are 0.3 (at 1/2) to 1.05 dB (at 1/32) above those of
-    8-pixel cells at the same number of values. The components are a nested code already; training keeps the order by
-    letting the pictures of a batch take turns in being cut to one of the prefixes.
-    """
-    return replace(
-        anchored_photos_s(),
-        name="anchored-photos-ladder",
-        model=AnchoredConfig(
-            cell=16,
-            latent_dim=384,
-            encoder_dim=192,
-            decoder_dim=192,
-            decoder_depth=2,
-            harmonics=32,
-            prefixes=LADDER,
-        ),
-        data=DataConfig(layout="folder", size=96, levels=2),
-        coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=LADDER),
-        batch_size=10,
-        steps=4000,
-    )
-
-
 def switched_photos_ladder() -> Recipe:
     """The packaged `photos-ladder`: 1/2 to 1/32 stored values per pixel value from one model (results: README).
 
