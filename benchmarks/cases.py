@@ -7,6 +7,7 @@ that time becomes a share of the machine's matrix-product rate.
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ CHUNK = 4096
 """Coordinates per chunk of the plain decoder where it is chunked at all: as many as ours takes."""
 BATCH = 4
 """Pictures per training step."""
+NODES = {178: (64,), 512: (64, 192), 1024: (192,)}
+"""Nodes per axis of the coarse decoder: 4 and 12 times the bandwidth of the queries."""
 ROW_BLOCKS = 8
 """Blocks of rows in our training step on all pixels."""
 
@@ -91,12 +94,17 @@ def decode(config: LainrConfig, size: int, *, bf16: bool = True, compiled: bool 
         ),
         Case("tokenfield fp32", torch.no_grad()(lambda: model.decode(tokens, grid)), ours),
     ]
+    for n in NODES.get(size, (65,)):
+        run = torch.no_grad()(partial(model.coarse(n).decode, tokens, grid))
+        coarse = flops.coarse_decoder(config, points, n)
+        cases.append(Case(f"tokenfield fp32, {n} x {n} nodes", run, coarse))
     narrow = build(config).bfloat16()
     if bf16:
         run = torch.no_grad()(lambda: narrow.decode(tokens.bfloat16(), grid))
         cases.append(Case("tokenfield bf16", run, ours, torch.bfloat16))
     if compiled:  # what meets a tile, not the loop over tiles, which would be unrolled
-        for case, net, z in list(zip(cases[1:], (model, narrow), (tokens, tokens.bfloat16()), strict=False)):
+        exact = [case for case in cases[1:] if "nodes" not in case.name]
+        for case, net, z in zip(exact, (model, narrow), (tokens, tokens.bfloat16()), strict=False):
             net = copy.deepcopy(net)
             net.locate, net.combine = torch.compile(net.locate), torch.compile(net.combine)
             run = torch.no_grad()(lambda net=net, z=z: net.decode(z, grid))

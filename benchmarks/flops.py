@@ -42,3 +42,15 @@ def our_decoder(config: LainrConfig, points: int, *, batch: int = 1, axes: tuple
     head = (2 * bands - 1) * d * d + bands * d * config.channels
     per_instance = points * (attention + head) + 2 * config.num_latents * config.latent_dim * d
     return 2.0 * (shared + batch * per_instance + bands * d**3)
+
+
+def coarse_decoder(config: LainrConfig, points: int, nodes: int) -> float:
+    """One picture: everything up to the bands' modulations on nodes x nodes points, Eq. 8-9 at each coordinate.
+
+    The interpolation, some percent of it, is left out like everything else that is no layer's product.
+    """
+    d, bands = config.dim, len(config.sigmas)
+    attention = d * d + 2 * config.num_latents * d + bands * d * d  # query map, scores, blend, Eq. 7
+    keys_values = 2 * config.num_latents * config.latent_dim * d
+    composition = (bands - 1) * d * d + bands * d * config.channels
+    return 2.0 * (nodes**2 * attention + keys_values + bands * d**3 + points * composition)

@@ -11,7 +11,7 @@ ReLUs act in place on sums that nobody else holds (autograd allows it): one pass
 activations kept for a training step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +86,11 @@ class MultiBandModulation(nn.Module):
         self.compose = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas[1:])
         self.out = nn.ModuleList(nn.Linear(dim, out_dim) for _ in sigmas)
 
+    @property
+    def num_bands(self) -> int:
+        """L."""
+        return len(self.out)
+
     def locate(self, coords: Coordinates) -> list[Tensor]:
         """The L frequency features of the coordinates, (Q, d) or (B, Q, d) each. (Eq. 6)"""
         return [feature(coords, self.out[0].weight.dtype) for feature in self.frequency]
@@ -94,15 +99,23 @@ class MultiBandModulation(nn.Module):
         """W_m^(l) after the aggregator's output map, for every band."""
         return [fold(out, band) for band in self.modulate or [None] * len(self.out)]
 
-    def combine(self, located: list[Tensor], folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Tensor:
-        """Attended values (B, Q, d), before the aggregator's output map -> values (B, Q, d_out)."""
+    def modulations(self, folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
+        """W_m^(l) m_v + b_m^(l) of every band, from attended values before the aggregator's output map. (Eq. 7)"""
+        return (apply(affine, m) for affine in folded)
+
+    def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
+        """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
         hidden = value = None
-        for i, (feature, affine) in enumerate(zip(located, folded, strict=True)):
-            band = (feature + apply(affine, m)).relu_()  # Eq. 7
+        for i, (feature, modulation) in enumerate(zip(located, modulations, strict=True)):
+            band = (feature + modulation).relu_()  # Eq. 7
             hidden = band if hidden is None else self.compose[i - 1](band + hidden).relu_()  # Eq. 8
             term = wide(self.out[i](hidden))
             value = term if value is None else value + term  # Eq. 9
         return value
+
+    def combine(self, located: list[Tensor], folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Tensor:
+        """Attended values (B, Q, d) -> values (B, Q, d_out)."""
+        return self.values(located, self.modulations(folded, m))
 
 
 class PlainMLP(nn.Module):
@@ -113,6 +126,8 @@ class PlainMLP(nn.Module):
         depth: linear layers before the output, at least 0.
         out_dim: d_out.
     """
+
+    num_bands = 1
 
     def __init__(self, *, dim: int, depth: int, out_dim: int):
         super().__init__()
@@ -126,11 +141,20 @@ class PlainMLP(nn.Module):
         """The first layer after the aggregator's output map."""
         return fold(out, self.layers[0] if self.layers else self.out)
 
-    def combine(self, located: None, folded: Affine | None, m: Float[Tensor, "b q d"]) -> Tensor:
-        """Attended values (B, Q, d) -> values (B, Q, d_out)."""
+    def modulations(self, folded: Affine | None, m: Float[Tensor, "b q d"]) -> Iterator[Tensor]:
+        """The first layer, before its ReLU: the part that is linear in m_v."""
+        yield apply(folded, m)
+
+    def values(self, located: None, modulations: Iterable[Tensor]) -> Tensor:
+        """What the first layer gave -> values (B, Q, d_out)."""
+        (first,) = modulations
         if not self.layers:
-            return wide(apply(folded, m))
-        hidden = apply(folded, m).relu_()
+            return wide(first)
+        hidden = first.relu()
         for layer in self.layers[1:]:
             hidden = layer(hidden).relu_()
         return wide(self.out(hidden))
+
+    def combine(self, located: None, folded: Affine | None, m: Float[Tensor, "b q d"]) -> Tensor:
+        """Attended values (B, Q, d) -> values (B, Q, d_out)."""
+        return self.values(located, self.modulations(folded, m))

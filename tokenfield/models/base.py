@@ -76,6 +76,14 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
             raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
         return fitting[-1]
 
+    def coarse(self, nodes: int) -> "FieldModel":
+        """The same model, weights and all, attending on nodes x nodes points and interpolating: see coarse.py.
+
+        Raises:
+            UserError: a system without that approximation.
+        """
+        raise UserError(f"nodes are for LAINR; {self.name} answers every coordinate exactly")
+
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
         raise NotImplementedError(f"{type(self).__name__}.locate")

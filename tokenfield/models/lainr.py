@@ -6,6 +6,7 @@ decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), 
 The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks; `LainrConfig` names them.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.aggregation import SelectiveTokenAggregation
+from tokenfield.coarse import CoarseDecoder
 from tokenfield.coords import Coordinates
 from tokenfield.encoder import LatentEncoder
 from tokenfield.models.base import FieldModel
@@ -112,6 +114,7 @@ class Lainr(FieldModel):
     """The model of the paper for pictures of one size. Tokens are (B, R, latent_dim), a set."""
 
     name: ClassVar[str] = "lainr"
+    on_nodes: CoarseDecoder | None = None
 
     def __init__(self, config: LainrConfig):
         super().__init__()
@@ -143,14 +146,25 @@ class Lainr(FieldModel):
         """Pictures in [0, 1] of `config.size` -> latent tokens."""
         return self.encoder(patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.config.padding))
 
+    def coarse(self, nodes: int) -> "Lainr":
+        """The same model, weights and all, whose attention is computed on nodes x nodes points: see coarse.py."""
+        other = copy(self)
+        other.on_nodes = CoarseDecoder(self.decoder, nodes)
+        return other
+
+    @property
+    def answering(self) -> TokenDecoder | CoarseDecoder:
+        """Which decoder answers."""
+        return self.on_nodes or self.decoder
+
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
-        return self.decoder.locate(coords)
+        return self.answering.locate(coords)
 
     def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
         """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.decoder.condition(tokens)
+        return self.answering.condition(tokens)
 
     def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
         """Eq. 5, 7, 8, 9 and the output bias of 0.5."""
-        return self.decoder.combine(located, conditioned)
+        return self.answering.combine(located, conditioned)
