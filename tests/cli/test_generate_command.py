@@ -11,6 +11,7 @@ from tokenfield import pretrained
 from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.field import Field
 from tokenfield.generation.denoiser import DenoiserConfig
+from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
 from tokenfield.models.lainr import LainrConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
@@ -19,10 +20,10 @@ CLASSES = ("cat", "dog", "hot air balloon")
 SMALL = dict(width=16, depth=1, heads=2, classes=3)
 
 
-def denoiser_of(folder, path, *, prediction="sample", lattice=(), size=(12, 8), **shape):
+def denoiser_of(folder, path, *, prediction="sample", lattice=(), size=(12, 8), kind=DenoiserConfig, **shape):
     """A fresh denoiser whose answers are not zero, for the latents of a field model."""
     torch.manual_seed(0)
-    built = DenoiserConfig(**(SMALL | shape), prediction=prediction).build()
+    built = kind(**(SMALL | shape), prediction=prediction).build()
     torch.nn.init.normal_(built.out.weight, std=0.3)
     shape = built.mean.shape
     described = {"class_names": CLASSES, "lattice": lattice, "picture_size": size, "field_model": str(folder)}
@@ -46,6 +47,13 @@ def of_sets(tmp_path_factory):
                          encoder_depth=1, encoder_heads=2, dim=16, feature_dim=16, sigmas=(4.0, 2.0), sigma_q=2.0)
     folder = pretrained.save(config.build(), root / "lainr")
     return denoiser_of(folder, root / "d", prediction="velocity", size=(16, 16), tokens=5, latent_dim=11)
+
+
+@pytest.fixture(scope="session")
+def of_lattices(model, tmp_path_factory):
+    """Trained, as it were, on 3 x 2 tokens of the session's anchored model; it draws any shape."""
+    path = tmp_path_factory.mktemp("lattices") / "d"
+    return denoiser_of(model, path, lattice=(3, 2), latent_dim=24, kind=LatticeDenoiserConfig)
 
 
 def drawn(run, denoiser, out, *options):
@@ -122,6 +130,40 @@ def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
     assert torch.equal(Field.load(tmp_path / "m" / "0001.field").tokens, other)
 
 
+def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
+    """Cells are of 4 pixels; 24 pixels are asked for on the longer side, and .field files are of the shape drawn."""
+    for options, cells, size in ((("--aspect", "2:1"), (2, 4), (12, 24)), (("--cells", 7, 3), (7, 3), (24, 10)),
+                                 ((), (3, 2), (24, 16))):
+        out = tmp_path / "-".join(map(str, options))
+        drawn(run, of_lattices, out, "--count", 2, "--class", "dog", *options, "--json", tmp_path / "f.json")
+        assert read_picture(out / "0001.png").shape == (3, *size)
+        field = Field.load(out / "0001.field")
+        assert field.tokens.shape == (*cells, 24) and field.native_size == (4 * cells[0], 4 * cells[1])
+        assert json.loads((tmp_path / "f.json").read_text())["lattice"] == list(cells)
+    write_picture(tmp_path / "p.png", smooth(24, 48, 3))
+    wide = ("--aspect", "2:1", "--fill", tmp_path / "p.png", "--share", 0.5, "--repeats", 1)
+    outcome = drawn(run, of_lattices, tmp_path / "filled", *wide, "--box", 0, 24, 12, 12, "--count", 2)
+    assert "drawing 1 of 8 tokens: (0, 2) anew" in outcome.out
+    one, other = (Field.load(tmp_path / "filled" / f"000{k}.field").tokens for k in range(2))
+    assert not torch.equal(one[0, 2], other[0, 2]) and torch.equal(one[0, :2], other[0, :2])
+    drawn(run, of_lattices, tmp_path / "between", "--between", 0, 1, "--frames", 3, "--cells", 2, 5)
+    with Image.open(tmp_path / "between" / "between.webp") as film:
+        assert film.size == (24, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--aspect", "2:1", "--cells", 3, 3), "give one of them"),
+        (("--aspect", "wide"), "--aspect wide: give width and height, such as 2:1"),
+        (("--cells", 0, 2), "at least 1 of each"),
+    ],
+)
+def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, said):
+    outcome = run("generate", "--model", of_lattices, "-o", tmp_path / "o", *options)
+    assert outcome.code == 1 and said in outcome.lines[-1] and len(outcome.lines) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -136,6 +178,7 @@ def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
         (("--box", 0, 0, 1, 1), "name it with --fill"),
         (("--field", "photos-s"), "its weights are others"),
         (("--size", 10**6), "give less"),
+        (("--aspect", "2:1"), "without places"),
     ],
 )
 def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, options, said):

@@ -31,6 +31,7 @@ class MixtureDenoiser(nn.Module):
         self.config = SimpleNamespace(
             prediction=prediction, steps=steps, classes=classes, tokens=tokens, latent_dim=latent_dim
         )
+        self.shape = (tokens, latent_dim)
         self.horizon = 1.0 if prediction == "velocity" else float(steps)
         self.kept = (1 - torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)).cumprod(0)
         self.calls: list[int] = []
@@ -78,7 +79,7 @@ class CorrelatedDenoiser(nn.Module):
         super().__init__()
         self.covariance = nn.Parameter(covariance)
         one = MixtureDenoiser(torch.zeros(1, tokens, len(covariance) // tokens), 1.0, prediction, steps)
-        self.config, self.horizon, self.level = one.config, one.horizon, one.level
+        self.config, self.horizon, self.shape, self.level = one.config, one.horizon, one.shape, one.level
 
     def forward(self, noisy: Tensor, time: Tensor, label: Tensor) -> Tensor:
         a, s = (n[0, 0, 0] for n in self.level(time))

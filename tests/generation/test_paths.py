@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenfield.generation.paths import TARGETS, place
+from tokenfield.generation.paths import TARGETS, each, place
 
 DIFFUSION = ("sample", "epsilon", "v_prediction")
 
@@ -37,7 +37,7 @@ def test_the_schedule_is_the_linear_one():
     abar = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).prod()
     torch.testing.assert_close(here.alpha.flatten(), torch.stack([torch.tensor(0.9999).double(), abar]).sqrt().float(),
                                rtol=1e-4, atol=1e-7)
-    torch.testing.assert_close(here.alpha**2 + here.sigma**2, torch.ones(2, 1, 1))
+    torch.testing.assert_close(here.alpha**2 + here.sigma**2, torch.ones(2))
 
 
 def test_the_flow_goes_straight_from_data_to_noise():
@@ -54,7 +54,8 @@ def test_the_flow_goes_straight_from_data_to_noise():
 def test_a_target_and_the_mixture_determine_the_data(uniform, prediction):
     clean, noise = pair(2).double()
     here = place(prediction, torch.full((2,), uniform), 1000)
-    mixed, target, a, s = here.mix(clean, noise), TARGETS[prediction](here, clean, noise), here.alpha, here.sigma
+    mixed, target, a, s = here.mix(clean, noise), TARGETS[prediction](here, clean, noise), *(
+        each(factor, clean) for factor in (here.alpha, here.sigma))
     found = {
         "sample": lambda: target,
         "epsilon": lambda: (mixed - s * target) / a,

@@ -40,6 +40,17 @@ def test_flow_differs_from_diffusion_in_the_prediction_alone(name):
         assert getattr(flow, field) == getattr(diffusion, field), field
 
 
+def test_denoisers_of_lattices_fit_their_latents_and_have_the_size_of_that_of_sets():
+    field, recipe = RECIPES["cutouts-32-anchored"]().model, RECIPES["ldm-cutouts-32-anchored"]()
+    sets, lattices = RECIPES["ldm-cutouts-32"](), recipe.model
+    assert lattices.latent_dim == field.latent_dim and recipe.data.lattice and not recipe.data.part
+    for key in ("width", "depth", "heads", "classes", "prediction"):
+        assert getattr(lattices, key) == getattr(sets.model, key), key
+    photos = RECIPES["ldm-photos-64-anchored"]()
+    assert photos.model.latent_dim == 96 and photos.data.part * 8 == 64  # photos-s: tokens of 96, cells of 8 pixels
+    assert 2 * photos.model.build().reach < photos.data.part  # some token of a part sees no border
+
+
 def test_recipes_are_called_what_their_functions_are_called():
     for run in RUNS:
         assert RECIPES[run().name] is run

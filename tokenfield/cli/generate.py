@@ -26,6 +26,8 @@ def generate(
     classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="NAME ...")] = (),
     count: int = 16,
     size: int = 512,
+    aspect: Annotated[str | None, tyro.conf.arg(metavar="W:H")] = None,
+    cells: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="ROWS COLUMNS")] = None,
     seed: int = 0,
     first: int = 0,
     scheduler: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto",
@@ -46,8 +48,8 @@ def generate(
     """Draw pictures from a denoiser: 0000.png, 0000.field, ..., and a contact sheet of them.
 
     A sample is a set of tokens, and so a field: --size draws the same sample at any number of pixels, and tokenfield
-    decode renders the .field file again at any other. Its shape is that of the pictures that were encoded: a denoiser
-    has a fixed number of tokens, whether they form a set or a lattice, so another aspect ratio needs another denoiser.
+    decode renders the .field file again at any other. Tokens with anchors are drawn in any shape: --aspect 2:1, or
+    --cells for an exact number of rows and columns. Tokens of a set have the shape of the pictures that were encoded.
 
     Sample number i is a function of --seed and i (and its class): neither --count nor --batch changes it, and
     --first 1000 continues where another call, or another machine, stops.
@@ -63,6 +65,9 @@ def generate(
             often. Left out, no class is given.
         count: samples.
         size: pixels on the longer side.
+        aspect: width to height, such as 2:1, for tokens with anchors; the shorter side has as many cells as the
+            pictures that were encoded.
+        cells: or rows and columns of cells.
         seed: of all samples.
         first: number of the first sample.
         scheduler: a solver of diffusers: DDIM, DDPM, DPMSolverMultistep, Euler, Heun, ...; auto is DDIM, and Euler for
@@ -83,13 +88,13 @@ def generate(
     """
     check_options(count=count, size=size, first=first, batch=batch, frames=frames, repeats=repeats, share=share,
                   between=between, fill=fill, mask=mask, box=box)
-    from tokenfield.generation.drawn import load_denoiser, load_field_model
+    from tokenfield.generation.drawn import load_denoiser, load_field_model, with_shape
     from tokenfield.generation.schedulers import Sampler
 
     target = find_device(device)
     denoiser = load_denoiser(model)
     reader = load_field_model(denoiser, field).to(target)
-    denoiser = denoiser.to(target)
+    denoiser = with_shape(denoiser.to(target), aspect, cells)
     sampler = Sampler(scheduler, steps, guidance).resolved(denoiser)
     height, width = pixels(denoiser.config.picture_size, size)
     facts: dict[str, Any] = {
@@ -97,6 +102,7 @@ def generate(
         "model": {"origin": model, "field": denoiser.config.field_model, "prediction": denoiser.config.prediction},
         "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
         "seed": seed, "first": first, "classes": list(classes), "height": height, "width": width,
+        "lattice": list(denoiser.config.lattice),
     }
     begun = time.perf_counter()
     if between is not None:
@@ -226,7 +232,8 @@ def refill(
                 "inside")
     labels = labels_for(denoiser, classes, count, first)
     with console.progress("drawing") as bar:
-        tokens = infill.fill(denoiser, to_tokens(denoiser, made), chosen.flatten(), labels, sampler, repeats=repeats,
+        known = to_tokens(denoiser, made)
+        tokens = infill.fill(denoiser, known, chosen.reshape(known.shape[:-1]), labels, sampler, repeats=repeats,
                              seed=seed, first=first, progress=bar.piece)
     seen = picture * (1 - covered) + 0.5 * covered
     small = pixels(denoiser.config.picture_size, SHEET_SIDE)

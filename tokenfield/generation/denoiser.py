@@ -6,7 +6,8 @@ identity. Two things differ from a network over pictures:
 
 - There is no 2-D structure: no patches, no positions on a grid. LAINR's latents are a set, told apart by the learnable
   token that each came from, so a token's identity is a learned vector, added once. Apart from it the network is
-  permutation-equivariant: permuting tokens and identities together permutes the answer.
+  permutation-equivariant: permuting tokens and identities together permutes the answer. (Tokens that have places are
+  another composition of the same parts, `lattice_denoiser.py`.)
 - Time enters as a number in [0, 1], through the Fourier features of the coordinates.
 
 A trained denoiser is a folder like every model's, `config.json` and `model.safetensors`, and holds all that sampling
@@ -39,11 +40,9 @@ Prediction = Literal["sample", "epsilon", "v_prediction", "velocity"]
 
 
 @dataclass(frozen=True)
-class DenoiserConfig:
-    """Sizes of a denoiser and what it predicts; the defaults are the paper's (`SIZES["L"]`, 458 M parameters)."""
+class DenoiserSizes:
+    """What all denoisers have: sizes, what they predict, what they were trained for. The defaults are the paper's."""
 
-    tokens: int = 256
-    """R, latent tokens per instance."""
     latent_dim: int = 256
     """D, width of a latent token."""
     width: int = 1024
@@ -72,6 +71,14 @@ class DenoiserConfig:
     field_hash: str = ""
     """Its identity (`tokenfield.pretrained.model_hash`)."""
 
+
+@dataclass(frozen=True)
+class DenoiserConfig(DenoiserSizes):
+    """A denoiser of sets of tokens; the defaults are the paper's (`SIZES["L"]`, 458 M parameters)."""
+
+    tokens: int = 256
+    """R, latent tokens per instance."""
+
     def build(self) -> "Denoiser":
         """The model with fresh weights."""
         return Denoiser(self)
@@ -86,11 +93,16 @@ SIZES: dict[str, dict[str, Any]] = {
 """DiT's sizes: `DenoiserConfig(**SIZES["S"], classes=7)`. L is the paper's."""
 
 
+def for_all(vector: Float[Tensor, "b w"], tokens: Float[Tensor, "b *r w"]) -> Float[Tensor, "b *one w"]:
+    """One vector per instance, with axes of 1 where the tokens have theirs."""
+    return vector.view(len(vector), *(1 for _ in tokens.shape[1:-1]), -1)
+
+
 def modulate(
-    x: Float[Tensor, "b r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
-) -> Float[Tensor, "b r w"]:
+    x: Float[Tensor, "b *r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
+) -> Float[Tensor, "b *r w"]:
     """x (1 + scale) + shift, the same for all tokens of an instance."""
-    return x * (1 + scale.unsqueeze(1)) + shift.unsqueeze(1)
+    return x * (1 + for_all(scale, x)) + for_all(shift, x)
 
 
 class AdaptiveBlock(nn.Module):
@@ -105,70 +117,112 @@ class AdaptiveBlock(nn.Module):
     def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
-        self.attention = MultiHeadAttention(dim, num_heads=num_heads)
+        self.attention = self.make_attention(dim, num_heads)
         self.norm2 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
         self.mlp = FeedForward(dim, int(dim * mlp_ratio))
         self.adapt = nn.Linear(dim, 6 * dim)
 
-    def forward(self, x: Float[Tensor, "b r w"], condition: Float[Tensor, "b w"]) -> Float[Tensor, "b r w"]:
+    def make_attention(self, dim: int, num_heads: int) -> nn.Module:
+        """Every token sees all tokens."""
+        return MultiHeadAttention(dim, num_heads=num_heads)
+
+    def attend(self, x: Float[Tensor, "b *r w"]) -> Float[Tensor, "b *r w"]:
+        """The tokens to themselves."""
+        return self.attention(x, x)
+
+    def forward(self, x: Float[Tensor, "b *r w"], condition: Float[Tensor, "b w"]) -> Float[Tensor, "b *r w"]:
         """Transform the tokens; `condition` is what time and label say, after its nonlinearity."""
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adapt(condition).chunk(6, -1)
-        normed = modulate(self.norm1(x), shift_1, scale_1)
-        x = x + gate_1.unsqueeze(1) * self.attention(normed, normed)
-        return x + gate_2.unsqueeze(1) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
+        x = x + for_all(gate_1, x) * self.attend(modulate(self.norm1(x), shift_1, scale_1))
+        return x + for_all(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
-class Denoiser(FieldModel):
-    """Predicts clean latents, or what they follow from, from noisy ones (see the module's first lines).
+class TokenDenoiser(FieldModel):
+    """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
+
+    Subclasses say how tokens are told apart (`make_places`, `place`), what a token sees (`make_block`), and which
+    numbers share their statistics (`statistics_shape`).
 
     Attributes:
-        mean, deviation: (R, D) of the latents it was trained on; `standardize` and `restore` use them.
+        mean, deviation: of the latents it was trained on; `standardize` and `restore` use them.
+        on_lattice: whether its tokens are (rows, columns, D), with statistics of a channel, and not (R, D).
     """
 
-    name: ClassVar[str] = "denoiser"
+    on_lattice: ClassVar[bool] = False
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, config: DenoiserConfig):
+    def __init__(self, config: DenoiserSizes):
         super().__init__()
-        self.config = config
+        self.config: Any = config
         width = config.width
         self.embed = nn.Linear(config.latent_dim, width)
-        self.identity = nn.Parameter(torch.empty(config.tokens, width))
+        self.make_places()
         first, second = nn.Linear(TIME_FEATURES, width), nn.Linear(width, width)
         self.time = nn.Sequential(first, nn.SiLU(), second)
         self.label = nn.Embedding(config.classes + 1, width)  # the last row: no label
-        blocks = [AdaptiveBlock(width, num_heads=config.heads, mlp_ratio=config.mlp_ratio) for _ in range(config.depth)]
+        blocks = [self.make_block() for _ in range(config.depth)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, config.latent_dim)
-        self.register_buffer("mean", torch.zeros(config.tokens, config.latent_dim))
-        self.register_buffer("deviation", torch.ones(config.tokens, config.latent_dim))
+        self.register_buffer("mean", torch.zeros(self.statistics_shape))
+        self.register_buffer("deviation", torch.ones(self.statistics_shape))
         self.through: Callable[..., Tensor] = _call
         # DiT's start: Xavier for linear maps, small normal embeddings; gates and the output at zero.
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for embedding in (self.identity, self.label.weight, first.weight, second.weight):
+        for embedding in (*self.places, self.label.weight, first.weight, second.weight):
             nn.init.normal_(embedding, std=0.02)
         for last in (self.adapt, self.out, *(block.adapt for block in blocks)):
             nn.init.zeros_(last.weight)
+
+    def make_places(self) -> None:
+        """The parameters that tell tokens apart."""
+        raise NotImplementedError(f"{type(self).__name__}.make_places")
+
+    def make_block(self) -> AdaptiveBlock:
+        """One block."""
+        raise NotImplementedError(f"{type(self).__name__}.make_block")
+
+    @property
+    def places(self) -> tuple[nn.Parameter, ...]:
+        """The parameters of `make_places`."""
+        raise NotImplementedError(f"{type(self).__name__}.places")
+
+    def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
+        """What every token is told about itself, for tokens (*shape, D)."""
+        raise NotImplementedError(f"{type(self).__name__}.place")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tokens of a sample."""
+        raise NotImplementedError(f"{type(self).__name__}.shape")
+
+    @property
+    def statistics_shape(self) -> tuple[int, ...]:
+        """Of `mean` and `deviation`."""
+        raise NotImplementedError(f"{type(self).__name__}.statistics_shape")
+
+    def on(self, lattice: tuple[int, int]) -> "TokenDenoiser":
+        """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""
+        raise NotImplementedError(f"{type(self).__name__}.on")
 
     @property
     def horizon(self) -> float:
         """The time at which nothing but noise is left: T, or 1 for flow matching."""
         return 1.0 if self.config.prediction == "velocity" else float(self.config.steps)
 
-    def recompute(self, wanted: bool = True) -> "Denoiser":
+    def recompute(self, wanted: bool = True) -> "TokenDenoiser":
         """Whether blocks are computed again in the backward pass: the same gradient, in the memory of one block."""
         self.through = _checkpointed if wanted else _call
         return self
 
     def forward(
-        self, noisy: Float[Tensor, "b r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
-    ) -> Float[Tensor, "b r d"]:
+        self, noisy: Float[Tensor, "b *r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b *r d"]:
         """What `config.prediction` says, from standardised noisy latents.
 
         Args:
@@ -178,7 +232,7 @@ class Denoiser(FieldModel):
             label: class, from 0; `config.classes` for no label.
         """
         condition = self.condition_on(time, label)
-        x = self.embed(noisy.to(self.embed.weight.dtype)) + self.identity  # (B, R, W)
+        x = self.embed(noisy.to(self.embed.weight.dtype)) + self.place(noisy.shape[1:-1])  # (B, R, W)
         for block in self.blocks:
             x = self.through(block, x, condition)
         shift, scale = self.adapt(condition).chunk(2, -1)
@@ -196,7 +250,7 @@ class Denoiser(FieldModel):
         return self.config.classes
 
     def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
-        """Latents (R, D) of the field model, with mean 0 and deviation 1 over the training set, entry by entry."""
+        """Latents of the field model, shaped as `self.shape`, with mean 0 and deviation 1 over the training set."""
         return (tokens - self.mean) / self.deviation
 
     def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
@@ -204,7 +258,7 @@ class Denoiser(FieldModel):
         return tokens * self.deviation + self.mean
 
     @torch.no_grad()
-    def adopt(self, mean: Float[Tensor, "r d"], deviation: Float[Tensor, "r d"], **described: Any) -> None:
+    def adopt(self, mean: Float[Tensor, "*r d"], deviation: Float[Tensor, "*r d"], **described: Any) -> None:
         """Take along the statistics of the latents, and fields of the configuration that describe them."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
@@ -224,6 +278,56 @@ class Denoiser(FieldModel):
         """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
         names = {name for name, _ in self.named_parameters() if "adapt" in name or name.startswith("time")}
         return names | {"embed.weight", "out.weight"}
+
+
+class Denoiser(TokenDenoiser):
+    """The denoiser of a set of tokens, (B, R, D) to the same: every token has an identity and sees all tokens.
+
+    Attributes:
+        mean, deviation: (R, D) of the latents it was trained on.
+    """
+
+    name: ClassVar[str] = "denoiser"
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__(config)
+
+    def make_places(self) -> None:
+        """The parameters that tell tokens apart."""
+        self.identity = nn.Parameter(torch.empty(self.config.tokens, self.config.width))
+
+    def make_block(self) -> AdaptiveBlock:
+        """One block."""
+        config = self.config
+        return AdaptiveBlock(config.width, num_heads=config.heads, mlp_ratio=config.mlp_ratio)
+
+    @property
+    def places(self) -> tuple[nn.Parameter, ...]:
+        """The parameters of `make_places`."""
+        return (self.identity,)
+
+    def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
+        """What every token is told about itself, for tokens (*shape, D)."""
+        return self.identity
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tokens of a sample."""
+        return self.config.tokens, self.config.latent_dim
+
+    @property
+    def statistics_shape(self) -> tuple[int, ...]:
+        """Of `mean` and `deviation`: every channel of every token has its own (A.3)."""
+        return self.shape
+
+    def on(self, lattice: tuple[int, int]) -> "Denoiser":
+        """The same denoiser for pictures of another shape.
+
+        Raises:
+            UserError: tokens of a set have no places, and there are as many as there were.
+        """
+        raise UserError("this denoiser draws sets of tokens without places, in the shape of the pictures that were "
+                        "encoded; another aspect needs tokens with anchors (recipe ldm-cutouts-32-anchored)")
 
 
 def _call(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from tokenfield import pretrained
 from tokenfield.analysis.figures import from_pil, to_pil
 from tokenfield.errors import UserError
 from tokenfield.field import Field
-from tokenfield.generation.denoiser import Denoiser
+from tokenfield.generation.denoiser import TokenDenoiser
 from tokenfield.models.base import FieldModel
 from tokenfield.signals import domain_of
 
@@ -25,16 +25,16 @@ EACH = "each"
 """In place of class names: all classes in turn."""
 
 
-def load_denoiser(name: str) -> Denoiser:
+def load_denoiser(name: str) -> TokenDenoiser:
     """A trained denoiser. Raises UserError for a folder that holds another model."""
     model = pretrained.load(name)
-    if not isinstance(model, Denoiser):
+    if not isinstance(model, TokenDenoiser):
         raise UserError(f"{name} holds a {model.name} model, which draws nothing; give the folder of a denoiser "
                         "(tokenfield latents MODEL DATA -o LATENTS, then tokenfield train on them)")
     return model
 
 
-def load_field_model(denoiser: Denoiser, name: str | None = None) -> FieldModel:
+def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldModel:
     """The model that reads a denoiser's samples.
 
     Args:
@@ -54,7 +54,7 @@ def load_field_model(denoiser: Denoiser, name: str | None = None) -> FieldModel:
     return model
 
 
-def labels_for(denoiser: Denoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
+def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
     """Classes of `count` samples, the named ones in turn: sample number i has class names[i mod len(names)].
 
     Args:
@@ -80,7 +80,7 @@ def labels_for(denoiser: Denoiser, names: Sequence[str], count: int, first: int 
     return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
 
 
-def class_name(denoiser: Denoiser, label: int) -> str | None:
+def class_name(denoiser: TokenDenoiser, label: int) -> str | None:
     """What a label is called; None for no class."""
     if label == denoiser.unlabelled:
         return None
@@ -88,26 +88,59 @@ def class_name(denoiser: Denoiser, label: int) -> str | None:
     return names[label] if names else str(label)
 
 
-def to_field(denoiser: Denoiser, model: FieldModel, tokens: Float[Tensor, "r d"]) -> Field:
+def with_shape(
+    denoiser: TokenDenoiser, aspect: str | None = None, cells: tuple[int, int] | None = None
+) -> TokenDenoiser:
+    """The denoiser for pictures of another shape than those that were encoded.
+
+    Args:
+        denoiser: of tokens with places.
+        aspect: "W:H", width to height; the shorter side has as many cells as the encoded pictures' shorter side.
+        cells: rows and columns, exactly.
+    Raises:
+        UserError: both, an aspect that is none, or tokens without places.
+    """
+    if aspect is None and cells is None:
+        return denoiser
+    if aspect is not None and cells is not None:
+        raise UserError("--aspect and --cells both say what shape to draw; give one of them")
+    if cells is None:
+        assert aspect is not None, "one of the two is given"
+        sides = [float(side) if _is_number(side) else 0.0 for side in aspect.split(":")]
+        if len(sides) != 2 or min(sides) <= 0:
+            raise UserError(f"--aspect {aspect}: give width and height, such as 2:1 or 16:9")
+        shorter = min(denoiser.config.lattice or (1,))
+        width, height = (max(1, round(shorter * side / min(sides))) for side in sides)
+        cells = (height, width)
+    return denoiser.on(cells)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a plain decimal number, without sign and exponent."""
+    return text.replace(".", "", 1).isdecimal()
+
+
+def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "*r d"]) -> Field:
     """A standardised sample as a field over a picture of the size that was encoded."""
     domain = domain_of(model, denoiser.config.picture_size)
     tokens = denoiser.restore(tokens.to(denoiser.mean))
     lattice = denoiser.config.lattice
-    shaped = tokens.unflatten(0, lattice) if lattice else tokens[None, None]  # (m, n, D), or one tile: (1, 1, R, D)
+    shaped = tokens.unflatten(0, lattice) if lattice and tokens.ndim == 2 else tokens  # (m, n, D)
+    shaped = shaped if lattice else tokens[None, None]  # or one tile: (1, 1, R, D)
     domain.check(model, shaped)
     return Field(model, shaped, domain)
 
 
-def to_tokens(denoiser: Denoiser, field: Field) -> Float[Tensor, "r d"]:
+def to_tokens(denoiser: TokenDenoiser, field: Field) -> Float[Tensor, "*r d"]:
     """The reverse: standardised tokens of a field that was encoded at the denoiser's size."""
-    tokens = field.tokens.flatten(0, -2)
-    if tuple(tokens.shape) != tuple(denoiser.mean.shape):
-        raise UserError(f"a field of tokens {tuple(tokens.shape)}, and a denoiser of {tuple(denoiser.mean.shape)}; "
+    tokens = field.tokens if denoiser.on_lattice else field.tokens.flatten(0, -2)
+    if tuple(tokens.shape) != denoiser.shape:
+        raise UserError(f"a field of tokens {tuple(tokens.shape)}, and a denoiser of {denoiser.shape}; "
                         f"give a picture of {' x '.join(map(str, denoiser.config.picture_size))} pixels")
     return denoiser.standardize(tokens.to(denoiser.mean))
 
 
-def fitted(denoiser: Denoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
+def fitted(denoiser: TokenDenoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
     """A photograph of any size at the denoiser's: the largest middle part of that shape, resampled with Lanczos."""
     height, width = denoiser.config.picture_size
     scale = max(height / picture.shape[1], width / picture.shape[2])

@@ -15,11 +15,11 @@ from torch import Tensor
 
 def guided(
     denoiser: Any,
-    noisy: Float[Tensor, "b r d"],
+    noisy: Float[Tensor, "b *s"],
     time: Float[Tensor, " b"],
     labels: Int[Tensor, " b"],
     weight: float | int,
-) -> Float[Tensor, "b r d"]:
+) -> Float[Tensor, "b *s"]:
     """The denoiser's prediction under guidance.
 
     Args:
@@ -32,6 +32,6 @@ def guided(
         return denoiser(noisy, time, labels).float()
     if weight == 0:
         return denoiser(noisy, time, none).float()
-    both = denoiser(noisy.repeat(2, 1, 1), time.repeat(2), torch.cat([labels, none])).float()
+    both = denoiser(torch.cat([noisy, noisy]), time.repeat(2), torch.cat([labels, none])).float()
     with_class, without = both.chunk(2)
     return without + weight * (with_class - without)

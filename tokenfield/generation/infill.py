@@ -50,8 +50,8 @@ def inside(field: Field, mask: Float[Tensor, "h w"], progress: Progress | None =
 
 
 def clean_and_noise(
-    prediction: str, predicted: Float[Tensor, "b r d"], noisy: Float[Tensor, "b r d"], alpha: float, sigma: float
-) -> tuple[Float[Tensor, "b r d"], Float[Tensor, "b r d"]]:
+    prediction: str, predicted: Float[Tensor, "b *s"], noisy: Float[Tensor, "b *s"], alpha: float, sigma: float
+) -> tuple[Float[Tensor, "b *s"], Float[Tensor, "b *s"]]:
     """The x_0 and the e, with noisy = alpha x_0 + sigma e, that a prediction amounts to."""
     if prediction == "epsilon":
         return (noisy - sigma * predicted) / alpha, predicted
@@ -65,8 +65,8 @@ def clean_and_noise(
 @torch.no_grad()
 def fill(
     denoiser: Any,
-    known: Float[Tensor, "r d"],
-    drawn: Bool[Tensor, " r"],
+    known: Float[Tensor, "*r d"],
+    drawn: Bool[Tensor, "*r"],
     labels: Int[Tensor, " n"],
     sampler: Sampler,
     *,
@@ -74,7 +74,7 @@ def fill(
     seed: int = 0,
     first: int = 0,
     progress: Progress | None = None,
-) -> Float[Tensor, "n r d"]:
+) -> Float[Tensor, "n *s"]:
     """Draws some of the tokens, given the others.
 
     Args:
@@ -99,9 +99,9 @@ def fill(
     sources = generators(seed, range(first, first + len(labels)))
 
     def fresh() -> Tensor:
-        return noise((config.tokens, config.latent_dim), sources).to(device)
+        return noise(denoiser.shape, sources).to(device)
 
-    held, redrawn, labels = known.to(device), drawn.to(device)[:, None], labels.to(device)
+    held, redrawn, labels = known.to(device), drawn.to(device)[..., None], labels.to(device)
     tokens = fresh()
     for step, time in enumerate(times):
         (alpha, sigma), (following, remaining) = levels[step], levels[step + 1]

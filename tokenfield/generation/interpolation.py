@@ -61,7 +61,7 @@ def between_samples(
     seed: int = 0,
     batch: int = 16,
     progress: Progress | None = None,
-) -> Float[Tensor, "f r d"]:
+) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
     Args:
@@ -77,7 +77,7 @@ def between_samples(
     if sampler.scheduler in STOCHASTIC:
         raise UserError(f"scheduler {sampler.scheduler} adds noise of its own, so that frames do not hang together; "
                         "give one that does not, such as DDIM")
-    a, b = noise((denoiser.config.tokens, denoiser.config.latent_dim), generators(seed, numbers))
+    a, b = noise(denoiser.shape, generators(seed, numbers))
     starts = torch.stack([spherical(a, b, share) for share in shares(frames)])
     chosen = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
     parts = []

@@ -51,6 +51,7 @@ class LatentFolder:
     Attributes:
         path, split: where they lie.
         mean, deviation: (R, D) float32, of the training split; no deviation is 0 (an entry that never changes has 1).
+        channel_mean, channel_deviation: (D,) the same of every channel, over all tokens.
         labels: (N,) class of every entry, an index into `classes`; `len(classes)` where an entry has none.
         classes: names of the classes, () for unlabelled data.
         names: the picture behind every entry, its path below the data set's folder.
@@ -66,8 +67,11 @@ class LatentFolder:
         self.lattice, self.picture_size = tuple(described["lattice"]), tuple(described["picture_size"])
         self.model, self.model_hash = described["model"], described["model_hash"]
         statistics = load_file(path / STATISTICS)
-        self.mean, deviation = statistics["mean"].float(), statistics["deviation"].float()
-        self.deviation = torch.where(deviation > 0, deviation, 1.0)
+        mean, deviation = statistics["mean"], statistics["deviation"]
+        self.mean, self.deviation = mean.float(), _above_zero(deviation)
+        # Every token has been seen equally often, so the moments of all together are the means of their moments.
+        self.channel_mean = mean.mean(0).float()
+        self.channel_deviation = _above_zero((deviation**2 + (mean - mean.mean(0)) ** 2).mean(0).sqrt())
         self._shards: list[Tensor] = []
         labels, self.names, mirrored = [], [], []
         for number in range(described["splits"][split]["shards"]):
@@ -131,16 +135,34 @@ class LatentFolder:
         }
 
 
+def _above_zero(deviation: Tensor) -> Tensor:
+    """float32, with 1 where nothing ever changes."""
+    return torch.where(deviation > 0, deviation, 1.0).float()
+
+
 @dataclass(frozen=True)
 class LatentsConfig:
     """Training data of a denoiser: a folder that `tokenfield latents` wrote."""
 
     mirrored: bool = True
     """Whether entries of mirrored pictures take part in training."""
+    lattice: bool = False
+    """Whether tokens keep their places: (rows, columns, D), standardised by channel over all cells. Otherwise they are
+    a set, (R, D), and every token has statistics of its own."""
+    part: int = 0
+    """Train on random squares of so many cells a side, cut from lattices at least as large; 0: on whole lattices."""
+
+    def __post_init__(self):
+        if self.part < 0 or (self.part and not self.lattice):
+            raise UserError(f"data.part {self.part} and data.lattice {self.lattice}: parts are cut from lattices; give "
+                            "data.lattice True, and at least 1, or 0 for whole lattices")
 
     def open(self, root: str | Path, split: Split) -> "LatentSource":
         """The latents of one split."""
-        return LatentSource(LatentFolder.open(root, split), mirrored=self.mirrored and split == "train")
+        folder = LatentFolder.open(root, split)
+        mirrored = self.mirrored and split == "train"
+        return (LatticeSource(folder, mirrored=mirrored, part=self.part) if self.lattice
+                else LatentSource(folder, mirrored=mirrored))
 
 
 class LatentSource:
@@ -149,10 +171,17 @@ class LatentSource:
     Args:
         folder: the latents.
         mirrored: whether entries of mirrored pictures are among them.
+
+    Attributes:
+        mean, deviation: what they are standardised with.
+        on_lattice: whether they are (rows, columns, D) and not (R, D).
     """
+
+    on_lattice = False
 
     def __init__(self, folder: LatentFolder, *, mirrored: bool = True):
         self.folder, self.skipped = folder, SkippedFiles()
+        self.mean, self.deviation = folder.mean, folder.deviation
         self.indices = [i for i in range(len(folder)) if mirrored or not folder.mirrored[i]]
 
     def __len__(self) -> int:
@@ -162,28 +191,41 @@ class LatentSource:
         """What is trained on at `step` in place `slot`: a pure function of its arguments and of the folder.
 
         Returns:
-            clean, noise: (R, D), standardised latents and a draw from the normal distribution; time, drop: draws in
-            [0, 1), which the objective turns into a time and into whether the label is dropped; label.
+            clean, noise: of one shape, standardised latents and a draw from the normal distribution; time, drop: draws
+            in [0, 1), which the objective turns into a time and into whether the label is dropped; label.
         """
         draws = Draws(seed, step, slot)
         return self.entry(self.indices[draws.below(len(self))], draws.below(FINE) / FINE, draws)
 
     def entry(self, index: int, time: float, draws: Draws) -> dict[str, Tensor]:
         """One entry of the folder, at a time in [0, 1)."""
-        clean = self.folder.standardize(self.folder[index])
         generator = torch.Generator().manual_seed(draws.below(2**63))
+        drop = draws.below(FINE) / FINE
+        clean = self.cut(self.tokens(index), draws)
         return {
             "clean": clean,
             "noise": torch.randn(clean.shape, generator=generator),
             "time": torch.tensor(time),
-            "drop": torch.tensor(draws.below(FINE) / FINE),
+            "drop": torch.tensor(drop),
             "label": self.folder.labels[index].clone(),
         }
 
+    def tokens(self, index: int) -> Float[Tensor, "*r d"]:
+        """One entry of the folder, standardised."""
+        return (self.folder[index] - self.mean) / self.deviation
+
+    def cut(self, tokens: Float[Tensor, "*r d"], draws: Draws) -> Float[Tensor, "*s d"]:
+        """What of an entry is trained on: all of it."""
+        return tokens
+
+    def description(self) -> dict[str, Any]:
+        """What a denoiser keeps of it: fields of its configuration."""
+        return self.folder.description()
+
     def pictures(self) -> Iterator[tuple[str, Tensor]]:
-        """Names and standardised latents (R, D) of all entries, in order: every source can be walked through."""
+        """Names and standardised latents of all entries, in order: every source can be walked through."""
         for index in self.indices:
-            yield self.folder.names[index], self.folder.standardize(self.folder[index])
+            yield self.folder.names[index], self.tokens(index)
 
     def held_out(self, rank: int, count: int, world: int) -> Iterator[dict[str, Tensor]]:
         """The first `count` entries, always with the same noise, their times evenly spread over [0, 1).
@@ -195,6 +237,49 @@ class LatentSource:
         count = min(count, len(self))
         for place in range(rank, count, world):
             yield self.entry(self.indices[place], (place + 0.5) / count, Draws(0, place))
+
+
+class LatticeSource(LatentSource):
+    """The same with tokens in their places, (rows, columns, D), and one mean and deviation per channel.
+
+    Args:
+        folder, mirrored: as for `LatentSource`.
+        part: side in cells of the random squares that are cut from an entry; 0: whole entries.
+    Raises:
+        UserError: tokens without places, or lattices smaller than their parts.
+    """
+
+    on_lattice = True
+
+    def __init__(self, folder: LatentFolder, *, mirrored: bool = True, part: int = 0):
+        super().__init__(folder, mirrored=mirrored)
+        if not folder.lattice:
+            raise UserError(f"{folder.path} has latents of a set: tokens of {folder.model} have no places; train a "
+                            "denoiser of sets (ldm-cutouts-32), or encode with an anchored model")
+        if part > min(folder.lattice):
+            rows, columns = folder.lattice
+            raise UserError(f"{folder.path} has lattices of {rows} x {columns} cells, and data.part is {part}; give at "
+                            f"most {min(rows, columns)}, or encode larger pictures (--size)")
+        self.mean, self.deviation, self.part = folder.channel_mean, folder.channel_deviation, part
+
+    def tokens(self, index: int) -> Float[Tensor, "m n d"]:
+        """One entry of the folder, standardised by channel."""
+        return super().tokens(index).unflatten(0, self.folder.lattice)
+
+    def cut(self, tokens: Float[Tensor, "m n d"], draws: Draws) -> Float[Tensor, "s t d"]:
+        """A square of `part` x `part` cells, anywhere; or all of them."""
+        if not self.part:
+            return tokens
+        top, left = (draws.below(count - self.part + 1) for count in tokens.shape[:2])
+        return tokens[top : top + self.part, left : left + self.part]
+
+    def description(self) -> dict[str, Any]:
+        """Samples have the shape of what was trained on."""
+        whole = super().description()
+        if not self.part:
+            return whole
+        cell = self.folder.picture_size[0] // self.folder.lattice[0]
+        return whole | {"lattice": (self.part,) * 2, "picture_size": (self.part * cell,) * 2}
 
 
 def opened(path: Path) -> Any:

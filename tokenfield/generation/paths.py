@@ -27,29 +27,33 @@ class Place(NamedTuple):
 
     Attributes:
         time: what a denoiser is told: t, (B,).
-        alpha, sigma: (B, 1, 1) factors of data and of noise.
+        alpha, sigma: (B,) factors of data and of noise.
     """
 
     time: Tensor
     alpha: Tensor
     sigma: Tensor
 
-    def mix(self, clean: Float[Tensor, "b r d"], noise: Float[Tensor, "b r d"]) -> Float[Tensor, "b r d"]:
+    def mix(self, clean: Float[Tensor, "b *s"], noise: Float[Tensor, "b *s"]) -> Float[Tensor, "b *s"]:
         """x_t."""
-        return self.alpha * clean + self.sigma * noise
+        return each(self.alpha, clean) * clean + each(self.sigma, noise) * noise
+
+
+def each(factor: Float[Tensor, " b"], tokens: Float[Tensor, "b *s"]) -> Float[Tensor, "b *one"]:
+    """One factor per instance, with axes of 1 where the tokens have theirs: sets and lattices alike."""
+    return factor.view(-1, *(1 for _ in tokens.shape[1:]))
 
 
 def diffusion_place(uniform: Float[Tensor, " b"], steps: int) -> Place:
     """Whole steps of the schedule of `steps` steps from draws in [0, 1)."""
     step = (uniform * steps).long()  # 0 .. T-1
-    kept = alphas_cumprod(steps).to(uniform.device)[step].view(-1, 1, 1)  # abar_t
+    kept = alphas_cumprod(steps).to(uniform.device)[step]  # abar_t
     return Place(step.float(), kept.sqrt(), (1 - kept).sqrt())
 
 
 def flow_place(uniform: Float[Tensor, " b"], steps: int) -> Place:
     """Places on the linear path from draws in [0, 1); it has no steps."""
-    share = uniform.view(-1, 1, 1)
-    return Place(uniform, 1 - share, share)
+    return Place(uniform, 1 - uniform, uniform)
 
 
 PLACES: dict[str, Callable[[Tensor, int], Place]] = {
@@ -63,7 +67,8 @@ PLACES: dict[str, Callable[[Tensor, int], Place]] = {
 TARGETS: dict[str, Callable[[Place, Tensor, Tensor], Tensor]] = {
     "sample": lambda place, clean, noise: clean,
     "epsilon": lambda place, clean, noise: noise,
-    "v_prediction": lambda place, clean, noise: place.alpha * noise - place.sigma * clean,  # Salimans and Ho, 2022
+    # Salimans and Ho, 2022
+    "v_prediction": lambda place, clean, noise: each(place.alpha, noise) * noise - each(place.sigma, clean) * clean,
     "velocity": lambda place, clean, noise: noise - clean,
 }
 """Prediction -> what a network is asked, from (place, clean, noise)."""

@@ -24,7 +24,7 @@ NOISE = 21
 Progress = Callable[[int, int], None]
 """Told (evaluations done, evaluations in all) after every step of a batch."""
 Constrain = Callable[[Tensor, float], Tensor]
-"""(tokens (B, R, D), time) -> tokens, before every evaluation: how in-filling holds on to what is known."""
+"""(tokens (B, ...), time) -> tokens, before every evaluation: how in-filling holds on to what is known."""
 
 
 def generators(seed: int, numbers: Sequence[int]) -> list[torch.Generator]:
@@ -32,7 +32,7 @@ def generators(seed: int, numbers: Sequence[int]) -> list[torch.Generator]:
     return [seeding.generator(seed, number, NOISE) for number in numbers]
 
 
-def noise(shape: tuple[int, int], sources: Sequence[torch.Generator]) -> Float[Tensor, "b r d"]:
+def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> Float[Tensor, "b *s"]:
     """Standard normal tokens, sample by sample."""
     return torch.stack([torch.randn(shape, generator=source) for source in sources])
 
@@ -46,7 +46,7 @@ def sample(
     first: int = 0,
     batch: int = 16,
     progress: Progress | None = None,
-) -> Float[Tensor, "n r d"]:
+) -> Float[Tensor, "n *s"]:
     """Draws standardised tokens.
 
     Args:
@@ -58,13 +58,13 @@ def sample(
         batch: samples that are drawn at once.
         progress: told after every step.
     Returns:
-        (N, R, D) on the CPU, float32; sample k is a function of (seed, first + k) and its label.
+        (N, *denoiser.shape), a set (N, R, D) or lattices (N, rows, columns, D), on the CPU, float32; sample k is a
+        function of (seed, first + k) and its label.
     Raises:
         UserError: a sampler or a label that the denoiser does not have, or tokens that are not finite.
     """
     sampler = sampler.resolved(denoiser)
     check_labels(denoiser, labels)
-    shape = (denoiser.config.tokens, denoiser.config.latent_dim)
     parts = []
     for start in range(0, len(labels), batch):
         chosen = labels[start : start + batch]
@@ -74,21 +74,21 @@ def sample(
             if progress is not None:
                 progress(start * total + done * min(batch, len(labels) - start), len(labels) * total)
 
-        parts.append(solve(denoiser, noise(shape, sources), chosen, sampler, sources, progress=told).cpu())
-    return torch.cat(parts) if parts else torch.zeros(0, *shape)
+        parts.append(solve(denoiser, noise(denoiser.shape, sources), chosen, sampler, sources, progress=told).cpu())
+    return torch.cat(parts) if parts else torch.zeros(0, *denoiser.shape)
 
 
 @torch.no_grad()
 def solve(
     denoiser: Any,
-    start: Float[Tensor, "b r d"],
+    start: Float[Tensor, "b *s"],
     labels: Int[Tensor, " b"],
     sampler: Sampler,
     sources: Sequence[torch.Generator],
     *,
     constrain: Constrain | None = None,
     progress: Progress | None = None,
-) -> Float[Tensor, "b r d"]:
+) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
     Args:
@@ -126,8 +126,8 @@ def solve(
 
 
 def as_noise(
-    prediction: str, predicted: Float[Tensor, "b r d"], noisy: Float[Tensor, "b r d"], alpha: float, sigma: float
-) -> Float[Tensor, "b r d"]:
+    prediction: str, predicted: Float[Tensor, "b *s"], noisy: Float[Tensor, "b *s"], alpha: float, sigma: float
+) -> Float[Tensor, "b *s"]:
     """The noise that a prediction of a diffusion model amounts to, at the level (alpha, sigma)."""
     if prediction == "sample":
         return (noisy - alpha * predicted) / sigma                                # x_t = alpha x_0 + sigma e

@@ -1,6 +1,7 @@
 """One file per system, each with `encode` and `decode`."""
 
 from tokenfield.generation.denoiser import Denoiser as Denoiser
+from tokenfield.generation.lattice_denoiser import LatticeDenoiser as LatticeDenoiser
 from tokenfield.models.anchored import Anchored as Anchored
 from tokenfield.models.anr import Anr as Anr
 from tokenfield.models.anr_radiance import AnrRadiance as AnrRadiance
@@ -49,6 +50,7 @@ MODELS: dict[str, type[FieldModel]] = {
         LainrViews,
         ComposedLainrViews,
         Denoiser,
+        LatticeDenoiser,
     )
 }
 """Every system by the name its configuration carries."""

@@ -2,7 +2,8 @@
 
 The published run is `ldm-imagenet-256` (LAINR 4.4, A.3). The miniatures are trained on the cut-outs that
 `scripts/cutout_pool.py` builds: three field models that store the same 16 x 64 values, a third of the 32 x 32 x 3 of a
-picture, so that one denoiser, of one size and for one time, fits the latents of each.
+picture, so that one denoiser, of one size and for one time, fits the latents of each. Anchored tokens have a denoiser
+of their own beside it, of the same size, that draws any aspect ratio.
 """
 
 from dataclasses import replace
@@ -10,6 +11,7 @@ from dataclasses import replace
 from tokenfield.data import DataConfig
 from tokenfield.generation.denoiser import SIZES, DenoiserConfig
 from tokenfield.generation.latents import LatentsConfig
+from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
@@ -79,6 +81,38 @@ def ldm_cutouts_32_flow() -> Recipe:
     return replace(recipe, name="ldm-cutouts-32-flow", model=replace(recipe.model, prediction="velocity"))
 
 
+def ldm_cutouts_32_anchored() -> Recipe:
+    """Diffusion over lattices of anchored tokens of 32-pixel cut-outs; draws any aspect ratio.
+
+    Width, depth and training are those of `ldm-cutouts-32`. An object on white fills its picture, so a token knows
+    whether it lies at a border.
+    """
+    recipe = ldm_cutouts_32()
+    sizes = {"latent_dim": 64, "width": 128, "depth": 4, "heads": 4, "classes": 7}
+    return replace(
+        recipe,
+        name="ldm-cutouts-32-anchored",
+        model=LatticeDenoiserConfig(**sizes, radius=1, margin=1),
+        data=LatentsConfig(lattice=True),
+    )
+
+
+def ldm_photos_64_anchored() -> Recipe:
+    """Flow matching over 64-pixel crops of photographs, cut from lattices of `photos-s`; draws any aspect ratio.
+
+    Its latents: tokenfield latents photos-s FOLDER --size 256. Crops have no borders to know of, and three blocks see
+    three cells on each side, so the middle tokens of 8 x 8 cells see all that a token of a larger lattice sees.
+    """
+    recipe = ldm_cutouts_32()
+    sizes = {"latent_dim": 96, "width": 256, "depth": 3, "heads": 8, "classes": 0}
+    return replace(
+        recipe,
+        name="ldm-photos-64-anchored",
+        model=LatticeDenoiserConfig(**sizes, radius=1, margin=0, prediction="velocity"),
+        data=LatentsConfig(lattice=True, part=8),
+    )
+
+
 def cutouts_32_lainr() -> Recipe:
     """LAINR on 32-pixel cut-outs of seven classes: 16 tokens of 64, the field model of the generation miniatures."""
     model = LainrConfig(
@@ -137,5 +171,7 @@ RUNS = (
     ldm_imagenet_256_flow,
     ldm_cutouts_32,
     ldm_cutouts_32_flow,
+    ldm_cutouts_32_anchored,
+    ldm_photos_64_anchored,
 )
 """All of them; a recipe is called what its function is called, with hyphens."""

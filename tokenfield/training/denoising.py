@@ -46,14 +46,18 @@ class DenoisingConfig:
         """Refuse latents that the model does not fit, and let it take along their statistics and description."""
         folder, config = source.folder, model.config
         tokens, width = folder.mean.shape
-        for key, needed in (("tokens", tokens), ("latent_dim", width), ("classes", len(folder.classes))):
+        if source.on_lattice != model.on_lattice:
+            raise UserError(f"data.lattice is {source.on_lattice} and the model a {model.name}, which takes "
+                            f"{'lattices' if model.on_lattice else 'sets'} of tokens; set it to {model.on_lattice}")
+        numbers = {"latent_dim": width, "classes": len(folder.classes)}
+        for key, needed in (numbers if model.on_lattice else {"tokens": tokens, **numbers}).items():
             if getattr(config, key) != needed and not (key == "classes" and config.classes == 0):
                 raise UserError(
                     f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; model.{key} is "
                     f"{getattr(config, key)}; set it to {needed}"
                 )
         names = folder.classes if config.classes else ()
-        model.adopt(folder.mean, folder.deviation, **folder.description() | {"class_names": names})
+        model.adopt(source.mean, source.deviation, **source.description() | {"class_names": names})
 
     @torch.no_grad()
     def evaluate(

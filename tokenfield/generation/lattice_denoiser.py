@@ -1,0 +1,134 @@
+"""The denoiser of tokens with places: one lattice in training, any lattice when samples are drawn.
+
+Tokens of an anchored model lie on a lattice of cells, so a sample may have any number of rows and columns, if the
+denoiser's answer is a function of what a lattice of every shape has. It is composed of the parts of `denoiser.py`, with
+three of them replaced:
+
+- A token sees its neighbours, up to `radius` cells away, and tells them apart by their relative places
+  (`neighbourhood.py`), not all tokens by their number. Its answer depends on nothing farther than depth x radius cells;
+  what is farther is agreed on step by step, as the sampler goes on.
+- Its own place is told as the distances from the four borders, counted up to `margin` cells. Farther in all places are
+  alike, so those of a larger lattice are none that training did not have. Pictures with a composition, an object
+  on white, need a margin; parts of photographs have no borders to know of: 0.
+- Mean and deviation are those of a channel, over all cells: a cell of another lattice has no statistics of its own.
+
+Shifting the tokens of an inner part of a lattice shifts the answer, exactly.
+"""
+
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.errors import UserError
+from tokenfield.generation.denoiser import AdaptiveBlock, DenoiserSizes, TokenDenoiser
+from tokenfield.neighbourhood import NeighbourhoodAttention
+
+
+@dataclass(frozen=True)
+class LatticeDenoiserConfig(DenoiserSizes):
+    """A denoiser of tokens on a lattice; `lattice` is the shape that samples have where no other is asked for."""
+
+    radius: int = 1
+    """Cells on each side that a token sees per block."""
+    margin: int = 1
+    """Cells from a border within which a token knows how far it is; 0: borders are not told."""
+
+    def __post_init__(self):
+        if self.radius < 1 or self.margin < 0:
+            raise UserError(f"model.radius {self.radius} and model.margin {self.margin}: give at least 1 and 0")
+
+    def build(self) -> "LatticeDenoiser":
+        """The model with fresh weights."""
+        return LatticeDenoiser(self)
+
+
+class NeighbourhoodAdaptiveBlock(AdaptiveBlock):
+    """The denoiser's block for a lattice: attention to the neighbours.
+
+    Args:
+        dim, num_heads, mlp_ratio: as for `AdaptiveBlock`.
+        radius: neighbours on each side, in cells.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, radius: int = 1):
+        self.radius = radius
+        super().__init__(dim, num_heads=num_heads, mlp_ratio=mlp_ratio)
+
+    def make_attention(self, dim: int, num_heads: int) -> nn.Module:
+        """Every token sees its neighbours. Heads begin by looking at different places, which evenly they would not."""
+        attention = NeighbourhoodAttention(dim, num_heads=num_heads, radius=self.radius)
+        nn.init.normal_(attention.bias)
+        return attention
+
+    def attend(self, x: Float[Tensor, "b m n w"]) -> Float[Tensor, "b m n w"]:
+        """The tokens to their neighbours."""
+        return self.attention(x)
+
+
+def places_of(count: int, margin: int) -> Tensor:
+    """(count,) the place on an axis of `count` cells, as a number: distances from both ends, each up to `margin`."""
+    near, far = torch.arange(count).clamp(max=margin), torch.arange(count).flip(0).clamp(max=margin)
+    return near * (margin + 1) + far
+
+
+class LatticeDenoiser(TokenDenoiser):
+    """Predicts clean latents, or what they follow from, of a lattice of any shape: (B, rows, columns, D) to the same.
+
+    Attributes:
+        mean, deviation: (D,) of the latents it was trained on.
+    """
+
+    name: ClassVar[str] = "lattice-denoiser"
+    on_lattice: ClassVar[bool] = True
+
+    def __init__(self, config: LatticeDenoiserConfig):
+        super().__init__(config)
+
+    def make_places(self) -> None:
+        """A vector for every distance from the two borders of an axis, rows and columns apart."""
+        count = (self.config.margin + 1) ** 2
+        self.rows, self.columns = (nn.Embedding(count, self.config.width) for _ in range(2))
+
+    @property
+    def places(self) -> tuple[nn.Parameter, ...]:
+        """Of rows and of columns."""
+        return self.rows.weight, self.columns.weight
+
+    def make_block(self) -> AdaptiveBlock:
+        """One block."""
+        c = self.config
+        return NeighbourhoodAdaptiveBlock(c.width, num_heads=c.heads, mlp_ratio=c.mlp_ratio, radius=c.radius)
+
+    def place(self, shape: tuple[int, ...]) -> Float[Tensor, "m n w"]:
+        """The sum of what the row and the column say."""
+        y, x = (places_of(count, self.config.margin).to(self.mean.device) for count in shape)
+        return self.rows(y)[:, None] + self.columns(x)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tokens of a sample, (rows, columns, D)."""
+        return *self.config.lattice, self.config.latent_dim
+
+    @property
+    def statistics_shape(self) -> tuple[int, ...]:
+        """All cells share the statistics of a channel."""
+        return (self.config.latent_dim,)
+
+    @property
+    def reach(self) -> int:
+        """Cells around a token on which its answer depends."""
+        return self.config.depth * self.config.radius
+
+    def on(self, lattice: tuple[int, int]) -> "LatticeDenoiser":
+        """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""
+        if min(lattice) < 1:
+            raise UserError(f"{lattice[0]} rows and {lattice[1]} columns of cells; give at least 1 of each")
+        cell = self.config.picture_size[0] // self.config.lattice[0]
+        other = copy(self)
+        size = (lattice[0] * cell, lattice[1] * cell)
+        other.config = replace(self.config, lattice=tuple(lattice), picture_size=size)
+        return other
