@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tokenfield.analysis.ladder import draw, measure, table
+from tokenfield.analysis.ladder import beside, draw, measure, table
 from tokenfield.analysis.pca import Basis, floor_of
 from tokenfield.field import Field
 from tokenfield.metrics import psnr
@@ -32,3 +32,18 @@ def test_rows_are_prefixes_and_gains_are_means_of_differences(tmp_path):
     assert "| 1/8 |" in table("toy", rows) and "(2 pictures)" in table("toy", rows)
     draw({"toy": rows}, tmp_path / "ladder.png")
     assert (tmp_path / "ladder.png").stat().st_size > 1000
+
+
+def test_other_models_stand_beside_the_rows():
+    def rows(gain: float, prefixes=(24, 96)) -> list[dict]:
+        numbers = {"psnr": 30 + gain, "pca_psnr": 30.0, "prefix_psnr": 29.0, "gain": gain, "gain_deviation": 0.5}
+        return [{"prefix": n, "values_per_pixel_value": n / 192, "pictures": {"a": {}}, **numbers} for n in prefixes]
+
+    ours = rows(2.0)
+    beside(ours, [rows(3.0), rows(4.0)], [rows(2.5, (24,))])
+    assert [row["seeds_gain"] for row in ours] == [3.0, 3.0]
+    assert [row["seeds_deviation"] for row in ours] == [1.0, 1.0]
+    text = table("toy", ours).splitlines()
+    assert text[2].endswith("| gain, 3 seeds | a model of this rate alone, dB |")
+    assert text[4].endswith("| +3.00 ± 1.00 | 32.50 |") and text[5].endswith("| +3.00 ± 1.00 | - |")
+    assert len({line.count("|") for line in text[2:]}) == 1

@@ -42,18 +42,48 @@ def measure(model: Any, pictures: Iterable[tuple[str, Tensor]], basis: Basis) ->
     return rows
 
 
+def beside(rows: list[dict[str, Any]], seeds: list[list[dict]], specialised: list[list[dict]]) -> None:
+    """Put what other models gave on the same pictures beside each row, in place.
+
+    Args:
+        rows: of the model.
+        seeds: rows of models by the same recipe with other seeds; the gain's mean and deviation count the model itself.
+        specialised: rows of models for one rate each, which have no others to serve.
+    """
+    for i, row in enumerate(rows):
+        gains = [row["gain"], *(other[i]["gain"] for other in seeds)]
+        if seeds:
+            spread = {"seeds_gain": statistics.fmean(gains), "seeds_deviation": statistics.stdev(gains)}
+            row |= {"seeds": len(gains), **spread}
+        own = [other[-1] for other in specialised if other[-1]["prefix"] == row["prefix"]]
+        if own:
+            row["specialised_psnr"] = own[0]["psnr"]
+
+
 def table(title: str, rows: list[dict[str, Any]]) -> str:
-    """Markdown."""
-    lines = [
-        f"**{title}** ({len(rows[0]['pictures'])} pictures)",
-        "",
-        "| stored per pixel value | PCA of 8 x 8 cells, dB | model, dB | gain, dB | deviation | as a prefix, dB |",
-        "|---|---|---|---|---|---|",
-    ]
+    """Markdown. Columns for other seeds and for specialised models where `beside` has put them."""
+    heading = ["stored per pixel value", "PCA of 8 x 8 cells, dB", "model, dB", "gain, dB", "deviation"]
+    heading.append("as a prefix, dB")
+    more = {
+        "seeds_gain": lambda row: f"{row['seeds_gain']:+.2f} ± {row['seeds_deviation']:.2f}",
+        "specialised_psnr": lambda row: f"{row['specialised_psnr']:.2f}",
+    }
+    titles = {"seeds_gain": f"gain, {rows[0].get('seeds')} seeds", "specialised_psnr": "a model of this rate alone, dB"}
+    there = [key for key in more if any(key in row for row in rows)]
+    heading += [titles[key] for key in there]
+    lines = [f"**{title}** ({len(rows[0]['pictures'])} pictures)", "", "| " + " | ".join(heading) + " |",
+             "|---" * len(heading) + "|"]
     for row in rows:
-        rate = f"1/{round(1 / row['values_per_pixel_value'])}"
-        gain = f"{row['gain']:+.2f} | {row['gain_deviation']:.2f}"
-        lines.append(f"| {rate} | {row['pca_psnr']:.2f} | **{row['psnr']:.2f}** | {gain} | {row['prefix_psnr']:.2f} |")
+        cells = [
+            f"1/{round(1 / row['values_per_pixel_value'])}",
+            f"{row['pca_psnr']:.2f}",
+            f"**{row['psnr']:.2f}**",
+            f"{row['gain']:+.2f}",
+            f"{row['gain_deviation']:.2f}",
+            f"{row['prefix_psnr']:.2f}",
+            *(more[key](row) if key in row else "-" for key in there),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
