@@ -144,3 +144,10 @@ def test_what_makes_no_sense_is_one_line(earth, run, photo):
         outcome = run("climate", *(short.get(word, word) for word in words))
         assert outcome.code == 1, name
         assert len(outcome.lines) == 1 and said in outcome.err, (name, outcome.err)
+
+
+def test_info_does_not_print_the_mask_of_the_sea(earth, run, monkeypatch):
+    encoded(earth, run)
+    monkeypatch.setattr("tokenfield.cli.info.LONGEST", 8)
+    outcome = run("info", earth / "fields" / "sea.nc_SST_time=0.field")
+    assert outcome.code == 0 and " characters, in --json" in outcome.out

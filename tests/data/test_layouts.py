@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.data import DataConfig, Source, open_source
-from tokenfield.data.layouts import SHARES, _celeba_part, _held_out
+from tokenfield.data.layouts import SHARES, _celeba_part, held_out_places
 from tokenfield.data.listings import shares
 from tokenfield.errors import UserError
 
@@ -54,15 +54,15 @@ def test_the_split_does_not_depend_on_the_machine(folder, tmp_path):
 def test_a_new_picture_leaves_the_split_of_the_others(found, share, new):
     before = tuple(sorted(found))
     after = (*before, new)
-    assert 1 <= len(_held_out(before, share)) < len(before)
-    held, still = _held_out(before, share), _held_out(after, share) - {len(before)}
+    assert 1 <= len(held_out_places(before, share)) < len(before)
+    held, still = held_out_places(before, share), held_out_places(after, share) - {len(before)}
     if 1 < len(held) < len(before) - 1:                                         # apart from the guarantee of one each
         assert held == still
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
 def test_the_share_is_kept(share):
-    held_out = len(_held_out(tuple(map(str, range(2000))), share))
+    held_out = len(held_out_places(tuple(map(str, range(2000))), share))
     assert abs(held_out - 2000 * share) < 5 * (2000 * share * (1 - share)) ** 0.5            # 5 sigma of a binomial
 
 

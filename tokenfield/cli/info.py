@@ -10,6 +10,9 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
 
+LONGEST = 200
+"""Characters of a value that is still printed: a mask of the sea is thousands."""
+
 
 def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
     """Say what something is: a .field file, a model, a training run, a picture, or a folder of files.
@@ -27,7 +30,8 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
         if isinstance(value, dict):
             console.say(f"{name}:")
             for key, entry in value.items():
-                console.say(f"  {key}: {entry}")
+                text = str(entry)
+                console.say(f"  {key}: {text if len(text) <= LONGEST else f'{len(text)} characters, in --json'}")
     console.write_json(json, {"command": "info", "path": path, **facts})
     return console.OK
 

@@ -39,7 +39,7 @@ def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFi
         return relative_listing(root, find_pictures(root / "train" if split == "train" else tests[0], skipped))
     listing = relative_listing(root, find_pictures(root, skipped))
     listing = listing.keep(distinct(listing.paths, skipped))
-    held_out = _held_out(listing.names, config.holdout)
+    held_out = held_out_places(listing.names, config.holdout)
     chosen = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
     if not chosen:
         raise UserError(f"{shown(root)}: none of the {len(listing.names)} pictures is left for testing at holdout "
@@ -47,7 +47,7 @@ def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFi
     return listing.keep(chosen)
 
 
-def _held_out(names: tuple[str, ...], share: float) -> set[int]:
+def held_out_places(names: tuple[str, ...], share: float) -> set[int]:
     """Indices of the names whose hash, as a number in [0, 1), is below `share`; at least one is in and one is out."""
     places = [int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8]) / 2**64
               for name in names]

@@ -32,7 +32,7 @@ from PIL import Image
 
 from tokenfield.data.atomic import cannot_write, shown, written_aside
 from tokenfield.data.draws import Draws
-from tokenfield.data.layouts import _held_out as held_out  # the same names are held out as of a folder of pictures
+from tokenfield.data.layouts import held_out_places
 from tokenfield.data.meshes.catalogue import MeshEntry, opened
 from tokenfield.data.meshes.reading import UPRIGHT, read_surface
 from tokenfield.data.meshes.rendering import Camera, renderer_for
@@ -254,7 +254,7 @@ def write_lists(
     """
     there = [entry for entry in entries if (root / category / entry.name / "transforms.json").is_file()]
     names = tuple(entry.name for entry in there)
-    chosen = {names[i] for i in held_out(names, holdout)} if test is None else set(test) & set(names)
+    chosen = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test) & set(names)
     split = {"train": [n for n in names if n not in chosen], "test": [n for n in names if n in chosen]}
     facts = [{"name": e.name, "title": e.title, "author": e.author, "file": e.file.name, "member": e.member}
              for e in there]
