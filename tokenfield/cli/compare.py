@@ -16,7 +16,7 @@ DEFAULT_OUT, DEFAULT_RUNS = Path("results/compare"), Path("runs/compare")
 def compare(
     tables: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TABLE [TABLE ...]")],
     *,
-    budget: Annotated[str, tyro.conf.arg(metavar="steps=N|seconds=N|published")],
+    budget: Annotated[str, tyro.conf.arg(metavar="steps=N|seconds=N|processor=N|published")],
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = DEFAULT_OUT,
     seeds: int = 3,
@@ -31,13 +31,15 @@ def compare(
     """Train every system of a table alike and print the table, with the published numbers beside the measured ones.
 
     Tables: 1, 1-celeba, 1-ffhq (systems), 2 (Tables 2 and 6: resolutions and bands), 3, 3-ffhq (both halves), 4
-    (bandwidths), 7 (linear layers), figure-1 (while training), figure-5 (locality), sizes (values stored). Every row
-    gets the same pictures, seeds, optimiser and budget, and one transformer in front. Runs are kept: the same command
-    goes on where it was stopped, and a row that two tables share is trained once.
+    (bandwidths), 7 (linear layers), figure-1 (while training), figure-5 (locality), sizes (values stored), race (PSNR
+    against seconds of the processor at four sizes; race-64, race-178, race-512, race-1024: at one), factorial (which
+    change to LAINR carries the gain of anchored tokens). Every row gets the same pictures, seeds, optimiser and budget,
+    and one transformer in front. Runs are kept: the same command goes on where it was stopped, and a row that two
+    tables share is trained once.
 
     Args:
         tables: which ones, or all.
-        budget: of every run.
+        budget: of every run: steps, seconds on the wall or of the processor, or as much as was published.
         data: pictures, with test pictures of their own; a folder of photographs unless the scale is published.
         out: TABLE/table.json, TABLE/table.md and TABLE/figure.png are written there.
         seeds: how many, from 0 on.
@@ -83,7 +85,7 @@ def compare(
             name, row, seed = item = work.pop(0)
             bar.file(total - len(work) - 1, f"{name}: {row.label}, seed {seed}")
             try:
-                result = run(row.at(scale, seed), told, deadline=left)
+                result = run(row.at(scale, seed), told, held_out=row.held_out(scale), deadline=left)
             except Busy:  # another process is at it; its result is read later
                 work.append(item)
                 time.sleep(0.2)

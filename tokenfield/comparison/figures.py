@@ -102,4 +102,4 @@ def areas(data: Data, path: Path) -> None:
 
 
 FIGURES: dict[str, Callable[[Data, Path], None]] = {"bars": bars, "curves": curves, "sizes": sizes, "locality": areas}
-"""What `Table.figure` names."""
+"""What `Table.figure` names; `report` knows the figures that have files of their own."""

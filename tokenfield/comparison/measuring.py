@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from tokenfield.analysis.locality import influences, spread_tokens
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, centers, in_pieces
 from tokenfield.field import Field
 from tokenfield.models.base import FieldModel
 
@@ -58,21 +58,47 @@ class Counter(TorchDispatchMode):
         return result
 
 
-def multiply_adds(model: FieldModel, image: Float[Tensor, "1 c h w"]) -> tuple[float, float]:
+def multiply_adds(
+    model: FieldModel, image: Float[Tensor, "1 c h w"], side: int | None = None
+) -> tuple[float, float]:
     """Multiply-adds per pixel of encoding and of decoding one picture on its own grid.
 
     Matrix products and attention, counted as they are made; element-wise work is not counted. A system that adapts its
     tokens by gradient descent pays for it in encoding.
+
+    Args:
+        model: what is counted.
+        image: the picture.
+        side: where a picture is larger, what depends on coordinates is counted on so many rows and columns in its
+            middle alone: minutes less at 1024 pixels.
     """
     height, width = image.shape[-2:]
-    counts = []
-    tokens = model.encode(image)
-    grid = Grid.cells(height, width, device=image.device)
-    for part in (lambda: model.encode(image), lambda: model.decode(tokens, grid)):
-        with torch.no_grad(), Counter() as counter:
-            part()
-        counts.append(counter.operations / 2 / (height * width))  # two operations to a multiply-add
-    return counts[0], counts[1]
+    with torch.no_grad():
+        tokens = model.encode(image)
+        conditioned = model.condition(tokens)
+    middle = [_middle(n, side or n).to(image.device) for n in (height, width)]
+    grid, lattice = Grid((middle[0], middle[1])), tuple(tokens.shape[1:-1])
+
+    def combine() -> Tensor:
+        return in_pieces(lambda part: model.combine(model.locate(part, lattice), conditioned), grid, model.chunk)
+
+    encode, condition, combined = (
+        counted(part) for part in (lambda: model.encode(image), lambda: model.condition(tokens), combine)
+    )
+    return encode / (height * width), condition / (height * width) + combined / len(grid)
+
+
+def counted(part: Callable[[], Any]) -> float:
+    """Multiply-adds of a call."""
+    with torch.no_grad(), Counter() as counter:
+        part()
+    return counter.operations / 2  # two operations to a multiply-add
+
+
+def _middle(n: int, side: int) -> Float[Tensor, " m"]:
+    """Centres of the middle `side` of n pixels."""
+    start = max(0, n - side) // 2
+    return centers(n)[start : start + side]
 
 
 def _resident(field: str) -> int:

@@ -5,8 +5,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from tokenfield.comparison import race_figure
 from tokenfield.comparison.figures import FIGURES
-from tokenfield.comparison.tables import SCALES, Table
+from tokenfield.comparison.rows import Table
 from tokenfield.data.atomic import written_aside
 from tokenfield.protocols import PROTOCOLS
 
@@ -14,6 +15,10 @@ HEADING = (
     "system", "PSNR, dB", "seeds", "published", "values stored", "per pixel value", "parameters",
     "MACs / pixel, encode", "MACs / pixel, decode", "peak memory, MB", "steps", "seconds", "locality",
 )  # fmt: skip
+
+
+DRAWN = FIGURES | {"race": race_figure.race}
+"""Every figure by what `Table.figure` calls it."""
 
 
 def gather(name: str, table: Table, results: dict[str, list[dict]], circumstances: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +40,9 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
         "title": table.title,
         "source": table.source,
         "expected": table.expected,
-        "shape": SCALES[circumstances["scale"]],
+        "shape": table.shapes[circumstances["scale"]],
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
+        "measured_on": table.measured_on,
         **circumstances,
         "rows": rows,
     }
@@ -107,8 +113,10 @@ def markdown(data: dict[str, Any]) -> str:
         f"- expected: {data['expected']}." if data["expected"] else "",
         f"- scale: {data['scale']}, {data['shape']}.",
         f"- budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
-        f"- {pictures} held-out pictures, the same for all rows: {data['protocol']['pictures']}.",
-        f"- {said(data['protocol'])}. Means over pictures, then mean ± standard deviation over seeds.",
+        f"- {data['measured_on']}." if data.get("measured_on") else
+        f"- {pictures} held-out pictures, the same for all rows: {data['protocol']['pictures']}; "
+        f"{said(data['protocol'])}.",
+        "- Means over pictures, then mean ± standard deviation over seeds.",
         "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of training, "
         "beyond what the process held before it. Seconds: of training alone. Locality: mean share of a picture that "
         "holds 90 % of what zeroing a token changes; small is local.",
@@ -137,5 +145,5 @@ def write(data: dict[str, Any], folder: Path, *, figure: bool) -> list[Path]:
             file.write(text.encode())
     if figure and any(row["psnr"] is not None for row in data["rows"]):
         files.append(folder / "figure.png")
-        FIGURES[data["figure"]](data, files[-1])
+        DRAWN[data["figure"]](data, files[-1])
     return files

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,14 +19,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from tokenfield import evaluation, pretrained
+from tokenfield.comparison.held_out import FINAL_SIDE, Doubling, HeldOut, sampled_psnr
 from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds, with_peak_memory
+from tokenfield.configs import to_dict
 from tokenfield.data.atomic import written_aside
 from tokenfield.errors import UserError
+from tokenfield.field import Field
+from tokenfield.models.base import FieldModel
 from tokenfield.training import journal
 from tokenfield.training.loop import train
 from tokenfield.training.recipe import Recipe, decisive, model_name
+from tokenfield.versions import machine, versions
 
 RESULT = "result.json"
 EVALUATIONS = 8
@@ -34,9 +42,13 @@ EVALUATIONS = 8
 
 @dataclass(frozen=True)
 class Budget:
-    """How long every row is trained: equal steps, equal seconds of training, or as long as was published."""
+    """How long every row is trained: equal steps, equal seconds of training, or as long as was published.
 
-    kind: Literal["steps", "seconds", "published"]
+    Seconds are those on the wall, or those of the processor, over all threads of the process: on a machine that other
+    work shares, only the latter are equal.
+    """
+
+    kind: Literal["steps", "seconds", "processor", "published"]
     amount: float | int = 0
 
     def __str__(self) -> str:
@@ -44,33 +56,43 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """`steps=1200`, `seconds=60` or `published`."""
+        """`steps=1200`, `seconds=60`, `processor=60` or `published`."""
         kind, _, amount = text.partition("=")
         try:
             if kind == "published" and not amount:
                 return cls("published")
             if kind == "steps" and int(amount) > 0:
                 return cls("steps", int(amount))
-            if kind == "seconds" and 0 < float(amount) < float("inf"):
-                return cls("seconds", float(amount))
+            if (kind == "seconds" or kind == "processor") and 0 < float(amount) < float("inf"):
+                return cls(kind, float(amount))
         except ValueError:
             pass
-        raise UserError(f"--budget {text}: give steps=1200, seconds=60, or published (each recipe's own steps)")
+        raise UserError(f"--budget {text}: give steps=1200, seconds=60, or published (each recipe's own steps); "
+                        "or processor=60, seconds of the processor")
 
     def remaining(self, recipe: Recipe, folder: Path) -> float:
         """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide.
 
-        A budget of seconds runs from the call on, so that what is left after it, for the model was also built in that
-        time, is given in a further call; 2 % or a second count as nothing.
+        2 % or a second count as nothing.
         """
-        if self.kind != "seconds":
+        if not self.timed:
             return 0.0 if steps_done(folder) >= recipe.steps else math.inf
         left = self.amount - seconds_spent(folder)
         return left if left > max(1.0, 0.02 * self.amount) else 0.0
 
+    @property
+    def timed(self) -> bool:
+        """Whether seconds decide and not steps."""
+        return self.kind in ("seconds", "processor")
+
+    @property
+    def timer(self) -> Callable[[], float]:
+        """What counts the seconds."""
+        return time.process_time if self.kind == "processor" else time.monotonic
+
     def of(self, recipe: Recipe) -> Recipe:
         """The recipe with this length, and with evaluations all along it."""
-        if self.kind == "seconds":
+        if self.timed:
             return replace(recipe, steps=10**9, evaluate_every=200, checkpoint_every=200)
         steps = int(self.amount) if self.kind == "steps" else recipe.steps
         every = max(1, steps // EVALUATIONS)
@@ -89,10 +111,11 @@ class Circumstances:
     """Most held-out pictures; None: all of them."""
     device: str = "auto"
 
-    def folder(self, recipe: Recipe) -> Path:
+    def folder(self, recipe: Recipe, held_out: HeldOut | None = None) -> Path:
         """Of a run."""
         deciding = {key: value for key, value in decisive(recipe).items() if key not in ("name", "steps")}
         facts = [deciding, recipe.steps, str(self.budget), str(self.data.resolve()), self.pictures]
+        facts += [] if held_out is None else [to_dict(held_out)]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
         return self.runs / f"{model_name(recipe.model)}-seed{recipe.seed}-{digest}"
 
@@ -125,12 +148,19 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(recipe: Recipe, told: Circumstances, *, deadline: Callable[[], float | None] = lambda: None) -> dict | None:
+def run(
+    recipe: Recipe,
+    told: Circumstances,
+    *,
+    held_out: HeldOut | None = None,
+    deadline: Callable[[], float | None] = lambda: None,
+) -> dict | None:
     """Train and measure one run, or read the result of one that was finished before.
 
     Args:
         recipe: of the row, with its seed.
         told: budget, pictures, folders.
+        held_out: what to measure it on; None: the held-out pictures of the recipe's own data.
         deadline: seconds that are left for all runs together; None: as many as it takes.
     Returns:
         The result; None if the time was over before the run was (it goes on next time).
@@ -139,23 +169,31 @@ def run(recipe: Recipe, told: Circumstances, *, deadline: Callable[[], float | N
     """
     every_picture = told.pictures if told.pictures is not None else 10**6
     recipe = replace(told.budget.of(recipe), evaluate_pictures=every_picture)
-    folder = told.folder(recipe)
+    folder = told.folder(recipe, held_out)
     with claimed(folder):
         if (folder / RESULT).exists():
             return json.loads((folder / RESULT).read_text())
-        return make(recipe, told, folder, deadline)
+        return make(recipe, told, folder, held_out, deadline)
 
 
-def make(recipe: Recipe, told: Circumstances, folder: Path, deadline: Callable[[], float | None]) -> dict | None:
+def make(
+    recipe: Recipe,
+    told: Circumstances,
+    folder: Path,
+    held_out: HeldOut | None,
+    deadline: Callable[[], float | None],
+) -> dict | None:
     """`run` for a run that is not finished."""
-    memory, failure = None, None
-    while failure is None and (remaining := told.budget.remaining(recipe, folder)):
+    memory, failure, probe = None, None, None
+    if held_out is not None:
+        recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, told.data)
+    while failure is None and told.budget.remaining(recipe, folder):
         left = deadline()
         if left is not None and left <= 0:
             return None
-        limit = min(remaining, math.inf if left is None else left)
         started, training = (folder / "recipe.json").exists(), partial(train, recipe, told.data, folder)
-        options = {"max_seconds": None if limit == math.inf else limit, "device": told.device, "quiet": True}
+        options = {"max_seconds": left, "device": told.device, "quiet": True, "timer": told.budget.timer}
+        options |= {"training_seconds": told.budget.amount if told.budget.timed else math.inf, "probe": probe}
         try:
             _, peak = with_peak_memory(partial(training, resume=started, **options))
         except UserError as error:
@@ -165,17 +203,19 @@ def make(recipe: Recipe, told: Circumstances, folder: Path, deadline: Callable[[
         memory = max(memory or 0, peak or 0) or None
     measured = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
     if failure is None:
-        measured |= measure(recipe, told, folder)
+        measured |= measure(recipe, told, folder, held_out)
     result = measured | {"steps": steps_done(folder), "seconds": seconds_spent(folder), "peak_memory": memory}
     with written_aside(folder / RESULT) as file:
         file.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
     return result
 
 
-def measure(recipe: Recipe, told: Circumstances, folder: Path) -> dict[str, Any]:
+def measure(recipe: Recipe, told: Circumstances, folder: Path, held_out: HeldOut | None = None) -> dict[str, Any]:
     """Everything about a trained run but how long it took."""
     model = pretrained.load(folder).eval()
     model.to("cpu" if told.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    if held_out is not None:
+        return measure_apart(model, held_out, told, folder)
     source = recipe.data.open(told.data, "test")
     report = evaluation.evaluate(model, islice(source.pictures(), told.pictures), "recipe", skipped=source.skipped)
     some = [picture for _, picture in islice(source.pictures(), LOCALITY_PICTURES)]
@@ -197,6 +237,36 @@ def measure(recipe: Recipe, told: Circumstances, folder: Path) -> dict[str, Any]
     }
 
 
+def measure_apart(model: FieldModel, held_out: HeldOut, told: Circumstances, folder: Path) -> dict[str, Any]:
+    """The same on pictures of the table's own, without locality, which asks for every pixel once per token."""
+    device = next(model.parameters()).device
+    pictures = list(islice(held_out.open(told.data).pictures(), held_out.pictures))
+    scores = sampled_psnr(model, pictures, FINAL_SIDE)
+    picture = pictures[0][1].to(device)
+    values = stored(model, Field.of(model, picture).values_stored)
+    whole = whole_cells(picture, model.cell if model.input_size is None else 1)[None]
+    encode, decode = multiply_adds(model, whole, FINAL_SIDE)
+    return {
+        "psnr": statistics.fmean(scores.values()),
+        "pictures": {name: round(score, 3) for name, score in scores.items()},
+        "size": list(picture.shape[1:]),
+        "values_stored": values,
+        "values_per_pixel_value": values / picture.numel(),
+        "parameters": model.num_parameters,
+        "macs_per_pixel": {"encode": round(encode, 1), "decode": round(decode, 1)},
+        "locality": None,
+        "curve": curve(folder),
+        "machine": machine(device),
+        "versions": versions(),
+    }
+
+
+def whole_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "c m n"]:
+    """The picture without the rest of its sides beyond a whole number of cells."""
+    height, width = (side // cell * cell for side in picture.shape[1:])
+    return picture[:, :height, :width]
+
+
 def stored(model: Any, values: int) -> int:
     """Values stored per picture: those of the tokens, without the zeros that fill rows of weights up to one width."""
     net = getattr(model, "net", None)
@@ -215,7 +285,7 @@ def curve(folder: Path) -> list[dict[str, float | int]]:
 
 def seconds_spent(folder: Path) -> float:
     """Of training, over all sessions of a run; evaluations and saves do not count."""
-    lines = [line for line in journal.read(folder / journal.METRICS) if "loss" in line]
+    lines = [line for line in journal.read(folder / journal.METRICS) if "seconds" in line]
     return float(lines[-1]["seconds"]) if lines else 0.0
 
 

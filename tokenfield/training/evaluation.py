@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +14,19 @@ from tokenfield.data import Source
 from tokenfield.errors import UserError
 from tokenfield.metrics import psnr
 from tokenfield.models import FieldModel
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """Something else to measure while a run goes on, beside the recipe's own evaluation."""
+
+    def due(self, step: int) -> bool:
+        """Whether to measure after so many steps: a function of the step alone, the same on every process."""
+        ...
+
+    def __call__(self, model: FieldModel) -> dict[str, Any]:
+        """Numbers for a line of metrics; the clock of training stands still meanwhile."""
+        ...
 
 
 def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:

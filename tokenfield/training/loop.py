@@ -16,6 +16,8 @@ Processes meet in collective calls, so whatever decides whether one is made (the
 all of them.
 """
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,12 +27,13 @@ import torch
 from accelerate import Accelerator
 
 from tokenfield.training import checkpoint
+from tokenfield.training.evaluation import Probe
 from tokenfield.training.folder import export, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
 from tokenfield.training.optim import schedule, set_rate
 from tokenfield.training.progress import Display
 from tokenfield.training.recipe import Recipe, to_json
-from tokenfield.training.run import Recent, Run, moved
+from tokenfield.training.run import Recent, Run, Timer, moved
 from tokenfield.training.stopping import Interrupted, Stop
 
 
@@ -41,7 +44,11 @@ def train(
     *,
     resume: bool = False,
     max_seconds: float | None = None,
+    training_seconds: float = math.inf,
+    timer: Timer = time.monotonic,
+    probe: Probe | None = None,
     device: str = "auto",
+    fsdp: bool = False,
     workers: int = 2,
     tensorboard: bool = False,
     quiet: bool = False,
@@ -58,7 +65,12 @@ def train(
         resume: continue the run in `out` from its newest whole checkpoint: on a CPU, bit for bit what it would have
             become without the interruption. Without `resume` a folder that holds a run is refused.
         max_seconds: budget from this call on; when it is spent the run is evaluated, saved and exported as it is.
+        training_seconds: budget of the run over all its sessions, by `timer`; evaluations and saves do not count.
+        timer: what counts the seconds of training; `time.process_time` for those of this process's threads alone, where
+            the machine is shared.
+        probe: measured when it is due and at the end.
         device: "auto", an accelerator where there is one, or "cpu".
+        fsdp: under several processes, share the weights of a denoiser out between them (sharding.py).
         workers: threads that prepare pictures.
         tensorboard: write event files as well.
         quiet: show nothing.
@@ -77,13 +89,15 @@ def train(
         recipe = open_folder(out, recipe, resume=resume)
         display = Display(recipe.steps, shown=main and not quiet)
         stack.callback(display.close)
-        run = Run(recipe, data, out, accelerator)
+        run = Run(recipe, data, out, accelerator, fsdp=fsdp)
         state = run.state
 
         saved = checkpoint.load_newest(out, state, run.check_same, display.say) if resume else None
         if saved is None:
+            begun = timer()
             run.initialize()
-        recent = Recent(run, saved["recent"] if saved else [])
+            state.seconds = timer() - begun  # a model that starts from its training pictures pays for it
+        recent = Recent(run, saved["recent"] if saved else [], timer)
         accelerator.wait_for_everyone()  # nobody writes into the folder before everybody has read it
         if main:
             store_recipe(out, recipe)
@@ -108,9 +122,10 @@ def train(
                 display.evaluated(state.step, decibels, count)
 
         def save() -> None:
+            whole = run.gathered()
             if main:
                 described = facts(recipe) | {"recent": recent.values}
-                checkpoint.save(out, state, to_json(recipe), described, recipe.keep_checkpoints)
+                checkpoint.save(out, whole, to_json(recipe), described, recipe.keep_checkpoints)
             accelerator.wait_for_everyone()
 
         finished = ended = state.step >= recipe.steps
@@ -126,17 +141,21 @@ def train(
                 line = recent.line(rate)
                 note(line)
                 display.update(line)
-            ended = stop.asked(accelerator) or finished
+            ended = stop.asked(accelerator, recent.watch.seconds >= training_seconds) or finished
             assessing = run.held_out is not None and (
                 state.step % recipe.evaluate_every == 0 or (ended and not stop.signum)
             )
+            probing = probe is not None and (probe.due(state.step) or (ended and not stop.signum))
             saving = state.step % recipe.checkpoint_every == 0 or ended
-            if assessing or saving:
+            if assessing or probing or saving:
                 recent.collect()
                 run.check_finite()  # what is not finite is neither measured nor saved
                 with recent.watch.paused():
                     if assessing:
                         assess()
+                    if probing:
+                        measured = {"step": state.step, "seconds": round(state.seconds, 3)}
+                        note(measured | probe(run.best))  # type: ignore[misc]  # `probing` says that there is one
                     if saving:
                         save()
             if ended:
@@ -144,8 +163,10 @@ def train(
         display.close()
         if journal is not None:
             journal.close()
-        if main and not (stop.signum and not finished):
-            export(out, run.best)
+        if not (stop.signum and not finished):
+            best = run.best  # on all processes: each may have only a part of it
+            if main:
+                export(out, best)
         if main:
             draw_curve(out, f"{recipe.name}, seed {recipe.seed}")
         display.remark(run.skipped())

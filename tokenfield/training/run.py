@@ -2,20 +2,20 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenfield.data import Loader
 from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
 from tokenfield.models import FieldModel
-from tokenfield.training import checkpoint, seeding
+from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
 from tokenfield.training.optim import build_optimizers
@@ -55,11 +55,12 @@ class Run:
         data: folder of the pictures.
         out: folder of the run.
         accelerator: knows the processes and the device.
+        fsdp: share the weights out between the processes as well (sharding.py).
     Raises:
         UserError: the batch cannot be shared out, the folder is unusable, or pictures and model do not fit.
     """
 
-    def __init__(self, recipe: Recipe, data: Path, out: Path, accelerator: Accelerator):
+    def __init__(self, recipe: Recipe, data: Path, out: Path, accelerator: Accelerator, *, fsdp: bool = False):
         world = accelerator.num_processes
         if recipe.batch_size % (world * recipe.accumulate):
             raise UserError(
@@ -74,10 +75,36 @@ class Run:
         recipe.coordinates.check(self.model, self.source, self.held_out, recipe.seed)
         self.model.to(accelerator.device)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        self.skeleton = self.share_out() if fsdp else None
         optimizers = build_optimizers(recipe.optim, self.model)
         objective = recipe.coordinates.build(self.model, bf16=recipe.precision == "bf16")
-        self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
+        if fsdp:  # the model's own hooks gather weights and share out gradients
+            self.objective, self.optimizers = objective, [accelerator.prepare(one) for one in optimizers]
+        else:
+            self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
         self.state = Training(self.model, self.ema.model if self.ema else None, self.optimizers)
+        if fsdp:
+            kept: Any = [None if model is None else sharding.WholeModel(model) for model in
+                         (self.state.model, self.state.ema)]  # fmt: skip
+            self.state = Training(*kept, [sharding.WholeOptimizer(one) for one in self.optimizers])  # type: ignore[misc]
+
+    def share_out(self) -> nn.Module:
+        """Cut the weights and their average into slices; returns the model's structure."""
+        world, device = self.accelerator.num_processes, self.accelerator.device
+        sharding.check(self.model, self.recipe.optim.name, world)
+        structure = sharding.skeleton(self.model)
+        for model in (self.model, *([self.ema.model] if self.ema else ())):
+            sharding.shard(model, device, world)
+        return structure
+
+    def gathered(self) -> Training:
+        """What a checkpoint holds, whole. Collective where processes share the weights."""
+        if self.skeleton is None:
+            return self.state
+        state: Any = self.state
+        model, ema = (None if one is None else sharding.Held(one.state_dict()) for one in (state.model, state.ema))
+        optimizers: Any = [sharding.Held(one.state_dict()) for one in state.optimizers]
+        return Training(model, ema, optimizers, state.step, state.seconds)  # type: ignore[arg-type]
 
     def remark(self) -> str:
         """What a user would want to know before waiting for this run; empty if nothing."""
@@ -104,8 +131,9 @@ class Run:
 
     @property
     def best(self) -> FieldModel:
-        """What is evaluated and shipped: the moving average if there is one."""
-        return self.ema.model if self.ema else self.model
+        """What is evaluated and shipped: the moving average if there is one. Collective where weights are shared."""
+        model = self.ema.model if self.ema else self.model
+        return model if self.skeleton is None else sharding.rebuilt(self.skeleton, model, self.accelerator.device)
 
     def batches(self, workers: int) -> Loader:
         """This process's share of every batch from the current step on."""
@@ -175,16 +203,20 @@ class Run:
         )
 
 
+Timer = Callable[[], float]
+"""Seconds since any moment: `time.monotonic` on the wall, `time.process_time` of the processor, over all threads."""
+
+
 class Stopwatch:
     """Seconds spent training: it stands still while `paused`, so that evaluations and saves do not count."""
 
-    def __init__(self, seconds: float):
-        self._begun = time.monotonic() - seconds
+    def __init__(self, seconds: float, timer: Timer = time.monotonic):
+        self._timer, self._begun = timer, timer() - seconds
 
     @property
     def seconds(self) -> float:
         """Since the beginning of the run, over all its sessions."""
-        return time.monotonic() - self._begun
+        return self._timer() - self._begun
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -193,7 +225,7 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._begun = time.monotonic() - held
+            self._begun = self._timer() - held
 
 
 class Recent:
@@ -205,11 +237,12 @@ class Recent:
     Args:
         run: after it was restored.
         values: of the steps since the last line, from a checkpoint.
+        timer: what counts the seconds.
     """
 
-    def __init__(self, run: Run, values: list[list[float]]):
+    def __init__(self, run: Run, values: list[list[float]], timer: Timer = time.monotonic):
         self.run, self.values = run, values
-        self.watch = Stopwatch(run.state.seconds)
+        self.watch = Stopwatch(run.state.seconds, timer)
         self._waiting: list[Tensor] = []
         self._line_before = (run.state.step, run.state.seconds)
 

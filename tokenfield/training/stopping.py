@@ -50,9 +50,14 @@ class Stop:
             signal.signal(signum, handler)
         self._handlers.clear()
 
-    def asked(self, accelerator: Accelerator) -> bool:
-        """Whether to stop now. All processes agree: the note of one is a note for all, at the same step."""
-        self.out_of_time = self.deadline is not None and time.monotonic() >= self.deadline
+    def asked(self, accelerator: Accelerator, spent: bool = False) -> bool:
+        """Whether to stop now. All processes agree: the note of one is a note for all, at the same step.
+
+        Args:
+            accelerator: knows the processes.
+            spent: whether another budget than that of the deadline is used up.
+        """
+        self.out_of_time = spent or (self.deadline is not None and time.monotonic() >= self.deadline)
         if accelerator.num_processes > 1:
             mine = torch.tensor([self.signum, int(self.out_of_time)], device=accelerator.device)
             signum, late = accelerator.gather(mine).view(-1, 2).amax(0).tolist()

@@ -1,0 +1,82 @@
+"""Held-out pictures of a table's own, the same for all its systems, measured while they train.
+
+Systems that take any picture are trained on crops of one size and compared on pictures of another. And at 1024 pixels
+one evaluation of every pixel costs more than a minute of training, so PSNR is taken at evenly spaced rows and columns
+of pixels: the same ones for every system, at their centres, without clamping.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from tokenfield.coords import Grid, centers
+from tokenfield.data import DataConfig
+from tokenfield.data.sources import Source
+from tokenfield.field import Field
+from tokenfield.metrics import psnr
+from tokenfield.models.base import FieldModel
+
+SIDE, FINAL_SIDE = 64, 256
+"""Most rows, and columns, of a picture that are asked for: along a curve, and at its end."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Which pictures a row is measured on, in place of its recipe's own."""
+
+    data: DataConfig
+    pictures: int | None = None
+    """The first so many; None: all of them."""
+
+    def open(self, root: Path) -> Source:
+        """The pictures."""
+        return self.data.open(root, "test")
+
+
+def spaced(n: int, most: int) -> Int[Tensor, " m"]:
+    """Indices of `most` of n pixels, evenly spaced, or of all of them if there are no more."""
+    m = min(n, most)
+    return ((torch.arange(m) + 0.5) * n / m).long()  # the pixel in the middle of every share
+
+
+def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side: int) -> dict[str, float]:
+    """PSNR of every picture (C, H, W) by its name, at `side` x `side` of its pixels; all of them if it has no more."""
+    found = {}
+    device = next(model.parameters()).device
+    for name, picture in pictures:
+        rows, columns = (spaced(n, side) for n in picture.shape[1:])
+        grid = Grid((centers(picture.shape[1])[rows], centers(picture.shape[2])[columns])).to(device)
+        with torch.no_grad():
+            values = Field.of(model, picture.to(device))(grid).float().cpu()  # (Q, C)
+        wanted = picture[:, rows[:, None], columns].flatten(1).T
+        found[name] = psnr(values[None], wanted[None]).item()
+    return found
+
+
+class Doubling:
+    """Measures after 4, 8, 16, ... steps, and at the end: evenly along a logarithmic axis.
+
+    Args:
+        held_out: the pictures; read once and kept.
+        root: folder of the data.
+    """
+
+    def __init__(self, held_out: HeldOut, root: Path):
+        self.pictures = list(islice(held_out.open(root).pictures(), held_out.pictures))
+
+    def due(self, step: int) -> bool:
+        """After a power of two, but for the first two."""
+        return step >= 4 and step & (step - 1) == 0
+
+    def __call__(self, model: FieldModel) -> dict[str, Any]:
+        """Mean PSNR, and of how many pictures."""
+        was_training = model.training
+        found = sampled_psnr(model.eval(), self.pictures, SIDE)
+        model.train(was_training)
+        return {"evaluation_psnr": sum(found.values()) / len(found), "evaluation_pictures": len(found)}
