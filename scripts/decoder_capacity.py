@@ -44,6 +44,7 @@ from tokenfield.versions import machine, versions
 matplotlib.use("Agg")
 
 STUDIED = ("3", "4", "7")
+COLOURS = {"3": "#d1495b", "4": "#2e86ab", "7": "#6a994e"}
 TOKEN_RATE, DECODER_RATE, WARMUP = 1e-2, 3e-3, 50
 """Adam's rates after the warm-up; both fall to zero along half a cosine."""
 
@@ -196,7 +197,7 @@ def draw_figure(lines: list[dict[str, Any]], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
-    for table, colour in zip(STUDIED, ("#d1495b", "#2e86ab", "#6a994e"), strict=True):
+    for table, colour in COLOURS.items():
         own = [line for line in lines if line["table"] == table]
         axis.errorbar([line["published"] for line in own], [line["psnr"] for line in own], color=colour,
                       yerr=[line["psnr_deviation"] or 0 for line in own], fmt="o", capsize=3, label=f"table {table}")

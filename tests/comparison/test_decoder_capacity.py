@@ -1,0 +1,69 @@
+"""The study of decoders without encoders: which rows, how they grow, and that a stopped study goes on."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.recipes.comparison import shrink
+
+
+@pytest.fixture(scope="module")
+def study():
+    path = Path(__file__).parents[2] / "scripts" / "decoder_capacity.py"
+    spec = importlib.util.spec_from_file_location("decoder_capacity", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        folder = tmp_path / "pool" / split
+        folder.mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(rng.integers(0, 256, (53, 47, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "pool"
+
+
+def test_every_row_of_the_three_tables_is_there_once(study):
+    labels = [row.label for _, row in study.rows()]
+    assert len(set(labels)) == len(labels) == 10
+    assert labels[0] == "LAINR" and "IPC (w/o both)" in labels
+
+
+def test_tokens_grow_with_the_area_and_bandwidths_with_the_side(study):
+    small = shrink(LainrConfig())
+    large = study.enlarged(small, 48)
+    assert large.size == (48, 48) and large.num_latents == 9 * small.num_latents
+    assert large.sigmas == tuple(3 * sigma for sigma in small.sigmas) and large.sigma_q == 3 * small.sigma_q
+    assert (large.dim, large.patch, large.latent_dim) == (small.dim, small.patch, small.latent_dim)
+    assert study.enlarged(small, 16) == small
+
+
+def test_a_study_is_made_row_by_row_and_goes_on(study, photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "STUDIED", ("3",))
+    sizes = {"seeds": 1, "pictures": 2, "unseen": 2, "side": 32, "steps": 5}
+    options = study.Options(photographs, tmp_path / "out", tmp_path / "runs", **sizes)
+    study.main(options)
+    told = json.loads((tmp_path / "out" / "capacity.json").read_text())
+    assert [row["label"] for row in told["rows"]] == ["LAINR", "w/o STA", "w/o multiFM", "IPC (w/o both)"]
+    first = study.path(options, study.rows()[0][1], 0)
+    kept = first.read_text()
+    assert json.loads(kept)["curve"][-1][0] == 5
+    study.path(options, study.rows()[1][1], 0).unlink()
+    torch.manual_seed(7)  # a run depends on nothing but its own seed
+    study.main(options)
+    assert first.read_text() == kept
+    again = json.loads((tmp_path / "out" / "capacity.json").read_text())
+    assert [row["psnr"] for row in again["rows"]] == [row["psnr"] for row in told["rows"]]
+    assert (tmp_path / "out" / "figure.png").stat().st_size > 1000
