@@ -93,10 +93,13 @@ def enlarged(model: Any, side: int) -> Any:
 
 def rows() -> list[tuple[str, Row]]:
     """Every row of the three tables once, with the table it is first in."""
-    found = {row.label: (name, row) for name in reversed(STUDIED) for row in reversed(TABLES[name].paper_rows())}
-    same = {"(128, 32), 16": "LAINR", "IPC": "IPC (w/o both)"}  # other names of rows that are there already
-    kept = [(name, row) for label, (name, row) in found.items() if label not in same]
-    return sorted(kept, key=lambda pair: STUDIED.index(pair[0]))
+    same = {"(128, 32), 16", "IPC"}  # other names of rows that are there already
+    found: dict[str, tuple[str, Row]] = {}
+    for name in STUDIED:
+        for row in TABLES[name].paper_rows():
+            if row.label not in same:
+                found.setdefault(row.label, (name, row))
+    return list(found.values())
 
 
 def rate(step: int, steps: int) -> float:
