@@ -96,6 +96,7 @@ def parse_options(recipe: Any, name: str, argv: list[str]) -> functools.partial:
         resume: bool = False,
         max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
         device: str = "auto",
+        fsdp: bool = False,
         workers: int = 2,
         tensorboard: bool = False,
         quiet: bool = False,
@@ -110,6 +111,7 @@ def parse_options(recipe: Any, name: str, argv: list[str]) -> functools.partial:
             resume: continue the run in that folder from its newest whole checkpoint.
             max_seconds: stop after so many seconds, evaluate and save as at the end.
             device: auto (an accelerator where there is one) or cpu.
+            fsdp: under torchrun, share the weights of a denoiser out between the processes.
             workers: threads that prepare pictures.
             tensorboard: also write TensorBoard's event files.
             quiet: show no progress.
@@ -123,6 +125,7 @@ def parse_options(recipe: Any, name: str, argv: list[str]) -> functools.partial:
             resume=resume,
             max_seconds=max_seconds,
             device=device,
+            fsdp=fsdp,
             workers=workers,
             tensorboard=tensorboard,
             quiet=quiet,

@@ -245,6 +245,11 @@ class TokenDenoiser(FieldModel):
         return nn.functional.silu(self.time(features.to(self.embed.weight.dtype)) + self.label(label))
 
     @property
+    def sharded_parts(self) -> list[nn.Module]:
+        """What is gathered at a time where processes share the weights (training/sharding.py)."""
+        return list(self.blocks)
+
+    @property
     def unlabelled(self) -> int:
         """The label of an instance without one."""
         return self.config.classes

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenfield.errors import UserError
 
@@ -39,16 +39,16 @@ class Training:
     """Everything that changes while a run goes on, in one place: what a checkpoint saves and restores.
 
     Attributes:
-        model: being trained.
+        model: being trained; or what stands for it where processes share the weights (sharding.py), as for the rest.
         ema: its moving average, or None.
         optimizers: in the order in which they were built.
         step: optimiser steps done.
         seconds: spent training, over all sessions of the run.
     """
 
-    model: nn.Module
-    ema: nn.Module | None
-    optimizers: list[torch.optim.Optimizer]
+    model: Any
+    ema: Any
+    optimizers: list[Any]
     step: int = 0
     seconds: float = 0.0
 
@@ -180,7 +180,7 @@ def _restore(path: Path, training: Training) -> None:
         optimizer.load_state_dict(state)
 
 
-def _load_weights(module: nn.Module, path: Path) -> None:
+def _load_weights(module: Any, path: Path) -> None:
     """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
     saved, wanted = load_file(path), module.state_dict()
     for name in [*wanted, *saved]:
@@ -191,7 +191,7 @@ def _load_weights(module: nn.Module, path: Path) -> None:
     module.load_state_dict(saved)
 
 
-def _weights(module: nn.Module) -> dict[str, Tensor]:
+def _weights(module: Any) -> dict[str, Tensor]:
     # Copies, since safetensors refuses tensors that share memory.
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
 

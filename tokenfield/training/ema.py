@@ -5,6 +5,8 @@ import copy
 import torch
 from torch import nn
 
+from tokenfield.training.sharding import local
+
 
 class Ema:
     """A copy of the model that follows it slowly.
@@ -24,6 +26,7 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards `model` for the `step`-th time, counted from 1. Buffers are copied: they are not trained."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.warm else self.decay
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        mine, theirs = ([local(p) for p in of.parameters()] for of in (self.model, model))  # of slices, slice by slice
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        for kept, new in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(new)

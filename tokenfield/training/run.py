@@ -84,9 +84,9 @@ class Run:
             self.objective, *self.optimizers = accelerator.prepare(objective, *optimizers)
         self.state = Training(self.model, self.ema.model if self.ema else None, self.optimizers)
         if fsdp:
-            kept: Any = [None if model is None else sharding.WholeModel(model) for model in
-                         (self.state.model, self.state.ema)]  # fmt: skip
-            self.state = Training(*kept, [sharding.WholeOptimizer(one) for one in self.optimizers])  # type: ignore[misc]
+            ema = sharding.WholeModel(self.ema.model) if self.ema else None
+            whole = [sharding.WholeOptimizer(one) for one in self.optimizers]
+            self.state = Training(sharding.WholeModel(self.model), ema, whole)
 
     def share_out(self) -> nn.Module:
         """Cut the weights and their average into slices; returns the model's structure."""
@@ -101,10 +101,10 @@ class Run:
         """What a checkpoint holds, whole. Collective where processes share the weights."""
         if self.skeleton is None:
             return self.state
-        state: Any = self.state
+        state = self.state
         model, ema = (None if one is None else sharding.Held(one.state_dict()) for one in (state.model, state.ema))
-        optimizers: Any = [sharding.Held(one.state_dict()) for one in state.optimizers]
-        return Training(model, ema, optimizers, state.step, state.seconds)  # type: ignore[arg-type]
+        optimizers = [sharding.Held(one.state_dict()) for one in state.optimizers]
+        return Training(model, ema, optimizers, state.step, state.seconds)
 
     def remark(self) -> str:
         """What a user would want to know before waiting for this run; empty if nothing."""

@@ -1,0 +1,135 @@
+"""Weights shared out between processes (FSDP): each keeps a slice of every tensor, of the average and of the moments.
+
+Torch's `fully_shard` (FSDP2) gathers the weights of one block at a time, forward and backward, and leaves each process
+the mean gradient of its own slice. It is called here and not through `Accelerator.prepare`, which knows FSDP on
+accelerators alone (accelerate 1.15, `AcceleratorState`: several processes on CPUs are always data-parallel). So the
+same code runs on CPUs, where tests compare it with one process, and on accelerators. Processes, devices and sums over
+processes remain `accelerate`'s.
+
+A checkpoint holds whole tensors, whoever wrote it: a sharded run continues on any number of processes, sharded or not.
+Everything here that makes whole tensors of slices is collective: all processes call it, in the same order.
+"""
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from tokenfield.errors import UserError
+
+
+def check(model: nn.Module, optimizer: str, processes: int) -> None:
+    """Raises UserError for what cannot be shared out."""
+    if processes < 2:
+        raise UserError("--fsdp shares weights between processes, and there is one; start it under torchrun: "
+                        "torchrun --nproc-per-node N -m tokenfield train ..., or leave --fsdp out")
+    if not hasattr(model, "sharded_parts"):
+        raise UserError(f"--fsdp shares out denoisers, block by block; a {getattr(model, 'name', 'model')} is small "
+                        "beside its pictures: leave --fsdp out")
+    if optimizer == "muon":
+        raise UserError("--fsdp leaves every process a slice of a matrix, and muon needs whole ones; give --optim.name "
+                        "adamw, or leave --fsdp out")
+
+
+def shard(model: Any, device: torch.device, processes: int) -> None:
+    """Share out a model's weights, block by block and the rest; its parameters become slices, in place."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    # The last linear map's result is a view, which nobody changes in place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
+    mesh = init_device_mesh(device.type, (processes,))
+    for part in model.sharded_parts:
+        fully_shard(part, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's slice; other tensors as they are."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def whole(tensor: Any) -> Any:
+    """The whole of a slice, on every process; anything else as it is. Collective."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def like(tensor: Tensor, other: Tensor) -> Tensor:
+    """A whole tensor, which all processes have, cut as another one is."""
+    if not isinstance(other, DTensor):
+        return tensor
+    return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements, src_data_rank=None)
+
+
+class WholeModel:
+    """A sharded model to whoever saves and restores it: whole tensors by their names.
+
+    Args:
+        model: after `shard`.
+    """
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Collective."""
+        return {name: whole(tensor).detach() for name, tensor in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        """Every process takes its slices."""
+        for name, tensor in self.model.state_dict().items():
+            tensor.copy_(like(saved[name], tensor))
+
+
+class WholeOptimizer:
+    """The optimiser of a sharded model to whoever saves and restores it.
+
+    Args:
+        optimizer: made for slices.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer):
+        self.optimizer = optimizer
+
+    def state_dict(self) -> dict[str, Any]:
+        """Collective."""
+        state = self.optimizer.state_dict()
+        slots = {i: {name: whole(value) for name, value in slot.items()} for i, slot in state["state"].items()}
+        return state | {"state": slots}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Every process takes its slices: of what has a parameter's shape; counters of steps have none."""
+        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        slots = {
+            i: {name: like(value, params[i]) if value.shape == params[i].shape else value
+                for name, value in slot.items()}
+            for i, slot in saved["state"].items()
+        }  # fmt: skip
+        self.optimizer.load_state_dict(saved | {"state": slots})
+
+
+class Held:
+    """A state that was gathered already, for the one process that writes it."""
+
+    def __init__(self, state: dict[str, Any]):
+        self.state = state
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was gathered."""
+        return self.state
+
+
+def skeleton(model: nn.Module) -> nn.Module:
+    """A model's structure without its numbers, from before it is shared out."""
+    return copy.deepcopy(model).to("meta")
+
+
+def rebuilt(structure: nn.Module, sharded: nn.Module, device: torch.device) -> Any:
+    """The whole model, to evaluate and to export: in memory beside the slices as long as it is held. Collective."""
+    model: Any = copy.deepcopy(structure).to_empty(device=device)
+    model.load_state_dict(WholeModel(sharded).state_dict())
+    return model.eval()
