@@ -19,8 +19,10 @@ BASE = comparison.base()
 def test_miniatures_share_everything_but_the_model(name, row):
     recipe = row.at("miniature", 7)
     assert recipe.seed == 7
-    own = ("model", "seed", "name", "data", "coordinates")
+    own = ("model", "seed", "name", "data", "coordinates", "optim")
     assert replace(recipe, **{key: getattr(BASE, key) for key in own}) == BASE
+    slower = 10 if isinstance(recipe.model, comparison.SIRENS) else 1
+    assert replace(recipe.optim, rate=recipe.optim.rate * slower) == BASE.optim
     assert replace(recipe.coordinates, jitter="axis") == BASE.coordinates
     assert (recipe.coordinates.jitter == "none") == hasattr(recipe.model, "inner_steps")
     assert recipe.data.size in (16, 32, 64) and replace(recipe.data, size=16) == BASE.data
