@@ -6,7 +6,7 @@ import pytest
 
 from tokenfield.errors import UserError
 from tokenfield.training import journal
-from tokenfield.training.journal import Journal, draw_curve, read
+from tokenfield.training.journal import LOSS, PSNR, Journal, draw_curve, read
 from tokenfield.training.progress import Display
 
 
@@ -40,6 +40,19 @@ def test_the_curve_is_a_png_even_without_points(tmp_path):
     book.add(line(1))
     book.add({"step": 1, "evaluation_psnr": 20.0, "evaluation_pictures": 3})
     assert draw_curve(tmp_path, "two").read_bytes().startswith(b"\x89PNG")
+
+
+def test_denoisers_are_judged_by_their_loss_and_older_journals_are_read(tmp_path):
+    """Minus the loss in decibels was called a PSNR once: 3.0103 dB are a loss of 0.5."""
+    new, old = {"step": 4} | LOSS.line(0.25, 7), {"step": 2, "evaluation_psnr": 3.0103, "evaluation_pictures": 5}
+    assert new == {"step": 4, "evaluation_loss": 0.25, "evaluation_latents": 7}
+    assert LOSS.last([old, new, {"step": 5, "loss": 0.1}]) == (0.25, 7)
+    assert LOSS.read(old) == (pytest.approx(0.5, rel=1e-4), 5) and PSNR.read(old) == (3.0103, 5)
+    assert PSNR.read(new) is None and PSNR.last([]) is None
+    book = Journal(tmp_path, 0)
+    for told in (old, {"step": 3, "loss": 0.4}, new):
+        book.add(told)
+    assert draw_curve(tmp_path, "losses", LOSS).read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_tensorboard_the_error_says_what_to_install(tmp_path, monkeypatch):
@@ -95,6 +108,16 @@ def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
         "resumed after step 10 of 40",
         "step 20: 31.25 dB on 3 held-out pictures",
         "step 40/40 · 32.00 dB (held out 31.25) · 8.0 images/s · 0:00:00 left",
+    ]
+
+
+def test_a_loss_is_called_a_loss(capsys):
+    display = Display(40, shown=True, measure=LOSS)
+    display.evaluated(20, 0.4321, 3)
+    display.update({"step": 40, "loss": 0.5, "images": 160, "images_per_second": 8.0})
+    assert capsys.readouterr().err.splitlines() == [
+        "step 20: loss 0.4321 on 3 held-out latents",
+        "step 40/40 · loss 0.5000 (held out 0.4321) · 8.0 latents/s · 0:00:00 left",
     ]
 
 

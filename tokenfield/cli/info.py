@@ -127,12 +127,13 @@ def about_run(folder: Path) -> dict[str, Any]:
     """A training run: how far it is, how well it does, and how to go on."""
     from tokenfield import pretrained
     from tokenfield.training import checkpoint, journal
+    from tokenfield.training.kinds import measure_of
     from tokenfield.training.recipe import model_name, read
 
     recipe = read(folder / "recipe.json")
     lines = journal.read(folder / journal.METRICS)
     trained = [line for line in lines if "loss" in line]
-    scores = [line for line in lines if "evaluation_psnr" in line]
+    measure = measure_of(recipe.coordinates)
     kept = checkpoint.found(folder)
     steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in kept]
     facts: dict[str, Any] = {
@@ -145,9 +146,9 @@ def about_run(folder: Path) -> dict[str, Any]:
     }
     if trained:
         facts["seconds"] = trained[-1]["seconds"]
-        facts["training_psnr"] = round(trained[-1]["psnr"], 2)
-    if scores:
-        facts["held_out_psnr"] = round(scores[-1]["evaluation_psnr"], 2)
+        facts[f"training_{measure.name}"] = round(trained[-1][measure.name], 2 if measure == journal.PSNR else 4)
+    if told := measure.last(lines):
+        facts[f"held_out_{measure.name}"] = round(told[0], 2 if measure == journal.PSNR else 4)
     return facts
 
 

@@ -147,19 +147,20 @@ NEXT = {
 def run(recipe: Any, *, data: Path, out: Path, json: Path | None, **options: Any) -> int:
     """Train, and say where everything is."""
     from tokenfield.training import journal
-    from tokenfield.training.kinds import DATA, kind_of
+    from tokenfield.training.kinds import DATA, kind_of, measure_of
     from tokenfield.training.loop import train
 
     train(recipe, data, out, **options)
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun; the first one speaks
         return console.OK
     lines = journal.read(out / journal.METRICS)
-    scores = [line for line in lines if "evaluation_psnr" in line]
+    measure = measure_of(recipe.coordinates)
+    scores = [line for line in lines if measure.read(line)]
     trained = [line for line in lines if "loss" in line]
     if trained:
         console.say(f"{trained[-1]['step']} of {recipe.steps} steps in {trained[-1]['seconds']:.0f} s of training")
-    if scores:
-        console.say(f"{scores[-1]['evaluation_psnr']:.2f} dB on {scores[-1]['evaluation_pictures']} held-out pictures")
+    if told := measure.last(lines):
+        console.say(f"{measure.text.format(told[0])} on {told[1]} held-out {measure.things}")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
     console.say(f"next: tokenfield {NEXT[kind_of(recipe.data, DATA)].format(out=out, data=data)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}

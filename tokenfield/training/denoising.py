@@ -11,7 +11,7 @@ The same objective is diffusion and flow matching; `model.prediction` decides.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from accelerate import Accelerator
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import LatentSource
 from tokenfield.generation.paths import TARGETS, place
+from tokenfield.training.journal import LOSS, Measure
 
 EVALUATION_BATCH = 32
 
@@ -29,6 +30,7 @@ EVALUATION_BATCH = 32
 class DenoisingConfig:
     """How a denoiser is trained on latents."""
 
+    measure: ClassVar[Measure] = LOSS
     label_dropout: float = 0.1
     """Share of the instances whose label is withheld, in [0, 1]: what classifier-free guidance needs."""
     checkpointing: bool = False
@@ -68,9 +70,10 @@ class DenoisingConfig:
         accelerator: Accelerator,
         halted: Callable[[], bool] = lambda: False,
     ) -> tuple[float, int]:
-        """-10 log10 of the loss on held-out latents, always at the same places with the same noise.
+        """The loss on held-out latents, always at the same places with the same noise.
 
-        Standardised latents have variance 1, so 0 dB is what the answer 0 would get. Labels are not withheld.
+        Standardised latents have variance 1, so 1 is what the answer 0 would get where the clean latents or the noise
+        are asked for. Labels are not withheld.
 
         Args:
             model: in float32.
@@ -79,7 +82,7 @@ class DenoisingConfig:
             accelerator: knows the processes and the device.
             halted: asked before every batch; True gives up.
         Returns:
-            dB and the number of instances; (nan, 0) if any process gave up.
+            Mean squared error and the number of instances; (nan, 0) if any process gave up.
         """
         was_training = model.training
         model.eval()
@@ -100,7 +103,7 @@ class DenoisingConfig:
             waiting.clear()
         model.train(was_training)
         error, instances, gave_up = accelerator.reduce(total, "sum").tolist()
-        return (math.nan, 0) if gave_up or not instances else (-10 * math.log10(error / instances), int(instances))
+        return (math.nan, 0) if gave_up or not instances else (error / instances, int(instances))
 
 
 def denoising_errors(model: Any, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:

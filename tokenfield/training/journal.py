@@ -2,11 +2,14 @@
 
 One line of metrics.jsonl is one JSON object. Lines of training have `step`, `loss`, `psnr` (means over the steps since
 the line before), `rate`, `images` (seen so far), `seconds` (of training, over all sessions) and `images_per_second`;
-lines of evaluation have `step`, `seconds`, `evaluation_psnr` and `evaluation_pictures`. A resumed run first drops the
-lines beyond the step it resumes from, so that however often it stopped the file holds one curve.
+lines of evaluation have `step`, `evaluation_psnr` and `evaluation_pictures`. Where there is no picture to compare with,
+as for a denoiser, it is `evaluation_loss` and `evaluation_latents`, no line has a `psnr`, and `images` counts latents
+(`Measure`). A resumed run first drops the lines beyond the step it resumes from, so that however often it stopped the
+file holds one curve.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,51 @@ from tokenfield.errors import UserError
 from tokenfield.files import replace_file
 
 METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a run is judged by: the number of its lines of evaluation, in files and to people.
+
+    Attributes:
+        name: of the number; it is `evaluation_NAME` of held-out things, and `NAME` of training batches.
+        text: how a person reads it, with a place for the number.
+        axis: label of the learning curve.
+        things: what is counted, in the plural.
+        speed: what `images_per_second` counts.
+    """
+
+    name: str
+    text: str
+    axis: str
+    things: str
+    speed: str
+
+    def line(self, value: float, count: int) -> dict[str, Any]:
+        """What a line of evaluation says."""
+        return {f"evaluation_{self.name}": value, f"evaluation_{self.things}": count}
+
+    def read(self, line: dict[str, Any]) -> tuple[float, int] | None:
+        """The number of a line of evaluation and how many it is of; None of another line.
+
+        Before there was `evaluation_loss`, denoisers wrote minus their loss in decibels as `evaluation_psnr`.
+        """
+        if f"evaluation_{self.name}" in line:
+            return line[f"evaluation_{self.name}"], line[f"evaluation_{self.things}"]
+        if self == LOSS and "evaluation_psnr" in line:
+            return 10 ** (-line["evaluation_psnr"] / 10), line["evaluation_pictures"]
+        return None
+
+    def last(self, lines: list[dict[str, Any]]) -> tuple[float, int] | None:
+        """Of the last line of evaluation, if there is one."""
+        found = [told for line in lines if (told := self.read(line))]
+        return found[-1] if found else None
+
+
+PSNR = Measure("psnr", "{:.2f} dB", "PSNR / dB", "pictures", "images")
+"""Of pictures, views and grids."""
+LOSS = Measure("loss", "loss {:.4f}", "mean squared error", "latents", "latents")
+"""Of a denoiser: mean squared error of its prediction; standardised latents have variance 1."""
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -69,17 +117,18 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(folder, purge_step=step)
 
 
-def draw_curve(out: Path, title: str) -> Path:
-    """PSNR over steps, of training and of held-out pictures, from metrics.jsonl to learning_curve.png."""
+def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
+    """What a run is judged by over steps, in training and held out, from metrics.jsonl to learning_curve.png."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     lines = read(out / METRICS)
     figure = Figure(figsize=(7, 4))
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
-    axes = figure.add_subplot(title=title, xlabel="step", ylabel="PSNR / dB")
-    for key, label, style in (("psnr", "training batches", "-"), ("evaluation_psnr", "held-out pictures", "o-")):
-        points = [(line["step"], line[key]) for line in lines if key in line]
+    axes = figure.add_subplot(title=title, xlabel="step", ylabel=measure.axis)
+    trained = [(line["step"], line[measure.name]) for line in lines if measure.name in line]
+    held_out = [(line["step"], told[0]) for line in lines if (told := measure.read(line))]
+    for points, label, style in ((trained, "training batches", "-"), (held_out, f"held-out {measure.things}", "o-")):
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=3)
     if axes.lines:

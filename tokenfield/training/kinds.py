@@ -7,6 +7,7 @@ The training loop knows neither pictures nor rays. It knows that `recipe.data` o
     objective.build(model, bf16=...) -> nn.Module       (batch, generator) -> loss, errors per instance (B,)
     objective.check(model, source, held_out, seed)      UserError where they do not fit, before training starts
     objective.evaluate(model, source, count, accelerator, halted) -> (number, how many instances)
+    objective.measure                                   what that number is (journal.Measure); left out, a PSNR
 
 `generator` is a function of (seed, step) and the same for every process and every accumulated part; what must differ
 between instances is drawn by the source, whose samples are functions of (seed, step, slot).
@@ -22,6 +23,7 @@ from tokenfield.errors import UserError
 from tokenfield.generation.latents import LatentsConfig
 from tokenfield.training.denoising import DenoisingConfig
 from tokenfield.training.gridded import AreaConfig
+from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.rays import LightFieldRays, RadianceRays
 from tokenfield.training.sampling import CoordinateConfig
 
@@ -44,6 +46,11 @@ OBJECTIVES: dict[str, type] = {
     "radiance": RadianceRays,
 }
 """Classes of `recipe.coordinates` by the kind that JSON carries."""
+
+
+def measure_of(objective: Any) -> Measure:
+    """What a run with this objective is judged by."""
+    return getattr(objective, "measure", PSNR)
 
 
 def kind_of(config: Any, kinds: dict[str, type]) -> str:

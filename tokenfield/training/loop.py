@@ -30,6 +30,7 @@ from tokenfield.training import checkpoint
 from tokenfield.training.evaluation import Probe
 from tokenfield.training.folder import export, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
+from tokenfield.training.kinds import measure_of
 from tokenfield.training.optim import schedule, set_rate
 from tokenfield.training.progress import Display
 from tokenfield.training.recipe import Recipe, to_json
@@ -87,7 +88,8 @@ def train(
         accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
         main = accelerator.is_main_process
         recipe = open_folder(out, recipe, resume=resume)
-        display = Display(recipe.steps, shown=main and not quiet)
+        measure = measure_of(recipe.coordinates)
+        display = Display(recipe.steps, shown=main and not quiet, measure=measure)
         stack.callback(display.close)
         run = Run(recipe, data, out, accelerator, fsdp=fsdp)
         state = run.state
@@ -114,12 +116,12 @@ def train(
 
         def assess() -> None:
             assert run.held_out is not None
-            decibels, count = recipe.coordinates.evaluate(
+            value, count = recipe.coordinates.evaluate(
                 run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed
             )
             if count:
-                note({"step": state.step, "evaluation_psnr": decibels, "evaluation_pictures": count})
-                display.evaluated(state.step, decibels, count)
+                note({"step": state.step, **measure.line(value, count)})
+                display.evaluated(state.step, value, count)
 
         def save() -> None:
             whole = run.gathered()
@@ -168,7 +170,7 @@ def train(
             if main:
                 export(out, best)
         if main:
-            draw_curve(out, f"{recipe.name}, seed {recipe.seed}")
+            draw_curve(out, f"{recipe.name}, seed {recipe.seed}", measure)
         display.remark(run.skipped())
         if not finished:
             why = "the budget is spent" if stop.out_of_time and not stop.signum else "interrupted"

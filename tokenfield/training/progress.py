@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tokenfield.training.journal import PSNR, Measure
+
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines: an hour of training fills a log with a few hundred."""
 
@@ -19,9 +21,11 @@ class Display:
     Args:
         steps: length of the run.
         shown: False on all processes but the first.
+        measure: what the run is judged by.
     """
 
-    def __init__(self, steps: int, *, shown: bool):
+    def __init__(self, steps: int, *, shown: bool, measure: Measure = PSNR):
+        self.measure = measure
         self.console = Console(stderr=True, quiet=not shown, highlight=False)
         self.steps, self.said, self.evaluation = steps, time.monotonic(), ""
         self.bar: Progress | None = None
@@ -53,7 +57,8 @@ class Display:
     def update(self, metrics: dict[str, Any]) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
         step, speed = int(metrics["step"]), metrics["images_per_second"]
-        text = f"{metrics['psnr']:.2f} dB{self.evaluation} · {speed:.1f} images/s"
+        number = self.measure.text.format(metrics[self.measure.name])
+        text = f"{number}{self.evaluation} · {speed:.1f} {self.measure.speed}/s"
         if self.bar is not None:
             self.bar.update(self.task, completed=step, text=text)
         elif time.monotonic() - self.said >= PLAIN_SECONDS or step == self.steps:
@@ -61,10 +66,11 @@ class Display:
             left = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
             self.say(f"step {step}/{self.steps} · {text} · {_duration(left)} left")
 
-    def evaluated(self, step: int, psnr: float, pictures: int) -> None:
-        """Show an evaluation, and keep its number beside the training PSNR."""
-        self.evaluation = f" (held out {psnr:.2f})"
-        self.say(f"step {step}: {psnr:.2f} dB on {pictures} held-out pictures")
+    def evaluated(self, step: int, value: float, count: int) -> None:
+        """Show an evaluation, and keep its number beside that of training."""
+        number = self.measure.text.format(value)
+        self.evaluation = f" (held out {number.removesuffix(' dB').removeprefix('loss ')})"
+        self.say(f"step {step}: {number} on {count} held-out {self.measure.things}")
 
     def close(self) -> None:
         """Take the bar down."""

@@ -18,6 +18,7 @@ from tokenfield.models import FieldModel
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
+from tokenfield.training.kinds import measure_of
 from tokenfield.training.optim import build_optimizers
 from tokenfield.training.recipe import Recipe, differences, from_json
 
@@ -268,10 +269,11 @@ class Recent:
         state, size = self.run.state, self.run.recipe.batch_size
         (step, seconds), self._line_before = self._line_before, (state.step, state.seconds)
         self.values = []
+        judged = {"psnr": decibels} if measure_of(self.run.recipe.coordinates).name == "psnr" else {}
         return {
             "step": state.step,
             "loss": loss,
-            "psnr": decibels,
+            **judged,
             "rate": rate,
             "images": state.step * size,
             "seconds": round(state.seconds, 3),
