@@ -1,13 +1,14 @@
-"""LAINR latents against IPC latents, drawn from denoisers of the same size and the same training: results/generation.
+"""LAINR, IPC and anchored latents, drawn from denoisers of the same size and the same training: results/generation.
 
     python scripts/generation_results.py --data build/cutouts --out results/generation \\
-        --runs lainr-ddpm=runs/lainr/ddpm ipc-ddpm=runs/ipc/ddpm
+        --runs lainr-sample=runs/lainr/sample ipc-sample=runs/ipc/sample anchored-sample=runs/anchored/sample
 
 For every denoiser: as many samples as there are held-out pictures, with the classes of the held-out pictures in their
 order (so both sets have the same share of every class), from the same seed; their distances from the held-out pictures
 by two feature networks; the same of the field model's own reconstructions (rFID, rPSNR), since what the decoder adds is
-no fault of the denoiser; artefacts; how much of the picture one token governs; nearest training pictures. Every run is
-written as soon as it is measured, and one that is written already is not measured again.
+no fault of the denoiser; artefacts; how much of the picture one token governs; nearest training pictures. A denoiser of
+tokens with places is also drawn from at twice the width. Every run is written as soon as it is measured, and one that
+is written already is not measured again.
 
 Artefacts are measured in three ways. `fine` is the root of the variance of native renderings at frequencies of 3/8
 cycle per pixel and above, where cut-outs on white have little. `paper` is the root mean square difference from white of
@@ -43,6 +44,8 @@ from tokenfield.generation.sampling import sample
 from tokenfield.generation.schedulers import Sampler
 from tokenfield.metrics import psnr
 from tokenfield.training import journal
+from tokenfield.training.kinds import measure_of
+from tokenfield.training.recipe import read as read_recipe
 from tokenfield.versions import machine, versions
 
 NETWORKS = ("pca", "photos-s")
@@ -113,6 +116,7 @@ def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options:
     save_png(options.out / f"{name}-samples.png", sheet([panels[:7], panels[7:14], panels[14:], given_back]))
     save_png(options.out / f"{name}-neighbours.png",
              figure(drawn[shown[::2]].clamp(0, 1), training, labels=titles[::2]))
+    wide = draw_wide(denoiser, reader, sampler, labels[shown[:14]], name, config.size, options)
     return {
         "name": name,
         "field_model": {"system": reader.name, "hash": pretrained.model_hash(reader),
@@ -127,16 +131,36 @@ def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options:
         "artefacts": {kind: artefacts(images, cut_out) for kind, images in
                       (("held_out", real), ("reconstructions", again), ("samples", drawn))},
         "between": {"reconstructions": between(large_again), "samples": between(large)},
-        "neighbours": summary(drawn.clamp(0, 1), real, training),
+        "neighbours": summary(drawn.clamp(0, 1), real, training), **wide,
         "seconds": time.monotonic() - begun, "machine": machine(), "versions": versions(),
     }
 
 
 @torch.no_grad()
-def render(reader: Any, tokens: Float[Tensor, "b r d"], size: int) -> Float[Tensor, "b c size size"]:
-    """Fields of a set of tokens at size x size, all at once."""
-    values = reader.decode(tokens, Grid.cells(size, size))                         # (B, size^2, C)
-    return values.mT.unflatten(2, (size, size))
+def render(
+    reader: Any, tokens: Float[Tensor, "b *r d"], size: int, width: int | None = None
+) -> Float[Tensor, "b c h w"]:
+    """Fields of tokens at size x size, or size x width, all at once."""
+    width = size if width is None else width
+    values = reader.decode(tokens, Grid.cells(size, width))                        # (B, size width, C)
+    return values.mT.unflatten(2, (size, width))
+
+
+def draw_wide(
+    denoiser: Any, reader: Any, sampler: Sampler, labels: Tensor, name: str, size: int, options: Options
+) -> dict[str, Any]:
+    """A figure of samples twice as wide as what was encoded, and their power between the pixels; sets have none."""
+    if not denoiser.on_lattice:
+        return {}
+    rows, columns = denoiser.config.lattice
+    wider = denoiser.on((rows, 2 * columns))
+    tokens = sample(wider, labels, sampler, seed=options.seed, batch=len(labels))
+    large = render(reader, denoiser.restore(tokens), ENLARGED * size, 2 * ENLARGED * size)
+    panels = [Panel(image.clamp(0, 1), denoiser.config.class_names[label])
+              for image, label in zip(large, labels.tolist(), strict=True)]
+    save_png(options.out / f"{name}-wide.png", sheet([panels[k : k + 4] for k in range(0, 12, 4)]))
+    halves = torch.cat(large.chunk(2, 3))  # of the same size as the others, so that the numbers compare
+    return {"wide": {"lattice": list(wider.config.lattice), "between": between(halves)}}
 
 
 def distances(pictures: Float[Tensor, "n c h w"], real: Float[Tensor, "m c h w"]) -> list[dict[str, Any]]:
@@ -165,7 +189,7 @@ def areas(reader: Any, pictures: Float[Tensor, "n c h w"]) -> float:
     found = []
     for picture in pictures:
         field = Field.of(reader, picture)
-        places = [(0, 0, k) for k in range(field.tokens.shape[2])]
+        places = [tuple(place) for place in torch.ones(field.tokens.shape[:-1]).nonzero().tolist()]
         found += [influence.area for influence in influences(field, places, *picture.shape[1:])]
     return sum(found) / len(found)
 
@@ -176,13 +200,13 @@ def origin(reader: Any) -> str:
 
 
 def trained(run: Path) -> dict[str, Any]:
-    """What a run's own records say: recipe, steps, seconds, held-out number (PSNR; of a denoiser, minus its loss)."""
-    lines = journal.read(run / journal.METRICS)
-    last = [line for line in lines if "loss" in line][-1]
-    scored = [line for line in lines if "evaluation_psnr" in line]
-    recipe = json.loads((run / "recipe.json").read_text())
-    return {"recipe": recipe["name"], "steps": last["step"], "train_seconds": round(last["seconds"]),
-            "batch": recipe["batch_size"], "seed": recipe["seed"], "held_out": scored[-1]["evaluation_psnr"]}
+    """What a run's own records say: recipe, steps, seconds, training loss, PSNR or loss on what was held out."""
+    lines, recipe = journal.read(run / journal.METRICS), read_recipe(run / "recipe.json")
+    last, measure = [line for line in lines if "loss" in line][-1], measure_of(recipe.coordinates)
+    told = measure.last(lines)
+    return {"recipe": recipe.name, "steps": last["step"], "train_seconds": round(last["seconds"]),
+            "batch": recipe.batch_size, "seed": recipe.seed, "training_loss": last["loss"],
+            f"held_out_{measure.name}": told[0] if told else None}
 
 
 def evenly(total: int, count: int) -> list[int]:

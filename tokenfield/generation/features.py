@@ -23,7 +23,7 @@ KINDS = {
     "random:SEED": "a small convolutional network of random weights",
     "MODEL": "tokens of an anchored model, packaged or in a folder, such as photos-s",
     "script:PATH": "a TorchScript file that takes (B, 3, H, W) in [0, 1]",
-    "inception:PATH": "Inception v3 as FID is published: its TorchScript file, or weights for torch-fidelity",
+    "inception:PATH": "Inception v3, as FID is published: pt_inception-2015-12-05-6726825d.pth, or TorchScript (.pt)",
 }
 """What `find_features` takes."""
 
@@ -140,22 +140,18 @@ class ScriptFeatures(FeatureNetwork):
 
 
 class InceptionFeatures(FeatureNetwork):
-    """Inception v3 of `torch-fidelity`, 2048 features, weights from a file; resizes to 299 pixels itself."""
+    """Inception v3 with its published weights, 2048 features; it resizes to 299 pixels itself (inception.py)."""
 
     def __init__(self, path: Path):
         super().__init__()
-        try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-        except ImportError as error:
-            raise UserError(f"{path.name}: weights of Inception v3 are read by torch-fidelity, which is missing: pip "
-                            "install torch-fidelity; its TorchScript file (.pt) needs nothing more") from error
-        self.network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"],
-                                                   feature_extractor_weights_path=str(path))
-        self.name, self.num_features = f"inception:{path.name}", 2048
+        from tokenfield.generation.inception import FEATURES, load
+
+        self.network = load(path).requires_grad_(False)
+        self.name, self.num_features = f"inception:{path.name}", FEATURES
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Pictures are rounded to bytes first, as published."""
-        return self.network((pictures.clamp(0, 1) * 255).round().byte())[0].float()
+        return self.network((pictures.clamp(0, 1) * 255).round())
 
 
 def check_side(pictures: Tensor, least: int, name: str) -> None:

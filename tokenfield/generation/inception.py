@@ -1,0 +1,210 @@
+"""Inception v3 as published FIDs use it: the network, for weights from a file of the user's.
+
+*Rethinking the Inception Architecture for Computer Vision* (Szegedy et al., CVPR 2016) as the TensorFlow graph
+`inception-2015-12-05` computes it, whose weights are distributed for PyTorch as `pt_inception-2015-12-05-6726825d.pth`.
+That graph differs from the paper's network in four ways: means do not count the padding; the very last block pools by
+the maximum; pictures are resized the way TensorFlow 1 did, whose pixel i of the result lies at i n / 299; and values
+run over [-1, 1) by (byte - 128) / 128. Features are the 2048 means before the last layer.
+
+Names of modules are those in the file of weights, hence the capitals. Nothing is shipped and nothing is downloaded.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.errors import UserError
+
+SIDE = 299
+"""Pixels a side that the network sees."""
+FEATURES = 2048
+
+Step = tuple[str, int, int, int]
+"""A convolution: its name, its channels, the height and the width of its kernel."""
+Branch = tuple[Any, ...]
+"""Steps one after the other; the last may be a pair of steps, whose results are put side by side."""
+
+
+class Unit(nn.Module):
+    """Convolution, batch normalisation, ReLU; padded to keep the size, unless it has a stride."""
+
+    def __init__(self, inward: int, outward: int, kernel: tuple[int, int], *, stride: int = 1, padded: bool = True):
+        super().__init__()
+        padding = (kernel[0] // 2, kernel[1] // 2) if padded and stride == 1 else 0
+        self.conv = nn.Conv2d(inward, outward, kernel, stride=stride, padding=padding, bias=False)
+        self.bn = nn.BatchNorm2d(outward, eps=1e-3)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
+        """A map to another."""
+        return F.relu(self.bn(self.conv(x)))
+
+
+class Mixed(nn.Module):
+    """Branches of convolutions and one of pooling, side by side.
+
+    Args:
+        inward: channels.
+        branches: of convolutions.
+        pooled: channels of the convolution after the pooling; 0 for none.
+        pool: what is pooled.
+        stride: 2 where the block halves its map: its last convolutions and its pooling do.
+    """
+
+    def __init__(self, inward: int, *branches: Branch, pooled: int = 0, pool: str = "mean", stride: int = 1):
+        super().__init__()
+        self.branches, self.pool, self.stride, self.width = branches, pool, stride, 0
+        for branch in branches:
+            channels = inward
+            for place, step in enumerate(branch):
+                last = place == len(branch) - 1
+                forks = step if isinstance(step[0], tuple) else (step,)
+                for name, outward, *kernel in forks:
+                    unit = Unit(channels, outward, tuple(kernel), stride=stride if last else 1)  # type: ignore[arg-type]
+                    self.add_module(name, unit)
+                    self.width += outward if last else 0
+                channels = forks[0][1]
+        if pooled:
+            self.branch_pool = Unit(inward, pooled, (1, 1))
+        self.width += pooled or inward
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
+        """A map to another."""
+        results = [self.along(branch, x) for branch in self.branches]
+        if self.stride == 2:
+            around = F.max_pool2d(x, 3, stride=2)
+        elif self.pool == "max":
+            around = F.max_pool2d(x, 3, stride=1, padding=1)
+        else:
+            around = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+        return torch.cat([*results, self.branch_pool(around) if hasattr(self, "branch_pool") else around], 1)
+
+    def along(self, branch: Branch, x: Tensor) -> Tensor:
+        """Through one branch."""
+        for step in branch:
+            forks = step if isinstance(step[0], tuple) else (step,)
+            x = torch.cat([self.get_submodule(name)(x) for name, *_ in forks], 1)
+        return x
+
+
+def wide(inward: int, pooled: int) -> Mixed:
+    """5 x 5, and twice 3 x 3."""
+    return Mixed(
+        inward,
+        (("branch1x1", 64, 1, 1),),
+        (("branch5x5_1", 48, 1, 1), ("branch5x5_2", 64, 5, 5)),
+        (("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)),
+        pooled=pooled,
+    )
+
+
+def crossed(inward: int, inner: int) -> Mixed:
+    """7 x 7 as 1 x 7 and 7 x 1, once and twice."""
+    double = (("branch7x7dbl_1", inner, 1, 1), ("branch7x7dbl_2", inner, 7, 1), ("branch7x7dbl_3", inner, 1, 7),
+              ("branch7x7dbl_4", inner, 7, 1), ("branch7x7dbl_5", 192, 1, 7))  # fmt: skip
+    single = (("branch7x7_1", inner, 1, 1), ("branch7x7_2", inner, 1, 7), ("branch7x7_3", 192, 7, 1))
+    return Mixed(inward, (("branch1x1", 192, 1, 1),), single, double, pooled=192)
+
+
+def spread(inward: int, pool: str) -> Mixed:
+    """3 x 3 as 1 x 3 beside 3 x 1."""
+    def fork(name: str) -> tuple[Step, Step]:
+        return (f"{name}a", 384, 1, 3), (f"{name}b", 384, 3, 1)
+
+    return Mixed(
+        inward,
+        (("branch1x1", 320, 1, 1),),
+        (("branch3x3_1", 384, 1, 1), fork("branch3x3_2")),
+        (("branch3x3dbl_1", 448, 1, 1), ("branch3x3dbl_2", 384, 3, 3), fork("branch3x3dbl_3")),
+        pooled=192,
+        pool=pool,
+    )
+
+
+class Inception(nn.Sequential):
+    """Bytes as float (B, 3, H, W) in [0, 255] -> features (B, 2048)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: dict[str, nn.Module] = {
+            "Conv2d_1a_3x3": Unit(3, 32, (3, 3), stride=2),
+            "Conv2d_2a_3x3": Unit(32, 32, (3, 3), padded=False),
+            "Conv2d_2b_3x3": Unit(32, 64, (3, 3)),
+            "MaxPool_1": nn.MaxPool2d(3, stride=2),
+            "Conv2d_3b_1x1": Unit(64, 80, (1, 1)),
+            "Conv2d_4a_3x3": Unit(80, 192, (3, 3), padded=False),
+            "MaxPool_2": nn.MaxPool2d(3, stride=2),
+            "Mixed_5b": wide(192, 32),
+            "Mixed_5c": wide(256, 64),
+            "Mixed_5d": wide(288, 64),
+            "Mixed_6a": Mixed(
+                288,
+                (("branch3x3", 384, 3, 3),),
+                (("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)),
+                stride=2,
+            ),
+            "Mixed_6b": crossed(768, 128),
+            "Mixed_6c": crossed(768, 160),
+            "Mixed_6d": crossed(768, 160),
+            "Mixed_6e": crossed(768, 192),
+            "Mixed_7a": Mixed(
+                768,
+                (("branch3x3_1", 192, 1, 1), ("branch3x3_2", 320, 3, 3)),
+                (("branch7x7x3_1", 192, 1, 1), ("branch7x7x3_2", 192, 1, 7), ("branch7x7x3_3", 192, 7, 1),
+                 ("branch7x7x3_4", 192, 3, 3)),
+                stride=2,
+            ),
+            "Mixed_7b": spread(1280, "mean"),
+            "Mixed_7c": spread(2048, "max"),
+        }  # fmt: skip
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:  # type: ignore[override]
+        """Resized, through all layers, and averaged over what is left of the map."""
+        x = (resized(pictures) - 128) / 128
+        return super().forward(x).mean((2, 3))
+
+
+def resized(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
+    """At 299 x 299, linear between pixels, pixel i at i n / 299 (no half pixels, no filter), as TensorFlow 1 did."""
+    for axis in (2, 3):
+        count = pictures.shape[axis]
+        at = torch.arange(SIDE, device=pictures.device) * (count / SIDE)
+        low = at.long()
+        share = (at - low).view(-1, *([1] * (3 - axis)))
+        near = pictures.index_select(axis, low)
+        far = pictures.index_select(axis, (low + 1).clamp(max=count - 1))
+        pictures = near + (far - near) * share
+    return pictures
+
+
+def load(path: Path) -> Inception:
+    """The network with weights from a file.
+
+    Raises:
+        UserError: a file that holds no weights, or those of another network.
+    """
+    wanted = "give pt_inception-2015-12-05-6726825d.pth, which published FIDs use"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} holds no weights that PyTorch reads ({first[:80]}); {wanted}") from error
+    with torch.device("meta"):  # no numbers are drawn only to be replaced
+        network = Inception()
+    # The classifier is not needed. Counters of batches are of no use, and older files have none.
+    known = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith("_tracked")}
+    tensors = saved if isinstance(saved, dict) else {}
+    kept = {name: tensor for name, tensor in tensors.items() if name in known and isinstance(tensor, Tensor)}
+    for name, shape in known.items():
+        if name not in kept or kept[name].shape != shape:
+            there = tuple(kept[name].shape) if name in kept else "absent"
+            raise UserError(f"{path} holds other weights: {name} is {there}, Inception v3 has {tuple(shape)}; {wanted}")
+    counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("_tracked")}
+    network.load_state_dict({name: tensor.float() for name, tensor in kept.items()} | counters, assign=True)
+    return network.eval()
