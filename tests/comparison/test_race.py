@@ -79,13 +79,13 @@ def test_psnr_of_all_pixels_is_the_protocols(tmp_path):
 
 @pytest.fixture
 def told(tmp_path, monkeypatch):
-    """A second of the processor on four small pictures."""
+    """A fifth of a second of the processor on four small pictures."""
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     draw = torch.Generator().manual_seed(0)
     for number in range(4):
         split = "train" if number < 2 else "test"
         write_picture(tmp_path / "pool" / split / f"{number}.png", torch.rand(3, 64, 70, generator=draw))
-    return Circumstances(Budget("processor", 1.1), tmp_path / "pool", tmp_path / "runs", device="cpu")
+    return Circumstances(Budget("processor", 0.2), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
 def test_a_run_is_trained_on_one_size_and_measured_on_another(told):
@@ -93,7 +93,7 @@ def test_a_run_is_trained_on_one_size_and_measured_on_another(told):
     other = HeldOut(DataConfig(size=50, levels=1), pictures=1)
     result = run(recipe, told, held_out=other)
     assert result["size"] == [50, 50] and list(result["pictures"]) == ["test/2.png"] and result["locality"] is None
-    assert result["values_stored"] == 7 * 7 * 96 and result["seconds"] >= 1.1
+    assert result["values_stored"] == 7 * 7 * 96 and result["seconds"] >= 0.2
     assert result["curve"][-1]["step"] == result["steps"] and result["curve"][-1]["seconds"] == result["seconds"]
     assert result["curve"][-1]["psnr"] == pytest.approx(result["psnr"], abs=1e-3)  # 50 x 50 is all of it, both times
     assert run(recipe, told, held_out=other) == result

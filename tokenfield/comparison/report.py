@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tokenfield.comparison import race_figure
+from tokenfield.comparison import factorial, factorial_figure, race_figure
 from tokenfield.comparison.figures import FIGURES
 from tokenfield.comparison.rows import Table
 from tokenfield.data.atomic import written_aside
@@ -17,7 +17,7 @@ HEADING = (
 )  # fmt: skip
 
 
-DRAWN = FIGURES | {"race": race_figure.race}
+DRAWN = FIGURES | {"race": race_figure.race, "factorial": factorial_figure.effects}
 """Every figure by what `Table.figure` calls it."""
 
 
@@ -44,6 +44,7 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
         "measured_on": table.measured_on,
         **circumstances,
+        **({"analysis": factorial.analysis(rows)} if table.figure == "factorial" else {}),
         "rows": rows,
     }
 
@@ -108,6 +109,7 @@ def markdown(data: dict[str, Any]) -> str:
         f"`{data['command']}`",
         "",
         *lines,
+        *(factorial.said(data["analysis"]) if "analysis" in data else []),
         "",
         f"- published: {data['source']}. At the published scale, so the order of rows compares, not the decibels.",
         f"- expected: {data['expected']}." if data["expected"] else "",

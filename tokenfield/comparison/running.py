@@ -73,12 +73,12 @@ class Budget:
     def remaining(self, recipe: Recipe, folder: Path) -> float:
         """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide.
 
-        2 % or a second count as nothing.
+        2 % count as nothing.
         """
         if not self.timed:
             return 0.0 if steps_done(folder) >= recipe.steps else math.inf
         left = self.amount - seconds_spent(folder)
-        return left if left > max(1.0, 0.02 * self.amount) else 0.0
+        return left if left > 0.02 * self.amount else 0.0
 
     @property
     def timed(self) -> bool:

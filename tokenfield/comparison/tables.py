@@ -5,7 +5,7 @@ Published numbers are LAINR's (NeurIPS 2023), tables 1 to 7 and figure 1; `None`
 
 from dataclasses import replace
 
-from tokenfield.comparison import race
+from tokenfield.comparison import factorial, race
 from tokenfield.comparison.rows import Row, Table
 from tokenfield.errors import UserError
 from tokenfield.recipes.race import SIZES
@@ -162,6 +162,7 @@ TABLES: dict[str, Table] = {
         "nowhere: the anchored model is this project's own",
         expected="the lower the rate, the more blocks help",
     ),
+    "factorial": factorial.table(),
     "race": race.table(*SIZES),
     **{f"race-{size}": race.table(size) for size in SIZES},
     "sizes": Table(

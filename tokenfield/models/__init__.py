@@ -14,6 +14,7 @@ from tokenfield.models.gridded import GriddedAnr as GriddedAnr
 from tokenfield.models.gridded import GriddedLainr as GriddedLainr
 from tokenfield.models.ipc import Ipc as Ipc
 from tokenfield.models.lainr import Lainr as Lainr
+from tokenfield.models.lainr_anchored import AnchoredLainr as AnchoredLainr
 from tokenfield.models.lainr_composed import ComposedLainr as ComposedLainr
 from tokenfield.models.lainr_localized import LocalizedLainr as LocalizedLainr
 from tokenfield.models.lainr_views import ComposedLainrViews as ComposedLainrViews
@@ -33,6 +34,7 @@ MODELS: dict[str, type[FieldModel]] = {
         Switched,
         Anr,
         LocalizedLainr,
+        AnchoredLainr,
         ComposedLainr,
         Ipc,
         TransInr,

@@ -9,6 +9,7 @@ from tokenfield.models.anr import AnrConfig
 from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.lainr_anchored import AnchoredLainrConfig
 from tokenfield.models.lainr_composed import ComposedLainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
@@ -89,6 +90,12 @@ def small_localized(config: LocalizedLainrConfig) -> tuple[LocalizedLainrConfig,
     return replace(config, lainr=lainr), side
 
 
+def small_anchored_lainr(config: AnchoredLainrConfig) -> tuple[AnchoredLainrConfig, int]:
+    """A small LAINR with a token for each of its 3 x 3 patches; the changes stay as they are."""
+    lainr, side = small_lainr(config.lainr)
+    return replace(config, lainr=replace(lainr, num_latents=9)), side
+
+
 def small_composed(config: ComposedLainrConfig) -> tuple[ComposedLainrConfig, int]:
     """A small LAINR with tokens as wide as its decoder."""
     lainr, side = small_lainr(config.lainr)
@@ -136,6 +143,7 @@ SMALL: dict[type, Callable[[Any], tuple[Any, int]]] = {
     SwitchedConfig: small_switched,
     AnrConfig: small_anr,
     LocalizedLainrConfig: small_localized,
+    AnchoredLainrConfig: small_anchored_lainr,
     ComposedLainrConfig: small_composed,
     IpcConfig: small_weights,
     TransInrConfig: small_weights,
