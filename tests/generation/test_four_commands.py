@@ -16,6 +16,10 @@ FIELD = """
     --model.num-latents 5 --model.latent-dim 11 --model.dim 16 --model.feature-dim 16 --data.size 16 --steps 4
     --batch-size 2 --evaluate-every 4 --evaluate-pictures 2 --checkpoint-every 4 --log-every 2 --quiet
 """
+ANCHORED = """
+    --model.latent-dim 11 --model.encoder-dim 16 --model.decoder-dim 16 --model.head-dim 8 --model.harmonics 8
+    --model.start random --data.size 16 --steps 2 --batch-size 2 --evaluate-every 0 --checkpoint-every 2 --quiet
+"""
 DENOISER = """
     --model.tokens 5 --model.latent-dim 11 --model.width 16 --model.depth 1 --model.heads 2 --model.classes 2 --steps 4
     --batch-size 3 --evaluate-every 4 --evaluate-pictures 2 --checkpoint-every 4 --log-every 2 --quiet
@@ -51,6 +55,17 @@ def test_four_commands(pool, tmp_path, monkeypatch):
         run("generate", "--model", denoiser, "--class", "dog", "--count", 6, "--size", 24, "--steps", 3, "-o", out)
         assert read_picture(out / "0005.png").shape == (3, 24, 24) and (out / "sheet.png").is_file()
         assert Field.load(out / "0000.field").tokens.shape == (1, 1, 5, 11)
+    anchored, lattices = tmp_path / "anchored", tmp_path / "lattices"
+    run("train", "cutouts-32-anchored", "--data", pool, "--out", anchored, *ANCHORED.split())
+    run("latents", anchored, pool, "--layout", "imagenette", "--size", 16, "-o", lattices)
+    denoiser, wide = tmp_path / "lattice-denoiser", tmp_path / "wide"
+    options = [word for pair in zip(DENOISER.split()[::2], DENOISER.split()[1::2], strict=False)
+               if pair[0] != "--model.tokens" for word in pair]  # fmt: skip
+    run("train", "ldm-cutouts-32-anchored", "--data", lattices, "--out", denoiser, *options, "--quiet")
+    run("generate", "--model", denoiser, "--class", "each", "--count", 2, "--size", 24, "--aspect", "3:2", "--steps", 3,
+        "-o", wide)
+    assert read_picture(wide / "0001.png").shape == (3, 16, 24)
+    assert Field.load(wide / "0000.field").tokens.shape == (2, 3, 11)
     run("score", out, "--reference", pool, "--layout", "imagenette", "--split", "train", "--size", 16, "--features",
         "random:0", "--field", field, "--json", tmp_path / "score.json")
     facts = json.loads((tmp_path / "score.json").read_text())

@@ -77,13 +77,16 @@ def test_a_checkpoint_of_shared_weights_continues_alone(latents, shared, tmp_pat
     assert read(longer / "metrics.jsonl")[-1]["step"] == 7
 
 
-def test_what_cannot_be_shared_is_one_line(latents, tmp_path):
+def test_what_cannot_be_shared_is_one_line(latents, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="start it under torchrun"):
         train(RECIPE, latents, tmp_path / "run", fsdp=True, **OPTIONS)
     with pytest.raises(UserError, match="shares out denoisers, block by block; a lainr"):
         sharding.check(toys.field_model(), "adam", 2)
     with pytest.raises(UserError, match=r"muon needs whole ones; give --optim\.name adamw"):
         sharding.check(toys.RECIPE.model.build(), OptimConfig(name="muon").name, 2)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(UserError, match="ACCELERATE_USE_FSDP is set"):
+        train(RECIPE, latents, tmp_path / "run", **OPTIONS)
 
 
 def test_what_is_not_shared_stays_as_it_is():

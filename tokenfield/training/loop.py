@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from tokenfield.training import checkpoint
+from tokenfield.training import checkpoint, sharding
 from tokenfield.training.evaluation import Probe
 from tokenfield.training.folder import export, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
@@ -84,6 +84,7 @@ def train(
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
     data, out, stop = Path(data), Path(out), Stop(max_seconds)
+    sharding.check_environment()
     with ExitStack() as stack:
         accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
         main = accelerator.is_main_process

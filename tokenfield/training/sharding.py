@@ -11,6 +11,7 @@ Everything here that makes whole tensors of slices is collective: all processes 
 """
 
 import copy
+import os
 import warnings
 from typing import Any
 
@@ -19,6 +20,13 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tokenfield.errors import UserError
+
+
+def check_environment() -> None:
+    """Raises UserError where accelerate's own FSDP is asked for, which would wrap what this file shares out."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
+        raise UserError("ACCELERATE_USE_FSDP is set; weights are shared out by train --fsdp under torchrun: unset it, "
+                        "and give --fsdp")
 
 
 def check(model: nn.Module, optimizer: str, processes: int) -> None:
