@@ -71,6 +71,9 @@ class Options:
     """Of decoder and tokens; a fifth as many of the tokens of unseen pictures."""
     spread: float = 0.3
     """Deviation of the tokens at the start."""
+    common: float = 0.0
+    """Share of that variance that all pictures have in common: token i then begins alike in all of them, as those of an
+    encoder do, which are learned vectors before they have seen a picture."""
 
 
 def enlarged(model: Any, side: int) -> Any:
@@ -141,12 +144,14 @@ def measure(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Ten
     shape = model.encode(pictures[:1]).shape[1:]
     decoder = [p for p in model.parameters() if p.requires_grad]
     start, began = torch.Generator().manual_seed(seed), time.process_time()
-    tokens = (options.spread * torch.randn(len(pictures), *shape, generator=start)).requires_grad_()
+    own, alike = (torch.randn(n, *shape, generator=start) for n in (len(pictures), 1))
+    mixed = (1 - options.common) ** 0.5 * own + options.common**0.5 * alike
+    tokens = (options.spread * mixed).requires_grad_()
     curve = fit(model, tokens, pictures, options.steps, decoder, f"{row.label}, seed {seed}")
     seconds = time.process_time() - began
     model.requires_grad_(False)
-    own = tokens.detach().mean(0).expand(len(unseen), *shape).clone().requires_grad_()
-    later = fit(model, own, unseen, options.steps // 5, [], f"{row.label}, seed {seed}, unseen")
+    found = tokens.detach().mean(0).expand(len(unseen), *shape).clone().requires_grad_()
+    later = fit(model, found, unseen, options.steps // 5, [], f"{row.label}, seed {seed}, unseen")
     return {"psnr": curve[-1][1], "unseen_psnr": later[-1][1], "curve": curve, "unseen_curve": later,
             "values_stored": tokens[0].numel(), "processor_seconds": round(seconds, 1)}
 
@@ -181,7 +186,8 @@ def summary(options: Options) -> list[dict[str, Any]]:
 def path(options: Options, row: Row, seed: int) -> Path:
     """The file of a row and a seed, named after all that decides it."""
     name = "".join(c if c.isalnum() else "-" for c in row.label).strip("-")
-    return options.runs / f"{name}-{options.side}-{options.pictures}-{options.steps}-{options.spread:g}-seed{seed}.json"
+    deciding = f"{options.side}-{options.pictures}-{options.steps}-{options.spread:g}-{options.common:g}"
+    return options.runs / f"{name}-{deciding}-seed{seed}.json"
 
 
 def markdown(lines: list[dict[str, Any]]) -> str:
@@ -229,8 +235,8 @@ def main(options: Options) -> None:
             except Busy:
                 continue  # another process is at it
     lines = summary(options)
-    about = {"options": {"pictures": len(pictures), "unseen": len(unseen), "side": options.side, "steps": options.steps,
-                         "spread": options.spread, "token_rate": TOKEN_RATE, "decoder_rate": DECODER_RATE},
+    told = {key: getattr(options, key) for key in ("pictures", "unseen", "side", "steps", "spread", "common")}
+    about = {"options": told | {"token_rate": TOKEN_RATE, "decoder_rate": DECODER_RATE},
              "machine": machine(), "versions": versions()}
     options.out.mkdir(parents=True, exist_ok=True)
     with written_aside(options.out / "capacity.json") as file:
