@@ -98,17 +98,17 @@ def ldm_cutouts_32_anchored() -> Recipe:
 
 
 def ldm_photos_64_anchored() -> Recipe:
-    """Flow matching over 64-pixel crops of photographs, cut from lattices of `photos-s`; draws any aspect ratio.
+    """Diffusion over 64-pixel crops of photographs, cut from lattices of `photos-s`; draws any aspect ratio.
 
     Its latents: tokenfield latents photos-s FOLDER --size 256. Crops have no borders to know of, and three blocks see
     three cells on each side, so the middle tokens of 8 x 8 cells see all that a token of a larger lattice sees.
     """
     recipe = ldm_cutouts_32()
-    sizes = {"latent_dim": 96, "width": 256, "depth": 3, "heads": 8, "classes": 0}
+    sizes = {"latent_dim": 96, "width": 128, "depth": 3, "heads": 4, "classes": 0}
     return replace(
         recipe,
         name="ldm-photos-64-anchored",
-        model=LatticeDenoiserConfig(**sizes, radius=1, margin=0, prediction="velocity"),
+        model=LatticeDenoiserConfig(**sizes, radius=1, margin=0),
         data=LatentsConfig(lattice=True, part=8),
     )
 
