@@ -39,9 +39,10 @@ class FactorRow(Row):
         return HeldOut(factorial.held_out())
 
 
-def _row(label: str, **changes: Any) -> FactorRow:
+def _row(label: str, *, extra: bool = False, **changes: Any) -> FactorRow:
     full = {name: bool(changes.get(name)) for name in FACTORS}
-    return FactorRow(label, "factorial", changes=full | {k: v for k, v in changes.items() if k not in FACTORS})
+    others = {name: value for name, value in changes.items() if name not in FACTORS}
+    return FactorRow(label, "factorial", changes=full | others, extra=extra)
 
 
 def _named(run: dict[str, bool]) -> str:
@@ -50,14 +51,15 @@ def _named(run: dict[str, bool]) -> str:
 
 
 def rows() -> tuple[FactorRow, ...]:
-    """LAINR and all changes first, so that a table that is stopped early has them."""
+    """LAINR and all changes first, and what is nested last, so that a table that is stopped early has the design."""
     everything = dict.fromkeys(FACTORS, True)
     design = sorted(factorial.design(), key=lambda run: 0 < sum(run.values()) < len(FACTORS))
     designed = [_row(_named(run), **run) for run in design]
-    without = [_row(_named(run) + "; no content", **run, content=False) for run in design if run["distance"]]
+    placed = [run for run in design if run["distance"]]
+    without = [_row(_named(run) + "; no content", extra=True, **run, content=False) for run in placed]
     taken = [_row(f"all but {NAMES[name]}", **everything | {name: False}) for name in FACTORS]
     added = [_row(f"LAINR + {NAMES[name]}", **{name: True}) for name in FACTORS]
-    return (*designed, *taken, *added, *without, _row("all changes; 0 blocks", **everything, depth=0))
+    return (*designed, *taken, *added, *without, _row("all changes; 0 blocks", extra=True, **everything, depth=0))
 
 
 def table() -> Table:

@@ -8,10 +8,10 @@ from tokenfield.comparison.figures import Data, shown
 from tokenfield.data.atomic import written_aside
 
 STYLES: dict[str, tuple[str, str, str]] = {
-    "anchored": ("anchored, linear start", "#d1431f", "-"),
-    "anchored-random": ("anchored, random start", "#f0895f", "-"),
+    "anchored": ("anchored (linear)", "#d1431f", "-"),
+    "anchored-random": ("anchored (random)", "#f0895f", "-"),
     "lainr": ("LAINR", "#0f8a80", "-"),
-    "lainr-paper": ("LAINR, papers' recipe", "#74bdb5", "-"),
+    "lainr-paper": ("LAINR, Adam 1e-4", "#74bdb5", "-"),
     "anr": ("ANR", "#4c5bb5", "-"),
     "ipc": ("IPC", "#b13a80", "-"),
     "trans-inr": ("TransINR", "#c98a00", "-"),
@@ -79,8 +79,8 @@ def race(data: Data, path: Path) -> None:
     for place, (size, systems) in enumerate(sorted(panels.items()), 1):
         panel(figure.add_subplot(lines, columns, place), size, systems)
     tall = figure.get_figheight()
-    figure.subplots_adjust(left=0.11 / columns, right=1 - 0.34 / columns, top=1 - 0.62 / tall, bottom=0.42 / tall,
-                           wspace=0.62, hspace=0.36)
+    figure.subplots_adjust(left=0.1 / columns, right=1 - 0.36 / columns, top=1 - 0.72 / tall, bottom=0.36 / tall,
+                           wspace=0.74, hspace=0.34)
     figure.text(0.012, 1 - 0.22 / tall, "Held-out PSNR, dB, against processor seconds of training",
                 fontsize=11.5, color=INK, fontweight="bold", va="center")
     with written_aside(path) as file:
@@ -103,17 +103,18 @@ def panel(axes: Any, size: int, systems: dict[str, dict[str, Any]]) -> None:
         for run in systems[system]["runs"] if len(systems[system]["runs"]) > 1 else []:
             points = [(point["seconds"], point["psnr"]) for point in run.get("curve", [])]
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.4)
-        axes.plot(*ends[system], "o", color=colour, markersize=4)
+        axes.plot(*ends[system], "o", color=colour, markersize=4, clip_on=False, zorder=3)
     heights = spread([y for _, y in ends.values()], (high - low) * 0.072)
     for (system, (_, y)), height in zip(ends.items(), heights, strict=True):
         name, colour, _ = STYLES[system]
         axes.annotate(f"{y:.1f}  {name}", xy=(1, y), xytext=(1.05, height), xycoords=("axes fraction", "data"),
                       textcoords=("axes fraction", "data"), color=colour, fontsize=8.5, va="center",
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 1})
+                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3,
+                                  "relpos": (0, 0.5)})
     values = sorted({row["values_stored"] for row in systems.values()})
     stored = f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
     axes.set_title(f"{size} px", loc="left", fontsize=10.5, color=INK)
-    axes.text(0.17, 1.035, f"{stored} values per picture", transform=axes.transAxes, fontsize=8.5, color=FAINT)
+    axes.set_title(f"{stored} values stored", loc="right", fontsize=8.5, color=FAINT)
     axes.set_xscale("log")
     axes.set_xlim(max(first, last / 1000), last)
     axes.set_ylim(low, high)
@@ -122,4 +123,6 @@ def panel(axes: Any, size: int, systems: dict[str, dict[str, Any]]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#b9bcc4")
     axes.tick_params(labelsize=8.5, colors=FAINT, which="both")
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g} s")
+    marks = [mark for mark in (1, 3, 10, 30, 100, 300, 1000) if mark < 0.75 * last]
+    axes.set_xticks([*marks, last], [*map(str, marks), f"{last:.0f} s"])
+    axes.minorticks_off()
