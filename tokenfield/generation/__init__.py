@@ -2,9 +2,13 @@
 
 The parts, in the order in which they are used:
 
-    latents.py     a data set encoded once, in memory-mapped shards, with the statistics that standardise it
-    schedules.py   how noise and data are mixed, and what a network is asked to predict
-    denoiser.py    the network
+    encoding.py, latents.py, moments.py     a data set encoded once, in memory-mapped shards, with its statistics
+    denoiser.py, lattice_denoiser.py        the networks: for sets of tokens, and for tokens that have places
+    paths.py, schedulers.py                 how noise and data are mixed, what a network is asked, and who solves it
+    sampling.py, guidance.py                from noise to tokens, a seed for every sample
+    infill.py, interpolation.py             some tokens given the others; between two samples or two photographs
+    drawn.py                                tokens as fields of the model that they came from
+    features.py, inception.py, metrics.py   how close samples are to pictures
 """
 
 # The systems list the denoiser among them, and it is built on their base class: whoever comes first, this order works.
