@@ -10,11 +10,12 @@ no fault of the denoiser; artefacts; how much of the picture one token governs; 
 tokens with places is also drawn from at twice the width. Every run is written as soon as it is measured, and one that
 is written already is not measured again.
 
-Artefacts are measured in three ways. `fine` is the root of the variance of native renderings at frequencies of 3/8
+Artefacts are measured in four ways. `fine` is the root of the variance of native renderings at frequencies of 3/8
 cycle per pixel and above, where cut-outs on white have little. `paper` is the root mean square difference from white of
 the outermost two pixels, without the class `photographs`: that margin is white in nearly every cut-out. `between` is
 the root of the variance of renderings four times as large at frequencies that a picture of the encoded size cannot
-hold: what the field does between the pixels, of 21 pictures.
+hold: what the field does between the pixels, of 21 pictures. `seams` is the root mean square step between pixels on
+either side of a border between cells of 8 x 8, over that between all other neighbouring pixels: 1 is no seam.
 """
 
 import json
@@ -49,6 +50,8 @@ from tokenfield.training.recipe import read as read_recipe
 from tokenfield.versions import machine, versions
 
 NETWORKS = ("pca", "photos-s")
+CELL = 8
+"""Side of a cell of the anchored model, and of a patch of the others."""
 FINE = 4 / 3
 """power_beyond(4 / 3) counts frequencies of 3 / 8 cycle per pixel and above."""
 ENLARGED, SHOWN = 4, 21
@@ -170,12 +173,24 @@ def distances(pictures: Float[Tensor, "n c h w"], real: Float[Tensor, "m c h w"]
 
 
 def artefacts(images: Float[Tensor, "n c h w"], cut_out: Tensor) -> dict[str, float]:
-    """`fine` and `paper`, see above; values clamped as a picture's are."""
+    """`fine`, `paper` and `seams`, see above; values clamped as a picture's are."""
     images = images.clamp(0, 1)
     fine = torch.tensor([power_beyond(image, FINE) for image in images]).mean().sqrt()
     margin = torch.ones(images.shape[2:], dtype=torch.bool)
     margin[2:-2, 2:-2] = False
-    return {"fine": fine.item(), "paper": (images[cut_out][:, :, margin] - 1).square().mean().sqrt().item()}
+    paper = (images[cut_out][:, :, margin] - 1).square().mean().sqrt()
+    return {"fine": fine.item(), "paper": paper.item(), "seams": seams(images)}
+
+
+def seams(images: Float[Tensor, "n c h w"]) -> float:
+    """`seams`, over both axes."""
+    across, elsewhere = [], []
+    for turned in (images, images.mT):
+        steps = turned.diff(dim=3).square()
+        border = torch.arange(1, turned.shape[3]) % CELL == 0
+        across.append(steps[..., border].mean())
+        elsewhere.append(steps[..., ~border].mean())
+    return ((across[0] + across[1]) / (elsewhere[0] + elsewhere[1])).sqrt().item()
 
 
 def between(enlarged: Float[Tensor, "n c h w"]) -> float:
