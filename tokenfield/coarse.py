@@ -78,8 +78,8 @@ class CoarseDecoder:
             return features, (near(y, self.n), near(x, self.n)), True
         return features, (near(coords[..., 0], self.n), near(coords[..., 1], self.n)), False
 
-    def condition(self, tokens: Float[Tensor, "b r e"]) -> Float[Tensor, "b n n d"]:
-        """Eq. 5 and W_m m_v + b_m of every band, side by side, on the nodes."""
+    def condition(self, tokens: Float[Tensor, "b r e"]) -> list[Float[Tensor, "b n n d"]]:
+        """Eq. 5 and W_m m_v + b_m of every band on the nodes."""
         aggregator, head = self.decoder.aggregator, self.decoder.head
         conditioned, folded = aggregator.condition(tokens), head.fold(aggregator.out)
         lattice = Grid((nodes(self.n, device=tokens.device),) * 2)
@@ -89,22 +89,24 @@ class CoarseDecoder:
             return torch.cat(list(head.modulations(folded, m)), -1)
 
         chunk = len(lattice) if torch.is_grad_enabled() else max(1, 4096 // max(1, len(tokens)))
-        return in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n))
+        bands = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n)).chunk(head.num_bands, -1)
+        return [band.contiguous() for band in bands]
 
-    def combine(self, located: tuple[Any, tuple[Near, Near], bool], conditioned: Tensor) -> Tensor:
+    def combine(self, located: tuple[Any, tuple[Near, Near], bool], conditioned: list[Tensor]) -> Tensor:
         """Values (B, Q, C)."""
         features, (y, x), gridded = located
-        modulations = on_grid(conditioned, y, x) if gridded else at_points(conditioned, y, x)
-        bands = modulations.chunk(self.decoder.head.num_bands, -1)
-        return self.decoder.head.values(features, bands) + self.decoder.output_bias
+        interpolate = on_grid if gridded else at_points
+        modulations = (interpolate(band, y, x) for band in conditioned)
+        return self.decoder.head.values(features, modulations) + self.decoder.output_bias
 
 
 def on_grid(lattice: Float[Tensor, "b n n d"], y: Near, x: Near) -> Float[Tensor, "b q d"]:
     """Interpolation along x, then along y: two small products."""
     (rows, along_y), (columns, along_x) = matrix(*y), matrix(*x)
-    near_nodes = lattice[:, rows, columns]
-    lines = along_x.to(lattice.dtype) @ near_nodes  # (B, m, X, d)
-    return (along_y.to(lattice.dtype) @ lines.flatten(2)).unflatten(2, (len(along_x), -1)).flatten(1, 2)
+    lines = along_x.to(lattice.dtype) @ lattice[:, rows, columns]  # (B, m, X, d)
+    lines = lines.transpose(0, 1)  # rows first: one plain product for all else, twice as fast as one per instance
+    values = along_y.to(lattice.dtype) @ lines.flatten(1)  # (Y, B X d)
+    return values.view(-1, *lines.shape[1:]).transpose(0, 1).flatten(1, 2)
 
 
 def at_points(lattice: Float[Tensor, "b n n d"], y: Near, x: Near) -> Float[Tensor, "b q d"]:

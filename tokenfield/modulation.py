@@ -100,14 +100,17 @@ class MultiBandModulation(nn.Module):
         return [fold(out, band) for band in self.modulate or [None] * len(self.out)]
 
     def modulations(self, folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
-        """W_m^(l) m_v + b_m^(l) of every band, from attended values before the aggregator's output map. (Eq. 7)"""
-        return (apply(affine, m) for affine in folded)
+        """W_m^(l) m_v + b_m^(l) of every band, from attended values before the aggregator's output map. (Eq. 7)
+
+        Each is a new tensor, which `values` works on in place.
+        """
+        return (m.clone() if affine is None else apply(affine, m) for affine in folded)
 
     def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
         """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
         hidden = value = None
         for i, (feature, modulation) in enumerate(zip(located, modulations, strict=True)):
-            band = (feature + modulation).relu_()  # Eq. 7
+            band = modulation.add_(feature).relu_()  # Eq. 7
             hidden = band if hidden is None else self.compose[i - 1](band + hidden).relu_()  # Eq. 8
             term = wide(self.out[i](hidden))
             value = term if value is None else value + term  # Eq. 9
