@@ -9,6 +9,7 @@ import torch
 
 from tokenfield.comparison import report, running
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced
+from tokenfield.comparison.race import analysis, said
 from tokenfield.comparison.race_figure import mean_course, split_name, spread
 from tokenfield.comparison.running import Budget, Circumstances, run, whole_cells
 from tokenfield.comparison.tables import TABLES
@@ -138,4 +139,21 @@ def test_the_figure_needs_the_json_alone(tmp_path):
     assert mean_course(data["rows"][0]) == [(6.0, 16.5), (12.0, 20.5), (14.5, 22.0)]
     files = report.write(data, tmp_path / "race", figure=True)
     assert files[-1].read_bytes().startswith(b"\x89PNG")
-    assert "64 x 64 along the curves" in files[1].read_text()
+    text = files[1].read_text()
+    assert "64 x 64 along the curves" in text and "| size | IPC ends at, dB |" in text
+
+
+def test_when_a_system_reaches_another_ones_end():
+    """IPC ends at 20 dB after 9 steps; the other is at 13, 17, 24 dB after 4, 8, 9 steps."""
+    def row(system, psnr, curve):
+        return {"recipe": f"race-{system}-178", "psnr": psnr, "runs": [result(0, psnr) | {"curve": curve}]}
+
+    def points(*levels):
+        return [{"step": s, "seconds": 2.0 * s, "psnr": float(y)} for s, y in zip((4, 8, 9), levels, strict=True)]
+
+    ipc = row("ipc", 20.0, points(12, 16, 20))
+    (found,) = analysis([ipc, row("anchored-random", 24.0, points(13, 17, 24))])
+    assert (found["size"], found["ipc_steps"], found["ipc_seconds"]) == (178, 9, 9.0)
+    assert found["steps"] == pytest.approx(8 + 3 / 7, abs=0.05) and found["seconds"] == pytest.approx(16.9, abs=0.05)
+    (never,) = analysis([ipc, row("anchored", 19.0, points(13, 17, 19))])
+    assert never["steps"] is None and "not reached" in said([never])[-1]

@@ -1,7 +1,7 @@
 """One figure per kind of table, drawn from the table's JSON alone, so that it can be drawn again without the runs."""
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,8 @@ def mean_curve(row: dict[str, Any]) -> list[tuple[int, float]]:
     return [(step, statistics.fmean(curve[step] for curve in curves)) for step in common]
 
 
-def reached(curve: list[tuple[int, float]], goal: float) -> float | None:
-    """The step at which a curve first reaches a PSNR, interpolated between evaluations; None if it does not."""
+def reached(curve: Sequence[tuple[int | float, float]], goal: float) -> float | None:
+    """The step (or second) at which a curve first reaches a PSNR, between evaluations interpolated; None if never."""
     for (before, low), (step, high) in zip([(0, float("-inf")), *curve], curve, strict=False):
         if high >= goal:
             return float(step) if low == float("-inf") else before + (step - before) * (goal - low) / (high - low)

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tokenfield.comparison import factorial, factorial_figure, race_figure
+from tokenfield.comparison import factorial, factorial_figure, race, race_figure
 from tokenfield.comparison.figures import FIGURES
 from tokenfield.comparison.rows import Table
 from tokenfield.data.atomic import written_aside
@@ -19,6 +19,9 @@ HEADING = (
 
 DRAWN = FIGURES | {"race": race_figure.race, "factorial": factorial_figure.effects}
 """Every figure by what `Table.figure` calls it."""
+
+ANALYSES: dict[str, Any] = {"race": race, "factorial": factorial}
+"""Modules with `analysis(rows)` and `said(found)`, for tables whose rows say something together."""
 
 
 def gather(name: str, table: Table, results: dict[str, list[dict]], circumstances: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
         "measured_on": table.measured_on,
         **circumstances,
-        **({"analysis": factorial.analysis(rows)} if table.figure == "factorial" else {}),
+        **({"analysis": ANALYSES[table.figure].analysis(rows)} if table.figure in ANALYSES else {}),
         "rows": rows,
     }
 
@@ -109,7 +112,7 @@ def markdown(data: dict[str, Any]) -> str:
         f"`{data['command']}`",
         "",
         *lines,
-        *(factorial.said(data["analysis"]) if "analysis" in data else []),
+        *(ANALYSES[data["figure"]].said(data["analysis"]) if "analysis" in data else []),
         "",
         f"- published: {data['source']}. At the published scale, so the order of rows compares, not the decibels.",
         f"- expected: {data['expected']}." if data["expected"] else "",
