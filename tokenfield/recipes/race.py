@@ -138,8 +138,8 @@ SYSTEMS: dict[str, tuple[str, Callable[[int, bool], Recipe]]] = {
     "anchored-random": ("anchored, random start", _anchored("random")),
     "lainr": ("LAINR, better recipe", _rival(lambda model: model, BETTER)),
     PAPERS: ("LAINR, papers' recipe", _rival(lambda model: model, OptimConfig(name="adam", rate=1e-4))),
-    "anr": ("ANR", _rival(anr, BETTER)),
     "ipc": ("IPC", _rival(ipc, BETTER)),
+    "anr": ("ANR", _rival(anr, BETTER)),
     "trans-inr": ("TransINR", _rival(trans_inr, BETTER)),
 }
 """What a figure calls a system, and its run."""
