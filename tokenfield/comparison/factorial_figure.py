@@ -11,7 +11,7 @@ POSITIVE, NEGATIVE, INK, FAINT, GRID = "#17a398", "#e4572e", "#222428", "#787c84
 
 
 def effects(data: Data, path: Path) -> None:
-    """Three panels of bars over the same changes, the largest average effect on top; whiskers are standard errors."""
+    """Three panels of bars over the same changes, on one scale; the largest average on top, whiskers standard errors."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -20,6 +20,10 @@ def effects(data: Data, path: Path) -> None:
     average = {item["name"]: item["effect"] for item in found["main"]}
     names = sorted({item["name"] for item in found["taken"]} | set(average), key=lambda name: average.get(name, -99.0))
     place = {name: i for i, name in enumerate(names)}
+    drawn = [item for key, _ in PANELS for item in found[key]]
+    low = min([0.0, *(item["effect"] - (item["error"] or 0) for item in drawn)])
+    high = max([0.0, *(item["effect"] + (item["error"] or 0) for item in drawn)])
+    reach = max(high - low, 1e-3)
     figure = Figure(figsize=(9.6, 1.1 + 0.36 * len(names)), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for column, (key, title) in enumerate(PANELS, 1):
@@ -30,13 +34,11 @@ def effects(data: Data, path: Path) -> None:
         colours = [POSITIVE if value >= 0 else NEGATIVE for value in values]
         axes.barh(heights, values, xerr=errors, color=colours, height=0.62, ecolor="#6b6f78",
                   error_kw={"elinewidth": 1, "capsize": 2})
-        reach = max([abs(v) + e for v, e in zip(values, errors, strict=True)], default=1.0)
         for y, value, error in zip(heights, values, errors, strict=True):
-            beyond = value + (error + 0.03 * reach) * (1 if value >= 0 else -1)
+            beyond = value + (error + 0.015 * reach) * (1 if value >= 0 else -1)
             axes.annotate(f"{value:+.1f}", (beyond, y), va="center", ha="left" if value >= 0 else "right", fontsize=8.5,
                           color=INK)
-        low, high = min(0.0, *values, 0.0), max(0.0, *values, 0.0)
-        axes.set_xlim(low - 0.28 * reach * (low < 0) - 0.02 * reach, high + 0.28 * reach * (high > 0) + 0.02 * reach)
+        axes.set_xlim(low - 0.17 * reach, high + 0.17 * reach)
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.set_yticks(range(len(names)), names if column == 1 else [""] * len(names), fontsize=9, color=INK)
         axes.set_title(title, loc="left", fontsize=10, color=INK)
