@@ -11,7 +11,7 @@ POSITIVE, NEGATIVE, INK, FAINT, GRID = "#17a398", "#e4572e", "#222428", "#787c84
 
 
 def effects(data: Data, path: Path) -> None:
-    """Three panels of bars over the same changes, on one scale; the largest average on top, whiskers standard errors."""
+    """Three panels of bars over the same changes, on one scale; whiskers are standard errors."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
