@@ -56,7 +56,7 @@ def table(*sizes: int) -> Table:
         expected="anchored at IPC's final PSNR in under a twentieth of its steps",
         shapes=SHAPES,
         measured_on="held-out pictures: the middle of every test picture at every scale that holds it, at 512 and "
-        f"1024 pixels at full scale alone; at most {FINAL_SIDE} x {FINAL_SIDE} evenly spaced pixels of each ({SIDE} x "
+        f"1024 pixels at full scale alone; at most {FINAL_SIDE} x {FINAL_SIDE} evenly spread pixels of each ({SIDE} x "
         f"{SIDE} along the curves), at their centres, unclamped; the same ones for all systems",
     )
 
