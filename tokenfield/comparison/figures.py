@@ -15,19 +15,28 @@ def shown(data: Data) -> list[dict[str, Any]]:
     return [row for row in data["rows"] if row["psnr"] is not None]
 
 
-def bars(data: Data, path: Path) -> None:
-    """PSNR of every row, with its deviation and the values stored behind its name."""
+def heading(data: Data) -> str:
+    """The title of a figure, which says where the sizes are not those of the table's own title."""
+    return f"{data['title']}{', in miniature' if data.get('scale') == 'miniature' else ''}: held-out PSNR"
+
+
+def dots(data: Data, path: Path) -> None:
+    """PSNR of every row, with its deviation and the values stored behind its name.
+
+    Dots and not bars, whose lengths would lie: no axis of decibels begins at nothing.
+    """
     rows = shown(data)[::-1]
-    title, size = f"{data['title']}: held-out PSNR", (8.0, 1.2 + 0.36 * len(rows))
-    with plot(path, title=title, size=size, xlabel="PSNR / dB") as axes:
+    with plot(path, title=heading(data), size=(8.0, 1.2 + 0.36 * len(rows)), xlabel="PSNR / dB") as axes:
         labels = [f"{row['label']} ({row['values_stored']} values)" for row in rows]
-        values = [row["psnr"] for row in rows]
-        colours = [COLOURS[3] if row["extra"] else COLOURS[1] for row in rows]
-        axes.barh(labels, values, xerr=[row["deviation"] or 0 for row in rows], color=colours, height=0.6, capsize=3)
-        for y, value in enumerate(values):
-            axes.annotate(f"{value:.2f}", (min(values) - 0.95, y), va="center", color="white", fontsize=9)
-        axes.set_xlim(min(values) - 1, max(values) + 0.5)
-        axes.grid(axis="x", color="#e6e7ea", linewidth=0.8)
+        spread = max(row["psnr"] for row in rows) - min(row["psnr"] for row in rows) or 1.0
+        for y, row in enumerate(rows):
+            colour, deviation = COLOURS[3 if row["extra"] else 1], row["deviation"] or 0
+            axes.errorbar(row["psnr"], y, xerr=deviation, fmt="o", color=colour, capsize=3)
+            at = (row["psnr"] + deviation + 0.02 * spread, y)
+            axes.annotate(f"{row['psnr']:.2f}", at, va="center", color="0.3", fontsize=9)
+        axes.set_yticks(range(len(rows)), labels)
+        axes.margins(x=0.12)
+        axes.grid(axis="both", color="#e6e7ea", linewidth=0.8)
 
 
 def mean_curve(row: dict[str, Any]) -> list[tuple[int, float]]:
@@ -50,8 +59,7 @@ def reached(curve: Sequence[tuple[int | float, float]], goal: float) -> float | 
 def curves(data: Data, path: Path) -> None:
     """PSNR over steps: a line per seed and their mean; where the first row reaches the last row's final PSNR."""
     rows = shown(data)
-    title = f"{data['title']}: held-out PSNR"
-    with plot(path, title=title, xlabel="step", ylabel="PSNR / dB") as axes:
+    with plot(path, title=heading(data), xlabel="step", ylabel="PSNR / dB") as axes:
         for row, colour in zip(rows, COLOURS, strict=False):
             for run in row["runs"]:
                 points = [(point["step"], point["psnr"]) for point in run.get("curve", [])]
@@ -101,5 +109,5 @@ def areas(data: Data, path: Path) -> None:
         axes.legend(frameon=False, loc="best")
 
 
-FIGURES: dict[str, Callable[[Data, Path], None]] = {"bars": bars, "curves": curves, "sizes": sizes, "locality": areas}
+FIGURES: dict[str, Callable[[Data, Path], None]] = {"bars": dots, "curves": curves, "sizes": sizes, "locality": areas}
 """What `Table.figure` names; `report` knows the figures that have files of their own."""
