@@ -4,5 +4,5 @@
     running   a row and a seed -> one finished run with everything measured on it; what is finished is kept
     measuring multiply-adds, memory, locality
     report    all runs of a table -> JSON, a Markdown table, a figure
-    figures   the figures: bars, curves, sizes, locality
+    figures   the figures: dots, curves, sizes, locality
 """
