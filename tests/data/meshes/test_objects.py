@@ -150,7 +150,7 @@ def test_cameras_spread_over_their_part_of_the_sphere_and_depend_on_the_name_alo
 
 def test_the_split_is_by_name_and_does_not_change_when_objects_are_added(meshes, tmp_path):
     entries, *_ = render(meshes, tmp_path)
-    held_out = objects.held_out
+    held_out = objects.held_out_places
     few, many = (tuple(f"object-{i}" for i in range(n)) for n in (40, 90))
     assert {few[i] for i in held_out(few, 0.2)} == {many[i] for i in held_out(many, 0.2)} & set(few)
     assert write_lists(entries, tmp_path, "things", SETTINGS, 0.0, ["cone", "broken"]) == (2, 1)
