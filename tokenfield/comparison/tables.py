@@ -59,11 +59,11 @@ def _sizes() -> tuple[Row, ...]:
 
 
 def _depths() -> tuple[Row, ...]:
-    """Blocks of the anchored model's encoder, at three rates, from the linear code."""
+    """Blocks of the anchored model's encoder, at the ladder's five rates, from the linear code."""
     return tuple(
         Row(f"1/{96 * 2 // values}, {depth} blocks", "anchored-photos-64",
             changes={"latent_dim": values, "encoder_depth": depth}, extra=True)
-        for values in (96, 24, 6)
+        for values in (96, 48, 24, 12, 6)
         for depth in (0, 1, 3, 6)
     )
 
@@ -157,7 +157,7 @@ TABLES: dict[str, Table] = {
         expected="the tokens of LAINR act on smaller areas than those of IPC",
     ),
     "depth": Table(
-        "Blocks of the anchored encoder at three rates",
+        "Blocks of the anchored encoder at five rates",
         _depths(),
         "nowhere: the anchored model is this project's own",
         expected="the lower the rate, the more blocks help",
