@@ -111,13 +111,10 @@ class Field:
             return self.domain.at_points(self.model, self.tokens, coords)
 
     def coarse(self, nodes: int) -> "Field":
-        """The same field, decoded faster at large sizes and not quite exactly: attention on nodes x nodes points.
-
-        For LAINR, whose attention varies slowly by design. 16 times the query bandwidth is some 60 dB exact with
-        trained weights; see `tokenfield.coarse`.
+        """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`).
 
         Raises:
-            UserError: another system, or fewer than 4 nodes.
+            UserError: no LAINR, or fewer than 4 nodes.
         """
         return replace(self, model=self.model.coarse(nodes))
 

@@ -106,11 +106,15 @@ class MultiBandModulation(nn.Module):
         """
         return (m.clone() if affine is None else apply(affine, m) for affine in folded)
 
+    def band(self, feature: Float[Tensor, "*shared q d"], modulation: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
+        """m_v^(l) of one band, in the place of `modulation`. (Eq. 7)"""
+        return modulation.add_(feature).relu_()
+
     def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
         """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
         hidden = value = None
         for i, (feature, modulation) in enumerate(zip(located, modulations, strict=True)):
-            band = modulation.add_(feature).relu_()  # Eq. 7
+            band = self.band(feature, modulation)  # Eq. 7
             hidden = band if hidden is None else self.compose[i - 1](band + hidden).relu_()  # Eq. 8
             term = wide(self.out[i](hidden))
             value = term if value is None else value + term  # Eq. 9

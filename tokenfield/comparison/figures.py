@@ -109,5 +109,5 @@ def areas(data: Data, path: Path) -> None:
         axes.legend(frameon=False, loc="best")
 
 
-FIGURES: dict[str, Callable[[Data, Path], None]] = {"bars": dots, "curves": curves, "sizes": sizes, "locality": areas}
+FIGURES: dict[str, Callable[[Data, Path], None]] = {"dots": dots, "curves": curves, "sizes": sizes, "locality": areas}
 """What `Table.figure` names; `report` knows the figures that have files of their own."""

@@ -78,7 +78,7 @@ class Table:
     rows: tuple[Row, ...]
     source: str
     """Where the published numbers come from."""
-    figure: Literal["bars", "curves", "locality", "sizes", "race", "factorial"] = "bars"
+    figure: Literal["dots", "curves", "locality", "sizes", "race", "factorial"] = "dots"
     expected: str = ""
     """What the papers say should come out."""
     measured_on: str = ""

@@ -16,6 +16,7 @@ of the classes, lattice and picture size, path and hash of the field model) are 
 by `adopt` when training starts.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -137,7 +138,7 @@ class AdaptiveBlock(nn.Module):
         return x + for_all(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
-class TokenDenoiser(FieldModel):
+class TokenDenoiser(FieldModel, ABC):
     """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
 
     Subclasses say how tokens are told apart (`make_places`, `place`), what a token sees (`make_block`), and which
@@ -179,36 +180,36 @@ class TokenDenoiser(FieldModel):
         for last in (self.adapt, self.out, *(block.adapt for block in blocks)):
             nn.init.zeros_(last.weight)
 
+    @abstractmethod
     def make_places(self) -> None:
         """The parameters that tell tokens apart."""
-        raise NotImplementedError(f"{type(self).__name__}.make_places")
 
+    @abstractmethod
     def make_block(self) -> AdaptiveBlock:
         """One block."""
-        raise NotImplementedError(f"{type(self).__name__}.make_block")
 
     @property
+    @abstractmethod
     def places(self) -> tuple[nn.Parameter, ...]:
         """The parameters of `make_places`."""
-        raise NotImplementedError(f"{type(self).__name__}.places")
 
+    @abstractmethod
     def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
         """What every token is told about itself, for tokens (*shape, D)."""
-        raise NotImplementedError(f"{type(self).__name__}.place")
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Of the tokens of a sample."""
-        raise NotImplementedError(f"{type(self).__name__}.shape")
 
     @property
+    @abstractmethod
     def statistics_shape(self) -> tuple[int, ...]:
         """Of `mean` and `deviation`."""
-        raise NotImplementedError(f"{type(self).__name__}.statistics_shape")
 
+    @abstractmethod
     def on(self, lattice: tuple[int, int]) -> "TokenDenoiser":
         """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""
-        raise NotImplementedError(f"{type(self).__name__}.on")
 
     @property
     def horizon(self) -> float:

@@ -125,8 +125,7 @@ def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "
     domain = domain_of(model, denoiser.config.picture_size)
     tokens = denoiser.restore(tokens.to(denoiser.mean))
     lattice = denoiser.config.lattice
-    shaped = tokens.unflatten(0, lattice) if lattice and tokens.ndim == 2 else tokens  # (m, n, D)
-    shaped = shaped if lattice else tokens[None, None]  # or one tile: (1, 1, R, D)
+    shaped = tokens.reshape(*lattice, -1) if lattice else tokens[None, None]  # (m, n, D), or one tile: (1, 1, R, D)
     domain.check(model, shaped)
     return Field(model, shaped, domain)
 

@@ -148,17 +148,17 @@ def train(
             assessing = run.held_out is not None and (
                 state.step % recipe.evaluate_every == 0 or (ended and not stop.signum)
             )
-            probing = probe is not None and (probe.due(state.step) or (ended and not stop.signum))
+            asked = probe if probe and (probe.due(state.step) or (ended and not stop.signum)) else None
             saving = state.step % recipe.checkpoint_every == 0 or ended
-            if assessing or probing or saving:
+            if assessing or asked or saving:
                 recent.collect()
                 run.check_finite()  # what is not finite is neither measured nor saved
                 with recent.watch.paused():
                     if assessing:
                         assess()
-                    if probing:
+                    if asked:
                         measured = {"step": state.step, "seconds": round(state.seconds, 3)}
-                        note(measured | probe(run.best))  # type: ignore[misc]  # `probing` says that there is one
+                        note(measured | asked(run.best))
                     if saving:
                         save()
             if ended:
