@@ -144,7 +144,7 @@ def test_no_steps_measure_what_is_there(field, picture):
 def test_an_untrained_mlp_is_a_field_that_is_fitted_by_the_same_loop(kind, picture):
     start = untrained(kind, (11, 13), dim=16, depth=3, feature_dim=16, sigma=8.0)
     model = start.model
-    assert start.tokens.shape[:2] == (1, 1) and start.values_stored == start.tokens.numel()
+    assert start.tokens.shape[:2] == (1, 1) and start.values_stored == start.model.net.layout.values
     fitting = Optimization(start, picture, "latents", rates={"latents": 1e-2}, pixels=80)
     points = list(fitting.run(steps=40))
     assert points[0].step == 0 and points[-1].step == 40 and 3 <= len(points) <= optimization.MEASUREMENTS + 2

@@ -196,7 +196,7 @@ class Field:
     @property
     def values_stored(self) -> int:
         """Numbers the tokens hold."""
-        return self.tokens.numel()
+        return self.model.stored(self.tokens)
 
     def to(self, device: str | torch.device) -> "Field":
         """This field with its tokens on a device; the model is moved, as modules are, in place."""

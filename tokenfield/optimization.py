@@ -159,7 +159,7 @@ class Optimization:
         self.moving: list[Tensor] = [p for group in groups for p in group["params"]]
         self.rates = [group["lr"] for group in groups]
         own = sum(p.numel() for p in groups[0]["params"]) if what != "latents" else 0
-        self.values = self.tokens.numel() + own
+        self.values = field.values_stored + own
         self.optimizer = torch.optim.Adam(groups)
         self.best_psnr, self._best = -math.inf, [p.detach().clone() for p in self.moving]
 

@@ -43,7 +43,6 @@ def test_the_time_was_over(run, pool, tmp_path):
     ("argv", "code", "said"),
     [
         (("9", "--budget", "steps=1", "--data", "."), 1, "no table is called '9'"),
-        (("figure-7", "--budget", "steps=1", "--data", "."), 1, "tokenfield optimize"),
         (("1", "--budget", "epochs=1", "--data", "."), 1, "give steps=1200"),
         (("1", "--budget", "steps=1", "--data", ".", "--seeds", "0"), 1, "at least 1"),
         (("1", "--data", "."), 2, "--budget"),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from tokenfield.comparison import report, running
+from tokenfield.comparison import report
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced
 from tokenfield.comparison.race import analysis, said
 from tokenfield.comparison.race_figure import mean_course, split_name, spread
@@ -45,7 +45,7 @@ def test_every_system_stores_what_lainr_does(size, full):
 def test_models_store_what_the_sizes_say(system):
     model = race(system, 64).model.build().eval()
     field = Field.of(model, torch.rand(3, 64, 64))
-    assert running.stored(model, field.values_stored) == (6120 if system == "trans-inr" else 6144)
+    assert field.values_stored == (6120 if system == "trans-inr" else 6144)
 
 
 def test_rows_at_a_size_share_pictures_and_all_but_the_papers_share_the_optimiser():

@@ -31,11 +31,11 @@ def compare(
     """Train every system of a table alike and print the table, with the published numbers beside the measured ones.
 
     Tables: 1, 1-celeba, 1-ffhq (systems), 2 (Tables 2 and 6: resolutions and bands), 3, 3-ffhq (both halves), 4
-    (bandwidths), 7 (linear layers), figure-1 (while training), figure-5 (locality), sizes (values stored), race (PSNR
-    against seconds of the processor at four sizes; race-64, race-178, race-512, race-1024: at one), factorial (which
-    change to LAINR carries the gain of anchored tokens). Every row gets the same pictures, seeds, optimiser and budget,
-    and one transformer in front. Runs are kept: the same command goes on where it was stopped, and a row that two
-    tables share is trained once.
+    (bandwidths), 7 (linear layers), figure-1 (while training), figure-5 (locality), figure-7 (test-time optimisation),
+    sizes (values stored), depth (blocks of the anchored encoder), race (PSNR against seconds of the processor at four
+    sizes; race-64, race-178, race-512, race-1024: at one), factorial (which change to LAINR carries the gain of
+    anchored tokens). Every row gets the same pictures, seeds, optimiser and budget, and one transformer in front. Runs
+    are kept: the same command goes on where it was stopped, and a row that two tables share is trained once.
 
     Args:
         tables: which ones, or all.
@@ -57,7 +57,7 @@ def compare(
     import torch
 
     from tokenfield.comparison import report
-    from tokenfield.comparison.running import Budget, Busy, Circumstances, run
+    from tokenfield.comparison.running import Budget, Busy, Circumstances
     from tokenfield.comparison.tables import TABLES, find_table
 
     if seeds < 1 or threads < 1:
@@ -85,7 +85,7 @@ def compare(
             name, row, seed = item = work.pop(0)
             bar.file(total - len(work) - 1, f"{name}: {row.label}, seed {seed}")
             try:
-                result = run(row.at(scale, seed), told, held_out=row.held_out(scale), deadline=left)
+                result = row.run(scale, seed, told, left)
             except Busy:  # another process is at it; its result is read later
                 work.append(item)
                 time.sleep(0.2)

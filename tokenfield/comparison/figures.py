@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenfield.analysis.figures import COLOURS, plot
+from tokenfield.analysis.optimization_curves import STYLES
 
 Data = dict[str, Any]
 
@@ -109,5 +110,24 @@ def areas(data: Data, path: Path) -> None:
         axes.legend(frameon=False, loc="best")
 
 
-FIGURES: dict[str, Callable[[Data, Path], None]] = {"dots": dots, "curves": curves, "sizes": sizes, "locality": areas}
+def optimized(data: Data, path: Path) -> None:
+    """PSNR against seconds of optimisation: a thin line per seed, a thick one for their mean."""
+    labels = {"xlabel": "seconds per picture, encoding included", "ylabel": "PSNR / dB", "xscale": "log"}
+    with plot(path, title=heading(data), size=(10.0, 4.6), **labels) as axes:
+        for row in shown(data):
+            good = [run for run in row["runs"] if not run.get("failure")]
+            colour, line = STYLES[good[0]["system"]]
+            seeds = [{point["seconds"]: point["psnr"] for point in run["curve"]} for run in good]
+            times = sorted(set.intersection(*map(set, seeds)))
+            for seed in seeds:
+                axes.plot(times, [seed[at] for at in times], line, color=colour, alpha=0.35, linewidth=0.7)
+            means = [statistics.fmean(seed[at] for seed in seeds) for at in times]
+            label = f"{row['label']}: {row['psnr']:.1f} dB, {row['values_stored']} values"
+            axes.plot(times, means, line, color=colour, linewidth=2, label=label)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+FIGURES: dict[str, Callable[[Data, Path], None]] = {
+    "dots": dots, "curves": curves, "sizes": sizes, "locality": areas, "optimized": optimized,
+}  # fmt: skip
 """What `Table.figure` names; `report` knows the figures that have files of their own."""

@@ -4,10 +4,11 @@ A row is made from a recipe of this package, so whatever a row changes is writte
 it is that recipe; at the miniature scale the recipe's model with all sizes divided (`tokenfield.recipes.comparison`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from tokenfield.comparison import running
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.errors import UserError
 from tokenfield.recipes import RECIPES, comparison
@@ -60,6 +61,12 @@ class Row:
         """Pictures to measure it on at a scale; None: the held-out pictures of the recipe's own data."""
         return None
 
+    def run(
+        self, scale: str, seed: int, told: running.Circumstances, deadline: Callable[[], float | None]
+    ) -> dict[str, Any] | None:
+        """Make the run of this row, or read what it came to: see `running.run`."""
+        return running.run(self.at(scale, seed), told, held_out=self.held_out(scale), deadline=deadline)
+
 
 def on_photographs(recipe: Recipe, label: str) -> Recipe:
     """A published run on crops of photographs, or the run of 178 pixels of the same system."""
@@ -78,7 +85,7 @@ class Table:
     rows: tuple[Row, ...]
     source: str
     """Where the published numbers come from."""
-    figure: Literal["dots", "curves", "locality", "sizes", "race", "factorial"] = "dots"
+    figure: Literal["dots", "curves", "locality", "sizes", "optimized", "race", "factorial"] = "dots"
     expected: str = ""
     """What the papers say should come out."""
     measured_on: str = ""

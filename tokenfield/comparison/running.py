@@ -111,6 +111,11 @@ class Circumstances:
     """Most held-out pictures; None: all of them."""
     device: str = "auto"
 
+    @property
+    def place(self) -> str:
+        """Where a trained model is measured."""
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
     def folder(self, recipe: Recipe, held_out: HeldOut | None = None) -> Path:
         """Of a run."""
         deciding = {key: value for key, value in decisive(recipe).items() if key not in ("name", "steps")}
@@ -148,6 +153,20 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
 
 
+def planned(recipe: Recipe, told: Circumstances, held_out: HeldOut | None = None) -> tuple[Recipe, Path]:
+    """The run of a row under these circumstances, and its folder."""
+    every_picture = told.pictures if told.pictures is not None else 10**6
+    recipe = replace(told.budget.of(recipe), evaluate_pictures=every_picture)
+    return recipe, told.folder(recipe, held_out)
+
+
+def keep(path: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Write a finished result, whole or not at all."""
+    with written_aside(path) as file:
+        file.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    return result
+
+
 def run(
     recipe: Recipe,
     told: Circumstances,
@@ -167,9 +186,7 @@ def run(
     Raises:
         Busy: another process is making it.
     """
-    every_picture = told.pictures if told.pictures is not None else 10**6
-    recipe = replace(told.budget.of(recipe), evaluate_pictures=every_picture)
-    folder = told.folder(recipe, held_out)
+    recipe, folder = planned(recipe, told, held_out)
     with claimed(folder):
         if (folder / RESULT).exists():
             return json.loads((folder / RESULT).read_text())
@@ -204,16 +221,13 @@ def make(
     measured = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
     if failure is None:
         measured |= measure(recipe, told, folder, held_out)
-    result = measured | {"steps": steps_done(folder), "seconds": seconds_spent(folder), "peak_memory": memory}
-    with written_aside(folder / RESULT) as file:
-        file.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
-    return result
+    spent = {"steps": steps_done(folder), "seconds": seconds_spent(folder), "peak_memory": memory}
+    return keep(folder / RESULT, measured | spent)
 
 
 def measure(recipe: Recipe, told: Circumstances, folder: Path, held_out: HeldOut | None = None) -> dict[str, Any]:
     """Everything about a trained run but how long it took."""
-    model = pretrained.load(folder).eval()
-    model.to("cpu" if told.device == "cpu" or not torch.cuda.is_available() else "cuda")
+    model = pretrained.load(folder).eval().to(told.place)
     if held_out is not None:
         return measure_apart(model, held_out, told, folder)
     source = recipe.data.open(told.data, "test")
@@ -226,8 +240,8 @@ def measure(recipe: Recipe, told: Circumstances, folder: Path, held_out: HeldOut
         "psnr": statistics.fmean(score.psnr for score in scores),
         "pictures": {score.name: round(score.psnr, 3) for score in scores},
         "size": [scores[0].height, scores[0].width],
-        "values_stored": stored(model, scores[0].values_stored),
-        "values_per_pixel_value": stored(model, scores[0].values_stored) / some[0].numel(),
+        "values_stored": scores[0].values_stored,
+        "values_per_pixel_value": scores[0].values_per_pixel_value,
         "parameters": model.num_parameters,
         "macs_per_pixel": {"encode": round(encode, 1), "decode": round(decode, 1)},
         "locality": locality(model, some),
@@ -243,7 +257,7 @@ def measure_apart(model: FieldModel, held_out: HeldOut, told: Circumstances, fol
     pictures = list(islice(held_out.open(told.data).pictures(), held_out.pictures))
     scores = sampled_psnr(model, pictures, FINAL_SIDE)
     picture = pictures[0][1].to(device)
-    values = stored(model, Field.of(model, picture).values_stored)
+    values = Field.of(model, picture).values_stored
     whole = whole_cells(picture, model.cell if model.input_size is None else 1)[None]
     encode, decode = multiply_adds(model, whole, FINAL_SIDE)
     return {
@@ -265,12 +279,6 @@ def whole_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "c 
     """The picture without the rest of its sides beyond a whole number of cells."""
     height, width = (side // cell * cell for side in picture.shape[1:])
     return picture[:, :height, :width]
-
-
-def stored(model: Any, values: int) -> int:
-    """Values stored per picture: those of the tokens, without the zeros that fill rows of weights up to one width."""
-    net = getattr(model, "net", None)
-    return net.layout.values if net is not None else values
 
 
 def curve(folder: Path) -> list[dict[str, float | int]]:

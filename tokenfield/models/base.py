@@ -84,6 +84,10 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         """
         raise UserError(f"nodes are for LAINR; {self.name} answers every coordinate exactly")
 
+    def stored(self, tokens: Tensor) -> int:
+        """How many numbers tokens (..., D), one instance's or several's, hold that say something."""
+        return tokens.numel()
+
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
         """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
         raise NotImplementedError(f"{type(self).__name__}.locate")

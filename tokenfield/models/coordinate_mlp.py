@@ -12,16 +12,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid
+from tokenfield.coords import Grid
 from tokenfield.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
 from tokenfield.metrics import mse
-from tokenfield.models.base import FieldModel
+from tokenfield.models.hyponet_field import HyponetField
 from tokenfield.siren import sine, weight_bound
 
 
@@ -55,7 +55,7 @@ class CoordinateMlpConfig:
         return CoordinateMlp(self)
 
 
-class CoordinateMlp(FieldModel):
+class CoordinateMlp(HyponetField):
     """An MLP of a picture's own. Tokens (B, units, inputs + 1) are the rows of its matrices, each with its bias."""
 
     name: ClassVar[str] = "coordinate-mlp"
@@ -121,15 +121,3 @@ class CoordinateMlp(FieldModel):
             least = torch.minimum(errors, least)
         assert best is not None, "a fit has at least one step"
         return best
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Features of the coordinates."""
-        return self.net.locate(coords)
-
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """Matrices and biases."""
-        return self.net.condition(tokens)
-
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
-        """The MLP."""
-        return self.net.combine(located, conditioned)

@@ -11,17 +11,17 @@ scaled by its squared norm, since the normalised matrix turns by an angle that d
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid
+from tokenfield.coords import Grid
 from tokenfield.hyponet import Composed, Fourier, Given, Hyponet
 from tokenfield.meta_learning import descend
 from tokenfield.metrics import mse
-from tokenfield.models.base import FieldModel
+from tokenfield.models.hyponet_field import HyponetField
 from tokenfield.models.weight_space import build_layers
 
 
@@ -63,7 +63,7 @@ def _centers(n: int) -> Float[Tensor, " n"]:
     return -1 + 2 * ((torch.arange(n, dtype=torch.float32) + 0.5) / n)
 
 
-class LearnedInit(FieldModel):
+class LearnedInit(HyponetField):
     """An MLP that adapts to a picture in a few steps. Tokens are the rows of its adapted matrices."""
 
     name: ClassVar[str] = "learned-init"
@@ -101,15 +101,3 @@ class LearnedInit(FieldModel):
         """Pictures in [0, 1] -> the rows of their matrices, after `config.inner_steps` steps."""
         *_, tokens = self.adapt(images, self.config.inner_steps)
         return tokens
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Fourier features, through the first layer if that is shared."""
-        return self.net.locate(coords)
-
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """The instances' matrices, normalised."""
-        return self.net.condition(tokens)
-
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
-        """The rest of the MLP."""
-        return self.net.combine(located, conditioned)

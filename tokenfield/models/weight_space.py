@@ -9,10 +9,9 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.coords import Coordinates
 from tokenfield.errors import UserError
 from tokenfield.hyponet import Fourier, Hyponet, Layer, Shared, sizes
-from tokenfield.models.base import FieldModel
+from tokenfield.models.hyponet_field import HyponetField
 from tokenfield.patchify import patchify
 from tokenfield.row_encoder import RowEncoder
 
@@ -58,7 +57,7 @@ def build_layers(config: Any, features: Fourier, kind: Any, rows: int) -> list[L
     return [kind(i, o, min(rows, o)) if layer in modulated else Shared(i, o) for layer, (i, o) in enumerate(bounds)]
 
 
-class WeightField(FieldModel):
+class WeightField(HyponetField):
     """An encoder of patches and a coordinate MLP. Tokens (B, R, D) are rows of its matrices; their order matters.
 
     Args:
@@ -87,15 +86,3 @@ class WeightField(FieldModel):
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """Pictures in [0, 1] of `config.size` -> rows of weights."""
         return self.encoder(patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.config.padding))
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Fourier features, through the first layer if that is shared."""
-        return self.net.locate(coords)
-
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """The instances' matrices, normalised."""
-        return self.net.condition(tokens)
-
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
-        """The rest of the MLP."""
-        return self.net.combine(located, conditioned)

@@ -9,13 +9,14 @@ sizes divided: what remains is exactly what the row changes. Two cores train it 
 | latent tokens | 256 of width 256, 0.69 values per pixel value | 12 of width 48, 0.75 values per pixel value |
 | transformer | 768 wide, 6 blocks, 12 heads | 64 wide, 2 blocks, 2 heads |
 | decoder | 256 wide | 48 wide, 1 head |
-| bandwidths | (128, 32), 16 | (16, 4), 2 |
+| bandwidths, by the picture's side | (128, 32), 16 | (11.5, 2.9), 1.4 |
 | TransINR's groups | 64 per layer: 259 tokens | 3 per layer: 15 tokens |
-| pictures of 512 and 1024 | patches of 32 and 48 | 32 and 64 pixels, patches of 8 and 16 |
+| pictures of 512, 1024 | patches of 32, 48 | 32 and 64 pixels, patches of 8 and 16 |
+| their pixels per step | 10 % | 256: 25 and 6 % |
 
-The papers' Adam at 1e-4 hardly moves in a thousand steps; all rows have a constant rate of 3e-3 after 50 steps of
-warm-up, gradients clipped at norm 1 and a moving average over some hundred steps, which is what is evaluated. Only
-SIRENs (Functa) have 3e-4.
+The papers' Adam at 1e-4 hardly moves in a thousand steps; all rows have 3e-3 after 50 steps of warm-up, falling to zero
+at the last step as a cosine (where seconds end a run and not steps, it stays), gradients clipped at norm 1 and a moving
+average over some hundred steps, which is what is evaluated. Only SIRENs (Functa) have 3e-4.
 """
 
 from collections.abc import Callable
@@ -36,8 +37,8 @@ from tokenfield.training.sampling import CoordinateConfig
 
 SIDE, PATCH = 16, 4
 """Pixels of the miniature's pictures and patches."""
-TOKENS, WIDTH, BANDWIDTH = 12 / 256, 48 / 256, 1 / 8
-"""What published numbers of tokens, widths and bandwidths are multiplied with."""
+TOKENS, WIDTH = 12 / 256, 48 / 256
+"""What published numbers of tokens and widths are multiplied with."""
 
 
 def anr_photos_178() -> Recipe:
@@ -68,7 +69,7 @@ def base() -> Recipe:
         name="miniature-lainr",
         model=shrink(LainrConfig()),
         data=DataConfig(layout="folder", size=SIDE, crop="pyramid"),
-        optim=OptimConfig(name="adam", rate=3e-3, warmup=50),
+        optim=OptimConfig(name="adam", rate=3e-3, warmup=50, schedule="cosine"),
         coordinates=CoordinateConfig(jitter="axis"),
         batch_size=16,
         clip_norm=1.0,
@@ -79,12 +80,14 @@ def base() -> Recipe:
 def shrink(model: Any) -> Any:
     """A model's configuration at the miniature's sizes; what is no size stays as it is.
 
-    Pictures of 512 and 1024 pixels become twice and four times as large as those of 178 and 256.
+    Pictures of 512 and 1024 pixels become twice and four times as large as those of 178 and 256. Bandwidths shrink as
+    the picture's side does, so that they are as far from its Nyquist frequency as before.
     """
     if isinstance(model, AnchoredConfig | FunctaConfig | SpatialFunctaConfig):
         return OTHERS[type(model)](model)
     side = model.lainr.size[0] if isinstance(model, LocalizedLainrConfig) else getattr(model, "size", (0,))[0]
     zoom = max(1, side // 256)
+    bandwidth = SIDE * zoom / side if side else 1.0
     larger = {"size": (SIDE * zoom, SIDE * zoom), "patch": PATCH * zoom}
     changes: dict[str, Any] = {}
     for name in (field.name for field in fields(model)):
@@ -96,9 +99,9 @@ def shrink(model: Any) -> Any:
         elif name in SCALES:
             changes[name] = max(1, int(value * SCALES[name]))
         elif name in ("sigma", "sigma_q"):
-            changes[name] = value * BANDWIDTH
+            changes[name] = value * bandwidth
         elif name == "sigmas":
-            changes[name] = tuple(sigma * BANDWIDTH for sigma in value)
+            changes[name] = tuple(sigma * bandwidth for sigma in value)
     changes |= {name: value for name, value in larger.items() if name in changes}
     changes |= {"encoder_depth": 1} if "decoder_depth" in changes else {}  # two blocks in all, as everywhere
     return replace(model, **changes)
@@ -140,7 +143,8 @@ def miniature(recipe: Recipe, seed: int = 0) -> Recipe:
     """`base` with the shrunk model of a published run.
 
     A system that adapts to pixels (Learned Init, Functa) is asked for pixel centres, where it adapts; all others for
-    noise per row and per column. SIRENs get a tenth of the rate: at 3e-3 they do not train at all.
+    noise per row and per column. SIRENs get a tenth of the rate: at 3e-3 they do not train at all. Of larger pictures a
+    step asks for as many pixels as a small one has, drawn anew every time: the papers' 10 %.
     """
     common = base()
     model = shrink(recipe.model)
@@ -148,5 +152,6 @@ def miniature(recipe: Recipe, seed: int = 0) -> Recipe:
         common = replace(common, optim=replace(common.optim, rate=common.optim.rate / 10))
     side = getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None) or (SIDE, SIDE)
     coordinates = replace(common.coordinates, jitter="none") if hasattr(model, "inner_steps") else common.coordinates
+    coordinates = replace(coordinates, fraction=(SIDE / side[0]) ** 2)
     data = replace(common.data, size=side[0])
     return replace(common, name="miniature", model=model, data=data, coordinates=coordinates, seed=seed)

@@ -23,8 +23,9 @@ The content term cannot be a letter: without it and without distance nothing tel
 eight runs with distance are made without content as well. LAINR's learned tokens have no places of their own; where B,
 D or E need some, token j is given that of cell j, so that every letter can be changed by itself.
 
-All runs: 16-pixel crops, 16 cells of 4 x 4, 16 tokens of 36 values (576 values, 0.75 per pixel value), and everything
-else as in `comparison.base`.
+All runs: 16-pixel crops, 16 cells of 4 x 4, 16 tokens of 36 values (576 values, 0.75 per pixel value), an eighth of the
+published bandwidths, a constant rate, since a few hundred steps are too short for it to fall, and everything else as in
+`comparison.base`.
 """
 
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ GENERATORS: dict[str, tuple[str, ...]] = {
 """Whose product, of -1 and +1, decides a change that has no column of its own."""
 MODEL_FACTORS = ("anchors", "distance", "multiplicative", "skip", "relative", "content")
 TOKENS, WIDTH, DEPTH = 16, 36, 2
+BANDS = {"sigmas": (16.0, 4.0), "sigma_q": 2.0}
 
 Changes = Mapping[str, bool | int]
 """What a run has: the seven changes by name, and where they differ from LAINR's, `content` and `depth`."""
@@ -73,9 +75,9 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
     """
     base = comparison.base()
     depth = changes.get("depth", 1 if changes.get("shallow") else DEPTH)
-    lainr = replace(base.model, num_latents=TOKENS, latent_dim=WIDTH, encoder_depth=depth)
+    lainr = replace(base.model, num_latents=TOKENS, latent_dim=WIDTH, encoder_depth=depth, **BANDS)
     model = AnchoredLainrConfig(lainr, **{name: changes[name] for name in MODEL_FACTORS if name in changes})
-    optim = base.optim
+    optim = replace(base.optim, schedule="constant")
     if changes.get("muon"):
         optim = OptimConfig(name="muon", rate=optim.rate, muon_rate=0.02, warmup=optim.warmup)
     return replace(base, name="factorial", model=model, optim=optim, seed=seed)
