@@ -10,6 +10,7 @@ demo: .venv/ready
 
 test: .venv/tested
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest
 
 # Pinned versions; made anew when they or the package's needs change. The stamp is written last, so an interrupted

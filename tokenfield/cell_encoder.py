@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.encoder import LatentEncoder
 from tokenfield.transformer import Transformer
 
 
@@ -51,7 +52,7 @@ class Skip(nn.Module):
         latent_dim: width of a latent token.
     """
 
-    def __init__(self, encoder: nn.Module, patch_dim: int, latent_dim: int):
+    def __init__(self, encoder: LatentEncoder | CellEncoder, patch_dim: int, latent_dim: int):
         super().__init__()
         self.encoder, self.skip = encoder, nn.Linear(patch_dim, latent_dim)
 

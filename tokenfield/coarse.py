@@ -68,7 +68,8 @@ class CoarseDecoder:
             raise UserError(f"{n} nodes per axis; give at least {SUPPORT}")
         if not hasattr(decoder.head, "modulations"):
             raise UserError("nodes need a multi-band or plain head; this model modulates weights, not coordinates")
-        self.decoder, self.n = decoder, n
+        self.decoder: Any = decoder  # a `TokenDecoder`, whose module imports this one
+        self.n = n
 
     def locate(self, coords: Coordinates) -> tuple[Any, tuple[Near, Near], bool]:
         """The bands' features, the nodes near each row and column (or point), and whether it is a grid."""

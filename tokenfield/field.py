@@ -267,19 +267,19 @@ class Field:
             bands = list(grid.split(BAND_POINTS // 4))
             means = []
             for done, band in enumerate(bands, 1):
-                means.append(self._means(band))
+                means.append(self._means(band, grid.span))
                 if progress:
                     progress(done, len(bands))
             return torch.cat(means, 1)
 
-    def _means(self, grid: Grid) -> Tensor:
+    def _means(self, grid: Grid, spans: tuple[float, ...]) -> Tensor:
         """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.
 
         Columns a few at a time, so that memory is bounded however many values a mean is taken of.
         """
         largest = self.model.largest_span
-        parts = [ceil(span / largest) for span in grid.span]
-        fine = tuple(span / n for span, n in zip(grid.span, parts, strict=True))
+        parts = [ceil(span / largest) for span in spans]
+        fine = tuple(span / n for span, n in zip(spans, parts, strict=True))
         fine_span = fine if max(fine) > 1 and largest > 1 else None
 
         def spread(i: int, axis: Tensor) -> Tensor:

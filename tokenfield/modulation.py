@@ -12,6 +12,7 @@ activations kept for a training step.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,7 +83,8 @@ class MultiBandModulation(nn.Module):
         self.frequency = nn.ModuleList(
             FrequencyFeature(in_dim, sigma, feature_dim, dim, linear=linear_frequency) for sigma in sigmas
         )
-        self.modulate = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas) if linear_modulation else None
+        # Of linear maps; the type knows of modules only.
+        self.modulate: Any = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas) if linear_modulation else None
         self.compose = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas[1:])
         self.out = nn.ModuleList(nn.Linear(dim, out_dim) for _ in sigmas)
 
@@ -112,12 +114,12 @@ class MultiBandModulation(nn.Module):
 
     def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
         """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
-        hidden = value = None
-        for i, (feature, modulation) in enumerate(zip(located, modulations, strict=True)):
-            band = self.band(feature, modulation)  # Eq. 7
-            hidden = band if hidden is None else self.compose[i - 1](band + hidden).relu_()  # Eq. 8
-            term = wide(self.out[i](hidden))
-            value = term if value is None else value + term  # Eq. 9
+        bands = (self.band(*pair) for pair in zip(located, modulations, strict=True))  # Eq. 7
+        hidden = next(bands)
+        value = wide(self.out[0](hidden))
+        for i, band in enumerate(bands):
+            hidden = self.compose[i](band + hidden).relu_()  # Eq. 8
+            value = value + wide(self.out[i + 1](hidden))  # Eq. 9
         return value
 
     def combine(self, located: list[Tensor], folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Tensor:
@@ -138,7 +140,7 @@ class PlainMLP(nn.Module):
 
     def __init__(self, *, dim: int, depth: int, out_dim: int):
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))
+        self.layers: Any = nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth))  # the type knows of modules only
         self.out = nn.Linear(dim, out_dim)
 
     def locate(self, coords: Coordinates) -> None:

@@ -5,6 +5,8 @@ cost is linear in the picture's area, the same weights serve every height and wi
 farther away than depth x radius cells, so a crop's interior tokens equal the whole picture's.
 """
 
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -47,7 +49,7 @@ class NeighbourhoodAttention(nn.Module):
         inside = torch.stack(shifted(x.new_ones(1, *x.shape[1:3], 1), self.radius), -1)  # (1, M, N, 1, neighbours)
         weights = scores.masked_fill(inside == 0, -torch.inf).softmax(-1)  # (B, M, N, H, neighbours)
         terms = zip(weights.unbind(-1), shifted(v, self.radius), strict=True)
-        return self.out(sum(weight.unsqueeze(-1) * near for weight, near in terms).flatten(-2))
+        return self.out(reduce(torch.add, (weight.unsqueeze(-1) * near for weight, near in terms)).flatten(-2))
 
 
 class NeighbourhoodBlock(nn.Module):
@@ -70,6 +72,7 @@ class NeighbourhoodTransformer(nn.Sequential):
     """`depth` blocks; a token depends on `reach` = depth x radius cells around it."""
 
     def __init__(self, dim: int, *, depth: int, num_heads: int, radius: int = 1, mlp_ratio: float = 4.0):
-        options = {"num_heads": num_heads, "radius": radius, "mlp_ratio": mlp_ratio}
-        super().__init__(*(NeighbourhoodBlock(dim, **options) for _ in range(depth)))
+        super().__init__(
+            *(NeighbourhoodBlock(dim, num_heads=num_heads, radius=radius, mlp_ratio=mlp_ratio) for _ in range(depth))
+        )
         self.reach = depth * radius

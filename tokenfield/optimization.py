@@ -148,7 +148,8 @@ class Optimization:
         self.target, self.pixels, self.seed = Target.of(picture), pixels, seed
         self.measured = self.target.thinned(MEASURED)
         self.tokens = field.tokens.detach().clone()
-        model, rates, groups = field.model, RATES | (rates or {}), []
+        model, rates = field.model, RATES | (rates or {})
+        groups: list[dict[str, Any]] = []
         if what != "latents":
             model = copy.deepcopy(field.model).requires_grad_()
             model.origin = None  # it is no longer what a name or a folder holds
@@ -314,6 +315,6 @@ def save_with_model(field: Field, folder: Path, name: str) -> Path:
     if folder.exists():
         raise UserError(f"{folder} exists already; name a new folder")
     pretrained.save(field.model, folder)
-    field.model.origin = str(folder)  # type: ignore[assignment]  # a plain attribute: not a tensor, not a module
+    field.model.origin = str(folder)
     field.save(folder / f"{name}.field")
     return folder / f"{name}.field"

@@ -12,6 +12,7 @@ attends to the nearest alone.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -79,6 +80,9 @@ class DistanceTerm(nn.Module):
         num_heads: H.
     """
 
+    places: Tensor
+    cell: Tensor
+
     def __init__(self, places: Float[Tensor, "r x"], cell: Float[Tensor, " x"], *, num_heads: int):
         super().__init__()
         self.register_buffer("places", places, persistent=False)  # known, not learned
@@ -111,11 +115,13 @@ class PlacedAggregation(nn.Module):
         num_heads: H.
     """
 
+    places: Tensor
+
     def __init__(
         self, terms: Sequence[nn.Module], places: Float[Tensor, "r x"], *, dim: int, latent_dim: int, num_heads: int
     ):
         super().__init__()
-        self.terms = nn.ModuleList(terms)
+        self.terms: Any = nn.ModuleList(terms)  # of terms as above; the type knows of modules only
         self.register_buffer("places", places, persistent=False)
         self.num_heads = num_heads
         self.v, self.out = nn.Linear(latent_dim, dim), nn.Linear(dim, dim)
@@ -132,7 +138,7 @@ class PlacedAggregation(nn.Module):
     def weights(self, located: list[Any], conditioned: tuple[list[Any], Tensor]) -> Float[Tensor, "b h q r"]:
         """a_j(v)."""
         parts = zip(self.terms, located, conditioned[0], strict=True)
-        weights = sum(term.scores(where, what) for term, where, what in parts).softmax(-1)
+        weights = reduce(torch.add, (term.scores(where, what) for term, where, what in parts)).softmax(-1)
         return weights.expand(len(conditioned[1]), -1, -1, -1)
 
     def combine(self, located: list[Any], conditioned: tuple[list[Any], Tensor]) -> Float[Tensor, "b q d"]:

@@ -61,7 +61,7 @@ def load(name: str | os.PathLike) -> FieldModel:
                 f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
             )
     model = load_folder(folder)
-    model.origin = text  # type: ignore[assignment]  # a plain attribute: not a tensor, not a module
+    model.origin = text
     return model
 
 

@@ -54,11 +54,12 @@ class ModulatedSiren(nn.Module):
     def __init__(self, in_dim: int, dim: int, depth: int, out_dim: int, w0: float = 30.0):
         super().__init__()
         self.dim, self.w0 = dim, w0
-        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in sizes(in_dim, dim, depth, out_dim))
-        for number, layer in enumerate(self.layers):
+        layers = [nn.Linear(i, o) for i, o in sizes(in_dim, dim, depth, out_dim)]
+        for number, layer in enumerate(layers):
             bound = weight_bound(layer.in_features, w0, first=number == 0)
             nn.init.uniform_(layer.weight, -bound, bound)
             nn.init.zeros_(layer.bias)  # as functa's code has it
+        self.layers = nn.ModuleList(layers)
 
     @property
     def num_shifts(self) -> int:

@@ -36,6 +36,10 @@ class Subspaces(nn.Module):
         prefixes: numbers of coefficients whose errors decide the choice, rising, the last one n.
     """
 
+    mean: Tensor
+    components: Tensor
+    usual: Tensor
+
     def __init__(self, count: int, dim: int, rank: int, prefixes: tuple[int, ...]):
         super().__init__()
         self.prefixes = prefixes

@@ -12,6 +12,7 @@ from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
+from tokenfield.models.switched import SwitchedConfig
 
 LAINR = LainrConfig(
     size=(10, 10), patch=5, padding=0, num_latents=7, latent_dim=5, encoder_dim=16, encoder_depth=1, encoder_heads=2,
@@ -24,6 +25,7 @@ ANR = AnrConfig(
 ANCHORED = AnchoredConfig(
     cell=5, latent_dim=5, encoder_dim=16, encoder_depth=1, decoder_dim=16, decoder_depth=1, head_dim=8, harmonics=8
 )
+SWITCHED = SwitchedConfig(cell=5, codes=3, prefixes=(2, 5), harmonics=8, sharpness=2.0, rounds=2)
 WITH = {"lainr": LAINR, "anr": ANR, "localized": LocalizedLainrConfig(LAINR, cutoff=0.9), "anchored": ANCHORED}
 HEADS = {"lainr": 3, "anr": 2, "localized": 3, "anchored": 1}
 
@@ -68,11 +70,15 @@ def test_tokens_below_the_threshold_have_exactly_zero():
     assert (attention_weights(*plain, lattice(9).double()) > 0).all()
 
 
+@pytest.mark.parametrize("config", [ANCHORED, SWITCHED], ids=["anchored", "switched"])
 @torch.no_grad()
-def test_anchored_weights_are_those_of_the_four_nearest_anchors():
-    model, _ = setting(ANCHORED)
-    tokens = model.encode(torch.rand(1, 3, 20, 15, dtype=torch.float64))  # 4 x 3 anchors
-    coords = torch.tensor([[-1.0, -1.0], [0.1, 0.2], [0.9, -0.3]], dtype=torch.float64)
+def test_anchored_weights_are_those_of_the_four_nearest_anchors(config):
+    model = setting(config)[0] if config is ANCHORED else config.build().eval()
+    if config is SWITCHED:
+        model.initialize(torch.rand(30, 3, 20, 15))
+    model = model.float()
+    tokens = model.encode(torch.rand(1, 3, 20, 15))  # 4 x 3 anchors
+    coords = torch.tensor([[-1.0, -1.0], [0.1, 0.2], [0.9, -0.3]])
     weights = attention_weights(model, tokens, coords)[0].view(3, 4, 3)
     assert weights[0, 0, 0] == pytest.approx(1)  # a corner has one neighbour on the lattice
     places = (coords + 1) / 2 * torch.tensor([4, 3]) - 0.5
@@ -81,12 +87,13 @@ def test_anchored_weights_are_those_of_the_four_nearest_anchors():
             assert abs(i - place[0]) < 1 and abs(j - place[1]) < 1
     values = model.decode(tokens, coords)[0] - 0.5
     located = model.locate(coords, (4, 3))
-    local = model.head.at_points(model.condition(tokens), located.y, located.x)[0, ..., :-1]  # (4, Q, C)
+    local = model.local(located, model.condition(tokens))[0, ..., :-1]  # (4, Q, C)
     for q in range(1, 3):
         y, x = int(located.y.lower[q]), int(located.x.lower[q])
         near = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)]
         kept = [(k, at) for k, at in enumerate(near) if 0 <= at[0] < 4 and 0 <= at[1] < 3]
-        torch.testing.assert_close(sum(weights[q, *at] * local[k, q] for k, at in kept), values[q])
+        wanted = sum(weights[q, *at] * local[k, q] for k, at in kept)
+        torch.testing.assert_close(wanted, values[q], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("config", [

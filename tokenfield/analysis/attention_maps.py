@@ -6,7 +6,7 @@ version of a softmax is kept here.
 
     LAINR                      cross-attention of Eq. 5, H heads over R tokens
     ANR, LAINR localized       localized attention: tokens below the threshold have exactly zero
-    anchored                   the weights of the four nearest anchors, one head, zero for all others
+    anchored, switched         the weights of the four nearest anchors, one head, zero for all others
 
 TransINR, IPC, Learned Init, Functa and MLPs have none: their tokens are weights or shifts of a network that all
 coordinates go through. For them only removal maps exist (`tokenfield.analysis.locality`).
@@ -59,10 +59,10 @@ def _of_aggregator(aggregator: Any, tokens: Tensor, coords: Tensor) -> Float[Ten
 def _of_anchored(model: Any, tokens: Tensor, coords: Tensor) -> Float[Tensor, "1 q r"]:
     """The four neighbours of every coordinate, put at their places among all anchors."""
     rows, columns = tokens.shape[1:3]
-    located = model.locate(coords, (rows, columns))
-    content = model.head.at_points(model.condition(tokens), located.y, located.x)[..., -1]  # (1, 4, Q)
+    located, conditioned = model.locate(coords, (rows, columns)), model.condition(tokens)
+    content = model.local(located, conditioned)[..., -1]  # (1, 4, Q)
     names = torch.eye(4, dtype=content.dtype, device=content.device)[:, None].expand(-1, len(coords), -1)[None]
-    four = model.aggregation(content, located.distance, located.outside, names)[0]  # (Q, 4)
+    four = model.blend(located, conditioned, content, names)[0]  # (Q, 4)
     weights = four.new_zeros(len(coords), rows, columns)
     points = torch.arange(len(coords), device=four.device)
     for k, (i, j) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):

@@ -57,8 +57,9 @@ def encode(
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                options = {"rate": rate, "half": half, "check": check, "precision": precision}
-                item = encode_one(loaded, path, target, **options, bar=bar)
+                item = encode_one(
+                    loaded, path, target, rate=rate, half=half, check=check, precision=precision, bar=bar
+                )
             except PictureError as error:
                 if not input.is_dir():
                     raise

@@ -62,16 +62,17 @@ def fit(
     from tokenfield.optimization import MLP_RATES, Optimization, save_with_model, untrained
 
     image = read_picture(picture)
+    height, width = image.shape[1:]
     folder = new_folder(output, picture, kind)
     sizes = {"dim": dim, "depth": depth, "sigma": sigma}
-    start = untrained(kind, tuple(image.shape[1:]), seed=seed, device=find_device(device), **sizes)
+    start = untrained(kind, (height, width), seed=seed, device=find_device(device), **sizes)
     rates = {"latents": MLP_RATES[kind] if rate is None else rate}
     fitting = Optimization(start, image, "latents", rates=rates, pixels=pixels, seed=seed)
     curve, interrupted = watch(fitting, kind, seconds=default_seconds(seconds, steps, 60.0), steps=steps)
     best = fitting.best
     path = save_with_model(best, folder, picture.stem)
     report = {
-        "command": "fit", "picture": picture.name, "height": image.shape[1], "width": image.shape[2], "kind": kind,
+        "command": "fit", "picture": picture.name, "height": height, "width": width, "kind": kind,
         **sizes, **rates, "pixels": pixels, "seed": seed, "field": str(path), "interrupted": interrupted,
         "curves": [curve.to_json()],
     }

@@ -12,6 +12,8 @@ from tokenfield.cli.fit import MOST_PIXELS, Pixels, Rate, Seconds, Steps, defaul
 from tokenfield.cli.models import DEFAULT, load_model
 from tokenfield.errors import UserError
 
+Rival = Literal["scratch", "ffnet", "siren"]
+"""What is fitted beside: latents from zero, or an MLP."""
 EXACT = 1 << 20
 """Pixels of a picture up to which a step takes all of them unless --pixels says otherwise."""
 SHARE = 1 << 18
@@ -29,7 +31,7 @@ def optimize(
     rate: Rate = None,
     decoder_rate: Rate = None,
     pixels: Pixels = None,
-    beside: tuple[Literal["scratch", "ffnet", "siren"], ...] = ("ffnet", "siren"),
+    beside: tuple[Rival, ...] = ("ffnet", "siren"),
     model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = DEFAULT,
     seed: int = 0,
     device: str = "auto",
@@ -68,7 +70,7 @@ def optimize(
     from tokenfield.optimization import RATES, SCRATCH_RATE, Optimization, save_with_model, scratch
 
     image = read_picture(picture)
-    budget = {"seconds": default_seconds(seconds, steps, 30.0), "steps": steps}
+    budget: dict[str, Any] = {"seconds": default_seconds(seconds, steps, 30.0), "steps": steps}
     target = new_target(output, picture) if what == "latents" else new_folder(output, picture, "optimised")
     field, took = predict(load_model(model, device), image)
     latents = (RATES["latents"] if start == "predicted" else SCRATCH_RATE) if rate is None else rate
@@ -111,7 +113,7 @@ def predict(model: Any, image: Any) -> tuple[Any, float]:
     return Field.of(model, image), time.perf_counter() - begun
 
 
-def competitor(name: str, field: Any, image: Any, pixels: int | None, seed: int, **options: Any) -> Any:
+def competitor(name: Rival, field: Any, image: Any, pixels: int | None, seed: int, **options: Any) -> Any:
     """Another `Optimization` for the same picture: latents from zero, or an MLP from scratch."""
     from tokenfield.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
 

@@ -6,9 +6,12 @@ by itself taken from all of them, and all of them with no block in the encoder.
 
 import math
 import statistics
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
+from operator import itemgetter
 from typing import Any
 
 from tokenfield.comparison.held_out import HeldOut
@@ -104,18 +107,17 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         def contrast(sign: Callable[[dict[str, bool]], bool]) -> float:
             return sum(v if sign(run) else -v for v, run in zip(values, design, strict=True)) / 8
 
-        found["main"] = [told(NAMES[f], contrast(lambda run, f=f: run[f]), 8) for f in FACTORS]
+        found["main"] = [told(NAMES[f], contrast(itemgetter(f)), 8) for f in FACTORS]
         for group in aliases():
-            first, second = group[0]
             name = " + ".join(f"{NAMES[a]} x {NAMES[b]}" for a, b in group)
-            found["aliased"].append(told(name, contrast(lambda run, a=first, b=second: run[a] == run[b]), 8))
+            found["aliased"].append(told(name, contrast(partial(_agree, group[0])), 8))
     pairs = [(psnr[_key(run)], psnr[_key(run | {"content": False})]) for run in design
              if run["distance"] and {_key(run), _key(run | {"content": False})} <= set(psnr)]
     if len(pairs) == 8:
         found["content"] = [told("content, where there is distance", statistics.fmean(a - b for a, b in pairs), 8)]
     everything, nothing = dict.fromkeys(FACTORS, True), dict.fromkeys(FACTORS, False)
     whole, lainr = psnr.get(_key(everything)), psnr.get(_key(nothing))
-    others = {NAMES[f]: everything | {f: False} for f in FACTORS}
+    others: dict[str, dict[str, Any]] = {NAMES[f]: everything | {f: False} for f in FACTORS}
     others |= {"content": everything | {"content": False}, "the last block (0 left)": everything | {"depth": 0}}
     for name, run in others.items():
         if whole is not None and _key(run) in psnr:
@@ -126,15 +128,20 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _agree(pair: tuple[str, str], run: dict[str, bool]) -> bool:
+    """The sign of their product."""
+    return run[pair[0]] == run[pair[1]]
+
+
 def _key(changes: dict[str, Any]) -> tuple:
     return (*(bool(changes[name]) for name in FACTORS), changes.get("content", True), changes.get("depth"))
 
 
 def aliases() -> list[list[tuple[str, str]]]:
     """Pairs of changes whose interactions the design cannot tell apart, as they fall together in its columns."""
-    design, groups = factorial.design(), {}
+    design, groups = factorial.design(), defaultdict(list)
     for a, b in combinations(FACTORS, 2):
-        groups.setdefault(tuple(run[a] == run[b] for run in design), []).append((a, b))
+        groups[tuple(run[a] == run[b] for run in design)].append((a, b))
     return list(groups.values())
 
 

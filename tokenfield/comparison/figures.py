@@ -99,8 +99,8 @@ def sizes(data: Data, path: Path) -> None:
 
 def areas(data: Data, path: Path) -> None:
     """The locality number of every row beside its PSNR, a point per seed."""
-    labels = {"xlabel": "share of the picture that holds 90 % of a token's effect", "ylabel": "PSNR / dB"}
-    with plot(path, title=data["title"], **labels) as axes:
+    share = "share of the picture that holds 90 % of a token's effect"
+    with plot(path, title=data["title"], xlabel=share, ylabel="PSNR / dB") as axes:
         for row, colour in zip(shown(data), COLOURS, strict=False):
             points = [(run["locality"], run["psnr"]) for run in row["runs"] if run.get("locality") is not None]
             if points:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -23,7 +23,7 @@ from tokenfield.comparison.running import Circumstances, claimed, keep, planned
 from tokenfield.field import Field
 from tokenfield.models.base import FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
-from tokenfield.optimization import MLP_RATES, Optimization, untrained
+from tokenfield.optimization import MLP_RATES, Optimization, What, untrained
 from tokenfield.recipes import comparison
 
 RECIPE = "lainr-ffhq-1024"
@@ -36,14 +36,15 @@ TIMES = [2.0 ** (-k / 3) for k in range(24, -1, -1)]
 """Shares of the seconds at which a curve is read."""
 MLP_PIXELS = 4096
 """Most pixels per step of an MLP, as `tokenfield fit` takes."""
-MLPS = ("ffnet", "siren")
+Mlp = Literal["ffnet", "siren"]
+WAYS: tuple[What | Mlp, ...] = ("latents", "decoder", "all", "ffnet", "siren")
 
 
 @dataclass(frozen=True)
 class OptimizedRow(Row):
     """A way to come closer to a picture."""
 
-    what: str = "latents"
+    what: What | Mlp = "latents"
     """A key of `optimization_curves.MEANING`."""
 
     def run(
@@ -71,17 +72,18 @@ class OptimizedRow(Row):
         """The course of one picture."""
         device = next(model.parameters()).device
         timer = time.process_time if device.type == "cpu" else time.monotonic
-        picture, options = picture.to(device), {"seed": seed, "timer": timer}
-        if self.what in MLPS:
-            begin, took = untrained(self.what, tuple(picture.shape[1:]), seed=seed, device=device, **sizes(scale)), 0.0
-            options |= {"rates": {"latents": MLP_RATES[self.what]}}
-            options |= {"pixels": MLP_PIXELS if picture[0].numel() > MLP_PIXELS else None}
+        options: dict[str, Any] = {"seed": seed, "timer": timer}
+        picture = picture.to(device)
+        height, width = picture.shape[1:]
+        if self.what == "ffnet" or self.what == "siren":
+            begin, took = untrained(self.what, (height, width), seed=seed, device=device, **sizes(scale)), 0.0
+            pixels = MLP_PIXELS if height * width > MLP_PIXELS else None
+            fitting = Optimization(begin, picture, rates={"latents": MLP_RATES[self.what]}, pixels=pixels, **options)
         else:
             Field.of(model, picture)  # the first call warms the machine up
             begun = timer()
             begin, took = Field.of(model, picture), timer() - begun
-            options |= {"what": self.what}
-        fitting = Optimization(begin, picture, **options)
+            fitting = Optimization(begin, picture, self.what, **options)
         points = tuple(fitting.run(seconds=SECONDS[scale]))
         return Curve(self.what, points, fitting.best_psnr, fitting.values, took)
 
@@ -91,7 +93,7 @@ class OptimizedRow(Row):
         times = [seconds * share for share in TIMES if seconds * share >= max(c.head_start for c in found)]
         means = [(at, statistics.fmean(c.psnr_after(at) for c in found)) for at in times]
         own = {"macs_per_pixel": {"encode": None, "decode": None}, "parameters": found[0].values}
-        return (own if self.what in MLPS else {}) | {
+        return (own if self.what in MLP_RATES else {}) | {
             "system": self.what,
             "psnr": statistics.fmean(c.best_psnr for c in found),
             "start_psnr": statistics.fmean(c.points[0].psnr for c in found),
@@ -116,7 +118,7 @@ def sizes(scale: str) -> dict[str, Any]:
 def table() -> Table:
     """Figure 7."""
     rows = [OptimizedRow(MEANING[what], RECIPE, extra=what == "siren", what=what)
-            for what in ("latents", "decoder", "all", *MLPS)]
+            for what in WAYS]
     return Table(
         "Test-time optimisation",
         tuple(rows),

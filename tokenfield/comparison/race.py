@@ -87,7 +87,7 @@ def analysis(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                       for goal, run in pairs]
                 for key in ("step", "seconds")
             }
-            means = {key: None if None in at else round(statistics.fmean(at), 1) for key, at in when.items()}
+            means = {key: mean_if_all(at) for key, at in when.items()}
             found.append({
                 "size": size, "system": race.SYSTEMS[system][0], "goal": statistics.fmean(g["psnr"] for g, _ in pairs),
                 "ipc_steps": round(statistics.fmean(g["steps"] for g, _ in pairs)),
@@ -95,6 +95,12 @@ def analysis(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "steps": means["step"], "seconds": means["seconds"],
             })  # fmt: skip
     return found
+
+
+def mean_if_all(values: list[float | None]) -> float | None:
+    """Their mean to a tenth; None if one of them is None."""
+    known = [value for value in values if value is not None]
+    return round(statistics.fmean(known), 1) if len(known) == len(values) else None
 
 
 def said(found: list[dict[str, Any]]) -> list[str]:

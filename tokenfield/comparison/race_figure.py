@@ -37,7 +37,8 @@ def mean_course(row: dict[str, Any]) -> list[tuple[float, float]]:
     known = [{point["step"]: point for point in curve[:-1]} for curve in curves]
     steps = sorted(set.intersection(*(set(points) for points in known)))
     matched = [[points[step] for points in known] for step in steps] + [[curve[-1] for curve in curves]]
-    return [tuple(statistics.fmean(point[key] for point in same) for key in ("seconds", "psnr")) for same in matched]
+    mean = statistics.fmean
+    return [(mean(point["seconds"] for point in same), mean(point["psnr"] for point in same)) for same in matched]
 
 
 def spread(places: list[float], gap: float) -> list[float]:

@@ -103,7 +103,8 @@ def markdown(data: dict[str, Any]) -> str:
     """The table for people, with all that is needed to read it."""
     lines = ["| " + " | ".join(line) + " |" for line in (HEADING, ["---"] * len(HEADING), *map(cells, data["rows"]))]
     pictures = next((len(run["pictures"]) for row in data["rows"] for run in row["runs"] if "pictures" in run), 0)
-    machine = next((run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run), {})
+    machines = [run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run]
+    machine: dict[str, Any] = machines[0] if machines else {}
     where = f"{machine.get('device', '-')} ({machine.get('name', '-')}), {machine.get('threads', '-')} threads"
     notes = [
         f"# {data['title']}",

@@ -59,12 +59,13 @@ class Budget:
         """`steps=1200`, `seconds=60`, `processor=60` or `published`."""
         kind, _, amount = text.partition("=")
         try:
-            if kind == "published" and not amount:
-                return cls("published")
-            if kind == "steps" and int(amount) > 0:
-                return cls("steps", int(amount))
-            if (kind == "seconds" or kind == "processor") and 0 < float(amount) < float("inf"):
-                return cls(kind, float(amount))
+            match kind:
+                case "published" if not amount:
+                    return cls("published")
+                case "steps" if int(amount) > 0:
+                    return cls("steps", int(amount))
+                case "seconds" | "processor" if 0 < float(amount) < float("inf"):
+                    return cls("seconds" if kind == "seconds" else "processor", float(amount))
         except ValueError:
             pass
         raise UserError(f"--budget {text}: give steps=1200, seconds=60, or published (each recipe's own steps); "
@@ -209,8 +210,9 @@ def make(
         if left is not None and left <= 0:
             return None
         started, training = (folder / "recipe.json").exists(), partial(train, recipe, told.data, folder)
-        options = {"max_seconds": left, "device": told.device, "quiet": True, "timer": told.budget.timer}
-        options |= {"training_seconds": told.budget.amount if told.budget.timed else math.inf, "probe": probe}
+        options: dict[str, Any] = {"max_seconds": left, "device": told.device, "quiet": True, "probe": probe}
+        options |= {"timer": told.budget.timer}
+        options |= {"training_seconds": told.budget.amount if told.budget.timed else math.inf}
         try:
             _, peak = with_peak_memory(partial(training, resume=started, **options))
         except UserError as error:

@@ -8,6 +8,7 @@ makes it or how many there are.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class Loader:
 
     def batch(self, step: int) -> Sample:
         """This process's part of the batch at `step`."""
-        samples = [self.source.sample(self.seed, step, slot) for slot in self.slots]
+        samples: list[Any] = [self.source.sample(self.seed, step, slot) for slot in self.slots]  # all of one kind
         if isinstance(samples[0], dict):
             return {name: stack([sample[name] for sample in samples]) for name in samples[0]}
         return stack(samples)

@@ -190,7 +190,7 @@ class TokenDenoiser(FieldModel, ABC):
 
     @property
     @abstractmethod
-    def places(self) -> tuple[nn.Parameter, ...]:
+    def places(self) -> tuple[Tensor, ...]:
         """The parameters of `make_places`."""
 
     @abstractmethod
@@ -308,7 +308,7 @@ class Denoiser(TokenDenoiser):
         return AdaptiveBlock(config.width, num_heads=config.heads, mlp_ratio=config.mlp_ratio)
 
     @property
-    def places(self) -> tuple[nn.Parameter, ...]:
+    def places(self) -> tuple[Tensor, ...]:
         """The parameters of `make_places`."""
         return (self.identity,)
 

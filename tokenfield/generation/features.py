@@ -59,6 +59,9 @@ def mean_and_deviation(values: Float[Tensor, "b n f"]) -> Float[Tensor, "b g"]:
 class PcaFeatures(FeatureNetwork):
     """The first 24 principal components of 8 x 8 cells, one every 4 pixels; their means and deviations: 48 features."""
 
+    components: Tensor
+    mean: Tensor
+
     def __init__(self, basis: Basis | None = None):
         super().__init__()
         basis = Basis.load() if basis is None else basis

@@ -64,7 +64,7 @@ class Mixed(nn.Module):
                 last = place == len(branch) - 1
                 forks = step if isinstance(step[0], tuple) else (step,)
                 for name, outward, *kernel in forks:
-                    unit = Unit(channels, outward, tuple(kernel), stride=stride if last else 1)  # type: ignore[arg-type]
+                    unit = Unit(channels, outward, tuple(kernel), stride=stride if last else 1)
                     self.add_module(name, unit)
                     self.width += outward if last else 0
                 channels = forks[0][1]
@@ -164,7 +164,7 @@ class Inception(nn.Sequential):
         for name, layer in layers.items():
             self.add_module(name, layer)
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:  # type: ignore[override]
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Resized, through all layers, and averaged over what is left of the map."""
         x = (resized(pictures) - 128) / 128
         return super().forward(x).mean((2, 3))

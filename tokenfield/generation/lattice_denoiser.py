@@ -80,6 +80,7 @@ class LatticeDenoiser(TokenDenoiser):
 
     Attributes:
         mean, deviation: (D,) of the latents it was trained on.
+        reach: cells around a token on which its answer depends.
     """
 
     name: ClassVar[str] = "lattice-denoiser"
@@ -87,6 +88,7 @@ class LatticeDenoiser(TokenDenoiser):
 
     def __init__(self, config: LatticeDenoiserConfig):
         super().__init__(config)
+        self.reach = config.depth * config.radius
 
     def make_places(self) -> None:
         """A vector for every distance from the two borders of an axis, rows and columns apart."""
@@ -94,7 +96,7 @@ class LatticeDenoiser(TokenDenoiser):
         self.rows, self.columns = (nn.Embedding(count, self.config.width) for _ in range(2))
 
     @property
-    def places(self) -> tuple[nn.Parameter, ...]:
+    def places(self) -> tuple[Tensor, ...]:
         """Of rows and of columns."""
         return self.rows.weight, self.columns.weight
 
@@ -117,11 +119,6 @@ class LatticeDenoiser(TokenDenoiser):
     def statistics_shape(self) -> tuple[int, ...]:
         """All cells share the statistics of a channel."""
         return (self.config.latent_dim,)
-
-    @property
-    def reach(self) -> int:
-        """Cells around a token on which its answer depends."""
-        return self.config.depth * self.config.radius
 
     def on(self, lattice: tuple[int, int]) -> "LatticeDenoiser":
         """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""

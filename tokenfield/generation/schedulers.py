@@ -101,6 +101,7 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
     """
     import diffusers
 
+    assert sampler.steps is not None, "a resolved sampler has steps"
     flow = prediction == "velocity"
     kind = getattr(diffusers, (FLOW if flow else DIFFUSION)[sampler.scheduler])
     taken = inspect.signature(kind.__init__).parameters
@@ -115,7 +116,7 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
         options |= {"clip_sample": False, "timestep_spacing": "trailing", "lower_order_final": True}
     scheduler = kind(**{name: value for name, value in options.items() if name in taken})
     if flow and "sigmas" in inspect.signature(kind.set_timesteps).parameters and sampler.scheduler == "Euler":
-        scheduler.set_timesteps(sigmas=[1 - i / sampler.steps for i in range(sampler.steps or 1)])  # equal steps to 0
+        scheduler.set_timesteps(sigmas=[1 - i / sampler.steps for i in range(sampler.steps)])  # equal steps to 0
     else:
         scheduler.set_timesteps(sampler.steps)
     if hasattr(scheduler, "set_begin_index"):

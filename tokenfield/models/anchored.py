@@ -80,16 +80,15 @@ class Located:
 
     Attributes:
         y, x: neighbours per axis.
-        gaps: for a grid, its two axes sorted into gaps; None for scattered points.
-        fades: for a grid, what the box of a query leaves of the harmonics, (k,) per axis.
+        grid: for a grid, its two axes sorted into gaps, and what the box of a query leaves of the harmonics, (k,) per
+            axis; None for scattered points.
         distance: (4, Q), or (B, 4, Q) for points of their own: the distance term per neighbour.
         outside: of the same shape, 0 for neighbours on the lattice.
     """
 
     y: Neighbours
     x: Neighbours
-    gaps: tuple[Gaps, Gaps] | None
-    fades: tuple[Tensor, Tensor] | None
+    grid: tuple[Gaps, Gaps, tuple[Tensor, Tensor]] | None
     distance: Tensor
     outside: Tensor
 
@@ -156,23 +155,27 @@ class Anchored(FieldModel):
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
         return tokens
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...]) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
         if isinstance(coords, Grid):
             y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
             spans = coords.span or (1.0, 1.0)
-            fades = tuple(fade(self.config.harmonics, self.cell, span).to(y.relative) for span in spans)
+            fade_y, fade_x = (fade(self.config.harmonics, self.cell, span).to(y.relative) for span in spans)
             tables = (sum_on_grid(*pair) for pair in self._tables(y, x))
-            return Located(y, x, (gaps(y), gaps(x)), fades, *tables)
+            return Located(y, x, (gaps(y), gaps(x), (fade_y, fade_x)), *tables)
         y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
-        return Located(y, x, None, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
+        return Located(y, x, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
 
     @staticmethod
     def _tables(y: Neighbours, x: Neighbours) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """What adds up over the axes, per axis: the distance term, and whether a neighbour is off the lattice."""
         return (window(y.relative), window(x.relative)), (y.outside, x.outside)
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Any:
+        """The local functions; a subclass may say more."""
+        return self.functions(tokens)
+
+    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
         """The local function of every token, as cosine coefficients; the last channel is its content score."""
         tokens = tokens.to(self.from_latent.weight.dtype)
         features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
@@ -180,11 +183,18 @@ class Anchored(FieldModel):
 
     def combine(self, located: Located, conditioned: Any) -> Float[Tensor, "b q c"]:
         """Evaluate the four neighbours' functions and blend them."""
-        if located.gaps is None:
-            local = self.head.at_points(conditioned, located.y, located.x)  # (B, 4, Q, C + 1)
-        else:
-            local = self.head.on_grid(conditioned, *located.gaps, located.fades)
-        return self.aggregation(local[..., -1], located.distance, located.outside, local[..., :-1]) + 0.5
+        local = self.local(located, conditioned)
+        return self.blend(located, conditioned, local[..., -1], local[..., :-1]) + 0.5
+
+    def local(self, located: Located, conditioned: Any) -> Float[Tensor, "b four q c"]:
+        """The four neighbours' functions: values, and in the last channel their content scores."""
+        if located.grid is None:
+            return self.head.at_points(conditioned, located.y, located.x)
+        return self.head.on_grid(conditioned, *located.grid)
+
+    def blend(self, located: Located, conditioned: Any, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
+        """The mean of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
+        return self.aggregation(content, located.distance, located.outside, values)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -23,6 +23,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     Attributes:
         name: the system's name in configurations and files.
         config: the frozen dataclass that built this model.
+        origin: the name or folder that it was loaded from; None for a model that was made here.
         input_size: (H, W) that `encode` takes; None if it takes every H and W that are multiples of `cell`.
         cell: side in pixels of a patch or cell.
         halo: for models of any size, how many cells around a token its value depends on.
@@ -36,6 +37,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
 
     name: ClassVar[str]
     config: Any
+    origin: str | None = None
     input_size: tuple[int, int] | None = None
     cell: int = 1
     halo: int = 0

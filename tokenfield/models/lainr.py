@@ -92,6 +92,9 @@ class TokenDecoder(nn.Module):
         output_bias: added to every value; 0.5 centres pictures in [0, 1].
     """
 
+    aggregator: Any
+    head: Any
+
     def __init__(self, aggregator: nn.Module, head: nn.Module, *, output_bias: float = 0.5):
         super().__init__()
         self.aggregator, self.head, self.output_bias = aggregator, head, output_bias

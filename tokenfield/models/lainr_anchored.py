@@ -104,7 +104,7 @@ class AnchoredLainr(Lainr):
         if not config.content and not config.distance:
             raise UserError("content and distance are both off: nothing tells tokens apart; switch one on")
         super().__init__(sizes)
-        self.config = config  # type: ignore[assignment]  # another class: it names this system in files
+        self.config = config  # another class: it names this system in files
         if config.anchors:
             self.encoder = _cells(sizes, rows * columns)  # type: ignore[assignment]
         if config.skip:

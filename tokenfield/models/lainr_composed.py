@@ -49,7 +49,7 @@ class ComposedLainr(Lainr):
             num_latents=sizes.num_latents,
         )
         self.decoder = TokenDecoder(aggregator, _head(sizes))
-        self.config = config  # type: ignore[assignment]  # another class: it names this system in files
+        self.config = config  # another class: it names this system in files
 
 
 def _head(sizes: LainrConfig) -> nn.Module:

@@ -53,4 +53,4 @@ class LocalizedLainr(Lainr):
             cutoff=config.cutoff,
         )
         self.decoder.aggregator = LocalizedAggregation(query, attention)
-        self.config = config  # type: ignore[assignment]  # another class: it names this system in files
+        self.config = config  # another class: it names this system in files

@@ -145,7 +145,7 @@ class ComposedLainrViews(LainrViews):
             sizes = config.lainr
             raise UserError(f"lainr.latent_dim {sizes.latent_dim} and lainr.dim {sizes.dim}; here they must agree")
         super().__init__(LainrViewsConfig(config.lainr, config.views))
-        self.config = config  # type: ignore[assignment]  # another class: it names this system in files
+        self.config = config  # another class: it names this system in files
 
     def build_decoder(self, sizes: LainrConfig) -> TokenDecoder:
         """Pattern composers, and the multi-band head or what is left of an IPC's MLP."""

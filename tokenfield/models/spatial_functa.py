@@ -147,7 +147,7 @@ class SpatialFuncta(MetaLearnedField):
             config.latent_dim, self.siren.num_shifts, config.kernel, padding=config.kernel // 2
         )
         nn.init.trunc_normal_(self.to_shifts.weight, std=(config.latent_dim * config.kernel**2) ** -0.5)
-        nn.init.zeros_(self.to_shifts.bias)
+        nn.init.zeros_(self.to_shifts.get_parameter("bias"))
         self.read = INTERPOLATIONS[config.interpolation]
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:

@@ -111,17 +111,25 @@ class Switched(Anchored):
         return tokens.unflatten(0, (len(images), rows, columns))
 
     def condition(self, tokens: Float[Tensor, "b m n d"]) -> Coded:
-        """The local function of every token, as cosine coefficients; tokens may be cut to any of the prefixes."""
+        """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
+        rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
+        return Coded(self.functions(tokens), self.log_sharpness[rung].exp().expand(len(tokens)))
+
+    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+        """The local function of every token, as cosine coefficients."""
         flat = tokens.flatten(0, 2).float()
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
-        rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
-        return Coded(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
+        return self.head.coefficients(cells, None)
 
-    def combine(self, located: Located, conditioned: Coded) -> Float[Tensor, "b q c"]:
-        """Evaluate the four neighbours' functions and blend them, as sharply as their rate asks."""
+    def local(self, located: Located, conditioned: Coded) -> Float[Tensor, "b four q c"]:
+        """The four neighbours' functions."""
+        return super().local(located, conditioned.coefficients)
+
+    def blend(self, located: Located, conditioned: Coded, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
+        """The mean of what the four neighbours say, told apart as sharply as their rate asks."""
         distance = conditioned.sharpness[:, None, None] * located.distance  # (B, 4, Q)
-        return super().combine(replace(located, distance=distance), conditioned.coefficients)
+        return super().blend(replace(located, distance=distance), conditioned, content, values)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
@@ -130,7 +138,8 @@ class Switched(Anchored):
         picture = torch.arange(len(cells))[:, None].expand(cells.shape[:2]).flatten()
         cells = cells.flatten(0, 1)
         chosen = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:FITTED_CELLS]
-        fitted = Subspaces(*self.subspaces.mean.shape, self.subspaces.components.shape[-1], self.subspaces.prefixes)
+        count, dim, rank = self.subspaces.components.shape
+        fitted = Subspaces(count, dim, rank, self.subspaces.prefixes)
         fitted.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
         self.subspaces.load_state_dict(fitted.state_dict())
 

@@ -31,6 +31,7 @@ published bandwidths, a constant rate, since a few hundred steps are too short f
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr_anchored import AnchoredLainrConfig
@@ -76,7 +77,8 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
     base = comparison.base()
     depth = changes.get("depth", 1 if changes.get("shallow") else DEPTH)
     lainr = replace(base.model, num_latents=TOKENS, latent_dim=WIDTH, encoder_depth=depth, **BANDS)
-    model = AnchoredLainrConfig(lainr, **{name: changes[name] for name in MODEL_FACTORS if name in changes})
+    made: dict[str, Any] = {name: changes[name] for name in MODEL_FACTORS if name in changes}
+    model = AnchoredLainrConfig(lainr, **made)
     optim = replace(base.optim, schedule="constant")
     if changes.get("muon"):
         optim = OptimConfig(name="muon", rate=optim.rate, muon_rate=0.02, warmup=optim.warmup)

@@ -7,6 +7,7 @@ of their own beside it, of the same size, that draws any aspect ratio.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from tokenfield.data import DataConfig
 from tokenfield.generation.denoiser import SIZES, DenoiserConfig
@@ -88,7 +89,7 @@ def ldm_cutouts_32_anchored() -> Recipe:
     whether it lies at a border.
     """
     recipe = ldm_cutouts_32()
-    sizes = {"latent_dim": 64, "width": 128, "depth": 4, "heads": 4, "classes": 7}
+    sizes: dict[str, Any] = {"latent_dim": 64, "width": 128, "depth": 4, "heads": 4, "classes": 7}
     return replace(
         recipe,
         name="ldm-cutouts-32-anchored",
@@ -104,7 +105,7 @@ def ldm_photos_64_anchored() -> Recipe:
     three cells on each side, so the middle tokens of 8 x 8 cells see all that a token of a larger lattice sees.
     """
     recipe = ldm_cutouts_32()
-    sizes = {"latent_dim": 96, "width": 128, "depth": 3, "heads": 4, "classes": 0}
+    sizes: dict[str, Any] = {"latent_dim": 96, "width": 128, "depth": 3, "heads": 4, "classes": 0}
     return replace(
         recipe,
         name="ldm-photos-64-anchored",

@@ -21,6 +21,7 @@ moving average in place of a falling rate, since a run that is ended by a clock 
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
@@ -117,7 +118,7 @@ def _rival(model: Callable[[LainrConfig], object], optim: OptimConfig) -> Callab
     return run
 
 
-def _anchored(start: str) -> Callable[[int, bool], Recipe]:
+def _anchored(start: Literal["components", "random"]) -> Callable[[int, bool], Recipe]:
     def run(size: int, full: bool) -> Recipe:
         side = 64 if size == 64 else 192 if full else 128
         return Recipe(

@@ -1,14 +1,17 @@
 """An exponential moving average of the weights: what is evaluated and shipped in place of the last, noisy iterate."""
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from tokenfield.training.sharding import local
 
+M = TypeVar("M", bound=nn.Module)
 
-class Ema:
+
+class Ema(Generic[M]):
     """A copy of the model that follows it slowly.
 
     Args:
@@ -18,7 +21,7 @@ class Ema:
             its initialisation: decay at update t is min(decay, (1 + t) / (10 + t)).
     """
 
-    def __init__(self, model: nn.Module, decay: float, *, warm: bool = True):
+    def __init__(self, model: M, decay: float, *, warm: bool = True):
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay, self.warm = decay, warm
 

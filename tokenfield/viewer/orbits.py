@@ -35,8 +35,8 @@ def elevation_of(poses: Float[Tensor, "n 4 4"]) -> float:
 
 def pose_at(azimuth: float | int, elevation: float | int, distance: float) -> Float[Tensor, "4 4"]:
     """The upright camera that looks at the origin from (degrees, degrees, world units)."""
-    angles = (torch.tensor(math.radians(angle)) for angle in (azimuth, elevation))
-    return look_at(on_sphere(*angles, distance))
+    around, above = (torch.tensor(math.radians(angle)) for angle in (azimuth, elevation))
+    return look_at(on_sphere(around, above, distance))
 
 
 def orbit_frames(

@@ -44,8 +44,8 @@ class Words:
     def next(self) -> list[str] | None:
         """The next line that is not empty; None at the end."""
         if self.kept is not None:
-            line, self.kept = self.kept, None
-            return line
+            words, self.kept = self.kept, None
+            return words
         for line in self.lines:
             if words := split(line):
                 return words

@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from glob import escape
 from hashlib import sha256
 from math import asin, pi, radians, sin
@@ -170,7 +171,7 @@ def render_all(
     processes = min(processes, len(todo)) if processes else min(os.cpu_count() or 1, len(todo) // 4)
     if processes <= 1:
         for entry in todo:
-            attempt(lambda entry=entry: render_object(entry, folder, settings), skipped)
+            attempt(partial(render_object, entry, folder, settings), skipped)
             yield entry.name
         return
     with ProcessPoolExecutor(processes, fresh_processes(), ignore_interrupts) as pool:
