@@ -4,4 +4,5 @@ import sys
 
 from tokenfield.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # and not where a process of its own is begun
+    sys.exit(main())

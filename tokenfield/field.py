@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +27,7 @@ from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.files import ModelId, read_field, write_field
 from tokenfield.models.base import FieldModel
-from tokenfield.signals import Domain, domain_from_dict, domain_of
+from tokenfield.signals import Domain, domain_from_dict, domain_of, for_pictures
 from tokenfield.signals.domain import Progress
 
 BAND_POINTS = 1 << 20
@@ -79,8 +78,10 @@ class Field:
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
             progress: told (pieces done, pieces in all).
         Raises:
-            UserError: a shape, type or range that is not a picture, or values that are not finite.
+            UserError: a model of something else; a shape, type or range that is not a picture; values not finite.
         """
+        if domain is None:
+            for_pictures(model)
         picture = check_picture(picture, model.channels)
         size = (picture.shape[1], picture.shape[2])
         domain = domain or domain_of(model, size)
@@ -218,7 +219,7 @@ class Field:
         """
         file = read_field(path)
         assert file.tokens is not None, "read with its tokens"
-        model = model if model is not None else _find_model(path, file.model)
+        model = model if model is not None else pretrained.find_model(path, file.model)
         found = pretrained.model_hash(model)
         if found != file.model.hash:
             given = ModelId(model.name, getattr(model, "origin", None), found)
@@ -332,19 +333,3 @@ def check_range(name: str, coords: Tensor) -> None:
         lo, hi = coords.detach().aminmax()
         if not (lo >= -1 - 1e-5 and hi <= 1 + 1e-5):
             raise UserError(f"{name} from {lo.item():g} to {hi.item():g}; (y, x) over the picture are in [-1, 1]")
-
-
-def _find_model(path: str | os.PathLike, wanted: ModelId) -> FieldModel:
-    """The model a file names: packaged, a folder, or else what lies beside the file; never from a network.
-
-    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own.
-    """
-    if wanted.origin is None or wanted.origin.startswith(pretrained.HUB_PREFIX):
-        raise UserError(f"{path} was made by {wanted}, which is not at hand; give it: Field.load(path, model)")
-    try:
-        return pretrained.load(wanted.origin)
-    except UserError as error:
-        beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
-        if all((beside / name).exists() for name in (pretrained.CONFIG, pretrained.WEIGHTS)):
-            return pretrained.load(beside)
-        raise UserError(f"{path} was made by {wanted}: {error}; or give it: Field.load(path, model)") from error

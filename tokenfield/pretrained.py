@@ -11,6 +11,7 @@ Hugging Face hub: neither a name nor a mistyped folder ever reaches for the netw
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.errors import UserError
-from tokenfield.files import replace_file, write_bytes
+from tokenfield.files import ModelId, replace_file, write_bytes
 from tokenfield.models import MODELS
 from tokenfield.models.base import FieldModel
 
@@ -63,6 +64,37 @@ def load(name: str | os.PathLike) -> FieldModel:
     model = load_folder(folder)
     model.origin = text
     return model
+
+
+def find_model(
+    path: str | os.PathLike,
+    wanted: ModelId,
+    *,
+    load: Callable[[str], FieldModel] = load,
+    hint: str = "give it: Field.load(path, model)",
+) -> FieldModel:
+    """The model that a `.field` file names: packaged, a folder, or else what lies beside the file. No network.
+
+    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own.
+
+    Args:
+        path: of the file.
+        wanted: what it names.
+        load: makes a model of a name or a folder.
+        hint: what to do if there is none.
+    """
+    beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
+    whole = all((beside / name).exists() for name in (CONFIG, WEIGHTS))
+    if wanted.origin is None or wanted.origin.startswith(HUB_PREFIX):
+        if whole:
+            return load(str(beside))
+        raise UserError(f"{path} was made by {wanted}, which is not at hand; {hint}")
+    try:
+        return load(wanted.origin)
+    except UserError as error:
+        if whole:
+            return load(str(beside))
+        raise UserError(f"{path} was made by {wanted}: {error}; or {hint}") from error
 
 
 def load_folder(folder: Path) -> FieldModel:

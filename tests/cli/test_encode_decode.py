@@ -83,6 +83,20 @@ def test_a_crop_is_that_part_of_the_whole(run, model, photo, tmp_path):
     assert (whole[:, 3:10, 5:16] - part).abs().max() <= 1.01 / 255  # a rounding to 8 bits may fall either way
 
 
+def test_a_field_with_its_own_model_is_decoded_from_anywhere(run, model, photo, tmp_path, monkeypatch):
+    """`optimize --what decoder -o own` writes both into a folder; its name was relative and the folder has moved."""
+    monkeypatch.chdir(tmp_path)
+    options = ("--what", "decoder", "--steps", 1, "--beside", "-o", "own")
+    assert run("optimize", photo, "--model", model, *options).code == 0
+    (tmp_path / "own").rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    outcome = run("decode", tmp_path / "moved" / "photo.field", "-o", "again.png")
+    assert outcome.code == 0, outcome.err
+    assert "model at hand" in (told := run("info", tmp_path / "moved" / "photo.field").out)
+    assert "yes" in next(line for line in told.splitlines() if "at hand" in line)
+
+
 def test_without_a_name_the_result_lies_beside_the_file_and_replaces_nothing(run, model, photo, tmp_path):
     before = (tmp_path / "photo.png").read_bytes()
     assert run("encode", photo, "--model", model).code == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tokenfield.comparison import running
-from tokenfield.comparison.measuring import locality, multiply_adds, with_peak_memory
+from tokenfield.comparison.measuring import locality, multiply_adds
 from tokenfield.comparison.running import RESULT, Budget, Circumstances, run
 from tokenfield.comparison.tables import TABLES
 from tokenfield.data.pictures import write_picture
@@ -134,12 +134,3 @@ def test_locality_is_between_a_pixel_and_nine_tenths():
     for parameter in model.parameters():
         parameter.data.zero_()
     assert locality(model, [torch.rand(3, 16, 16)]) is None  # no token does anything: no number
-
-
-def test_peak_memory_sees_what_was_held_for_a_moment():
-    def hold() -> int:
-        return int(torch.ones(16, 1024, 1024).sum())
-
-    result, peak = with_peak_memory(hold)
-    assert result == 16 * 1024**2
-    assert peak is None or peak >= 48 * 1024**2  # 64 MB, less what lay free before

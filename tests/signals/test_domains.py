@@ -8,8 +8,9 @@ from lookup import Lookup, LookupConfig, interpolate
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
+from tokenfield.models import MODELS
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.signals import DOMAINS, Lattice, Tiles, domain_from_dict, domain_of, tiles
+from tokenfield.signals import DOMAINS, Lattice, Tiles, domain_from_dict, domain_of, for_pictures, tiles
 
 SIZES = [(1, 1), (1, 5000), (211, 1), (7, 5), (6, 4), (8, 6), (13, 11), (31, 2), (2, 31), (29, 37)]
 FIXED, NATIVE = LookupConfig(), LookupConfig(size=None)
@@ -215,3 +216,14 @@ def test_foreign_tokens_are_refused():
     ]:
         with pytest.raises(UserError):
             domain.check(model, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_of_something_else_says_which_command_takes_it(name):
+    """What is not for pictures has a command of its own, and says so in one line."""
+    system = MODELS[name]
+    if name.startswith(("gridded", "lainr-views")) or name.endswith(("denoiser", "radiance")):
+        with pytest.raises(UserError, match=f"a {name} model takes .*; use tokenfield (views|climate|gen)"):
+            for_pictures(system)
+    else:
+        for_pictures(system)

@@ -59,6 +59,7 @@ def compare(
     from tokenfield.comparison import report
     from tokenfield.comparison.running import Budget, Busy, Circumstances
     from tokenfield.comparison.tables import TABLES, find_table
+    from tokenfield.training import Interrupted
 
     if seeds < 1 or threads < 1:
         raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
@@ -69,7 +70,12 @@ def compare(
     told = Circumstances(Budget.parse(budget), data, runs, pictures, device)
     begun = time.monotonic()
 
+    interrupted = False
+
     def left() -> float | None:
+        """Nothing after Ctrl-C: what is finished is read, and nothing begun."""
+        if interrupted:
+            return 0.0
         return None if max_seconds is None else max_seconds - (time.monotonic() - begun)
 
     options = f"--seeds {seeds} --scale {scale}" + (f" --pictures {pictures}" if pictures else "")
@@ -87,8 +93,14 @@ def compare(
             try:
                 result = row.run(scale, seed, told, left)
             except Busy:  # another process is at it; its result is read later
-                work.append(item)
-                time.sleep(0.2)
+                if not interrupted:
+                    work.append(item)
+                    time.sleep(0.2)
+                continue
+            except (KeyboardInterrupt, Interrupted):  # a run that trained has saved a checkpoint first
+                if interrupted:
+                    raise
+                interrupted, over = True, True
                 continue
             if result is None:
                 over = True
@@ -102,9 +114,10 @@ def compare(
         console.say(report.markdown(written[name]))
     console.write_json(json, {"command": "compare", "tables": written})
     if over:
-        raise UserError(f"the time was over after {sum(len(r) for t in results.values() for r in t.values())} of "
-                        f"{total} runs; what is finished is in {out}; the same command goes on")
-    return console.OK
+        done = sum(len(runs) for table in results.values() for runs in table.values())
+        told_why = f"{done} of {total} runs; what is finished is in {out}; the same command goes on"
+        console.fail(f"interrupted after {told_why}" if interrupted else f"the time was over after {told_why}")
+    return console.INTERRUPTED if interrupted else console.FAILED if over else console.OK
 
 
 def there(table: Any, scale: str) -> list[Any]:

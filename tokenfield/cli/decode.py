@@ -116,22 +116,19 @@ def open_field(path: Path, chosen: Any, loaded: dict[str, Any], device: str) -> 
     Raises:
         UserError: no .field file, a damaged one, or one whose model is another one or not at hand.
     """
-    from tokenfield import pretrained
     from tokenfield.field import Field
     from tokenfield.files import read_field
+    from tokenfield.pretrained import find_model
 
-    if chosen is not None:
-        return Field.load(path, chosen)
-    made_by = read_field(path, tokens=False).model
-    origin = made_by.origin
-    if origin is None or origin.startswith(pretrained.HUB_PREFIX):  # a file must not send us to the network
-        raise UserError(f"{path} was made by the model {made_by}; say with --model where that is")
-    if origin not in loaded:
-        try:
-            loaded[origin] = load_model(origin, device)
-        except UserError as error:
-            raise UserError(f"{path} was made by the model {made_by}: {error}; say with --model where it is") from error
-    return Field.load(path, loaded[origin])
+    def load(name: str) -> Any:
+        if name not in loaded:
+            loaded[name] = load_model(name, device)
+        return loaded[name]
+
+    if chosen is None:
+        wanted = read_field(path, tokens=False).model
+        chosen = find_model(path, wanted, load=load, hint="say with --model where it is")
+    return Field.load(path, chosen)
 
 
 def window(

@@ -67,10 +67,12 @@ def evaluate(
     from tokenfield import evaluation
     from tokenfield.analysis.pca import Basis
     from tokenfield.gallery import Gallery
+    from tokenfield.signals import for_pictures
 
     chosen = protocol if protocol != "auto" else "skimage256" if data == "skimage256" else "folder"
     check_options(data, chosen, size, count, keep)
     loaded = load_model(model, device)
+    for_pictures(loaded)
     if rate is not None:
         loaded = loaded.at(loaded.width_at(rate))
     floor = Basis.load(basis) if against == "pca" or basis is not None else None

@@ -69,7 +69,8 @@ def about_field(path: Path) -> dict[str, Any]:
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin
-    at_hand = origin is not None and (origin in pretrained.names() or (Path(origin) / pretrained.CONFIG).exists())
+    folders = [path.parent, *([Path(origin)] if origin is not None else [])]
+    at_hand = origin in pretrained.names() or any((folder / pretrained.CONFIG).exists() for folder in folders)
     stored = prod(file.shape)
     return {
         "kind": "field",

@@ -1,10 +1,7 @@
-"""What is measured on a trained model beside its PSNR: multiply-adds, peak memory, locality."""
+"""What is measured on a trained model beside its PSNR: multiply-adds, locality."""
 
-import gc
-import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,8 +13,6 @@ from tokenfield.analysis.locality import influences, spread_tokens
 from tokenfield.coords import Grid, centers, in_pieces
 from tokenfield.field import Field
 from tokenfield.models.base import FieldModel
-
-T = TypeVar("T")
 
 LOCALITY_PICTURES, LOCALITY_TOKENS = 8, 8
 """Pictures, and tokens of each, whose area is averaged."""
@@ -99,34 +94,6 @@ def _middle(n: int, side: int) -> Float[Tensor, " m"]:
     """Centres of the middle `side` of n pixels."""
     start = max(0, n - side) // 2
     return centers(n)[start : start + side]
-
-
-def _resident(field: str) -> int:
-    """A memory field of this process in bytes (Linux)."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
-    assert found is not None, f"/proc/self/status has no {field}"
-    return int(found[1]) * 1024
-
-
-def with_peak_memory(run: Callable[[], T]) -> tuple[T, int | None]:
-    """What `run` returns, and the bytes that it needed at its peak beyond what was there before it.
-
-    Of an accelerator, what PyTorch held on it; of a process on Linux, resident memory; None elsewhere, and where the
-    high-water mark may not be reset.
-    """
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        result = run()
-        return result, torch.cuda.max_memory_allocated() - before
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # 5: reset the high-water mark (proc(5))
-        before = _resident("VmRSS")
-    except OSError:
-        return run(), None
-    result = run()
-    return result, max(0, _resident("VmHWM") - before)
 
 
 def locality(model: FieldModel, pictures: Iterable[Float[Tensor, "c h w"]]) -> float | None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tokenfield import pretrained
 from tokenfield.analysis.optimization_curves import MEANING, Curve
+from tokenfield.comparison import running
 from tokenfield.comparison.rows import Row, Table
 from tokenfield.comparison.running import Circumstances, claimed, keep, planned
 from tokenfield.field import Field
@@ -51,7 +52,7 @@ class OptimizedRow(Row):
         self, scale: str, seed: int, told: Circumstances, deadline: Callable[[], float | None]
     ) -> dict[str, Any] | None:
         """Train the row's model, or read the run that another row made of it, and optimise its fields."""
-        trained = super().run(scale, seed, told, deadline)
+        trained = running.run(self.at(scale, seed), told, deadline=deadline)
         if trained is None or trained["failure"]:
             return trained
         recipe, folder = planned(self.at(scale, seed), told)

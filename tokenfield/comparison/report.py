@@ -59,7 +59,7 @@ def summary(runs: list[dict]) -> dict[str, Any]:
     if not good:
         return facts | {"psnr": None, "deviation": None}
     values = [run["psnr"] for run in good]
-    memories = [run["peak_memory"] for run in good if run["peak_memory"] is not None]
+    memory = good[0].get("peak_memory")  # measured once for all seeds
     areas = [run["locality"] for run in good if run["locality"] is not None]
     first = good[0]
     return facts | {
@@ -69,7 +69,7 @@ def summary(runs: list[dict]) -> dict[str, Any]:
         "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
         "parameters": first["parameters"],
         "macs_per_pixel": first["macs_per_pixel"],
-        "peak_memory": min(memories) if memories else None,  # a process's first run also loads libraries
+        "peak_memory": memory,
         "steps": round(statistics.fmean(run["steps"] for run in good)),
         "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
         "locality": round(statistics.fmean(areas), 4) if areas else None,
@@ -122,9 +122,9 @@ def markdown(data: dict[str, Any]) -> str:
         f"- {pictures} held-out pictures, the same for all rows: {data['protocol']['pictures']}; "
         f"{said(data['protocol'])}.",
         "- Means over pictures, then mean ± standard deviation over seeds.",
-        "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of training, "
-        "beyond what the process held before it. Seconds: of training alone. Locality: mean share of a picture that "
-        "holds 90 % of what zeroing a token changes; small is local.",
+        "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of two steps "
+        "of training in a process of their own, beyond what it held before them. Seconds: of training alone. Locality: "
+        "mean share of a picture that holds 90 % of what zeroing a token changes; small is local.",
         f"- measured on {where}; {data['date']}.",
     ]  # fmt: skip
     return "\n".join(note for i, note in enumerate(notes) if note or i < 6 or notes[i - 1].startswith("|")) + "\n"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tokenfield.comparison import running
+from tokenfield.comparison import memory, running
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.errors import UserError
 from tokenfield.recipes import RECIPES, comparison
@@ -64,8 +64,10 @@ class Row:
     def run(
         self, scale: str, seed: int, told: running.Circumstances, deadline: Callable[[], float | None]
     ) -> dict[str, Any] | None:
-        """Make the run of this row, or read what it came to: see `running.run`."""
-        return running.run(self.at(scale, seed), told, held_out=self.held_out(scale), deadline=deadline)
+        """Make the run of this row, or read what it came to: see `running.run`; with the memory that it takes."""
+        recipe = self.at(scale, seed)
+        result = running.run(recipe, told, held_out=self.held_out(scale), deadline=deadline)
+        return result and result | {"peak_memory": memory.of_training(recipe, told, deadline)}
 
 
 def on_photographs(recipe: Recipe, label: str) -> Recipe:

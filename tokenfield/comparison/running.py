@@ -24,7 +24,7 @@ from torch import Tensor
 
 from tokenfield import evaluation, pretrained
 from tokenfield.comparison.held_out import FINAL_SIDE, Doubling, HeldOut, sampled_psnr
-from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds, with_peak_memory
+from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds
 from tokenfield.configs import to_dict
 from tokenfield.data.atomic import written_aside
 from tokenfield.errors import UserError
@@ -202,7 +202,7 @@ def make(
     deadline: Callable[[], float | None],
 ) -> dict | None:
     """`run` for a run that is not finished."""
-    memory, failure, probe = None, None, None
+    failure, probe = None, None
     if held_out is not None:
         recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, told.data)
     while failure is None and told.budget.remaining(recipe, folder):
@@ -214,17 +214,15 @@ def make(
         options |= {"timer": told.budget.timer}
         options |= {"training_seconds": told.budget.amount if told.budget.timed else math.inf}
         try:
-            _, peak = with_peak_memory(partial(training, resume=started, **options))
+            training(resume=started, **options)
         except UserError as error:
             if not str(error).startswith("training diverged"):
                 raise
-            failure, peak = "diverged", None
-        memory = max(memory or 0, peak or 0) or None
+            failure = "diverged"
     measured = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
     if failure is None:
         measured |= measure(recipe, told, folder, held_out)
-    spent = {"steps": steps_done(folder), "seconds": seconds_spent(folder), "peak_memory": memory}
-    return keep(folder / RESULT, measured | spent)
+    return keep(folder / RESULT, measured | {"steps": steps_done(folder), "seconds": seconds_spent(folder)})
 
 
 def measure(recipe: Recipe, told: Circumstances, folder: Path, held_out: HeldOut | None = None) -> dict[str, Any]:

@@ -149,6 +149,7 @@ class TokenDenoiser(FieldModel, ABC):
         on_lattice: whether its tokens are (rows, columns, D), with statistics of a channel, and not (R, D).
     """
 
+    takes = "latents"
     on_lattice: ClassVar[bool] = False
     mean: Tensor
     deviation: Tensor

@@ -38,6 +38,7 @@ class AnrRadiance(HyperField):
     """A field over points in world coordinates; `tokenfield.signals.radiance` renders it."""
 
     name: ClassVar[str] = "anr-radiance"
+    takes = "views"
 
     def __init__(self, config: AnrRadianceConfig):
         super().__init__(config, in_dim=3, patch_channels=VIEW_CHANNELS, positions=False)

@@ -7,7 +7,7 @@ needs both and is the small remainder. `decode` is nothing but their composition
 
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -22,6 +22,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
 
     Attributes:
         name: the system's name in configurations and files.
+        takes: what is encoded.
         config: the frozen dataclass that built this model.
         origin: the name or folder that it was loaded from; None for a model that was made here.
         input_size: (H, W) that `encode` takes; None if it takes every H and W that are multiples of `cell`.
@@ -36,6 +37,7 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     """
 
     name: ClassVar[str]
+    takes: ClassVar[Literal["pictures", "views", "maps", "latents"]] = "pictures"
     config: Any
     origin: str | None = None
     input_size: tuple[int, int] | None = None

@@ -44,6 +44,8 @@ class RadianceConfig(WeightConfig):
 class RadianceField(WeightField):
     """A field over points in space."""
 
+    takes = "views"
+
     def __init__(self, config: Any, kind: Any, rows: int):
         features = Fourier(3, config.feature_dim, config.sigma, unit=1.0)
         net = Hyponet(features, build_layers(config, features, kind, rows))

@@ -14,6 +14,17 @@ DOMAINS: dict[str, type[Domain]] = {domain.kind: domain for domain in (Tiles, La
 """Every domain by the name it has in files."""
 
 
+COMMANDS = {"views": "views", "maps": "climate", "latents": "generate"}
+"""What `FieldModel.takes` where it is not pictures -> the command that handles it."""
+
+
+def for_pictures(model: Any) -> None:
+    """Raises UserError for a model that encodes something else, and says which command does."""
+    if model.takes != "pictures":
+        command = COMMANDS[model.takes]
+        raise UserError(f"a {model.name} model takes {model.takes}, not pictures; use tokenfield {command}")
+
+
 def domain_of(model: Any, size: tuple[int, int]) -> Domain:
     """The domain of a model for a picture of (height, width): tiles for a fixed input, a lattice for any size."""
     return (Lattice if model.input_size is None else Tiles).fit(model, size)

@@ -1,0 +1,101 @@
+"""Peak memory of training: measured in a process of its own, once for all runs of the same model.
+
+A process that has trained other rows still holds memory that they have freed, and what it needs then depends on which
+rows came before.
+"""
+
+import ctypes
+import gc
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import torch
+
+from tokenfield.comparison.running import Circumstances, keep
+from tokenfield.errors import UserError
+from tokenfield.training.loop import train
+from tokenfield.training.recipe import Recipe, decisive, model_name
+
+T = TypeVar("T")
+
+STEPS = 2
+"""After one that loads what the first step of a process loads."""
+
+
+def of_training(recipe: Recipe, told: Circumstances, deadline: Callable[[], float | None]) -> int | None:
+    """Bytes that training needs at its peak beyond what the process held before it; see `with_peak_memory`.
+
+    Args:
+        recipe: of a row; its seed has no say.
+        told: data, device, and the folder of the runs, in which the number is kept.
+        deadline: seconds that are left; without any, only a number that is there already is told.
+    """
+    recipe = replace(recipe, seed=0, steps=STEPS, evaluate_every=0, checkpoint_every=STEPS)
+    facts = [decisive(recipe), recipe.batch_size, told.place]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    path = told.runs / "memory" / f"{model_name(recipe.model)}-{digest}.json"
+    if path.exists():
+        return json.loads(path.read_text())["peak_memory"]
+    left = deadline()
+    if left is not None and left <= 0:
+        return None
+    try:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            found = pool.submit(measured, recipe, told.data, told.device, torch.get_num_threads()).result()
+    except (BrokenProcessPool, UserError):  # one that dies or diverges in two steps has a row that says so
+        found = None
+    return keep(path, {"peak_memory": found})["peak_memory"]
+
+
+def measured(recipe: Recipe, data: Path, device: str, threads: int) -> int | None:
+    """The same, in the process that this is called in: one that has done nothing else."""
+    torch.set_num_threads(threads)
+    with TemporaryDirectory() as folder:
+
+        def steps(count: int) -> None:
+            run = Path(folder) / str(count)
+            train(replace(recipe, steps=count, checkpoint_every=count), data, run, device=device, quiet=True)
+
+        steps(1)
+        gc.collect()
+        with suppress(OSError, AttributeError):  # glibc: memory that is freed but still held would hide a part
+            ctypes.CDLL(None).malloc_trim(0)
+        return with_peak_memory(lambda: steps(STEPS))[1]
+
+
+def _resident(field: str) -> int:
+    """A memory field of this process in bytes (Linux)."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    assert found is not None, f"/proc/self/status has no {field}"
+    return int(found[1]) * 1024
+
+
+def with_peak_memory(run: Callable[[], T]) -> tuple[T, int | None]:
+    """What `run` returns, and the bytes that it needed at its peak beyond what was there before it.
+
+    Of an accelerator, what PyTorch held on it; of a process on Linux, resident memory; None elsewhere, and where the
+    high-water mark may not be reset.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        result = run()
+        return result, torch.cuda.max_memory_allocated() - before
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # 5: reset the high-water mark (proc(5))
+        before = _resident("VmRSS")
+    except OSError:
+        return run(), None
+    result = run()
+    return result, max(0, _resident("VmHWM") - before)
