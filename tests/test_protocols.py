@@ -1,11 +1,16 @@
-"""Every named protocol gives a frozen number on a committed rule for pictures, and says all that decides it.
+"""Every named protocol gives a frozen number on committed pictures, and says all that decides it.
 
 The trees have the layouts of the data sets; their pictures are computed, so that nothing but the protocol (split,
 order, resampling, crop, range, averaging) and the model stands between them and the number. Each holds pictures of the
-wrong split as well, which would move the mean.
+wrong split as well, which would move the mean. Protocols for any folder see `pictures/`, files of prime sizes, which
+`picture` below made: in this folder,
+
+    python -c "from test_protocols import *; [save(PICTURES / f'{h}x{w}.png', w % 10 + 5, h, w) for h, w in SIDES]"
 """
 
+import json
 import math
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -15,9 +20,14 @@ from PIL import Image
 
 import tokenfield
 from tokenfield import evaluation
-from tokenfield.cli.evaluate import Protocol
+from tokenfield.cli.evaluate import Protocol, find_pictures
+from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.protocols import DATA_SETS, MEASURED, PROTOCOLS
+from tokenfield.training.recipe import Recipe, to_json
+
+PICTURES = Path(__file__).parent / "pictures"
+SIDES = (31, 43), (53, 127), (67, 101)
 
 
 def picture(number: int, height: int, width: int) -> Image.Image:
@@ -68,6 +78,10 @@ def flat(root):
 TREES = {"imagenette": imagenette, "imagenet": imagenet, "celeba": celeba, "ffhq": ffhq, "folder": flat}
 
 GOLDEN = {
+    "skimage256": 27.6969,
+    "folder": 47.9889,
+    "native": 47.8229,
+    "recipe": 43.3194,
     "imagenette178": 55.7603,
     "celeba178": 44.5949,
     "ffhq178": 52.6558,
@@ -79,6 +93,14 @@ GOLDEN = {
     "lsun256": 25.0457,
 }
 """dB: of the packaged photos-s up to 178 pixels, above of a model that gives back 0.9 times the picture."""
+
+TAKEN = {
+    "skimage256": 8 * [(256, 256)],
+    "folder": [(31, 43), (48, 48), (48, 48)],
+    "native": list(SIDES),
+    "recipe": [(24, 24)] * 3,  # 31x43, 67x101 and its half; 53x127 is trained on
+} | {name: 2 * [(PROTOCOLS[name].data.size,) * 2] for name in DATA_SETS}
+"""Heights and widths of the pictures that each takes, of `folder` at 48 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +115,28 @@ def shrinking(size: int) -> Lookup:
     return built.eval()
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_protocol_has_a_golden_number():
+    assert set(GOLDEN) == set(TAKEN) == set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
 def test_golden_number(name, tmp_path, photos_s, monkeypatch):
     monkeypatch.setattr(evaluation, "ssim", lambda *_: torch.zeros(1))  # not a part of the number, and slow at 1024
-    protocol = PROTOCOLS[name]
-    TREES[protocol.data.layout](tmp_path)
-    pictures, total, skipped = protocol.open(tmp_path, None)
-    model = photos_s if protocol.data.size <= 178 else shrinking(protocol.data.size)
+    monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
+    run = tmp_path / "run"
+    if name in DATA_SETS:
+        TREES[PROTOCOLS[name].data.layout](tmp_path)
+    elif name == "recipe":
+        run.mkdir()
+        cut = DataConfig(size=24, crop="pyramid", holdout=0.5)
+        (run / "recipe.json").write_text(json.dumps(to_json(Recipe("golden", photos_s.config, cut))))
+    data = tmp_path if name in DATA_SETS else PICTURES
+    pictures, total, skipped = find_pictures(str(run), str(data), name, size=48, count=None, seed=0)
+    side = max(TAKEN[name])[0]
+    model = photos_s if side <= 178 else shrinking(side)
     report = evaluation.evaluate(model, pictures, name, skipped=skipped)
-    assert len(report.pictures) == total == 2 and not skipped
-    assert {(s.height, s.width) for s in report.pictures} == {(protocol.data.size, protocol.data.size)}
+    assert sorted((s.height, s.width) for s in report.pictures) == TAKEN[name] and not skipped
+    assert total == (2 if name == "recipe" else len(TAKEN[name]))  # files
     assert report.mean("psnr") == pytest.approx(GOLDEN[name], abs=1e-3)
 
 

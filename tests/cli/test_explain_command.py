@@ -1,11 +1,16 @@
 """`tokenfield explain`: files, table, several models and pictures, exit codes and complaints."""
 
+import html
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from tokenfield import pretrained
+from tokenfield.cli.explain import typed
+from tokenfield.cli.models import DEFAULT
 from tokenfield.models.ipc import IpcConfig
 
 
@@ -32,6 +37,25 @@ def test_models_and_pictures_side_by_side(photo, folder, model, ipc, tmp_path, r
     assert sorted(report["models"]["ipc"]["areas"]) == ["a", "b", "c", "photo"]
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"explained.html", "tokens.png", "locality.json"}
     assert (tmp_path / "o" / "explained.html").read_text().count("data:image/webp") == 4 * (3 + 2)
+
+
+def test_page_and_numbers_say_every_option_that_made_them_and_no_path_of_this_machine(photo, model, tmp_path, run):
+    out, facts = tmp_path / "my page", tmp_path / "facts.json"
+    options = "--tokens", 5, "--maps", 9, "--queries", 3, "--size", 12, "--count", 4, "--device", "cpu"
+    assert run("explain", photo, "--model", model, "-o", out, "--json", facts, *options).code == 0
+    command = ("tokenfield explain photo.png --model tiny --out 'my page' --size 12 --tokens 5 --maps 9 --queries 3 "
+               "--count 4 --device cpu --json facts.json")
+    assert json.loads(facts.read_text())["command"] == command
+    assert json.loads((out / "locality.json").read_text())["command"] == command
+    made_by = re.search("<dt>made by</dt><dd><code>(.*?)</code>", (out / "explained.html").read_text())
+    assert made_by is not None and html.unescape(made_by[1]) == command
+
+
+def test_defaults_are_not_repeated_and_relative_paths_stay():
+    defaults = {"model": (DEFAULT,), "out": None, "size": None, "tokens": 256, "device": "auto"}
+    assert typed((Path("a/b.png"),), **defaults) == "tokenfield explain a/b.png"
+    told = typed((Path("a"),), **defaults | {"model": ("runs/one", "hf:owner/name"), "tokens": 6})
+    assert told == "tokenfield explain a --model runs/one hf:owner/name --tokens 6"
 
 
 @pytest.mark.parametrize(

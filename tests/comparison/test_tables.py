@@ -55,6 +55,12 @@ def test_ratios_survive_the_shrinking():
     assert comparison.shrink(RECIPES["lainr-ffhq-1024"]().model).sigmas == (16.0, 4.0)  # 256 and 64 in 1024 pixels
 
 
+def test_heads_are_what_their_table_varies():
+    assert [row.at("miniature", 0).model.heads for row in TABLES["heads"].rows] == [1, 2, 4, 8]
+    others = [row for name, row in ROWS if name != "heads" and hasattr(row.at("miniature", 0).model, "heads")]
+    assert {row.at("miniature", 0).model.heads for row in others} == {1}
+
+
 def test_values_stored_are_told_apart_in_the_study_of_sizes():
     sizes = {row.label: row.at("miniature", 0).model for row in TABLES["sizes"].rows}
     assert [sizes[f"ANR, R = {r}"].num_latents for r in ("64", "128", "256 (D5)")] == [3, 6, 12]
@@ -71,10 +77,15 @@ def test_published_numbers_are_those_of_the_recipes():
 
 
 def test_scales():
-    row = TABLES["1"].rows[-1]
-    assert row.label == "Spatial Functa" and row.extra
-    with pytest.raises(UserError, match="Spatial Functa has no run at 178 pixels"):
-        row.at("photos", 0)
+    others = {row.label: row for row in TABLES["1"].rows if row.extra}
+    spatial = others["Spatial Functa"].at("photos", 0)  # a cell of its grid is as large as at 64 pixels
+    assert spatial.model.size == (178, 178) and spatial.model.grid == (22, 22) and spatial.data.size == 178
+    for label in ("switched", "anchored, random start"):  # crops of whole cells, measured on those of all others
+        held_out = others[label].held_out("photos")
+        assert others[label].at("photos", 0).data.size == 192 and held_out.data.size == 178
+    assert spatial.model.build().input_size == (178, 178) and others["Functa"].held_out("photos") is None
+    with pytest.raises(UserError, match="has no published data set"):
+        others["switched"].at("published", 0)
     lainr = next(row for row in TABLES["1"].rows if row.label == "LAINR")
     assert lainr.at("published", 0) == RECIPES["lainr-imagenette-178"]()
     photographs = lainr.at("photos", 1)

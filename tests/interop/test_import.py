@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tokenfield.models.ipc import IpcConfig
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-def changed(tmp_path, name, *, tensors=None, setting=None, dataset=None):
+def changed(tmp_path, name, *, tensors=None, setting=None, dataset=None, sections=None):
     """A checkpoint and its YAML after `tensors(state dict)` and with `setting`, a dotted name and a value or None."""
     content = torch.load(GOLDEN / f"{name}_dev.pt", weights_only=True)
     config = yaml.safe_load((GOLDEN / f"{name}_dev.yaml").read_text())
@@ -33,6 +34,7 @@ def changed(tmp_path, name, *, tensors=None, setting=None, dataset=None):
             section[last] = setting[1]
     if dataset:
         config["dataset"] = dataset
+    config |= sections or {}
     torch.save(content, tmp_path / "some.pt")
     (tmp_path / "some.yaml").write_text(yaml.safe_dump(config))
     return tmp_path / "some.pt"
@@ -116,19 +118,68 @@ def test_sizes_are_those_of_the_configuration(tmp_path):
         import_checkpoint(changed(tmp_path, "ipc", dataset=dataset))
 
 
+SECTIONS = {  # of the YAML, and what is said
+    "misspelt": ({"losss": {}, "zzz": 1}, r"losss, zzz are not known; did you mean 'loss'\?; accepted: arch, "),
+    "one": ({"zzz": 1}, "zzz is not known; accepted: arch"),
+    "no text": ({1: 1}, "1 is not known"),
+    "inside": (
+        {"dataset": {"typ": "imagenette", "transformz": {"type": "x"}}},
+        r"dataset\.transformz, dataset\.typ are not known; did you mean .*; "
+        r"accepted in dataset: type, transforms, train_config, val_config$",
+    ),
+    "deep": (
+        {"dataset": {"train_config": {"n_suport": 2}}},
+        r"n_suport is not known; did you mean .*n_support.*accepted in dataset\.train_config: split, n_support, ",
+    ),
+    "no mapping": ({"dataset": {"transforms": "x"}}, r"dataset\.transforms is 'x', not a mapping; accepted in it: "),
+    "no section": ({"dataset": "x"}, "dataset is 'x', not a mapping; accepted in it: type, transforms"),
+    "many": (dict.fromkeys("abcdefg", 1), "a, b, c, d, e and 2 more are not known"),
+}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_section_is_known(tmp_path, name):
+    sections, message = SECTIONS[name]
+    with pytest.raises(UserError, match=message):
+        import_checkpoint(changed(tmp_path, "ipc", sections=sections))
+
+
+def test_sections_of_their_trainer_are_accepted(tmp_path):
+    training = {name: {"anything": 1} for name in ("loss", "optimizer", "experiment", "runtime")}
+    dataset = {"type": "ffhq", "transforms": {"type": "ffhq34x34", "normalize": False}, "train_config": None}
+    sections = training | {"seed": 0, "result_path": "/tmp", "dataset": dataset}
+    assert import_checkpoint(changed(tmp_path, "ipc", sections=sections)).input_size == (34, 34)
+    import_checkpoint(changed(tmp_path, "ipc", sections={"dataset": None}))
+
+
+def test_what_is_accepted_is_said_where_a_setting_is_misspelt(tmp_path):
+    with pytest.raises(UserError, match=r"; accepted in arch\.transformer: n_layer, embed_dim, mask, block$"):
+        import_checkpoint(changed(tmp_path, "ipc", setting=("transformer.deep", 2)))
+
+
 def test_defaults_are_theirs(tmp_path):
     setting = ("transformer.block", {"n_head": 4})  # as their own files have it
     assert import_checkpoint(changed(tmp_path, "ipc", setting=setting)).config.encoder_heads == 4
 
 
-@pytest.mark.parametrize(("patches", "said", "views"), [(12, 3, 3), (12, None, 3), (12, 2, None), (16, None, None)])
+VIEWS = {  # patches, n_support, and the views or what is said
+    "said": (12, 3, 3),
+    "not said": (12, None, 3),
+    "of another number": (12, 2, r"n_patches 12 and .*n_support 2 do not fit.* for 12 patches n_support is 3, for 2"),
+    "transinr_shapenet_chairs_5views": (512, 5, r"n_patches 512 and .*n_support 5 do not fit.* n_support is 2, for 5"),
+    "no number": (12, "3", "n_support '3' do not fit"),
+    "open": (16, None, "n_support says how many"),
+}
+
+
+@pytest.mark.parametrize(("patches", "said", "views"), VIEWS.values(), ids=VIEWS)
 def test_views_are_said_or_the_only_ones_possible(tmp_path, patches, said, views):
     dataset = {"train_config": {"n_support": said}}
     checkpoint = changed(tmp_path, "ipc_nerf", setting=("latent_mapping.n_patches", patches), dataset=dataset)
-    if views:
+    if isinstance(views, int):
         assert import_checkpoint(checkpoint).config.views == views
         return
-    with pytest.raises(UserError, match="n_support says how many"):
+    with pytest.raises(UserError, match=views):
         import_checkpoint(checkpoint)
 
 
@@ -140,7 +191,8 @@ class Evil:
 FILES = {
     "nothing": (None, "no such file"),
     "text": (b"hello", "no checkpoint of tensors"),
-    "code": (Evil(), "no checkpoint of tensors"),
+    "code": (Evil(), r"it holds pickled objects \(\w+\.mkdir\), which could run code and are not opened; [a-z ]+$"),
+    "pickled objects": ({"args": Namespace(x=1)}, r"x\.pt is no checkpoint .* objects \(argparse\.Namespace\), which"),
     "a list": ([torch.ones(2)], "holds a list"),
     "another project": ({"weights": torch.ones(2)}, r"\(with weights\) is no checkpoint of kakaobrain/ginr-ipc, "),
 }
@@ -219,6 +271,22 @@ def test_a_yaml_beside_a_specification_must_agree(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"name": "trans_inr"}}))
     with pytest.raises(UserError, match="leave the YAML out"):
         import_checkpoint(checkpoint)
+
+
+def test_every_section_of_a_yaml_beside_a_specification_is_known(tmp_path):
+    checkpoint = yinboc(tmp_path, lambda args: None)
+    model = torch.load(checkpoint, weights_only=True)["model"]
+    del model["sd"]
+    sections = {"trainer": "imgrec_trainer", "train_dataset": {"name": "x", "args": {"a": 1}}, "max_epoch": 1}
+    (tmp_path / "cfg.yaml").write_text(yaml.safe_dump(sections | {"model": model}))
+    import_checkpoint(checkpoint, tmp_path / "cfg.yaml")
+    for wrong, message in (
+        ({"zzz": 1}, "zzz is not known; accepted: model, train_dataset"),
+        ({"test_dataset": {"nam": 1}}, r"test_dataset\.nam is not known.*in test_dataset: name, args, loader$"),
+    ):
+        (tmp_path / "cfg.yaml").write_text(yaml.safe_dump(sections | wrong | {"model": model}))
+        with pytest.raises(UserError, match=message):
+            import_checkpoint(checkpoint, tmp_path / "cfg.yaml")
 
 
 def test_projects_know_their_own():

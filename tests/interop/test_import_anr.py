@@ -224,6 +224,27 @@ def test_configurations_of_another_form_are_refused():
         build(checkpoint, config)
 
 
+def test_every_section_is_known():
+    checkpoint, config = contents("anr_dev")
+    with pytest.raises(UserError, match=r"losss_type, zzz are not known; did you mean 'loss_type'.*; accepted: hyper"):
+        build(checkpoint, config | {"losss_type": 1, "zzz": 1})
+    config["model_framework"]["outer_model"][1]["is_norm01"] = False
+    with pytest.raises(UserError, match=r"outer_model\.is_norm01 is not known; did you mean 'is_norm_01'"):
+        build(checkpoint, config)
+
+
+def test_the_moving_average_is_taken_when_asked_for(tmp_path):
+    checkpoint, _ = contents("anr_dev")
+    averaged = {name: tensor / 2 for name, tensor in checkpoint["model"].items()}
+    ema = {f"ema_model.{name}": tensor for name, tensor in averaged.items()} | {"step": torch.tensor(1)}
+    torch.save(checkpoint | {"ema": ema}, tmp_path / "x.pt")
+    torch.save(checkpoint | {"model": averaged}, tmp_path / "averaged.pt")
+    with pytest.warns(UserWarning, match="a moving average that differs; taken were their moving average"):
+        taken = import_checkpoint(tmp_path / "x.pt", GOLDEN / "anr_dev.yaml", weights="ema")
+    expected = import_checkpoint(tmp_path / "averaged.pt", GOLDEN / "anr_dev.yaml")
+    assert pretrained.model_hash(taken) == pretrained.model_hash(expected)
+
+
 def test_other_contents_are_refused(tmp_path):
     checkpoint, config = contents("anr_dev")
     with pytest.raises(UserError, match="holds unknown state_dict"):

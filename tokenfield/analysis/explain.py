@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.analysis.attention_maps import attention_weights, lattice
+from tokenfield.analysis.attention_maps import Attention, attention_on, attention_weights, lattice
 from tokenfield.analysis.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
 from tokenfield.analysis.locality import Influence, Token, difference, influence_of, spread_tokens
 from tokenfield.data.pictures import SkippedFiles, read_pictures
@@ -42,7 +42,7 @@ class Explained:
         influences: one per token that was removed.
         tokens: how many tokens there are.
         grid: (rows, columns) of the tokens where they have places, None where they are a set.
-        attention: (H, Q, R) of `queries` x `queries` pixels over the removed tokens; None without attention.
+        attention: of `queries` x `queries` pixels, weights for the removed tokens; None without attention.
         queries: side of the lattice of pixels.
     """
 
@@ -52,7 +52,7 @@ class Explained:
     influences: tuple[Influence, ...]
     tokens: int
     grid: tuple[int, int] | None
-    attention: Float[Tensor, "heads q r"] | None
+    attention: Attention | None
     queries: int
 
     @property
@@ -119,8 +119,8 @@ def all_or_some(field: Field, most: int) -> list[Token]:
 
 
 @torch.no_grad()
-def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -> Float[Tensor, "heads q r"] | None:
-    """Weights over the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
+def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -> Attention | None:
+    """With weights for the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
     tokens = field.tokens if not lead else field.tokens[0, 0]  # one tile
     weights = attention_weights(field.model, tokens[None], lattice(queries).to(tokens))
     if weights is None:
@@ -128,7 +128,7 @@ def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -
     shape = field.tokens.shape[:-1]
     strides = [shape[axis + 1 :].numel() for axis in range(len(shape))]
     flat = [sum(i * stride for i, stride in zip(token, strides, strict=True)) for token in chosen]
-    return weights.float().cpu()[..., flat]
+    return attention_on(weights.float().cpu(), flat)
 
 
 def label(one: Explained, number: int) -> str:

@@ -4,8 +4,11 @@ One file without network or other files. What the page needs is precomputed and 
 
 - the photograph;
 - an atlas of removal maps, one per token, 8 bits for [0, 1];
-- a table of attention weights: one row per pixel of a coarse lattice, one column per head and token, the square root of
-  a weight in 8 bits, so that a weight of 1 / 256 still has 16 of 255 steps.
+- a table of attention weights: one row per pixel of a coarse lattice, one column per head and token and one for what
+  falls on tokens that are not on the page, the square root of a weight in 8 bits, so that a weight of 1 / 256 still has
+  16 of 255 steps;
+- how many tokens hold 90 % of a pixel's attention, counted among all of them: a picture of many tokens shows some, and
+  what is said of a pixel has to be true all the same.
 """
 
 import base64
@@ -17,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+import torch
 from PIL import Image
-from torch import Tensor
 
+from tokenfield.analysis.attention_maps import Attention
 from tokenfield.analysis.explain import NO_ATTENTION, Explained, label, locality
 from tokenfield.analysis.explain_template import SCRIPT, STYLE
 from tokenfield.analysis.figures import to_pil
@@ -119,7 +122,7 @@ def model_data(name: str, system: str, explained: Sequence[Explained]) -> dict[s
         "labels": [label(first, k) for k in range(len(first.influences))],
         "grid": first.grid,
         "places": [list(i.token[-2:]) for i in first.influences] if first.grid else None,
-        "heads": 0 if first.attention is None else len(first.attention),
+        "heads": 0 if first.attention is None else len(first.attention.weights),
         "queries": first.queries,
         "without": NO_ATTENTION if first.attention is None else "",
         "pictures": [picture_data(one) for one in explained],
@@ -138,6 +141,7 @@ def picture_data(one: Explained) -> dict[str, Any]:
         "areas": [rounded(influence.area) for influence in one.influences],
         "largest": [rounded(influence.largest) for influence in one.influences],
         "attention": None if one.attention is None else webp(attention_table(one.attention)),
+        "enough": None if one.attention is None else one.attention.enough.tolist(),
     }
 
 
@@ -152,9 +156,10 @@ def atlas(one: Explained) -> Image.Image:
     return Image.fromarray(sheet)
 
 
-def attention_table(attention: Float[Tensor, "heads q r"]) -> Image.Image:
-    """One row per pixel, H x R columns: sqrt(weight) in 8 bits."""
-    table = (attention.clamp(0, 1).sqrt() * 255).round().byte()
+def attention_table(attention: Attention) -> Image.Image:
+    """One row per pixel, H x (R + 1) columns, a head's last one for all other tokens: sqrt(weight) in 8 bits."""
+    whole = torch.cat([attention.weights, attention.elsewhere[..., None]], -1)
+    table = (whole.clamp(0, 1).sqrt() * 255).round().byte()
     return Image.fromarray(table.transpose(0, 1).flatten(1).contiguous().numpy())
 
 

@@ -47,9 +47,11 @@ const mapOf = (k) => {                                             // removal ma
   for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) out[y * n + x] = grey[(top + y) * width + left + x] / 255;
   return out;
 };
-const weights = () => {                                            // over the tokens, of the chosen pixel and head
-  const q = model.queries, r = count(), { grey, width } = ready.attention, out = new Float32Array(r);
-  const row = (clamp(pixel.y * q | 0, 0, q - 1) * q + clamp(pixel.x * q | 0, 0, q - 1)) * width;
+const query = () => {                                              // number of the chosen pixel in the lattice
+  const q = model.queries; return clamp(pixel.y * q | 0, 0, q - 1) * q + clamp(pixel.x * q | 0, 0, q - 1);
+};
+const weights = () => {                       // of the chosen pixel and head: over the tokens, last over those not here
+  const r = count() + 1, { grey, width } = ready.attention, out = new Float32Array(r), row = query() * width;
   const from = head < 0 ? 0 : head, to = head < 0 ? model.heads : head + 1;
   for (let h = from; h < to; h++) for (let k = 0; k < r; k++) {
     const root = grey[row + h * r + k] / 255; out[k] += root * root / (to - from);
@@ -62,8 +64,9 @@ const centre = (k) => {                                            // of what a 
   for (let i = 0; i < n * n; i++) { const w = map[i] ** 2; s += w; y += w * (i / n | 0); x += w * (i % n); }
   return [(y / s + .5) / n, (x / s + .5) / n];
 };
+const placed = () => model.places && count() === model.tokens;      // all tokens, on the board where they act
 const shape = () => {                                              // rows and columns of the board
-  if (model.grid && count() === model.tokens) return model.grid;
+  if (placed()) return model.grid;
   const columns = Math.ceil(Math.sqrt(count())); return [Math.ceil(count() / columns), columns];
 };
 const ground = (canvas, dim) => {                                  // the photograph, dark, for something to light up on
@@ -83,7 +86,7 @@ const percent = (v) => (100 * v).toFixed(v < .1 ? 1 : 0) + " %";
 const draw = () => {
   if (!ready) return;
   const pen = over.getContext("2d"), shown = token ?? held; pen.clearRect(0, 0, SIZE, SIZE);
-  const w = pixel && ready.attention ? weights() : null;
+  const all = pixel && ready.attention ? weights() : null, w = all && all.subarray(0, count());
   const ranked = w ? [...w.keys()].sort((a, b) => w[b] - w[a]) : [...picture.largest.keys()].sort(
     (a, b) => picture.largest[b] - picture.largest[a]);
   if (shown !== null) {                                            // what this token governs, over the photograph
@@ -112,33 +115,36 @@ const draw = () => {
   const [rows, columns] = shape(), cell = [SIZE / rows, SIZE / columns], ink = board.getContext("2d");
   const values = w || Float32Array.from(picture.areas), most = Math.max(...values, 1e-9);
   ink.clearRect(0, 0, SIZE, SIZE);
-  if (model.places) ground(board, .7);
+  if (placed()) ground(board, .7);
   for (let k = 0; k < count(); k++) {
-    const [i, j] = model.places && count() === model.tokens ? model.places[k] : [k / columns | 0, k % columns];
+    const [i, j] = placed() ? model.places[k] : [k / columns | 0, k % columns];
     const level = Math.sqrt(values[k] / most);
-    ink.fillStyle = `rgba(${heat(level)},${model.places ? w ? .35 + .65 * level : .6 : 1})`;
+    ink.fillStyle = `rgba(${heat(level)},${placed() ? w ? .35 + .65 * level : .6 : 1})`;
     ink.fillRect(j * cell[1] + 1, i * cell[0] + 1, cell[1] - 2, cell[0] - 2);
     if (k !== shown) continue;
     ink.strokeStyle = "#fff"; ink.lineWidth = 4;
     ink.strokeRect(j * cell[1] + 2, i * cell[0] + 2, cell[1] - 4, cell[0] - 4);
   }
   find(".of-photo").innerHTML = shown !== null ? `<b>Without token ${model.labels[shown]}</b>: what changes` : w ?
-    "<b>The pixel, and where the tokens act that it looks at</b>" :
+    w.some((v) => v) ? "<b>The pixel, and where the tokens act that it looks at</b>" :
+    "<b>The pixel</b>; the tokens that it looks at are not on this page" :
     `<b>What was encoded</b>: ${picture.psnr} dB come back`;
-  find(".of-tokens").innerHTML = `<b>${w ? "Attention weights" : "Area of each token"}</b>, largest ${percent(most)}; `
-    + (model.places ? "tokens at their places" : "tokens have no places: in the model's order")
-    + (count() < model.tokens ? `; ${count()} of ${model.tokens}` : "");
-  say(w, ranked, shown); best(w, ranked, shown);
+  find(".of-tokens").innerHTML = `<b>${w ? "Attention weights" : "Area of each token"}</b>`
+    + (count() < model.tokens ? ` of ${count()} of ${model.tokens} tokens` : "") + `, largest ${percent(most)}; `
+    + (placed() ? "tokens at their places" : model.places ? "in the model's order" :
+      "tokens have no places: in the model's order");
+  say(w, all && all[count()], shown); best(w, ranked, shown);
 };
-const say = (w, ranked, shown) => {
+const say = (w, elsewhere, shown) => {
   let text = "";
   if (shown !== null) text = `Token ${model.labels[shown]}: 90 % of what it changes lies on ` +
     `${percent(picture.areas[shown])} of the picture; the largest change is ${picture.largest[shown]} of 1.`;
   else if (w) {
-    let sum = 0, enough = 0; while (enough < ranked.length && sum < .9) sum += w[ranked[enough++]];
-    const none = w.filter((v) => v === 0).length;
-    text = `This pixel gives 90 % of its attention to ${enough} of ${count()} tokens`
-      + (none ? `; ${none} get none, or too little to be kept.` : ".");
+    const none = w.filter((v) => v === 0).length, missing = model.tokens - count();
+    text = `This pixel gives 90 % of its attention to ${picture.enough[head + 1][query()]} of ${model.tokens} tokens`;
+    if (!missing) text += none ? `; ${none} get none, or too little to be kept.` : ".";
+    else text += `; of its attention ${percent(elsewhere)} goes to the ${missing} tokens that are not on this page`
+      + (none < count() ? "." : `, and none to the ${count()} that are.`);
   } else if (pixel) text = model.without;
   else text = model.heads ? "Click the photograph, or point at a token." : model.without + " Point at a token.";
   find(".says").textContent = text;
@@ -199,7 +205,7 @@ photo.addEventListener("keydown", (e) => {
 });
 const pointed = (e) => {
   const p = at(e, board), [rows, columns] = shape(), i = p.y * rows | 0, j = p.x * columns | 0;
-  if (model.places && count() === model.tokens) return model.places.findIndex((q) => q[0] === i && q[1] === j);
+  if (placed()) return model.places.findIndex((q) => q[0] === i && q[1] === j);
   const k = i * columns + j; return k < count() ? k : -1;
 };
 board.addEventListener("pointermove", (e) => { const k = pointed(e); token = k < 0 ? null : k; draw(); });

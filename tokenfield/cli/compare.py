@@ -30,15 +30,17 @@ def compare(
 ) -> int:
     """Train every system of a table alike and print the table, with the published numbers beside the measured ones.
 
-    Tables: 1, 1-celeba, 1-ffhq (systems), 2 (Tables 2 and 6: resolutions and bands), 3, 3-ffhq (both halves), 4
-    (bandwidths), 7 (linear layers), figure-1 (while training), figure-5 (locality), figure-7 (test-time optimisation),
-    sizes (values stored), depth (blocks of the anchored encoder), race (PSNR against seconds of the processor at four
-    sizes; race-64, race-178, race-512, race-1024: at one), factorial (which change to LAINR carries the gain of
-    anchored tokens). Every row gets the same pictures, seeds, optimiser and budget, and one transformer in front. Runs
-    are kept: the same command goes on where it was stopped, and a row that two tables share is trained once.
+    Of LAINR: 1, 1-celeba, 1-ffhq (systems), 2 (Tables 2 and 6: resolutions and bands), 3, 3-ffhq (both halves), 3-lamps
+    (the same of posed views; --data is a folder of them), 4 (bandwidths), 7 (linear layers), figure-1 (while training),
+    figure-5 (locality), figure-7 (test-time optimisation), heads. Of this project: sizes (values stored), depth (blocks
+    of the anchored encoder), race (PSNR against processor seconds at four sizes; race-64, -178, -512, -1024: at one),
+    factorial (which change to LAINR carries the gain of anchored tokens).
+
+    Every row gets the same pictures, seeds, optimiser and budget, and one transformer in front. Runs are kept: the same
+    command goes on where it was stopped, and a row that two tables share is trained once.
 
     Args:
-        tables: which ones, or all.
+        tables: which ones, or all of photographs.
         budget: of every run: steps, seconds on the wall or of the processor, or as much as was published.
         data: pictures, with test pictures of their own; a folder of photographs unless the scale is published.
         out: TABLE/table.json, TABLE/table.md and TABLE/figure.png are written there.
@@ -57,13 +59,15 @@ def compare(
     import torch
 
     from tokenfield.comparison import report
+    from tokenfield.comparison.rows import PHOTOGRAPHS
     from tokenfield.comparison.running import Budget, Busy, Circumstances
     from tokenfield.comparison.tables import TABLES, find_table
     from tokenfield.training import Interrupted
 
     if seeds < 1 or threads < 1:
         raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
-    chosen = dict(TABLES) if tables == ("all",) else dict(map(find_table, tables))
+    every = {name: table for name, table in TABLES.items() if table.data == PHOTOGRAPHS}
+    chosen = every if tables == ("all",) else dict(map(find_table, tables))
     if not chosen:
         raise UserError(f"give a table: {', '.join(TABLES)}, or all")
     torch.set_num_threads(threads)
@@ -108,7 +112,7 @@ def compare(
             results[name].setdefault(row.label, []).append(result)
     written = {}
     for name, table in chosen.items():
-        told_facts = facts | {"command": f"tokenfield compare {name} --budget {budget} --data PHOTOGRAPHS {options}"}
+        told_facts = facts | {"command": f"tokenfield compare {name} --budget {budget} --data {table.data} {options}"}
         written[name] = report.gather(name, table, results[name], told_facts | {"figure": table.figure})
         report.write(written[name], out / name, figure=True)
         console.say(report.markdown(written[name]))

@@ -1,5 +1,7 @@
 """`tokenfield explain PICTURE ...`: what each token governs, and where a pixel looks."""
 
+import inspect
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +39,7 @@ def explain(
         model: packaged models, folders that hold one, training runs, or hf:owner/name; several are compared.
         out: folder for the three files; default: ./explained.
         size: side in pixels for models of any size; default 128.
-        tokens: most tokens to remove; of more, so many spread evenly.
+        tokens: most tokens to remove and to show; of more, so many spread evenly.
         maps: side of the removal maps, on which areas are measured, in pixels.
         queries: pixels per side whose attention is kept.
         count: most pictures of a folder.
@@ -70,7 +72,8 @@ def explain(
                 results.setdefault(name, []).append(one)
 
     folder = out if out is not None else Path("explained")
-    command = " ".join(["tokenfield explain", *map(str, pictures), "--model", *model, "--count", str(count)])
+    command = typed(pictures, model=model, out=out, size=size, tokens=tokens, maps=maps, queries=queries, count=count,
+                    device=device, json=json)
     write_page(folder / "explained.html", results, {name: loaded.name for name, loaded in models.items()}, command)
     save_png(folder / "tokens.png", analysis.figure(list(results.items())))
     numbers = {
@@ -100,6 +103,24 @@ def check_options(pictures: tuple[Path, ...], model: tuple[str, ...], *, size: i
             raise UserError(f"--{name} {value}; give at least {8 if name == 'maps' else 1}")
     if size is not None and size < 8:
         raise UserError(f"--size {size} is no picture; give at least 8 pixels")
+
+
+def typed(pictures: tuple[Path, ...], **options: Any) -> str:
+    """The command that makes the same page again: every option that is not at its default.
+
+    Pages are handed on, so of a path that starts at this machine's root only the last part is told.
+    """
+    defaults = inspect.signature(explain).parameters
+    words = ["tokenfield", "explain", *map(told, pictures)]
+    for name, value in options.items():
+        if value != defaults[name].default:
+            words += [f"--{name}", *map(told, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def told(value: Path | str | int) -> str:
+    """One word of a command, absolute paths by their last part."""
+    return Path(value).name if isinstance(value, Path | str) and Path(value).is_absolute() else str(value)
 
 
 def by_picture(explained: list[Any]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """`tokenfield import`: checkpoints of other projects become models of this one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,6 +14,8 @@ def import_checkpoint(
     *,
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])],
     config: Path | None = None,
+    weights: Literal["model", "ema"] = "model",
+    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None,
     json: Json = None,
 ) -> int:
     """Turn a checkpoint of ginr-ipc, trans-inr, ANR or AutoencoderKL into a folder that every other command takes.
@@ -26,6 +28,10 @@ def import_checkpoint(
         output: folder to write; it must not exist yet.
         config: the project's YAML; by default a .yaml beside the checkpoint. For an AutoencoderKL it may say size:
             [height, width] of the pictures it will encode, by default [256, 256].
+        weights: model for the weights as they were trained, which the projects' own evaluations report first; ema for
+            their moving average, where a checkpoint of ginr-ipc or ANR holds one.
+        size: of the pictures, in pixels, for a model that fits any and whose files name none: of Learned Init, by
+            default 178 178, and AutoencoderKL.
         json: also write what was made there, for machines.
     """
     from tokenfield import interop, pretrained
@@ -33,7 +39,7 @@ def import_checkpoint(
 
     if output.exists():
         raise UserError(f"{output} exists already; name a new folder with -o")
-    model = interop.import_checkpoint(checkpoint, config)
+    model = interop.import_checkpoint(checkpoint, config, weights=weights, size=size)
     pretrained.save(model, output)
     facts = {"checkpoint": str(checkpoint), "output": str(output), **pretrained.describe(model)}
     console.say(f"{checkpoint} -> {output}: {model.name}, {model.num_parameters:,} parameters")

@@ -16,6 +16,9 @@ from tokenfield.recipes.photos import lainr_photos_178
 from tokenfield.training.recipe import Recipe
 
 Scale = Literal["miniature", "photos", "published"]
+PHOTOGRAPHS = "PHOTOGRAPHS"
+SIDE = 178
+"""Pixels of Table 1's pictures."""
 
 SCALES: dict[str, str] = {
     "miniature": "16-pixel crops of a folder of photographs (32, 64 for 512, 1024), all sizes divided; one thread",
@@ -49,9 +52,11 @@ class Row:
         recipe = RECIPES[self.recipe]()
         recipe = replace(recipe, model=replace(recipe.model, **self.changes), seed=seed)
         if scale == "miniature":
-            return comparison.miniature(recipe, seed)
+            small = comparison.miniature(recipe, seed)
+            heads = {name: value for name, value in self.changes.items() if name == "heads"}  # all others have one
+            return replace(small, model=replace(small.model, **heads))
         if scale == "photos":
-            return on_photographs(recipe, self.label)
+            return on_photographs(recipe)
         if recipe.data.layout == "folder":
             raise UserError(f"row {self.label}: recipe {self.recipe} is of a folder of photographs and has no "
                             "published data set; give --scale photos or miniature")
@@ -59,7 +64,8 @@ class Row:
 
     def held_out(self, scale: str) -> HeldOut | None:
         """Pictures to measure it on at a scale; None: the held-out pictures of the recipe's own data."""
-        return None
+        any_size = scale == "photos" and size_of(RECIPES[self.recipe]().model) is None
+        return HeldOut(lainr_photos_178().data) if any_size else None
 
     def run(
         self, scale: str, seed: int, told: running.Circumstances, deadline: Callable[[], float | None]
@@ -70,13 +76,23 @@ class Row:
         return result and result | {"peak_memory": memory.of_training(recipe, told, deadline)}
 
 
-def on_photographs(recipe: Recipe, label: str) -> Recipe:
-    """A published run on crops of photographs, or the run of 178 pixels of the same system."""
-    size = getattr(recipe.model, "size", None) or getattr(getattr(recipe.model, "lainr", None), "size", None)
-    if size is None or size[0] < 178:
-        raise UserError(f"row {label} has no run at 178 pixels or more; give --scale miniature")
-    data = replace(lainr_photos_178().data, size=size[0])
-    return replace(recipe, data=data)
+def size_of(model: Any) -> tuple[int, int] | None:
+    """The size of the pictures that a configuration's model takes; None: any."""
+    return getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None)
+
+
+def on_photographs(recipe: Recipe) -> Recipe:
+    """A published run on crops of photographs; of a system that has none at 178 pixels or more, its own enlarged.
+
+    A model of any size learns from larger crops, of whole cells, and is measured on those of 178 (`Row.held_out`).
+    """
+    model, size, side = recipe.model, size_of(recipe.model), 192
+    if size is not None:
+        side = max(size[0], SIDE)
+    if size is not None and size[0] < SIDE:
+        grid = {"grid": tuple(round(n * SIDE / size[0]) for n in model.grid)} if hasattr(model, "grid") else {}
+        model = replace(model, size=(SIDE, SIDE), **grid)
+    return replace(recipe, model=model, data=replace(lainr_photos_178().data, size=side))
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,8 @@ class Table:
     """What the papers say should come out."""
     measured_on: str = ""
     """What it is measured on, where that is not each recipe's own held-out pictures."""
+    data: str = PHOTOGRAPHS
+    """What stands for the folder of the data in the command that a result is printed with."""
     shapes: Mapping[str, str] = field(default_factory=lambda: SCALES)
     """The scales at which it can be run, and what they mean."""
 

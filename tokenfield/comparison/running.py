@@ -126,6 +126,10 @@ class Circumstances:
         return self.runs / f"{model_name(recipe.model)}-seed{recipe.seed}-{digest}"
 
 
+Measurement = Callable[[Recipe, Circumstances, Path], dict[str, Any]]
+"""Everything about a trained run but how long it took: of its recipe, what all runs share, and its folder."""
+
+
 class Busy(Exception):
     """Another process is at this run."""
 
@@ -174,6 +178,7 @@ def run(
     *,
     held_out: HeldOut | None = None,
     deadline: Callable[[], float | None] = lambda: None,
+    measurement: Measurement | None = None,
 ) -> dict | None:
     """Train and measure one run, or read the result of one that was finished before.
 
@@ -182,6 +187,7 @@ def run(
         told: budget, pictures, folders.
         held_out: what to measure it on; None: the held-out pictures of the recipe's own data.
         deadline: seconds that are left for all runs together; None: as many as it takes.
+        measurement: what is measured on the trained run, if that is not pictures: see `measure`.
     Returns:
         The result; None if the time was over before the run was (it goes on next time).
     Raises:
@@ -191,7 +197,7 @@ def run(
     with claimed(folder):
         if (folder / RESULT).exists():
             return json.loads((folder / RESULT).read_text())
-        return make(recipe, told, folder, held_out, deadline)
+        return make(recipe, told, folder, held_out, deadline, measurement or partial(measure, held_out=held_out))
 
 
 def make(
@@ -200,6 +206,7 @@ def make(
     folder: Path,
     held_out: HeldOut | None,
     deadline: Callable[[], float | None],
+    measurement: Measurement,
 ) -> dict | None:
     """`run` for a run that is not finished."""
     failure, probe = None, None
@@ -221,7 +228,7 @@ def make(
             failure = "diverged"
     measured = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
     if failure is None:
-        measured |= measure(recipe, told, folder, held_out)
+        measured |= measurement(recipe, told, folder)
     return keep(folder / RESULT, measured | {"steps": steps_done(folder), "seconds": seconds_spent(folder)})
 
 

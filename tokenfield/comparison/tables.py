@@ -5,7 +5,7 @@ Published numbers are LAINR's (NeurIPS 2023), tables 1 to 7 and figure 1; `None`
 
 from dataclasses import replace
 
-from tokenfield.comparison import factorial, optimized, race
+from tokenfield.comparison import factorial, optimized, race, views
 from tokenfield.comparison.rows import Row, Table
 from tokenfield.errors import UserError
 from tokenfield.recipes.race import SIZES
@@ -21,6 +21,7 @@ OTHERS = (
     Row("anchored, from the linear code", "anchored-photos-64", extra=True),
     Row("Functa", "functa-photos-64", extra=True),
     Row("Spatial Functa", "spatial-functa-photos-64", extra=True),
+    Row("switched", "switched-photos-ladder", extra=True),
 )
 """Systems that Table 1 does not have, beside it."""
 
@@ -119,6 +120,7 @@ TABLES: dict[str, Table] = {
         "Table 3, FFHQ 256",
         expected="either half alone gains nothing over IPC, both together 3.3 dB",
     ),
+    "3-lamps": views.table(),
     "4": Table(
         "Bandwidths of the bands and of the queries",
         (
@@ -157,6 +159,12 @@ TABLES: dict[str, Table] = {
         expected="the tokens of LAINR act on smaller areas than those of IPC",
     ),
     "figure-7": optimized.table(),
+    "heads": Table(
+        "Heads of the attention",
+        tuple(Row(f"{count} head{'s' * (count > 1)}", "lainr-ablation", changes={"heads": count})
+              for count in (1, 2, 4, 8)),
+        "nowhere; the paper has 1 head in Tables 3, 4 and 7, 2 at 178 pixels, 4 at 512, 8 on ImageNet",
+    ),
     "depth": Table(
         "Blocks of the anchored encoder at five rates",
         _depths(),

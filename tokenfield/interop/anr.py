@@ -14,15 +14,31 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
+from tokenfield.interop.choices import USUAL, Choices
 from tokenfield.interop.reading import read_checkpoint, read_yaml
-from tokenfield.interop.settings import Setting, Settings
+from tokenfield.interop.settings import Setting, Settings, check_names
 from tokenfield.interop.tensors import From, Plan, fill
 from tokenfield.models.anr import AnrConfig, HyperConfig
 from tokenfield.models.anr_radiance import AnrRadianceConfig
 from tokenfield.models.base import FieldModel
 
 CONTENT = {"step", "model", "opt", "ema", "scaler"}
-"""What a checkpoint may hold; the weights are read, not their moving average, as their own evaluation does."""
+"""What a checkpoint may hold. Their own evaluation reads the weights, not their moving average."""
+
+AVERAGED = "ema_model."
+"""What the moving average's names begin with, among those of the weights it follows."""
+
+SECTIONS = (
+    "hyper_network",
+    *(f"model_framework.{part}" for part in ("frame_work", "inner_model", "outer_model")),
+    *("dataset_kwargs", "image_shape", "hypo_hiddim", "hypo_depth", "model_comment", "milestone", "batch_size"),
+    *("coord_noise", "gradient_accumulate_every", "loss_type", "opt_type", "save_every", "train_lr", "train_n_rays"),
+    *("train_num_steps", "train_target"),
+)
+"""What the whole YAML may hold; the hyper-network is read, and the model around it for the range of its pictures."""
+
+MANAGER = ("image_shape", "loss_type", "target", "is_norm_01")
+"""The arguments of the model around the hyper-network."""
 
 INSIDE, BESIDE = "hypernet.hyponet.", "hypo_model."
 """Where the decoder is."""
@@ -99,7 +115,7 @@ def recognises(checkpoint: dict[str, Any]) -> bool:
     return isinstance(state, dict) and any(str(name).startswith("hypernet.tinr_enc.") for name in state)
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldModel:
+def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
     """The model of a checkpoint and its YAML."""
     if config is None:
         raise UserError("such checkpoints need their YAML; give it as the configuration")
@@ -107,13 +123,22 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldMod
         raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
     if not recognises(checkpoint):
         raise UserError("the checkpoint has no hypernet.tinr_enc among its model; it is none of Roninton/ANR")
-    settings, state = Settings(_hyper_network(config), KNOWN, "hyper_network"), checkpoint["model"]
+    arguments = _hyper_network(config)
+    check_names(config, SECTIONS)
+    settings = Settings(arguments, KNOWN, "hyper_network")
+    state = choices.state(checkpoint["model"], _average(checkpoint.get("ema")))
     what = settings["tokenizer.name"], settings["hyponet.args.in_dim"]
     if what not in KINDS:
         known = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
         raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {known} are")
     of_kind = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _ends(settings), "hyper_network")
     return fill(of_kind, _plan(of_kind), state, also=_same_twice(state))
+
+
+def _average(ema: Any) -> dict[str, Any]:
+    """The moving average of the weights in what their trainer keeps of it."""
+    names = ema if isinstance(ema, dict) else {}
+    return {n.removeprefix(AVERAGED): tensor for n, tensor in names.items() if str(n).startswith(AVERAGED)}
 
 
 def _hyper_network(config: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +153,9 @@ def _hyper_network(config: dict[str, Any]) -> dict[str, Any]:
     if entry[0] != "HyperNetwork":
         raise UserError(f"hyper_network {entry[0]!r} is not known; HyperNetwork is")
     manager = framework.get("outer_model")
-    arguments = manager[1] if isinstance(manager, list) and len(manager) == 2 else {}
+    arguments = manager[1] if isinstance(manager, list) and len(manager) == 2 else None
+    arguments = arguments if isinstance(arguments, dict) else {}
+    check_names(arguments, MANAGER, "model_framework.outer_model.")
     if not arguments.get("is_norm_01", True):
         raise UserError("model_framework.outer_model.is_norm_01 is False; only pictures in [0, 1] are implemented here")
     return entry[1]

@@ -12,25 +12,28 @@ import torch
 
 from tokenfield.configs import convert
 from tokenfield.errors import UserError
+from tokenfield.interop.choices import USUAL, Choices
 from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
 
 SIZE = (256, 256)
 """Pictures it will encode, unless the configuration says another `size`: those of Table 5."""
 
 
-def read_folder(folder: Path, settings: dict[str, Any] | None = None) -> AutoencoderKl:
+def read_folder(folder: Path, settings: dict[str, Any] | None = None, choices: Choices = USUAL) -> AutoencoderKl:
     """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
 
     Args:
         folder: what `AutoencoderKL.save_pretrained` wrote.
         settings: `size`, height and width of the pictures it will encode.
+        choices: the same size, where no settings are.
     Raises:
         UserError: another kind of folder or setting, weights that do not fit, or no diffusers.
     """
     settings = settings or {}
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
-    size = convert(tuple[int, int], settings.get("size", SIZE), "size")
+    size = convert(tuple[int, int], settings["size"], "size") if "size" in settings else choices.size_or(SIZE)
+    choices.check_size(size)
     network = _network_config(folder)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
         model = AutoencoderKlConfig(size, network.get("in_channels", 3), network).build()
@@ -43,7 +46,7 @@ def read_folder(folder: Path, settings: dict[str, Any] | None = None) -> Autoenc
     for what, said in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):
         if info.get(what):
             raise UserError(f"{folder}: its weights {said} {', '.join(map(str, list(info[what])[:3]))}")
-    model.network.load_state_dict(loaded.state_dict())
+    model.network.load_state_dict(choices.state(loaded.state_dict(), None))
     return model.float().eval()
 
 

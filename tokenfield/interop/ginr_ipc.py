@@ -16,8 +16,9 @@ from torch import Tensor
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
 from tokenfield.fourier import frequencies
-from tokenfield.interop.ginr_settings import ADAPTED_PICTURES, ENCODED_PICTURES, ENCODED_VIEWS
-from tokenfield.interop.settings import Setting, Settings
+from tokenfield.interop.choices import USUAL, Choices
+from tokenfield.interop.ginr_settings import ADAPTED_PICTURES, ENCODED_PICTURES, ENCODED_VIEWS, SECTIONS
+from tokenfield.interop.settings import Setting, Settings, check_names
 from tokenfield.interop.tensors import From, fill
 from tokenfield.models.base import FieldModel
 from tokenfield.models.ipc import IpcConfig
@@ -26,7 +27,7 @@ from tokenfield.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 from tokenfield.models.trans_inr import TransInrConfig
 
 CONTENT = {"epoch", "state_dict", "state_dict_ema", "optimizer", "scheduler"}
-"""What a checkpoint may hold; the weights are read, not their moving average."""
+"""What a checkpoint may hold. Their evaluation reports the weights, then the moving average if there is one."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +68,25 @@ def recognises(checkpoint: dict[str, Any]) -> bool:
     return isinstance(state, dict) and any(str(name).startswith("hyponet.params_dict.") for name in state)
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldModel:
+def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
     """The model of a checkpoint and its YAML."""
     if config is None:
         raise UserError("such checkpoints need their YAML; give it as the configuration")
     unknown = sorted(map(str, checkpoint.keys() - CONTENT))
     if unknown:
         raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
-    arch, state = config.get("arch"), checkpoint["state_dict"]
+    arch = config.get("arch")
     if not isinstance(arch, dict):
         raise UserError("the YAML has no section arch")
+    check_names(config, SECTIONS)
     kind = arch.get("type")
-    if kind not in KINDS and kind != ADAPTED:
+    if not isinstance(kind, str) or kind not in {*KINDS, ADAPTED}:
         raise UserError(f"arch.type {kind!r} is not known; {', '.join(KINDS)} and {ADAPTED} are")
     dataset = config.get("dataset") or {}
-    return _adapted(arch, dataset, state) if kind == ADAPTED else _encoded(KINDS[kind], arch, dataset, state)
+    state = choices.state(checkpoint["state_dict"], checkpoint.get("state_dict_ema"))
+    if kind == ADAPTED:
+        return _adapted(arch, dataset, state, choices)
+    return _encoded(KINDS[kind], arch, dataset, state)
 
 
 def _encoded(kind: Kind, arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Tensor]) -> FieldModel:
@@ -104,15 +109,15 @@ def _encoded(kind: Kind, arch: dict[str, Any], dataset: dict[str, Any], state: d
     return fill(config, plan, state, also=["hyponet.ff_linear"])
 
 
-def _adapted(arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Tensor]) -> FieldModel:
+def _adapted(arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Tensor], choices: Choices) -> FieldModel:
     """Learned Init: the MLP and where its matrices start."""
     settings = Settings(arch, ADAPTED_PICTURES, "arch")
     fields = _mlp(settings) | {"inner_steps": settings["n_inner_step"], "inner_rate": float(settings["inner_lr"])}
     modulated = fields["modulated"] or tuple(range(fields["depth"]))
     if settings["use_factorization"]:
         fields["rank"] = _one_number(settings, "rank", modulated)
-    if named := _named_side(dataset):  # any size fits such a model; without a name it keeps the default
-        fields["size"] = (named, named)
+    named = _named_side(dataset)  # any size fits such a model
+    fields["size"] = (named, named) if named else choices.size_or(LearnedInitConfig().size)
     config = from_dict(LearnedInitConfig, fields, "arch")
     plan = _shared_plan(config.depth, modulated)
     plan |= {f"initial.{i}": From(f"factors.init_modulation_factors.linear_wb{i}", _turned) for i in modulated}
@@ -155,16 +160,25 @@ def _views(settings: Settings, dataset: dict[str, Any]) -> int:
     """Support views: what the data set's section says, or the one number that makes square views of the patches."""
     patches = settings["latent_mapping.n_patches"]
     said = (dataset.get("train_config") or {}).get("n_support")
-    possible = [n for n in range(1, MOST_VIEWS + 1) if patches % n == 0 and isqrt(patches // n) ** 2 == patches // n]
-    if said is not None:
-        possible = [n for n in possible if n == said]
-    if len(possible) != 1:
+    possible = [n for n in range(1, MOST_VIEWS + 1) if _are_square(patches, n)]
+    if said is None and len(possible) != 1:
         raise UserError(
-            f"arch.latent_mapping.n_patches {patches} with dataset.train_config.n_support {said}: "
+            f"arch.latent_mapping.n_patches {patches} without dataset.train_config.n_support: "
             f"{'that leaves open how many square views there are' if possible else 'these are no square views'}; "
             f"n_support says how many"
         )
-    return possible[0]
+    if said is not None and (type(said) is not int or not _are_square(patches, said)):
+        raise UserError(
+            f"arch.latent_mapping.n_patches {patches} and dataset.train_config.n_support {said!r} do not fit, so the "
+            f"project's own code cannot run this configuration either: for {patches} patches n_support is "
+            f"{' or '.join(map(str, possible)) or 'none'}, for {said} views n_patches is {said} x a square number"
+        )
+    return possible[0] if said is None else said
+
+
+def _are_square(patches: int, views: int) -> bool:
+    """Whether so many patches are so many square views."""
+    return views > 0 and views * isqrt(patches // views) ** 2 == patches
 
 
 def _size(settings: Settings, dataset: dict[str, Any], views: int) -> tuple[int, int]:

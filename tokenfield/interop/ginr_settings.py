@@ -1,10 +1,28 @@
-"""Every entry of a ginr-ipc configuration (`arch`), its default there, and what of it is implemented here."""
+"""Every entry of a ginr-ipc configuration: of `arch` its default there and what of it is implemented here too."""
 
 from tokenfield.interop.settings import Setting
 
 REQUIRED = Setting()
 FREE = Setting(None)
 """Does not matter to a trained model, or is read by nothing there."""
+
+SECTIONS = (
+    "arch",
+    "dataset.type",
+    *(f"dataset.transforms.{name}" for name in ("type", "normalize", "random_crop", "scale")),
+    *(f"dataset.transforms.{name}" for name in ("total_secs", "patch_secs", "sampling_rate")),
+    *(f"dataset.train_config.{name}" for name in ("split", "n_support", "n_query", "repeat", "views_range")),
+    "dataset.val_config",
+    "trainer",
+    "loss",
+    "optimizer",
+    "experiment",
+    "seed",
+    "runtime",
+    "result_path",
+)
+"""What the whole YAML may hold, also as their trainer writes it beside its checkpoints. The data set's section is read
+for sizes; those below it matter to training alone."""
 
 HYPONET = {
     "type": REQUIRED,

@@ -1,6 +1,8 @@
 """Foreign files, opened so that nothing in them can run."""
 
 import pickle
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; give a checkpoint that torch.save wrote")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch, about pickles that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # PyTorch explains at length, in colour, how to run such a file after all
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        raise UserError(
+            f"{path} is no checkpoint of tensors and plain data: it holds pickled objects"
+            f"{f' ({found[1]})' if found else ''}, which could run code and are not opened; save it again without them"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is no checkpoint of tensors and plain data, or is damaged ({detail})") from error
     if not isinstance(content, dict):

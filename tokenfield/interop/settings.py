@@ -5,12 +5,13 @@ one table: which of them are sizes, which must have the one value that the model
 matter to a trained model. Anything else is an error.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 from tokenfield.errors import UserError
+from tokenfield.interop.tensors import first_of
 
 REQUIRED = object()
 
@@ -37,6 +38,60 @@ def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def check_names(data: dict[str, Any], known: Collection[str], where: str = "") -> None:
+    """Of what is hardly read, the names at least are known: a misspelt section reads like one that is not there.
+
+    Args:
+        data: nested mappings.
+        known: dotted names; with a name everything inside it is accepted.
+        where: of the mappings in the file, with a dot at the end, for messages.
+    Raises:
+        UserError: entries that are not known, or no mapping where one should be.
+    """
+    if unknown := _unknown(data, known, "", where):
+        raise not_known(unknown, known, where)
+
+
+def _unknown(data: dict[str, Any], known: Collection[str], prefix: str, where: str) -> list[str]:
+    unknown: list[str] = []
+    for key, value in data.items():
+        name = f"{prefix}{key}"
+        if name in known:
+            continue
+        if not any(entry.startswith(f"{name}.") for entry in known):
+            unknown.append(name)
+        elif isinstance(value, dict):
+            unknown += _unknown(value, known, f"{name}.", where)
+        elif value:
+            raise UserError(f"{where}{name} is {value!r}, not a mapping; accepted in it: {_inside(name, known)}")
+    return unknown
+
+
+def not_known(names: list[str], known: Collection[str], where: str) -> UserError:
+    """The error that names what is not known, what may have been meant, and what is accepted in its place."""
+    near = dict.fromkeys(near for name in names for near in get_close_matches(name, known, 1))
+    meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    places = dict.fromkeys(_place(name, known) for name in names)
+    accepted = "".join(f"; accepted{f' in {where}{p}' if p else ''}: {_inside(p, known)}" for p in list(places)[:3])
+    verb = "is" if len(names) == 1 else "are"
+    return UserError(f"{first_of([f'{where}{name}' for name in names])} {verb} not known{meant}{accepted}")
+
+
+def _place(name: str, known: Collection[str]) -> str:
+    """The innermost mapping around a name that is known."""
+    while name := name.rpartition(".")[0]:
+        if any(entry.startswith(f"{name}.") for entry in known):
+            break
+    return name
+
+
+def _inside(place: str, known: Collection[str]) -> str:
+    """What is accepted in a mapping."""
+    prefix = f"{place}." if place else ""
+    inside = (name.removeprefix(prefix) for name in known if name.startswith(prefix))
+    return ", ".join(dict.fromkeys(name.partition(".")[0] for name in inside))
+
+
 class Settings:
     """What a configuration says, with the project's defaults.
 
@@ -53,10 +108,8 @@ class Settings:
         self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
         # First what is another kind of model, then names, which another kind may well have more of.
         self._check(where, [name for name in given if name in known])
-        for name in given:
-            if name not in known:
-                near = get_close_matches(name, known, 1)
-                raise UserError(f"{where}.{name} is not known{f'; did you mean {near[0]!r}?' if near else ''}")
+        if unknown := [name for name in given if name not in known]:
+            raise not_known(unknown, known, f"{where}.")
         lacking = [name for name, setting in known.items() if setting.default is REQUIRED and name not in given]
         if lacking:
             raise UserError(f"the configuration lacks {', '.join(f'{where}.{name}' for name in lacking)}")

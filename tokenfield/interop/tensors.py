@@ -47,7 +47,7 @@ def fill(config: Any, plan: Plan, state: Mapping[str, Tensor], also: Iterable[st
     wanted = dict.fromkeys([*(source.name for source in plan.values() if isinstance(source, From)), *also])
     missing, unknown = [n for n in wanted if n not in state], [n for n in state if n not in wanted]
     problems = {"lacks": missing, "holds unknown": unknown}
-    said = [f"{what} {_first(names)}" for what, names in problems.items() if names]
+    said = [f"{what} {first_of(names)}" for what, names in problems.items() if names]
     if said:
         raise UserError(f"the state dict {' and '.join(said)}")
     with torch.device("meta"):
@@ -69,5 +69,6 @@ def fill(config: Any, plan: Plan, state: Mapping[str, Tensor], also: Iterable[st
     return model
 
 
-def _first(names: list[str], most: int = 5) -> str:
+def first_of(names: list[str], most: int = 5) -> str:
+    """Names for a message, of which there may be hundreds."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

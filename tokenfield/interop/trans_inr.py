@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.settings import Setting, Settings
+from tokenfield.interop.choices import USUAL, Choices
+from tokenfield.interop.settings import Setting, Settings, check_names
 from tokenfield.interop.tensors import From, Plan, Zeros, fill
 from tokenfield.models.base import FieldModel
 from tokenfield.models.radiance import TransInrRadianceConfig
@@ -18,6 +19,14 @@ from tokenfield.models.trans_inr import TransInrConfig
 
 CONTENT = {"model", "optimizer", "epoch", "cfg"}
 """What a checkpoint may hold."""
+
+SECTIONS = (
+    "model",
+    *(f"{which}_dataset.{name}" for which in ("train", "test") for name in ("name", "args", "loader")),
+    *("trainer", "optimizer", "env", "eval_model", "render_ray_batch", "train_n_rays", "train_points_per_ray"),
+    *("max_epoch", "eval_epoch", "vis_epoch", "save_epoch", "adaptive_sample_epoch", "tto_steps"),
+)
+"""What a YAML may hold. Only the model is compared; what the checkpoint itself carries has run."""
 
 FREE, REQUIRED = Setting(None), Setting()
 TRANSFORMER = ("dim", "depth", "n_head", "head_dim", "ff_dim")
@@ -67,12 +76,14 @@ def recognises(checkpoint: dict[str, Any]) -> bool:
     return isinstance(model, dict) and isinstance(model.get("sd"), dict) and "name" in model
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldModel:
+def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
     """The model of a checkpoint; its own configuration counts, and another one that is given must agree with it."""
     unknown = sorted(map(str, checkpoint.keys() - CONTENT))
     if unknown:
         raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
     specification = {name: value for name, value in checkpoint["model"].items() if name != "sd"}
+    if config is not None:
+        check_names(config, SECTIONS)
     if config is not None and config.get("model") != specification:
         raise UserError("the checkpoint carries another model's configuration than the YAML; leave the YAML out")
     mlp = (specification.get("args") or {}).get("hyponet", {}).get("name")
@@ -84,7 +95,8 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None) -> FieldMod
     layers = [f"wb{i}" for i in range(model.depth)]
     if not pictures:
         layers[-1] = "rgb_density_fc"
-    return fill(model, _plan(model.encoder_depth, layers, pictures), checkpoint["model"]["sd"])
+    state = choices.state(checkpoint["model"]["sd"], None)  # no moving average there
+    return fill(model, _plan(model.encoder_depth, layers, pictures), state)
 
 
 def _pictures(settings: Settings) -> TransInrConfig:

@@ -30,6 +30,7 @@ from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig
+from tokenfield.models.switched import SwitchedConfig
 from tokenfield.recipes.photos import lainr_photos_178
 from tokenfield.training.optim import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -83,7 +84,7 @@ def shrink(model: Any) -> Any:
     Pictures of 512 and 1024 pixels become twice and four times as large as those of 178 and 256. Bandwidths shrink as
     the picture's side does, so that they are as far from its Nyquist frequency as before.
     """
-    if isinstance(model, AnchoredConfig | FunctaConfig | SpatialFunctaConfig):
+    if type(model) in OTHERS:
         return OTHERS[type(model)](model)
     side = model.lainr.size[0] if isinstance(model, LocalizedLainrConfig) else getattr(model, "size", (0,))[0]
     zoom = max(1, side // 256)
@@ -133,6 +134,7 @@ OTHERS: dict[type, Callable[[Any], Any]] = {
         decoder_dim=64,
         harmonics=min(model.harmonics, 8),
     ),
+    SwitchedConfig: lambda model: replace(model, cell=4, codes=64, prefixes=(36,), harmonics=8),
     FunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), dim=48, depth=5, latent_dim=4 * 48),
     SpatialFunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), grid=(4, 4), latent_dim=36, dim=48, depth=5),
 }

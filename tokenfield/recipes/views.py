@@ -216,6 +216,35 @@ def views_ipc_64() -> Recipe:
     )
 
 
+def views_trans_inr_64() -> Recipe:
+    """TransINR's radiance field at 64 pixels, the encoder of `views-lainr-64`; 16 groups, 7488 values stored."""
+    ipc = views_ipc_64()
+    shared = {name: getattr(ipc.model, name) for name in SHARED}
+    return replace(ipc, name="views-trans-inr-64", model=TransInrRadianceConfig(**shared, groups=16))
+
+
+def views_anr_64() -> Recipe:
+    """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
+    model = AnrRadianceConfig(
+        size=SMALL.size,
+        num_latents=SMALL.num_latents,
+        dim=SMALL.dim,
+        encoder_dim=SMALL.encoder_dim,
+        encoder_depth=2,
+        decoder_depth=1,
+        encoder_heads=SMALL.encoder_heads,
+        encoder_head_dim=32,
+        encoder_hidden=4 * SMALL.encoder_dim,
+        heads=1,
+        head_dim=SMALL.dim,
+        sigma=32.0,
+        depth=2,
+    )
+    return replace(views_ipc_64(), name="views-anr-64", model=model)
+
+
+SHARED = ("size", "encoder_dim", "encoder_depth", "encoder_heads", "dim", "feature_dim", "sigma", "views")
+"""Sizes that two radiance fields of modulated MLPs have in common."""
 RUNS = (
     views_lainr_cars,
     views_lainr_chairs,
@@ -236,6 +265,8 @@ RUNS = (
     views_lainr_64_plain,
     views_lainr_64_ipc,
     views_ipc_64,
+    views_trans_inr_64,
+    views_anr_64,
 )
 """All of them; a recipe is called what its function is called, with hyphens."""
 
