@@ -34,6 +34,19 @@ def test_means_and_deviations():
     assert second["psnr"] is None and second["seeds"] == 0
 
 
+def test_differences_are_taken_seed_by_seed():
+    """What a seed does to both rows cancels; a seed that only one row has says nothing."""
+    data = gathered("3", {"LAINR": [result(0, 20.0), result(1, 23.0)], "w/o STA": [result(1, 22.5), result(0, 19.7)],
+                          "w/o multiFM": [result(2, 30.0)]})
+    first, second, third, last = data["rows"]
+    assert first["above_reference"] == 0 and second["above_reference"] == pytest.approx(-0.4)
+    assert second["above_reference_deviation"] == pytest.approx(0.02**0.5, abs=1e-3)
+    assert third["above_reference"] is None and last["above_reference"] is None
+    lines = [line for line in report.markdown(data).splitlines() if line.startswith("| ")]
+    assert lines[0].split(" | ")[2] == "above LAINR, same seeds" and lines[3].split(" | ")[2] == "-0.40 ± 0.14"
+    assert [line.split(" | ")[2] for line in (lines[2], lines[4], lines[5])] == ["-", "-", "-"]
+
+
 def test_a_diverged_run_is_counted_and_not_averaged():
     failed = {"system": "lainr", "seed": 1, "failure": "diverged", "steps": 1, "seconds": 1.0, "peak_memory": None}
     row = gathered("3", {"LAINR": [result(0, 20.0), failed]})["rows"][0]
@@ -44,8 +57,8 @@ def test_a_diverged_run_is_counted_and_not_averaged():
 def test_the_table_for_people():
     data = gathered("3", {"LAINR": [result(0, 20.0), result(1, 22.0)]})
     text = report.markdown(json.loads(json.dumps(data)))
-    assert "| LAINR | 21.00 ± 1.41 | 2 | 37.46 | 576 | 0.75 |" in text
-    assert "| w/o STA | - | 0 | 34.54 |" in text  # not measured yet, and shown as such
+    assert "| LAINR | 21.00 ± 1.41 | - | 2 | 37.46 | 576 | 0.75 |" in text
+    assert "| w/o STA | - | - | 0 | 34.54 |" in text  # not measured yet, and shown as such
     for word in ("clamp: none", "coordinates: cell centres", "16-pixel crops", "steps=8", "tokenfield ..."):
         assert word in text
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -38,11 +38,13 @@ def gather(name: str, table: Table, results: dict[str, list[dict]], circumstance
         runs = sorted(results.get(row.label, []), key=lambda run: run["seed"])
         rows.append({"label": row.label, "recipe": row.recipe, "changes": dict(row.changes), "extra": row.extra,
                      "published": row.published, **summary(runs), "runs": runs})
+        rows[-1] |= difference(runs, results.get(table.reference, []))
     return {
         "table": name,
         "title": table.title,
         "source": table.source,
         "expected": table.expected,
+        "reference": table.reference,
         "shape": table.shapes[circumstances["scale"]],
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
         "measured_on": table.measured_on,
@@ -76,6 +78,26 @@ def summary(runs: list[dict]) -> dict[str, Any]:
     }
 
 
+def difference(runs: list[dict], others: list[dict]) -> dict[str, Any]:
+    """By how much a row is above another, seed by seed: what a seed does to both of them cancels."""
+    by_seed = {run["seed"]: run["psnr"] for run in others if not run.get("failure")}
+    values = [run["psnr"] - by_seed[run["seed"]] for run in runs if not run.get("failure") and run["seed"] in by_seed]
+    if not values:
+        return {"above_reference": None, "above_reference_deviation": None}
+    spread = round(statistics.stdev(values), 3) if len(values) > 1 else None
+    return {"above_reference": round(statistics.fmean(values), 3), "above_reference_deviation": spread}
+
+
+def above(row: dict[str, Any], reference: str) -> list[str]:
+    """A cell for that, where a table has a reference."""
+    if not reference:
+        return []
+    mean, spread = row["above_reference"], row["above_reference_deviation"]
+    if mean is None or row["label"] == reference:
+        return ["-"]
+    return [f"{mean:+.2f}" + (f" ± {spread:.2f}" if spread is not None else "")]
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     """A row of the Markdown table."""
     published = "-" if row["published"] is None else f"{row['published']:.2f}"
@@ -101,7 +123,11 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 def markdown(data: dict[str, Any]) -> str:
     """The table for people, with all that is needed to read it."""
-    lines = ["| " + " | ".join(line) + " |" for line in (HEADING, ["---"] * len(HEADING), *map(cells, data["rows"]))]
+    reference = data.get("reference", "")
+    heading = [*HEADING[:2], *([f"above {reference}, same seeds"] if reference else []), *HEADING[2:]]
+    told = [(row, cells(row)) for row in data["rows"]]
+    body = [line[:2] + above(row, reference) + line[2:] for row, line in told]
+    lines = ["| " + " | ".join(line) + " |" for line in (heading, ["---"] * len(heading), *body)]
     pictures = next((len(run["pictures"]) for row in data["rows"] for run in row["runs"] if "pictures" in run), 0)
     machines = [run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run]
     machine: dict[str, Any] = machines[0] if machines else {}
@@ -121,7 +147,8 @@ def markdown(data: dict[str, Any]) -> str:
         f"- {data['measured_on']}." if data.get("measured_on") else
         f"- {pictures} held-out pictures, the same for all rows: {data['protocol']['pictures']}; "
         f"{said(data['protocol'])}.",
-        "- Means over pictures, then mean ± standard deviation over seeds.",
+        "- Means over pictures, then mean ± standard deviation over seeds"
+        + (", also of the difference between two rows with the same seed." if reference else "."),
         "- MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of two steps "
         "of training in a process of their own, beyond what it held before them. Seconds: of training alone. Locality: "
         "mean share of a picture that holds 90 % of what zeroing a token changes; small is local.",

@@ -106,6 +106,8 @@ class Table:
     figure: Literal["dots", "curves", "locality", "sizes", "optimized", "race", "factorial"] = "dots"
     expected: str = ""
     """What the papers say should come out."""
+    reference: str = ""
+    """Label of the row that all others are compared with, seed by seed; empty: there is none."""
     measured_on: str = ""
     """What it is measured on, where that is not each recipe's own held-out pictures."""
     data: str = PHOTOGRAPHS

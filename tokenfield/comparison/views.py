@@ -112,6 +112,7 @@ def table() -> Table:
         expected="LAINR above w/o multiFM above w/o STA above w/o both",
         shapes=SHAPES,
         data="OBJECTS",
+        reference="LAINR",
         measured_on=f"{ASKED} views that were not given of up to {OBJECTS} held-out objects or --pictures, unclamped; "
         "values per pixel value: of the support views; MACs per pixel: of one rendered view",
     )
