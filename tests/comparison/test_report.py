@@ -65,7 +65,7 @@ def test_the_table_for_people():
     assert len({line.count("|") for line in rows}) == 1 and len(rows) == 2 + len(TABLES["3"].rows)
 
 
-@pytest.mark.parametrize("name", ["3", "figure-1", "figure-5", "sizes"])
+@pytest.mark.parametrize("name", ["3", "figure-1", "figure-5", "locality", "sizes"])
 def test_figures_need_the_json_alone(name, tmp_path):
     results = {row.label: [result(0, 20.0 + i), result(1, 21.0 + i)] for i, row in enumerate(TABLES[name].rows)}
     files = report.write(json.loads(json.dumps(gathered(name, results))), tmp_path / name, figure=True)

@@ -32,9 +32,10 @@ def compare(
 
     Of LAINR: 1, 1-celeba, 1-ffhq (systems), 2 (Tables 2 and 6: resolutions and bands), 3, 3-ffhq (both halves), 3-lamps
     (the same of posed views; --data is a folder of them), 4 (bandwidths), 7 (linear layers), figure-1 (while training),
-    figure-5 (locality), figure-7 (test-time optimisation), heads. Of this project: sizes (values stored), depth (blocks
-    of the anchored encoder), race (PSNR against processor seconds at four sizes; race-64, -178, -512, -1024: at one),
-    factorial (which change to LAINR carries the gain of anchored tokens).
+    figure-5 (locality), figure-7 (test-time optimisation), heads. Of this project: locality (beside PSNR, for
+    all ablations), sizes (values stored), depth (blocks of the anchored encoder), race (PSNR against processor seconds
+    at four sizes; race-64, -178, -512, -1024: at one), factorial (which change to LAINR carries the gain of anchored
+    tokens).
 
     Every row gets the same pictures, seeds, optimiser and budget, and one transformer in front. Runs are kept: the same
     command goes on where it was stopped, and a row that two tables share is trained once.

@@ -98,16 +98,17 @@ def sizes(data: Data, path: Path) -> None:
 
 
 def areas(data: Data, path: Path) -> None:
-    """The locality number of every row beside its PSNR, a point per seed."""
+    """The locality number of every row beside its PSNR, a point per seed; colour and mark tell the rows apart."""
     share = "share of the picture that holds 90 % of a token's effect"
-    with plot(path, title=data["title"], xlabel=share, ylabel="PSNR / dB") as axes:
-        for row, colour in zip(shown(data), COLOURS, strict=False):
+    with plot(path, title=heading(data), xlabel=share, ylabel="PSNR / dB", size=(9.0, 4.4)) as axes:
+        for number, row in enumerate(shown(data)):
             points = [(run["locality"], run["psnr"]) for run in row["runs"] if run.get("locality") is not None]
             if points:
                 name = f"{row['label']}: {row['locality']:.3f}, {row['values_stored']} values"
-                axes.plot(*zip(*points, strict=True), "o", color=colour, label=name)
+                colour, mark = COLOURS[number % len(COLOURS)], "os^Dv"[number // len(COLOURS) % 5]
+                axes.plot(*zip(*points, strict=True), mark, color=colour, label=name)
         axes.set_xlim(0, 0.95)
-        axes.legend(frameon=False, loc="best")
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def optimized(data: Data, path: Path) -> None:

@@ -69,6 +69,19 @@ def _depths() -> tuple[Row, ...]:
     )
 
 
+WITHOUT_STA = Row("w/o STA", "composed-ablation", 34.54)
+WITHOUT_MULTIBAND = Row("w/o multiFM", "lainr-ablation-without-multiband", 33.90)
+BANDWIDTHS = (
+    Row("(32, 128), 16", "lainr-ablation-sigmas-rising", 35.00),
+    Row("(128, 128), 16", "lainr-ablation-sigmas-equal", 35.30),
+    Row("(128, 32), 128", "lainr-ablation-sigma-q-high", 35.58),
+)
+LINEAR = (
+    Row("w/o linear Eq. 6", "lainr-ablation-linear-frequency", 31.95),
+    Row("w/o linear Eq. 7", "lainr-ablation-linear-modulation", 32.07),
+    Row("w/o both", "lainr-ablation-linear-both", 31.57),
+)
+
 TABLES: dict[str, Table] = {
     "1": Table(
         "Systems at 178 pixels",
@@ -103,12 +116,7 @@ TABLES: dict[str, Table] = {
     ),
     "3": Table(
         "Both halves of the decoder",
-        (
-            LAINR,
-            Row("w/o STA", "composed-ablation", 34.54),
-            Row("w/o multiFM", "lainr-ablation-without-multiband", 33.90),
-            replace(IPC, label="IPC (w/o both)"),
-        ),
+        (LAINR, WITHOUT_STA, WITHOUT_MULTIBAND, replace(IPC, label="IPC (w/o both)")),
         "Table 3, ImageNette",
         expected="either half alone gains little over IPC, both together 3.4 dB",
         reference="LAINR",
@@ -128,25 +136,14 @@ TABLES: dict[str, Table] = {
     "3-lamps": views.table(),
     "4": Table(
         "Bandwidths of the bands and of the queries",
-        (
-            replace(LAINR, label="(128, 32), 16"),
-            Row("(32, 128), 16", "lainr-ablation-sigmas-rising", 35.00),
-            Row("(128, 128), 16", "lainr-ablation-sigmas-equal", 35.30),
-            Row("(128, 32), 128", "lainr-ablation-sigma-q-high", 35.58),
-            IPC,
-        ),
+        (replace(LAINR, label="(128, 32), 16"), *BANDWIDTHS, IPC),
         "Table 4, ImageNette",
         expected="falling bandwidths with a low query bandwidth above all others, by 1.9 dB and more",
         reference="(128, 32), 16",
     ),
     "7": Table(
         "Linear layers of Eq. 6 and 7",
-        (
-            LAINR,
-            Row("w/o linear Eq. 6", "lainr-ablation-linear-frequency", 31.95),
-            Row("w/o linear Eq. 7", "lainr-ablation-linear-modulation", 32.07),
-            Row("w/o both", "lainr-ablation-linear-both", 31.57),
-        ),
+        (LAINR, *LINEAR),
         "Table 7, ImageNette",
         expected="5 dB less without either",
         reference="LAINR",
@@ -168,6 +165,13 @@ TABLES: dict[str, Table] = {
         reference="LAINR",
     ),
     "figure-7": optimized.table(),
+    "locality": Table(
+        "How local tokens are",
+        (LAINR, WITHOUT_MULTIBAND, *BANDWIDTHS, *LINEAR, WITHOUT_STA, IPC),
+        "Tables 3, 4 and 7 for PSNR",
+        figure="locality",
+        reference="LAINR",
+    ),
     "heads": Table(
         "Heads of the attention",
         tuple(Row(f"{count} head{'s' * (count > 1)}", "lainr-ablation", changes={"heads": count})
