@@ -76,9 +76,14 @@ class Options:
     encoder do, which are learned vectors before they have seen a picture."""
 
 
+FINER = 178 / 128
+"""Bandwidths are the published ones as for pictures of 128 pixels, those of the runs of 22 November; the miniatures have
+since had them as for 178."""
+
+
 def enlarged(model: Any, side: int) -> Any:
     """A miniature's configuration for larger pictures: tokens by the area, bandwidths by the side, no other change."""
-    times, changes = side // SIDE, {}
+    times, finer, changes = side // SIDE, side / SIDE * FINER, {}
     for name in (field.name for field in fields(model)):
         value = getattr(model, name)
         if is_dataclass(value):
@@ -88,9 +93,9 @@ def enlarged(model: Any, side: int) -> Any:
         elif name == "num_latents":
             changes[name] = value * times**2
         elif name in ("sigma", "sigma_q"):
-            changes[name] = value * times
+            changes[name] = value * finer
         elif name == "sigmas":
-            changes[name] = tuple(sigma * times for sigma in value)
+            changes[name] = tuple(sigma * finer for sigma in value)
     return replace(model, **changes)
 
 

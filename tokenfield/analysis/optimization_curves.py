@@ -11,7 +11,7 @@ from tokenfield.optimization import Point
 STYLES = {
     "latents": (COLOURS[0], "-"),
     "decoder": (COLOURS[1], "-"),
-    "all": (COLOURS[3], "-"),
+    "all": (COLOURS[3], "-."),
     "scratch": (COLOURS[0], ":"),
     "ffnet": (COLOURS[2], "--"),
     "siren": (COLOURS[4], "--"),
