@@ -77,8 +77,8 @@ class Options:
 
 
 FINER = 178 / 128
-"""Bandwidths are the published ones as for pictures of 128 pixels, those of the runs of 22 November; the miniatures have
-since had them as for 178."""
+"""Bandwidths are the published ones as for pictures of 128 pixels, as in the runs of 22 November; miniatures have since
+had them as for 178."""
 
 
 def enlarged(model: Any, side: int) -> Any:
