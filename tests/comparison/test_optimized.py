@@ -58,10 +58,11 @@ def test_no_time_for_it(told):
     assert row.run("miniature", 0, told, unlimited)["system"] == "latents"
 
 
-def test_an_mlp_is_as_wide_as_the_decoder_beside_it():
-    small, published = ROWS["latents"].at("miniature", 0).model, ROWS["latents"].at("published", 0).model
-    for scale, model in (("miniature", small), ("published", published)):
-        assert (optimized.sizes(scale)["dim"], optimized.sizes(scale)["feature_dim"]) == (model.dim, model.feature_dim)
+def test_an_mlp_is_like_the_decoder_beside_it():
+    """64 pixels for 1024: the same bandwidth by the picture's side."""
+    small, published = (optimized.like(ROWS["ffnet"].at(scale, 0).model) for scale in ("miniature", "published"))
+    assert small == {"dim": 48, "feature_dim": 48, "sigma": 16.0}
+    assert published == {"dim": 256, "feature_dim": 256, "sigma": 256.0}
 
 
 def test_the_table_and_the_figure_need_the_json_alone(told, tmp_path):

@@ -1,8 +1,8 @@
 """Figure 7 as a table: PSNR against seconds of test-time optimisation, beside MLPs from scratch.
 
 A row is trained like the LAINR of Table 2 that it is (and shared with it); then the fields of the first held-out
-pictures are optimised one after the other, each for the same seconds. What moves is told by the row. An MLP is as wide
-as the decoder that it is compared with, and knows nothing before its first step.
+pictures are optimised one after the other, each for the same seconds. What moves is told by the row. An MLP has the
+width and the highest bandwidth of the decoder that it is compared with, and knows nothing before its first step.
 """
 
 import json
@@ -23,9 +23,8 @@ from tokenfield.comparison.rows import Row, Table
 from tokenfield.comparison.running import Circumstances, claimed, keep, planned
 from tokenfield.field import Field
 from tokenfield.models.base import FieldModel
-from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
+from tokenfield.models.lainr import LainrConfig
 from tokenfield.optimization import MLP_RATES, Optimization, What, untrained
-from tokenfield.recipes import comparison
 
 RECIPE = "lainr-ffhq-1024"
 """The largest pictures of Table 2: of small ones, a decoder that may move holds every pixel in no time."""
@@ -77,7 +76,8 @@ class OptimizedRow(Row):
         picture = picture.to(device)
         height, width = picture.shape[1:]
         if self.what == "ffnet" or self.what == "siren":
-            begin, took = untrained(self.what, (height, width), seed=seed, device=device, **sizes(scale)), 0.0
+            sizes = like(model.config)
+            begin, took = untrained(self.what, (height, width), seed=seed, device=device, **sizes), 0.0
             pixels = MLP_PIXELS if height * width > MLP_PIXELS else None
             fitting = Optimization(begin, picture, rates={"latents": MLP_RATES[self.what]}, pixels=pixels, **options)
         else:
@@ -109,20 +109,16 @@ class OptimizedRow(Row):
         }
 
 
-def sizes(scale: str) -> dict[str, Any]:
-    """Width, features and bandwidth of an MLP: those of the decoders at a scale."""
-    config: Any = CoordinateMlpConfig()
-    config = comparison.shrink(config) if scale == "miniature" else config
-    return {name: getattr(config, name) for name in ("dim", "feature_dim", "sigma")}
+def like(decoder: LainrConfig) -> dict[str, Any]:
+    """Width, features and bandwidth of an MLP beside a decoder."""
+    return {"dim": decoder.dim, "feature_dim": decoder.feature_dim, "sigma": decoder.sigmas[0]}
 
 
 def table() -> Table:
     """Figure 7."""
-    rows = [OptimizedRow(MEANING[what], RECIPE, extra=what == "siren", what=what)
-            for what in WAYS]
     return Table(
         "Test-time optimisation",
-        tuple(rows),
+        tuple(OptimizedRow(MEANING[what], RECIPE, extra=what == "siren", what=what) for what in WAYS),
         "Figure 7, a picture without numbers",
         figure="optimized",
         expected="ahead of an FFNet all along; more from fine-tuning the decoder than from moving the latents",
