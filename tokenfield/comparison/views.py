@@ -52,7 +52,7 @@ class ViewsRow(Row):
         if scale not in SHAPES:
             raise UserError(f"row {self.label} is of posed views; give --scale {' or '.join(SHAPES)}")
         if scale == "published":
-            return replace(super().at(scale, seed), seed=seed)
+            return super().at(scale, seed)
         recipe = SMALL[self.recipe]()
         data = replace(recipe.data, support=SUPPORT, fewest=0, category=CATEGORY)
         model = replace(recipe.model, views=SUPPORT) if hasattr(recipe.model, "views") else recipe.model
