@@ -15,9 +15,8 @@ from torch import Tensor
 from benchmarks import flops, reference
 from tokenfield.coords import Grid
 from tokenfield.models.lainr import Lainr, LainrConfig
-from tokenfield.training.losses import Objective
-from tokenfield.training.optim import OptimConfig, build_optimizers
-from tokenfield.training.sampling import CoordinateConfig
+from tokenfield.training.objective import Reconstruction, ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig, build_optimizers
 
 PAPER = LainrConfig()
 """SPEC 2.4: 178 pixels, 42.5 M parameters in the encoder, 256 tokens of 256 values, two bands."""
@@ -149,20 +148,22 @@ def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> l
         )
     ]
     blocks = ROW_BLOCKS if fraction == 1 else 1
-    coordinates = CoordinateConfig(jitter="axis", fraction=fraction, subset="grid", row_blocks=blocks)
+    coordinates = ReconstructionConfig(jitter="axis", fraction=fraction, subset="grid", row_blocks=blocks)
     axes = tuple(max(1, round(side * fraction**0.5)) for side in config.size)
     decoder = flops.our_decoder(config, axes[0] * axes[1], batch=BATCH, axes=axes)
     ours = 3 * (BATCH * flops.encoder(config, last_block_whole=False) + decoder)
     for dtype in (torch.float32, torch.bfloat16)[: 1 + bf16]:
         narrow = dtype is torch.bfloat16
-        objective = Objective(build(config).train(), coordinates, bf16=narrow)
+        objective = Reconstruction(build(config).train(), coordinates, bf16=narrow)
         name = f"tokenfield {'bf16' if narrow else 'fp32'}, rows x columns"
         optimizers = tuple(build_optimizers(OptimConfig(), objective.model))
         cases.append(Case(name, _step(objective, optimizers, images), ours, dtype, optimizers))
     return cases
 
 
-def _step(objective: Objective, optimizers: tuple[torch.optim.Optimizer, ...], images: Tensor) -> Callable[[], Tensor]:
+def _step(
+    objective: Reconstruction, optimizers: tuple[torch.optim.Optimizer, ...], images: Tensor
+) -> Callable[[], Tensor]:
     generator = torch.Generator().manual_seed(0)
 
     def step() -> Tensor:

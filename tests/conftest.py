@@ -1,1 +1,3 @@
-"""Makes modules beside the tests importable from the folders below (pytest puts this folder on the path)."""
+"""The fixtures of `fixtures.py`, for every test."""
+
+from fixtures import *  # noqa: F403

@@ -57,15 +57,15 @@ class Lookup(FieldModel):
         points = coords.coords() if isinstance(coords, Grid) else coords
         return points if points.ndim == 3 else points[None]
 
-    def condition(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+    def prepare(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
         if self.input_size:
             return tokens.mT.unflatten(2, self.input_size), None
         cells, around = tokens[..., : -self.channels], tokens[..., -self.channels :]
         cells = cells.unflatten(3, (self.channels, self.cell, self.cell)).permute(0, 3, 1, 4, 2, 5)
         return cells.flatten(4, 5).flatten(2, 3), around.movedim(-1, 1)
 
-    def combine(self, located: Tensor, conditioned: tuple[Tensor, Tensor | None]) -> Tensor:
-        images, around = conditioned
+    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor | None]) -> Tensor:
+        images, around = prepared
         located = located.expand(len(images), -1, -1)
         values = interpolate(images, located)
         return values if around is None else values + self.config.context * interpolate(around, located)

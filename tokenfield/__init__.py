@@ -10,31 +10,31 @@ The names below are imported when they are first used, so that `tokenfield --hel
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokenfield._version import __version__
+
 if TYPE_CHECKING:
     from tokenfield.coords import Grid as Grid
     from tokenfield.data import read_picture as read_picture
     from tokenfield.data import write_picture as write_picture
     from tokenfield.errors import UserError as UserError
-    from tokenfield.field import Field as Field
+    from tokenfield.fields.field import Field as Field
     from tokenfield.metrics import psnr as psnr
-    from tokenfield.models import Anchored as Anchored
-    from tokenfield.models import Lainr as Lainr
-    from tokenfield.pretrained import load as load
-    from tokenfield.pretrained import save as save
-
-__version__ = "0.1.0"
+    from tokenfield.models.anchored import Anchored as Anchored
+    from tokenfield.models.lainr import Lainr as Lainr
+    from tokenfield.models.pretrained import load as load
+    from tokenfield.models.pretrained import save as save
 
 _HOME = {
     "Grid": "tokenfield.coords",
     "read_picture": "tokenfield.data",
     "write_picture": "tokenfield.data",
     "UserError": "tokenfield.errors",
-    "Field": "tokenfield.field",
+    "Field": "tokenfield.fields.field",
     "psnr": "tokenfield.metrics",
-    "Anchored": "tokenfield.models",
-    "Lainr": "tokenfield.models",
-    "load": "tokenfield.pretrained",
-    "save": "tokenfield.pretrained",
+    "Anchored": "tokenfield.models.anchored",
+    "Lainr": "tokenfield.models.lainr",
+    "load": "tokenfield.models.pretrained",
+    "save": "tokenfield.models.pretrained",
 }
 __all__ = ["__version__", *_HOME]
 

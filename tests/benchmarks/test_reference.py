@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import cases, flops, reference
 from tokenfield.coords import Grid
-from tokenfield.training.losses import reconstruction_loss
+from tokenfield.training.objective import reconstruction_loss
 from tokenfield.training.sampling import Sampling
 
 B = 2

@@ -23,11 +23,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from tokenfield import pretrained
 from tokenfield.cli import main
 from tokenfield.data import decoding
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
+from tokenfield.models import pretrained
 
 WIDTH, HEIGHT = 13, 7
 RED = (204, 51, 0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import smooth
+from fixtures import smooth
 from PIL import Image
 
 from tokenfield.cli import demo as command

@@ -5,14 +5,14 @@ import json
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.cli import decode as decode_module
 from tokenfield.cli.decode import window
 from tokenfield.cli.encode import plan
 from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr, psnr_8bit
+from tokenfield.models import pretrained
 
 
 def load(path):
@@ -202,7 +202,7 @@ def test_doctor_finds_everything_here_and_fails_never(run, tmp_path):
 
 
 def test_doctor_says_what_to_type_for_what_is_missing(run, monkeypatch):
-    from tokenfield import versions
+    from tokenfield.evaluation.evaluate import environment as versions
 
     found = versions.installed
     monkeypatch.setattr(versions, "installed", lambda name: None if name == "rich" else found(name))

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from tokenfield import pretrained
 from tokenfield.data.demo_pictures import HELD_OUT
 from tokenfield.data.pictures import read_picture, write_picture
-from tokenfield.recipes import RECIPES
+from tokenfield.models import pretrained
+from tokenfield.registry import RECIPES
 from tokenfield.training import recipe as recipes
 
 OVERRIDES = """

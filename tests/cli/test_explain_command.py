@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.cli.explain import typed
 from tokenfield.cli.models import DEFAULT
+from tokenfield.models import pretrained
 from tokenfield.models.ipc import IpcConfig
 
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from tokenfield.cli import main
 from tokenfield.data.pictures import read_picture
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
+from tokenfield.fields.optimization import Optimization
 from tokenfield.metrics import psnr
-from tokenfield.optimization import Optimization
 
 SMALL = ("--dim", "16", "--depth", "3", "--sigma", "8", "--pixels", "100")
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 import yaml
 
-from tokenfield import interop, pretrained
+from tokenfield import interop
+from tokenfield.models import pretrained
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -5,12 +5,12 @@ import json
 import pytest
 from PIL import Image
 
-from tokenfield import pretrained
 from tokenfield.cli import main
 from tokenfield.data.pictures import read_picture
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
+from tokenfield.fields.optimization import Optimization
 from tokenfield.metrics import psnr
-from tokenfield.optimization import Optimization
+from tokenfield.models import pretrained
 
 
 @pytest.mark.parametrize("what", ["latents", "decoder", "all"])

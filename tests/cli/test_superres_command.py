@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.data.pictures import write_picture
+from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
 
 
@@ -19,7 +19,7 @@ def small(tmp_path_factory) -> str:
         encoder_heads=2, dim=8, feature_dim=8, sigmas=(8.0,), sigma_q=2.0, heads=1,
     )
     folder = pretrained.save(config.build().eval(), tmp_path_factory.mktemp("models") / "small")
-    (folder / "recipe.json").write_text(json.dumps({"coordinates": {"jitter": "normal"}}))
+    (folder / "recipe.json").write_text(json.dumps({"objective": {"jitter": "normal"}}))
     return str(folder)
 
 

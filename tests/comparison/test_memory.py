@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from experiments.tables.tables import TABLES
 from tokenfield.comparison import memory
 from tokenfield.comparison.memory import of_training, with_peak_memory
 from tokenfield.comparison.running import Budget, Circumstances
-from tokenfield.comparison.tables import TABLES
 from tokenfield.data.pictures import write_picture
 
 LAINR = TABLES["3"].rows[0]

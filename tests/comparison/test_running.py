@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
 from tokenfield.comparison.measuring import locality, multiply_adds
 from tokenfield.comparison.running import RESULT, Budget, Circumstances, run
-from tokenfield.comparison.tables import TABLES
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tokenfield.data import read_picture, write_picture
-from tokenfield.data.atomic import written_aside
 from tokenfield.data.pictures import WRITERS
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import written_aside
 
 PICTURE = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 5, 7))).float() / 255
 LOSSLESS = [suffix for suffix in WRITERS if suffix not in (".jpg", ".jpeg")]
@@ -108,7 +108,7 @@ def test_a_real_limit_on_file_size_leaves_nothing(tmp_path):
 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     (tmp_path / "x").write_bytes(b"old")
-    code = ("import os, signal, sys; from pathlib import Path; from tokenfield.data.atomic import written_aside\n"
+    code = ("import os, signal, sys; from pathlib import Path; from tokenfield.io.atomic import written_aside\n"
             "with written_aside(Path(sys.argv[1])) as file:\n"
             "    file.write(b'new' * 10**6); file.flush(); os.kill(os.getpid(), signal.SIGKILL)")
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")])

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tokenfield import pretrained
 from tokenfield.data import DataConfig
 from tokenfield.generation.denoiser import DenoiserConfig
 from tokenfield.generation.encoding import Encoding, encode_data
 from tokenfield.generation.latents import LatentsConfig
+from tokenfield.generation.objective import DenoisingConfig
+from tokenfield.models import pretrained
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.training import OptimConfig, Recipe
-from tokenfield.training.denoising import DenoisingConfig
 
 LAINR = LainrConfig(size=(13, 13), patch=5, padding=1, num_latents=7, latent_dim=11, encoder_dim=16, encoder_depth=1,
                     encoder_heads=2, dim=16, feature_dim=16, sigma_q=2.0, sigmas=(8.0, 4.0), heads=2)  # fmt: skip
@@ -26,7 +26,7 @@ RECIPE = Recipe(
     model=DenoiserConfig(tokens=7, latent_dim=11, width=24, depth=2, heads=2, classes=2),
     data=LatentsConfig(),
     optim=OptimConfig(rate=1e-3),
-    coordinates=DenoisingConfig(),
+    objective=DenoisingConfig(),
     steps=8,
     batch_size=4,
     ema_decay=0.9,

@@ -8,11 +8,11 @@ import latent_toys as toys
 import torch
 from accelerate import Accelerator
 
+from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.training import OptimConfig, train
-from tokenfield.training.denoising import DenoisingConfig
 
 RECIPE = replace(toys.RECIPE, steps=6, clip_norm=0.5, optim=OptimConfig(name="adamw", rate=1e-3, weight_decay=0.1),
-                 coordinates=DenoisingConfig(checkpointing=True), accumulate=2, checkpoint_every=3)  # fmt: skip
+                 objective=DenoisingConfig(checkpointing=True), accumulate=2, checkpoint_every=3)  # fmt: skip
 OPTIONS = {"device": "cpu", "quiet": True, "workers": 0}
 
 

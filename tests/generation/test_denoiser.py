@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import SIZES, AdaptiveBlock, DenoiserConfig
+from tokenfield.models import pretrained
 
 CONFIG = DenoiserConfig(tokens=7, latent_dim=5, width=24, depth=3, heads=3, classes=4)
 

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenfield.analysis.neighbours import figure, nearest, summary
 from tokenfield.errors import UserError
 from tokenfield.generation import metrics
 from tokenfield.generation.features import PcaFeatures, RandomFeatures, find_features
@@ -21,6 +20,7 @@ from tokenfield.generation.metrics import (
     set_hash,
     statistics_file,
 )
+from tokenfield.generation.neighbours import figure, nearest, summary
 
 
 def with_moments(mean: torch.Tensor, covariance: torch.Tensor, count: int, seed: int = 0) -> torch.Tensor:

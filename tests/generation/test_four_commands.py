@@ -7,7 +7,7 @@ import torch
 
 from tokenfield.cli import main
 from tokenfield.data.pictures import read_picture, write_picture
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 

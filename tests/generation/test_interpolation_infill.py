@@ -9,7 +9,7 @@ from lookup import Lookup, LookupConfig
 from PIL import Image
 
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.generation.infill import clean_and_noise, describe, fill, inside
 from tokenfield.generation.interpolation import between_fields, between_samples, shares, spherical, write_animation
 from tokenfield.generation.sampling import sample

@@ -9,12 +9,12 @@ import latent_toys as toys
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.generation import encoding
 from tokenfield.generation.latents import LatentFolder, LatentsConfig, shard_path
+from tokenfield.models import pretrained
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from latents_share import work
 from safetensors.torch import load_file
 
-from tokenfield.training import loop
+from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 
 HERE = Path(__file__).parent

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from tokenfield import pretrained
 from tokenfield.errors import UserError
-from tokenfield.generation.drawn import with_shape
 from tokenfield.generation.latents import LatentFolder, LatentsConfig
 from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig, places_of
+from tokenfield.generation.objective import DenoisingConfig
+from tokenfield.generation.samples_to_fields import with_shape
 from tokenfield.generation.sampling import sample
 from tokenfield.generation.schedulers import Sampler
-from tokenfield.training import loop, train
-from tokenfield.training.denoising import DenoisingConfig
+from tokenfield.models import pretrained
+from tokenfield.training import train
+from tokenfield.training import trainer as loop
 
 CONFIG = LatticeDenoiserConfig(latent_dim=5, width=24, depth=2, heads=3, classes=4, lattice=(5, 5),
                                picture_size=(40, 40))  # fmt: skip

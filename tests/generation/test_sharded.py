@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 from sharded_share import OPTIONS, RECIPE
 
-from tokenfield import pretrained
 from tokenfield.errors import UserError
-from tokenfield.training import OptimConfig, loop, sharding, train
+from tokenfield.models import pretrained
+from tokenfield.training import OptimConfig, sharding, train
+from tokenfield.training import trainer as loop
 from tokenfield.training.ema import Ema
 from tokenfield.training.journal import read
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from tokenfield import pretrained
 from tokenfield.errors import UserError
 from tokenfield.interop import import_checkpoint
+from tokenfield.models import pretrained
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

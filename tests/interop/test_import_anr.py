@@ -9,14 +9,14 @@ import pytest
 import torch
 import yaml
 
-from tokenfield import pretrained
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.interop import import_checkpoint
 from tokenfield.interop.anr import BESIDE, INSIDE, _plan, build, import_anr, recognises
+from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.anr_radiance import AnrRadianceConfig
-from tokenfield.signals.radiance import field_of, rays, render, with_rays
+from tokenfield.views.models.anr_radiance import AnrRadianceConfig
+from tokenfield.views.radiance_field import field_of, rays, render, with_rays
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TOLERANCE = 1e-5  # the fixtures' promise; measured: tokens 2e-6, values 7e-7, rays 0, rendered values 3e-7

@@ -1,4 +1,4 @@
-"""Outputs of other projects' own code, from their checkpoints (`tests/golden`, SPEC 6 and scripts/golden_peers.py)."""
+"""Outputs of other projects' own code, from their checkpoints (`tests/golden`, experiments/golden_peers.py)."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.coords import Grid
 from tokenfield.interop import import_checkpoint
 from tokenfield.metrics import psnr
-from tokenfield.signals.radiance import field_of, rays, render, with_rays
+from tokenfield.models import pretrained
+from tokenfield.views.radiance_field import field_of, rays, render, with_rays
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

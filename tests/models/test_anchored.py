@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenfield.anchors import gaps, harmonics, neighbours, window
 from tokenfield.coords import Grid, centers
 from tokenfield.models.anchored import AnchoredConfig
+from tokenfield.nn.anchors import gaps, harmonics, neighbours, window
 
 TINY = AnchoredConfig(cell=4, latent_dim=7, encoder_dim=6, decoder_dim=6, head_dim=3, harmonics=8, decoder_depth=1)
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tokenfield import pretrained
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.hypernetwork import HyperNetwork
-from tokenfield.localized_attention import LocalizedAggregation
+from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
-from tokenfield.modulation import MultiBandModulation
+from tokenfield.nn.hypernetwork import HyperNetwork
+from tokenfield.nn.localized_attention import LocalizedAggregation
+from tokenfield.nn.modulation import MultiBandModulation
 
 B, HEIGHT, WIDTH, R, DIM = 2, 7, 13, 5, 10
 
@@ -97,7 +97,7 @@ def test_pictures_are_in_minus_one_to_one_inside_only():
     patches = F.unfold(2 * images - 1, 3, padding=1, stride=3).mT  # zeros around a picture in [-1, 1] are mid-grey
     same(model.encoder(patches), tokens)
     grid = Grid.cells(5, 7).to(torch.float64)
-    inside = model.decoder.combine(model.decoder.locate(grid), model.decoder.condition(tokens))
+    inside = model.decoder.combine(model.decoder.locate(grid), model.decoder.prepare(tokens))
     same(2 * model.decode(tokens, grid) - 1, inside)
     with torch.no_grad():
         model.decoder.head.out.weight.zero_()

@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.cli import main
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.interop import import_checkpoint
+from tokenfield.models import pretrained
 from tokenfield.models.autoencoder_kl import AutoencoderKlConfig
 
 NETWORK = {

@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.coords import Grid
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
+from tokenfield.models import pretrained
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
 
 SIZE = (11, 13)

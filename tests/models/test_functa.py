@@ -5,18 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenfield import pretrained
+from experiments.recipes import miniature
 from tokenfield.coords import Grid, centers
 from tokenfield.data.pictures import write_picture
-from tokenfield.field import Field
-from tokenfield.meta_learning import descend
+from tokenfield.fields.field import Field
 from tokenfield.metrics import mse
+from tokenfield.models import pretrained
 from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig, linear, nearest, read_points
-from tokenfield.recipes import RECIPES, miniature
+from tokenfield.nn.meta_learning import descend
+from tokenfield.registry import RECIPES
 from tokenfield.training import train
-from tokenfield.training.losses import Objective
-from tokenfield.training.sampling import CoordinateConfig
+from tokenfield.training.objective import Reconstruction, ReconstructionConfig
 
 B, SIZE = 2, (7, 11)
 VECTOR = FunctaConfig(size=SIZE, dim=8, depth=3, latent_dim=5, w0=5.0)
@@ -71,7 +71,7 @@ def test_steps_are_of_the_picture_alone_and_vmapped_ones_are_the_same(model, ima
     located, scale = model.locate(grid), model.error_scale
 
     def error(tokens, image):
-        values = model.combine(located, model.condition(tokens[None]))
+        values = model.combine(located, model.prepare(tokens[None]))
         return mse(values, image.flatten(1).T[None])[0] * scale
 
     tokens = torch.zeros_like(together)
@@ -184,7 +184,7 @@ def test_training_reaches_every_parameter_and_learns(model):
     y, x = torch.meshgrid(*(torch.linspace(0, 3, n) for n in SIZE), indexing="ij")
     waves = torch.stack([torch.sin(a * y + b * x) for a, b in [(1, 0), (1, 1), (0, 1), (1, 2), (2, 1), (2, 0)]])
     pictures = (0.5 + 0.4 * waves).unflatten(0, (2, 3)).double()
-    objective = Objective(model, CoordinateConfig(jitter="none"))
+    objective = Reconstruction(model, ReconstructionConfig(jitter="none"))
     optimizer, losses = torch.optim.Adam(model.parameters(), 3e-3), []
     for _ in range(40):
         loss, _ = objective(pictures, torch.Generator())

@@ -6,14 +6,14 @@ from itertools import product
 import pytest
 import torch
 
-from tokenfield.aggregation import SelectiveTokenAggregation
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import Lainr, LainrConfig
 from tokenfield.models.lainr_anchored import AnchoredLainr, AnchoredLainrConfig, places_of
-from tokenfield.modulation import MultiBandModulation
-from tokenfield.multiplicative import MultiplicativeModulation
-from tokenfield.placed import ContentTerm, DistanceTerm, PlacedAggregation
+from tokenfield.nn.aggregation import SelectiveTokenAggregation
+from tokenfield.nn.modulation import MultiBandModulation
+from tokenfield.nn.multiplicative import MultiplicativeModulation
+from tokenfield.nn.positional_attention import ContentTerm, DistanceTerm, PlacedAggregation
 
 SIZES = LainrConfig(size=(10, 15), patch=5, padding=0, num_latents=6, latent_dim=7, encoder_dim=12, encoder_depth=1,
                     encoder_heads=2, dim=10, feature_dim=12, sigmas=(8.0, 3.0), sigma_q=2.0, heads=2)
@@ -42,7 +42,7 @@ def test_the_content_term_alone_is_selective_token_aggregation():
     term.query, term.q, term.k = paper.query, paper.attention.q, paper.attention.k
     placed.v, placed.out = paper.attention.v, paper.attention.out
     grid, tokens = Grid.cells(3, 5), torch.randn(2, 6, 7)
-    values = [each.combine(each.locate(grid), each.condition(tokens)) for each in (paper, placed)]
+    values = [each.combine(each.locate(grid), each.prepare(tokens)) for each in (paper, placed)]
     torch.testing.assert_close(*values)
 
 

@@ -5,9 +5,9 @@ import torch
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.models.switched import SwitchedConfig
-from tokenfield.subspaces import Subspaces, principal
+from tokenfield.nn.pca_mixture import Subspaces, principal
 
 CONFIG = SwitchedConfig(cell=4, codes=5, prefixes=(2, 5, 11), harmonics=8, sharpness=200.0)
 

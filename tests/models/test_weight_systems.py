@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenfield import pretrained
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
+from tokenfield.models import pretrained
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_composed import ComposedLainrConfig

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from tokenfield import pretrained
-from tokenfield.recipes import RECIPES, miniature
+from experiments.recipes import miniature
+from tokenfield.models import pretrained
+from tokenfield.registry import RECIPES
 from tokenfield.training import train
 
 NAMES = ["anr-celeba-128", "anr-photos-64-multiband", "lainr-photos-64-localized"]
@@ -27,7 +28,7 @@ def pictures(tmp_path_factory):
 def test_the_published_runs_line_by_line(name):
     """SPEC 4: images, noise, optimiser, accumulation, clipping, moving average, steps; sizes of the network."""
     recipe = RECIPES[name]()
-    optim, coordinates, model = recipe.optim, recipe.coordinates, recipe.model
+    optim, coordinates, model = recipe.optim, recipe.objective, recipe.model
     assert (recipe.batch_size, recipe.accumulate, recipe.steps) == (6 * 3, 3, 200_000)
     assert (optim.name, optim.rate, optim.betas, optim.schedule) == ("adam", 5e-5, (0.9, 0.99), "constant")
     assert (optim.weight_decay, optim.warmup) == (0, 0)

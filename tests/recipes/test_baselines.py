@@ -8,8 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tokenfield import pretrained
-from tokenfield.recipes import RECIPES, baselines, miniature
+from experiments.recipes import miniature
+from tokenfield.models import pretrained
+from tokenfield.recipes import baselines
+from tokenfield.registry import RECIPES
 from tokenfield.training import train
 
 NAMES = [run.__name__.replace("_", "-") for run in baselines.RUNS]
@@ -48,7 +50,7 @@ def test_a_rival_differs_by_its_model_alone(name):
     rival, lainr = RECIPES[name](), RECIPES[PAIRS[pictures]]()
     changed = {"name": name, "model": rival.model}
     if system == "learned-init":  # which adapts at pixel centres and, on ImageNette, trains as long as IPC's code does
-        changed |= {"coordinates": baselines.CENTRES, "steps": rival.steps}
+        changed |= {"objective": baselines.CENTRES, "steps": rival.steps}
         assert rival.steps == (473_450 if pictures == "imagenette-178" else lainr.steps)
     assert rival == replace(lainr, **changed)
     model, theirs = getattr(rival.model, "lainr", rival.model), lainr.model
@@ -78,8 +80,8 @@ def test_photo_runs_store_what_they_say():
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, blocks, pictures, tmp_path):
     recipe = miniature(RECIPES[name](), steps=4)
     data = replace(recipe.data, layout="folder", crop="center", holdout=0.3)
-    coordinates = replace(recipe.coordinates, row_blocks=blocks)
-    recipe = replace(recipe, data=data, coordinates=coordinates, checkpoint_every=2)
+    coordinates = replace(recipe.objective, row_blocks=blocks)
+    recipe = replace(recipe, data=data, objective=coordinates, checkpoint_every=2)
     quiet = {"device": "cpu", "quiet": True, "workers": 0}
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **quiet))
     half = replace(recipe, steps=2)  # the rate is constant: a shorter run is the beginning of the longer one

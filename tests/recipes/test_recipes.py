@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.recipes import miniature
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.recipes import RECIPES, miniature, published
-from tokenfield.training import loop, train
+from tokenfield.recipes import published
+from tokenfield.registry import RECIPES
+from tokenfield.training import train
+from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
 

@@ -11,8 +11,8 @@ import torch
 from toys import RECIPE, picture
 
 from tokenfield.training import seeding
-from tokenfield.training.losses import Objective
-from tokenfield.training.optim import build_optimizers, schedule, set_rate
+from tokenfield.training.objective import Reconstruction
+from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.run import fresh_model
 
 FILE = Path(__file__).with_name("golden_curve.json")
@@ -24,7 +24,7 @@ def curve() -> list[float]:
     pictures = [torch.from_numpy(picture(number, side, side)).permute(2, 0, 1) / 255 for number in range(4)]
     images = torch.stack(pictures)
     model = fresh_model(RECIPE)
-    objective, optimizers = Objective(model, RECIPE.coordinates), build_optimizers(RECIPE.optim, model)
+    objective, optimizers = Reconstruction(model, RECIPE.objective), build_optimizers(RECIPE.optim, model)
     losses = []
     for step in range(RECIPE.steps):
         set_rate(optimizers, schedule(RECIPE.optim, step, RECIPE.steps))

@@ -11,7 +11,7 @@ from toys import LAINR, RECIPE
 from tokenfield.errors import UserError
 from tokenfield.training import OptimConfig, checkpoint
 from tokenfield.training.checkpoint import Training, found, load_newest, save, verify
-from tokenfield.training.optim import build_optimizers
+from tokenfield.training.optimisers import build_optimizers
 from tokenfield.training.recipe import to_json
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tokenfield.coords import Grid, count
 from tokenfield.errors import UserError
+from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
 
 HEIGHT, WIDTH = 11, 17
@@ -57,17 +58,17 @@ def test_every_coordinate_lies_in_the_pixel_that_answers_it(config, seed):
     ],
 )
 def test_tensor_products_stay_grids(changes, is_grid):
-    assert isinstance(draw(CoordinateConfig(**changes), HEIGHT, WIDTH, seeded()).coords, Grid) == is_grid
+    assert isinstance(draw(ReconstructionConfig(**changes), HEIGHT, WIDTH, seeded()).coords, Grid) == is_grid
 
 
 def test_without_noise_all_coordinates_are_the_pixel_centres():
-    sampling = draw(CoordinateConfig(jitter="none"), HEIGHT, WIDTH, seeded())
+    sampling = draw(ReconstructionConfig(jitter="none"), HEIGHT, WIDTH, seeded())
     assert torch.equal(points(sampling), Grid.cells(HEIGHT, WIDTH).coords())
 
 
 @pytest.mark.parametrize("jitter", ["axis", "normal-axis"])
 def test_axis_noise_of_scattered_points_is_one_offset_per_row_and_per_column(jitter):
-    sampling = draw(CoordinateConfig(jitter=jitter, fraction=0.9), HEIGHT, WIDTH, seeded())
+    sampling = draw(ReconstructionConfig(jitter=jitter, fraction=0.9), HEIGHT, WIDTH, seeded())
     for axis, index in enumerate((sampling.rows, sampling.columns)):
         for i in index.unique():
             assert sampling.coords[index == i, axis].unique().numel() == 1
@@ -75,7 +76,7 @@ def test_axis_noise_of_scattered_points_is_one_offset_per_row_and_per_column(jit
 
 def test_noise_fills_the_pixel_evenly():
     draws = torch.cat(
-        [points(draw(CoordinateConfig(jitter="pixel"), 3, 5, seeded(s)))[:, 0] for s in range(400)]
+        [points(draw(ReconstructionConfig(jitter="pixel"), 3, 5, seeded(s)))[:, 0] for s in range(400)]
     )  # (6000,), uniform on [-1, 1]
     assert abs(draws.mean()) < 0.03  # standard error 0.0075
     assert abs(draws.var() - 1 / 3) < 0.02
@@ -84,7 +85,7 @@ def test_noise_fills_the_pixel_evenly():
 @pytest.mark.parametrize("jitter", ["normal", "normal-axis"])
 @pytest.mark.parametrize(("height", "width"), [(41, 41), (13, 41), (41, 7)])
 def test_variational_coordinates_have_the_spread_of_anr(height, width, jitter):
-    config, still = CoordinateConfig(jitter=jitter), Grid.cells(height, width).coords()
+    config, still = ReconstructionConfig(jitter=jitter), Grid.cells(height, width).coords()
     drawn = range(9) if jitter == "normal" else range(600)  # few offsets per draw where rows and columns share them
     offsets = torch.stack([points(draw(config, height, width, seeded(s))) - still for s in drawn])
     p = 1 / 41  # half a pixel of the longer side: noise of N(0, (0.3 p)^2), clipped to +-0.5 p
@@ -97,7 +98,7 @@ def test_variational_coordinates_have_the_spread_of_anr(height, width, jitter):
 @pytest.mark.parametrize("jitter", ["pixel", "normal"])
 @pytest.mark.parametrize("changes", [{}, {"fraction": 0.3}, {"fraction": 0.3, "subset": "grid"}])
 def test_noise_of_its_own_for_every_picture_does_not_depend_on_how_a_batch_is_shared_out(jitter, changes):
-    config = CoordinateConfig(jitter=jitter, noise="instance", **changes)
+    config = ReconstructionConfig(jitter=jitter, noise="instance", **changes)
     images = torch.rand(5, 3, HEIGHT, WIDTH, generator=seeded(3))
     whole = draw(config, HEIGHT, WIDTH, seeded(), images)
     parts = [draw(config, HEIGHT, WIDTH, seeded(), part) for part in (images[:2], images[2:])]
@@ -112,7 +113,7 @@ def test_noise_of_its_own_for_every_picture_does_not_depend_on_how_a_batch_is_sh
 
 
 def test_a_pictures_own_noise_lies_in_its_pixels():
-    config = CoordinateConfig(jitter="pixel", noise="instance")
+    config = ReconstructionConfig(jitter="pixel", noise="instance")
     sampling = draw(config, HEIGHT, WIDTH, seeded(), torch.rand(2, 1, HEIGHT, WIDTH, generator=seeded(4)))
     cell = ((sampling.coords + 1) / 2 * torch.tensor([HEIGHT, WIDTH])).floor()
     assert (cell[..., 0] == sampling.rows).float().mean() > 0.999  # but for rounding at the edges
@@ -122,20 +123,20 @@ def test_a_pictures_own_noise_lies_in_its_pixels():
 @pytest.mark.parametrize("jitter", ["none", "axis", "normal-axis"])
 def test_noise_that_is_shared_cannot_differ_between_pictures(jitter):
     with pytest.raises(UserError, match="noise instance with"):
-        CoordinateConfig(jitter=jitter, noise="instance")
+        ReconstructionConfig(jitter=jitter, noise="instance")
 
 
 def test_fractions_count_coordinates():
-    assert count(draw(CoordinateConfig(fraction=0.1), 20, 30, seeded()).coords) == 60
-    grid = draw(CoordinateConfig(jitter="none", fraction=0.25, subset="grid"), 20, 30, seeded()).coords
+    assert count(draw(ReconstructionConfig(fraction=0.1), 20, 30, seeded()).coords) == 60
+    grid = draw(ReconstructionConfig(jitter="none", fraction=0.25, subset="grid"), 20, 30, seeded()).coords
     assert grid.shape == (10, 15)
-    assert count(draw(CoordinateConfig(fraction=1e-6), 20, 30, seeded()).coords) == 1
+    assert count(draw(ReconstructionConfig(fraction=1e-6), 20, 30, seeded()).coords) == 1
 
 
 @pytest.mark.parametrize("changes", [{}, {"jitter": "axis"}, {"jitter": "none", "fraction": 0.37}])
 @pytest.mark.parametrize("blocks", [1, 2, 5, 1000])
 def test_blocks_put_together_are_the_whole(changes, blocks):
-    sampling = draw(CoordinateConfig(**changes), HEIGHT, WIDTH, seeded())
+    sampling = draw(ReconstructionConfig(**changes), HEIGHT, WIDTH, seeded())
     images = torch.rand(2, 3, HEIGHT, WIDTH, generator=seeded(5))
     parts = list(sampling.split(blocks))
     assert len(parts) <= blocks
@@ -148,5 +149,5 @@ def test_blocks_put_together_are_the_whole(changes, blocks):
     [{"fraction": 0.0}, {"fraction": 1.5}, {"row_blocks": 0}, {"zoom": 0}, {"row_blocks": 2, "zoom": 2}],
 )
 def test_meaningless_settings_are_refused(changes):
-    with pytest.raises(UserError, match="coordinates"):
-        CoordinateConfig(**changes)
+    with pytest.raises(UserError, match="objective"):
+        ReconstructionConfig(**changes)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.training import CoordinateConfig, OptimConfig, Recipe
+from tokenfield.training import OptimConfig, Recipe, ReconstructionConfig
 
 LAINR = LainrConfig(
     size=(13, 13),
@@ -32,7 +32,7 @@ RECIPE = Recipe(
     model=LAINR,
     data=DataConfig(layout="folder", size=13, crop="random_flip", holdout=0.3),
     optim=OptimConfig(name="muon", rate=1e-3, schedule="cosine", warmup=3),
-    coordinates=CoordinateConfig(jitter="axis", fraction=0.5, subset="grid"),
+    objective=ReconstructionConfig(jitter="axis", fraction=0.5, subset="grid"),
     steps=20,
     batch_size=4,
     clip_norm=1.0,

@@ -21,53 +21,11 @@ from typing import Any
 
 import tyro
 
-from tokenfield import __version__
+from tokenfield._version import __version__
 from tokenfield.cli import console
-from tokenfield.cli.bench import bench
-from tokenfield.cli.climate import climate
-from tokenfield.cli.compare import compare
 from tokenfield.cli.console import Usage
-from tokenfield.cli.data import data
-from tokenfield.cli.decode import decode
-from tokenfield.cli.demo import demo
-from tokenfield.cli.doctor import doctor
-from tokenfield.cli.encode import encode
-from tokenfield.cli.evaluate import evaluate
-from tokenfield.cli.explain import explain as explain_command
-from tokenfield.cli.fit import fit
-from tokenfield.cli.generate import generate
-from tokenfield.cli.import_checkpoint import import_checkpoint
-from tokenfield.cli.info import info
-from tokenfield.cli.latents import latents
-from tokenfield.cli.optimize import optimize
-from tokenfield.cli.score import score
-from tokenfield.cli.superres import superres
-from tokenfield.cli.train import train, train_parser
-from tokenfield.cli.views import views
 from tokenfield.errors import UserError
-
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": demo,
-    "train": train,
-    "evaluate": evaluate,
-    "compare": compare,
-    "encode": encode,
-    "decode": decode,
-    "info": info,
-    "climate": climate,
-    "fit": fit,
-    "optimize": optimize,
-    "latents": latents,
-    "generate": generate,
-    "score": score,
-    "explain": explain_command,
-    "superres": superres,
-    "views": views,
-    "import": import_checkpoint,
-    "data": data,
-    "doctor": doctor,
-    "bench": bench,
-}
+from tokenfield.registry import COMMANDS
 
 OS_REASONS = {
     errno.ENOENT: "no such file or folder",

@@ -62,7 +62,7 @@ def warn(message: Any) -> None:
 def write_json(path: Path | None, data: Any) -> None:
     """The results for machines, whole or not at all; nothing without a path. NaN is refused: it is no JSON."""
     if path is not None:
-        from tokenfield.data.atomic import written_aside
+        from tokenfield.io.atomic import written_aside
 
         text = json_module.dumps(data, indent=2, allow_nan=False) + "\n"
         with written_aside(path) as file:

@@ -116,9 +116,9 @@ def open_field(path: Path, chosen: Any, loaded: dict[str, Any], device: str) -> 
     Raises:
         UserError: no .field file, a damaged one, or one whose model is another one or not at hand.
     """
-    from tokenfield.field import Field
-    from tokenfield.files import read_field
-    from tokenfield.pretrained import find_model
+    from tokenfield.fields.field import Field
+    from tokenfield.fields.field_file import read_field
+    from tokenfield.models.pretrained import find_model
 
     def load(name: str) -> Any:
         if name not in loaded:

@@ -26,7 +26,7 @@ def doctor(*, json: Json = None) -> int:
     Args:
         json: also write it there, for machines.
     """
-    from tokenfield.versions import PACKAGES, installed
+    from tokenfield.evaluation.environment import PACKAGES, installed
 
     facts: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
     problems: list[str] = []
@@ -86,7 +86,7 @@ def threads() -> str:
 
 def weights() -> str:
     """The packaged models, each loaded once."""
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
 
     names = pretrained.names()
     if not names:
@@ -96,7 +96,7 @@ def weights() -> str:
 
 def floor() -> str:
     """The packaged PCA basis."""
-    from tokenfield.analysis.pca import Basis
+    from tokenfield.evaluation.pca import Basis
 
     basis = Basis.load()
     return f"{basis.cell}x{basis.cell} cells, fitted on {basis.pictures} pictures"

@@ -114,7 +114,7 @@ def encode_one(
     import torch
 
     from tokenfield.data.pictures import read_picture
-    from tokenfield.field import Field
+    from tokenfield.fields.field import Field
 
     picture, dtype = read_picture(path), find_precision(precision)
     begun = time.perf_counter()

@@ -14,7 +14,7 @@ Protocol = Literal[
     "auto", "skimage256", "folder", "native", "recipe", "imagenette178", "celeba178", "ffhq178", "ffhq256", "ffhq512",
     "ffhq1024", "imagenet256", "celeba128", "lsun256",
 ]  # fmt: skip
-"""The names in `tokenfield.protocols`, spelt out so that a mistyped option is answered before anything is imported."""
+"""The names in `tokenfield.evaluation.protocols`, spelt out so that a mistyped option is answered at once."""
 
 LISTED = 40
 """Most pictures that are listed one by one; of more only the worst are."""
@@ -57,17 +57,17 @@ def evaluate(
         rate: store at most so many values per pixel value, with a model that knows several rates (photos-ladder).
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear.
-        basis: another basis for it, made by python -m tokenfield.analysis.pca.
+        basis: another basis for it, made by python -m tokenfield.evaluation.pca.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
         precision: arithmetic inside the model; what is measured stays float32.
         device: auto (an accelerator where there is one), cpu, cuda, ...
         json: also write the results there, for machines.
     """
-    from tokenfield import evaluation
-    from tokenfield.analysis.pca import Basis
-    from tokenfield.gallery import Gallery
-    from tokenfield.signals import for_pictures
+    from tokenfield.evaluation.evaluate import evaluate as evaluation
+    from tokenfield.evaluation.gallery import Gallery
+    from tokenfield.evaluation.pca import Basis
+    from tokenfield.fields.domains import for_pictures
 
     chosen = protocol if protocol != "auto" else "skimage256" if data == "skimage256" else "folder"
     check_options(data, chosen, size, count, keep)
@@ -115,11 +115,11 @@ def find_pictures(
     """The pictures of a protocol as (name, picture), how many there are, and the `SkippedFiles` that grow meanwhile."""
     from itertools import islice
 
-    from tokenfield import evaluation
     from tokenfield.data import open_source
     from tokenfield.data.demo_pictures import HELD_OUT
     from tokenfield.data.pictures import SkippedFiles
-    from tokenfield.protocols import DATA_SETS, PROTOCOLS
+    from tokenfield.evaluation.evaluate import evaluate as evaluation
+    from tokenfield.evaluation.protocols import DATA_SETS, PROTOCOLS
     from tokenfield.training.recipe import read
 
     if protocol in DATA_SETS:

@@ -46,13 +46,13 @@ def explain(
         device: auto (an accelerator where there is one), cpu, cuda, ...
         json: also write the results there, for machines.
     """
-    from tokenfield.analysis import explain as analysis
-    from tokenfield.analysis.explain_page import write_page
-    from tokenfield.analysis.figures import save_png
     from tokenfield.cli.superres import labels
     from tokenfield.data.pictures import SkippedFiles, find_pictures
-    from tokenfield.evaluation import describe_model
-    from tokenfield.versions import machine, versions
+    from tokenfield.evaluation.environment import machine, versions
+    from tokenfield.evaluation.evaluate import describe_model
+    from tokenfield.evaluation.evaluate import explain as analysis
+    from tokenfield.evaluation.explain_page import write_page
+    from tokenfield.evaluation.figures import save_png
 
     check_options(pictures, model, size=size, tokens=tokens, maps=maps, queries=queries, count=count)
     names = labels(model)

@@ -59,7 +59,7 @@ def fit(
     """
     from tokenfield.cli.models import find_device
     from tokenfield.data.pictures import read_picture
-    from tokenfield.optimization import MLP_RATES, Optimization, save_with_model, untrained
+    from tokenfield.fields.optimization import MLP_RATES, Optimization, save_with_model, untrained
 
     image = read_picture(picture)
     height, width = image.shape[1:]
@@ -109,8 +109,8 @@ def watch(
     Returns:
         The curve so far, and whether Ctrl-C ended it. Ctrl-C before the first point is passed on: there is nothing yet.
     """
-    from tokenfield.analysis.optimization_curves import Curve
-    from tokenfield.optimization import share_of
+    from tokenfield.evaluation.optimization_curves import Curve
+    from tokenfield.fields.optimization import share_of
 
     points, interrupted = [], False
     with console.progress(f"optimising {name}:") as bar:
@@ -128,7 +128,7 @@ def watch(
 
 def table(curves: Sequence[Any]) -> str:
     """A row per curve, aligned."""
-    from tokenfield.analysis.optimization_curves import MEANING
+    from tokenfield.evaluation.optimization_curves import MEANING
 
     rows = [("", "start, dB", "best, dB", "steps", "seconds", "values")]
     for c in curves:
@@ -142,8 +142,8 @@ def finish(
     report: dict[str, Any], curves: list[Any], path: Path, *, figure: Path | None, json: Path | None, title: str
 ) -> None:
     """Say what came of it, and write the figure and the JSON that were asked for."""
-    from tokenfield.analysis.optimization_curves import draw
-    from tokenfield.versions import machine, versions
+    from tokenfield.evaluation.environment import machine, versions
+    from tokenfield.evaluation.optimization_curves import draw
 
     console.say(table(curves))
     console.say(f"{path}: {curves[0].best_psnr:.2f} dB" + (", interrupted; the best is kept" * report["interrupted"]))

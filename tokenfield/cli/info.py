@@ -38,7 +38,7 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
 
 def describe(path: str) -> dict[str, Any]:
     """The facts about a path. Raises UserError for what this program knows nothing about."""
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
 
     place = Path(path)
     if path in pretrained.names():
@@ -59,9 +59,9 @@ def about_field(path: Path) -> dict[str, Any]:
     """A .field file, without reading its tokens or loading its model."""
     from math import prod
 
-    from tokenfield import pretrained
-    from tokenfield.files import read_field
-    from tokenfield.signals import domain_from_dict
+    from tokenfield.fields.domains import domain_from_dict
+    from tokenfield.fields.field_file import read_field
+    from tokenfield.models import pretrained
 
     file = read_field(path, tokens=False)
     try:
@@ -91,7 +91,7 @@ def about_field(path: Path) -> dict[str, Any]:
 
 def about_model(folder: Path) -> dict[str, Any]:
     """A model in a folder: its system, its size, what was measured."""
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
 
     model = pretrained.load_folder(folder)
     size = model.input_size
@@ -126,15 +126,14 @@ def read_json(path: Path) -> Any:
 
 def about_run(folder: Path) -> dict[str, Any]:
     """A training run: how far it is, how well it does, and how to go on."""
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
     from tokenfield.training import checkpoint, journal
-    from tokenfield.training.kinds import measure_of
     from tokenfield.training.recipe import model_name, read
 
     recipe = read(folder / "recipe.json")
     lines = journal.read(folder / journal.METRICS)
     trained = [line for line in lines if "loss" in line]
-    measure = measure_of(recipe.coordinates)
+    measure = recipe.objective.measure
     kept = checkpoint.found(folder)
     steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in kept]
     facts: dict[str, Any] = {

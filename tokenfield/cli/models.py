@@ -22,7 +22,7 @@ def load_model(name: str, device: str) -> Any:
     Raises:
         UserError: no such model or device.
     """
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
     from tokenfield.training import checkpoint
 
     target = find_device(device)

@@ -67,7 +67,7 @@ def optimize(
         json: also write the results there, for machines.
     """
     from tokenfield.data.pictures import read_picture
-    from tokenfield.optimization import RATES, SCRATCH_RATE, Optimization, save_with_model, scratch
+    from tokenfield.fields.optimization import RATES, SCRATCH_RATE, Optimization, save_with_model, scratch
 
     image = read_picture(picture)
     budget: dict[str, Any] = {"seconds": default_seconds(seconds, steps, 30.0), "steps": steps}
@@ -107,7 +107,7 @@ def new_target(output: Path | None, picture: Path) -> Path:
 
 def predict(model: Any, image: Any) -> tuple[Any, float]:
     """The field that the model predicts, and the seconds it took."""
-    from tokenfield.field import Field
+    from tokenfield.fields.field import Field
 
     begun = time.perf_counter()
     return Field.of(model, image), time.perf_counter() - begun
@@ -115,7 +115,7 @@ def predict(model: Any, image: Any) -> tuple[Any, float]:
 
 def competitor(name: Rival, field: Any, image: Any, pixels: int | None, seed: int, **options: Any) -> Any:
     """Another `Optimization` for the same picture: latents from zero, or an MLP from scratch."""
-    from tokenfield.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
+    from tokenfield.fields.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
 
     if name == "scratch":
         return Optimization(scratch(field), image, rates={"latents": SCRATCH_RATE}, pixels=pixels, seed=seed, **options)

@@ -31,7 +31,7 @@ def superres(
     The middle square of every photograph is resized to the size that the models encode and to its multiples. Beside the
     models stand bicubic and Lanczos interpolation of the same pixels, and each model's own picture at the encoded size
     enlarged by bicubic interpolation. Give models that were trained with and without noise on their coordinates
-    (--coordinates.jitter) to see what the noise is for. Writes a table, a figure of radial power spectra and a sheet of
+    (--objective.jitter) to see what the noise is for. Writes a table, a figure of radial power spectra and a sheet of
     details.
 
     Args:
@@ -45,12 +45,12 @@ def superres(
         device: auto (an accelerator where there is one), cpu, cuda, ...
         json: also write the results there, for machines.
     """
-    from tokenfield.analysis import superres as protocol
-    from tokenfield.analysis.figures import save_png
-    from tokenfield.analysis.spectra import spectrum_figure
-    from tokenfield.data.atomic import written_aside
-    from tokenfield.evaluation import describe_model
-    from tokenfield.versions import machine, versions
+    from tokenfield.evaluation.environment import machine, versions
+    from tokenfield.evaluation.evaluate import describe_model
+    from tokenfield.evaluation.evaluate import superres as protocol
+    from tokenfield.evaluation.figures import save_png
+    from tokenfield.evaluation.spectra import spectrum_figure
+    from tokenfield.io.atomic import written_aside
 
     if not models:
         raise UserError("no model given; give one or more: tokenfield superres MODEL [MODEL ...] --data FOLDER")
@@ -100,7 +100,7 @@ def find_photographs(data: str, count: int | None, seed: int) -> tuple[list[Path
     """Files, their names, and where files that cannot be used are noted."""
     from tokenfield.data.demo_pictures import HELD_OUT, data_folder
     from tokenfield.data.pictures import SkippedFiles
-    from tokenfield.evaluation import folder_files
+    from tokenfield.evaluation.evaluate import folder_files
 
     skipped = SkippedFiles()
     if data == "skimage":

@@ -52,7 +52,7 @@ def train_parser(argv: list[str]) -> Callable[[], Any]:
 
 def print_recipes() -> None:
     """The help of `train` without a recipe."""
-    from tokenfield.recipes import RECIPES
+    from tokenfield.registry import RECIPES
 
     console.say("usage: tokenfield train RECIPE --data FOLDER [--out FOLDER] [--resume] [--OPTION VALUE ...]\n")
     console.say("Train a model by a recipe. Every number of a recipe can be overridden; tokenfield train RECIPE --help")
@@ -71,7 +71,7 @@ def first_line(function: Callable[..., Any]) -> str:
 
 def find_recipe(name: str) -> Any:
     """A recipe by its name, or by the JSON file of one. Raises UserError naming the nearest that there are."""
-    from tokenfield.recipes import RECIPES
+    from tokenfield.registry import RECIPES
 
     if name in RECIPES:
         return RECIPES[name]()
@@ -146,15 +146,15 @@ NEXT = {
 
 def run(recipe: Any, *, data: Path, out: Path, json: Path | None, **options: Any) -> int:
     """Train, and say where everything is."""
+    from tokenfield.registry import DATA
     from tokenfield.training import journal
-    from tokenfield.training.kinds import DATA, kind_of, measure_of
-    from tokenfield.training.loop import train
+    from tokenfield.training.trainer import train
 
     train(recipe, data, out, **options)
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun; the first one speaks
         return console.OK
     lines = journal.read(out / journal.METRICS)
-    measure = measure_of(recipe.coordinates)
+    measure = recipe.objective.measure
     scores = [line for line in lines if measure.read(line)]
     trained = [line for line in lines if "loss" in line]
     if trained:
@@ -162,7 +162,7 @@ def run(recipe: Any, *, data: Path, out: Path, json: Path | None, **options: Any
     if told := measure.last(lines):
         console.say(f"{measure.text.format(told[0])} on {told[1]} held-out {measure.things}")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
-    console.say(f"next: tokenfield {NEXT[kind_of(recipe.data, DATA)].format(out=out, data=data)}")
+    console.say(f"next: tokenfield {NEXT[DATA.name_of(type(recipe.data))].format(out=out, data=data)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
     console.write_json(json, {"command": "train", "recipe": recipe.name, "out": str(out), **summary})
     return console.OK

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenfield.analysis.figures import COLOURS, plot
-from tokenfield.analysis.optimization_curves import STYLES
+from tokenfield.evaluation.figures import COLOURS, plot
+from tokenfield.evaluation.optimization_curves import STYLES
 
 Data = dict[str, Any]
 

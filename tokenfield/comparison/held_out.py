@@ -19,7 +19,7 @@ from torch import Tensor
 from tokenfield.coords import Grid, centers
 from tokenfield.data import DataConfig
 from tokenfield.data.sources import Source
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from tokenfield.analysis.locality import influences, spread_tokens
 from tokenfield.coords import Grid, centers, in_pieces
-from tokenfield.field import Field
+from tokenfield.evaluation.locality import influences, spread_tokens
+from tokenfield.fields.field import Field
 from tokenfield.models.base import FieldModel
 
 LOCALITY_PICTURES, LOCALITY_TOKENS = 8, 8
@@ -70,15 +70,15 @@ def multiply_adds(
     height, width = image.shape[-2:]
     with torch.no_grad():
         tokens = model.encode(image)
-        conditioned = model.condition(tokens)
+        prepared = model.prepare(tokens)
     middle = [_middle(n, side or n).to(image.device) for n in (height, width)]
     grid, lattice = Grid((middle[0], middle[1])), tuple(tokens.shape[1:-1])
 
     def combine() -> Tensor:
-        return in_pieces(lambda part: model.combine(model.locate(part, lattice), conditioned), grid, model.chunk)
+        return in_pieces(lambda part: model.combine(model.locate(part, lattice), prepared), grid, model.chunk)
 
     encode, condition, combined = (
-        counted(part) for part in (lambda: model.encode(image), lambda: model.condition(tokens), combine)
+        counted(part) for part in (lambda: model.encode(image), lambda: model.prepare(tokens), combine)
     )
     return encode / (height * width), condition / (height * width) + combined / len(grid)
 

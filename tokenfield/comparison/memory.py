@@ -23,8 +23,8 @@ import torch
 
 from tokenfield.comparison.running import Circumstances, keep
 from tokenfield.errors import UserError
-from tokenfield.training.loop import train
 from tokenfield.training.recipe import Recipe, decisive, model_name
+from tokenfield.training.trainer import train
 
 T = TypeVar("T")
 

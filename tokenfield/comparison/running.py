@@ -22,18 +22,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield import evaluation, pretrained
 from tokenfield.comparison.held_out import FINAL_SIDE, Doubling, HeldOut, sampled_psnr
 from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds
 from tokenfield.configs import to_dict
-from tokenfield.data.atomic import written_aside
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.evaluation.environment import machine, versions
+from tokenfield.evaluation.evaluate import evaluate as evaluation
+from tokenfield.fields.field import Field
+from tokenfield.io.atomic import written_aside
+from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.training import journal
-from tokenfield.training.loop import train
 from tokenfield.training.recipe import Recipe, decisive, model_name
-from tokenfield.versions import machine, versions
+from tokenfield.training.trainer import train
 
 RESULT = "result.json"
 EVALUATIONS = 8

@@ -7,7 +7,6 @@ from typing import get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data.atomic import shown
 from tokenfield.data.crops import PhotoCrops
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.draws import Draws
@@ -17,6 +16,7 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import DataConfig, PictureSource, Split
 from tokenfield.data.transforms import center_square, random_square, to_tensor
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
 
 
 class PictureFiles(PictureSource):

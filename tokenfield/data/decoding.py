@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 
-from tokenfield.data.atomic import shown
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
 
 MAX_PIXELS = 256_000_000
 """Pixels of the largest picture that is read unless the caller says otherwise: 16000 x 16000, 3 GB as float32."""

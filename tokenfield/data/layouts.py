@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from tokenfield.data.atomic import shown
 from tokenfield.data.listings import (
     Listing,
     distinct,
@@ -24,6 +23,7 @@ from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import DataConfig, Split
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
 
 
 def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:

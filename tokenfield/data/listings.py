@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tokenfield.data.atomic import shown
 from tokenfield.data.pictures import SUFFIXES
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
 
 
 @dataclass(frozen=True)

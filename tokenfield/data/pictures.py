@@ -16,10 +16,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from tokenfield.data.atomic import shown, written_aside
 from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_array
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown, written_aside
 
 __all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "check_picture", "find_pictures", "read_picture",
            "read_pictures", "write_picture"]

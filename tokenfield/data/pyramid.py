@@ -23,11 +23,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from tokenfield.data.atomic import shown, written_aside
 from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_rgb8
-from tokenfield.data.progress import progress
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.progress import progress
 
 SMALLEST = 16
 """Halving stops before a level whose shorter side would be below this many pixels."""

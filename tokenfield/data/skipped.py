@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tokenfield.data.atomic import shown
 from tokenfield.data.decoding import PictureError
+from tokenfield.io.atomic import shown
 
 
 class SkippedFiles:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.steps import Governed, HalfSize, Return, Zoom
-from tokenfield.versions import machine, versions
+from tokenfield.evaluation.environment import machine, versions
 
 GAIN = 16
 """How many times as strong the difference is shown."""

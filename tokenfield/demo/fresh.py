@@ -18,19 +18,19 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield import pretrained
 from tokenfield.data import DataConfig, open_source
 from tokenfield.data.demo_pictures import HELD_OUT, data_folder
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
+from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.training import checkpoint
-from tokenfield.training.loop import train
-from tokenfield.training.optim import OptimConfig
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
 from tokenfield.training.run import fresh_model
-from tokenfield.training.sampling import CoordinateConfig
+from tokenfield.training.trainer import train
 
 UNSEEN = "chelsea"
 """The held-out photograph that the fresh model is shown on."""
@@ -67,7 +67,7 @@ def lainr_in_seconds() -> Recipe:
         model=model,
         data=DataConfig(layout="folder", size=16, crop="pyramid"),
         optim=OptimConfig(name="muon", rate=2e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=20),
-        coordinates=CoordinateConfig(jitter="axis"),
+        objective=ReconstructionConfig(jitter="axis"),
         steps=1_000_000,  # the seconds end it
         batch_size=16,
         clip_norm=1.0,

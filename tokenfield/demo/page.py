@@ -12,12 +12,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tokenfield.analysis.figures import COLOURS, heat, to_pil
-from tokenfield.data.atomic import written_aside
 from tokenfield.demo.findings import Findings
 from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.sheets import token_pictures
 from tokenfield.demo.template import SCRIPT, STYLE
+from tokenfield.evaluation.figures import COLOURS, heat, to_pil
+from tokenfield.io.atomic import written_aside
 
 
 def write_page(path: Path, found: Findings) -> None:
@@ -207,7 +207,7 @@ def curve(fresh: Fresh, width: int = 640, height: int = 240) -> str:
 
 def about(found: Findings) -> str:
     """Where the numbers come from, and how to get them again."""
-    from tokenfield.versions import machine, versions
+    from tokenfield.evaluation.environment import machine, versions
 
     model, where = found.model, machine()
     side = max(max(result.score.height, result.score.width) for result in found.returns)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from PIL import Image
 from torch import Tensor
 
-from tokenfield.analysis.figures import COLOURS, Panel, difference, framed, heat, repeat, sheet, tinted, to_pil
 from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.steps import Governed, Return, Zoom
+from tokenfield.evaluation.figures import COLOURS, Panel, difference, framed, heat, repeat, sheet, tinted, to_pil
 
 
 def side_by_side(result: Return, gain: int) -> Image.Image:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.analysis.figures import bicubic, half_size, shrunk
-from tokenfield.analysis.locality import Influence, influences, place, spread_tokens
-from tokenfield.analysis.pca import Basis
 from tokenfield.data.demo_pictures import center_crop
-from tokenfield.evaluation import Score, measure
-from tokenfield.field import Field
+from tokenfield.evaluation.evaluate import Score, measure
+from tokenfield.evaluation.figures import bicubic, half_size, shrunk
+from tokenfield.evaluation.locality import Influence, influences, place, spread_tokens
+from tokenfield.evaluation.pca import Basis
+from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 

@@ -21,8 +21,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from tokenfield.analysis.figures import learning_curve, save_png
-from tokenfield.analysis.pca import Basis
 from tokenfield.demo import sheets
 from tokenfield.demo.findings import Findings
 from tokenfield.demo.fresh import train_fresh
@@ -35,7 +33,9 @@ from tokenfield.demo.steps import (
     there_and_back,
     zoom,
 )
-from tokenfield.evaluation import describe_model
+from tokenfield.evaluation.evaluate import describe_model
+from tokenfield.evaluation.figures import learning_curve, save_png
+from tokenfield.evaluation.pca import Basis
 from tokenfield.models.base import FieldModel
 from tokenfield.training.recipe import Recipe
 

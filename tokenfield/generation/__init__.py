@@ -10,6 +10,3 @@ The parts, in the order in which they are used:
     drawn.py                                tokens as fields of the model that they came from
     features.py, inception.py, metrics.py   how close samples are to pictures
 """
-
-# The systems list the denoiser among them, and it is built on their base class: whoever comes first, this order works.
-import tokenfield.models  # noqa: F401

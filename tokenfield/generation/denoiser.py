@@ -26,11 +26,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tokenfield.attention import MultiHeadAttention
 from tokenfield.errors import UserError
-from tokenfield.fourier import fourier_features, frequencies
 from tokenfield.models.base import FieldModel
-from tokenfield.transformer import FeedForward
+from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.fourier import fourier_features, frequencies
+from tokenfield.nn.transformer import FeedForward
 
 TIME_FEATURES = 256
 """Numbers that describe the time, as in DiT."""
@@ -70,7 +70,7 @@ class DenoiserSizes:
     field_model: str = ""
     """The field model whose tokens these are, as the user named it when the latents were made."""
     field_hash: str = ""
-    """Its identity (`tokenfield.pretrained.model_hash`)."""
+    """Its identity (`tokenfield.models.pretrained.model_hash`)."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tokenfield.data import DataConfig, open_source
-from tokenfield.data.atomic import written_aside
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
@@ -29,8 +28,9 @@ from tokenfield.data.sources import PictureSource, Split
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, opened, shard_path, told_by
 from tokenfield.generation.moments import Moments, merged
+from tokenfield.io.atomic import written_aside
 from tokenfield.models.base import FieldModel
-from tokenfield.pretrained import model_hash
+from tokenfield.models.pretrained import model_hash
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.analysis.pca import Basis
 from tokenfield.errors import UserError
+from tokenfield.evaluation.pca import Basis
 
 KINDS = {
     "pca": "codes of the packaged PCA basis: texture at the scale of 8 x 8 cells",
@@ -185,7 +185,7 @@ def find_features(spec: str) -> FeatureNetwork:
     if spec == "pca":
         return PcaFeatures().eval()
 
-    from tokenfield import pretrained
+    from tokenfield.models import pretrained
 
     if spec not in pretrained.names() and not Path(spec).is_dir():
         raise UserError(f"no features are called {spec!r}; give {', '.join(KINDS)} (MODEL is a folder or one of "

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tokenfield.analysis.locality import difference
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.evaluation.locality import difference
+from tokenfield.fields.field import Field
 from tokenfield.generation.guidance import guided
 from tokenfield.generation.sampling import Progress, generators, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build, level

@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokenfield.data.atomic import written_aside
 from tokenfield.errors import UserError
-from tokenfield.field import Field
+from tokenfield.fields.field import Field
 from tokenfield.generation.sampling import Progress, generators, noise, solve
 from tokenfield.generation.schedulers import STOCHASTIC, Sampler
+from tokenfield.io.atomic import written_aside
 
 FRAME_MILLISECONDS = 80
 
@@ -99,7 +99,7 @@ def between_fields(a: Field, b: Field, frames: int) -> list[Field]:
 
 def write_animation(path: Path, pictures: Sequence[Float[Tensor, "3 h w"]]) -> None:
     """An animated WebP, there and back for ever; whole or not at all."""
-    from tokenfield.analysis.figures import to_pil
+    from tokenfield.evaluation.figures import to_pil
 
     frames = [to_pil(picture.cpu()) for picture in pictures]
     frames += frames[-2:0:-1]

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import AdaptiveBlock, DenoiserSizes, TokenDenoiser
-from tokenfield.neighbourhood import NeighbourhoodAttention
+from tokenfield.nn.neighbourhood import NeighbourhoodAttention
 
 
 @dataclass(frozen=True)

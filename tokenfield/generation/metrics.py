@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from tokenfield.data.atomic import written_aside
 from tokenfield.data.pyramid import cache_folder
 from tokenfield.errors import UserError
 from tokenfield.generation.features import FeatureNetwork
+from tokenfield.io.atomic import written_aside
 
 NEIGHBOURS = 3
 """k of precision and recall, as published."""

@@ -1,7 +1,7 @@
 """Checkpoints of other projects as models of this one.
 
     model = import_checkpoint("epoch400_model.pt", "config.yaml")
-    tokenfield.pretrained.save(model, "ipc-imagenette-178")
+    tokenfield.models.pretrained.save(model, "ipc-imagenette-178")
 
 Every tensor of the checkpoint has its place in the model and the other way round: what is unknown, missing or of
 another shape is named, never ignored. Nothing in a checkpoint can run (`weights_only=True`).

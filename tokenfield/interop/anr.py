@@ -19,8 +19,8 @@ from tokenfield.interop.reading import read_checkpoint, read_yaml
 from tokenfield.interop.settings import Setting, Settings, check_names
 from tokenfield.interop.tensors import From, Plan, fill
 from tokenfield.models.anr import AnrConfig, HyperConfig
-from tokenfield.models.anr_radiance import AnrRadianceConfig
 from tokenfield.models.base import FieldModel
+from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 
 CONTENT = {"step", "model", "opt", "ema", "scaler"}
 """What a checkpoint may hold. Their own evaluation reads the weights, not their moving average."""

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.fourier import frequencies
 from tokenfield.interop.choices import USUAL, Choices
 from tokenfield.interop.ginr_settings import ADAPTED_PICTURES, ENCODED_PICTURES, ENCODED_VIEWS, SECTIONS
 from tokenfield.interop.settings import Setting, Settings, check_names
@@ -23,8 +22,9 @@ from tokenfield.interop.tensors import From, fill
 from tokenfield.models.base import FieldModel
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.learned_init import LearnedInitConfig
-from tokenfield.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 from tokenfield.models.trans_inr import TransInrConfig
+from tokenfield.nn.fourier import frequencies
+from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 
 CONTENT = {"epoch", "state_dict", "state_dict_ema", "optimizer", "scheduler"}
 """What a checkpoint may hold. Their evaluation reports the weights, then the moving average if there is one."""

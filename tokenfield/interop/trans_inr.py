@@ -14,8 +14,8 @@ from tokenfield.interop.choices import USUAL, Choices
 from tokenfield.interop.settings import Setting, Settings, check_names
 from tokenfield.interop.tensors import From, Plan, Zeros, fill
 from tokenfield.models.base import FieldModel
-from tokenfield.models.radiance import TransInrRadianceConfig
 from tokenfield.models.trans_inr import TransInrConfig
+from tokenfield.views.models.radiance import TransInrRadianceConfig
 
 CONTENT = {"model", "optimizer", "epoch", "cfg"}
 """What a checkpoint may hold."""

@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.aggregation import AnchoredAggregation
-from tokenfield.anchors import Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
 from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.models.base import FieldModel
-from tokenfield.neighbourhood import NeighbourhoodTransformer
-from tokenfield.patchify import patchify
-from tokenfield.relative import RelativeHead, ScaledLinear
+from tokenfield.nn.aggregation import AnchoredAggregation
+from tokenfield.nn.anchors import Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
+from tokenfield.nn.neighbourhood import NeighbourhoodTransformer
+from tokenfield.nn.patchify import patchify
+from tokenfield.nn.relative import RelativeHead, ScaledLinear
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Anchored(FieldModel):
         """What adds up over the axes, per axis: the distance term, and whether a neighbour is off the lattice."""
         return (window(y.relative), window(x.relative)), (y.outside, x.outside)
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Any:
         """The local functions; a subclass may say more."""
         return self.functions(tokens)
 
@@ -181,18 +181,18 @@ class Anchored(FieldModel):
         features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
         return self.head.coefficients(tokens, features)
 
-    def combine(self, located: Located, conditioned: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Located, prepared: Any) -> Float[Tensor, "b q c"]:
         """Evaluate the four neighbours' functions and blend them."""
-        local = self.local(located, conditioned)
-        return self.blend(located, conditioned, local[..., -1], local[..., :-1]) + 0.5
+        local = self.local(located, prepared)
+        return self.blend(located, prepared, local[..., -1], local[..., :-1]) + 0.5
 
-    def local(self, located: Located, conditioned: Any) -> Float[Tensor, "b four q c"]:
+    def local(self, located: Located, prepared: Any) -> Float[Tensor, "b four q c"]:
         """The four neighbours' functions: values, and in the last channel their content scores."""
         if located.grid is None:
-            return self.head.at_points(conditioned, located.y, located.x)
-        return self.head.on_grid(conditioned, *located.grid)
+            return self.head.at_points(prepared, located.y, located.x)
+        return self.head.on_grid(prepared, *located.grid)
 
-    def blend(self, located: Located, conditioned: Any, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
+    def blend(self, located: Located, prepared: Any, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
         """The mean of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
         return self.aggregation(content, located.distance, located.outside, values)
 

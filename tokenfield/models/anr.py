@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
 from tokenfield.errors import UserError
-from tokenfield.hypernetwork import HyperNetwork
-from tokenfield.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
 from tokenfield.models.base import FieldModel
 from tokenfield.models.lainr import TokenDecoder
-from tokenfield.modulation import MultiBandModulation, PlainMLP
-from tokenfield.patchify import patchify
+from tokenfield.nn.hypernetwork import HyperNetwork
+from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
+from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
+from tokenfield.nn.patchify import patchify
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ class HyperField(FieldModel):
         """Queries of the coordinates, and frequency features if the head is multi-band."""
         return self.decoder.locate(coords)
 
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
         """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.decoder.condition(tokens)
+        return self.decoder.prepare(tokens)
 
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
         """Localized attention and the head."""
-        return self.decoder.combine(located, conditioned)
+        return self.decoder.combine(located, prepared)
 
 
 class Anr(HyperField):
@@ -166,6 +166,6 @@ class Anr(HyperField):
         """Pictures in [0, 1] of `config.size` -> R-tokens."""
         return self.encoder(self.cut(2 * images - 1))
 
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
         """Localized attention and the head, from [-1, 1] to [0, 1]."""
-        return (super().combine(located, conditioned) + 1) / 2
+        return (super().combine(located, prepared) + 1) / 2

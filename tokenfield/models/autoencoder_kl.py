@@ -23,7 +23,7 @@ from torch import Tensor
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
-from tokenfield.modulation import wide
+from tokenfield.nn.modulation import wide
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class AutoencoderKl(FieldModel):
         """Points (x, y), as `grid_sample` wants them."""
         return (coords.coords() if isinstance(coords, Grid) else coords).flip(-1)
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b c h w"]:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b c h w"]:
         """The picture that the decoder draws, values in [0, 1] but for what it overshoots."""
         dtype = next(self.network.parameters()).dtype
         return wide(self.network.decode(tokens.to(dtype).movedim(-1, 1)).sample) / 2 + 0.5
 
-    def combine(self, located: Tensor, conditioned: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Tensor, prepared: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
         """Bilinear interpolation between the picture's pixel centres."""
-        points = located.expand(len(conditioned), -1, -1).unsqueeze(1).to(conditioned.dtype)  # (B, 1, Q, 2)
-        values = F.grid_sample(conditioned, points, padding_mode="border", align_corners=False)  # (B, C, 1, Q)
+        points = located.expand(len(prepared), -1, -1).unsqueeze(1).to(prepared.dtype)  # (B, 1, Q, 2)
+        values = F.grid_sample(prepared, points, padding_mode="border", align_corners=False)  # (B, C, 1, Q)
         return values.squeeze(2).mT

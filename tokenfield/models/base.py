@@ -1,13 +1,13 @@
 """The two verbs every system answers: `encode` and `decode`.
 
-Decoding is three parts (DESIGN of this package): `locate` depends on the coordinates alone and is computed once for a
-grid that a batch or a film shares; `condition` depends on the tokens alone and is computed once per instance; `combine`
-needs both and is the small remainder. `decode` is nothing but their composition, whole or in chunks.
+Decoding is three parts: `locate` depends on the coordinates alone and is computed once for a grid that a batch or a
+film shares; `prepare` depends on the tokens alone and is computed once per instance; `combine` needs both and is the
+small remainder. `decode` is nothing but their composition, whole or in chunks.
 """
 
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -15,16 +15,65 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
+from tokenfield.models import folder
 
 
-class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
-    """A generalizable implicit neural representation: one shared function, one set of tokens per instance.
+class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
+    """What can be trained, saved in a folder and loaded by name: field models, and denoisers of their tokens.
 
     Attributes:
         name: the system's name in configurations and files.
-        takes: what is encoded.
         config: the frozen dataclass that built this model.
         origin: the name or folder that it was loaded from; None for a model that was made here.
+        initial_pictures: how many training pictures `initialize` wants to see before the first step; 0: none.
+    """
+
+    name: ClassVar[str]
+    config: Any
+    origin: str | None = None
+    initial_pictures: int = 0
+
+    def initialize(self, images: Tensor) -> None:
+        """Start from training pictures (N, C, H, W), N = `initial_pictures`; called once, before the first step."""
+        raise NotImplementedError(f"{type(self).__name__}.initialize")
+
+    def muon_excluded(self) -> set[str]:
+        """Names of weight matrices that Muon leaves to Adam: maps that meet pixels or coordinates, usually."""
+        return set()
+
+    @property
+    def sharded_parts(self) -> list[nn.Module]:
+        """Parts whose weights FSDP gathers one at a time, in the order of use; []: too small to be shared out."""
+        return []
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers, shared by all instances."""
+        return sum(p.numel() for p in self.parameters())
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What `save_pretrained` and `push_to_hub` write: the folder of `tokenfield.save`."""
+        folder.save(self, save_directory)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: Any) -> "Model":
+        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
+        local = Path(model_id)
+        model = folder.load_folder(local if local.is_dir() else folder.download(model_id, revision))
+        if not isinstance(model, cls):
+            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
+        at = f"@{revision}" if revision else ""
+        model.origin = model_id if local.is_dir() else f"{folder.HUB_PREFIX}{model_id}{at}"
+        return model
+
+
+class FieldModel(Model):
+    """A generalizable implicit neural representation: one shared function, one set of tokens per instance.
+
+    Attributes:
+        command: the command that encodes what this system takes; `encode` for pictures.
+        takes: what that is called in messages.
+        token: what one of its tokens is, in a few words, for people.
         input_size: (H, W) that `encode` takes; None if it takes every H and W that are multiples of `cell`.
         cell: side in pixels of a patch or cell.
         halo: for models of any size, how many cells around a token its value depends on.
@@ -36,10 +85,9 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
     """
 
-    name: ClassVar[str]
-    takes: ClassVar[Literal["pictures", "views", "maps", "latents"]] = "pictures"
-    config: Any
-    origin: str | None = None
+    command: ClassVar[str] = "encode"
+    takes: ClassVar[str] = "pictures"
+    token: ClassVar[str] = "a latent vector"
     input_size: tuple[int, int] | None = None
     cell: int = 1
     halo: int = 0
@@ -96,11 +144,11 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
         raise NotImplementedError(f"{type(self).__name__}.locate")
 
-    def condition(self, tokens: Tensor) -> Any:
+    def prepare(self, tokens: Tensor) -> Any:
         """What depends on the tokens alone."""
-        raise NotImplementedError(f"{type(self).__name__}.condition")
+        raise NotImplementedError(f"{type(self).__name__}.prepare")
 
-    def combine(self, located: Any, conditioned: Any) -> Tensor:
+    def combine(self, located: Any, prepared: Any) -> Tensor:
         """What needs both -> values (B, Q, C)."""
         raise NotImplementedError(f"{type(self).__name__}.combine")
 
@@ -118,27 +166,20 @@ class FieldModel(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         """
         if chunk is None:
             chunk = count(coords) if torch.is_grad_enabled() else max(1, self.chunk // max(1, len(tokens)))
-        conditioned, lattice = self.condition(tokens), tuple(tokens.shape[1:-1])
-        return in_pieces(lambda part: self.combine(self.locate(part, lattice), conditioned), coords, chunk)
+        prepared, lattice = self.prepare(tokens), tuple(tokens.shape[1:-1])
+        return in_pieces(lambda part: self.combine(self.locate(part, lattice), prepared), coords, chunk)
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """What `save_pretrained` and `push_to_hub` write: the same folder as `tokenfield.pretrained.save`."""
-        from tokenfield import pretrained  # the folder format knows the models, not the other way round
+    def forward(self, images: Tensor, coords: Coordinates) -> Tensor:
+        """Values (B, Q, C) at the coordinates of the fields of the pictures: `decode` of `encode`."""
+        return self.decode(self.encode(images), coords)
 
-        pretrained.save(self, save_directory)
+    def attention(self, tokens: Tensor, coords: Tensor) -> Tensor | None:
+        """How much every coordinate attends to every token of one instance.
 
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_) -> "FieldModel":
-        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
-        from tokenfield import pretrained
-
-        local = Path(model_id).is_dir()
-        model = pretrained.load(model_id if local else f"hf:{model_id}" + (f"@{revision}" if revision else ""))
-        if not isinstance(model, cls):
-            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
-        return model
-
-    @property
-    def num_parameters(self) -> int:
-        """Trainable numbers, shared by all instances."""
-        return sum(p.numel() for p in self.parameters())
+        Args:
+            tokens: (1, ..., D), a batch of one.
+            coords: (Q, X) over the model's input.
+        Returns:
+            (H, Q, R), rows of sum 1, a lattice row-major; None for a system in which coordinates attend to no tokens.
+        """
+        return None

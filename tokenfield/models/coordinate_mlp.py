@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Grid
-from tokenfield.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
 from tokenfield.metrics import mse
 from tokenfield.models.hyponet_field import HyponetField
-from tokenfield.siren import sine, weight_bound
+from tokenfield.nn.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
+from tokenfield.nn.siren import sine, weight_bound
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class CoordinateMlp(HyponetField):
         step = 0
         while steps is None or step < steps:
             with torch.enable_grad():
-                values = self.combine(located, self.condition(self.net.layout.join(rows)))
+                values = self.combine(located, self.prepare(self.net.layout.join(rows)))
                 errors = mse(values, target.to(values.dtype))
                 optimizer.zero_grad()
                 errors.sum().backward()  # instances do not meet: each has its own gradient

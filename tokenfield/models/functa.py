@@ -18,10 +18,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
-from tokenfield.meta_learning import EntryRates, descend
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
-from tokenfield.siren import ModulatedSiren, exactly, unit_points
+from tokenfield.nn.meta_learning import EntryRates, descend
+from tokenfield.nn.siren import ModulatedSiren, exactly, unit_points
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class FunctaConfig:
 class MetaLearnedField(FieldModel):
     """What vector and grid latents share: a modulated SIREN, and tokens that are adapted from zero.
 
-    Subclasses say where coordinates lie (`locate`), and which shifts a latent means (`condition`, `combine`).
+    Subclasses say where coordinates lie (`locate`), and which shifts a latent means (`prepare`, `combine`).
 
     Args:
         config: sizes.
@@ -77,7 +77,7 @@ class MetaLearnedField(FieldModel):
         located = self.locate(grid, self.shape[:-1])
 
         def error(at: list[Tensor]) -> Tensor:
-            values = self.combine(located, self.condition(at[0]))
+            values = self.combine(located, self.prepare(at[0]))
             return mse(values, target.to(values.dtype)).sum() * self.error_scale
 
         start = torch.zeros(len(images), *self.shape, dtype=rates.dtype, device=images.device)
@@ -109,10 +109,10 @@ class Functa(MetaLearnedField):
         """The first layer, before its shift."""
         return self.siren.locate(unit_points(coords))
 
-    def condition(self, tokens: Float[Tensor, "b 1 d"]) -> Float[Tensor, "b 1 s"]:
+    def prepare(self, tokens: Float[Tensor, "b 1 d"]) -> Float[Tensor, "b 1 s"]:
         """Shifts of all layers."""
         return exactly(self.to_shifts, tokens)
 
-    def combine(self, located: Float[Tensor, "*q d"], conditioned: Float[Tensor, "b 1 s"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Float[Tensor, "*q d"], prepared: Float[Tensor, "b 1 s"]) -> Float[Tensor, "b q c"]:
         """The shifted SIREN."""
-        return self.siren(located, conditioned)
+        return self.siren(located, prepared)

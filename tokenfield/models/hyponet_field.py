@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import Coordinates
-from tokenfield.hyponet import Hyponet
 from tokenfield.models.base import FieldModel
+from tokenfield.nn.hyponet import Hyponet
 
 
 class HyponetField(FieldModel):
@@ -19,13 +19,13 @@ class HyponetField(FieldModel):
         """Features of the coordinates, through the first layer if that is shared."""
         return self.net.locate(coords)
 
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
         """The instances' matrices and biases, normalised where the layers are."""
-        return self.net.condition(tokens)
+        return self.net.prepare(tokens)
 
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
         """The rest of the MLP."""
-        return self.net.combine(located, conditioned)
+        return self.net.combine(located, prepared)
 
     def stored(self, tokens: Float[Tensor, "*b r d"]) -> int:
         """Numbers in the rows, without the zeros that fill them up to the widest."""

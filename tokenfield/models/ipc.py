@@ -7,8 +7,8 @@ composers, are the tokens; U is shared. Everything else, the encoder included, i
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tokenfield.hyponet import Composed, Fourier, Hyponet
 from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+from tokenfield.nn.hyponet import Composed, Fourier, Hyponet
 
 
 @dataclass(frozen=True)

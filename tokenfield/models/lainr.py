@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.aggregation import SelectiveTokenAggregation
-from tokenfield.coarse import CoarseDecoder
 from tokenfield.coords import Coordinates
-from tokenfield.encoder import LatentEncoder
 from tokenfield.models.base import FieldModel
-from tokenfield.modulation import MultiBandModulation, PlainMLP
-from tokenfield.patchify import patchify
+from tokenfield.nn.aggregation import SelectiveTokenAggregation
+from tokenfield.nn.coarse import CoarseDecoder
+from tokenfield.nn.encoder import LatentEncoder
+from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
+from tokenfield.nn.patchify import patchify
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class TokenDecoder(nn.Module):
     """An aggregator and a head: everything from coordinates and tokens to values, for any d_in and d_out.
 
     Args:
-        aggregator: `locate`, `condition`, `combine` and an output map `out` (or None).
+        aggregator: `locate`, `prepare`, `combine` and an output map `out` (or None).
         head: `locate`, `fold` and `combine`.
         output_bias: added to every value; 0.5 centres pictures in [0, 1].
     """
@@ -103,14 +103,14 @@ class TokenDecoder(nn.Module):
         """Queries and frequency features."""
         return self.aggregator.locate(coords), self.head.locate(coords)
 
-    def condition(self, tokens: Tensor) -> tuple[Any, Any]:
+    def prepare(self, tokens: Tensor) -> tuple[Any, Any]:
         """Keys, values and folded matrices."""
-        return self.aggregator.condition(tokens), self.head.fold(self.aggregator.out)
+        return self.aggregator.prepare(tokens), self.head.fold(self.aggregator.out)
 
-    def combine(self, located: tuple[Any, Any], conditioned: tuple[Any, Any]) -> Tensor:
+    def combine(self, located: tuple[Any, Any], prepared: tuple[Any, Any]) -> Tensor:
         """Values (B, Q, C)."""
-        m = self.aggregator.combine(located[0], conditioned[0])  # (B, Q, d)
-        return self.head.combine(located[1], conditioned[1], m) + self.output_bias
+        m = self.aggregator.combine(located[0], prepared[0])  # (B, Q, d)
+        return self.head.combine(located[1], prepared[1], m) + self.output_bias
 
 
 class Lainr(FieldModel):
@@ -164,10 +164,10 @@ class Lainr(FieldModel):
         """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
         return self.answering.locate(coords)
 
-    def condition(self, tokens: Float[Tensor, "b r d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
         """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.answering.condition(tokens)
+        return self.answering.prepare(tokens)
 
-    def combine(self, located: Any, conditioned: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
         """Eq. 5, 7, 8, 9 and the output bias of 0.5."""
-        return self.answering.combine(located, conditioned)
+        return self.answering.combine(located, prepared)

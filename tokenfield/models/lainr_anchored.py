@@ -22,13 +22,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.attention import merge_heads
-from tokenfield.cell_encoder import CellEncoder, Skip
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import Lainr, LainrConfig, TokenDecoder
-from tokenfield.multiplicative import MultiplicativeModulation
-from tokenfield.placed import ContentTerm, DistanceTerm, PlacedAggregation, points_of
+from tokenfield.nn.attention import merge_heads
+from tokenfield.nn.cell_encoder import CellEncoder, Skip
+from tokenfield.nn.multiplicative import MultiplicativeModulation
+from tokenfield.nn.positional_attention import ContentTerm, DistanceTerm, PlacedAggregation, points_of
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class RelativeDecoder(TokenDecoder):
         """What the terms need, and the points themselves."""
         return self.aggregator.locate(coords), points_of(coords)
 
-    def combine(self, located: tuple[list[Any], Tensor], conditioned: tuple[Any, Any]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: tuple[list[Any], Tensor], prepared: tuple[Any, Any]) -> Float[Tensor, "b q c"]:
         """Values (B, Q, C)."""
-        weights = self.aggregator.weights(located[0], conditioned[0])  # (B, H, Q, R)
-        m = merge_heads(weights @ conditioned[0][1])  # (B, Q, d)
+        weights = self.aggregator.weights(located[0], prepared[0])  # (B, H, Q, R)
+        m = merge_heads(weights @ prepared[0][1])  # (B, Q, d)
         relative = located[1] - weights.mean(1) @ self.aggregator.places  # (B, Q, X)
-        return self.head.combine(self.head.locate(relative), conditioned[1], m) + self.output_bias
+        return self.head.combine(self.head.locate(relative), prepared[1], m) + self.output_bias
 
 
 class AnchoredLainr(Lainr):

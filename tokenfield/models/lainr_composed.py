@@ -11,7 +11,7 @@ from torch import nn
 
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import Lainr, LainrConfig, TokenDecoder, build_head
-from tokenfield.pattern_composer import NormalizedStack, PatternComposer
+from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from tokenfield.fourier import FrequencyFeature
-from tokenfield.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention
 from tokenfield.models.lainr import Lainr, LainrConfig
+from tokenfield.nn.fourier import FrequencyFeature
+from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Grid
-from tokenfield.hyponet import Composed, Fourier, Given, Hyponet
-from tokenfield.meta_learning import descend
 from tokenfield.metrics import mse
 from tokenfield.models.hyponet_field import HyponetField
 from tokenfield.models.weight_space import build_layers
+from tokenfield.nn.hyponet import Composed, Fourier, Given, Hyponet
+from tokenfield.nn.meta_learning import descend
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class LearnedInit(HyponetField):
         located, target = self.net.locate(grid), images.flatten(2).mT
 
         def error(rows: list[Tensor]) -> Tensor:
-            values = self.combine(located, self.condition(self.net.layout.join(rows)))
+            values = self.combine(located, self.prepare(self.net.layout.join(rows)))
             return mse(values, target.to(values.dtype)).sum()
 
         def rates(rows: list[Tensor]) -> list[Tensor]:

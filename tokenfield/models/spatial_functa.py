@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokenfield.anchors import neighbours
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.models.functa import MetaLearnedField
-from tokenfield.siren import exactly
+from tokenfield.nn.anchors import neighbours
+from tokenfield.nn.siren import exactly
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,11 @@ class SpatialFuncta(MetaLearnedField):
             return Located(self.siren.locate(Grid((y.seen, x.seen)).coords()), (y, x), True)
         return Located(self.siren.locate(torch.stack([y.seen, x.seen], -1)), (y, x), False)
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
         """Shifts of all layers, in every cell."""
         return exactly(self.to_shifts, tokens.movedim(-1, 1)).movedim(1, -1)
 
-    def combine(self, located: Located, conditioned: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Located, prepared: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
         """The SIREN, shifted point by point."""
         read = read_grid if located.grid else read_points
-        return self.siren(located.first, read(conditioned, *located.axes))
+        return self.siren(located.first, read(prepared, *located.axes))

@@ -17,15 +17,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.aggregation import AnchoredAggregation
-from tokenfield.anchors import harmonics
 from tokenfield.coords import centers
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, Located
 from tokenfield.models.base import FieldModel
-from tokenfield.patchify import patchify
-from tokenfield.relative import RelativeHead
-from tokenfield.subspaces import Subspaces
+from tokenfield.nn.aggregation import AnchoredAggregation
+from tokenfield.nn.anchors import harmonics
+from tokenfield.nn.patchify import patchify
+from tokenfield.nn.pca_mixture import Subspaces
+from tokenfield.nn.relative import RelativeHead
 
 FITTED_CELLS = 300_000
 """Cells that the subspaces are fitted to: some thousand for each of 256."""
@@ -110,7 +110,7 @@ class Switched(Anchored):
         tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
         return tokens.unflatten(0, (len(images), rows, columns))
 
-    def condition(self, tokens: Float[Tensor, "b m n d"]) -> Coded:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Coded:
         """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
         rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
         return Coded(self.functions(tokens), self.log_sharpness[rung].exp().expand(len(tokens)))
@@ -122,14 +122,14 @@ class Switched(Anchored):
         cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
         return self.head.coefficients(cells, None)
 
-    def local(self, located: Located, conditioned: Coded) -> Float[Tensor, "b four q c"]:
+    def local(self, located: Located, prepared: Coded) -> Float[Tensor, "b four q c"]:
         """The four neighbours' functions."""
-        return super().local(located, conditioned.coefficients)
+        return super().local(located, prepared.coefficients)
 
-    def blend(self, located: Located, conditioned: Coded, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
+    def blend(self, located: Located, prepared: Coded, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
         """The mean of what the four neighbours say, told apart as sharply as their rate asks."""
-        distance = conditioned.sharpness[:, None, None] * located.distance  # (B, 4, Q)
-        return super().blend(replace(located, distance=distance), conditioned, content, values)
+        distance = prepared.sharpness[:, None, None] * located.distance  # (B, 4, Q)
+        return super().blend(replace(located, distance=distance), prepared, content, values)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

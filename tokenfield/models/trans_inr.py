@@ -7,8 +7,8 @@ the layer's input; they multiply the base rows, in turn, and the products are no
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tokenfield.hyponet import Fourier, Hyponet, Scaled
 from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+from tokenfield.nn.hyponet import Fourier, Hyponet, Scaled
 
 
 @dataclass(frozen=True)

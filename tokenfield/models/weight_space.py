@@ -1,6 +1,6 @@
 """What the systems share whose tokens are weights: LAINR's encoder in front, a coordinate MLP behind.
 
-TransINR and pattern composers differ in the kinds of their MLP's layers alone (`tokenfield.hyponet`).
+TransINR and pattern composers differ in the kinds of their MLP's layers alone (`tokenfield.nn.hyponet`).
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.errors import UserError
-from tokenfield.hyponet import Fourier, Hyponet, Layer, Shared, sizes
 from tokenfield.models.hyponet_field import HyponetField
-from tokenfield.patchify import patchify
-from tokenfield.row_encoder import RowEncoder
+from tokenfield.nn.hyponet import Fourier, Hyponet, Layer, Shared, sizes
+from tokenfield.nn.patchify import patchify
+from tokenfield.nn.row_encoder import RowEncoder
 
 
 @dataclass(frozen=True)

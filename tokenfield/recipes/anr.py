@@ -4,7 +4,7 @@ Hyperparameters are the authors' (SPEC 4): Adam with betas (0.9, 0.99), a consta
 step, a moving average of 0.995 every 10 steps, 200 000 steps. Two numbers look different here and mean the same:
 
 - their gradients are clipped at norm 1, of a loss on [-1, 1]; a loss on [0, 1] is a quarter of it, and so is the norm;
-- a threshold of 0.0015 for 256 tokens is a cutoff of 0.384 (`tokenfield.localized_attention`).
+- a threshold of 0.0015 for 256 tokens is a cutoff of 0.384 (`tokenfield.nn.localized_attention`).
 
 Coordinates are variational, `coordinates.jitter normal`, and drawn anew for every picture of a batch. The runs on
 photographs share a draw over the batch, so that what depends on coordinates alone is computed once.
@@ -17,9 +17,9 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.recipes.photos import lainr_photos_64, lainr_photos_64_muon
-from tokenfield.training.optim import OptimConfig
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
-from tokenfield.training.sampling import CoordinateConfig
 
 ADAM = OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99), schedule="constant")
 CLIP_NORM = 1 / 4
@@ -32,7 +32,7 @@ def _published(name: str, model: AnrConfig, data: DataConfig) -> Recipe:
         model=model,
         data=data,
         optim=ADAM,
-        coordinates=CoordinateConfig(jitter="normal", noise="instance"),
+        objective=ReconstructionConfig(jitter="normal", noise="instance"),
         steps=200_000,
         batch_size=18,
         accumulate=3,
@@ -82,8 +82,8 @@ def anr_photos_64() -> Recipe:
         heads=2,
     )
     base = lainr_photos_64()
-    coordinates = replace(base.coordinates, jitter="normal")
-    return replace(base, name="anr-photos-64", model=model, optim=ADAM, coordinates=coordinates, clip_norm=CLIP_NORM)
+    coordinates = replace(base.objective, jitter="normal")
+    return replace(base, name="anr-photos-64", model=model, optim=ADAM, objective=coordinates, clip_norm=CLIP_NORM)
 
 
 def anr_photos_64_muon() -> Recipe:
@@ -107,7 +107,7 @@ def lainr_photos_64_localized() -> Recipe:
 def anr_photos_64_small() -> Recipe:
     """ANR on 64-pixel crops, small enough for three minutes on a core: what `results/superres` compares noise on.
 
-    3072 values per picture, an eighth of the pixels per step at their centres; `--coordinates.jitter` adds the noise.
+    3072 values per picture, an eighth of the pixels per step at their centres; `--objective.jitter` adds the noise.
     The bandwidth stays at the published 1024, 32 times what 64 pixels can tell: without noise all of it is free.
     """
     base = anr_photos_64_muon()
@@ -138,7 +138,7 @@ def _small(base: Recipe, name: str, model: Any, steps: int) -> Recipe:
         name=name,
         model=model,
         optim=replace(base.optim, rate=2e-3, warmup=20),
-        coordinates=CoordinateConfig(jitter="none", fraction=1 / 8, subset="grid"),
+        objective=ReconstructionConfig(jitter="none", fraction=1 / 8, subset="grid"),
         steps=steps,
         batch_size=8,
         evaluate_every=steps,

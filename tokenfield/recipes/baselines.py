@@ -13,10 +13,10 @@ from tokenfield.models.lainr_composed import ComposedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.recipes import ablations, photos, published
+from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.recipe import Recipe
-from tokenfield.training.sampling import CoordinateConfig
 
-CENTRES = CoordinateConfig(jitter="none")
+CENTRES = ReconstructionConfig(jitter="none")
 """All pixels at their centres, where Learned Init adapts."""
 
 
@@ -40,7 +40,7 @@ def _trans_inr(base: Recipe, name: str, **changes) -> Recipe:
 def _learned_init(base: Recipe, name: str) -> Recipe:
     lainr = base.model
     mlp = {key: value for key, value in shared(lainr).items() if key in LearnedInitConfig.__dataclass_fields__}
-    return replace(base, name=name, model=LearnedInitConfig(**mlp), coordinates=CENTRES)
+    return replace(base, name=name, model=LearnedInitConfig(**mlp), objective=CENTRES)
 
 
 def _composed(base: Recipe, name: str, **changes) -> Recipe:

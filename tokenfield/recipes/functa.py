@@ -10,7 +10,7 @@ from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig
 from tokenfield.recipes import photos, published
 from tokenfield.recipes.baselines import CENTRES
-from tokenfield.training.optim import OptimConfig
+from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
 
 PARTS = 4
@@ -26,7 +26,7 @@ def functa_celeba_64() -> Recipe:
         model=FunctaConfig(),
         data=replace(base.data, size=64),
         optim=OptimConfig(name="adam", rate=3e-6),
-        coordinates=CENTRES,
+        objective=CENTRES,
         steps=500_000,
         accumulate=PARTS,
     )
@@ -39,7 +39,7 @@ def _spatial_imagenet(name: str, grid: int, latent_dim: int) -> Recipe:
         name=name,
         model=SpatialFunctaConfig(grid=(grid, grid), latent_dim=latent_dim),
         optim=OptimConfig(name="adam", rate=1e-5),
-        coordinates=CENTRES,
+        objective=CENTRES,
         accumulate=base.batch_size,
     )
 
@@ -64,7 +64,7 @@ def functa_photos_64() -> Recipe:
         name="functa-photos-64",
         model=FunctaConfig(dim=128, depth=5, latent_dim=512),
         optim=OptimConfig(name="adam", rate=3e-4),
-        coordinates=CENTRES,
+        objective=CENTRES,
         accumulate=PARTS,
     )
 
@@ -76,7 +76,7 @@ def spatial_functa_photos_64() -> Recipe:
         name="spatial-functa-photos-64",
         model=SpatialFunctaConfig(size=(64, 64), grid=(8, 8), latent_dim=96, kernel=1, dim=64, depth=5),
         optim=OptimConfig(name="adam", rate=3e-4),
-        coordinates=CENTRES,
+        objective=CENTRES,
         accumulate=PARTS,
     )
 

@@ -9,9 +9,9 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.switched import SwitchedConfig
-from tokenfield.training.optim import OptimConfig
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
-from tokenfield.training.sampling import CoordinateConfig
 
 
 def anchored_photos_s() -> Recipe:
@@ -25,7 +25,7 @@ def anchored_photos_s() -> Recipe:
         model=AnchoredConfig(),
         data=DataConfig(layout="folder", size=192),
         optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=5e-3, schedule="cosine", warmup=30),
-        coordinates=CoordinateConfig(jitter="none", average="decibels", zoom=2),
+        objective=ReconstructionConfig(jitter="none", average="decibels", zoom=2),
         steps=10_000,
         batch_size=8,
         clip_norm=1.0,
@@ -40,7 +40,7 @@ def anchored_photos_64() -> Recipe:
         anchored_photos_s(),
         name="anchored-photos-64",
         data=DataConfig(layout="folder", size=64, crop="pyramid"),
-        coordinates=CoordinateConfig(jitter="none", average="decibels"),
+        objective=ReconstructionConfig(jitter="none", average="decibels"),
         steps=4000,
         batch_size=16,
         evaluate_every=500,
@@ -74,7 +74,7 @@ def lainr_photos_64() -> Recipe:
         model=model,
         data=DataConfig(layout="folder", size=64, crop="pyramid"),
         optim=OptimConfig(name="adam", rate=1e-4),
-        coordinates=CoordinateConfig(jitter="axis", fraction=0.25, subset="grid"),  # 32 x 32 of 64 x 64
+        objective=ReconstructionConfig(jitter="axis", fraction=0.25, subset="grid"),  # 32 x 32 of 64 x 64
         steps=4000,
         batch_size=16,
         evaluate_every=500,
@@ -95,7 +95,7 @@ def lainr_photos_178() -> Recipe:
         model=LainrConfig(),
         data=DataConfig(layout="folder", size=178, crop="pyramid"),
         optim=OptimConfig(name="adam", rate=1e-4),
-        coordinates=CoordinateConfig(jitter="axis"),
+        objective=ReconstructionConfig(jitter="axis"),
         steps=100_000,
         batch_size=16,
         log_every=50,
@@ -116,7 +116,7 @@ def switched_photos_ladder() -> Recipe:
         model=model,
         data=DataConfig(layout="folder", size=96, levels=2),
         optim=OptimConfig(name="adam", rate=0.03, schedule="cosine"),
-        coordinates=CoordinateConfig(jitter="none", average="decibels", prefixes=model.prefixes),
+        objective=ReconstructionConfig(jitter="none", average="decibels", prefixes=model.prefixes),
         steps=150,
         batch_size=10,
         evaluate_every=150,

@@ -8,7 +8,7 @@ run has as many steps as the epochs have batches: epochs x training pictures / 1
 pictures; a given one on average once per epoch.
 
 At 178 pixels all pixels are asked for, with uniform noise within each pixel; at higher resolutions a random tenth of
-them, at their centres. `--coordinates.jitter axis` (noise per row and per column) is faster and not what was published.
+them, at their centres. `--objective.jitter axis` (noise per row and per column) is faster and not what was published.
 """
 
 from dataclasses import replace
@@ -16,15 +16,15 @@ from math import ceil
 
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.training.optim import OptimConfig
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
-from tokenfield.training.sampling import CoordinateConfig
 
 CELEBA, FFHQ, IMAGENETTE, IMAGENET = 162_770, 60_000, 9_469, 1_281_167
 """Training pictures of the official splits."""
 
 BATCH = 16
-TENTH = CoordinateConfig(jitter="none", fraction=0.1)
+TENTH = ReconstructionConfig(jitter="none", fraction=0.1)
 BANDS = {1: (128.0,), 2: (128.0, 32.0), 3: (128.0, 64.0, 32.0), 4: (128.0, 90.0, 64.0, 32.0)}
 """Bandwidths of Table 6 by their number L; doubled at 1024 pixels."""
 
@@ -89,7 +89,7 @@ def lainr_ffhq_1024() -> Recipe:
 
 def _ffhq(name: str, model: LainrConfig) -> Recipe:
     data = DataConfig(layout="ffhq", size=model.size[0], crop="center")
-    return _published(name, model, data, steps(400, FFHQ), coordinates=TENTH)
+    return _published(name, model, data, steps(400, FFHQ), objective=TENTH)
 
 
 def _bands(recipe: Recipe, count: int) -> Recipe:

@@ -1,7 +1,7 @@
 """Training: recipes in, weights out."""
 
-from tokenfield.training.loop import train as train
-from tokenfield.training.optim import OptimConfig as OptimConfig
+from tokenfield.training.objective import ReconstructionConfig as ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig as OptimConfig
 from tokenfield.training.recipe import Recipe as Recipe
-from tokenfield.training.sampling import CoordinateConfig as CoordinateConfig
 from tokenfield.training.stopping import Interrupted as Interrupted
+from tokenfield.training.trainer import train as train

@@ -1,6 +1,6 @@
 """The gradient of a reconstruction, block of rows by block of rows: the same numbers in a fraction of the memory.
 
-The loss (Eq. 1) is a sum over coordinates, so its gradient with respect to what the tokens were conditioned to, and to
+The loss (Eq. 1) is a sum over coordinates, so its gradient with respect to what the tokens were prepared to, and to
 the parameters that meet coordinates, is a sum over blocks of coordinates. Each block is decoded, differentiated and
 forgotten; what comes before the coordinates, the encoder above all, needs one backward pass for all blocks together.
 """
@@ -13,19 +13,19 @@ from torch import Tensor
 
 from tokenfield.coords import count
 from tokenfield.metrics import mse
-from tokenfield.models import FieldModel
+from tokenfield.models.base import FieldModel
 from tokenfield.training.sampling import Sampling
 
 
 def blockwise(
-    model: FieldModel, images: Tensor, conditioned: Any, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+    model: FieldModel, images: Tensor, prepared: Any, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Errors (B,), and pairs of a tensor and the loss's gradient with respect to it.
 
     Args:
         model: what is trained.
         images: (B, C, H, W).
-        conditioned: what `model.condition` made of their tokens; the pairs reach back to it and no further.
+        prepared: what `model.prepare` made of their tokens; the pairs reach back to it and no further.
         lattice: of the tokens, for `model.locate`.
         sampling: the coordinates and their pixels.
         row_blocks: how many blocks.
@@ -40,7 +40,7 @@ def blockwise(
         leaves.append(tensor.detach().requires_grad_())
         return leaves[-1]
 
-    cut = _map_tensors(detach, conditioned)
+    cut = _map_tensors(detach, prepared)
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
     errors = torch.zeros(len(images), device=images.device)

@@ -9,11 +9,11 @@ from typing import Any
 import accelerate
 import torch
 
-import tokenfield
-from tokenfield import pretrained
+from tokenfield._version import __version__
 from tokenfield.errors import UserError
-from tokenfield.files import replace_file
-from tokenfield.models import FieldModel
+from tokenfield.io.atomic import write_whole
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
 from tokenfield.training import checkpoint
 from tokenfield.training.recipe import Recipe, differences, read, recipe_hash, to_json
 
@@ -51,7 +51,7 @@ def store_recipe(out: Path, recipe: Recipe) -> None:
     except OSError as error:
         raise UserError(f"cannot make the folder {out}: {error.strerror}; choose another one") from error
     text = json.dumps(to_json(recipe), indent=2) + "\n"
-    replace_file(out / RECIPE, lambda aside: aside.write_text(text))
+    write_whole(out / RECIPE, text)
 
 
 def facts(recipe: Recipe) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def facts(recipe: Recipe) -> dict[str, Any]:
         "recipe_sha256": recipe_hash(recipe),
         "seed": recipe.seed,
         "versions": {
-            "tokenfield": tokenfield.__version__,
+            "tokenfield": __version__,
             "torch": torch.__version__,
             "accelerate": accelerate.__version__,
             "python": platform.python_version(),

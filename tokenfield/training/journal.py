@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenfield.errors import UserError
-from tokenfield.files import replace_file
+from tokenfield.io.atomic import write_whole, written_aside
 
 METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
 
@@ -89,7 +89,7 @@ class Journal:
     def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
         self.path = out / METRICS
         kept = "".join(json.dumps(line) + "\n" for line in read(self.path) if line["step"] <= step)
-        replace_file(self.path, lambda aside: aside.write_text(kept))
+        write_whole(self.path, kept)
         self.writer = _tensorboard(out / "tensorboard", step) if tensorboard else None
 
     def add(self, metrics: dict[str, Any]) -> None:
@@ -134,5 +134,6 @@ def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
     if axes.lines:
         axes.legend()
     axes.grid(alpha=0.3)
-    replace_file(out / CURVE, lambda aside: figure.savefig(aside, format="png", dpi=120))
+    with written_aside(out / CURVE) as file:
+        figure.savefig(file, format="png", dpi=120)
     return out / CURVE

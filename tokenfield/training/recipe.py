@@ -13,10 +13,9 @@ from typing import Any, Literal, get_type_hints
 
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.errors import UserError
-from tokenfield.models import MODELS
-from tokenfield.training.kinds import DATA, DEFAULT, OBJECTIVES, kind_of, of_kind
-from tokenfield.training.optim import OptimConfig
-from tokenfield.training.sampling import CoordinateConfig
+from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Registry
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
 
 RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints")
 """Fields that may differ between a run and its continuation: none of them changes a weight."""
@@ -34,8 +33,8 @@ class Recipe:
     """What is trained on: pictures (`DataConfig`: which, at which size, cut out how), or another class of `DATA`."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
-    coordinates: Any = field(default_factory=CoordinateConfig)
-    """What a step asks for: coordinates of pictures (`CoordinateConfig`), or another class of `OBJECTIVES`."""
+    objective: Any = field(default_factory=ReconstructionConfig)
+    """What a step minimises: errors at coordinates of pictures (`ReconstructionConfig`), or another of `OBJECTIVES`."""
     steps: int = 1000
     """Optimiser steps."""
     batch_size: int = 16
@@ -79,18 +78,37 @@ class Recipe:
 
 
 def model_name(config: Any) -> str:
-    """The system that a model configuration belongs to, as in `MODELS`."""
-    for name in MODELS:
-        if isinstance(config, config_class(name)):
-            return name
-    raise UserError(f"{type(config).__name__} configures none of the models {', '.join(MODELS)}")
+    """The name of the system that a configuration builds: of what its `build` is annotated to return.
+
+    Raises:
+        UserError: a class without such an annotation, or a system that is not registered.
+    """
+    build = getattr(type(config), "build", None)
+    system = get_type_hints(build).get("return") if build else None
+    if system is None:
+        raise UserError(f"{type(config).__name__} has no build() -> System; annotate what it returns")
+    return DENOISERS.find_name(system) or MODELS.name_of(system)
 
 
-def config_class(name: str) -> type:
-    """The configuration dataclass of a system: the annotation of its constructor."""
-    if name not in MODELS:
-        raise UserError(f"no model is called {name!r}; there are: {', '.join(MODELS)}")
-    return get_type_hints(MODELS[name].__init__)["config"]
+def config_class(name: Any) -> type:
+    """The configuration dataclass of a system: the annotation of its constructor's `config`."""
+    system = (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name]
+    config = get_type_hints(system.__init__).get("config")
+    if config is None:
+        raise UserError(f"{system.__name__}.__init__ does not say what its config is; annotate it: config: SomeConfig")
+    return config
+
+
+DEFAULT = "pictures"
+"""The kind of data and of objective that JSON does not name."""
+
+
+def of_kind(plain: Any, registry: Registry[Any], where: str) -> Any:
+    """A configuration from its dictionary, whose "kind" says of which class it is; without one, of pictures."""
+    if not isinstance(plain, dict):
+        raise UserError(f"{where}: {plain!r} is not a mapping of fields")
+    fields = dict(plain)
+    return from_dict(registry[fields.pop("kind", DEFAULT)], fields, where)
 
 
 def to_json(recipe: Recipe) -> dict[str, Any]:
@@ -100,8 +118,8 @@ def to_json(recipe: Recipe) -> dict[str, Any]:
     """
     plain = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
     plain["model"] = {"name": model_name(recipe.model)} | plain["model"]
-    for key, kinds in (("data", DATA), ("coordinates", OBJECTIVES)):
-        kind = kind_of(getattr(recipe, key), kinds)
+    for key, kinds in (("data", DATA), ("objective", OBJECTIVES)):
+        kind = kinds.name_of(type(getattr(recipe, key)))
         plain[key] = plain[key] if kind == DEFAULT else {"kind": kind} | plain[key]
     return plain
 
@@ -113,7 +131,7 @@ def from_json(plain: Any) -> Recipe:
     model = dict(plain["model"])
     config = from_dict(config_class(model.pop("name", None)), model, "model")
     given = {"model": config}
-    for key, kinds in (("data", DATA), ("coordinates", OBJECTIVES)):
+    for key, kinds in (("data", DATA), ("objective", OBJECTIVES)):
         if key in plain:
             given[key] = of_kind(plain[key], kinds, key)
     return from_dict(Recipe, plain | given)

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from tokenfield.data import Loader
 from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
-from tokenfield.models import FieldModel
+from tokenfield.models.base import FieldModel
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
-from tokenfield.training.kinds import measure_of
-from tokenfield.training.optim import build_optimizers
+from tokenfield.training.optimisers import build_optimizers
 from tokenfield.training.recipe import Recipe, differences, from_json
 
 BEFORE_TRAINING = 2**40
@@ -73,12 +72,12 @@ class Run:
             self.source = recipe.data.open(data, "train")
             self.held_out = recipe.data.open(data, "test") if recipe.evaluate_every else None
         self.model = fresh_model(recipe)
-        recipe.coordinates.check(self.model, self.source, self.held_out, recipe.seed)
+        recipe.objective.check(self.model, self.source, self.held_out, recipe.seed)
         self.model.to(accelerator.device)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.skeleton = self.share_out() if fsdp else None
         optimizers = build_optimizers(recipe.optim, self.model)
-        objective = recipe.coordinates.build(self.model, bf16=recipe.precision == "bf16")
+        objective = recipe.objective.build(self.model, bf16=recipe.precision == "bf16")
         if fsdp:  # the model's own hooks gather weights and share out gradients
             self.objective, self.optimizers = objective, [accelerator.prepare(one) for one in optimizers]
         else:
@@ -269,7 +268,7 @@ class Recent:
         state, size = self.run.state, self.run.recipe.batch_size
         (step, seconds), self._line_before = self._line_before, (state.step, state.seconds)
         self.values = []
-        judged = {"psnr": decibels} if measure_of(self.run.recipe.coordinates).name == "psnr" else {}
+        judged = {"psnr": decibels} if self.run.recipe.objective.measure.name == "psnr" else {}
         return {
             "step": state.step,
             "loss": loss,

@@ -15,7 +15,7 @@ area's centre alone is free to do anything in between.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -45,56 +45,15 @@ class CoordinateConfig:
     """Share of the picture's coordinates per step, in (0, 1]; the same ones for the whole batch."""
     subset: Literal["points", "grid"] = "points"
     """How the share is chosen: random points (the papers), or random rows times random columns."""
-    row_blocks: int = 1
-    """Above 1: decode and differentiate in so many blocks of rows. The same gradient in less memory."""
-    average: Literal["errors", "decibels"] = "errors"
-    """Over the pictures of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which an easy picture counts
-    as much as a hard one."""
-    prefixes: tuple[int, ...] = ()
-    """Widths to which the pictures of a batch take turns in having their tokens cut (models with `prefixes`)."""
-    zoom: int = 1
-    """Above 1: training pictures are so many times larger than what is encoded; the field must also answer in between
-    the pixels it saw. `data.size` is the larger size."""
-    zoom_weight: float = 0.1
-    """Weight of the answers in between."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
-            raise UserError(f"coordinates.fraction {self.fraction} is not in (0, 1]; 1 asks for every pixel")
-        if self.row_blocks < 1:
-            raise UserError(f"coordinates.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
-        if self.zoom < 1:
-            raise UserError(f"coordinates.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
+            raise UserError(f"objective.fraction {self.fraction} is not in (0, 1]; 1 asks for every pixel")
         if self.noise == "instance" and self.jitter not in ("pixel", "normal"):
             raise UserError(
-                f"coordinates.noise instance with coordinates.jitter {self.jitter}; only jitter pixel and normal can "
+                f"objective.noise instance with objective.jitter {self.jitter}; only jitter pixel and normal can "
                 "differ between pictures, rows and columns are shared"
             )
-        if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
-            raise UserError("coordinates.row_blocks works with average errors and zoom 1; set row_blocks to 1")
-
-    def build(self, model: Any, *, bf16: bool = False) -> Any:
-        """The loss of pictures at these coordinates (losses.py), a module."""
-        from tokenfield.training.losses import Objective  # which is made of this configuration
-
-        return Objective(model, self, bf16=bf16)
-
-    def check(self, model: Any, source: Any, held_out: Any, seed: int) -> None:
-        """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
-        from tokenfield.training.evaluation import check_fits
-
-        picture = source.sample(seed, 0, 0)
-        if any(side % self.zoom for side in picture.shape[-2:]):
-            raise UserError(f"data.size {picture.shape[-1]} is no multiple of coordinates.zoom {self.zoom}; change one")
-        check_fits(model, picture[:, :: self.zoom, :: self.zoom], "a training picture")
-        if held_out is not None and (first := next(iter(held_out.pictures()), None)):
-            check_fits(model, first[1], f"held-out picture {first[0]}")
-
-    def evaluate(self, model: Any, source: Any, count: int, accelerator: Any, halted: Any) -> tuple[float, int]:
-        """Mean PSNR of held-out pictures, and how many there were (training/evaluation.py)."""
-        from tokenfield.training.evaluation import evaluate
-
-        return evaluate(model, source, count, accelerator, halted)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,3 @@
+"""The fixtures that the library's tests have."""
+
+from fixtures import *  # noqa: F403

@@ -1,0 +1,29 @@
+"""The script that makes the squares of `results/superres`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from tokenfield.data.pictures import read_picture, write_picture
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.pools.middle_squares", *map(str, arguments)],
+        cwd=ROOT, capture_output=True, text=True,
+    )
+
+
+def test_as_many_squares_as_asked_for_of_what_is_large_enough(tmp_path):
+    picture = torch.rand(3, 19, 29).mul(255).round() / 255
+    write_picture(tmp_path / "in" / "a.png", picture)
+    write_picture(tmp_path / "in" / "small.png", torch.rand(3, 18, 40))
+    done = run(tmp_path / "in", tmp_path / "out", "--count", 5, "--size", 19)
+    assert done.returncode == 0 and "1 squares of 19 pixels" in done.stdout
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+    torch.testing.assert_close(read_picture(tmp_path / "out" / "a.png"), picture[:, :, 5:24], rtol=0, atol=1e-6)
+    assert run(tmp_path / "in", tmp_path / "out").returncode == 1  # never into a folder that holds something

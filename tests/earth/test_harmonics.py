@@ -1,0 +1,82 @@
+"""Spherical harmonics and coarse grids: orthonormal, exact for what they span, fitted to what is there."""
+
+import numpy as np
+import pytest
+import torch
+
+from tokenfield.earth.globe import compare
+from tokenfield.earth.harmonics import CoarseGrid, Harmonics, basis
+from tokenfield.earth.reading import Snapshot
+from tokenfield.earth.sphere import LatLon, unit_vectors
+
+
+def snapshot(values, seen=None, grid=None):
+    values = values.float()
+    seen = torch.ones_like(values) if seen is None else seen
+    names = ("x",) * len(values)
+    return Snapshot("x", names, names, grid or LatLon.globe(*values.shape[1:]), values * seen, seen)
+
+
+def test_they_are_orthonormal_over_the_sphere():
+    degree = 6
+    nodes, weights = np.polynomial.legendre.leggauss(degree + 1)  # exact for products of two of them
+    longitudes = np.arange(2 * degree + 1) * 360 / (2 * degree + 1)
+    latitudes = torch.from_numpy(np.rad2deg(np.arcsin(nodes)))
+    table = basis(torch.cartesian_prod(latitudes, torch.from_numpy(longitudes)), degree)
+    measure = torch.from_numpy(np.repeat(weights / 2, 2 * degree + 1)) / (2 * degree + 1)
+    identity = torch.eye((degree + 1) ** 2, dtype=torch.float64)
+    torch.testing.assert_close(table.T @ (measure[:, None] * table), identity, atol=1e-12, rtol=0)
+
+
+def test_the_lowest_are_one_and_the_coordinates():
+    where = torch.tensor([[12.0, 34.0], [-56.0, 200.0]], dtype=torch.float64)
+    x, y, z = unit_vectors(where).unbind(-1)
+    wanted = torch.stack([torch.ones_like(x), 3**0.5 * z, 3**0.5 * x, 3**0.5 * y], -1)
+    torch.testing.assert_close(basis(where, 1), wanted)
+
+
+def test_addition_theorem():
+    """The squares of one degree's functions add up to 2 l + 1 at every point, poles included."""
+    where = torch.tensor([[90.0, 0.0], [0.0, 10.0], [-33.3, 271.0]], dtype=torch.float64)
+    for degree in (3, 20, 60):
+        total = basis(where, degree).square().sum(-1)
+        torch.testing.assert_close(total, torch.full_like(total, (degree + 1) ** 2))
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_what_they_span_is_given_back(hole):
+    grid, generator = LatLon.globe(20, 40), torch.Generator().manual_seed(0)
+    coefficients = torch.randn(25, 1, generator=generator, dtype=torch.float64)
+    values = (basis(grid.places(), 4) @ coefficients).T.unflatten(1, (20, 40))
+    seen = torch.ones(1, 20, 40)
+    if hole:
+        seen[0, 4:9, 10:20] = 0
+    given = Harmonics(30)(snapshot(values, seen))  # degree 4: 25 of 30
+    torch.testing.assert_close(given, values.float(), atol=2e-3, rtol=0)
+
+
+def test_more_values_never_fit_worse_and_the_mean_is_the_least():
+    torch.manual_seed(0)
+    field = snapshot(torch.randn(1, 12, 24))
+    errors = [compare(Harmonics(n)(field), field).rmse[0] for n in (1, 4, 25, 100)]
+    assert errors == sorted(errors, reverse=True)
+    mean = (field.values * field.grid.areas).sum()
+    torch.testing.assert_close(Harmonics(3)(field), torch.full((1, 12, 24), mean.item()), atol=1e-4, rtol=0)
+
+
+def test_a_coarse_grid_gives_a_linear_function_of_its_axes_back_between_its_centres():
+    grid = LatLon.globe(36, 72)
+    wave = grid.latitudes[:, None] + 0 * grid.longitudes
+    coarse = CoarseGrid(2 * 12**2)
+    assert coarse.values == 288
+    given = coarse(snapshot(wave[None]))[0]
+    inner = slice(6, -6)  # near a pole the mean over a band is not the value at its middle
+    torch.testing.assert_close(given[inner], wave[inner].float(), atol=0.5, rtol=0)
+
+
+def test_a_coarse_grid_knows_nothing_of_missing_cells():
+    seen = torch.ones(1, 8, 16)
+    seen[0, :, 3:9] = 0
+    field = snapshot(torch.full((1, 8, 16), 5.0), seen)
+    given = CoarseGrid(32)(field)
+    torch.testing.assert_close(given * seen, field.values)

@@ -1,0 +1,58 @@
+"""Selective token aggregation: Eq. 4-5, its three parts, and its indifference to the order of tokens."""
+
+import pytest
+import torch
+
+from tokenfield.coords import Grid
+from tokenfield.nn.aggregation import SelectiveTokenAggregation
+
+B, R, E, DIM = 3, 5, 6, 8
+
+
+def make(in_dim=2, heads=2, linear=True):
+    torch.manual_seed(0)
+    width = 4 * in_dim if linear else DIM
+    options = {"in_dim": in_dim, "dim": DIM, "latent_dim": E, "feature_dim": width, "sigma_q": 16.0}
+    return SelectiveTokenAggregation(**options, num_heads=heads, linear=linear).double()
+
+
+def random(*shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+
+
+def whole(aggregation, coords, tokens):
+    return aggregation.out(aggregation.combine(aggregation.locate(coords), aggregation.prepare(tokens)))
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_it_is_attention_of_the_frequency_feature(heads):
+    aggregation, coords, tokens = make(heads=heads), random(B, 7, 2), random(B, R, E)
+    expected = aggregation.attention(aggregation.query(coords), tokens)
+    torch.testing.assert_close(whole(aggregation, coords, tokens), expected)
+
+
+@pytest.mark.parametrize("linear", [True, False])
+def test_shared_coordinates_equal_repeated_ones(linear):
+    aggregation, coords, tokens = make(linear=linear), random(7, 2), random(B, R, E)
+    repeated = whole(aggregation, coords.expand(B, -1, -1), tokens)
+    torch.testing.assert_close(whole(aggregation, coords, tokens), repeated)
+
+
+def test_a_grid_equals_its_points():
+    aggregation, tokens, grid = make(), random(B, R, E), Grid.cells(3, 5).to(torch.float64)
+    torch.testing.assert_close(whole(aggregation, grid, tokens), whole(aggregation, grid.coords(), tokens))
+
+
+def test_tokens_are_a_set():
+    aggregation, coords, tokens = make(), random(7, 2), random(B, R, E)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    torch.testing.assert_close(whole(aggregation, coords, tokens[:, order]), whole(aggregation, coords, tokens))
+    # Any number of them: saying everything twice changes no weighted mean.
+    doubled = torch.cat([tokens, tokens], 1)
+    torch.testing.assert_close(whole(aggregation, coords, doubled), whole(aggregation, coords, tokens))
+
+
+def test_float32_tokens_meet_bfloat16_weights():
+    aggregation = make().bfloat16()
+    m = aggregation.combine(aggregation.locate(Grid.cells(3, 5)), aggregation.prepare(random(B, R, E).float()))
+    assert m.dtype == torch.bfloat16

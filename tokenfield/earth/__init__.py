@@ -1,0 +1,1 @@
+"""Fields over the globe: netCDF, Zarr and NPY, units, masks, the sphere."""

@@ -1,0 +1,28 @@
+"""`tokenfield climate`: fields of the Earth as tokens, asked at any latitude and longitude.
+
+A group of sub-commands, a file each; training is `tokenfield train lainr-climatology --data FOLDER` and its like.
+"""
+
+from typing import Annotated
+
+import tyro
+
+from tokenfield.earth.commands.encode import Encode
+from tokenfield.earth.commands.evaluate import Evaluate
+from tokenfield.earth.commands.map import Map
+from tokenfield.earth.commands.query import Query
+
+
+def climate(
+    action: Annotated[Encode | Query | Map | Evaluate, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes],
+) -> int:
+    """Fields of the Earth: encode, query at any latitude and longitude, draw as maps, evaluate in their own units.
+
+    Reads netCDF, Zarr and NPY with any order of latitudes and longitudes; missing cells take no part. Train a model
+    with tokenfield train lainr-climatology --data FOLDER (or anr-climatology, anchored-climatology, lainr-era5,
+    anr-era5). Each of the four has --help, and --json PATH for machines.
+
+    Args:
+        action: what to do.
+    """
+    return action.run()

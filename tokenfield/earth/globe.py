@@ -1,0 +1,252 @@
+"""Globe: a field on the sphere that a user holds, in physical units, at any latitude and longitude.
+
+To the rest of the package it is a domain like `Tiles` or `Lattice`: a picture of the Earth, north up, from longitude 0
+eastward, so `Field` saves, loads, renders and crops it, in physical values. What it adds are the places, the names and
+units of its channels, how they were standardised, and which cells had no value.
+
+    field = encode_field(model, source.prepared(layer))
+    field.domain.at(field, torch.tensor([[48.1, 11.6]]))     # (1, C), in field.domain.units
+    score(field, snapshot).rmse                               # area-weighted, in the unit of each variable
+"""
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tokenfield.coords import Grid
+from tokenfield.earth.sphere import LatLon, places
+from tokenfield.errors import UserError
+from tokenfield.fields.domain import Domain, Progress
+from tokenfield.metrics import mse, psnr
+
+if TYPE_CHECKING:  # the data and the field know the domains, not the other way round
+    from tokenfield.earth.data import Prepared
+    from tokenfield.earth.reading import Snapshot
+    from tokenfield.fields.field import Field
+
+Axis = tuple[float, ...]
+"""(first, last, count) of a regular axis in degrees; all its values, and nothing after them, of another one."""
+
+
+@dataclass(frozen=True)
+class Globe(Domain):
+    """A field on the sphere.
+
+    Args:
+        size: (rows, columns) of the grid it was made from.
+        input_size: (rows, columns) of the grid that the encoder saw.
+        latitudes, longitudes: of the cells, degrees, the northernmost first; see `Axis`.
+        variables, units: of the channels.
+        offset, scale: of the channels: physical value = standardised value / scale + offset.
+        missing: which cells of the grid had no value, packed (`pack`); "" for none.
+        name: which moment and level, for people.
+    """
+
+    kind: ClassVar[str] = "globe"
+    size: tuple[int, int]
+    input_size: tuple[int, int]
+    latitudes: Axis
+    longitudes: Axis
+    variables: tuple[str, ...]
+    units: tuple[str, ...]
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+    missing: str = ""
+    name: str = ""
+
+    def __post_init__(self):
+        channels = len(self.variables)
+        if not channels or any(len(part) != channels for part in (self.units, self.offset, self.scale)):
+            raise UserError("a globe's variables, units, offset and scale must be equally many, at least one")
+        if not all(np.isfinite(self.scale)) or 0 in self.scale or not all(np.isfinite(self.offset)):
+            raise UserError(f"a globe standardised by {self.scale} and {self.offset}; scales must not be 0")
+        if min(self.size) < 2 or self.grid.shape != self.size:
+            raise UserError(f"a globe of {self.size} cells on {self.grid.shape} latitudes and longitudes")
+
+    @cached_property
+    def grid(self) -> LatLon:
+        """Where the cells are."""
+        return LatLon(unrolled(self.latitudes, self.size[0]), unrolled(self.longitudes, self.size[1]))
+
+    @property
+    def seen(self) -> Bool[Tensor, "c h w"]:
+        """Which cells had a value."""
+        return unpack(self.missing, (len(self.variables), *self.size))
+
+    def at(self, field: "Field", where: Float[Tensor, "q 2"]) -> Float[Tensor, "q c"]:
+        """Physical values of a field with this domain at (latitude, longitude) in degrees, any number of them."""
+        with torch.no_grad():
+            return self._physical(field.model, field.tokens, where)
+
+    def had_value(self, where: Float[Tensor, "q 2"]) -> Bool[Tensor, "q c"]:
+        """Whether the cell that a place lies in had a value; elsewhere a field is a guess."""
+        rows = (self.grid.latitudes[None] - where[:, :1].double()).abs().argmin(1)
+        away = (self.grid.longitudes[None] - where[:, 1:].double() + 180).remainder(360) - 180
+        return self.seen[:, rows, away.abs().argmin(1)].T
+
+    def native(self, field: "Field") -> Float[Tensor, "c h w"]:
+        """Physical values at the centres of the cells it was made from."""
+        return self.at(field, self.grid.places()).T.unflatten(1, self.size)
+
+    def _physical(self, model: Any, tokens: Tensor, where: Tensor) -> Tensor:
+        """Values (Q, C) at places in degrees."""
+        coords = model.place(where.double()).to(tokens)
+        standard = model.decode(tokens[None], coords)[0]
+        return standard / standard.new_tensor(self.scale) + standard.new_tensor(self.offset)
+
+    # What every domain answers; coordinates are (y, x) in [-1, 1] over the picture of the Earth.
+
+    @classmethod
+    def fit(cls, model: Any, size: tuple[int, int]) -> "Globe":
+        raise UserError("a globe is made from a field with latitudes and longitudes; use encode_field")
+
+    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+        """Standardised values and shares (D, h, w), as `EarthModel.inputs` makes them -> tokens."""
+        return model.encode(picture[None].to(next(model.parameters()).device))[0]
+
+    def on_grid(
+        self, model: Any, tokens: Tensor, grid: Grid, progress: Progress | None = None
+    ) -> Float[Tensor, "c h w"]:
+        """Physical values on a grid, some rows at a time."""
+        parts, done = [], 0
+        for band in grid.split(1 << 16):
+            parts.append(self.at_points(model, tokens, band.coords()))
+            done += len(band)
+            if progress:
+                progress(done, len(grid))
+        return torch.cat(parts).T.unflatten(1, grid.shape)
+
+    def at_points(self, model: Any, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+        """Physical values at points of the picture of the Earth."""
+        return self._physical(model, tokens, places(points.double()))
+
+    def check(self, model: Any, tokens: Tensor) -> None:
+        if getattr(model, "place", None) is None or tuple(model.input_size) != tuple(self.input_size):
+            raise UserError(f"a globe of {self.input_size} cells, but the model takes {model.input_size or 'any size'} "
+                            "or no places on the sphere; use the model that encoded the field")
+        if model.channels != len(self.variables) or tokens.ndim < 2:
+            raise UserError(f"tokens {tuple(tokens.shape)} of {len(self.variables)} variables, but the model has "
+                            f"{model.channels} channels")
+
+    def to_dict(self) -> dict[str, Any]:
+        names = ("size", "input_size", "latitudes", "longitudes", "variables", "units", "offset", "scale", "missing")
+        return {"kind": self.kind, **{name: getattr(self, name) for name in (*names, "name")}}
+
+    def __str__(self) -> str:
+        channels = ", ".join(f"{v} in {u}" if u else v for v, u in zip(self.variables, self.units, strict=True))
+        return f"{channels} on {self.size[0]} latitudes x {self.size[1]} longitudes"
+
+
+def encode_field(model: Any, field: "Prepared") -> "Field":
+    """A snapshot, prepared for the model's grid, as a field of its own.
+
+    Raises:
+        UserError: other variables, or other units, than the model's.
+    """
+    from tokenfield.earth.units import canonical
+    from tokenfield.fields.field import Field
+
+    variables = model.config.variables
+    names = tuple(variable.name for variable in variables)
+    snapshot = field.snapshot
+    given = snapshot.variables
+    if len(names) != len(given) or any(n and n != s for n, s in zip(names, given, strict=True)):
+        raise UserError(f"{snapshot.name} holds {', '.join(given)}, the model takes "
+                        f"{', '.join(name or 'any variable' for name in names)}")
+    for variable, unit in zip(variables, snapshot.units, strict=True):
+        if variable.units and unit and canonical(unit) != canonical(variable.units):
+            raise UserError(f"{snapshot.name} is in {unit}, the model takes {variable.units}; convert it first")
+    device = next(model.parameters()).device
+    parts = (part[None].to(device) for part in (field.inputs, field.covered, field.mean, field.deviation))
+    with torch.no_grad():
+        inputs, offset, scale = model.inputs(*parts)
+        tokens = model.encode(inputs)[0].float()
+    domain = Globe(
+        size=snapshot.grid.shape,
+        input_size=model.input_size,
+        latitudes=rolled(snapshot.grid.latitudes),
+        longitudes=rolled(snapshot.grid.longitudes),
+        variables=snapshot.variables,
+        units=snapshot.units,
+        offset=tuple(offset[0].tolist()),
+        scale=tuple(scale[0].tolist()),
+        missing=pack(snapshot.seen == 0),
+        name=snapshot.name,
+    )
+    return Field(model, tokens, domain)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How well a field gives its snapshot back, per variable, weighted by area over the cells with a value."""
+
+    rmse: tuple[float, ...]
+    """In the unit of the variable."""
+    psnr: tuple[float, ...]
+    """dB; the peak is the snapshot's largest minus its smallest value."""
+    span: tuple[float, ...]
+    """That difference, in the unit of the variable."""
+
+
+def compare(values: Float[Tensor, "c h w"], snapshot: "Snapshot") -> Scored:
+    """Scores of any values on the snapshot's own grid."""
+    weights = (snapshot.grid.areas * snapshot.seen).float()
+    pair = values.cpu(), snapshot.values
+    away = snapshot.seen == 0
+    low, high = (snapshot.values.masked_fill(away, sign * torch.inf) for sign in (1, -1))
+    spans = (high.amax((1, 2)) - low.amin((1, 2))).tolist()
+    decibels = [psnr(*(part[None, c] for part in pair), data_range=span or 1.0, weights=weights[None, c]).item()
+                for c, span in enumerate(spans)]
+    return Scored(tuple(mse(*pair, weights).sqrt().tolist()), tuple(decibels), tuple(spans))
+
+
+def score(field: "Field", snapshot: "Snapshot") -> Scored:
+    """Scores of a field against what it was made from."""
+    domain = field.domain
+    assert isinstance(domain, Globe), "only fields on the sphere have areas"
+    return compare(domain.native(field), snapshot)
+
+
+def rolled(axis: Float[Tensor, " n"]) -> Axis:
+    """An axis as numbers for a file: three where it is regular to a thousandth of a degree."""
+    n = len(axis)
+    regular = torch.linspace(axis[0].item(), axis[-1].item(), n, dtype=torch.float64)
+    if n > 3 and (axis - regular).abs().max() < 1e-3:
+        return axis[0].item(), axis[-1].item(), float(n)
+    return tuple(round(value, 6) for value in axis.tolist())
+
+
+def unrolled(axis: Axis, n: int) -> Float[Tensor, " n"]:
+    """The inverse of `rolled` for an axis of n cells."""
+    if len(axis) == 3 and n > 3:
+        return torch.linspace(axis[0], axis[1], int(axis[2]), dtype=torch.float64)
+    return torch.tensor(axis, dtype=torch.float64)
+
+
+def pack(missing: Bool[Tensor, "c h w"]) -> str:
+    """A mask as text: bits, deflated, base 85. Coasts are short, so a mask of 16 200 cells takes some 1000 letters."""
+    if not missing.any():
+        return ""
+    return base64.b85encode(zlib.compress(np.packbits(missing.cpu().numpy()).tobytes(), 9)).decode()
+
+
+def unpack(text: str, shape: tuple[int, int, int]) -> Bool[Tensor, "c h w"]:
+    """Which cells had a value, from `pack` of those that had none. Raises UserError for text that is no mask."""
+    if not text:
+        return torch.ones(shape, dtype=torch.bool)
+    try:
+        packed = np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
+    except (ValueError, binascii.Error, zlib.error) as error:
+        raise UserError(f"a globe's mask is damaged ({error})") from error
+    if packed.size != -(-prod(shape) // 8):
+        raise UserError(f"a globe's mask of {8 * packed.size} cells, not {prod(shape)}")
+    return ~torch.from_numpy(np.unpackbits(packed, count=prod(shape)).astype(bool)).view(shape)

@@ -1,0 +1,134 @@
+"""What as many plain numbers can do for a field on the sphere: the floors that tokens have to clear.
+
+Two codes without any training, for any number of values:
+
+- spherical harmonics up to degree l, (l + 1)^2 coefficients, fitted by least squares to the cells that have a value,
+  each by its area: the best that any function of this bandwidth can be, for the number that is reported;
+- a coarse grid of averages, interpolated linearly.
+
+Both are fitted to the very field they are measured on, and know which cells count; so do tokens.
+"""
+
+from collections import OrderedDict
+from math import isqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import grid_sample, pad
+
+from tokenfield.earth.reading import Snapshot
+from tokenfield.earth.sphere import Averaging, LatLon, plane
+
+RIDGE = 1e-9
+"""Added to the diagonal, relative to its mean: over a continent without values, coefficients are otherwise free."""
+
+MASKS = 24
+"""Masks whose factors are kept: 8 MB each at 1024 coefficients."""
+
+Fit = tuple[Tensor, Tensor, Tensor]
+"""Cells with a value (H W,), their areas (n,), and the Cholesky factor of the normal equations."""
+
+
+def basis(places: Float[Tensor, "q 2"], degree: int) -> Float[Tensor, "q n"]:
+    """Real spherical harmonics of degree 0 .. `degree` at (latitude, longitude) in degrees, in float64.
+
+    Normalised so that the mean of their squares over the sphere is 1. The associated Legendre functions come from the
+    standard recurrence in the degree, which is stable at any order:
+
+        P_mm = sqrt((2m + 1) / 2m) u P_{m-1,m-1},     P_lm = a_lm (t P_{l-1,m} - b_lm P_{l-2,m})
+
+    with t = sin(latitude), u = cos(latitude), a^2 = (4 l^2 - 1) / (l^2 - m^2), b^2 = ((l-1)^2 - m^2) / (4 (l-1)^2 - 1).
+
+    Returns:
+        (Q, (degree + 1)^2), for every order m the degrees m .. `degree`, cosines before sines.
+    """
+    latitude, longitude = places.double().deg2rad().unbind(-1)
+    t, u = latitude.sin(), latitude.cos()
+    columns, sectoral = [], torch.ones_like(t)
+    for m in range(degree + 1):
+        if m:
+            sectoral = sectoral * u * (3.0 if m == 1 else (2 * m + 1) / (2 * m)) ** 0.5
+        before, last = torch.zeros_like(t), sectoral
+        legendre = [last]
+        for n in range(m + 1, degree + 1):
+            a = ((4 * n**2 - 1) / (n**2 - m**2)) ** 0.5
+            b = (((n - 1) ** 2 - m**2) / (4 * (n - 1) ** 2 - 1)) ** 0.5 if n > m + 1 else 0.0
+            before, last = last, a * (t * last - b * before)
+            legendre.append(last)
+        table = torch.stack(legendre, -1)  # (Q, degree - m + 1)
+        columns.append(table * (m * longitude).cos()[:, None])
+        if m:
+            columns.append(table * (m * longitude).sin()[:, None])
+    return torch.cat(columns, -1)
+
+
+class Harmonics:
+    """Least-squares fits of one bandwidth; what depends on the mask alone is computed once per mask.
+
+    Args:
+        values: most numbers to store; the degree is the largest with no more coefficients.
+    """
+
+    def __init__(self, values: int):
+        self.degree = isqrt(values) - 1
+        self.values = (self.degree + 1) ** 2
+        self._grid: LatLon | None = None
+        self._fits: OrderedDict[bytes, Fit] = OrderedDict()
+
+    def __call__(self, snapshot: Snapshot) -> Float[Tensor, "c h w"]:
+        """The best fit to every channel of a snapshot, at all cells."""
+        if self._grid is None or not self._grid.same(snapshot.grid):
+            self._grid = snapshot.grid
+            self._fits.clear()
+            self._table = basis(snapshot.grid.places(), self.degree)  # (H W, n)
+        channels = []
+        for values, seen in zip(snapshot.values, snapshot.seen, strict=True):
+            kept, weights, factor = self._fit(snapshot.grid, seen)
+            right = self._table[kept].T @ (weights * values.flatten()[kept].double())
+            coefficients = torch.cholesky_solve(right[:, None], factor)
+            channels.append((self._table @ coefficients)[:, 0].unflatten(0, seen.shape).float())
+        return torch.stack(channels)
+
+    def _fit(self, grid: LatLon, seen: Float[Tensor, "h w"]) -> Fit:
+        """What depends on the mask alone: most of the work, and the months of a level share it."""
+        key = (seen > 0).numpy().tobytes()
+        if key not in self._fits:
+            kept = seen.flatten() > 0
+            weights = grid.areas.flatten()[kept]
+            table = self._table[kept]
+            gram = table.T @ (table * weights[:, None])
+            gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+            self._fits[key] = kept, weights, torch.linalg.cholesky(gram)
+            if len(self._fits) > MASKS:
+                self._fits.popitem(last=False)
+        return self._fits[key]
+
+
+class CoarseGrid:
+    """Averages over the cells of a coarse grid, twice as many columns as rows, interpolated linearly between centres.
+
+    Args:
+        values: most numbers to store.
+    """
+
+    def __init__(self, values: int):
+        rows = max(2, isqrt(values // 2))
+        self.grid, self.values = LatLon.globe(rows, 2 * rows), 2 * rows**2
+
+    def __call__(self, snapshot: Snapshot) -> Float[Tensor, "c h w"]:
+        """Every channel of a snapshot from its averages, at all cells; those without a value take no part."""
+        averages, share = Averaging(snapshot.grid, self.grid)(snapshot.values, snapshot.seen)
+        there = (share > 0).float()
+        both = torch.cat([averages * there, there])[None]  # (1, 2 C, h, w)
+        both = pad(pad(both, (1, 1, 0, 0), "circular"), (0, 0, 1, 1), "replicate")
+        rows, columns = self.grid.shape
+        y, x = plane(snapshot.grid.places().float()).unbind(-1)
+        at = torch.stack([x * columns / (columns + 2), y * rows / (rows + 2)], -1)[None, None]  # grid_sample: (x, y)
+        sampled = grid_sample(both, at, align_corners=False)[0, :, 0].unflatten(1, snapshot.grid.shape)
+        values, weights = sampled.chunk(2)
+        return values / weights.clamp(min=1e-6)
+
+
+FLOORS = {"harmonics": Harmonics, "coarse": CoarseGrid}
+"""Codes without training by name."""

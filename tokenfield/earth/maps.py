@@ -1,0 +1,165 @@
+"""Maps of the Earth: a field, what it was made from, and the difference, on projections of the globe.
+
+Every pixel of a map is turned back into a latitude and a longitude; there a field is asked, exactly, at whatever
+resolution the map has, and a grid shows the cell that the place lies in. No mapping library is needed: the two inverse
+projections are a few lines.
+
+- Mollweide shows the whole Earth, equal areas as equal areas: t from y = sin t, latitude = asin((2 t + sin 2 t) / pi),
+  longitude = pi x / (2 cos t), with x in [-2, 2] and y in [-1, 1];
+- orthographic shows the half that is seen from far above a place.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import centers
+from tokenfield.earth.globe import Globe, compare
+from tokenfield.earth.sphere import LatLon
+from tokenfield.io.atomic import written_aside
+
+if TYPE_CHECKING:
+    from tokenfield.earth.reading import Snapshot
+    from tokenfield.fields.field import Field
+
+Centre = tuple[float, float]
+"""(latitude, longitude) in degrees in the middle of a map."""
+MISSING, OUTLINE = "#d8d5cf", "#222428"
+
+
+def mollweide(height: int, centre: float = 180.0) -> Float[Tensor, "h w 2"]:
+    """Places of the pixels of a map of the whole Earth, twice as wide as high; NaN outside the ellipse.
+
+    Args:
+        height: rows of pixels.
+        centre: longitude in the middle; the map's edge is on the other side of the Earth.
+    """
+    y, x = torch.meshgrid(centers(height, 1.0, -1.0), centers(2 * height, -2.0, 2.0), indexing="ij")
+    t = y.asin()
+    latitude = ((2 * t + (2 * t).sin()) / torch.pi).clamp(-1, 1).asin().rad2deg()
+    longitude = 90 * x / t.cos()
+    places = torch.stack([latitude, (longitude + centre).remainder(360)], -1)
+    return places.masked_fill((longitude.abs() > 180)[..., None], torch.nan)
+
+
+def orthographic(height: int, centre: Centre) -> Float[Tensor, "h w 2"]:
+    """Places of the pixels of the hemisphere around a place, as high as wide; NaN beside the disc."""
+    y, x = torch.meshgrid(centers(height, 1.0, -1.0), centers(height, -1.0, 1.0), indexing="ij")
+    r = (x**2 + y**2).sqrt()
+    phi, angle = torch.tensor(centre[0]).deg2rad(), r.clamp(max=1).asin()
+    # Snyder, Map Projections (1987), equations 20-14 and 20-15, with r sin(c) = r^2 since r = sin(c).
+    latitude = (angle.cos() * phi.sin() + y * phi.cos()).clamp(-1, 1).asin()
+    longitude = torch.atan2(x, phi.cos() * angle.cos() - y * phi.sin())
+    places = torch.stack([latitude.rad2deg(), (longitude.rad2deg() + centre[1]).remainder(360)], -1)
+    return places.masked_fill((r > 1)[..., None], torch.nan)
+
+
+def nearest(grid: LatLon, values: Float[Tensor, "h w"], places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q"]:
+    """Values of the cells that places lie in; NaN for places that are none, or off a grid that ends."""
+    latitude, longitude = places.nan_to_num().double().unbind(-1)
+    upper = grid.rows[:, 1].flip(0)  # rising, in sin(latitude)
+    row = len(upper) - 1 - torch.searchsorted(upper, latitude.deg2rad().sin().contiguous()).clamp(max=len(upper) - 1)
+    east = (longitude - grid.columns[0, 0]).remainder(360)
+    bounds = grid.columns[:, 1] - grid.columns[0, 0]
+    column = torch.searchsorted(bounds.contiguous(), east.contiguous())
+    off = (column >= len(bounds)) | (latitude.deg2rad().sin() < grid.rows[-1, 0] - 1e-9)
+    off |= (latitude.deg2rad().sin() > grid.rows[0, 1] + 1e-9) | places.isnan().any(-1)
+    return values[row, column.clamp(max=len(bounds) - 1)].masked_fill(off, torch.nan)
+
+
+def drawn(field: "Field", places: Float[Tensor, "*q 2"], channel: int = 0) -> Float[Tensor, "*q"]:
+    """Physical values of a field at places; NaN for places that are none."""
+    there = ~places.isnan().any(-1)
+    values = torch.full(there.shape, torch.nan)
+    domain = globe_of(field)
+    values[there] = domain.at(field, places[there])[:, channel].float().cpu()
+    return values
+
+
+def globe_of(field: "Field") -> Globe:
+    """The domain of a field on the sphere."""
+    assert isinstance(field.domain, Globe), "only a field on the sphere can be drawn as a map"
+    return field.domain
+
+
+@dataclass(frozen=True)
+class Map:
+    """One map of a sheet: pixels, colours and words."""
+
+    pixels: Float[Tensor, "h w"]
+    title: str
+    colours: str
+    low: float
+    high: float
+    unit: str
+
+
+def maps_of(
+    field: "Field", snapshot: "Snapshot | None", projection: Callable[[], Tensor], channel: int = 0
+) -> list[Map]:
+    """Truth, field and difference on one projection, with what is missing left out; without a snapshot the field."""
+    domain = globe_of(field)
+    places, unit = projection(), domain.units[channel]
+    seen = domain.seen[channel].float()
+    known = nearest(domain.grid, seen, places) > 0
+    made = drawn(field, places, channel).masked_fill(~known, torch.nan)
+    if snapshot is None:
+        low, high = (float(np.nanpercentile(made, q)) for q in (1, 99))
+        return [Map(made, f"{domain.variables[channel]}, {field.values_stored} values", "viridis", low, high, unit)]
+    truth = snapshot.values[channel].masked_fill(snapshot.seen[channel] == 0, torch.nan)
+    shown = nearest(snapshot.grid, truth, places)
+    low, high = (float(np.nanpercentile(truth, q)) for q in (1, 99))
+    native = domain.native(field).cpu()
+    rmse = compare(native, snapshot).rmse[channel]
+    away = float(np.nanpercentile((native[channel] - truth).abs(), 99)) or 1e-6
+    return [
+        Map(shown, f"{snapshot.name}", "viridis", low, high, unit),
+        Map(made, f"from {field.values_stored} values: RMSE {rmse:.3g} {unit}", "viridis", low, high, unit),
+        Map(made - shown, "difference", "RdBu_r", -away, away, unit),
+    ]
+
+
+def sheet(rows: list[list[Map]], path: Path) -> Path:
+    """Maps in rows and columns, each with its colours explained, as a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(len(row) for row in rows)
+    widths = [max(m.pixels.shape[1] / m.pixels.shape[0] for m in row) for row in rows]
+    figure = Figure(figsize=(2.4 * columns * max(widths), 3.0 * len(rows)), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Any = figure.subplots(len(rows), columns, squeeze=False)
+    for line, row in zip(axes, rows, strict=True):
+        for place in line[len(row) :]:
+            place.set_axis_off()
+        for place, one in zip(line, row, strict=False):
+            _draw(figure, place, one)
+    with written_aside(path) as file, BytesIO() as buffer:
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        file.write(buffer.getvalue())
+    return path
+
+
+def _draw(figure: Any, axes: Any, one: Map) -> None:
+    from matplotlib import colormaps
+
+    height, width = one.pixels.shape
+    aspect = width / height
+    colours = colormaps[one.colours].with_extremes(bad=MISSING)
+    extent = (-aspect, aspect, -1.0, 1.0)
+    image = axes.imshow(one.pixels.numpy(), cmap=colours, vmin=one.low, vmax=one.high, extent=extent)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    (line,) = axes.plot(aspect * np.cos(turn), np.sin(turn), color=OUTLINE, linewidth=0.8)
+    image.set_clip_path(line.get_path(), axes.transData)  # the ellipse, or the disc
+    axes.set_axis_off()
+    axes.set_title(one.title, fontsize=8, color=OUTLINE)
+    bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.7, pad=0.02)
+    bar.set_label(one.unit, fontsize=7)
+    bar.ax.tick_params(labelsize=7)

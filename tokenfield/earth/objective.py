@@ -1,0 +1,97 @@
+"""What a training step minimises on the sphere: the mean squared error of standardised values, over the Earth's area.
+
+Cells without a value count for nothing, in the loss as in every number that is reported. Cells with one count by their
+area: places are drawn by area (`tokenfield.earth.data`), or, where every cell is asked, weighted by it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.earth.data import GriddedSource
+from tokenfield.earth.globe import Scored, encode_field, score
+from tokenfield.earth.models import EarthModel
+from tokenfield.errors import UserError
+from tokenfield.metrics import PSNR_CEILING
+
+
+@dataclass(frozen=True)
+class AreaConfig:
+    """The objective of fields on the sphere: masked, weighted by area. Which places are asked is the data's choice."""
+
+    def build(self, model: Any, *, bf16: bool = False) -> "AreaObjective":
+        """The loss, a module."""
+        return AreaObjective(model, bf16=bf16)
+
+    def check(self, model: Any, source: Any, held_out: Any, seed: int) -> None:
+        """Raises UserError unless the fields are what the model takes."""
+        if not isinstance(model, EarthModel) or not isinstance(source, GriddedSource):
+            raise UserError(f"a {model.name} model on these data; gridded fields need one of the gridded models")
+        if not len(source):
+            raise UserError("no field to train on: every step of the series is held out; change data.shares")
+        if source.config.size != model.input_size:
+            raise UserError(f"data.size {source.config.size} is not the model's size {model.input_size}; make them one")
+        sample = source.sample(seed, 0, 0)
+        if len(sample["inputs"]) != model.channels:
+            raise UserError(
+                f"a field of {len(sample['inputs'])} variables, the model has {model.channels}; make data.variables "
+                "and model.variables agree, or set data.channels"
+            )
+        for what in ("name", "units"):
+            asked = tuple(getattr(variable, what) for variable in model.config.variables)
+            given = source.config.variables if what == "name" else source.config.units
+            if any(asked) and asked != given:
+                raise UserError(f"data has {what} {given}, model.variables have {asked}; make them agree")
+
+    def evaluate(
+        self, model: Any, source: Any, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+    ) -> tuple[float, int]:
+        """Mean PSNR of the first `count` held-out fields, each on its own grid, and how many there were."""
+        scores = torch.zeros(3, device=accelerator.device, dtype=torch.float32)
+        was_training = model.training
+        model.eval()
+        rank, world = accelerator.process_index, accelerator.num_processes
+        for field in islice(source.fields(), rank, count, world):
+            if halted():
+                scores[2] = 1
+                break
+            made: Scored = score(encode_field(model, field), field.snapshot)
+            scores[0] += sum(made.psnr) / len(made.psnr)
+            scores[1] += 1
+        model.train(was_training)
+        decibels, fields, gave_up = accelerator.reduce(scores, "sum").tolist()
+        return (math.nan, 0) if gave_up or not fields else (decibels / fields, int(fields))
+
+
+class AreaObjective(nn.Module):
+    """The loss of a batch of `GriddedSource.sample`.
+
+    Args:
+        model: what is trained.
+        bf16: run under bfloat16 autocast.
+    """
+
+    def __init__(self, model: EarthModel, *, bf16: bool = False):
+        super().__init__()
+        self.model, self.bf16 = model, bf16
+
+    def forward(
+        self, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+        """Loss in standardised units, and every field's error in units of its span squared, so that -10 log10 of it is
+        the PSNR that evaluation reports."""
+        inputs, offset, scale = self.model.inputs(*(batch[k] for k in ("inputs", "covered", "mean", "deviation")))
+        target = (batch["values"] - offset[:, None]) * scale[:, None]  # (B, K, C)
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
+            values = self.model.decode(self.model.encode(inputs), self.model.place(batch["places"]))
+        squared = (values.float() - target).square() * batch["weights"]
+        errors = squared.sum(1) / batch["weights"].sum(1).clamp(min=1e-6)  # (B, C): means over the seen area
+        span = (batch["span"] * scale).clamp(min=10 ** (-PSNR_CEILING / 20))
+        return errors.mean(), (errors.detach() / span.square()).mean(1)

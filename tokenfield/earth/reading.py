@@ -1,0 +1,292 @@
+"""Fields on the sphere from files: netCDF, Zarr and NPY, as one kind of snapshot.
+
+Which axis is which is read from the CF conventions' attributes (units, standard_name, axis) and, where a file has none,
+from its names. Times are not decoded: climatologies use calendars from the year 0, and a step only needs its place.
+Latitudes may rise or fall, longitudes run 0..360, -180..180 or 20..380, with or without the first column repeated at
+the end; values may be packed integers with `scale_factor`. What comes out is always north up, eastward, in physical
+units, with missing cells marked.
+
+NPY files carry no axes: a 2-D array is the whole globe, from the north pole down and from longitude 0 eastward; an odd
+number of rows has rows on the poles, as ERA5's 721 x 1440.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.data.decoding import PictureError
+from tokenfield.earth.sphere import LatLon
+from tokenfield.earth.units import conversion
+from tokenfield.io.atomic import shown
+
+NETCDF, ZARR, NPY = (".nc", ".cdf", ".nc4", ".netcdf", ".h5"), ".zarr", ".npy"
+SUFFIXES = (*NETCDF, ZARR, NPY)
+UNREADABLE = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, EOFError, AssertionError)
+"""What xarray's backends raise on damaged files: each its own, none of them documented."""
+IN_MEMORY = 1 << 30
+"""Bytes of the largest netCDF-3 file that is read whole rather than mapped."""
+ABSENT = 1e30
+"""Values at least this large are the format's fill values, which some files do not declare."""
+
+LATITUDE_UNITS = {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"}
+LONGITUDE_UNITS = {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"}
+DEGREES = {"", "degree", "degrees", "deg"}
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One moment (and level) of one or more variables on one grid.
+
+    Attributes:
+        name: which one, for people.
+        variables: what each channel is.
+        units: of each channel; "" where the file says nothing.
+        grid: where the cells are.
+        values: physical values, 0 where missing.
+        seen: 1 where there is a value, 0 where it is missing.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    units: tuple[str, ...]
+    grid: LatLon
+    values: Float[Tensor, "c h w"]
+    seen: Float[Tensor, "c h w"]
+
+    def converted(self, wanted: tuple[str, ...]) -> "Snapshot":
+        """The same in other units, where they are stated; raises UserError where there is no conversion."""
+        linear = [conversion(*pair) for pair in zip(self.units, wanted, self.variables, strict=True)]
+        factor, summand = (torch.tensor(column)[:, None, None] for column in zip(*linear, strict=True))
+        units = tuple(want or have for want, have in zip(wanted, self.units, strict=True))
+        values = (self.values * factor + summand) * self.seen
+        return Snapshot(self.name, self.variables, units, self.grid, values, self.seen)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one snapshot is read from.
+
+    Attributes:
+        path: the file.
+        variables: its channels.
+        index: (dimension, position) of every axis but latitude and longitude.
+        step: position in time; 0 where there is no time.
+        level: positions on all other axes.
+    """
+
+    path: Path
+    variables: tuple[str, ...]
+    index: tuple[tuple[str, int], ...] = ()
+    step: int = 0
+    level: tuple[int, ...] = ()
+
+
+Oriented = tuple[LatLon, np.ndarray, np.ndarray]
+"""A grid, and which row and column of the file each of its rows and columns is."""
+
+
+class EarthFile:
+    """One file, opened once.
+
+    Args:
+        path: a netCDF or NPY file, or a Zarr folder.
+        names: what the values of an NPY file are called; its single variable is the first of them.
+    Raises:
+        PictureError: a file that cannot be read or holds nothing on latitudes and longitudes; `.reason` says which.
+    """
+
+    def __init__(self, path: Path, names: tuple[str, ...] = ()):
+        self.path = path
+        self.dataset = self._open_npy(names) if path.suffix.lower() == NPY else self._open()
+        self.axes = self._find_axes()
+        self._grids: dict[tuple[str, str], Oriented] = {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Everything in the file that lies on latitudes and longitudes."""
+        return tuple(self.axes)
+
+    def _open_npy(self, names: tuple[str, ...]) -> Any:
+        import xarray
+
+        try:
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except UNREADABLE as error:
+            raise self._refuse(f"is damaged or no NPY file ({one_line(error)})") from error
+        if array.ndim != 2 or min(array.shape) < 2 or array.dtype.kind not in "fiu":
+            raise self._refuse(f"holds {array.dtype} of shape {array.shape}; give numbers (latitudes, longitudes)")
+        grid, along = npy_grid(*array.shape), ("latitude", "longitude")
+        axes = dict(zip(along, (grid.latitudes.numpy(), grid.longitudes.numpy()), strict=True))
+        return xarray.Dataset({(names or ("value",))[0]: (along, array)}, axes)
+
+    def _open(self) -> Any:
+        import xarray
+
+        options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+        try:
+            if self.path.suffix.lower() == ZARR:
+                options |= {"engine": "zarr"}
+            elif self.path.stat().st_size < IN_MEMORY and self.path.open("rb").read(3) == b"CDF":
+                options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
+            return xarray.open_dataset(self.path, **options)
+        except ImportError as error:
+            raise self._refuse("is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
+        except UNREADABLE as error:
+            raise self._refuse(f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
+
+    def _find_axes(self) -> dict[str, tuple[str, str]]:
+        """Variable -> its (latitude, longitude) dimensions."""
+        dataset, found = self.dataset, {}
+        roles = {name: role_of(str(name), dataset[name]) for name in dataset.variables}
+        flat = {role: [name for name in roles if roles[name] == role and dataset[name].ndim == 1]
+                for role in ("latitude", "longitude")}
+        for name, variable in dataset.data_vars.items():
+            along = [next((d for d in variable.dims if d in flat[role]), None) for role in ("latitude", "longitude")]
+            if all(along) and variable.dtype.kind in "fiu":
+                found[str(name)] = (str(along[0]), str(along[1]))
+        if not found:
+            curved = [name for name, role in roles.items() if role in flat and dataset[name].ndim > 1]
+            raise self._refuse(
+                f"has latitudes that are no axis ({', '.join(map(str, curved))}, a curvilinear grid); regrid it first"
+                if curved
+                else f"has no variable on latitudes and longitudes; its axes are {', '.join(map(str, dataset.sizes))}"
+            )
+        return found
+
+    def grid(self, variable: str) -> LatLon:
+        """The grid of a variable, north up and eastward."""
+        return self._oriented(variable)[0]
+
+    def _oriented(self, variable: str) -> Oriented:
+        """The grid, and the file's rows and columns in its order."""
+        along = self.axes[variable]
+        if along not in self._grids:
+            latitudes, rows = self._latitudes(along[0])
+            longitudes, columns = self._longitudes(along[1])
+            self._grids[along] = LatLon(torch.from_numpy(latitudes), torch.from_numpy(longitudes)), rows, columns
+        return self._grids[along]
+
+    def _latitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        values = self._axis(name, "latitudes")
+        if np.abs(values).max() > 90.001:
+            raise self._refuse(f"has latitudes {name} from {values.min():g} to {values.max():g}; give degrees north")
+        steps = np.diff(values)
+        if not ((steps > 0).all() or (steps < 0).all()):
+            raise self._refuse(f"has latitudes {name} that neither rise nor fall all the way; sort the file")
+        order = np.argsort(-values)
+        return values[order].clip(-90, 90), order
+
+    def _longitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        values = self._axis(name, "longitudes")
+        if np.abs(values).max() > 720:
+            raise self._refuse(f"has longitudes {name} from {values.min():g} to {values.max():g}; give degrees east")
+        values = np.unwrap(values, period=360)  # ... 179, -179 ... goes on as 179, 181
+        order = np.arange(len(values))
+        if values[0] > values[-1]:
+            values, order = values[::-1], order[::-1]
+        steps = np.diff(values)
+        if not (steps > 0).all():
+            raise self._refuse(f"has longitudes {name} that do not go round in one direction; sort the file")
+        keep = values < values[0] + 360 - steps.min() / 4  # the first column once more at the end says nothing new
+        return values[keep].copy(), order[keep]
+
+    def _axis(self, name: str, what: str) -> np.ndarray:
+        """The numbers of an axis in degrees."""
+        axis = self.dataset[name]
+        unit = str(axis.attrs.get("units", "")).strip().lower()
+        if unit not in LATITUDE_UNITS | LONGITUDE_UNITS | DEGREES:
+            raise self._refuse(f"has {what} {name} in {unit!r}; give degrees")
+        values = self._values(axis).astype(np.float64)
+        if len(values) < 2 or not np.isfinite(values).all():
+            raise self._refuse(f"has {what} {name} that are fewer than two or not finite")
+        return values
+
+    def _values(self, array: Any) -> np.ndarray:
+        try:
+            return np.asarray(array.values)
+        except UNREADABLE as error:
+            raise self._refuse(f"is damaged or cut short ({one_line(error)})") from error
+
+    def units(self, variable: str) -> str:
+        """Of a variable, as the file spells them."""
+        return str(self.dataset[variable].attrs.get("units", "")).strip()
+
+    def layers(self, variables: tuple[str, ...], *, stacked: bool) -> Iterator[Layer]:
+        """Everything to be read, in the order of the file: variables, then time, then levels.
+
+        Args:
+            variables: which of the file's.
+            stacked: they are the channels of every snapshot, else each is a snapshot of its own.
+        Raises:
+            PictureError: variables to be stacked that lie on different axes.
+        """
+        for group in [variables] if stacked else [(name,) for name in variables]:
+            sizes = dict(self.dataset[group[0]].sizes)
+            if any(dict(self.dataset[name].sizes) != sizes for name in group):
+                raise self._refuse(f"has {', '.join(group)} on different axes; they cannot be channels of one field")
+            others = {str(d): n for d, n in sizes.items() if d not in self.axes[group[0]]}
+            times = [d for d in others if is_time(d, self.dataset.get(d))]
+            for place in np.ndindex(*others.values()):
+                index = tuple(zip(others, place, strict=True))
+                step = next((i for d, i in index if d in times), 0)
+                yield Layer(self.path, group, index, step, tuple(i for d, i in index if d not in times))
+
+    def read(self, layer: Layer) -> Snapshot:
+        """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""
+        grid, rows, columns = self._oriented(layer.variables[0])
+        planes = [self._plane(name, layer)[rows][:, columns] for name in layer.variables]
+        values = torch.from_numpy(np.stack(planes).astype(np.float32))
+        seen = (values.abs() < ABSENT).float()  # false for NaN too
+        if not seen.any():
+            raise PictureError(f"{shown(self.path)} {self.label(layer)}", "holds no value: every cell is missing")
+        units = tuple(self.units(name) for name in layer.variables)
+        values = torch.where(seen > 0, values, 0.0)
+        return Snapshot(f"{self.path.name} {self.label(layer)}".strip(), layer.variables, units, grid, values, seen)
+
+    def _plane(self, name: str, layer: Layer) -> np.ndarray:
+        return self._values(self.dataset[name].isel(dict(layer.index)).transpose(*self.axes[name]))
+
+    def label(self, layer: Layer) -> str:
+        """Variables and the values of the other axes, as "SST TIME=366"."""
+        parts = [",".join(layer.variables)]
+        for dimension, i in layer.index:
+            named = dimension in self.dataset
+            parts.append(f"{dimension}={self.dataset[dimension].values[i]:g}" if named else f"{dimension}[{i}]")
+        return " ".join(parts)
+
+    def _refuse(self, reason: str) -> PictureError:
+        return PictureError(self.path, reason)
+
+
+def npy_grid(height: int, width: int) -> LatLon:
+    """The grid of an array without axes."""
+    globe = LatLon.globe(height, width)
+    poles = torch.linspace(90, -90, height, dtype=torch.float64) if height % 2 else globe.latitudes
+    return LatLon(poles, globe.longitudes - 180 / width)
+
+
+def role_of(name: str, axis: Any) -> str:
+    """ "latitude", "longitude" or "" of a variable in a dataset."""
+    unit = str(axis.attrs.get("units", "")).strip().lower()
+    names = {str(axis.attrs.get("standard_name", "")).lower(), name.lower()}
+    if unit in LATITUDE_UNITS or names & {"latitude", "lat", "nav_lat"}:
+        return "latitude"
+    return "longitude" if unit in LONGITUDE_UNITS or names & {"longitude", "lon", "nav_lon"} else ""
+
+
+def is_time(name: str, axis: Any) -> bool:
+    """Whether a dimension is time."""
+    attributes = {} if axis is None else axis.attrs
+    said = str(attributes.get("axis", "")), str(attributes.get("standard_name", ""))
+    return " since " in str(attributes.get("units", "")) or said[0] == "T" or "time" in (said[1], name.lower())
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what a library said."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

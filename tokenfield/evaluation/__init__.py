@@ -1,0 +1,1 @@
+"""How good a model is: protocols, PSNR, principal components as a floor, locality, maps and figures."""

@@ -1,0 +1,230 @@
+"""Evaluation: a model, pictures, a named protocol -> a report that says everything needed to get the number again.
+
+A protocol (`tokenfield.evaluation.protocols`) fixes which pictures are used and how they are cut; how closeness is
+measured is the same in all of them: each picture is encoded and decoded alone, in the size it has, and its PSNR is that
+of `metrics.psnr` (float32, neither clamped nor rounded); means are taken over pictures. The result therefore depends
+neither on a batch size nor on the order of the pictures.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.data.demo_pictures import center_crop, held_out_pictures
+from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
+from tokenfield.errors import UserError
+from tokenfield.evaluation.environment import machine, versions
+from tokenfield.evaluation.gallery import Gallery
+from tokenfield.evaluation.pca import Basis, floor_of
+from tokenfield.evaluation.protocols import PROTOCOLS
+from tokenfield.fields.field import Field
+from tokenfield.metrics import psnr, psnr_8bit, ssim
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
+
+Named = Iterable[tuple[str, Tensor]]
+"""Pictures (C, H, W) in [0, 1] with their names."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured on one picture."""
+
+    name: str
+    height: int
+    width: int
+    psnr: float
+    """dB, papers' protocol."""
+    psnr_8bit: float
+    """dB between 8-bit files."""
+    ssim: float
+    tokens: int
+    values_stored: int
+    values_per_pixel_value: float
+    """Stored values over C * H * W."""
+    encode_seconds: float
+    decode_seconds: float
+    pca_psnr: float | None = None
+    """dB of principal components of 8x8 cells that store no more values; None if not asked for."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Scores of all pictures and how they came about."""
+
+    protocol: str
+    """A key of `PROTOCOLS`."""
+    pictures: tuple[Score, ...]
+    model: dict[str, Any]
+    """System, origin, hash of configuration and weights, number of parameters."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the protocol was given: folder, size, count, seed, precision."""
+    skipped: tuple[dict[str, str], ...] = ()
+    """Files that could not be used, with the reasons."""
+    pca: dict[str, Any] | None = None
+    """Facts of the basis that `pca_psnr` was computed with."""
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def mean(self, what: str) -> float:
+        """Mean over pictures of a field of `Score`."""
+        return statistics.fmean(getattr(score, what) for score in self.pictures)
+
+    def median(self, what: str) -> float:
+        """Median over pictures: for seconds, since the first picture also warms the machine up."""
+        return statistics.median(getattr(score, what) for score in self.pictures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries and lists, summary first: what `--json` and `eval.json` hold."""
+        means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value"]
+        means += ["pca_psnr"] if self.pca else []
+        return {
+            "protocol": PROTOCOLS[self.protocol].describe(self.protocol),
+            "count": len(self.pictures),
+            **{name: round(self.mean(name), 4) for name in means},
+            **{name: round(self.median(name), 6) for name in ("encode_seconds", "decode_seconds")},
+            "settings": self.settings,
+            "model": self.model,
+            "pca": self.pca,
+            "machine": self.machine,
+            "versions": self.versions,
+            "skipped": list(self.skipped),
+            "pictures": [asdict(score) for score in self.pictures],
+        }
+
+
+def held_out() -> Named:
+    """The pictures of protocol `skimage256`."""
+    return held_out_pictures(256)
+
+
+def choose(items: list[Any], count: int | None, seed: int) -> list[Any]:
+    """`count` items drawn without replacement, in their order; all of them for None or where there are no more."""
+    if count is None or count >= len(items):
+        return items
+    drawn = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:count]
+    return [items[i] for i in sorted(drawn.tolist())]
+
+
+def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = None, seed: int = 0) -> list[Path]:
+    """The files of protocols `folder` and `native`: all pictures of a folder, or `count` drawn by a seed."""
+    return choose(find_pictures(folder, skipped), count, seed)
+
+
+def folder_pictures(
+    folder: Path, files: list[Path], skipped: SkippedFiles, *, size: int | None
+) -> Iterator[tuple[str, Tensor]]:
+    """The pictures of protocols `folder` (`size` pixels) and `native` (None), named by their path in the folder."""
+    for path, picture in read_pictures(files, skipped):
+        name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else path.name
+        yield name, picture if size is None else center_crop(picture, size)
+
+
+def describe_model(model: FieldModel) -> dict[str, Any]:
+    """Which model a number belongs to."""
+    return {"name": model.name, "origin": getattr(model, "origin", None), "hash": pretrained.model_hash(model),
+            "parameters": model.num_parameters}
+
+
+def evaluate(
+    model: FieldModel,
+    pictures: Named,
+    protocol: str = "skimage256",
+    *,
+    precision: torch.dtype | None = None,
+    basis: Basis | None = None,
+    gallery: Gallery | None = None,
+    skipped: SkippedFiles | None = None,
+    settings: dict[str, Any] | None = None,
+    before: Callable[[int, str], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Encode and decode pictures, and measure.
+
+    Args:
+        model: on the device to work on.
+        pictures: names and pictures (C, H, W) in [0, 1], any sizes; held one at a time.
+        protocol: which one they follow, for the report.
+        precision: torch.bfloat16 or torch.float16 runs the model under autocast; metrics stay float32.
+        basis: also measure principal components that store no more values than the model does.
+        gallery: keeps the worst and the best pictures.
+        skipped: files left out while `pictures` is read; listed in the report.
+        settings: what to remember beside the results.
+        before: told index and name of each picture before it is encoded.
+        progress: told (pieces done, pieces in all) while a picture is worked on.
+    Raises:
+        UserError: no pictures, or a reconstruction that is not finite.
+    """
+    skipped = SkippedFiles() if skipped is None else skipped
+    scores = []
+    for index, (name, picture) in enumerate(pictures):
+        if before is not None:
+            before(index, name)
+        score, reconstruction = measure(model, name, picture, precision=precision, basis=basis, progress=progress)
+        scores.append(score)
+        if gallery is not None:
+            gallery.offer(name, score.psnr, picture, reconstruction)
+    if not scores:
+        raise UserError(f"no pictures to evaluate; {skipped.summary() or 'give a folder that holds some'}")
+    facts = None if basis is None else {key: getattr(basis, key) for key in ("cell", "cells", "pictures", "seed")}
+    return Report(
+        protocol=protocol,
+        pictures=tuple(scores),
+        model=describe_model(model),
+        settings=settings or {},
+        skipped=tuple(skipped.as_json()),
+        pca=facts,
+        machine=machine(next(model.parameters()).device),
+    )
+
+
+def measure(
+    model: FieldModel,
+    name: str,
+    picture: Float[Tensor, "c h w"],
+    *,
+    precision: torch.dtype | None = None,
+    basis: Basis | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Score, Float[Tensor, "c h w"]]:
+    """Score and reconstruction (unclamped, on the CPU) of one picture."""
+    height, width = picture.shape[-2:]
+    device = next(model.parameters()).device
+    begun = seconds(device)
+    made = Field.of(model, picture, dtype=precision, progress=progress)
+    encoded = seconds(device)
+    reconstruction = made.render(height, width, dtype=precision, progress=progress)
+    decoded = seconds(device)
+    reconstruction = reconstruction.float().cpu()                                  # (C, H, W)
+    if not reconstruction.isfinite().all():
+        raise UserError(f"{name}: the reconstruction is not finite in this precision; evaluate in fp32")
+    pair = reconstruction[None], picture[None]
+    score = Score(
+        name=name,
+        height=height,
+        width=width,
+        psnr=psnr(*pair).item(),
+        psnr_8bit=psnr_8bit(*pair).item(),
+        ssim=ssim(*pair).item(),
+        tokens=made.tokens[..., 0].numel(),
+        values_stored=made.values_stored,
+        values_per_pixel_value=made.values_stored / picture.numel(),
+        encode_seconds=encoded - begun,
+        decode_seconds=decoded - encoded,
+        pca_psnr=None if basis is None else floor_of(basis, picture, made.values_stored),
+    )
+    return score, reconstruction
+
+
+def seconds(device: torch.device) -> float:
+    """The time, once everything that was asked of an accelerator so far is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,198 @@
+"""What tokens are for, measured: which part of a picture each token governs, and where each pixel looks.
+
+One `Explained` per model and picture holds a removal map and an area for every token (`tokenfield.evaluation.locality`,
+Fig. 5 and 12 of the NeurIPS paper) and, for systems that have them, the attention weights of a coarse lattice of
+pixels over the tokens. The pages and figures that show them are `explain_page` and `figure` here.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.data.pictures import SkippedFiles, read_pictures
+from tokenfield.evaluation.attention_maps import Attention, attention_on, attention_weights, lattice
+from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
+from tokenfield.evaluation.locality import Influence, Token, difference, influence_of, spread_tokens
+from tokenfield.fields.field import Field
+from tokenfield.metrics import psnr
+from tokenfield.models.base import FieldModel
+
+ANY_SIZE = 128
+"""Pixels per side that models of any size see: a token's place on a larger picture would be too small to look at."""
+NO_ATTENTION = (
+    "This system has no attention from coordinates to tokens: its tokens become weights or shifts of a network that "
+    "every coordinate goes through. Where a pixel looks is not defined for it; what a token's absence changes is."
+)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One picture through one model.
+
+    Attributes:
+        name: of the picture.
+        image: (3, H, W), what was encoded: the middle square, resized to what the model takes.
+        psnr: dB of the reconstruction, papers' protocol.
+        influences: one per token that was removed.
+        tokens: how many tokens there are.
+        grid: (rows, columns) of the tokens where they have places, None where they are a set.
+        attention: of `queries` x `queries` pixels, weights for the removed tokens; None without attention.
+        queries: side of the lattice of pixels.
+    """
+
+    name: str
+    image: Float[Tensor, "c h w"]
+    psnr: float
+    influences: tuple[Influence, ...]
+    tokens: int
+    grid: tuple[int, int] | None
+    attention: Attention | None
+    queries: int
+
+    @property
+    def areas(self) -> list[float]:
+        """Shares of the picture that hold 90 % of what each token changes, of tokens that change anything."""
+        return [influence.area for influence in self.influences if influence.largest > 0]
+
+
+def explain(
+    model: FieldModel,
+    name: str,
+    picture: Float[Tensor, "3 h w"],
+    *,
+    size: int | None = None,
+    most_tokens: int = 256,
+    map_size: int = 64,
+    queries: int = 24,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Explained:
+    """Remove every token of a picture in turn, and ask a lattice of pixels where they look.
+
+    Args:
+        model: any system for pictures.
+        name: of the picture.
+        picture: of any size; its middle square is resized to what the model takes, so that it is one piece.
+        size: side for models of any size; default `ANY_SIZE`.
+        most_tokens: of more tokens, as many as this, spread evenly, are removed.
+        map_size: side of the removal maps, on which areas are measured; at most the picture's own.
+        queries: pixels per side whose attention is kept.
+        progress: told (tokens removed, tokens to remove).
+    """
+    side = model.input_size[0] if model.input_size is not None else size or ANY_SIZE
+    image = shrunk(picture, side)
+    if image.shape[1] < side:  # a small picture: what the model takes decides
+        image = from_pil(to_pil(image).resize((side, side)))
+    field = Field.of(model, image)
+    shape, map_side = tuple(field.tokens.shape[:-1]), min(map_size, side)
+    lead = 0 if model.input_size is None else 2  # axes that count tiles, here 1 x 1
+    chosen = all_or_some(field, most_tokens)
+    whole = field.render(map_side, map_side)
+    removed = []
+    for done, token in enumerate(chosen):
+        progress(done, len(chosen))
+        removed.append(influence_of(token, difference(field, token, whole).cpu()))
+    places = shape[lead:]
+    return Explained(
+        name=name,
+        image=image,
+        psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
+        influences=tuple(removed),
+        tokens=field.tokens[..., 0].numel(),
+        grid=(places[0], places[1]) if len(places) == 2 else None,
+        attention=_attention(field, chosen, lead, queries),
+        queries=queries,
+    )
+
+
+def all_or_some(field: Field, most: int) -> list[Token]:
+    """All tokens in their order, or `most` of them spread evenly, in their order."""
+    shape = field.tokens.shape[:-1]
+    if shape.numel() > most:
+        return sorted(spread_tokens(field, most))
+    return [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
+
+
+@torch.no_grad()
+def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -> Attention | None:
+    """With weights for the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
+    tokens = field.tokens if not lead else field.tokens[0, 0]  # one tile
+    weights = attention_weights(field.model, tokens[None], lattice(queries).to(tokens))
+    if weights is None:
+        return None
+    shape = field.tokens.shape[:-1]
+    strides = [shape[axis + 1 :].numel() for axis in range(len(shape))]
+    flat = [sum(i * stride for i, stride in zip(token, strides, strict=True)) for token in chosen]
+    return attention_on(weights.float().cpu(), flat)
+
+
+def label(one: Explained, number: int) -> str:
+    """What to call a removed token: `row, column` where tokens have places, else its number."""
+    token = one.influences[number].token
+    return ", ".join(map(str, token[-2:] if one.grid else token[-1:]))
+
+
+def locality(explained: Sequence[Explained]) -> dict[str, Any]:
+    """The number of a model: areas of all removed tokens of all pictures.
+
+    `shares` is the mean area times the number of tokens: 1 if the tokens shared the picture evenly between them.
+    """
+    areas = [area for one in explained for area in one.areas]
+    idle = sum(influence.largest == 0 for one in explained for influence in one.influences)
+    mean = statistics.fmean(areas) if areas else 0.0
+    return {
+        "area_mean": round(mean, 5),
+        "area_median": round(statistics.median(areas), 5) if areas else 0.0,
+        "shares": round(mean * explained[0].tokens, 3),
+        "tokens": explained[0].tokens,
+        "map_size": explained[0].influences[0].map.shape[0],
+        "removed": len(areas) + idle,
+        "without_effect": idle,
+        "psnr": round(statistics.fmean(one.psnr for one in explained), 3),
+    }
+
+
+def strongest(explained: Sequence[Explained], count: int) -> list[int]:
+    """Places, in the list of removed tokens, of those that change the pictures most; in the list's order.
+
+    The same tokens for all pictures: a token's largest change, summed over them.
+    """
+    totals = torch.tensor([[influence.largest for influence in one.influences] for one in explained]).sum(0)
+    return sorted(totals.argsort(descending=True)[:count].tolist())
+
+
+def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side: int = 128) -> Any:
+    """The same tokens over several pictures, models one below the other, as a Pillow image (Fig. 5 and 12)."""
+    panels = []
+    for name, explained in rows:
+        chosen = strongest(explained, count)
+        for one in explained:
+            line = [Panel(_fit(one.image, side), name if len(name) <= 16 else name[:15] + "…")]
+            for k in chosen:
+                influence = one.influences[k]
+                line.append(Panel(_fit(heat(influence.map), side), f"token {label(one, k)}", _percent(influence.area)))
+            panels.append(line)
+    return sheet(panels)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _fit(image: Float[Tensor, "3 h w"], side: int) -> Float[Tensor, "3 side side"]:
+    """Pixels as squares where that fits, else Pillow's default reduction."""
+    return from_pil(to_pil(image).resize((side, side), 0 if side % image.shape[1] == 0 else None))
+
+
+def read_all(files: Sequence[Path], skipped: SkippedFiles) -> list[tuple[str, Tensor]]:
+    """The pictures that can be read, each with a name of its own."""
+    found: dict[str, Tensor] = {}
+    for path, picture in read_pictures(files, skipped):
+        name = path.stem if path.stem not in found else str(path)
+        found[name] = picture
+    return list(found.items())

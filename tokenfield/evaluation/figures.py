@@ -1,0 +1,223 @@
+"""Pictures of pictures: panels with labels, enlargements, differences, maps, learning curves.
+
+Colours and sizes stand here once, so that everything this package draws looks alike: white paper, dark grey text of one
+sans-serif face (it comes with Pillow: no font has to be installed), equal gaps. Pictures are never resampled without
+the label saying so, and enlargements without interpolation are whole-number repeats.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from tokenfield.io.atomic import written_aside
+
+PAPER, INK, FAINT = (255, 255, 255), (34, 36, 40), (120, 124, 132)
+COLOURS = ("#e4572e", "#17a398", "#f3a712", "#5b6cc4", "#c2458f", "#6a994e")
+"""One per token, curve, ...: told apart in print and by most colour-blind readers, bright on dark and on white."""
+MARGIN, GAP = 28, 18
+"""Pixels around a sheet and between its panels."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture in a sheet.
+
+    Attributes:
+        image: (3, H, W); clamped to [0, 1].
+        label: what it is.
+        note: numbers about it, in a fainter colour after the label.
+    """
+
+    image: Float[Tensor, "3 h w"]
+    label: str = ""
+    note: str = ""
+
+
+def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
+    """Panels in rows and columns on white paper, a line of text below each.
+
+    A column is as wide as its widest panel, a row as high as its highest; panels lie at the top left of their place.
+    Letters are 15 pixels high, or more on a sheet so wide that it will be looked at from further away.
+    """
+    columns = max(len(row) for row in rows)
+    widths = [max([row[k].image.shape[2] for row in rows if k < len(row)]) for k in range(columns)]
+    width = 2 * MARGIN + sum(widths) + GAP * (columns - 1)
+    letters = max(15, width // 125)
+    font = ImageFont.load_default(letters)
+    line = round(1.7 * letters)
+    heights = [max(panel.image.shape[1] for panel in row) + line for row in rows]
+    paper = Image.new("RGB", (width, 2 * MARGIN + sum(heights) + GAP * (len(rows) - 1) - line // 4), PAPER)
+    draw = ImageDraw.Draw(paper)
+    top = MARGIN
+    for row, height in zip(rows, heights, strict=True):
+        left = MARGIN
+        for panel, column in zip(row, widths, strict=False):
+            paper.paste(to_pil(panel.image), (left, top))
+            below = top + panel.image.shape[1] + line // 4
+            draw.text((left, below), panel.label, INK, font)
+            shift = draw.textlength(panel.label + " ", font) + letters / 3 if panel.label else 0
+            draw.text((left + shift, below), panel.note, FAINT, font)
+            left += column + GAP
+        top += height + GAP
+    return paper
+
+
+def save_png(path: Path, image: Image.Image) -> Path:
+    """Writes a PNG file, whole or not at all, and returns its path."""
+    with written_aside(path) as file:
+        image.save(file, "PNG", compress_level=4)  # photographs hardly shrink further, and 9 takes five times as long
+    return path
+
+
+def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
+    """Values in [0, 1], clamped, as 8 bits."""
+    pixels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+    return Image.fromarray(pixels.contiguous().numpy())
+
+
+def from_pil(image: Image.Image) -> Float[Tensor, "3 _h _w"]:
+    """The reverse of `to_pil`."""
+    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
+
+
+def difference(
+    photograph: Float[Tensor, "3 h w"], reconstruction: Float[Tensor, "3 h w"], gain: float | int
+) -> Float[Tensor, "3 h w"]:
+    """`gain` times the difference around mid-grey: grey is right, brighter is too bright."""
+    return (0.5 + gain * (reconstruction - photograph)).clamp(0, 1)
+
+
+def repeat(image: Float[Tensor, "c h w"], times: int) -> Float[Tensor, "c _h _w"]:
+    """Every pixel as a square of so many: shows the pixels themselves."""
+    return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
+def bicubic(
+    picture: Float[Tensor, "c h w"], height: int, width: int, box: tuple[int, int, int, int] | None = None
+) -> Float[Tensor, "c height width"]:
+    """Pillow's bicubic interpolation, in float32; see `interpolated`."""
+    return interpolated(picture, height, width, Image.Resampling.BICUBIC, box)
+
+
+def lanczos(picture: Float[Tensor, "c h w"], height: int, width: int) -> Float[Tensor, "c height width"]:
+    """Pillow's Lanczos interpolation (a sinc over three pixels to each side), in float32."""
+    return interpolated(picture, height, width, Image.Resampling.LANCZOS)
+
+
+def interpolated(
+    picture: Float[Tensor, "c h w"],
+    height: int,
+    width: int,
+    method: Image.Resampling,
+    box: tuple[int, int, int, int] | None = None,
+) -> Float[Tensor, "c height width"]:
+    """One of Pillow's interpolations, in float32.
+
+    Args:
+        picture: source.
+        height, width: of the result.
+        method: which one.
+        box: (top, left, bottom, right) in pixels of the source; all of it for None. The pixels around a box count too.
+    """
+    top, left, bottom, right = box or (0, 0, *picture.shape[1:])
+    channels = [
+        Image.fromarray(channel.contiguous().numpy()).resize((width, height), method, box=(left, top, right, bottom))
+        for channel in picture.float().cpu()
+    ]
+    return torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])
+
+
+def shrunk(picture: Float[Tensor, "3 h w"], size: int) -> Float[Tensor, "3 k k"]:
+    """The middle square of a photograph at `size` x `size` pixels, antialiased; never enlarged."""
+    side = min(picture.shape[1:])
+    top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
+    square = to_pil(picture[:, top : top + side, left : left + side])
+    return from_pil(square.resize((min(side, size),) * 2, Image.Resampling.LANCZOS))
+
+
+def half_size(picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c _h _w"]:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    return torch.nn.functional.avg_pool2d(picture[None], 2)[0]
+
+
+def heat(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+    """A map in [0, 1] from black over violet and orange to pale yellow (matplotlib's magma)."""
+    from matplotlib import colormaps
+
+    return torch.from_numpy(colormaps["magma"](values.numpy())[..., :3]).float().permute(2, 0, 1)
+
+
+def tinted(
+    photograph: Float[Tensor, "3 h w"], maps: Sequence[Float[Tensor, "h w"]], colours: Sequence[str] = COLOURS
+) -> Float[Tensor, "3 h w"]:
+    """The photograph in dim grey, lit in one colour per map where that map is large."""
+    image = 0.12 + 0.5 * photograph.mean(0, keepdim=True).expand(3, -1, -1)
+    for number, values in enumerate(maps):
+        colour = torch.tensor(rgb(colours[number % len(colours)]))[:, None, None]
+        image = image + 0.9 * values.sqrt() * (colour - image)  # the root: half as much is still well visible
+    return image
+
+
+def framed(
+    image: Float[Tensor, "3 h w"], box: tuple[int, int, int, int], colour: str, thickness: int = 2
+) -> Float[Tensor, "3 h w"]:
+    """A copy with a rectangle drawn just outside (top, left, bottom, right), in pixels."""
+    top, left, bottom, right = box
+    drawn = to_pil(image)
+    edge = (left - thickness, top - thickness, right + thickness - 1, bottom + thickness - 1)
+    ImageDraw.Draw(drawn).rectangle(edge, outline=colour, width=thickness)
+    return from_pil(drawn)
+
+
+def rgb(colour: str) -> tuple[float, float, float]:
+    """`#rrggbb` as three numbers in [0, 1]."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+@contextmanager
+def plot(path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: Any) -> Iterator[Any]:
+    """A chart in the house's look: yields matplotlib axes to draw on, and writes a PNG file when the block ends.
+
+    Args:
+        path: written whole or not at all.
+        title: above the chart, to the left.
+        size: in inches of 120 pixels.
+        labels: what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ...
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
+    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
+    axes = figure.add_subplot(**labels)
+    axes.set_title(title, loc="left", fontsize=11, color="#222428")
+    axes.grid(axis="y", color="#e6e7ea", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    yield axes
+    with written_aside(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+
+
+def learning_curve(
+    path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *, title: str
+) -> Path:
+    """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
+    with plot(path, title=title, xlabel="seconds of training", ylabel="PSNR / dB") as axes:
+        if training:
+            axes.plot(*zip(*training, strict=True), color="#b9bcc4", linewidth=1, label="training batches")
+        if held_out:
+            axes.plot(*zip(*held_out, strict=True), "o-", color=COLOURS[0], markersize=5, label="held-out picture")
+        if training or held_out:
+            axes.legend(frameon=False, loc="lower right")
+    return path

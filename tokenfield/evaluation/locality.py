@@ -1,0 +1,117 @@
+"""Which part of a picture a token governs: replace it by zero, see what changes (Fig. 5 and 12, NeurIPS 2023).
+
+Zero is what the papers put in a token's place. For the anchored model, whose tokens have zero mean and unit variance
+on the training pictures, it is also the mean token.
+
+A map shows |prediction without the token - prediction|, rescaled to a maximum of 1. The number for it is an area: that
+of the smallest set of pixels that holds 90 % of the difference, as a share of the whole picture. It is 1 / (number of
+pixels) for a token that governs one pixel and 0.9 for one that governs all of them alike. Small is local.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.fields.field import Field
+
+HELD = 0.9
+"""Share of the difference that the smallest area has to hold."""
+
+Token = tuple[int, ...]
+"""A token by its indices into all axes of `Field.tokens` but the last: (row, column) of a lattice, (row, column, k) of
+the k-th token of a tile."""
+
+
+@dataclass(frozen=True)
+class Influence:
+    """What one token governs.
+
+    Attributes:
+        token: which one.
+        map: (H, W) in [0, 1], maximum 1, or all zeros where the token changes nothing.
+        largest: what the map was divided by: the largest mean over channels of the absolute difference.
+        area: share of the area that holds 90 % of the difference; 0 where there is none.
+    """
+
+    token: Token
+    map: Float[Tensor, "h w"]
+    largest: float
+    area: float
+
+
+def influences(field: Field, tokens: Sequence[Token], height: int, width: int) -> list[Influence]:
+    """The influence of each of several tokens, on a rendering of (height, width)."""
+    whole = field.render(height, width)
+    return [influence_of(token, difference(field, token, whole)) for token in tokens]
+
+
+def influence_of(token: Token, change: Float[Tensor, "h w"]) -> Influence:
+    """What a token governs, from the `difference` that its absence makes."""
+    largest = change.max()
+    rescaled = change / largest if largest > 0 else torch.zeros_like(change)
+    return Influence(token, rescaled, largest.item(), area_holding(change))
+
+
+def difference(field: Field, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
+    """Mean over channels of |prediction - prediction without a token|.
+
+    Args:
+        field: whole, as it was encoded.
+        token: the one that is replaced by zero.
+        whole: `field.render(h, w)`, which all tokens share.
+    """
+    return (without(field, token).render(*whole.shape[1:]) - whole).abs().mean(0)
+
+
+def without(field: Field, token: Token) -> Field:
+    """The field with one token replaced by zero."""
+    assert len(token) == field.tokens.ndim - 1, f"token {token} of tokens {tuple(field.tokens.shape)}"
+    tokens = field.tokens.clone()
+    tokens[token] = 0
+    return replace(field, tokens=tokens)
+
+
+def area_holding(change: Float[Tensor, "h w"], share: float = HELD) -> float:
+    """The area of the smallest set of pixels that holds a share of the sum, as a part of the whole area.
+
+    Args:
+        change: not negative.
+        share: in (0, 1].
+    Returns:
+        k / (H W) for the smallest k whose k largest values sum to at least `share` of all; 0 if all are zero.
+    """
+    ranked = change.flatten().double().sort(descending=True).values
+    total = ranked.cumsum(0)
+    if total[-1] == 0:
+        return 0.0
+    enough = share * total[-1] * (1 - 1e-9)  # ten equal values: nine of them are 90 %, whatever rounding says
+    return (int((total < enough).sum()) + 1) / len(ranked)
+
+
+def spread_tokens(field: Field, count: int) -> list[Token]:
+    """`count` tokens all over the picture, or all there are; the same ones for every picture of the same size.
+
+    They follow the additive recurrence of the generalised golden ratio (Roberts, 2018), whose first points are evenly
+    spread however many are taken; a token that comes up again is passed over.
+    """
+    sizes = field.tokens.shape[:-1]
+    ratio = 2.0
+    for _ in range(32):
+        ratio = (1 + ratio) ** (1 / (len(sizes) + 1))  # the root of x^(d+1) = x + 1
+    steps = [ratio ** -(axis + 1) for axis in range(len(sizes))]
+    chosen: dict[Token, None] = {}
+    number = 0
+    while len(chosen) < min(count, sizes.numel()):
+        chosen[tuple(int((0.5 + number * step) % 1 * n) for step, n in zip(steps, sizes, strict=True))] = None
+        number += 1
+    return list(chosen)
+
+
+def place(field: Field, token: Token) -> tuple[float, float, float, float]:
+    """The box (top, left, bottom, right) in [-1, 1] that a token's row and column take among the field's."""
+    rows, columns = field.tokens.shape[:2]
+    row, column = token[:2]
+    return 2 * row / rows - 1, 2 * column / columns - 1, 2 * (row + 1) / rows - 1, 2 * (column + 1) / columns - 1

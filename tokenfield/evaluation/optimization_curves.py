@@ -1,0 +1,85 @@
+"""PSNR against seconds of test-time optimisation: the curves and their figure (LAINR, Fig. 7)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenfield.evaluation.figures import COLOURS, plot
+from tokenfield.fields.optimization import Point
+
+STYLES = {
+    "latents": (COLOURS[0], "-"),
+    "decoder": (COLOURS[1], "-"),
+    "all": (COLOURS[3], "-."),
+    "scratch": (COLOURS[0], ":"),
+    "ffnet": (COLOURS[2], "--"),
+    "siren": (COLOURS[4], "--"),
+}
+"""Colour and line of each curve by its name, the same in every figure."""
+MEANING = {
+    "latents": "latents, from the predicted ones",
+    "decoder": "decoder, of a model of its own",
+    "all": "latents and decoder",
+    "scratch": "latents, from zero",
+    "ffnet": "FFNet from scratch",
+    "siren": "SIREN from scratch",
+}
+"""What a name says."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A course of optimisation.
+
+    Attributes:
+        name: what moved and from where, a key of `MEANING`.
+        points: as `Optimization.run` gave them.
+        best_psnr: dB, of the field that was kept.
+        values: numbers that are the picture's own: latents, and the decoder if that moved.
+        head_start: seconds before the first step, in which the latents were predicted.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+    best_psnr: float
+    values: int
+    head_start: float = 0.0
+
+    def psnr_after(self, seconds: float) -> float:
+        """The best PSNR within so many seconds; that of the start if there is none."""
+        reached = [p.psnr for p in self.points if self.head_start + p.seconds <= seconds]
+        return max(reached, default=float("nan"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries."""
+        return {
+            "name": self.name,
+            "meaning": MEANING[self.name],
+            "start_psnr": round(self.points[0].psnr, 4),
+            "best_psnr": round(self.best_psnr, 4),
+            "steps": self.points[-1].step,
+            "seconds": round(self.points[-1].seconds, 3),
+            "head_start_seconds": round(self.head_start, 3),
+            "values": self.values,
+            "points": [{k: round(v, 4) for k, v in asdict(point).items()} for point in self.points],
+        }
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> "Curve":
+        """What `to_json` wrote, to the digits it kept."""
+        points = tuple(Point(**point) for point in plain["points"])
+        return cls(plain["name"], points, plain["best_psnr"], plain["values"], plain["head_start_seconds"])
+
+
+def draw(curves: Sequence[Curve], path: Path, *, title: str) -> Path:
+    """The figure, a PNG file."""
+    with plot(path, title=title, xlabel="seconds, encoding included", ylabel="PSNR / dB", size=(10.0, 4.2)) as axes:
+        for curve in curves:
+            colour, line = STYLES[curve.name]
+            x = [curve.head_start + point.seconds for point in curve.points]
+            label = f"{MEANING[curve.name]}: {curve.best_psnr:.1f}"
+            axes.plot(x, [point.psnr for point in curve.points], line, color=colour, linewidth=1.6, label=label)
+            axes.plot(x[:1], [curve.points[0].psnr], "o", color=colour, markersize=4)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))  # beside: it hides no curve
+    return path

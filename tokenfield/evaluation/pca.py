@@ -1,0 +1,219 @@
+"""The floor: principal components of 8x8 cells of photographs, the best linear code of its kind.
+
+A learned code that stores n numbers per cell has to beat what n principal components of the same cell give, or it has
+learned nothing that the covariance of photographs does not know. The transform is Hotelling's (1933),
+fitted like a model: on training photographs alone, then frozen and applied to pictures it never saw. Stored values are
+counted exactly as for tokens: numbers per instance, whatever their precision.
+
+`python -m tokenfield.evaluation.pca FOLDER OUT` fits a basis; `Basis.load()` is the one beside the shipped weights.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import written_aside
+from tokenfield.metrics import psnr
+
+PACKAGED = Path(__file__).parent.parent / "models" / "weights" / "pca-8x8" / "basis.safetensors"
+"""The basis that ships, so that the floor can be printed offline."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """An orthonormal basis of cell space, most variance first.
+
+    Attributes:
+        mean: (F,) mean cell, F = C * cell * cell, values in [0, 1] as pictures are.
+        components: (F, F) float32, one component per row, orthonormal.
+        cell: side of a cell in pixels.
+        cells: how many cells it was fitted on.
+        pictures: from how many pictures those came.
+        seed: of the random positions.
+    """
+
+    mean: Float[Tensor, " f"]
+    components: Float[Tensor, "f f"]
+    cell: int = 8
+    cells: int = 0
+    pictures: int = 0
+    seed: int = 0
+
+    def save(self, path: Path) -> None:
+        """Write the basis as safetensors: float16 (192 x 192 numbers are 74 kB), the facts of the fit as metadata."""
+        from safetensors.torch import save
+
+        numbers = {name: str(getattr(self, name)) for name in ("cell", "cells", "pictures", "seed")}
+        tensors = {"mean": self.mean.half(), "components": self.components.half().contiguous()}
+        with written_aside(Path(path)) as file:
+            file.write(save(tensors, metadata={"format": "tokenfield.pca", **numbers}))
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> "Basis":
+        """Read a basis; the packaged one by default.
+
+        Raises:
+            UserError: the file is missing, or is not such a basis.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = PACKAGED if path is None else Path(path)
+        remedy = f"fit one with: python -m tokenfield.evaluation.pca FOLDER {path}"
+        if not path.is_file():
+            raise UserError(f"no PCA basis at {path}; {remedy}")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != "tokenfield.pca":
+                    raise UserError(f"{path} is a safetensors file but no PCA basis; {remedy}")
+                mean, components = file.get_tensor("mean").float(), file.get_tensor("components")
+        except (SafetensorError, OSError) as error:
+            detail = str(error).splitlines()[0]
+            raise UserError(f"{path} is no PCA basis, or is damaged ({detail}); {remedy}") from error
+        numbers = {name: int(metadata[name]) for name in ("cell", "cells", "pictures", "seed")}
+        return cls(mean=mean, components=orthonormal(components), **numbers)
+
+
+def orthonormal(components: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
+    """The nearest thing to rounded components that is a basis again: Gram-Schmidt in order, in float64.
+
+    In order, so that the first n rows span what they spanned for every n. Without it the rounding to float16 would cap
+    the reconstruction from all components near 60 dB.
+    """
+    q, r = torch.linalg.qr(components.double().T)
+    return (q * r.diagonal().sign()).T.float().contiguous()
+
+
+def to_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "n f"]:
+    """Cut a picture into cells, row by row of cells; a side that is no multiple of `cell` is continued by its edge.
+
+    Returns:
+        Shape (N, F): N = ceil(H / cell) * ceil(W / cell) cells of F = C * cell * cell values, channel first.
+    """
+    height, width = picture.shape[-2:]
+    padded = functional.pad(picture[None], (0, -width % cell, 0, -height % cell), mode="replicate")
+    return functional.unfold(padded, cell, stride=cell)[0].T
+
+
+def from_cells(cells: Float[Tensor, "n f"], height: int, width: int, cell: int) -> Float[Tensor, "c height width"]:
+    """The picture of which `to_cells` made these cells."""
+    padded = (height + -height % cell, width + -width % cell)
+    return functional.fold(cells.T[None], padded, cell, stride=cell)[0, :, :height, :width]
+
+
+def random_cells(picture: Float[Tensor, "c h w"], count: int, cell: int, seed: int) -> Float[Tensor, "count f"]:
+    """`count` cells at random positions (any pixel, with replacement), a function of the picture and the seed."""
+    height, width = picture.shape[-2:]
+    draw = torch.Generator().manual_seed(seed)
+    top = torch.randint(height - cell + 1, (count,), generator=draw)
+    left = torch.randint(width - cell + 1, (count,), generator=draw)
+    side = torch.arange(cell)
+    rows, columns = (top[:, None] + side)[:, :, None], (left[:, None] + side)[:, None, :]
+    return picture[:, rows, columns].transpose(0, 1).flatten(1)                  # (count, C * cell * cell)
+
+
+def fit(
+    pictures: Iterable[Tensor],
+    *,
+    cell: int = 8,
+    cells_per_picture: int = 8192,
+    seed: int = 0,
+) -> Basis:
+    """Principal components of random cells of pictures.
+
+    Every picture gives the same number of cells, whatever its size, so that one huge photograph does not speak for
+    all. Moments are summed in float64, one picture in memory at a time.
+
+    Args:
+        pictures: (C, H, W) float32 in [0, 1], all of the same C; one smaller than a cell is left out.
+        cell: side of a cell in pixels.
+        cells_per_picture: random cells taken from each picture.
+        seed: of the positions; picture i draws from (seed, i), so that adding one leaves the others' draws alone.
+    Raises:
+        UserError: fewer cells than a basis has components.
+    """
+    total = used = 0
+    first = second = torch.zeros(0, dtype=torch.float64)  # sums of cells, and of their outer products
+    for index, picture in enumerate(pictures):
+        if min(picture.shape[-2:]) < cell:
+            continue
+        values = random_cells(picture, cells_per_picture, cell, seed * 1_000_003 + index).double()  # (n, F)
+        first = values.sum(0) + (first if used else 0)                            # (F,)
+        second = values.T @ values + (second if used else 0)                      # (F, F)
+        total, used = total + len(values), used + 1
+    if not used or total < len(first):
+        raise UserError(f"a basis needs more cells than it has components, got {total} from {used} pictures of "
+                        f"at least {cell} pixels a side; give more pictures or more cells per picture")
+    mean = first / total
+    covariance = second / total - mean[:, None] * mean                            # (F, F)
+    _, vectors = torch.linalg.eigh(covariance)                                    # ascending, vectors in columns
+    components = vectors.flip(1).T.contiguous().float()
+    return Basis(mean.float(), components, cell=cell, cells=total, pictures=used, seed=seed)
+
+
+def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], kept: int) -> Float[Tensor, "c h w"]:
+    """The picture from the first `kept` coefficients of each of its cells; neither clamped nor rounded.
+
+    Raises:
+        UserError: a picture of another number of channels than the basis.
+    """
+    channels = len(basis.mean) // basis.cell**2
+    if picture.shape[0] != channels:
+        raise UserError(f"the PCA basis is for {channels} channels, the picture has {picture.shape[0]}")
+    cells, mean = to_cells(picture, basis.cell), basis.mean.to(picture)           # (N, F), (F,)
+    components = basis.components[:kept].to(picture)                              # (kept, F)
+    coefficients = (cells - mean) @ components.T                                  # (N, kept): what would be stored
+    height, width = picture.shape[-2:]
+    return from_cells(mean + coefficients @ components, height, width, basis.cell)
+
+
+def values_per_cell(shape: Sequence[int], cell: int, values_stored: float | int) -> int:
+    """The most coefficients per cell that a budget of `values_stored` numbers pays for a picture of shape (C, H, W)."""
+    channels, height, width = shape
+    cells = -(-height // cell) * -(-width // cell)
+    return min(int(values_stored / cells + 1e-6), channels * cell * cell)
+
+
+def floor_of(basis: Basis, picture: Float[Tensor, "c h w"], values_stored: float | int) -> float:
+    """PSNR (dB, papers' protocol) of one picture for which `values_stored` numbers may be kept."""
+    kept = values_per_cell(picture.shape, basis.cell, values_stored)
+    return psnr(reconstruct(basis, picture, kept)[None], picture[None]).item()
+
+
+def floor(
+    basis: Basis, pictures: Iterable[Tensor], values_per_pixel_value: float
+) -> Float[Tensor, " n"]:
+    """`floor_of` each picture (C, H, W) at a rate of stored values per pixel value, in (0, 1]; shape (N,)."""
+    return torch.tensor([floor_of(basis, picture, values_per_pixel_value * picture.numel()) for picture in pictures])
+
+
+def main(folder: Path, out: Path, cells_per_picture: int = 8192, seed: int = 0) -> None:
+    """Fit a basis on a folder of photographs and print what it gives on the held-out ones.
+
+    Args:
+        folder: training photographs; never those it is compared on.
+        out: file to write.
+        cells_per_picture: random 8x8 cells taken from each.
+        seed: of their positions.
+    """
+    from tokenfield.data.demo_pictures import held_out_pictures
+    from tokenfield.data.pictures import find_pictures, read_picture
+
+    basis = fit((read_picture(path) for path in find_pictures(folder)), cells_per_picture=cells_per_picture, seed=seed)
+    basis.save(out)
+    print(f"{out}: {basis.cells} cells of {basis.pictures} pictures, seed {basis.seed}")
+    basis, pictures = Basis.load(out), [picture for _, picture in held_out_pictures(256)]
+    for divisor in (2, 4, 8, 16, 32):
+        print(f"1/{divisor} value per pixel value: {floor(basis, pictures, 1 / divisor).mean():.2f} dB")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main, config=(tyro.conf.PositionalRequiredArgs,))

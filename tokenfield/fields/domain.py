@@ -1,0 +1,119 @@
+"""What a domain is: the bond between a picture of any size and a model's own input.
+
+A domain turns a picture (C, H, W) into tokens by as many calls of `model.encode` as it takes, and answers for the
+values at coordinates in [-1, 1] over the picture by as many calls of `model.decode`. Each piece (a tile, a block of
+cells) is handled once, after the other, so memory is bounded by one batch of pieces and the result itself. All
+geometry happens here in float64 on the host; models only see coordinates of their own input.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import Grid
+from tokenfield.fields.axis import Axis, groups, shares
+
+Progress = Callable[[int, int], None]
+"""Told (pieces done, pieces in all) after every piece or batch of pieces."""
+
+POINTS = 1 << 20
+"""Scattered points sorted into pieces at once: some 100 MB of float64 bookkeeping."""
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision is for arithmetic inside a model; what is stored or summed is float32 or wider."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+class Domain:
+    """Base of `Tiles` and `Lattice`, which say how a piece is encoded and decoded; frozen dataclasses.
+
+    Attributes:
+        kind: the domain's name in files.
+        size: (height, width) of the picture in pixels.
+        axes: how each axis is cut into pieces, (y, x).
+    """
+
+    kind: ClassVar[str]
+    size: tuple[int, int]
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        raise NotImplementedError
+
+    @classmethod
+    def fit(cls, model: Any, size: tuple[int, int]) -> "Domain":
+        """The domain of a model for a picture of this (height, width)."""
+        raise NotImplementedError
+
+    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+        """Picture (C, H, W) of `size` in [0, 1], on any device -> tokens, on the model's device."""
+        raise NotImplementedError
+
+    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+        """Values (Q, C) at positions in pixels of the picture, all of them inside one piece."""
+        raise NotImplementedError
+
+    def check(self, model: Any, tokens: Tensor) -> None:
+        """Raises a `UserError` unless the model made such tokens for this domain."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a file must hold to make this domain again, JSON-able."""
+        raise NotImplementedError
+
+    def on_grid(
+        self, model: Any, tokens: Tensor, grid: Grid, progress: Progress | None = None
+    ) -> Float[Tensor, "c h w"]:
+        """Values on a grid of coordinates in [-1, 1] over the picture.
+
+        The pieces that touch the grid are decoded one by one, each on the part of the grid it touches, which is a
+        grid again; their weighted values are added up.
+        """
+        rows, columns = (self._grouped(i, axis) for i, axis in enumerate(grid.axes))
+        out = torch.zeros(model.channels, *grid.shape, dtype=tokens.dtype, device=tokens.device)
+        for done, ((i, ys, y, wy), (j, xs, x, wx)) in enumerate(product(rows, columns), 1):
+            values = self.decode_piece(model, tokens, (i, j), Grid((y, x), grid.span)).to(out.dtype)
+            weight = (wy[:, None] * wx).to(out)
+            ys, xs = ys.to(out.device), xs.to(out.device)
+            out[:, ys[:, None], xs] += weight * values.unflatten(0, weight.shape).movedim(-1, 0)
+            if progress:
+                progress(done, len(rows) * len(columns))
+        return out
+
+    def at_points(self, model: Any, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+        """Values at any number of points in [-1, 1] over the picture, in their order."""
+        if not len(points):
+            return torch.zeros(0, model.channels, dtype=tokens.dtype, device=tokens.device)
+        return torch.cat([self._at_points(model, tokens, part) for part in points.split(POINTS)])
+
+    def _pixels(self, i: int, coords: Tensor) -> Tensor:
+        """Coordinates in [-1, 1] along axis i -> positions in pixels, float64 on the host."""
+        return (coords.cpu().double() + 1) * (self.size[i] / 2)
+
+    def _grouped(self, i: int, coords: Tensor) -> list[tuple[int, Tensor, Tensor, Tensor]]:
+        """Per piece along axis i: (piece, indices into `coords`, their positions in pixels, weights)."""
+        at = self._pixels(i, coords)
+        piece, index, weight = shares(self.axes[i], at)
+        return [(p, index[k], at[index[k]], weight[k]) for p, k in groups(piece)]
+
+    def _at_points(self, model: Any, tokens: Tensor, points: Tensor) -> Tensor:
+        at = torch.stack([self._pixels(i, points[:, i]) for i in range(2)], -1)  # (Q, 2)
+        (first_y, weight_y), (first_x, weight_x) = (axis.cover(at[:, i]) for i, axis in enumerate(self.axes))
+        pieces, points_of, weights_of = [], [], []
+        for down, right in product((False, True), repeat=2):  # a point in two ramps belongs to four pieces
+            weight = (1 - weight_y if down else weight_y) * (1 - weight_x if right else weight_x)
+            (k,) = (weight > 0).nonzero(as_tuple=True)
+            pieces.append((first_y[k] + down) * self.axes[1].pieces + first_x[k] + right)
+            points_of.append(k)
+            weights_of.append(weight[k])
+        index, weights = torch.cat(points_of), torch.cat(weights_of)
+        out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
+        for piece, k in groups(torch.cat(pieces)):
+            values = self.decode_piece(model, tokens, divmod(piece, self.axes[1].pieces), at[index[k]])
+            out.index_add_(0, index[k].to(out.device), weights[k, None].to(out) * values.to(out.dtype))
+        return out

@@ -1,0 +1,335 @@
+"""Field: what a user holds. Tokens, the model that reads them, and the picture they cover.
+
+    model = tokenfield.load("photos-s")
+    field = Field.of(model, read_picture("photo.jpg"))   # (C, H, W) of any size -> tokens
+    field(coords)                                        # values at any coordinates
+    field.render(2160, 3840)                             # the whole picture at any size
+    field.crop((-0.1, -0.1, 0.1, 0.1), (512, 512))       # a part of it at any zoom
+    field.save("photo.field"); Field.load("photo.field")
+
+Coordinates are (y, x) in [-1, 1] over the picture: (-1, -1) is its top left corner, and pixel (i, j) of an H x W
+picture has its centre at (-1 + 2 (i + 0.5) / H, -1 + 2 (j + 0.5) / W).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from tokenfield.coords import Grid, centers
+from tokenfield.errors import UserError
+from tokenfield.fields.domain import Progress
+from tokenfield.fields.domains import Domain, domain_from_dict, domain_of, for_pictures
+from tokenfield.fields.field_file import ModelId, read_field, write_field
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
+
+BAND_POINTS = 1 << 20
+"""Points of a band in `Field.rows`: 12 MB of float32 RGB."""
+
+Box = Sequence[float | int]
+"""(top, left, bottom, right) in [-1, 1] over the picture; (-1, -1, 1, 1) is all of it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Field:
+    """A picture as a continuous function of its coordinates.
+
+    Values are neither clamped nor rounded. The picture's size and shape do not matter: `domain` cuts it into what
+    the model takes. Nothing is remembered between calls, and memory beyond the result is bounded.
+
+    Gradients flow to coordinates or tokens that ask for them; otherwise none are recorded.
+
+    Attributes:
+        model: a `FieldModel`; shared, never changed.
+        tokens: what it made of the picture; the first two axes are rows and columns of tiles or cells.
+        domain: how coordinates on the picture become coordinates of the model.
+    """
+
+    model: FieldModel
+    tokens: Tensor
+    domain: Domain
+
+    @classmethod
+    def of(
+        cls,
+        model: FieldModel,
+        picture: Any,
+        *,
+        domain: Domain | None = None,
+        rate: float | None = None,
+        dtype: torch.dtype | None = None,
+        progress: Progress | None = None,
+    ) -> "Field":
+        """Encodes a picture of any size.
+
+        Args:
+            model: a trained model.
+            picture: float (C, H, W) in [0, 1], a tensor on any device or an array; C as the model's channels.
+            domain: another way of cutting it up, for example `Tiles.fit(model, (H, W), overlap=1/4)`.
+            rate: store at most so many values per pixel value, with a model of several rates (`photos-ladder`); padding
+                to whole cells comes on top. None: all that the model stores.
+            dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
+            progress: told (pieces done, pieces in all).
+        Raises:
+            UserError: a model of something else; a shape, type or range that is not a picture; values not finite.
+        """
+        if domain is None:
+            for_pictures(model)
+        picture = check_picture(picture, model.channels)
+        size = (picture.shape[1], picture.shape[2])
+        domain = domain or domain_of(model, size)
+        if tuple(domain.size) != size:
+            raise UserError(f"a domain for {tuple(domain.size)} and a picture of {size}; make one for this size")
+        with torch.no_grad(), precision(model, dtype):
+            encoder = model if rate is None else model.at(model.width_at(rate))
+            return cls(model, domain.encode(encoder, picture, progress), domain)
+
+    def __call__(self, coords: Any, *, dtype: torch.dtype | None = None) -> Tensor:
+        """Values at coordinates.
+
+        Args:
+            coords: (Q, 2) of (y, x) in [-1, 1], any number in any order, or a `Grid` of Q points.
+            dtype: torch.bfloat16 or torch.float16 decodes under autocast; see `of`.
+        Returns:
+            (Q, C) in the order of the coordinates (a grid row-major), on the tokens' device.
+        Raises:
+            UserError: coordinates of another shape, outside [-1, 1] or not finite.
+        """
+        if isinstance(coords, Grid):
+            return self._on(coords, dtype).flatten(1).T
+        if not torch.is_tensor(coords) or coords.ndim != 2 or coords.shape[1] != 2 or not coords.is_floating_point():
+            given = f"{coords.dtype} {tuple(coords.shape)}" if torch.is_tensor(coords) else type(coords).__name__
+            raise UserError(f"coordinates {given}; give a float tensor (Q, 2) of (y, x) in [-1, 1]")
+        check_range("coordinates", coords)
+        with self._recording(coords), precision(self.model, dtype):
+            return self.domain.at_points(self.model, self.tokens, coords)
+
+    def coarse(self, nodes: int) -> "Field":
+        """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`).
+
+        Raises:
+            UserError: no LAINR, or fewer than 4 nodes.
+        """
+        return replace(self, model=self.model.coarse(nodes))
+
+    def render(
+        self,
+        height: int,
+        width: int,
+        *,
+        antialias: bool = True,
+        dtype: torch.dtype | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """The whole picture as (C, height, width), at any size.
+
+        Values are those at the centres of so many pixels; below the picture's own size, means over the pixels, unless
+        `antialias` is off (see `crop`).
+        """
+        box = (-1.0, -1.0, 1.0, 1.0)
+        return self.crop(box, (height, width), antialias=antialias, dtype=dtype, progress=progress)
+
+    def crop(
+        self,
+        box: Box,
+        size: Sequence[int],
+        *,
+        antialias: bool = True,
+        dtype: torch.dtype | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """A part of the picture at any zoom, at the cost of that part alone.
+
+        Args:
+            box: (top, left, bottom, right) in [-1, 1] over the picture; `pixel_box` makes one from pixels.
+            size: (height, width) of the result.
+            antialias: where a pixel of the result covers several of the picture's, give the mean over it, as a camera
+                with larger pixels would have seen it: an integral where the model has one, else the mean of points one
+                pixel of the picture apart. Off: the value at its centre.
+        Returns:
+            (C, height, width).
+        Raises:
+            UserError: a box that is empty or leaves the picture, or a size below 1.
+        """
+        return self._on(self._grid(box, size, antialias), dtype, progress)
+
+    def rows(
+        self,
+        height: int,
+        width: int,
+        *,
+        points: int = BAND_POINTS,
+        antialias: bool = True,
+        dtype: torch.dtype | None = None,
+    ) -> Iterator[Tensor]:
+        """`render` from top to bottom in bands (C, n, width) of at most `points` points, at least one row each.
+
+        For pictures larger than the memory: only one band exists at a time.
+        """
+        for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
+            yield self._on(band, dtype)
+
+    def pixel_box(self, top: float | int, left: float | int, bottom: float | int, right: float | int) -> Box:
+        """Pixels of the original picture, edges counted from 0 at the top left, as a box for `crop`."""
+        height, width = self.native_size
+        return 2 * top / height - 1, 2 * left / width - 1, 2 * bottom / height - 1, 2 * right / width - 1
+
+    def prefix(self, width: int) -> "Field":
+        """The same picture from the leading `width` values of every token: fewer numbers, without encoding again.
+
+        Raises:
+            UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
+        """
+        return replace(self, tokens=self.tokens[..., : self.model.at(width).width].contiguous())
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) of the picture it was made from."""
+        return self.domain.size
+
+    @property
+    def values_stored(self) -> int:
+        """Numbers the tokens hold."""
+        return self.model.stored(self.tokens)
+
+    def to(self, device: str | torch.device) -> "Field":
+        """This field with its tokens on a device; the model is moved, as modules are, in place."""
+        return replace(self, model=self.model.to(device), tokens=self.tokens.to(device))
+
+    def save(self, path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -> None:
+        """Writes a `.field` file (`fields.field_file`); float16 halves it. The model itself is not in it."""
+        write_field(path, self.tokens, domain=self.domain.to_dict(), model=self._model_id(), dtype=dtype)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike, model: FieldModel | None = None) -> "Field":
+        """Reads a `.field` file.
+
+        Args:
+            path: the file.
+            model: the model that made it; None loads the one the file names, from this package or a folder.
+        Raises:
+            UserError: a file that is foreign, damaged or too new; a model that is missing or another one.
+        """
+        file = read_field(path)
+        assert file.tokens is not None, "read with its tokens"
+        model = model if model is not None else pretrained.find_model(path, file.model)
+        found = pretrained.model_hash(model)
+        if found != file.model.hash:
+            given = ModelId(model.name, getattr(model, "origin", None), found)
+            raise UserError(
+                f"{path} was made by {file.model}, not by {given}; its tokens mean nothing to another model"
+            )
+        try:
+            domain = domain_from_dict(file.domain)
+            domain.check(model, file.tokens)
+        except UserError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        parameter = next(model.parameters())
+        return cls(model, file.tokens.to(parameter.device, torch.float32), domain)
+
+    def __repr__(self) -> str:
+        height, width = self.native_size
+        per_value = self.values_stored / (height * width * self.model.channels)
+        return (
+            f"Field({height} x {width} picture, {self.model.channels} channels; {self.domain}, "
+            f"{self.values_stored} values stored, {per_value:.3g} per pixel value; model "
+            f"{getattr(self.model, 'origin', None) or self.model.name})"
+        )
+
+    def _model_id(self) -> ModelId:
+        return ModelId(self.model.name, getattr(self.model, "origin", None), pretrained.model_hash(self.model))
+
+    def _grid(self, box: Box, size: Sequence[int], antialias: bool) -> Grid:
+        """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
+        if len(box) != 4 or not (-1 <= box[0] < box[2] <= 1 and -1 <= box[1] < box[3] <= 1):
+            raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
+        if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
+            raise UserError(f"size {tuple(size)}; give (height, width), whole numbers of at least 1")
+        bounds = list(zip(size, map(float, box[:2]), map(float, box[2:]), strict=True))
+        axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
+        span = tuple((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
+        return Grid(axes, tuple(max(1.0, s) for s in span) if antialias and max(span) > 1 else None)
+
+    def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
+        if len(grid.axes) != 2:
+            raise UserError(f"a grid of {len(grid.axes)} axes; a picture has 2, (y, x)")
+        for axis in grid.axes:
+            check_range("coordinates", axis)
+        with self._recording(*grid.axes), precision(self.model, dtype):
+            if grid.span is None or max(grid.span) <= self.model.largest_span:
+                return self.domain.on_grid(self.model, self.tokens, grid, progress)
+            bands = list(grid.split(BAND_POINTS // 4))
+            means = []
+            for done, band in enumerate(bands, 1):
+                means.append(self._means(band, grid.span))
+                if progress:
+                    progress(done, len(bands))
+            return torch.cat(means, 1)
+
+    def _means(self, grid: Grid, spans: tuple[float, ...]) -> Tensor:
+        """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.
+
+        Columns a few at a time, so that memory is bounded however many values a mean is taken of.
+        """
+        largest = self.model.largest_span
+        parts = [ceil(span / largest) for span in spans]
+        fine = tuple(span / n for span, n in zip(spans, parts, strict=True))
+        fine_span = fine if max(fine) > 1 and largest > 1 else None
+
+        def spread(i: int, axis: Tensor) -> Tensor:
+            step = 2 * fine[i] / self.native_size[i]
+            offsets = (torch.arange(parts[i], dtype=axis.dtype) - (parts[i] - 1) / 2) * step
+            return (axis[:, None] + offsets).flatten()
+
+        y, x = grid.axes
+        width = max(1, BAND_POINTS // (len(y) * parts[0] * parts[1]))
+        strips = []
+        for columns in x.split(width):
+            points = Grid((spread(0, y), spread(1, columns)), fine_span)
+            strips.append(avg_pool2d(self.domain.on_grid(self.model, self.tokens, points), parts))
+        return torch.cat(strips, 2)
+
+    def _recording(self, *inputs: Tensor):
+        """Gradients are recorded only if the caller records and an input asks for them, never for weights alone."""
+        wanted = any(tensor.requires_grad for tensor in (self.tokens, *inputs))
+        return torch.set_grad_enabled(torch.is_grad_enabled() and wanted)
+
+
+@contextmanager
+def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
+    """Autocast to bfloat16 or float16 on the model's device; float32 for None, whatever is set outside."""
+    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
+        raise UserError(f"precision {dtype}; torch.float32, torch.bfloat16 and torch.float16 are known")
+    half = dtype in (torch.bfloat16, torch.float16)
+    with torch.autocast(next(model.parameters()).device.type, dtype=dtype if half else None, enabled=half):
+        yield
+
+
+def check_picture(picture: Any, channels: int) -> Tensor:
+    """A picture as float (C, H, W) in [0, 1], or a `UserError` that says what it is instead."""
+    picture = torch.as_tensor(picture)
+    shape = tuple(picture.shape)
+    if picture.ndim != 3 or shape[0] != channels or min(shape) < 1:
+        hint = ": move the channels first with permute(2, 0, 1)" if picture.ndim == 3 and shape[-1] == channels else ""
+        raise UserError(f"a picture of shape {shape}; the model takes ({channels}, height, width){hint}")
+    if not picture.is_floating_point():
+        raise UserError(f"a picture of {picture.dtype}; give floats in [0, 1], for 8 bits picture / 255")
+    lo, hi = picture.aminmax()
+    if not (lo >= -1e-4 and hi <= 1 + 1e-4):  # also false for NaN, which aminmax passes on
+        raise UserError(f"a picture with values from {lo.item():g} to {hi.item():g}; give finite values in [0, 1]")
+    return picture if picture.dtype in (torch.float32, torch.float64) else picture.float()
+
+
+def check_range(name: str, coords: Tensor) -> None:
+    """Coordinates in [-1, 1], but for rounding."""
+    if coords.numel():
+        lo, hi = coords.detach().aminmax()
+        if not (lo >= -1 - 1e-5 and hi <= 1 + 1e-5):
+            raise UserError(f"{name} from {lo.item():g} to {hi.item():g}; (y, x) over the picture are in [-1, 1]")

@@ -1,0 +1,105 @@
+"""Lattices: pictures of any size for models of any size.
+
+A native-resolution model gives every cell of `cell` x `cell` pixels a token at its place: tokens are (rows, columns,
+D) over the whole picture, and no tiles are needed. Both of its verbs are local, `model.halo` cells around a token and
+`model.reach` cells around a coordinate, and that alone bounds the memory: pictures are encoded block by block with
+`halo` cells of context, and decoded block by block from the tokens within `reach`. Neither changes the result.
+"""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from tokenfield.coords import Grid
+from tokenfield.errors import UserError
+from tokenfield.fields.axis import BlockAxis
+from tokenfield.fields.domain import Domain, Progress, at_least_float32
+
+BLOCK = 64
+"""Cells per side of a block: 512 x 512 pixels at cells of 8."""
+
+
+@dataclass(frozen=True)
+class Lattice(Domain):
+    """A picture as one lattice of cells, continued by its last pixels to whole cells.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        cell: side of a cell in pixels.
+        block: cells per side that are handled at once; bounds the memory, never the result.
+    """
+
+    kind: ClassVar[str] = "lattice"
+    size: tuple[int, int]
+    cell: int
+    block: int = BLOCK
+
+    def __post_init__(self):
+        if min(self.size) < 1 or self.cell < 1 or self.block < 1:
+            raise UserError(
+                f"a picture of {self.size} in cells of {self.cell} pixels, blocks of {self.block}; at least 1"
+            )
+
+    @classmethod
+    def fit(cls, model: Any, size: tuple[int, int]) -> "Lattice":
+        return cls((size[0], size[1]), model.cell)
+
+    @cached_property
+    def axes(self) -> tuple[BlockAxis, BlockAxis]:
+        y, x = (BlockAxis(n, self.cell, self.block) for n in self.size)
+        return y, x
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of cells."""
+        return self.axes[0].cells, self.axes[1].cells
+
+    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+        """(C, H, W) -> (rows, columns, D), equal to `model.encode` of the whole padded picture.
+
+        A block's outermost `halo` cells of tokens lack context and are thrown away; at the edges of the picture
+        there is no such cell, since the block ends where the picture does.
+        """
+        device = next(model.parameters()).device
+        y, x = self.axes
+        tokens = None
+        for i in range(y.pieces):
+            for j in range(x.pieces):
+                (top, bottom), (left, right) = y.cells_of(i), x.cells_of(j)
+                (up, down), (west, east) = y.widen(top, bottom, model.halo), x.widen(left, right, model.halo)
+                image = picture[:, y.indices(up, down)[:, None], x.indices(west, east)]
+                block = at_least_float32(model.encode(image[None].to(device)))[0]
+                tokens = block.new_empty(*self.shape, *block.shape[2:]) if tokens is None else tokens
+                tokens[top:bottom, left:right] = block[top - up : bottom - up, left - west : right - west]
+                if progress:
+                    progress(i * x.pieces + j + 1, y.pieces * x.pieces)
+        assert tokens is not None, "a picture has at least one cell"
+        return tokens
+
+    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+        """Values (Q, C) at positions inside one block, from the tokens within the model's reach of any of them."""
+        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
+        y, x = self.axes
+        rows, columns = y.cells_near(ys, model.reach), x.cells_near(xs, model.reach)
+        axes = y.local(ys, *rows), x.local(xs, *columns)
+        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
+        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
+
+    def check(self, model: Any, tokens: Tensor) -> None:
+        if model.input_size is not None or model.cell != self.cell:
+            raise UserError(
+                f"a lattice of cells of {self.cell} pixels, but the model has "
+                f"{f'cells of {model.cell}' if model.input_size is None else f'an input of {model.input_size}'}; "
+                "use the model that encoded the field"
+            )
+        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
+            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} cells; the first two sizes must agree")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+    def __str__(self) -> str:
+        return f"{self.shape[0]} x {self.shape[1]} cells of {self.cell} x {self.cell}"

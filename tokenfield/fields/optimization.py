@@ -1,0 +1,320 @@
+"""Test-time optimisation: what a field still gains when it is fitted to its own picture (LAINR 4.5, Fig. 7).
+
+    field = Field.of(model, picture)
+    fitting = Optimization(field, picture, "latents")
+    for point in fitting.run(seconds=30):
+        print(point.seconds, point.psnr)
+    fitting.best.save("picture.field")
+
+What moves is the latents, the decoder's parameters (of a copy of the model that is this picture's own from then on), or
+both. An MLP fitted to one picture from scratch, FFNet or SIREN, is the same thing: a field whose latents are all its
+weights, started where it starts (`untrained`). So all curves of a comparison come from one loop and one clock.
+
+By default a step descends along the exact gradient over all pixels, block by block in bounded memory, and its error is
+that of the field before it: PSNR costs nothing. With `pixels` a step takes so many of them, random rows times random
+columns, and PSNR is measured now and then with the clock stopped. The best field is kept, whatever comes after it.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import Grid, centers
+from tokenfield.errors import UserError
+from tokenfield.evaluation.evaluate import seconds as now
+from tokenfield.fields.domains import domain_of
+from tokenfield.fields.field import Field, check_picture
+from tokenfield.metrics import PSNR_CEILING
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
+from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
+
+What = Literal["latents", "decoder", "all"]
+BLOCK_POINTS = 1 << 16
+"""Pixels that are decoded and differentiated at once: some hundred MB of activations."""
+MEASUREMENTS = 24
+"""How often PSNR is measured where steps do not measure it themselves."""
+RATES = {"latents": 3e-2, "decoder": 3e-3}
+"""Adam's rates at the start of the cosine. Latents have about unit variance."""
+SCRATCH_RATE = 0.5
+"""The same for latents that start at zero and have a long way to go."""
+MLP_RATES = {"ffnet": 1e-3, "siren": 3e-4}
+"""The same for MLPs, whose latents are weights; SIREN's authors take 1e-4 for longer runs."""
+MEASURED = 1 << 20
+"""Most pixels that `Optimization.measure` looks at: rows and columns evenly spread over larger pictures."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a curve.
+
+    Attributes:
+        step: steps taken so far.
+        seconds: of optimisation so far; measuring does not count.
+        psnr: of the field as it is now, dB by the papers' protocol; over the whole picture, unless it is a large
+            one and `pixels` was given (`MEASURED`).
+    """
+
+    step: int
+    seconds: float
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """Pixels of a picture, and where they lie: in float64, as `Field` asks for them."""
+
+    picture: Float[Tensor, "c h w"]
+    rows: Float[Tensor, " h"]
+    columns: Float[Tensor, " w"]
+
+    @classmethod
+    def of(cls, picture: Float[Tensor, "c h w"]) -> "Target":
+        """All pixels of a picture, at their centres."""
+        return cls(picture, *(centers(n, dtype=torch.float64) for n in picture.shape[1:]))
+
+    @property
+    def grid(self) -> Grid:
+        """Where they lie."""
+        return Grid((self.rows, self.columns))
+
+    def blocks(self) -> Iterator[tuple[Grid, Float[Tensor, "c _h _w"]]]:
+        """All pixels, as blocks of at most `BLOCK_POINTS`."""
+        for (rows, columns), block in self.grid.tiles(BLOCK_POINTS):
+            yield block, self.picture[:, rows, columns]
+
+    def thinned(self, pixels: int) -> "Target":
+        """Evenly spread rows and columns, about so many pixels; the whole picture if it has no more."""
+        every = math.ceil((self.picture[0].numel() / pixels) ** 0.5)
+        if every <= 1:
+            return self
+        return Target(self.picture[:, ::every, ::every], self.rows[::every], self.columns[::every])
+
+    def draw(self, pixels: int, seed: int, step: int) -> tuple[Grid, Float[Tensor, "c _h _w"]]:
+        """About so many pixels, random rows times random columns: a function of (seed, step)."""
+        generator = torch.Generator().manual_seed((seed << 32) + step)
+        share = min(1.0, (pixels / self.picture[0].numel()) ** 0.5)
+        rows, columns = (
+            torch.randperm(n, generator=generator)[: max(1, round(n * share))].sort().values
+            for n in self.picture.shape[1:]
+        )
+        return Grid((self.rows[rows], self.columns[columns])), self.picture[:, rows[:, None], columns]
+
+
+class Optimization:
+    """A field on its way to its picture.
+
+    Args:
+        field: where to start; neither it nor its model is changed.
+        picture: (C, H, W) in [0, 1] of the field's native size.
+        what: what moves.
+        rates: Adam's rates of latents and of the decoder, at the start; they fall to zero as a cosine.
+        pixels: per step; None takes the exact gradient over all of them.
+        seed: decides which pixels a step takes.
+        timer: seconds so far; by default of the wall clock. `time.process_time` counts those of this process alone, on
+            a machine whose processors others use too.
+    Attributes:
+        values: numbers that are this picture's own: latents, and the decoder's parameters if they move.
+        best_psnr: dB, of `best`.
+    Raises:
+        UserError: a picture of another size, or a decoder without parameters.
+    """
+
+    def __init__(
+        self,
+        field: Field,
+        picture: Tensor,
+        what: What = "latents",
+        *,
+        rates: dict[str, float] | None = None,
+        pixels: int | None = None,
+        seed: int = 0,
+        timer: Callable[[], float] | None = None,
+    ):
+        picture = check_picture(picture, field.model.channels)
+        if tuple(picture.shape[1:]) != tuple(field.native_size):
+            raise UserError(f"a field of {field.native_size} pixels and a picture of {tuple(picture.shape[1:])}")
+        if pixels is not None and pixels < 1:
+            raise UserError(f"{pixels} pixels per step; give at least 1")
+        self.timer = timer or partial(now, field.tokens.device)
+        self.target, self.pixels, self.seed = Target.of(picture), pixels, seed
+        self.measured = self.target.thinned(MEASURED)
+        self.tokens = field.tokens.detach().clone()
+        model, rates = field.model, RATES | (rates or {})
+        groups: list[dict[str, Any]] = []
+        if what != "latents":
+            model = copy.deepcopy(field.model).requires_grad_()
+            model.origin = None  # it is no longer what a name or a folder holds
+            groups.append({"params": decoder_parameters(model, self.tokens, field.domain), "lr": rates["decoder"]})
+        if what != "decoder":
+            groups.append({"params": [self.tokens.requires_grad_()], "lr": rates["latents"]})
+        self.field = replace(field, model=model, tokens=self.tokens)
+        self.moving: list[Tensor] = [p for group in groups for p in group["params"]]
+        self.rates = [group["lr"] for group in groups]
+        own = sum(p.numel() for p in groups[0]["params"]) if what != "latents" else 0
+        self.values = field.values_stored + own
+        self.optimizer = torch.optim.Adam(groups)
+        self.best_psnr, self._best = -math.inf, [p.detach().clone() for p in self.moving]
+
+    @property
+    def best(self) -> Field:
+        """The best field so far. Ask at the end: what moved is set back to it."""
+        with torch.no_grad():
+            for p, value in zip(self.moving, self._best, strict=True):
+                p.copy_(value)
+        return replace(self.field, tokens=self.tokens.detach().clone())
+
+    def run(self, *, seconds: float | None = None, steps: int | None = None) -> Iterator[Point]:
+        """Optimise until the seconds or the steps are spent, whichever comes first; the rates fall to zero with them.
+
+        Yields:
+            The point before every step, or with `pixels` before some, and the one after the last.
+        Raises:
+            UserError: neither is given, or an error that is no longer finite.
+        """
+        if (seconds is None and steps is None) or min(seconds or 0, steps or 0) < 0:
+            raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
+        clock, step, measured = Clock(self.timer), 0, -math.inf
+        while (done := share_of(clock.seconds, seconds, step, steps)) < 1:
+            begun = clock.seconds
+            if self.pixels is None:
+                with clock:
+                    error = self._exact_gradient()
+                yield self._noted(step, begun, error)
+            else:
+                if done - measured >= 1 / MEASUREMENTS:
+                    measured = done
+                    yield self._noted(step, begun, self.measure())
+                with clock:
+                    self._gradient_of(*self.target.draw(self.pixels, self.seed, step))
+            with clock:
+                self._move(done)
+            step += 1
+        yield self._noted(step, clock.seconds, self.measure())
+
+    @torch.no_grad()
+    def measure(self) -> float:
+        """Mean squared error, over all pixels or `MEASURED` of them."""
+        total = sum(self._squared(block, wanted).item() for block, wanted in self.measured.blocks())
+        return total / self.measured.picture.numel()
+
+    def _exact_gradient(self) -> float:
+        """The gradient over all pixels, and the mean squared error that it lowers."""
+        self.optimizer.zero_grad()
+        return sum(self._add_gradient(block, wanted) for block, wanted in self.target.blocks())
+
+    def _gradient_of(self, block: Grid, wanted: Tensor) -> None:
+        """The gradient of the mean squared error over some pixels."""
+        self.optimizer.zero_grad()
+        (self._squared(block, wanted) / wanted.numel()).backward(inputs=self.moving)
+
+    def _add_gradient(self, block: Grid, wanted: Tensor) -> float:
+        """A block's part of the mean squared error; its gradient is added to what is there."""
+        part = self._squared(block, wanted) / self.target.picture.numel()
+        part.backward(inputs=self.moving)  # and into nothing else: the model may be shared
+        return part.item()
+
+    def _squared(self, block: Grid, wanted: Tensor) -> Tensor:
+        """Squared errors of a block, summed."""
+        values = self.field.domain.on_grid(self.field.model, self.tokens, block)
+        return (values - wanted.to(values)).square().sum()
+
+    def _move(self, done: float) -> None:
+        """A step of Adam, at rates that fall to zero as a cosine."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done))
+        self.optimizer.step()
+
+    def _noted(self, step: int, seconds: float, error: float) -> Point:
+        """The point of the present state, which is kept if it is the best."""
+        if not math.isfinite(error):
+            raise UserError(f"the error is {error} after {step} steps of optimisation; lower the rate")
+        decibels = -10 * math.log10(error) if error > 0 else PSNR_CEILING
+        if decibels > self.best_psnr:
+            self.best_psnr, self._best = decibels, [p.detach().clone() for p in self.moving]
+        return Point(step, seconds, decibels)
+
+
+class Clock:
+    """Seconds spent inside its `with` blocks, by a timer."""
+
+    def __init__(self, timer: Callable[[], float]):
+        self.timer, self.seconds, self._begun = timer, 0.0, 0.0
+
+    def __enter__(self) -> "Clock":
+        self._begun = self.timer()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += self.timer() - self._begun
+
+
+def share_of(spent: float, seconds: float | None, step: int, steps: int | None) -> float:
+    """How much of the budget is spent: of its seconds or of its steps, whichever is more. 1 ends it."""
+    of_time = 0.0 if seconds is None else spent / seconds if seconds else 1.0
+    of_steps = 0.0 if steps is None else step / steps if steps else 1.0
+    return max(of_time, of_steps)
+
+
+def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Any) -> list[Tensor]:
+    """The parameters that a decoded value depends on, in the model's order. Raises UserError if there are none."""
+    corner = Grid(tuple(torch.full((1,), -1.0, dtype=torch.float64) for _ in range(2)))
+    parameters = list(model.parameters())
+    value = domain.on_grid(model, tokens.detach(), corner).sum()
+    if not value.requires_grad:
+        raise UserError(f"a {model.name} has no decoder of its own to optimise: its tokens are all there is")
+    reached = torch.autograd.grad(value, parameters, allow_unused=True)
+    return [p for p, gradient in zip(parameters, reached, strict=True) if gradient is not None]
+
+
+def untrained(
+    kind: Literal["ffnet", "siren"], size: tuple[int, int], *, seed: int = 0, device: Any = None, **sizes: Any
+) -> Field:
+    """An MLP that has seen nothing, as the field of a picture of (height, width): where a fit begins.
+
+    Args:
+        kind: FFNet or SIREN.
+        size: of the picture, at least 4 x 4 pixels.
+        seed: of its weights.
+        device: where it is fitted.
+        sizes: other fields of `CoordinateMlpConfig`.
+    """
+    if min(size) < 4:
+        raise UserError(f"a picture of {size[0]} x {size[1]} pixels is too small to fit an MLP to; give at least 4 x 4")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CoordinateMlpConfig(kind=kind, size=size, **{"rate": MLP_RATES[kind]} | sizes).build().to(device)
+    return Field(model, model.start(1).detach().view(1, 1, *model.start(1).shape[1:]), domain_of(model, size))
+
+
+def scratch(field: Field) -> Field:
+    """The field with tokens of zero, which is their mean over the training pictures for anchored models."""
+    return replace(field, tokens=torch.zeros_like(field.tokens))
+
+
+def save_with_model(field: Field, folder: Path, name: str) -> Path:
+    """Writes a field together with its model, where that is the picture's own: FOLDER is a model's folder with a field.
+
+    Args:
+        field: of a model that no package and no other folder holds.
+        folder: a new one.
+        name: of the field in it, without an ending.
+    Returns:
+        The `.field` file, which names the folder and the model's hash.
+    Raises:
+        UserError: the folder exists, or cannot be written.
+    """
+    if folder.exists():
+        raise UserError(f"{folder} exists already; name a new folder")
+    pretrained.save(field.model, folder)
+    field.model.origin = str(folder)
+    field.save(folder / f"{name}.field")
+    return folder / f"{name}.field"

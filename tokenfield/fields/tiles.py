@@ -1,0 +1,106 @@
+"""Tiles: pictures of any size for models that take one size.
+
+The picture is covered by overlapping tiles, each encoded to a set of tokens of its own, and the fields of the tiles
+are blended by a partition of unity (`axis.TileAxis`): the sum of their values, weighted by smooth functions that add
+up to 1 everywhere. What comes out is one continuous function, with a continuous derivative where the model's own is,
+and equals the model's field wherever one tile is alone. Tokens are (tile rows, tile columns, R, D).
+"""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from tokenfield.coords import Grid
+from tokenfield.errors import UserError
+from tokenfield.fields.axis import TileAxis
+from tokenfield.fields.domain import Domain, Progress, at_least_float32
+
+OVERLAP = 1 / 8
+"""Smallest fraction of a tile that neighbours share: a quarter more tokens per pixel buys seamless borders."""
+
+BATCH_PIXELS = 1 << 18
+"""Pixels encoded at once, a batch of tiles: 8 of 178 x 178, 64 of 64 x 64."""
+
+
+@dataclass(frozen=True)
+class Tiles(Domain):
+    """A picture as a grid of overlapping tiles.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        tile: (height, width) that the model takes.
+        overlap: smallest fraction of a tile that neighbours share, above 0 and at most 1/3.
+    """
+
+    kind: ClassVar[str] = "tiles"
+    size: tuple[int, int]
+    tile: tuple[int, int]
+    overlap: float = OVERLAP
+
+    def __post_init__(self):
+        if not 0 < self.overlap <= 1 / 3:
+            raise UserError(f"overlap {self.overlap} of tiles; it must be above 0 and at most 1/3 of a tile")
+        if min(self.size) < 1 or min(self.tile) < 4:
+            raise UserError(f"a picture of {self.size} in tiles of {self.tile} pixels; at least (1, 1) and (4, 4)")
+
+    @classmethod
+    def fit(cls, model: Any, size: tuple[int, int], overlap: float = OVERLAP) -> "Tiles":
+        height, width = model.input_size
+        return cls((size[0], size[1]), (height, width), overlap)
+
+    @cached_property
+    def axes(self) -> tuple[TileAxis, TileAxis]:
+        y, x = (TileAxis(n, tile, self.overlap) for n, tile in zip(self.size, self.tile, strict=True))
+        return y, x
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of tiles."""
+        return self.axes[0].pieces, self.axes[1].pieces
+
+    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+        """(C, H, W) -> (rows, columns, ...): `model.encode` of every tile, a few at a time."""
+        device = next(model.parameters()).device
+        y, x = self.axes
+        tiles = [(y.indices(i), x.indices(j)) for i in range(y.pieces) for j in range(x.pieces)]
+        batch = max(1, BATCH_PIXELS // prod(self.tile))
+        tokens = None
+        for start in range(0, len(tiles), batch):
+            images = torch.stack([picture[:, ys[:, None], xs] for ys, xs in tiles[start : start + batch]])
+            part = at_least_float32(model.encode(images.to(device)))
+            # One tensor from the start: joining the parts at the end would hold all tokens twice.
+            tokens = part.new_empty(len(tiles), *part.shape[1:]) if tokens is None else tokens
+            tokens[start : start + batch] = part
+            if progress:
+                progress(min(start + batch, len(tiles)), len(tiles))
+        assert tokens is not None, "a picture has at least one tile"
+        return tokens.unflatten(0, self.shape)
+
+    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+        """Values (Q, C) at positions inside tile (row, column)."""
+        y, x = self.axes
+        i, j = piece
+        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
+        axes = y.local(ys, i), x.local(xs, j)
+        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
+        return model.decode(tokens[i, j][None], local.to(tokens))[0]
+
+    def check(self, model: Any, tokens: Tensor) -> None:
+        if model.input_size is None or tuple(model.input_size) != tuple(self.tile):
+            raise UserError(
+                f"tiles of {self.tile} pixels, but the model takes {model.input_size or 'any size'}; "
+                "use the model that encoded the field"
+            )
+        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
+            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} tiles; the first two sizes must agree")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+    def __str__(self) -> str:
+        rows, columns = self.shape
+        return f"{rows} x {columns} tiles of {self.tile[0]} x {self.tile[1]}"

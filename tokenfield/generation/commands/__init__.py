@@ -1,0 +1,1 @@
+"""`tokenfield latents`, `tokenfield generate`, `tokenfield score`."""

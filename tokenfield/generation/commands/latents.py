@@ -1,0 +1,88 @@
+"""`tokenfield latents`: a data set becomes latent tokens, once, for the training of a denoiser."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json, Out
+from tokenfield.cli.models import load_model
+from tokenfield.errors import UserError
+
+
+def latents(
+    model: tyro.conf.Positional[str],
+    data: tyro.conf.Positional[Path],
+    *,
+    output: Out = None,
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder",
+    holdout: float = 0.1,
+    held_out: bool = True,
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
+    flips: bool = True,
+    shard: int = 1024,
+    batch: int = 32,
+    half: bool = False,
+    workers: int = 2,
+    device: str = "auto",
+    json: Json = None,
+) -> int:
+    """Encode a data set once into latent tokens with labels and statistics, for a denoiser to be trained on.
+
+    The folder holds shards that are mapped into memory, so it may be larger than memory. The same command continues
+    where a killed one stopped; under torchrun several processes share the shards, with the same result. Labels are the
+    data set's classes, or in layout folder the names of the sub-folders that the pictures lie in.
+
+    Args:
+        model: the field model: a packaged one, a folder that holds one, a training run, or hf:owner/name.
+        data: folder of the data set.
+        output: folder for the latents.
+        layout: how the data set lies on disk, as for training.
+        holdout: layout folder without train and test sub-folders: the share of pictures that is held out.
+        held_out: also encode the pictures that are held out; --no-held-out leaves the denoiser's training without.
+        size: side of the pictures, for models that take any; a multiple of their cells.
+        flips: encode every training picture a second time, mirrored.
+        shard: entries per shard.
+        batch: pictures that are encoded at once.
+        half: store 16-bit numbers: half the folder.
+        workers: threads that read pictures.
+        device: auto (an accelerator where there is one), cpu, cuda, ...
+        json: also write the results there, for machines.
+    """
+    if output is None:
+        raise UserError("say with -o FOLDER where the latents go")
+    for option, value in (("--shard", shard), ("--batch", batch)):
+        if value < 1:
+            raise UserError(f"{option} {value}: give at least 1")
+    import torch
+    from accelerate import PartialState
+
+    from tokenfield.data import DataConfig
+    from tokenfield.data.skipped import SkippedFiles
+    from tokenfield.generation.encoding import Encoding, encode_data
+    from tokenfield.models import pretrained
+
+    state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
+    loaded = load_model(model, str(state.device) if device == "auto" else device)
+    known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
+    named = model if known else str(Path(model).resolve())  # a folder, found from anywhere
+    encoding = Encoding(DataConfig(layout=layout, holdout=holdout), flips, shard, batch, held_out, half)
+    with console.progress("encoding shards") as bar:
+        described = encode_data(
+            loaded, named, data, output, encoding, size=size, workers=workers,
+            rank=state.process_index, world=state.num_processes, meet=state.wait_for_everyone, progress=bar.piece,
+        )  # fmt: skip
+    if not state.is_main_process:
+        return console.OK
+    total, skipped = 0, SkippedFiles()
+    for split, told in described["splits"].items():
+        total += told["pictures"]
+        for item in told["skipped"]:
+            skipped.add(item["file"], item["reason"])
+        console.say(
+            f"{output}: {split}: {told['entries']} entries of {described['tokens']} x {described['latent_dim']} in "
+            f"{told['shards']} shards, {len(described['classes'])} classes"
+        )
+    console.write_json(json, {"command": "latents", "output": str(output), **described})
+    return console.finish(skipped, total)

@@ -1,0 +1,14 @@
+"""What this slice adds to the registry."""
+
+from types import ModuleType
+
+
+def register(registry: ModuleType) -> None:
+    """Denoisers, latents as data, their objective, recipes and commands."""
+    registry.DENOISERS.add("denoiser", "tokenfield.generation.denoiser:Denoiser")
+    registry.DENOISERS.add("lattice-denoiser", "tokenfield.generation.lattice_denoiser:LatticeDenoiser")
+    registry.DATA.add("latents", "tokenfield.generation.latents:LatentsConfig")
+    registry.OBJECTIVES.add("denoising", "tokenfield.generation.objective:DenoisingConfig")
+    registry.RECIPES.add_functions("tokenfield.generation.recipes", group="Generation: tokenizers and denoisers")
+    for name in ("latents", "generate", "score"):
+        registry.COMMANDS.add(name, f"tokenfield.generation.commands.{name}:{name}")

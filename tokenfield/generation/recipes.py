@@ -1,0 +1,178 @@
+"""Generation: field models of labelled pictures, and the denoisers of their latents.
+
+The published run is `ldm-imagenet-256` (LAINR 4.4, A.3). The miniatures are trained on the cut-outs that
+`experiments/pools/cutouts.py` builds: three field models that store the same 16 x 64 values, a third of the 32 x 32 x 3
+of a picture, so that one denoiser, of one size and for one time, fits the latents of each. Anchored tokens have a
+denoiser of their own beside it, of the same size, that draws any aspect ratio.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from tokenfield.data import DataConfig
+from tokenfield.generation.denoiser import SIZES, DenoiserConfig
+from tokenfield.generation.latents import LatentsConfig
+from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
+from tokenfield.generation.objective import DenoisingConfig
+from tokenfield.models.anchored import AnchoredConfig
+from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.recipes.baselines import shared
+from tokenfield.training.objective import ReconstructionConfig
+from tokenfield.training.optimisers import OptimConfig
+from tokenfield.training.recipe import Recipe
+
+IMAGENET = 1_281_167
+"""Training pictures of ImageNet (ILSVRC 2012)."""
+
+
+def ldm_imagenet_256() -> Recipe:
+    """Table 5, LAINR latents of ImageNet 256: FID 9.3 with 250 DDIM steps and guidance 2.5; 400 epochs, for many GPUs.
+
+    The paper's run (A.3): 458 M parameters, prediction of the clean latents, batch 256, Adam 1e-4 constant, 10 % of the
+    labels dropped, EMA 0.9999. Its data are what `tokenfield latents` makes with `lainr-imagenet-256`.
+    """
+    return Recipe(
+        name="ldm-imagenet-256",
+        model=DenoiserConfig(tokens=256, latent_dim=256, classes=1000, **SIZES["L"]),
+        data=LatentsConfig(),
+        optim=OptimConfig(name="adam", rate=1e-4),
+        objective=DenoisingConfig(label_dropout=0.1),
+        steps=round(400 * IMAGENET / 256),
+        batch_size=256,
+        ema_decay=0.9999,
+        log_every=100,
+        evaluate_every=10_000,
+        evaluate_pictures=4096,
+        checkpoint_every=10_000,
+    )
+
+
+def ldm_imagenet_256_flow() -> Recipe:
+    """The same network, latents and steps with flow matching (linear path, velocity) in place of diffusion."""
+    recipe = ldm_imagenet_256()
+    return replace(recipe, name="ldm-imagenet-256-flow", model=replace(recipe.model, prediction="velocity"))
+
+
+def ldm_cutouts_32() -> Recipe:
+    """Diffusion over the latents of 32-pixel cut-outs, small enough for two cores; predicts the clean latents.
+
+    Any of the three field models' latents. The rate is constant, so that a longer run begins with the shorter one.
+    """
+    return Recipe(
+        name="ldm-cutouts-32",
+        model=DenoiserConfig(tokens=16, latent_dim=64, width=128, depth=4, heads=4, classes=7),
+        data=LatentsConfig(),
+        optim=OptimConfig(name="adamw", rate=1e-3, betas=(0.9, 0.99), warmup=20),
+        objective=DenoisingConfig(label_dropout=0.1),
+        steps=10_000,
+        batch_size=32,
+        clip_norm=1.0,
+        ema_decay=0.999,
+        log_every=50,
+        evaluate_every=500,
+        evaluate_pictures=84,
+        checkpoint_every=500,
+    )
+
+
+def ldm_cutouts_32_flow() -> Recipe:
+    """Flow matching over the latents of 32-pixel cut-outs: the network and the steps of `ldm-cutouts-32`."""
+    recipe = ldm_cutouts_32()
+    return replace(recipe, name="ldm-cutouts-32-flow", model=replace(recipe.model, prediction="velocity"))
+
+
+def ldm_cutouts_32_anchored() -> Recipe:
+    """Diffusion over lattices of anchored tokens of 32-pixel cut-outs; draws any aspect ratio.
+
+    Width, depth and training are those of `ldm-cutouts-32`. An object on white fills its picture, so a token knows
+    whether it lies at a border.
+    """
+    recipe = ldm_cutouts_32()
+    sizes: dict[str, Any] = {"latent_dim": 64, "width": 128, "depth": 4, "heads": 4, "classes": 7}
+    return replace(
+        recipe,
+        name="ldm-cutouts-32-anchored",
+        model=LatticeDenoiserConfig(**sizes, radius=1, margin=1),
+        data=LatentsConfig(lattice=True),
+    )
+
+
+def ldm_photos_64_anchored() -> Recipe:
+    """Diffusion over 64-pixel crops of photographs, cut from lattices of `photos-s`; draws any aspect ratio.
+
+    Its latents: tokenfield latents photos-s FOLDER --size 256. Crops have no borders to know of, and three blocks see
+    three cells on each side, so the middle tokens of 8 x 8 cells see all that a token of a larger lattice sees.
+    """
+    recipe = ldm_cutouts_32()
+    sizes: dict[str, Any] = {"latent_dim": 96, "width": 128, "depth": 3, "heads": 4, "classes": 0}
+    return replace(
+        recipe,
+        name="ldm-photos-64-anchored",
+        model=LatticeDenoiserConfig(**sizes, radius=1, margin=0),
+        data=LatentsConfig(lattice=True, part=8),
+    )
+
+
+def cutouts_32_lainr() -> Recipe:
+    """LAINR on 32-pixel cut-outs of seven classes: 16 tokens of 64, the field model of the generation miniatures."""
+    model = LainrConfig(
+        size=(32, 32),
+        patch=8,
+        padding=0,
+        num_latents=16,
+        latent_dim=64,
+        encoder_dim=128,
+        encoder_depth=3,
+        encoder_heads=4,
+        dim=64,
+        feature_dim=64,
+        sigmas=(16.0, 4.0),  # in proportion to the paper's 128 and 32 at 178 pixels, and a power of two
+        sigma_q=4.0,
+    )
+    return Recipe(
+        name="cutouts-32-lainr",
+        model=model,
+        data=DataConfig(layout="imagenette", size=32, crop="random_flip"),  # the whole picture, mirrored half the time
+        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50),
+        objective=ReconstructionConfig(jitter="none"),
+        steps=1500,
+        batch_size=32,
+        clip_norm=1.0,
+        evaluate_every=250,
+        evaluate_pictures=84,
+        checkpoint_every=250,
+    )
+
+
+def cutouts_32_ipc() -> Recipe:
+    """IPC on 32-pixel cut-outs: 16 tokens of 64, the encoder, pictures, optimiser and steps of `cutouts-32-lainr`."""
+    recipe = cutouts_32_lainr()
+    model = IpcConfig(**shared(recipe.model), num_latents=16)
+    return replace(recipe, name="cutouts-32-ipc", model=model)
+
+
+def cutouts_32_anchored() -> Recipe:
+    """Anchored tokens on 32-pixel cut-outs: 4 x 4 tokens of 64."""
+    recipe = cutouts_32_lainr()
+    return replace(
+        recipe,
+        name="cutouts-32-anchored",
+        model=AnchoredConfig(latent_dim=64),
+        objective=ReconstructionConfig(jitter="none", average="decibels"),
+        steps=1000,
+    )
+
+
+RUNS = (
+    cutouts_32_lainr,
+    cutouts_32_ipc,
+    cutouts_32_anchored,
+    ldm_imagenet_256,
+    ldm_imagenet_256_flow,
+    ldm_cutouts_32,
+    ldm_cutouts_32_flow,
+    ldm_cutouts_32_anchored,
+    ldm_photos_64_anchored,
+)
+"""All of them; a recipe is called what its function is called, with hyphens."""

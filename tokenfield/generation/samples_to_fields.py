@@ -1,0 +1,149 @@
+"""From a denoiser's folder and its samples to fields: the other half of `encode`.
+
+A denoiser knows which field model its latents came from, the statistics that standardised them, and the shape and
+picture size they had. Restored and given back to that model a sample is a `Field` like any other: it renders at any
+resolution, crops, zooms and is saved as a `.field` file.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from tokenfield.errors import UserError
+from tokenfield.evaluation.figures import from_pil, to_pil
+from tokenfield.fields.domains import domain_of
+from tokenfield.fields.field import Field
+from tokenfield.generation.denoiser import TokenDenoiser
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
+
+EACH = "each"
+"""In place of class names: all classes in turn."""
+
+
+def load_denoiser(name: str) -> TokenDenoiser:
+    """A trained denoiser. Raises UserError for a folder that holds another model."""
+    model = pretrained.load(name)
+    if not isinstance(model, TokenDenoiser):
+        raise UserError(f"{name} holds a {model.name} model, which draws nothing; give the folder of a denoiser "
+                        "(tokenfield latents MODEL DATA -o LATENTS, then tokenfield train on them)")
+    return model
+
+
+def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldModel:
+    """The model that reads a denoiser's samples.
+
+    Args:
+        denoiser: a trained one.
+        name: where the model is, if not where it was when the latents were made.
+    Raises:
+        UserError: it is not there, or is another model.
+    """
+    wanted = name or denoiser.config.field_model
+    try:
+        model = pretrained.load(wanted)
+    except UserError as error:
+        raise UserError(f"the model of the latents: {error}; say with --field where it is") from error
+    if pretrained.model_hash(model) != denoiser.config.field_hash:
+        raise UserError(f"{wanted} is not the model that the latents came from ({denoiser.config.field_hash[:12]}): "
+                        "its weights are others; say with --field where that one is")
+    return model
+
+
+def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
+    """Classes of `count` samples, the named ones in turn: sample number i has class names[i mod len(names)].
+
+    Args:
+        denoiser: knows its classes.
+        names: classes, or `EACH` for all of them (balanced); none leaves every sample without a class.
+        count: samples.
+        first: number of the first one.
+    Raises:
+        UserError: a class that the denoiser was not trained on, with the nearest that it was.
+    """
+    known = denoiser.config.class_names or tuple(map(str, range(denoiser.config.classes)))
+    if list(names) == [EACH] and known:
+        names = known
+    for name in names:
+        if name not in known:
+            lower = {k.lower(): k for k in known}
+            near = [lower[k] for k in get_close_matches(name.lower(), lower, 3, 0.5)]
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+            raise UserError(f"no class is called {name!r}; {hint}")
+    if not names:
+        return torch.full((count,), denoiser.unlabelled)
+    chosen = [known.index(name) for name in names]
+    return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
+
+
+def class_name(denoiser: TokenDenoiser, label: int) -> str | None:
+    """What a label is called; None for no class."""
+    if label == denoiser.unlabelled:
+        return None
+    names = denoiser.config.class_names
+    return names[label] if names else str(label)
+
+
+def with_shape(
+    denoiser: TokenDenoiser, aspect: str | None = None, cells: tuple[int, int] | None = None
+) -> TokenDenoiser:
+    """The denoiser for pictures of another shape than those that were encoded.
+
+    Args:
+        denoiser: of tokens with places.
+        aspect: "W:H", width to height; the shorter side has as many cells as the encoded pictures' shorter side.
+        cells: rows and columns, exactly.
+    Raises:
+        UserError: both, an aspect that is none, or tokens without places.
+    """
+    if aspect is None and cells is None:
+        return denoiser
+    if aspect is not None and cells is not None:
+        raise UserError("--aspect and --cells both say what shape to draw; give one of them")
+    if cells is None:
+        assert aspect is not None, "one of the two is given"
+        sides = [float(side) if _is_number(side) else 0.0 for side in aspect.split(":")]
+        if len(sides) != 2 or min(sides) <= 0:
+            raise UserError(f"--aspect {aspect}: give width and height, such as 2:1 or 16:9")
+        shorter = min(denoiser.config.lattice or (1,))
+        width, height = (max(1, round(shorter * side / min(sides))) for side in sides)
+        cells = (height, width)
+    return denoiser.on(cells)
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a plain decimal number, without sign and exponent."""
+    return text.replace(".", "", 1).isdecimal()
+
+
+def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "*r d"]) -> Field:
+    """A standardised sample as a field over a picture of the size that was encoded."""
+    domain = domain_of(model, denoiser.config.picture_size)
+    tokens = denoiser.restore(tokens.to(denoiser.mean))
+    lattice = denoiser.config.lattice
+    shaped = tokens.reshape(*lattice, -1) if lattice else tokens[None, None]  # (m, n, D), or one tile: (1, 1, R, D)
+    domain.check(model, shaped)
+    return Field(model, shaped, domain)
+
+
+def to_tokens(denoiser: TokenDenoiser, field: Field) -> Float[Tensor, "*r d"]:
+    """The reverse: standardised tokens of a field that was encoded at the denoiser's size."""
+    tokens = field.tokens if denoiser.on_lattice else field.tokens.flatten(0, -2)
+    if tuple(tokens.shape) != denoiser.shape:
+        raise UserError(f"a field of tokens {tuple(tokens.shape)}, and a denoiser of {denoiser.shape}; "
+                        f"give a picture of {' x '.join(map(str, denoiser.config.picture_size))} pixels")
+    return denoiser.standardize(tokens.to(denoiser.mean))
+
+
+def fitted(denoiser: TokenDenoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
+    """A photograph of any size at the denoiser's: the largest middle part of that shape, resampled with Lanczos."""
+    height, width = denoiser.config.picture_size
+    scale = max(height / picture.shape[1], width / picture.shape[2])
+    image = to_pil(picture.cpu())
+    tall, wide = round(height / scale), round(width / scale)
+    top, left = (picture.shape[1] - tall) / 2, (picture.shape[2] - wide) / 2
+    return from_pil(image.resize((width, height), Image.Resampling.LANCZOS, (left, top, left + wide, top + tall)))

@@ -1,0 +1,69 @@
+"""Writing a file so that it is whole or absent, never half."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from tokenfield.errors import UserError
+
+REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file would be larger than is allowed here; choose another folder or raise the limit",
+    errno.EACCES: "permission denied; choose a folder you may write to",
+    errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EISDIR: "it is a folder; give a file name",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another name",
+    errno.EEXIST: "a part of the path is a file, not a folder; choose another name",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+"""What to tell a user about an error number. Everything else gets the system's own words."""
+
+
+def shown(path: object) -> str:
+    """The path as it may stand in a one-line message: names with control characters are quoted and escaped."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)
+
+
+def cannot_write(path: object, error: OSError) -> UserError:
+    """The one line for a failed write."""
+    reason = REASONS.get(error.errno or 0) or f"{error.strerror or error}; choose another folder"
+    return UserError(f"cannot write {shown(path)}: {reason}")
+
+
+@contextlib.contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write to that becomes `path` when the block ends without an exception.
+
+    The bytes go to a hidden neighbour, are flushed to the disk, and the neighbour is renamed over `path` in one step:
+    readers, and a process killed at any moment, see the old file or the new one. Missing parent folders are made. Where
+    `path` is a symbolic link, the file it points to is replaced.
+
+    Raises:
+        UserError: the disk is full, the folder may not be written, ...; what was at `path` is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    aside = target.with_name(f".{target.name[:200]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(aside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # a rename may reach the disk before the data it names
+        os.replace(aside, target)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink()  # nothing to remove after a successful rename
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Writes bytes, or text as UTF-8, so that the file is whole or as it was. Raises UserError like `written_aside`."""
+    with written_aside(Path(path)) as file:
+        file.write(data.encode() if isinstance(data, str) else data)

@@ -1,0 +1,227 @@
+"""Trained models in folders: `config.json` and `model.safetensors`, perhaps `README.md` (model card) and `eval.json`.
+
+The layout is that of `PyTorchModelHubMixin`, so a folder can be pushed to a hub as it is. `config.json` holds the
+fields of the model's configuration and, as `model`, the name of the system. Weights may be stored in half precision;
+in memory they are float32.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from tokenfield.configs import from_dict, to_dict
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import write_whole
+from tokenfield.registry import DENOISERS, MODELS
+
+HUB_PREFIX = "hf:"
+"""Before `owner/name` of a repository on the hub."""
+CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
+
+
+@dataclass(frozen=True)
+class ModelId:
+    """Which model made the tokens."""
+
+    name: str
+    """Name of the system, `lainr` or `anchored`."""
+    origin: str | None
+    """What `tokenfield.load` was given when the model was loaded; None for a model that never was in a file."""
+    hash: str
+    """`tokenfield.models.pretrained.model_hash`, 64 hexadecimal digits."""
+
+    def __str__(self) -> str:
+        return f"{self.origin or self.name} ({self.hash[:12]})"
+
+
+def load_folder(folder: Path) -> Any:
+    """The model in a folder; see `load`."""
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise UserError(f"{folder} has no {file}; a model's folder holds {CONFIG} and {WEIGHTS}")
+    try:
+        description = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder / CONFIG} cannot be read ({error})") from error
+    tensors, saved_with = _read_weights(folder / WEIGHTS)
+    if saved_with is not None and saved_with != description:
+        raise UserError(f"{folder / CONFIG} is not the configuration that {WEIGHTS} was saved with; save both again")
+    with torch.random.fork_rng(devices=[]):  # the initial weights that are about to be replaced draw nothing
+        model = _build(description, folder / CONFIG)
+    _check_names_and_shapes(folder / WEIGHTS, tensors, model.state_dict())
+    model.load_state_dict(tensors)
+    return model.float().eval()
+
+
+def save(
+    model: Any,
+    folder: str | os.PathLike,
+    *,
+    dtype: torch.dtype | None = None,
+    card: str | None = None,
+    evaluation: dict[str, Any] | None = None,
+) -> Path:
+    """Writes a model to a folder that `load` reads.
+
+    Args:
+        model: the model.
+        folder: a new folder appears whole or not at all; in one that exists each file is replaced whole.
+        dtype: of the stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are.
+        card: text of the model card, `README.md`.
+        evaluation: what was measured, JSON-able, `eval.json`.
+    Returns:
+        The folder.
+    Raises:
+        UserError: weights that `dtype` cannot hold, or a folder that cannot be written.
+    """
+    folder = Path(folder)
+    description = describe(model)
+    weights = {key: _stored(key, tensor, dtype) for key, tensor in model.state_dict().items()}
+    metadata = {"config": json.dumps(description, sort_keys=True)}  # one entry: their order in a file is random
+    # The weights carry the configuration along: `load` notices a crash between the two renames below.
+    contents = {WEIGHTS: to_safetensors(weights, metadata), CONFIG: _json(description)}
+    if card is not None:
+        contents[CARD] = card.encode()
+    if evaluation is not None:
+        contents[EVALUATION] = _json(evaluation)
+    if folder.is_dir():
+        for name, data in contents.items():
+            write_whole(folder / name, data)
+        return folder
+    _write_folder(folder, contents)
+    return folder
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """What `config.json` holds: the fields of the configuration, as JSON gives them back, and `model`, its system."""
+    config = from_dict(type(model.config), json.loads(json.dumps(to_dict(model.config))))  # 16 for a float: 16.0
+    fields = json.loads(json.dumps(to_dict(config)))
+    assert "model" not in fields, f"{type(config).__name__} has a field 'model', which names the system in files"
+    return {"model": model.name, **fields}
+
+
+_HASHES: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
+
+
+def model_hash(model: Any) -> str:
+    """SHA-256 over configuration and weights as float32: the identity of a model, however and wherever it is stored.
+
+    A model and its saved and loaded copy have the same hash; stored in half precision it is another model, since its
+    weights were rounded. The last result is kept as long as no tensor was replaced or changed in place (autograd's
+    version counters; they do not see a change through `.data`).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    state = model.state_dict(keep_vars=True)
+    stamp = [(key, t.data_ptr(), t.dtype, None if t.is_inference() else t._version) for key, t in state.items()]
+    if model in _HASHES and _HASHES[model][0] == stamp:
+        return _HASHES[model][1]
+    digest = hashlib.sha256(json.dumps(describe(model), sort_keys=True).encode())
+    for key, tensor in sorted(state.items()):
+        values = tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).contiguous()
+        digest.update(f"{key}{tuple(values.shape)}".encode())
+        digest.update(values.numpy().data)
+    _HASHES[model] = stamp, digest.hexdigest()
+    return digest.hexdigest()
+
+
+def _build(description: Any, path: Path) -> Any:
+    """A model with fresh weights from what `describe` said."""
+    name = description.get("model") if isinstance(description, dict) else description
+    registry = MODELS if name in MODELS else DENOISERS
+    if not isinstance(name, str) or name not in registry:
+        raise UserError(f"{path}: model {name!r}; known systems are {', '.join([*MODELS, *DENOISERS])}")
+    system = registry[name]
+    config_type = get_type_hints(system.__init__)["config"]
+    try:
+        return from_dict(config_type, {k: v for k, v in description.items() if k != "model"}).build()
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """Tensors by name, and the description that they were saved with, None if they were saved by another library."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dictionary
+        return tensors, json.loads(metadata.get("config", "null"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path} is no safetensors file, or is damaged or cut short ({detail})") from error
+
+
+def _check_names_and_shapes(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+    """Every weight of the model is there in its shape, and nothing else is."""
+    shapes = [k for k in wanted if k in found and found[k].shape != wanted[k].shape]
+    broken = [k for k, tensor in found.items() if not torch.isfinite(tensor).all()]
+    problems = {
+        "lacks": [k for k in wanted if k not in found],
+        "holds unknown": [k for k in found if k not in wanted],
+        "has other shapes for": [f"{k} {tuple(found[k].shape)}, not {tuple(wanted[k].shape)}" for k in shapes],
+        "is not finite in": broken,
+    }
+    said = [f"{what} {_first(which)}" for what, which in problems.items() if which]
+    if said:
+        raise UserError(f"{path} does not fit its {CONFIG}: it {'; it '.join(said)}")
+
+
+def _first(items: list[str], most: int = 3) -> str:
+    """The first few of a list, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A tensor as it goes into a file."""
+    stored = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).clone().contiguous()
+    if not torch.isfinite(stored).all():
+        raise UserError(f"weight {key} is not finite as {stored.dtype}; such a model is not saved")
+    return stored
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return (json.dumps(data, indent=2) + "\n").encode()
+
+
+def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
+    """A new folder with these files, written aside and renamed into place."""
+    aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+    try:
+        aside.mkdir(parents=True)
+        for name, data in contents.items():
+            write_whole(aside / name, data)
+        os.replace(aside, folder)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}; nothing was changed") from error
+    finally:
+        for file in aside.glob("*"):
+            file.unlink()
+        if aside.is_dir():
+            aside.rmdir()
+
+
+def download(repository: str, revision: str | None = None) -> Path:
+    """A model's folder in the hub's local cache, downloaded if it is not there yet.
+
+    Raises:
+        UserError: no such repository or revision, or no network.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
+    except (HFValidationError, OSError) as error:
+        detail = " ".join(str(error).split())
+        raise UserError(f"cannot get {repository!r} from the Hugging Face hub ({detail})") from error

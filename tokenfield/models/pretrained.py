@@ -1,0 +1,88 @@
+"""Trained models by name: those that this package ships, folders, and the Hugging Face hub.
+
+`load` finds a model by a name that this package ships, by a folder, or, only when asked by the prefix `hf:`, on the
+Hugging Face hub: neither a name nor a mistyped folder ever reaches for the network.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from tokenfield.errors import UserError
+from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import CARD as CARD
+from tokenfield.models.folder import CONFIG as CONFIG
+from tokenfield.models.folder import EVALUATION as EVALUATION
+from tokenfield.models.folder import HUB_PREFIX as HUB_PREFIX
+from tokenfield.models.folder import WEIGHTS as WEIGHTS
+from tokenfield.models.folder import ModelId as ModelId
+from tokenfield.models.folder import describe as describe
+from tokenfield.models.folder import download, load_folder
+from tokenfield.models.folder import model_hash as model_hash
+from tokenfield.models.folder import save as save
+
+PACKAGED = Path(__file__).parent / "weights"
+
+
+def names() -> list[str]:
+    """The models this package ships, by the names that `load` takes."""
+    return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
+
+
+def load(name: str | os.PathLike) -> FieldModel:
+    """A trained model, in evaluation mode, float32, on the CPU.
+
+    Args:
+        name: one of `names()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the
+            Hugging Face hub. Only the last uses the network, once: the hub's cache answers afterwards.
+    Raises:
+        UserError: an unknown name; a folder that lacks a file or holds a damaged one; weights of other names or
+            shapes than the configuration asks for.
+    """
+    text = os.fspath(name)
+    if text in names():
+        folder = PACKAGED / text
+    elif text.startswith(HUB_PREFIX):
+        repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
+        folder = download(repository, revision or None)
+    else:
+        folder = Path(text)
+        if not folder.is_dir():
+            raise UserError(
+                f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}) nor a folder; "
+                f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
+            )
+    model = load_folder(folder)
+    model.origin = text
+    return model
+
+
+def find_model(
+    path: str | os.PathLike,
+    wanted: ModelId,
+    *,
+    load: Callable[[str], FieldModel] = load,
+    hint: str = "give it: Field.load(path, model)",
+) -> FieldModel:
+    """The model that a `.field` file names: packaged, a folder, or else what lies beside the file. No network.
+
+    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own.
+
+    Args:
+        path: of the file.
+        wanted: what it names.
+        load: makes a model of a name or a folder.
+        hint: what to do if there is none.
+    """
+    beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
+    whole = all((beside / name).exists() for name in (CONFIG, WEIGHTS))
+    if wanted.origin is None or wanted.origin.startswith(HUB_PREFIX):
+        if whole:
+            return load(str(beside))
+        raise UserError(f"{path} was made by {wanted}, which is not at hand; {hint}")
+    try:
+        return load(wanted.origin)
+    except UserError as error:
+        if whole:
+            return load(str(beside))
+        raise UserError(f"{path} was made by {wanted}: {error}; or {hint}") from error

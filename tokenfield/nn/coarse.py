@@ -1,0 +1,121 @@
+"""Attention on a lattice of nodes: what a coordinate takes from the tokens varies slowly, so it is computed seldom.
+
+The query bandwidth sigma_q is low by design (it is what makes tokens local), and so m_v of Eq. 5 is a smooth function
+of the coordinate, however fine the picture. Two thirds of a decoder's products go into it, and a quarter more into the
+maps W_m m_v of Eq. 7, which are linear in it. Here both are computed on n x n nodes over [-1, 1]^2, once per set of
+tokens, and interpolated by cubics through the four nearest nodes per axis; the bands' own features (Eq. 6), the
+composition (Eq. 8) and the output (Eq. 9) remain exact at every coordinate. A picture twice as large on a side then
+costs four times the composition, and no more attention.
+
+This is an approximation, and the only one in decoding: queries pass a ReLU, so they have kinks, and the error falls by
+10 to 12 dB for twice the nodes. How far it is from the exact values is a matter of the weights: docs/log.md.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid, in_pieces
+from tokenfield.errors import UserError
+
+SUPPORT = 4
+"""Nodes per axis that a coordinate takes its value from: a cubic's."""
+
+Near = tuple[Tensor, Tensor]
+"""The first of a coordinate's four nodes along an axis, (Q,) or (B, Q), and the weights of all four, (..., Q, 4)."""
+
+
+def nodes(n: int, *, device=None) -> Float[Tensor, " n"]:
+    """n nodes from -1 to 1, ends included: no coordinate of the signal lies outside."""
+    return torch.linspace(-1, 1, n, device=device)
+
+
+def near(axis: Float[Tensor, "*q"], n: int) -> tuple[Int[Tensor, "*q"], Float[Tensor, "*q 4"]]:
+    """Lagrange's weights of the four nodes around a coordinate; towards an end, of the last four.
+
+    They sum to 1 and reproduce every cubic. Beyond [-1, 1] they extrapolate.
+    """
+    u = (axis + 1) * ((n - 1) / 2)  # the nodes are at 0, 1, .., n - 1
+    first = (u.floor().long() - 1).clamp(0, n - SUPPORT)
+    t = u - first
+    t0, t1, t2, t3 = t, t - 1, t - 2, t - 3  # away from each of the four
+    return first, torch.stack([-t1 * t2 * t3 / 6, t0 * t2 * t3 / 2, -t0 * t1 * t3 / 2, t0 * t1 * t2 / 6], -1)
+
+
+def matrix(first: Int[Tensor, " q"], weights: Float[Tensor, "q 4"]) -> tuple[slice, Float[Tensor, "q m"]]:
+    """The same as one dense matrix over the nodes that occur: on a tile of a grid these are few."""
+    lo, hi = int(first.min()), int(first.max()) + SUPPORT
+    dense = weights.new_zeros(len(first), hi - lo)
+    place = (first - lo).unsqueeze(-1) + torch.arange(SUPPORT, device=first.device)
+    return slice(lo, hi), dense.scatter(1, place, weights)
+
+
+class CoarseDecoder:
+    """A `TokenDecoder` whose aggregation happens on n x n nodes; the same parts, the same weights.
+
+    Args:
+        decoder: the exact one, of pictures (d_in = 2).
+        n: nodes per axis, at least 4; 8 to 16 times sigma_q serve trained models.
+
+    Raises:
+        UserError: fewer nodes, or a head whose first step is not linear in m_v.
+    """
+
+    def __init__(self, decoder: nn.Module, n: int):
+        if n < SUPPORT:
+            raise UserError(f"{n} nodes per axis; give at least {SUPPORT}")
+        if not hasattr(decoder.head, "modulations"):
+            raise UserError("nodes need a multi-band or plain head; this model modulates weights, not coordinates")
+        self.decoder: Any = decoder  # a `TokenDecoder`, whose module imports this one
+        self.n = n
+
+    def locate(self, coords: Coordinates) -> tuple[Any, tuple[Near, Near], bool]:
+        """The bands' features, the nodes near each row and column (or point), and whether it is a grid."""
+        features = self.decoder.head.locate(coords)
+        if isinstance(coords, Grid):
+            y, x = coords.axes
+            return features, (near(y, self.n), near(x, self.n)), True
+        return features, (near(coords[..., 0], self.n), near(coords[..., 1], self.n)), False
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> list[Float[Tensor, "b n n d"]]:
+        """Eq. 5 and W_m m_v + b_m of every band on the nodes."""
+        aggregator, head = self.decoder.aggregator, self.decoder.head
+        prepared, folded = aggregator.prepare(tokens), head.fold(aggregator.out)
+        lattice = Grid((nodes(self.n, device=tokens.device),) * 2)
+
+        def modulations(part: Coordinates) -> Tensor:
+            m = aggregator.combine(aggregator.locate(part), prepared)  # Eq. 5
+            return torch.cat(list(head.modulations(folded, m)), -1)
+
+        chunk = len(lattice) if torch.is_grad_enabled() else max(1, 4096 // max(1, len(tokens)))
+        bands = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n)).chunk(head.num_bands, -1)
+        return [band.contiguous() for band in bands]
+
+    def combine(self, located: tuple[Any, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
+        """Values (B, Q, C)."""
+        features, (y, x), gridded = located
+        interpolate = on_grid if gridded else at_points
+        modulations = (interpolate(band, y, x) for band in prepared)
+        return self.decoder.head.values(features, modulations) + self.decoder.output_bias
+
+
+def on_grid(lattice: Float[Tensor, "b n n d"], y: Near, x: Near) -> Float[Tensor, "b q d"]:
+    """Interpolation along x, then along y: two small products."""
+    (rows, along_y), (columns, along_x) = matrix(*y), matrix(*x)
+    lines = along_x.to(lattice.dtype) @ lattice[:, rows, columns]  # (B, m, X, d)
+    lines = lines.transpose(0, 1)  # rows first: one plain product for all else, twice as fast as one per instance
+    values = along_y.to(lattice.dtype) @ lines.flatten(1)  # (Y, B X d)
+    return values.view(-1, *lines.shape[1:]).transpose(0, 1).flatten(1, 2)
+
+
+def at_points(lattice: Float[Tensor, "b n n d"], y: Near, x: Near) -> Float[Tensor, "b q d"]:
+    """The same at scattered points, (Q,) or (B, Q) of them: sixteen nodes each."""
+    (first_y, along_y), (first_x, along_x) = y, x
+    support = torch.arange(SUPPORT, device=lattice.device)
+    batch = torch.arange(len(lattice), device=lattice.device).view(-1, 1, 1, 1)
+    rows = (first_y.unsqueeze(-1) + support).unsqueeze(-1)  # (*B, Q, 4, 1)
+    columns = (first_x.unsqueeze(-1) + support).unsqueeze(-2)  # (*B, Q, 1, 4)
+    weights = along_y.unsqueeze(-1) * along_x.unsqueeze(-2)  # (*B, Q, 4, 4)
+    return (lattice[batch, rows, columns] * weights.to(lattice.dtype).unsqueeze(-1)).sum((-2, -3))

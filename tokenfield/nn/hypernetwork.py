@@ -1,0 +1,122 @@
+"""The hyper-network of ANR (ECCV 2024): an encoder-decoder transformer from patches to R-tokens.
+
+The encoder transforms the patches among themselves; the decoder starts from R learned tokens, which attend to each
+other and to the encoded patches. LAINR's encoder has both kinds of tokens in one sequence instead. Blocks are pre-norm
+and attention is `tokenfield.nn.attention`; what differs is that heads have a width of their own (6 x 64 in a width of
+512) and that queries, keys and values have no bias.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.transformer import Block, FeedForward
+
+
+class NarrowAttention(MultiHeadAttention):
+    """`MultiHeadAttention` with heads of any width and no bias but in the output map.
+
+    Args:
+        dim: width of queries, tokens and result.
+        num_heads, head_dim: H heads of c numbers.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, head_dim: int):
+        nn.Module.__init__(self)
+        self.num_heads = num_heads
+        self.q = nn.Linear(dim, num_heads * head_dim, bias=False)
+        self.k = nn.Linear(dim, num_heads * head_dim, bias=False)
+        self.v = nn.Linear(dim, num_heads * head_dim, bias=False)
+        self.out = nn.Linear(num_heads * head_dim, dim)
+
+
+class EncoderBlock(Block):
+    """`Block` with narrow attention: x + Attention(LN x), then x + FeedForward(LN x)."""
+
+    def __init__(self, dim: int, *, num_heads: int, head_dim: int, hidden: int):
+        nn.Module.__init__(self)
+        self.norm1 = nn.LayerNorm(dim)
+        self.attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = FeedForward(dim, hidden)
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention, attention to the encoded patches, feed-forward; each with its norm and its residual.
+
+    The patches are not normalised: they come as the encoder left them.
+    """
+
+    def __init__(self, dim: int, *, num_heads: int, head_dim: int, hidden: int):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
+        self.norm_cross = nn.LayerNorm(dim)
+        self.cross_attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = FeedForward(dim, hidden)
+
+    def forward(self, x: Float[Tensor, "#b r d"], encoded: Float[Tensor, "b n d"]) -> Float[Tensor, "b r d"]:
+        """R tokens, of their own or shared by all instances, and N encoded patches -> R tokens per instance."""
+        normed = self.norm1(x)
+        x = (x + self.attention(normed, normed)).expand(len(encoded), -1, -1)  # shared tokens are attended to once
+        x = x + self.cross_attention(self.norm_cross(x), encoded)
+        return x + self.mlp(self.norm2(x))
+
+
+class HyperNetwork(nn.Module):
+    """Patches -> R-tokens, the representation of an instance.
+
+        token_r = w_r * linear(LayerNorm(x_r)) + b_r,    x_r the decoder's outputs, w and b learned per number
+
+    w starts at 1 and b at random, as a learned position of the token; positions and learned tokens start from a unit
+    normal distribution, as published (elsewhere in this package: 0.02).
+
+    Args:
+        patch_dim: numbers per patch.
+        num_patches: N, for a learned position per patch; None for patches that tell their place themselves (by their
+            rays), of which there can be any number.
+        num_latents: R.
+        latent_dim: width of an R-token.
+        dim, encoder_depth, decoder_depth, num_heads, head_dim, hidden: of the transformer; 512, 6, 6, 6, 64, 3072 in
+            the paper.
+    """
+
+    def __init__(
+        self,
+        *,
+        patch_dim: int,
+        num_patches: int | None,
+        num_latents: int,
+        latent_dim: int,
+        dim: int = 512,
+        encoder_depth: int = 6,
+        decoder_depth: int = 6,
+        num_heads: int = 6,
+        head_dim: int = 64,
+        hidden: int = 3072,
+    ):
+        super().__init__()
+        sizes = {"num_heads": num_heads, "head_dim": head_dim, "hidden": hidden}
+        self.embed = nn.Linear(patch_dim, dim)
+        self.position = None if num_patches is None else nn.Parameter(torch.randn(num_patches, dim))
+        self.encoder = nn.ModuleList(EncoderBlock(dim, **sizes) for _ in range(encoder_depth))
+        self.latents = nn.Parameter(torch.randn(num_latents, dim))
+        self.decoder = nn.ModuleList(DecoderBlock(dim, **sizes) for _ in range(decoder_depth))
+        self.norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, latent_dim)
+        self.scale = nn.Parameter(torch.ones(num_latents, latent_dim))
+        self.shift = nn.Parameter(torch.randn(num_latents, latent_dim))
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
+        """(B, N, patch_dim) -> R-tokens (B, R, latent_dim)."""
+        encoded = self.embed(patches)  # (B, N, D)
+        if self.position is not None:
+            encoded = encoded + self.position
+        for block in self.encoder:
+            encoded = block(encoded)
+        tokens = self.latents.to(encoded.dtype)[None]  # (1, R, D): the same for all until they meet the patches
+        for block in self.decoder:
+            tokens = block(tokens, encoded)
+        return self.scale * self.out(self.norm(tokens)) + self.shift

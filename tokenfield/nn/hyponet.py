@@ -1,0 +1,289 @@
+"""Hyponet: the coordinate MLP whose weights an instance brings along, all of them or a few.
+
+    x_0 = gamma(v),   x_l = ReLU(W_l x_(l-1) + b_l),   y = W_L x_(L-1) + b_L + output bias
+
+TransINR (ECCV 2022), instance pattern composers (CVPR 2023), Learned Init (CVPR 2021) and MLPs fitted to one picture
+are this MLP; they differ in where its matrices come from, which is what a kind of layer says. Matrices are out x in
+here; the papers transpose them, so that their "weight columns" are these rows.
+
+| layer | W | rows that an instance brings |
+|---|---|---|
+| `Shared` | unit(W) | none |
+| `Scaled` | unit(W * rows, repeated), TransINR | g, a divisor of fan-out |
+| `Composed` | unit(U^T rows), pattern composers | R |
+| `Given` | unit(rows), Learned Init | fan-out |
+| `Whole` | rows, and their last entry is the bias: no sharing at all | fan-out |
+
+unit divides every row by its Euclidean norm. The tokens of an instance are all its rows, one layer after the other.
+
+The three parts of decoding: Fourier features, and the whole first layer where that is shared, depend on coordinates
+alone; the matrices on tokens alone; the rest of the MLP on both.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.errors import UserError
+from tokenfield.nn.fourier import frequencies
+from tokenfield.nn.modulation import wide
+
+Features = Tensor | list[Tensor]
+"""What an MLP reads: features of points (..., Q, F), or of every axis of a grid (n, F / X)."""
+
+Affine = tuple[Tensor, Tensor]
+"""Weight (out, in) and bias, or those of every instance, (B, out, in) and a bias that broadcasts to (B, Q, out)."""
+
+
+class Fourier(nn.Module):
+    """[cos(u w_j v_i), sin(u w_j v_i)], coordinate-major, all cosines first. (Eq. 2 of LAINR for u = pi)
+
+    Args:
+        in_dim: X, number of coordinates.
+        feature_dim: most features; n = floor(feature_dim / (2 X)) frequencies per coordinate.
+        sigma: the highest frequency; they run from 1 to sigma, evenly in the logarithm.
+        unit: u, radians per unit of frequency and coordinate.
+    """
+
+    def __init__(self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi):
+        super().__init__()
+        self.in_dim, self.sigma, self.unit, self.n = in_dim, sigma, unit, feature_dim // (2 * in_dim)
+        if self.n < 1:
+            raise UserError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
+        self.out_dim, self.blocks = 2 * in_dim * self.n, (2, in_dim, self.n)
+
+    def extra_repr(self) -> str:
+        return f"in_dim={self.in_dim}, sigma={self.sigma}, num_frequencies={self.n}"
+
+    def of(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q f"]:
+        """Phases are brought into one period in float64: at sigma 128 a float32 phase can be wrong by 4e-5."""
+        exact = torch.float64 if coords.device.type != "mps" else coords.dtype  # which has no float64
+        omega = frequencies(self.sigma, self.n, device=coords.device, dtype=exact) * (self.unit / math.pi)
+        turns = (coords.to(exact).unsqueeze(-1) * omega).flatten(-2)  # half-turns
+        phase = math.pi * (turns - 2 * (turns / 2).round()).to(coords.dtype)  # in [-pi, pi]
+        return torch.cat([phase.cos(), phase.sin()], -1)
+
+    def forward(self, coords: Coordinates) -> Features:
+        """Of every point, or of every axis of a grid by itself: H + W rows in place of H W."""
+        return [self.of(axis[:, None]) for axis in coords.axes] if isinstance(coords, Grid) else self.of(coords)
+
+
+class Raw(nn.Module):
+    """The coordinates themselves, for sine layers."""
+
+    def __init__(self, in_dim: int):
+        super().__init__()
+        self.in_dim, self.out_dim, self.blocks = in_dim, in_dim, (1, in_dim, 1)
+
+    def forward(self, coords: Coordinates) -> Features:
+        """Points as they are; the axes of a grid as (n, 1) each."""
+        return [axis[:, None] for axis in coords.axes] if isinstance(coords, Grid) else coords
+
+
+def unit(weight: Float[Tensor, "*b o i"]) -> Float[Tensor, "*b o i"]:
+    """Every row divided by its Euclidean norm over fan-in."""
+    return F.normalize(weight, dim=-1)
+
+
+class Shared(nn.Linear):
+    """A layer that all instances share."""
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int = 0):
+        super().__init__(fan_in, fan_out)
+        nn.init.zeros_(self.bias)
+        self.rows, self.width = rows, fan_in
+
+    def affine(self, rows: Float[Tensor, "b r i"] | None) -> Affine:
+        """Normalised weight and bias."""
+        return unit(self.weight), self.bias
+
+
+class Scaled(Shared):
+    """A shared matrix multiplied, element by element, by an instance's rows: row j of W by row j mod g."""
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int):
+        if fan_out % rows:
+            raise UserError(f"{rows} groups do not divide a layer of {fan_out} outputs; choose a divisor")
+        super().__init__(fan_in, fan_out, rows)
+
+    def affine(self, rows: Float[Tensor, "b r i"] | None) -> Affine:
+        """Weights (B, out, in) and the shared bias."""
+        assert rows is not None, "a scaled layer has rows"
+        return unit(self.weight * rows.repeat(1, self.out_features // self.rows, 1)), self.bias
+
+
+class Composed(nn.Module):
+    """A matrix of rank R: an instance's rows V, its pattern composers, mixed by a shared factor U. (W = V U)"""
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int):
+        super().__init__()
+        self.rows, self.width = rows, fan_in
+        self.factor = nn.Parameter(torch.randn(rows, fan_out) / math.sqrt(rows * fan_in))
+        self.bias = nn.Parameter(torch.zeros(fan_out))
+
+    def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
+        """Weights (B, out, in) and the shared bias."""
+        return unit(self.factor.T @ rows), self.bias
+
+
+class Given(nn.Module):
+    """A matrix that an instance brings whole, so that `rows` is fan-out; the bias is shared."""
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int):
+        assert rows == fan_out, f"{rows} rows for {fan_out} outputs"
+        super().__init__()
+        self.rows, self.width = rows, fan_in
+        self.bias = nn.Parameter(torch.zeros(fan_out))
+
+    def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
+        """Weights (B, out, in) and the shared bias."""
+        return unit(rows), self.bias
+
+
+class Whole(nn.Module):
+    """Matrix and bias of an instance's own, side by side and as they are."""
+
+    def __init__(self, fan_in: int, fan_out: int):
+        super().__init__()
+        self.rows, self.width = fan_out, fan_in + 1
+
+    def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
+        """Weights (B, out, in) and biases (B, 1, out)."""
+        return rows[..., :-1], rows[..., -1].unsqueeze(-2)
+
+
+Layer = Shared | Composed | Given | Whole
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which of an instance's tokens are the rows of which layer.
+
+    Attributes:
+        counts: rows per layer, 0 for a shared one.
+        widths: numbers per row; tokens are as wide as the widest, narrower rows are filled up with zeros.
+    """
+
+    counts: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """R, tokens of an instance."""
+        return sum(self.counts)
+
+    @property
+    def width(self) -> int:
+        """D, numbers per token."""
+        return max(w for n, w in zip(self.counts, self.widths, strict=True) if n)
+
+    @property
+    def values(self) -> int:
+        """Numbers that say something: all but the filling."""
+        return sum(n * w for n, w in zip(self.counts, self.widths, strict=True))
+
+    def split(self, tokens: Float[Tensor, "b r d"]) -> list[Tensor | None]:
+        """Rows (B, count, width) of every layer, None where it has none."""
+        parts = tokens.split(self.counts, 1)
+        return [p[..., :w] if n else None for p, n, w in zip(parts, self.counts, self.widths, strict=True)]
+
+    def join(self, rows: Sequence[Tensor | None]) -> Float[Tensor, "b r d"]:
+        """The inverse of `split`."""
+        return torch.cat([F.pad(r, (0, self.width - r.shape[-1])) for r in rows if r is not None], 1)
+
+
+def sizes(features: int, dim: int, depth: int, out_dim: int) -> list[tuple[int, int]]:
+    """(fan-in, fan-out) of every layer of an MLP of `depth` layers, `dim` wide."""
+    if depth < 2:
+        raise UserError(f"an MLP of depth {depth}; it needs a first and a last layer, at least 2")
+    widths = [features, *[dim] * (depth - 1), out_dim]
+    return list(pairwise(widths))
+
+
+def relu(x: Tensor) -> Tensor:
+    """In place: what it is given is a sum that nobody else holds."""
+    return x.relu_()
+
+
+def linear(x: Float[Tensor, "*b q i"], affine: Affine) -> Float[Tensor, "*c q o"]:
+    """W x + b for every point; matrices of instances meet points of their own or points that all share."""
+    weight, bias = affine
+    return F.linear(x, weight, bias) if weight.ndim == 2 else (x @ weight.mT).add_(bias)
+
+
+def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor]) -> Tensor:
+    """The affine maps one after the other, with the activation between them."""
+    for affine in affines[:-1]:
+        x = activation(linear(x, affine))
+    return linear(x, affines[-1])
+
+
+class Hyponet(nn.Module):
+    """The MLP.
+
+    Args:
+        features: `Fourier` or `Raw`.
+        layers: one of the kinds above each; their sizes follow one another.
+        output_bias: added to every value; 0.5 centres pictures in [0, 1].
+        activation: between the layers; may work in place.
+    """
+
+    def __init__(
+        self,
+        features: Fourier | Raw,
+        layers: Sequence[Layer],
+        *,
+        output_bias: float = 0.0,
+        activation: Callable[[Tensor], Tensor] = relu,
+    ):
+        super().__init__()
+        self.features = features
+        self.layers: Any = nn.ModuleList(layers)  # of `Layer`; the type knows of modules only
+        self.output_bias, self.activation = output_bias, activation
+        self.layout = Layout(tuple(layer.rows for layer in layers), tuple(layer.width for layer in layers))
+
+    def locate(self, coords: Coordinates) -> Features:
+        """Features of the coordinates, or the first layer's output (Q, d) where that is shared."""
+        features = self.features(coords)
+        if self.layout.counts[0]:
+            return features
+        return self.activation(self.first(features, self.layers[0].affine(None)))
+
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> list[Affine]:
+        """Matrices and biases of the layers that `locate` has not passed yet."""
+        start = 0 if self.layout.counts[0] else 1
+        tokens = tokens.to(next(self.parameters(), tokens).dtype)
+        pairs = list(zip(self.layers, self.layout.split(tokens), strict=True))
+        return [layer.affine(rows) for layer, rows in pairs[start:]]
+
+    def hidden(self, located: Features, prepared: list[Affine]) -> Float[Tensor, "b q o"]:
+        """The last layer's output, without activation and output bias."""
+        if isinstance(located, Tensor) and not self.layout.counts[0]:
+            return stack(located, prepared, self.activation)
+        first = self.activation(self.first(located, prepared[0]))
+        return stack(first, prepared[1:], self.activation)
+
+    def combine(self, located: Features, prepared: list[Affine]) -> Float[Tensor, "b q c"]:
+        """Values (B, Q, C)."""
+        return wide(self.hidden(located, prepared)) + self.output_bias
+
+    def first(self, features: Features, affine: Affine) -> Tensor:
+        """The first layer. On a grid W gamma(y, x) = W_y gamma(y) + W_x gamma(x): a product per axis and a sum."""
+        weight, bias = affine
+        if isinstance(features, Tensor):
+            return linear(features.to(weight.dtype), affine)
+        blocks = weight.unflatten(-1, self.features.blocks)  # (..., out, cos | sin, X, n)
+        total = bias.squeeze(-2) if bias.ndim > 1 else bias  # (..., out)
+        for i, gamma in enumerate(features):
+            along = gamma.to(weight.dtype) @ blocks[..., i, :].flatten(-2).mT  # W_i gamma(v_i): (..., n_i, out)
+            # Axis by axis the sum grows one dimension: (H, out), then (H, 1, out) + (1, W, out), ...
+            total = total.unsqueeze(-2) + along.unflatten(-2, (1,) * i + (-1,))
+        return total.flatten(-1 - len(features), -2)

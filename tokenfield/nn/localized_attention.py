@@ -1,0 +1,209 @@
+"""Localized attention: tokens with little weight get none (ANR, ECCV 2024: *Attention Beats Linear*).
+
+With softmax weights a over R tokens and a threshold m,
+
+    a' = (max(a, m) - m) / sum_r (max(a_r, m) - m),
+
+so a token whose weight is at most m gets exactly zero and the rest share its part. Published are m = 0.0015 for R = 256
+and m = 0.003 for R = 128: both are 0.384 / R. The threshold is therefore given here as `cutoff` = m R, in units of the
+average weight, and means the same for any number of tokens.
+
+Is there always something above the threshold? The largest of R weights is at least 1 / R, so for cutoff < 1 there is,
+at any temperature. For larger cutoffs a row can have nothing left, and the formula is 0 / 0. It has no continuous
+continuation there either: with two weights just above m, a' depends on nothing but the ratio of two vanishing
+differences. The threshold of a row is therefore never more than a share `KEEP` of the row's own largest weight:
+
+    m_row = min(m, KEEP max_r a_r).
+
+Where the largest weight is at least m / KEEP, always for cutoff <= KEEP, this is the published formula. Elsewhere the
+row keeps its nearly largest weights. The result is continuous everywhere and its derivatives are bounded, since what is
+left of a row is at least (1 - KEEP) of its largest weight.
+"""
+
+from math import log
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.errors import UserError
+from tokenfield.nn.attention import attend, merge_heads, split_heads
+from tokenfield.nn.fourier import fourier_features
+
+CUTOFF = 0.384
+"""m R of the published configurations."""
+
+KEEP = 0.9
+"""The share of a row's largest weight that its threshold may reach: above every useful cutoff, and not so near 1 that
+gradients grow large."""
+
+
+def above_threshold(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[Tensor, "*b q r"]:
+    """softmax(scores) less the threshold, and zero below it: a' before it is renormalised; float32 or wider.
+
+    A weight near the threshold is a difference of nearly equal numbers, hence float32: in bfloat16 (8 bits) the tokens
+    that survive would depend on rounding.
+    """
+    count = scores.shape[-1]
+    weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    threshold: float | Tensor = cutoff / count  # m
+    if cutoff > KEEP:  # only then can the largest weight, at least 1 / R, be too small
+        threshold = (KEEP * weights.amax(-1, keepdim=True)).clamp(max=threshold)  # m_row
+    return (weights - threshold).relu_()
+
+
+def localized_weights(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[Tensor, "*b q r"]:
+    """a' of the scores of every query with every token: non-negative, of sum 1, exactly zero below the threshold.
+
+    Args:
+        scores: any finite numbers; a row is one query.
+        cutoff: m R, at least 0. 0 is the plain softmax.
+    """
+    kept = above_threshold(scores, cutoff)
+    return kept / kept.sum(-1, keepdim=True)
+
+
+def attend_locally(
+    query: Float[Tensor, "*shared h q c"],
+    key: Float[Tensor, "*b h r c"],
+    value: Float[Tensor, "*b h r e"],
+    cutoff: float,
+) -> Float[Tensor, "*b h q e"]:
+    """`localized_weights`(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
+
+    The sum to divide by is as long as the queries and the weights are as many as queries times tokens, so the division
+    comes after the product.
+    """
+    if not cutoff:
+        return attend(query, key, value)
+    scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R)
+    kept = above_threshold(scores, cutoff)
+    return (kept.to(value.dtype) @ value) / kept.sum(-1, keepdim=True).to(value.dtype)
+
+
+class LocalizedAttention(nn.Module):
+    """Multi-head attention with a threshold, from queries that are projected already; no biases but in the output map.
+
+    Args:
+        token_dim: width of the tokens.
+        out_dim: width of the result.
+        num_heads, head_dim: H heads of c numbers; queries are H c wide.
+        cutoff: m R; see the module.
+    """
+
+    def __init__(self, *, token_dim: int, out_dim: int, num_heads: int, head_dim: int, cutoff: float = CUTOFF):
+        super().__init__()
+        if not cutoff >= 0:
+            raise UserError(f"cutoff {cutoff} is negative; give 0 for plain attention, {CUTOFF} as published")
+        self.num_heads, self.cutoff = num_heads, cutoff
+        self.k = nn.Linear(token_dim, num_heads * head_dim, bias=False)
+        self.v = nn.Linear(token_dim, num_heads * head_dim, bias=False)
+        self.out = nn.Linear(num_heads * head_dim, out_dim)
+
+    def extra_repr(self) -> str:
+        return f"num_heads={self.num_heads}, cutoff={self.cutoff}"
+
+    def queries(self, projected: Float[Tensor, "*b q hc"]) -> Float[Tensor, "*b h q c"]:
+        """Rows of heads."""
+        return split_heads(projected, self.num_heads)
+
+    def keys_values(self, tokens: Float[Tensor, "b r e"]) -> tuple[Float[Tensor, "b h r c"], Float[Tensor, "b h r c"]]:
+        """Projected keys and values of the tokens."""
+        return split_heads(self.k(tokens), self.num_heads), split_heads(self.v(tokens), self.num_heads)
+
+    def forward(self, projected: Float[Tensor, "*shared q hc"], tokens: Float[Tensor, "b r e"]) -> Tensor:
+        """Attend from projected queries (Q, H c) or (B, Q, H c) to the tokens -> (B, Q, out_dim)."""
+        attended = attend_locally(self.queries(projected), *self.keys_values(tokens), self.cutoff)
+        return self.out(merge_heads(attended))
+
+
+class PositionalQuery(nn.Module):
+    """W gamma_sigma(v): a linear map without bias of the positional encoding, the queries of ANR.
+
+    gamma is Eq. 2 with n = floor(width / (2 d_in)) frequencies per coordinate; where that leaves a rest of `width`
+    (2 of 512 in three dimensions) gamma is padded with zeros. W keeps the columns that meet the padding, as published,
+    and the product leaves them out. On a `Grid` it is a sum of one product per axis.
+
+    At sigma 1024 a phase is up to 3000 radians, of which float32 knows the last 2e-4 only by convention. Frequencies
+    and products are therefore rounded as the authors' code rounds them, w_j = exp(j / (n - 1) log sigma) and pi (w v),
+    so that weights trained there give the values they gave there.
+
+    Args:
+        in_dim: d_in, number of coordinates.
+        sigma: bandwidth; 1024 for pictures, 512 in space.
+        width: of the padded encoding.
+        out_dim: of the queries.
+    """
+
+    def __init__(self, in_dim: int, sigma: float, width: int, out_dim: int):
+        super().__init__()
+        self.in_dim, self.sigma = in_dim, sigma
+        self.num_frequencies = width // (2 * in_dim)
+        if self.num_frequencies < 1:
+            raise UserError(f"width {width} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
+        self.linear = nn.Linear(width, out_dim, bias=False)
+
+    def extra_repr(self) -> str:
+        return f"in_dim={self.in_dim}, sigma={self.sigma}, num_frequencies={self.num_frequencies}"
+
+    def encode(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q width"]:
+        """gamma, padded: all cosines, coordinate-major, all sines, zeros. `forward` is `linear` of this."""
+        gamma = self._gamma(coords)
+        return F.pad(gamma, (0, self.linear.in_features - gamma.shape[-1]))
+
+    def forward(self, coords: Coordinates) -> Tensor:
+        """(Q, X), (B, Q, X) or a Grid of Q points -> (Q, out_dim) or (B, Q, out_dim)."""
+        n, weight = self.num_frequencies, self.linear.weight
+        weight = weight[:, : 2 * self.in_dim * n]  # the rest meets zeros
+        if not isinstance(coords, Grid):
+            return F.linear(self._gamma(coords).to(weight.dtype), weight)
+        weight = weight.unflatten(-1, (2, self.in_dim, n))  # (H c, cos|sin, X, n)
+        total: Tensor | None = None
+        for i, axis in enumerate(coords.axes):
+            gamma = self._gamma(axis[:, None])  # (len, 2 n)
+            along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, H c)
+            total = along if total is None else total.unsqueeze(-2) + along
+        assert total is not None, "a grid has at least one axis"
+        return total.flatten(0, -2)
+
+    def _gamma(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q f"]:
+        """Eq. 2, in the type of the coordinates."""
+        omega = torch.linspace(0, log(self.sigma), self.num_frequencies, dtype=coords.dtype, device=coords.device).exp()
+        turns = (coords.unsqueeze(-1) * omega).flatten(-2)  # w_j v_i, coordinate-major
+        return fourier_features(turns, omega.new_ones(1))
+
+
+class LocalizedAggregation(nn.Module):
+    """Localized attention as an aggregator: from the token set to one vector m_v per coordinate.
+
+    It has the parts of every aggregator (`tokenfield.nn.aggregation`), so any head can follow it, and which queries it
+    asks is the choice of who composes it: `PositionalQuery` makes the layer of ANR, a frequency feature (Eq. 4) and a
+    linear map make selective token aggregation with a threshold.
+
+    Args:
+        query: coordinates -> rows of H c numbers.
+        attention: the layer they meet the tokens in.
+    """
+
+    def __init__(self, query: nn.Module, attention: LocalizedAttention):
+        super().__init__()
+        self.query, self.attention = query, attention
+
+    @property
+    def out(self) -> nn.Linear:
+        """The attention's output map, left to the head."""
+        return self.attention.out
+
+    def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
+        """Queries of the coordinates."""
+        return self.attention.queries(self.query(coords).to(self.out.weight.dtype))
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
+        """Projected keys and values of the tokens."""
+        return self.attention.keys_values(tokens.to(self.out.weight.dtype))
+
+    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q hc"]:
+        """Attended values, before the output map."""
+        return merge_heads(attend_locally(located, *prepared, self.attention.cutoff))

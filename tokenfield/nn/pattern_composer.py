@@ -1,0 +1,77 @@
+"""Pattern composers as an aggregator, and the rest of their MLP as a head: the row `w/o STA` of LAINR's Table 3.
+
+    m_v = ReLU( W h_F(v; sigma_q) + b ),    W = V U of the instance's tokens V
+
+are the first two layers of an IPC (`tokenfield.models.ipc`), which know no locality: every token speaks at every
+coordinate. With LAINR's multi-band head behind them this is `w/o STA`; with `NormalizedStack`, the layers that are
+left of an IPC, it is `w/o both` and computes what IPC computes, to the bit.
+"""
+
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates
+from tokenfield.nn.hyponet import Affine, Composed, Features, Fourier, Hyponet, Shared, relu, stack
+from tokenfield.nn.modulation import wide
+
+
+class PatternComposer(nn.Module):
+    """An aggregator whose modulation vector is the second layer of a coordinate MLP, an instance's own.
+
+    Args:
+        in_dim: d_in, number of coordinates.
+        dim: d, width of both layers and of a token.
+        feature_dim: d_F of the Fourier features.
+        sigma_q: their bandwidth.
+        num_latents: R, the rank.
+    """
+
+    out = None
+    """No map is left to the head."""
+
+    def __init__(self, *, in_dim: int, dim: int, feature_dim: int, sigma_q: float, num_latents: int):
+        super().__init__()
+        features = Fourier(in_dim, feature_dim, sigma_q)
+        self.net = Hyponet(features, [Shared(features.out_dim, dim), Composed(dim, dim, num_latents)])
+
+    def locate(self, coords: Coordinates) -> Features:
+        """The first layer, which all instances share."""
+        return self.net.locate(coords)
+
+    def prepare(self, latents: Float[Tensor, "b r e"]) -> list[Affine]:
+        """The second layer's matrix."""
+        return self.net.prepare(latents)
+
+    def combine(self, located: Features, prepared: list[Affine]) -> Float[Tensor, "b q d"]:
+        """m_v."""
+        return self.net.activation(self.net.hidden(located, prepared))
+
+
+class NormalizedStack(nn.Module):
+    """A head: m_v through ReLU layers whose rows have norm 1, as in the MLP of TransINR and IPC.
+
+    Args:
+        dim: d, width of m_v and of the hidden layers.
+        depth: linear layers before the output, at least 0.
+        out_dim: d_out.
+    """
+
+    def __init__(self, *, dim: int, depth: int, out_dim: int):
+        super().__init__()
+        self.layers: Any = nn.ModuleList([*(Shared(dim, dim) for _ in range(depth)), Shared(dim, out_dim)])
+
+    def locate(self, coords: Coordinates) -> None:
+        """Nothing here depends on the coordinates: they spoke through m_v."""
+
+    def fold(self, out: nn.Linear | None) -> list[Affine]:
+        """The normalised layers; the first comes after the aggregator's output map, if there is one."""
+        (weight, bias), *rest = [layer.affine(None) for layer in self.layers]
+        if out is not None:
+            weight, bias = weight @ out.weight, weight @ out.bias + bias
+        return [(weight, bias), *rest]
+
+    def combine(self, located: None, folded: list[Affine], m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
+        """Attended values (B, Q, d), before the aggregator's output map -> values (B, Q, d_out)."""
+        return wide(stack(m, folded, relu))

@@ -1,0 +1,85 @@
+"""SIREN: the MLP of sines, its initialisation, and its modulated form that many pictures share.
+
+*Implicit Neural Representations with Periodic Activation Functions* (Sitzmann et al., NeurIPS 2020): layers
+sin(w0 (W x + b)), with weights drawn so that every layer's input to the sine keeps its variance (section 3.2).
+*From data to functa* (Dupont et al., ICML 2022) shares one SIREN between all pictures and gives a picture nothing but
+shifts of the layers' inputs:
+
+    h_1 = sin(w0 (W_1 v + b_1 + s_1)),   h_l = sin(w0 (W_l h_(l-1) + b_l + s_l)),   y = W_L h_(L-1) + b_L + 1/2
+
+Phases are some tens of radians, which bfloat16 would round by tenths of one; sines and what makes their phases are
+therefore computed in float32, whatever the autocast type.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.nn.hyponet import sizes
+from tokenfield.nn.modulation import wide
+
+
+def sine(x: Tensor, w0: float) -> Tensor:
+    """sin(w0 x)."""
+    return torch.sin(w0 * x)
+
+
+def weight_bound(fan_in: int, w0: float, *, first: bool) -> float:
+    """SIREN's weights are uniform within this bound (section 3.2): 1 / n for the first layer, sqrt(6 / n) / w0."""
+    return 1 / fan_in if first else math.sqrt(6 / fan_in) / w0
+
+
+def exactly(layer: Any, x: Tensor) -> Tensor:
+    """A linear or convolutional layer in float32 or wider, whatever the autocast type and that of its weights."""
+    weights = {name: wide(p) for name, p in layer.named_parameters()}
+    with torch.autocast(x.device.type, enabled=False):
+        return torch.func.functional_call(layer, weights, wide(x).to(weights["weight"].dtype))
+
+
+class ModulatedSiren(nn.Module):
+    """A SIREN whose hidden layers are shifted, point by point or alike for all points of a picture.
+
+    Args:
+        in_dim: X, number of coordinates; they are taken as they come, in [0, 1] in the published runs.
+        dim: width of the hidden layers.
+        depth: L, linear layers, the output included.
+        out_dim: C, values per point; 1/2 is added, so that pictures are centred.
+        w0: factor inside the sines.
+    """
+
+    def __init__(self, in_dim: int, dim: int, depth: int, out_dim: int, w0: float = 30.0):
+        super().__init__()
+        self.dim, self.w0 = dim, w0
+        layers = [nn.Linear(i, o) for i, o in sizes(in_dim, dim, depth, out_dim)]
+        for number, layer in enumerate(layers):
+            bound = weight_bound(layer.in_features, w0, first=number == 0)
+            nn.init.uniform_(layer.weight, -bound, bound)
+            nn.init.zeros_(layer.bias)  # as functa's code has it
+        self.layers = nn.ModuleList(layers)
+
+    @property
+    def num_shifts(self) -> int:
+        """Shifts of all hidden layers together, (L - 1) d: what the map from a latent must give."""
+        return (len(self.layers) - 1) * self.dim
+
+    def locate(self, points: Float[Tensor, "*q x"]) -> Float[Tensor, "*q d"]:
+        """W_1 v + b_1, all that depends on the coordinates alone."""
+        return exactly(self.layers[0], points)
+
+    def forward(self, located: Float[Tensor, "*q d"], shifts: Float[Tensor, "b p s"]) -> Float[Tensor, "b q c"]:
+        """Values at located points (Q, d) or (B, Q, d), with shifts for every point (P = Q) or for all (P = 1)."""
+        first, *others = wide(shifts).split(self.dim, -1)  # (B, P, d) each
+        x = sine(located + first, self.w0)
+        for layer, shift in zip(list(self.layers)[1:-1], others, strict=True):
+            x = sine(exactly(layer, x) + shift, self.w0)
+        return exactly(self.layers[-1], x) + 0.5
+
+
+def unit_points(coords: Coordinates) -> Float[Tensor, "*q x"]:
+    """Points in [-1, 1] or a `Grid` -> points in [0, 1], the range in which functa's published runs have them."""
+    points = coords.coords() if isinstance(coords, Grid) else coords
+    return (points + 1) / 2

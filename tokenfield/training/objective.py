@@ -1,0 +1,180 @@
+"""What a training step minimises: how wrong the answers are (Eq. 1), and two ways to weigh them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.errors import UserError
+from tokenfield.metrics import mse
+from tokenfield.models.base import FieldModel
+from tokenfield.training.blockwise import Precomputed, blockwise
+from tokenfield.training.journal import PSNR, Measure
+from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
+from tokenfield.training.validation import check_fits, evaluate
+
+NOISE_FLOOR = 1e-6
+"""Added to errors before their logarithm: beyond 60 dB a picture stops pulling (8-bit rounding alone is 59 dB)."""
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig(CoordinateConfig):
+    """What a step minimises where pictures are learned: the errors at some coordinates (Eq. 1)."""
+
+    measure: ClassVar[Measure] = PSNR
+
+    row_blocks: int = 1
+    """Above 1: decode and differentiate in so many blocks of rows. The same gradient in less memory."""
+    average: Literal["errors", "decibels"] = "errors"
+    """Over the pictures of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which an easy picture counts
+    as much as a hard one."""
+    prefixes: tuple[int, ...] = ()
+    """Widths to which the pictures of a batch take turns in having their tokens cut (models with `prefixes`)."""
+    zoom: int = 1
+    """Above 1: training pictures are so many times larger than what is encoded; the field must also answer in between
+    the pixels it saw. `data.size` is the larger size."""
+    zoom_weight: float = 0.1
+    """Weight of the answers in between."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.row_blocks < 1:
+            raise UserError(f"objective.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
+        if self.zoom < 1:
+            raise UserError(f"objective.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
+        if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
+            raise UserError("objective.row_blocks works with average errors and zoom 1; set row_blocks to 1")
+
+    def build(self, model: FieldModel, *, bf16: bool = False) -> "Reconstruction":
+        """The loss of pictures, a module."""
+        return Reconstruction(model, self, bf16=bf16)
+
+    def check(self, model: FieldModel, source: Any, held_out: Any, seed: int) -> None:
+        """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
+        picture = source.sample(seed, 0, 0)
+        if any(side % self.zoom for side in picture.shape[-2:]):
+            raise UserError(f"data.size {picture.shape[-1]} is no multiple of objective.zoom {self.zoom}; change one")
+        check_fits(model, picture[:, :: self.zoom, :: self.zoom], "a training picture")
+        if held_out is not None and (first := next(iter(held_out.pictures()), None)):
+            check_fits(model, first[1], f"held-out picture {first[0]}")
+
+    def evaluate(
+        self, model: FieldModel, source: Any, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+    ) -> tuple[float, int]:
+        """Mean PSNR of held-out pictures, and how many there were."""
+        return evaluate(model, source, count, accelerator, halted)
+
+
+def reconstruction_loss(
+    model: FieldModel,
+    images: Float[Tensor, "b c h w"],
+    sampling: Sampling,
+    row_blocks: int = 1,
+    average: Callable[[Tensor], Tensor] = torch.mean,
+    prefixes: tuple[int, ...] = (),
+) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    """Mean over the instances of the mean squared error over their coordinates (Eq. 1).
+
+    Args:
+        model: what is trained.
+        images: values in [0, 1].
+        sampling: the coordinates and their pixels, on the device of `images`.
+        row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
+            that only one block's activations exist at a time; see blockwise.py.
+        average: of the instances' errors, where all rows are decoded at once.
+        prefixes: see `prepare`.
+    Returns:
+        The loss, which carries the gradient, and every instance's mean squared error, which does not.
+    """
+    tokens = model.encode(images)
+    lattice = tuple(tokens.shape[1:-1])  # where tokens have places, these are what coordinates are located among
+    prepared = prepare(model, tokens, prefixes)
+    if row_blocks == 1 or not torch.is_grad_enabled():
+        values = model.combine(model.locate(sampling.coords, lattice), prepared)
+        errors = mse(values.float(), sampling.gather(images))
+        return average(errors), errors.detach()
+    errors, pairs = blockwise(model, images, prepared, lattice, sampling, row_blocks)
+    sources, gradients = zip(*pairs, strict=True)
+    return Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients), errors
+
+
+def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Any:
+    """What the decoder makes of the tokens, if the pictures of a batch take turns in being cut to these widths.
+
+    Picture i keeps the first prefixes[i mod n] values of every token, so that one model learns to be decoded from any
+    of the prefixes, and each meets equally many pictures. () keeps all values.
+    """
+    if not prefixes:
+        return model.prepare(tokens)
+    n = len(prefixes)
+    turns = [model.prepare(tokens[i::n, ..., :width]) for i, width in enumerate(prefixes[: len(tokens)])]
+    order = torch.cat([torch.arange(i, len(tokens), n) for i in range(len(turns))]).argsort().to(tokens.device)
+    if isinstance(turns[0], Tensor):
+        return torch.cat(turns)[order]
+    return type(turns[0])(*(torch.cat(part)[order] for part in zip(*turns, strict=True)))
+
+
+def average_of(config: ReconstructionConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+    """One number for a batch: the mean of its pictures' errors, or the mean of their logarithms."""
+    return errors.mean() if config.average == "errors" else (errors + NOISE_FLOOR).log().mean()
+
+
+def zoomed_loss(
+    model: FieldModel, images: Float[Tensor, "b c h w"], config: ReconstructionConfig, generator: torch.Generator
+) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    """Encode a smaller version of the pictures; answer for its pixels and for the larger picture's in between.
+
+    The smaller version is the area average, as a sensor with larger pixels would have seen it. A share 1 / zoom^2 of
+    the larger grid is asked for, as rows times columns, so both terms ask equally many coordinates.
+
+    Returns:
+        The loss, and every picture's mean squared error on the pixels that were encoded.
+    """
+    small = F.avg_pool2d(images, config.zoom)
+    tokens = model.encode(small)
+    lattice, prepared = tuple(tokens.shape[1:-1]), prepare(model, tokens, config.prefixes)
+
+    def errors_at(share: ReconstructionConfig, target: Tensor) -> Tensor:
+        height, width = target.shape[-2:]
+        sampling = draw(share, height, width, generator, images).to(images.device)
+        values = model.combine(model.locate(sampling.coords, lattice), prepared)
+        return mse(values.float(), sampling.gather(target))
+
+    seen = errors_at(config, small)
+    between = errors_at(replace(config, fraction=config.fraction / config.zoom**2, subset="grid"), images)
+    loss = average_of(config, seen) + config.zoom_weight * average_of(config, between)
+    return loss, seen.detach()
+
+
+class Reconstruction(nn.Module):
+    """The loss as a module: what is wrapped for data-parallel training, since only `forward` is intercepted there.
+
+    Args:
+        model: what is trained.
+        config: which coordinates to ask for, and how errors are weighed.
+        bf16: run under bfloat16 autocast; the models keep phases in float32 themselves.
+    """
+
+    def __init__(self, model: FieldModel, config: ReconstructionConfig, *, bf16: bool = False):
+        super().__init__()
+        self.model, self.config, self.bf16 = model, config, bf16
+        self.average = partial(average_of, config)
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+        """Loss and per-instance errors of a batch; the generator decides the coordinates."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            if self.config.zoom > 1:
+                return zoomed_loss(self.model, images, self.config, generator)
+            height, width = images.shape[-2:]
+            sampling = draw(self.config, height, width, generator, images).to(images.device)
+            blocks, prefixes = self.config.row_blocks, self.config.prefixes
+            loss, errors = reconstruction_loss(self.model, images, sampling, blocks, self.average, prefixes)
+        return loss, errors

@@ -1,0 +1,1 @@
+"""`tokenfield views` and `tokenfield data`."""

@@ -1,0 +1,179 @@
+"""Objects seen from posed cameras: the data of light fields and radiance fields (SPEC 2.5).
+
+A training sample is a few support views of an object and one more view of it, the target, with their poses. What is
+asked of the target (which rays, how many) is the objective's business. Support and target are drawn from the same
+views without replacement, as in the compared code, so a target is never given away.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from tokenfield.data.draws import Draws
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.sources import Split
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
+from tokenfield.views.cache import ViewCache
+from tokenfield.views.layouts import LAYOUTS, Listed
+
+ViewLayout = Literal["learnit", "nerf"]
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """One object seen from N posed cameras.
+
+    Attributes:
+        name: unique in its data set, with forward slashes.
+        images: in [0, 1], alpha composited on white.
+        poses: camera-to-world, OpenGL axes: x right, y up, looking along -z.
+        angle_x: horizontal field of view, radians, the same for all views.
+    """
+
+    name: str
+    images: Float[Tensor, "n 3 h w"]
+    poses: Float[Tensor, "n 4 4"]
+    angle_x: float
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """What to read from a folder of posed views.
+
+    Attributes:
+        category: which objects of the folder, "chairs" say (nerf: which scene); empty for all.
+        layout: how the folder is laid out: the learnit ShapeNet renderings, or NeRF-synthetic.
+        size: side of the square views in pixels; larger ones are brought down to it.
+        support: the most support views of a sample.
+        fewest: the fewest. Every step draws one number from these two, for its whole batch; 0 is as many as `support`.
+        first_views: learnit: training sees only so many views of an object, the first ones; 0 for all.
+    """
+
+    category: str = ""
+    layout: ViewLayout = "learnit"
+    size: int = 128
+    support: int = 3
+    fewest: int = 0
+    first_views: int = 25
+
+    def __post_init__(self) -> None:
+        if self.layout not in get_args(ViewLayout):
+            raise UserError(f"layout {self.layout!r} is not known; give one of {', '.join(get_args(ViewLayout))}")
+        for name, least in (("size", 1), ("support", 1), ("fewest", 0), ("first_views", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; give at least {least}")
+        if self.fewest > self.support:
+            raise UserError(f"fewest is {self.fewest}, more than support {self.support}; lower one or raise the other")
+        if 0 < self.first_views <= self.support:
+            raise UserError(f"first_views is {self.first_views}: {self.support} support views and a target need "
+                            f"{self.support + 1}; raise it or lower support")
+
+    def open(self, root: str | Path, split: Split) -> "ViewsSource":
+        """The objects of one split of the data set in folder `root`.
+
+        Objects are decoded into the cache first, which can take minutes the first time; missing and broken ones are
+        named and counted in `skipped`.
+
+        Raises:
+            UserError: the folder is missing or laid out differently, or none of its objects can be used.
+        """
+        root = Path(root)
+        if split not in get_args(Split):
+            raise UserError(f"split {split!r} is not known; give one of {', '.join(get_args(Split))}")
+        if not root.is_dir():
+            what = "is a file" if root.is_file() else "no such folder"
+            raise UserError(f"{shown(root)}: {what}; give the folder that holds the objects")
+        listed = LAYOUTS[self.layout](root, self.category, split)
+        only = self.first_views if self.layout == "learnit" and split == "train" else 0
+        return ViewsSource(self, listed, ViewCache(self.size, only or None))
+
+
+class ViewsSource:
+    """Objects of one split; a `Source` whose samples are dictionaries.
+
+    Args:
+        config: how many support views a sample has.
+        listed: the objects.
+        cache: where their views are kept, at which size, and how many of each.
+    Attributes:
+        names: of the objects that can be used, in a fixed order.
+        skipped: those that cannot, with reasons.
+    Raises:
+        UserError: none can be used.
+    """
+
+    def __init__(self, config: ViewsConfig, listed: list[Listed], cache: ViewCache):
+        self.config, self.cache, self.skipped = config, cache, SkippedFiles()
+        good = cache.build(listed, self.skipped, config.support + 1)
+        if not good:
+            raise UserError(f"none of the {len(listed)} objects can be used; {self.skipped.summary(len(listed))}")
+        self.names, self.files = [name for name, _ in good], [file for _, file in good]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def support_at(self, seed: int, step: int) -> int:
+        """V, how many support views the samples of a step have: the same for all, so that they can be stacked."""
+        fewest = self.config.fewest or self.config.support
+        return fewest + Draws(seed, step).below(self.config.support - fewest + 1)
+
+    def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
+        """What is trained on at `step` in place `slot` of the global batch: a pure function of its arguments.
+
+        Objects are drawn uniformly, with replacement; views of an object without.
+
+        Returns:
+            support (V, 3, S, S) in [0, 1], support_poses (V, 4, 4), target (3, S, S), target_pose (4, 4), angle_x (),
+            all float32; and integers: seed (), from 0 to 2^31 - 1, for what else is drawn per instance, and step ().
+        """
+        draws = Draws(seed, step, slot)
+        pictures, poses, angle = self.cache.views(self.files[draws.below(len(self))])
+        count = self.support_at(seed, step)
+        chosen = distinct(len(pictures), count + 1, seed, step, slot)
+        images = unit(pictures[chosen])
+        at = torch.from_numpy(poses[chosen].astype(np.float32))
+        return {
+            "support": images[:count],
+            "support_poses": at[:count],
+            "target": images[count],
+            "target_pose": at[count],
+            "angle_x": torch.tensor(angle, dtype=torch.float32),
+            "seed": torch.tensor(draws.below(2**31)),
+            "step": torch.tensor(step),
+        }
+
+    def objects(self) -> Iterator[ViewSet]:
+        """Every object with all views of the split, always the same in the same order."""
+        for name, file in zip(self.names, self.files, strict=True):
+            pictures, poses, angle = self.cache.views(file)
+            yield ViewSet(name, unit(pictures), torch.from_numpy(poses.astype(np.float32)), angle)
+
+    def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
+        """Every view by itself, as a picture named OBJECT/NUMBER."""
+        for views in self.objects():
+            for number, image in enumerate(views.images):
+                yield f"{views.name}/{number}", image
+
+
+def distinct(n: int, count: int, *key: int) -> list[int]:
+    """`count` different integers below `n`, every arrangement equally likely, a function of the key."""
+    places = list(range(n))
+    for i in range(count):  # the first steps of a Fisher-Yates shuffle
+        j = i + Draws(*key, i).below(n - i)
+        places[i], places[j] = places[j], places[i]
+    return places[:count]
+
+
+def unit(pictures: UInt8[np.ndarray, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Bytes to float32 in [0, 1]."""
+    return torch.from_numpy(pictures / np.float32(255))

@@ -1,0 +1,161 @@
+"""How data sets of posed views lie on disk, and which objects are for training and which for testing.
+
+Two layouts, named in `LAYOUTS`. Both describe an object by a list of frames, each a picture file and a 4 x 4
+camera-to-world matrix with OpenGL axes, and one horizontal field of view:
+
+    learnit   the ShapeNet renderings of *Learned Initializations* (Tancik et al., 2021), as trans-inr and ginr-ipc read
+              them: ROOT/chairs/OBJECT/transforms.json and its PNGs, ROOT/chair_splits.json naming the objects of
+              "train", "val" and "test". Training sees the first 25 views of an object, testing all (SPEC 2.5).
+    nerf      NeRF-synthetic: ROOT/SCENE/transforms_train.json, transforms_test.json. Every scene is in both splits,
+              with other views; ROOT may itself be one scene.
+
+Here nothing is opened but lists: `read_object` reads the frames of one object, and whether its pictures can be read is
+found out by `tokenfield.views.cache`.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from tokenfield.data.decoding import PictureError
+from tokenfield.data.listings import folders_in
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
+
+TOLERANCE = 1e-2
+"""How far the axes of a pose may be from orthonormal: files carry six digits, a scaled matrix is far beyond."""
+
+Listed = tuple[str, Path]
+"""An object's name, unique in its data set, and its `transforms*.json`."""
+
+
+@dataclass(frozen=True)
+class PosedFrames:
+    """What a `transforms*.json` says.
+
+    Attributes:
+        pictures: one file per view.
+        poses: camera-to-world, one per view.
+        angle_x: horizontal field of view, radians.
+    """
+
+    pictures: tuple[Path, ...]
+    poses: Float64[np.ndarray, "n 4 4"]
+    angle_x: float
+
+
+def list_learnit(root: Path, category: str, split: str) -> list[Listed]:
+    """The objects of a split, of one category or of all that have a list, in the order of the lists."""
+    lists = splits_of(root)
+    if category:
+        lists = {n: file for n, file in lists.items() if n.removesuffix("s") == category.removesuffix("s")}
+    if not lists:
+        present = ", ".join(splits_of(root)) or "none"
+        wanted = f"{category or 'CATEGORY'}_splits.json"
+        raise UserError(f"{shown(root)}: no list {wanted} beside the folder of objects (there are: {present}); give "
+                        f"a folder in learnit's layout, or make one: tokenfield data views MESHES")
+    listed = []
+    for name, file in lists.items():
+        folder = next((root / each for each in (category, name, f"{name}s") if each and (root / each).is_dir()), None)
+        if folder is None:
+            raise UserError(f"{shown(root)}: {file.name} stands there, but no folder {name} or {name}s")
+        for each in objects_in(file, split):
+            listed.append((f"{folder.name}/{each}", folder / each / "transforms.json"))
+    return listed
+
+
+def splits_of(root: Path) -> dict[str, Path]:
+    """The lists of a folder in learnit's layout, by the part of their names before `_splits.json`, sorted."""
+    return {file.name.removesuffix("_splits.json"): file for file in sorted(root.glob("*_splits.json"))}
+
+
+def objects_in(file: Path, split: str) -> list[str]:
+    """The names that a list has for a split; where it knows no "test", those of "val"."""
+    lists = load_json(file)
+    names = lists.get(split, lists.get("val") if split == "test" else None) if isinstance(lists, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f"{shown(file)}: no list of names for the split {split!r}; "
+                        'needed is {"train": [...], "test": [...]}')
+    return names
+
+
+def list_nerf(root: Path, category: str, split: str) -> list[Listed]:
+    """The scenes of a folder, or the folder itself if it is one, sorted; `category` names one of them."""
+    name = f"transforms_{split}.json"
+    if (root / name).is_file():
+        return [(root.resolve().name, root / name)]
+    scenes = [scene for scene in folders_in(root) if (root / scene / name).is_file() and category in ("", scene)]
+    if not scenes:
+        raise UserError(f"{shown(root)}: no {category or 'SCENE'}/{name} in it; give the folder of scenes, or of one")
+    return [(scene, root / scene / name) for scene in scenes]
+
+
+LAYOUTS: dict[str, Callable[[Path, str, str], list[Listed]]] = {"learnit": list_learnit, "nerf": list_nerf}
+"""(root, category or "", split) -> the objects."""
+
+
+def load_json(file: Path) -> Any:
+    """A JSON file. Raises UserError where there is none or it is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{shown(file)}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{shown(file)}: is no JSON file ({' '.join(str(error).split())[:80]})") from error
+
+
+def read_object(transforms: Path, first: int | None = None) -> PosedFrames:
+    """The frames of one object.
+
+    Args:
+        transforms: its `transforms*.json`.
+        first: only so many views, from the beginning.
+    Raises:
+        PictureError: there is no such file, or it does not describe posed views.
+    """
+    if not transforms.is_file():
+        what = f"has no {transforms.name}" if transforms.parent.is_dir() else "is listed and missing"
+        raise PictureError(transforms.parent, what)
+    try:
+        meta = load_json(transforms)
+    except UserError as error:
+        raise PictureError(transforms.parent, str(error).removeprefix(f"{shown(transforms)}: ")) from error
+    try:
+        angle, frames = float(meta["camera_angle_x"]), list(meta["frames"])[:first]
+        names = [str(frame["file_path"]) for frame in frames]
+        poses = np.array([frame["transform_matrix"] for frame in frames], np.float64)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{transforms.name} lacks camera_angle_x, or a frame its file_path or 4x4 transform_matrix"
+        raise PictureError(transforms.parent, f"{what} ({' '.join(str(error).split())[:60]})") from error
+    if not 0 < angle < math.pi:
+        raise PictureError(transforms.parent, f"camera_angle_x is {angle:g}, not between 0 and pi")
+    if poses.shape != (len(frames), 4, 4) or not np.isfinite(poses).all():
+        raise PictureError(transforms.parent, f"its {len(frames)} transform_matrix are no finite 4x4 matrices")
+    turns = poses[:, :3, :3]
+    skew = abs(turns.transpose(0, 2, 1) @ turns - np.eye(3)).max(initial=0)
+    if skew > TOLERANCE or (np.linalg.det(turns) < 0).any():
+        raise PictureError(transforms.parent, "the axes of a transform_matrix are no rotation")
+    return PosedFrames(tuple(picture_file(transforms.parent, name) for name in names), poses, angle)
+
+
+def picture_file(folder: Path, name: str) -> Path:
+    """The file that a frame means: names have no suffix in NeRF's files, and in learnit's may carry a lost folder."""
+    file = name if name.lower().endswith((".png", ".jpg", ".jpeg", ".webp")) else f"{name}.png"
+    return next((at for at in (folder / file, folder / Path(file).name) if at.is_file()), folder / file)
+
+
+def describe(angle_x: float, frames: Sequence[tuple[str, Float64[np.ndarray, "4 4"]]]) -> str:
+    """The text of a `transforms.json`: what `read_object` reads.
+
+    Args:
+        angle_x: horizontal field of view, radians.
+        frames: name without suffix, and pose, of every view.
+    """
+    listed = [{"file_path": f"./{name}", "transform_matrix": pose.tolist()} for name, pose in frames]
+    return json.dumps({"camera_angle_x": angle_x, "frames": listed}, indent=1) + "\n"

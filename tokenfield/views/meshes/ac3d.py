@@ -1,0 +1,179 @@
+"""AC3D files (`.ac`), and the variant of the racing simulator TORCS (`.acc`), to surfaces.
+
+The format is lines of words: materials, then a tree of objects with vertices and surfaces
+(https://www.inivis.com/ac3d/man/ac3dfileformat.html). A surface is a polygon, or lines, which are nothing to render;
+TORCS adds triangle strips (type 4), normals behind the vertices, up to four layers of texture of which the first is the
+paint, and four pairs of texture coordinates per corner of which the first belongs to it.
+
+y points upwards. Textures lie beside the file; one that is missing leaves the material's colour.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tokenfield.views.meshes.surface import Material, MeshError, Surface, join, plain
+
+POLYGON, STRIP = 0, 4
+"""Types of surfaces, the low four bits of their flags; 1 and 2 are lines."""
+
+IDENTITY = np.eye(3)
+
+
+@dataclass
+class Part:
+    """One object while it is read: vertices in the world, and triangles by material."""
+
+    vertices: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    texture: str = ""
+    repeat: tuple[float, float] = (1.0, 1.0)
+    triangles: dict[int, list[tuple[tuple[int, float, float], ...]]] = field(default_factory=dict)
+
+
+class Words:
+    """The lines of a file, one after the other, as lists of words; names in quotes are one word."""
+
+    def __init__(self, file: Path):
+        self.file = file
+        self.lines: Iterator[str] = iter(file.read_text(encoding="latin-1").splitlines())
+        self.kept: list[str] | None = None
+
+    def next(self) -> list[str] | None:
+        """The next line that is not empty; None at the end."""
+        if self.kept is not None:
+            words, self.kept = self.kept, None
+            return words
+        for line in self.lines:
+            if words := split(line):
+                return words
+        return None
+
+    def need(self) -> list[str]:
+        """The next line. Raises MeshError at the end."""
+        words = self.next()
+        if words is None:
+            raise MeshError(self.file, "ends in the middle of an object")
+        return words
+
+    def back(self, words: list[str]) -> None:
+        """Let `next` give this line again."""
+        self.kept = words
+
+
+def split(line: str) -> list[str]:
+    """Words of a line; what stands between quotes is one."""
+    out = []
+    for i, piece in enumerate(line.split('"')):
+        out += [piece] if i % 2 else piece.split()
+    return out
+
+
+def read_ac3d(file: Path) -> list[Surface]:
+    """The parts of a model, each of one material and texture.
+
+    Raises:
+        MeshError: no AC3D file, or one that ends early.
+        ValueError, IndexError: damaged lines; the caller names the file.
+    """
+    words = Words(file)
+    first = words.next()
+    if first is None or not first[0].startswith("AC3D"):
+        raise MeshError(file, "is no AC3D file (it does not begin with AC3D)")
+    colours: list[tuple[float, float, float, float]] = []
+    parts: list[Part] = []
+    while (line := words.next()) is not None:
+        if line[0] == "MATERIAL":
+            red, green, blue = (float(value) for value in line[line.index("rgb") + 1 :][:3])
+            colours.append((red, green, blue, 1 - float(line[line.index("trans") + 1])))
+        elif line[0] == "OBJECT":
+            read_object(words, IDENTITY, np.zeros(3), parts)
+    textures: dict[str, np.ndarray | None] = {}
+    return [surface for part in parts if (surface := finished(part, colours, file.parent, textures)) is not None]
+
+
+def read_object(words: Words, turn: np.ndarray, at: np.ndarray, parts: list[Part]) -> None:
+    """One object and its children, whose places are relative to it: a point p becomes turn @ p + at."""
+    part = Part()
+    parts.append(part)
+    rotation, location = IDENTITY, np.zeros(3)
+    local = np.zeros((0, 3))
+    while (line := words.next()) is not None:
+        key, rest = line[0], line[1:]
+        if key == "loc":
+            location = np.array([float(value) for value in rest[:3]])
+        elif key == "rot":
+            rotation = np.array([float(value) for value in rest[:9]]).reshape(3, 3).T  # rows are images of the axes
+        elif key == "texture" and not part.texture and rest and rest[0] not in ("empty_texture_no_mapping", ""):
+            part.texture = rest[0]
+        elif key == "texrep":
+            part.repeat = float(rest[0]), float(rest[1])
+        elif key == "data":
+            words.need()
+        elif key == "numvert":
+            local = np.array([[float(value) for value in words.need()[:3]] for _ in range(int(rest[0]))]).reshape(-1, 3)
+        elif key == "SURF":
+            read_surface(words, int(rest[0], 16), part)
+        elif key == "kids":
+            turn, at = turn @ rotation, turn @ location + at
+            part.vertices = local @ turn.T + at
+            for _ in range(int(rest[0])):
+                child = words.need()
+                if child[0] != "OBJECT":
+                    raise MeshError(words.file, f"has {child[0]!r} where an object should begin")
+                read_object(words, turn, at, parts)
+            return
+        elif key in ("OBJECT", "MATERIAL"):  # an object without a count of its children
+            words.back(line)
+            break
+    part.vertices = local @ (turn @ rotation).T + turn @ location + at
+
+
+def read_surface(words: Words, flags: int, part: Part) -> None:
+    """One surface, cut into triangles: a polygon as a fan, a strip with every other triangle turned round."""
+    material = 0
+    while (line := words.need())[0] != "refs":
+        if line[0] == "mat":
+            material = int(line[1])
+    corners = []
+    for _ in range(int(line[1])):
+        at = words.need()
+        corners.append((int(at[0]), float(at[1]), float(at[2])))
+    out = part.triangles.setdefault(material, [])
+    if flags & 15 == POLYGON:
+        out += [(corners[0], corners[i], corners[i + 1]) for i in range(1, len(corners) - 1)]
+    elif flags & 15 == STRIP:
+        for i in range(len(corners) - 2):
+            a, b, c = corners[i : i + 3]
+            out.append((b, a, c) if i % 2 else (a, b, c))
+
+
+def finished(
+    part: Part, colours: list[tuple[float, float, float, float]], folder: Path, textures: dict[str, np.ndarray | None]
+) -> Surface | None:
+    """The triangles of one object; None if it has none. `textures` keeps those already read."""
+    if part.texture and part.texture not in textures:
+        textures[part.texture] = picture(folder, part.texture)
+    surfaces = []
+    for material, triangles in part.triangles.items():
+        if not triangles:
+            continue
+        table = np.array(triangles)  # (F, 3 corners, index u v)
+        index = table[..., 0].astype(np.int64)
+        if index.min() < 0 or index.max() >= len(part.vertices):
+            raise MeshError(folder, f"refers to vertex {index.max()} of {len(part.vertices)}")
+        colour = colours[material] if material < len(colours) else (0.7, 0.7, 0.7, 1.0)
+        look = Material(colour, textures.get(part.texture))
+        surfaces.append(plain(part.vertices[index], look, table[..., 1:] * np.array(part.repeat)))
+    return join(surfaces) if surfaces else None
+
+
+def picture(folder: Path, name: str) -> np.ndarray | None:
+    """A texture beside the model as RGBA bytes; None if there is no such file. The name's own folders are not asked."""
+    file = folder / Path(name.replace("\\", "/")).name
+    if not file.is_file():
+        return None
+    with Image.open(file) as image:
+        return np.array(image.convert("RGBA"))

@@ -1,0 +1,203 @@
+"""What a path holds: which objects, what they are called, and how their files are got at.
+
+A mesh file is one object; a folder is all mesh files and archives below it; a zip archive is the mesh files in it; and
+a Sweet Home 3D library (`.sh3f`) is a zip archive with a catalogue that gives every model a name, a category, an author
+and the rotation that stands it upright. Archives are not unpacked as a whole: `opened` unpacks the folder that one
+object lies in, for as long as it is needed.
+"""
+
+import hashlib
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from tokenfield.data.skipped import SkippedFiles
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
+from tokenfield.views.meshes.reading import BROKEN, UPRIGHT
+from tokenfield.views.meshes.surface import MeshError
+
+ARCHIVES = (".zip", ".sh3f")
+CATALOGUE = "PluginFurnitureCatalog.properties"
+"""The catalogue of a `.sh3f`, in English: lines `key#number=value`."""
+
+UNPACKED = 1 << 30
+"""Most bytes that the folder of one object may have unpacked: a small archive can claim to hold terabytes."""
+
+
+@dataclass(frozen=True)
+class MeshEntry:
+    """One object.
+
+    Attributes:
+        name: what its folder of views is called: letters, digits, dots, dashes; unique in a listing.
+        title: what people call it.
+        file: the mesh file, or the archive it lies in.
+        member: its path in the archive; "" outside of archives.
+        rotation: 9 numbers, a matrix row by row that stands the model upright; () for none.
+        category, author: from a catalogue; "" where there is none.
+    """
+
+    name: str
+    title: str
+    file: Path
+    member: str = ""
+    rotation: tuple[float, ...] = ()
+    category: str = ""
+    author: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where it is from, for messages and lists."""
+        return f"{self.file}:{self.member}" if self.member else str(self.file)
+
+
+def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
+    """The objects of a file, an archive or a folder, in a fixed order with unique names.
+
+    Args:
+        path: of any of these.
+        skipped: archives that cannot be read, and models of a catalogue that are missing or of another kind.
+    Raises:
+        UserError: there is nothing at the path, or nothing of use.
+    """
+    if not path.exists():
+        raise UserError(f"{shown(path)}: no such file or folder; give a mesh ({', '.join(UPRIGHT)}), a folder of them, "
+                        f"or an archive ({', '.join(ARCHIVES)})")
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file.relative_to(path)))
+    else:
+        files = [path]
+    found: list[MeshEntry] = []
+    for file in files:
+        kind = file.suffix.lower()
+        if kind in UPRIGHT:
+            place = file.relative_to(path).with_suffix("") if path.is_dir() else Path(file.stem)
+            found.append(MeshEntry(slug(place.as_posix()), file.stem, file))
+        elif kind in ARCHIVES:
+            found += in_archive(file, skipped)
+    if not found:
+        why = skipped.summary() or f"read are {', '.join(UPRIGHT)} and these in {', '.join(ARCHIVES)}"
+        raise UserError(f"{shown(path)}: no meshes found; {why}")
+    return unique(found)
+
+
+def hidden(path: Path) -> bool:
+    """Whether any part of a path begins with a dot."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def in_archive(file: Path, skipped: SkippedFiles) -> list[MeshEntry]:
+    """The objects of an archive; its own fault is noted in `skipped`."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {info.filename for info in archive.infolist() if not info.is_dir()}
+            if CATALOGUE in names:
+                return catalogued(file, archive.read(CATALOGUE).decode("latin-1"), names, skipped)
+    except (zipfile.BadZipFile, NotImplementedError, *BROKEN) as error:
+        skipped.add(file, f"is no archive that can be read ({' '.join(str(error).split())[:80]})")
+        return []
+    meshes = sorted(name for name in names if PurePosixPath(name).suffix.lower() in UPRIGHT
+                    and not hidden(Path(name)) and safe(name) is not None)
+    if not meshes:
+        skipped.add(file, "holds no mesh")
+    return [MeshEntry(slug(PurePosixPath(name).with_suffix("").as_posix()), PurePosixPath(name).stem, file, name)
+            for name in meshes]
+
+
+def catalogued(file: Path, text: str, names: set[str], skipped: SkippedFiles) -> list[MeshEntry]:
+    """The objects of a `.sh3f`, in the order of its catalogue."""
+    out = []
+    for entry in properties(text).values():
+        member = entry.get("model", "").lstrip("/")
+        if not member:
+            continue
+        if member not in names or PurePosixPath(member).suffix.lower() not in UPRIGHT:
+            skipped.add(f"{file}:{member}", "is in the catalogue and missing" if member not in names
+                        else "is no mesh of a kind that is read")
+            continue
+        try:
+            rotation = tuple(float(word) for word in entry.get("modelRotation", "").split())
+        except ValueError:
+            rotation = ()
+        name = slug(PurePosixPath(member).stem)
+        out.append(MeshEntry(name, entry.get("name", name), file, member, rotation if len(rotation) == 9 else (),
+                             entry.get("category", ""), entry.get("creator", "")))
+    return out
+
+
+def properties(text: str) -> dict[int, dict[str, str]]:
+    """`key#number=value` lines of a Java properties file, by number: {1: {"name": ...}, ...}."""
+    out: dict[int, dict[str, str]] = {}
+    for line in text.splitlines():
+        match = re.match(r"\s*(\w+)#(\d+)\s*[=:]\s*(.*)$", line)
+        if match:
+            value = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), match[3])
+            out.setdefault(int(match[2]), {})[match[1]] = re.sub(r"\\(.)", r"\1", value).strip()
+    return out
+
+
+def slug(text: str) -> str:
+    """A name that every file system takes: runs of anything but letters, digits, dots and dashes become one dash."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:100] or "object"
+
+
+def unique(entries: list[MeshEntry]) -> list[MeshEntry]:
+    """Entries whose names occur once; of equal ones, all but the first get the beginning of a hash of their origin.
+
+    The hash is of the path in the archive, and the archive's own name, so that adding files renames nothing.
+    """
+    seen: set[str] = set()
+    out = []
+    for entry in entries:
+        if entry.name.lower() in seen:  # some file systems do not tell A from a
+            origin = f"{entry.file.name}:{entry.member}" if entry.member else entry.where
+            entry = replace(entry, name=f"{entry.name}-{hashlib.sha256(origin.encode()).hexdigest()[:6]}")
+        seen.add(entry.name.lower())
+        out.append(entry)
+    return out
+
+
+def safe(name: str) -> PurePosixPath | None:
+    """An archive's path if it stays inside the folder it is unpacked to, else None."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    return None if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name else path
+
+
+@contextmanager
+def opened(entry: MeshEntry) -> Iterator[Path]:
+    """The mesh file of an entry, on disk for the length of a block, with what lies in its folder.
+
+    Raises:
+        MeshError: the archive is damaged or encrypted, or the folder unpacks to more than `UNPACKED` bytes.
+    """
+    if not entry.member:
+        yield entry.file
+        return
+    with tempfile.TemporaryDirectory(prefix="tokenfield-mesh-") as folder:
+        try:
+            unpack(entry, Path(folder))
+        except MeshError:
+            raise
+        except (zipfile.BadZipFile, NotImplementedError, *BROKEN) as error:
+            raise MeshError(entry.where, f"cannot be unpacked ({' '.join(str(error).split())[:80]})") from error
+        yield Path(folder) / entry.member
+
+
+def unpack(entry: MeshEntry, folder: Path) -> None:
+    """Writes the members below the folder of an entry's model, and nothing outside `folder`."""
+    beside = PurePosixPath(entry.member).parent
+    with zipfile.ZipFile(entry.file) as archive:
+        members = [(info, path) for info in archive.infolist() if not info.is_dir()
+                   and (path := safe(info.filename)) is not None and path.is_relative_to(beside)]
+        size = sum(info.file_size for info, _ in members)
+        if size > UNPACKED:
+            raise MeshError(entry.where, f"unpacks to {size / 1e9:.1f} GB; at most {UNPACKED / 1e9:.1f} are")
+        for info, path in members:
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(archive.read(info))

@@ -1,0 +1,202 @@
+"""A surface and a pose become an RGBA picture: soft light from all around, transparency, antialiasing.
+
+The light is a sky: bright above, dimmer below, brightest around one direction. It is fixed in the world, so that a
+point of the object has one colour from wherever it is seen, which is what a field of colours can represent. The sky is
+`LIGHTS` directional lights spread evenly over the sphere. What they give an unshaded surface is summed exactly; how
+much of it the object itself keeps away is measured with rays towards a part of the lights, another part for every
+sample of a pixel. Where nothing is in the way, no noise remains.
+
+Colours are taken as displayed (sRGB), lit in proportion to light, and displayed again. A pixel is the mean of
+`samples` x `samples` points; samples that meet nothing count as transparent, and alpha is straight in the result.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from tokenfield.views.meshes.surface import Surface, smooth_normals
+from tokenfield.views.meshes.textures import Textures, spacing_of
+from tokenfield.views.meshes.tracing import Tracer
+
+LIGHTS = 72
+"""Directions of light in all."""
+
+LAYERS = 6
+"""Transparent surfaces that a ray passes at most."""
+
+BOUNCE = 0.25
+"""Share of the light that reaches every corner, in place of light reflected by the object itself."""
+
+STEP = 1e-4
+"""How far from a surface the next ray begins, world units; the object is about 2 large."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A view to render.
+
+    Attributes:
+        pose: camera-to-world, OpenGL axes, with z up in the world.
+        angle_x: horizontal field of view, radians.
+        size: side in pixels.
+        samples: points along each side of a pixel.
+    """
+
+    pose: Float64[np.ndarray, "4 4"]
+    angle_x: float
+    size: int
+    samples: int = 3
+
+
+def sky() -> tuple[Float32[np.ndarray, "l 3"], Float32[np.ndarray, " l"]]:
+    """Directions towards the lights and the brightness of each; a surface that faces the brightest part gets 1."""
+    i = np.arange(LIGHTS)
+    z = 1 - (2 * i + 1) / LIGHTS  # equal areas; azimuths by the golden angle spread evenly at any number
+    turn = i * math.pi * (3 - math.sqrt(5))
+    level = np.sqrt(1 - z * z)
+    towards = np.stack([level * np.cos(turn), level * np.sin(turn), z], 1)
+    key = np.array([0.45, -0.55, 0.7]) / np.linalg.norm([0.45, -0.55, 0.7])
+    bright = 0.6 + 0.3 * z + 1.2 * np.maximum(0, towards @ key) ** 3
+    most = (bright * np.maximum(0, towards @ key)).sum()
+    return towards.astype(np.float32), (bright / most).astype(np.float32)
+
+
+def to_light(shown: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+    """Displayed values in [0, 1] to amounts of light (sRGB, IEC 61966-2-1)."""
+    return np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def to_shown(light: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+    """The inverse of `to_light`."""
+    light = light.clip(0, 1)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+class Renderer:
+    """A surface, ready to be seen.
+
+    Args:
+        surface: z up, around the origin (`surface.fitted`).
+        spacing: distance on the object of neighbouring samples (`textures.spacing_of`), for textures.
+    """
+
+    def __init__(self, surface: Surface, spacing: float):
+        self.surface = surface
+        self.tracer = Tracer(surface.corners)
+        self.normals = smooth_normals(surface.corners)
+        edges = np.diff(surface.corners.astype(np.float64), axis=1)
+        flat = np.cross(edges[:, 0], edges[:, 1])
+        self.flat = (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
+        self.textures = Textures(surface, spacing)
+        self.towards, self.bright = sky()
+
+    def picture(self, camera: Camera) -> UInt8[np.ndarray, "s s 4"]:
+        """Red, green, blue and straight alpha; where nothing is seen, transparent white."""
+        across = camera.size * camera.samples
+        top, left, bottom, right = self.window(camera)
+        origins, directions, sample = window_rays(camera, top, left, bottom, right)
+        seen = self.along(origins, directions, sample)
+        full = np.zeros((across, across, 4), np.float32)
+        full[top:bottom, left:right] = seen.reshape(bottom - top, right - left, 4)
+        blocks = full.reshape(camera.size, camera.samples, camera.size, camera.samples, 4)
+        mean = blocks.mean((1, 3), dtype=np.float64)  # colours times alpha
+        alpha = mean[..., 3:]
+        colour = np.where(alpha > 0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0)
+        return np.rint(np.concatenate([colour, alpha], -1).clip(0, 1) * 255).astype(np.uint8)
+
+    def window(self, camera: Camera) -> tuple[int, int, int, int]:
+        """Rows and columns of samples (top, left, bottom, right) outside of which the view is empty."""
+        across = camera.size * camera.samples
+        points = self.surface.corners.reshape(-1, 3) - camera.pose[:3, 3]
+        seen = points @ camera.pose[:3, :3]
+        if (seen[:, 2] > -1e-3).any():  # the camera is inside: the window would be infinite
+            return 0, 0, across, across
+        plane = seen[:, :2] / -seen[:, 2:] / math.tan(camera.angle_x / 2)  # [-1, 1] over the picture, y upwards
+        x, y = (1 + plane[:, 0]) / 2 * across, (1 - plane[:, 1]) / 2 * across
+        limits = np.array([y.min() - 1, x.min() - 1, y.max() + 2, x.max() + 2]).clip(0, across).astype(int)
+        top, left, bottom, right = (int(n) for n in limits)
+        return top, left, max(top, bottom), max(left, right)
+
+    def along(
+        self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"], sample: np.ndarray
+    ) -> Float32[np.ndarray, "n 4"]:
+        """What rays of unit direction see: colour as displayed times alpha, and alpha, from front to back."""
+        out = np.zeros((len(origins), 4), np.float32)
+        left = np.ones(len(origins), np.float32)  # the share of a ray that goes on
+        active = np.arange(len(origins))
+        start = origins
+        for _ in range(LAYERS):
+            hit = self.tracer.first(start, directions[active])
+            met = hit.triangle >= 0
+            active, start = active[met], start[met]
+            triangle, distance = hit.triangle[met].astype(np.int64), hit.distance[met]
+            if not len(active):
+                break
+            weights = np.stack([1 - hit.u[met] - hit.v[met], hit.u[met], hit.v[met]], 1)
+            colour = self.textures.colours(triangle, weights)
+            point = start + distance[:, None] * directions[active]
+            share = left[active] * colour[:, 3]
+            lit = self.lit(point, directions[active], triangle, weights, colour, sample[active], share > 0.004)
+            out[active] += share[:, None] * np.concatenate([lit, np.ones_like(lit[:, :1])], 1)
+            left[active] *= 1 - colour[:, 3]
+            on = left[active] > 0.004
+            active, start = active[on], (point + STEP * directions[active])[on]
+        return out
+
+    def lit(
+        self, point: np.ndarray, direction: np.ndarray, triangle: np.ndarray, weights: np.ndarray, colour: np.ndarray,
+        sample: np.ndarray, matters: np.ndarray
+    ) -> Float32[np.ndarray, "n 3"]:
+        """Displayed colours of points in the sky's light; shadows only for points that `matters` is true of."""
+        flat = self.flat[triangle]
+        flat = np.where((flat * direction).sum(1, keepdims=True) > 0, -flat, flat)  # the side that is seen
+        normal = np.einsum("nk,nkc->nc", weights, self.normals[triangle])
+        normal = np.where((normal * flat).sum(1, keepdims=True) < 0, -normal, normal)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        light = np.maximum(0, normal @ self.towards.T) @ self.bright  # (n,), if nothing were in the way
+        reached = np.ones(len(point), np.float32)
+        reached[matters] = self.reached((point + STEP * flat)[matters], normal[matters], flat[matters],
+                                        sample[matters])
+        light = light * (BOUNCE + (1 - BOUNCE) * reached)
+        return to_shown(to_light(colour[:, :3]) * light[:, None])
+
+    def reached(
+        self, start: np.ndarray, normal: np.ndarray, flat: np.ndarray, sample: np.ndarray
+    ) -> Float32[np.ndarray, " n"]:
+        """Share of the light on a point that nothing keeps away, by every ninth light, beginning at `sample`."""
+        stride = LIGHTS // 8
+        which = (sample[:, None] % stride + stride * np.arange(8)) % LIGHTS  # (n, 8)
+        towards = self.towards[which]  # (n, 8, 3)
+        gives = np.maximum(0, np.einsum("nlx,nx->nl", towards, normal)) * self.bright[which]
+        gives[np.einsum("nlx,nx->nl", towards, flat) <= 0] = 0.0  # behind the triangle itself
+        row, column = np.nonzero(gives)
+        free = self.tracer.free(start[row], towards[row, column])
+        passed = np.bincount(row, gives[row, column] * free, minlength=len(start))
+        total = np.maximum(gives.sum(1), 1e-9)
+        return np.where(gives.sum(1) > 0, passed / total, 1.0).astype(np.float32)
+
+
+def window_rays(
+    camera: Camera, top: int, left: int, bottom: int, right: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Origins and unit directions of a window of a view's samples, and the number of each sample within its pixel."""
+    import torch
+
+    from tokenfield.coords import Grid
+    from tokenfield.views.rays import view_rays
+
+    across = camera.size * camera.samples
+    lo, hi = (2 * top / across - 1, 2 * left / across - 1), (2 * bottom / across - 1, 2 * right / across - 1)
+    grid = Grid.box(lo, hi, bottom - top, right - left)
+    pose, angle = torch.from_numpy(camera.pose), torch.tensor(camera.angle_x, dtype=torch.float64)
+    origins, directions = view_rays(pose, angle, grid.to(torch.float64), 1, 1)
+    rows, columns = np.arange(top, bottom) % camera.samples, np.arange(left, right) % camera.samples
+    sample = (rows[:, None] * camera.samples + columns).ravel()
+    return origins.numpy().astype(np.float32), directions.numpy().astype(np.float32), sample
+
+
+def renderer_for(surface: Surface, *, angle_x: float, distance: float, size: int, samples: int = 3) -> Renderer:
+    """A renderer whose textures suit views of `size` pixels from so far away."""
+    return Renderer(surface, spacing_of(angle_x, distance, size * samples))

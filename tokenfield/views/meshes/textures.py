@@ -1,0 +1,133 @@
+"""Pictures on surfaces, looked up at the resolution that a view can see.
+
+A texture of a thousand texels across that covers thirty pixels cannot be sampled at points: neighbouring views would
+see unrelated texels, and no field could learn them. Each texture is therefore kept as a pyramid of halved copies
+(*Pyramidal parametrics*, Williams, 1983), and each triangle reads the level whose texels are about as large as the
+distance between two samples of the view.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64, UInt8
+from PIL import Image
+
+from tokenfield.views.meshes.surface import Surface
+
+LARGEST = 1024
+"""Longer side of the largest level: finer texels are seen in no view that a model of today takes."""
+
+Pyramid = list[Float32[np.ndarray, "_h _w 4"]]
+"""A texture and its copies at half the size, largest first."""
+
+
+def pyramid(texture: UInt8[np.ndarray, "h w 4"]) -> Pyramid:
+    """A texture and its copies at half the size, down to one texel; values in [0, 1], colour times alpha."""
+    image = Image.fromarray(texture)
+    scale = LARGEST / max(image.size)
+    if scale < 1:
+        image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.BOX)
+    level = np.asarray(image, np.float32) / 255
+    level = np.concatenate([level[..., :3] * level[..., 3:], level[..., 3:]], -1)
+    levels = [level]
+    while max(level.shape[:2]) > 1:
+        level = halved(halved(level).transpose(1, 0, 2)).transpose(1, 0, 2)
+        levels.append(np.ascontiguousarray(level))
+    return levels
+
+
+def halved(level: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k w c"]:
+    """Half as many rows, each the mean of two; an odd last row joins its neighbour, one row stays as it is."""
+    rows = len(level)
+    if rows == 1:
+        return level
+    out = (level[0 : rows - 1 : 2] + level[1:rows:2]) / 2
+    if rows % 2:
+        out[-1] = (level[-3] + level[-2] + level[-1]) / 3
+    return out
+
+
+def levels_seen(surface: Surface, spacing: float) -> Float64[np.ndarray, " f"]:
+    """For each triangle, the level of its texture (0: the largest) whose texels are about `spacing` world units large.
+
+    Triangles without a texture get 0.
+    """
+    edges = np.diff(surface.corners.astype(np.float64), axis=1)
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    steps = np.diff(surface.uv.astype(np.float64), axis=1)
+    covered = np.abs(steps[:, 0, 0] * steps[:, 1, 1] - steps[:, 0, 1] * steps[:, 1, 0])
+    texels = np.array([0 if m.texture is None else _shown(m.texture) for m in surface.materials])[surface.material]
+    per_unit = np.sqrt(covered * texels / area)  # texels along one unit of length
+    return np.maximum(0.0, np.log2(np.maximum(per_unit * spacing, 1e-30)))
+
+
+def _shown(texture: np.ndarray) -> float:
+    """Texels of the largest level."""
+    height, width = texture.shape[:2]
+    return height * width * min(1.0, LARGEST / max(height, width)) ** 2
+
+
+class Textures:
+    """The materials of a surface, ready to be asked for colours.
+
+    Args:
+        surface: whose materials and texture coordinates these are.
+        spacing: distance of neighbouring samples of a view on the object, world units.
+    """
+
+    def __init__(self, surface: Surface, spacing: float):
+        self.surface = surface
+        self.levels = np.round(levels_seen(surface, spacing)).astype(np.int64)
+        self.base = np.array([material.colour for material in surface.materials], np.float32)
+        made: dict[int, Pyramid] = {}  # parts of a model share their pictures
+        for material in surface.materials:
+            if material.texture is not None and id(material.texture) not in made:
+                made[id(material.texture)] = pyramid(material.texture)
+        self.pyramids = [None if m.texture is None else made[id(m.texture)] for m in surface.materials]
+        self.plain = np.array([p is None for p in self.pyramids])
+
+    def colours(
+        self, triangle: Int64[np.ndarray, " n"], weights: Float32[np.ndarray, "n 3"]
+    ) -> Float32[np.ndarray, "n 4"]:
+        """Red, green, blue, alpha, as displayed and in [0, 1], at points of triangles.
+
+        Args:
+            triangle: which.
+            weights: of its three corners, summing to 1.
+        """
+        surface = self.surface
+        material = surface.material[triangle]
+        out = self.base[material] * np.einsum("nk,nkc->nc", weights, surface.colours[triangle] / np.float32(255))
+        textured = np.flatnonzero(~self.plain[material])
+        if len(textured):
+            uv = np.einsum("nk,nkc->nc", weights[textured], surface.uv[triangle[textured]])
+            pictures = material[textured] * 64 + self.levels[triangle[textured]].clip(0, 63)
+            for picture in np.unique(pictures):
+                here, (which, at) = pictures == picture, divmod(int(picture), 64)
+                stack = self.pyramids[which]
+                assert stack is not None, "plain materials were left out above"
+                looked_up = bilinear(stack[min(at, len(stack) - 1)], uv[here])
+                cutoff = surface.materials[which].cutoff
+                if cutoff is not None:
+                    looked_up[:, 3] = looked_up[:, 3] >= cutoff
+                out[textured[here]] *= looked_up
+        return out
+
+
+def bilinear(level: Float32[np.ndarray, "h w 4"], uv: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 4"]:
+    """Straight colours of a level (colour times alpha) at texture coordinates, repeated over the plane."""
+    height, width = level.shape[:2]
+    x, y = uv[:, 0] % 1 * width - 0.5, (1 - uv[:, 1] % 1) * height - 0.5  # v points upwards
+    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    fx, fy = (x - left)[:, None], (y - top)[:, None]
+    rows, columns = (top % height, (top + 1) % height), (left % width, (left + 1) % width)
+    upper = level[rows[0], columns[0]] * (1 - fx) + level[rows[0], columns[1]] * fx
+    lower = level[rows[1], columns[0]] * (1 - fx) + level[rows[1], columns[1]] * fx
+    mixed = upper * (1 - fy) + lower * fy
+    alpha = mixed[:, 3:]
+    return np.concatenate([mixed[:, :3] / np.maximum(alpha, 1e-6), alpha], 1).clip(0, 1).astype(np.float32)
+
+
+def spacing_of(angle_x: float, distance: float, samples: int) -> float:
+    """Distance on the object between neighbouring samples of a view, `samples` across it, world units."""
+    return 2 * distance * math.tan(angle_x / 2) / samples

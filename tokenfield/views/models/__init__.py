@@ -1,0 +1,1 @@
+"""Systems that encode posed views."""

@@ -1,0 +1,102 @@
+"""Radiance fields of IPC and TransINR: from one to five posed views to colour and density in space (SPEC 3).
+
+They are the picture models with other ends. Patches are cut from all views, whose channels are RGB and the ray through
+the pixel; the MLP reads points in world coordinates and gives four numbers, which `tokenfield.views.radiance_field`
+renders. Frequencies are powers of two in radians here, up to 2^8, as in the code of both.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Scaled
+from tokenfield.nn.patchify import patchify
+
+VIEW_CHANNELS = 9
+"""RGB, the ray's origin, the ray's direction."""
+
+
+@dataclass(frozen=True)
+class RadianceConfig(WeightConfig):
+    """Sizes that the radiance fields share; the defaults are those published for 128-pixel views."""
+
+    size: tuple[int, int] = (128, 128)
+    """Height and width of the views."""
+    patch: int = 8
+    """Side of a patch in pixels."""
+    padding: int = 0
+    """Zeros around a view before it is cut into patches."""
+    channels: int = 4
+    """Numbers per point: red, green, blue, density."""
+    depth: int = 6
+    """Linear layers of the MLP, the output included."""
+    feature_dim: int = 120
+    """Fourier features per point."""
+    sigma: float = 256.0
+    """The highest frequency, in radians per world unit."""
+    views: int = 1
+    """Support views of an object. Each place in their order has positions of its own."""
+
+
+class RadianceField(WeightField):
+    """A field over points in space."""
+
+    takes = "views"
+
+    def __init__(self, config: Any, kind: Any, rows: int):
+        features = Fourier(3, config.feature_dim, config.sigma, unit=1.0)
+        net = Hyponet(features, build_layers(config, features, kind, rows))
+        super().__init__(config, net, patch_channels=VIEW_CHANNELS, views=config.views)
+
+    def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
+        """Views with their rays, as `with_rays` makes them -> rows of weights."""
+        flat = images.flatten(0, 1).to(self.encoder.embed.weight.dtype)
+        patches = patchify(flat, self.cell, self.config.padding)  # (B V, N, 9 patch^2)
+        return self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
+
+
+@dataclass(frozen=True)
+class IpcRadianceConfig(RadianceConfig):
+    """Sizes of a radiance field by pattern composers."""
+
+    modulated: tuple[int, ...] = (1,)
+    """Layers that an instance modulates, counted from 0."""
+    num_latents: int = 256
+    """R, tokens per modulated layer."""
+
+    def build(self) -> "IpcRadiance":
+        """The model with fresh weights."""
+        return IpcRadiance(self)
+
+
+class IpcRadiance(RadianceField):
+    """Pattern composers of a radiance field. Tokens are (B, R, fan-in)."""
+
+    name: ClassVar[str] = "ipc-radiance"
+
+    def __init__(self, config: IpcRadianceConfig):
+        super().__init__(config, Composed, config.num_latents)
+
+
+@dataclass(frozen=True)
+class TransInrRadianceConfig(RadianceConfig):
+    """Sizes of a radiance field by TransINR."""
+
+    groups: int = 64
+    """g, tokens per layer."""
+
+    def build(self) -> "TransInrRadiance":
+        """The model with fresh weights."""
+        return TransInrRadiance(self)
+
+
+class TransInrRadiance(RadianceField):
+    """TransINR of a radiance field. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
+
+    name: ClassVar[str] = "trans-inr-radiance"
+
+    def __init__(self, config: TransInrRadianceConfig):
+        super().__init__(config, Scaled, config.groups)

@@ -1,0 +1,22 @@
+"""What this slice adds to the registry."""
+
+from types import ModuleType
+
+
+def register(registry: ModuleType) -> None:
+    """Systems, data, objectives, a domain, recipes and commands for posed views."""
+    for name, where in {
+        "lainr-views": "models.lainr_views:LainrViews",
+        "lainr-views-composed": "models.lainr_views:ComposedLainrViews",
+        "ipc-radiance": "models.radiance:IpcRadiance",
+        "trans-inr-radiance": "models.radiance:TransInrRadiance",
+        "anr-radiance": "models.anr_radiance:AnrRadiance",
+    }.items():
+        registry.MODELS.add(name, f"tokenfield.views.{where}")
+    registry.DATA.add("views", "tokenfield.views.data:ViewsConfig")
+    registry.OBJECTIVES.add("light-field", "tokenfield.views.objective:LightFieldRays")
+    registry.OBJECTIVES.add("radiance", "tokenfield.views.objective:RadianceRays")
+    registry.DOMAINS.add("light-field", "tokenfield.views.light_field:LightField")
+    registry.RECIPES.add_functions("tokenfield.views.recipes", group="Views of objects")
+    registry.COMMANDS.add("views", "tokenfield.views.commands.views:views")
+    registry.COMMANDS.add("data", "tokenfield.views.commands.data:data")

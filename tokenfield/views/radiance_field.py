@@ -1,0 +1,108 @@
+"""Radiance: posed views of an object as inputs, rays through its pixels as questions, volume rendering as the answer.
+
+A radiance field gives a colour and a density at every point in space; what a ray sees is their integral along it
+(*NeRF*, Mildenhall et al., 2020). Cameras and rays are those of `tokenfield.views.rays`; the background is white.
+
+    origins, directions = rays(poses, focals, 128, 128)
+    tokens = model.encode(with_rays(views, support_poses, support_focals))
+    colours = render(field_of(model, tokens), origins.flatten(1, -2), directions.flatten(1, -2))
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.views.rays import rays as rays
+from tokenfield.views.rays import with_rays as with_rays
+
+NEAR, FAR, POINTS = 2.0, 6.0, 128
+"""Where rays begin and end, in world units, and points per ray, as published (SPEC 3)."""
+
+LAST = 1e-3
+"""Length given to the last point of a ray, after which nothing follows."""
+
+Field = Callable[[Tensor], Tensor]
+"""Points (B, Q, 3) -> (B, Q, 4): red, green, blue before the sigmoid, density before the ReLU."""
+
+
+def depths(
+    near: float = NEAR,
+    far: float = FAR,
+    points: int = POINTS,
+    *,
+    jitter: tuple[int, torch.Generator] | None = None,
+    device: Any = None,
+) -> Float[Tensor, "*n p"]:
+    """Depths along a ray at which a field is asked, from near to far.
+
+    Args:
+        near, far: first and last depth.
+        points: how many.
+        jitter: (number of rays, generator): every depth of every ray moved on by up to one interval, as in training.
+        device: of the result.
+    Returns:
+        (points,) for all rays, or (rays, points).
+    """
+    z = torch.linspace(near, far, points)
+    if jitter is not None:
+        count, generator = jitter
+        z = z + torch.rand(count, points, generator=generator) * ((far - near) / max(points - 1, 1))
+    return z.to(device)
+
+
+def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[Tensor, "*n 3"]:
+    """What rays see, on white: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
+
+    Args:
+        raw: of every point, colour before the sigmoid and density before the ReLU.
+        z: depths, ascending.
+    Returns:
+        Colours in [0, 1].
+    """
+    colour, density = raw[..., :3].sigmoid(), raw[..., 3].relu()
+    length = torch.cat([z.diff(dim=-1), torch.full_like(z[..., :1], LAST)], -1)
+    alpha = 1 - torch.exp(-density * length)
+    through = (1 - alpha + 1e-10).clamp(max=1)
+    before = torch.cat([torch.ones_like(through[..., :1]), through[..., :-1]], -1).cumprod(-1)  # T_i
+    weight = alpha * before  # (*N, P)
+    return (weight.unsqueeze(-1) * colour).sum(-2) + (1 - weight.sum(-1, keepdim=True))
+
+
+def field_of(model: Any, tokens: Tensor) -> Field:
+    """The field of some tokens, with what depends on them alone computed once."""
+    prepared = model.prepare(tokens)
+    return lambda points: model.combine(model.locate(points), prepared)
+
+
+def render(
+    field: Field,
+    origins: Float[Tensor, "b n 3"],
+    directions: Float[Tensor, "b n 3"],
+    *,
+    near: float = NEAR,
+    far: float = FAR,
+    points: int = POINTS,
+    generator: torch.Generator | None = None,
+    chunk: int = 1 << 15,
+) -> Float[Tensor, "b n 3"]:
+    """Colours of rays.
+
+    Args:
+        field: what is rendered.
+        origins, directions: of the rays, N per instance.
+        near, far, points: see `depths`.
+        generator: draws the jitter of training, on the CPU; None asks at fixed depths.
+        chunk: most points per instance to ask for at once; the result is the same.
+    """
+    jitter = None if generator is None else (origins.shape[1], generator)
+    z = depths(near, far, points, jitter=jitter, device=origins.device).to(origins.dtype)
+    z = z.expand(origins.shape[1], -1)  # (N, P)
+    seen = []
+    for o, d, t in zip(*(part.split(max(1, chunk // points), -2) for part in (origins, directions, z)), strict=True):
+        at = o.unsqueeze(-2) + d.unsqueeze(-2) * t.unsqueeze(-1)  # (B, n, P, 3)
+        raw = field(at.flatten(1, 2)).unflatten(1, at.shape[1:3])
+        seen.append(composite(raw, t))
+    return torch.cat(seen, 1)

@@ -1,0 +1,301 @@
+"""New views of an object: LAINR's light fields (4.2, A.2), and the radiance fields that came before.
+
+The published runs are on the learnit renderings of ShapeNet at 128 pixels. A run is for one number of support views,
+three unless `--data.support` says otherwise (of IPC and TransINR also `--model.views`): Fig. 4(a) has a run for every
+number from one to five. A light field does not need that: `--data.fewest 1` draws the number anew for every step.
+
+Epochs become steps by the number of training objects, which the papers do not print; `OBJECTS` are 70 % of
+ShapeNetCore's models. Where your list is of another length, `--steps` says so.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from tokenfield.training.optimisers import OptimConfig
+from tokenfield.training.recipe import Recipe
+from tokenfield.views.data import ViewsConfig
+from tokenfield.views.models.anr_radiance import AnrRadianceConfig
+from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
+from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
+from tokenfield.views.objective import LightFieldRays, RadianceRays
+
+BATCH = 32
+OBJECTS = {"cars": 2473, "chairs": 4745, "lamps": 1623}
+PLAIN_DEPTH = 4
+"""Layers of `w/o multiFM`, as in `recipes.ablations`; with composers, 2 are what is left of an IPC of 5."""
+
+
+def steps(epochs: int, category: str) -> int:
+    """Optimiser steps in which every object is seen `epochs` times."""
+    return -(-epochs * OBJECTS[category] // BATCH)
+
+
+def _light_field(name: str, category: str, epochs: int, **changes: Any) -> Recipe:
+    return Recipe(
+        name=name,
+        model=LainrViewsConfig(),
+        data=ViewsConfig(category=category),
+        optim=OptimConfig(name="adam", rate=1e-4),
+        objective=LightFieldRays(),
+        steps=steps(epochs, category),
+        batch_size=BATCH,
+        accumulate=4,
+        log_every=50,
+        evaluate_every=5000,
+        checkpoint_every=2000,
+        **changes,
+    )
+
+
+def views_lainr_cars() -> Recipe:
+    """Fig. 4(a), LAINR, ShapeNet cars 128, 1000 epochs, 3 support views."""
+    return _light_field("views-lainr-cars", "cars", 1000)
+
+
+def views_lainr_chairs() -> Recipe:
+    """Fig. 4(a), LAINR, ShapeNet chairs 128, 1000 epochs, 3 support views."""
+    return _light_field("views-lainr-chairs", "chairs", 1000)
+
+
+def views_lainr_lamps() -> Recipe:
+    """Fig. 4(a), LAINR, ShapeNet lamps 128, 500 epochs, 3 support views."""
+    return _light_field("views-lainr-lamps", "lamps", 500)
+
+
+def views_ablation() -> Recipe:
+    """Table 3, LAINR with one head, ShapeNet lamps, 3 support views: 26.00 dB."""
+    recipe = views_lainr_lamps()
+    return replace(recipe, name="views-ablation", model=LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
+
+
+def views_ablation_without_attention() -> Recipe:
+    """Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB."""
+    return replace(
+        views_ablation(), name="views-ablation-without-attention", model=ComposedLainrViewsConfig(VIEWS_LAINR)
+    )
+
+
+def views_ablation_without_multiband() -> Recipe:
+    """Table 3, w/o multiFM, ShapeNet lamps, 3 support views: 25.78 dB."""
+    model = LainrViewsConfig(replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH))
+    return replace(views_ablation(), name="views-ablation-without-multiband", model=model)
+
+
+def views_ablation_without_both() -> Recipe:
+    """Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC.
+
+    Its bandwidth is the finest band's.
+    """
+    model = ComposedLainrViewsConfig(replace(VIEWS_LAINR, sigma_q=max(VIEWS_LAINR.sigmas), plain_depth=2))
+    return replace(views_ablation(), name="views-ablation-without-both", model=model)
+
+
+def _radiance(name: str, model: Any, category: str, support: int, epochs: int, **changes: Any) -> Recipe:
+    base = _light_field(name, category, epochs)
+    data = ViewsConfig(category=category, support=support)
+    # Biased to the object in the first epoch, as in the code of both.
+    rays = RadianceRays(foreground_steps=steps(1, category))
+    return replace(base, model=model, data=data, objective=rays, accumulate=1, **changes)
+
+
+def views_ipc_cars() -> Recipe:
+    """IPC's radiance field, ShapeNet cars 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a)."""
+    return _radiance("views-ipc-cars", IpcRadianceConfig(views=3), "cars", 3, 1000)
+
+
+def views_ipc_chairs() -> Recipe:
+    """IPC's radiance field, ShapeNet chairs 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a)."""
+    return _radiance("views-ipc-chairs", IpcRadianceConfig(views=3), "chairs", 3, 1000)
+
+
+def views_ipc_lamps() -> Recipe:
+    """IPC's radiance field, ShapeNet lamps 128, 3 support views; the baseline of Fig. 4(a), 25.09 dB in Table 3."""
+    return _radiance("views-ipc-lamps", IpcRadianceConfig(views=3), "lamps", 3, 500)
+
+
+def views_trans_inr_cars() -> Recipe:
+    """TransINR's radiance field, ShapeNet cars 128, 1000 epochs of 2 views each, one support view; 32 groups."""
+    return _radiance("views-trans-inr-cars", TransInrRadianceConfig(groups=32), "cars", 1, 2000)
+
+
+def views_trans_inr_chairs() -> Recipe:
+    """TransINR's radiance field, ShapeNet chairs 128, 1000 epochs, one support view; 32 groups."""
+    return _radiance("views-trans-inr-chairs", TransInrRadianceConfig(groups=32), "chairs", 1, 1000)
+
+
+def views_trans_inr_lamps() -> Recipe:
+    """TransINR's radiance field, ShapeNet lamps 128, 1000 epochs of 3 views each, one support view; 32 groups."""
+    return _radiance("views-trans-inr-lamps", TransInrRadianceConfig(groups=32), "lamps", 1, 3000)
+
+
+def views_anr_cars() -> Recipe:
+    """ANR's radiance field, ShapeNet cars 128, 3 support views, 512 rays, 100k steps of 3 x 6 objects.
+
+    Average and clipping as in `recipes.anr`; colours are in [0, 1] here as there, so norms need no conversion.
+    """
+    return replace(
+        _radiance("views-anr-cars", AnrRadianceConfig(), "cars", 3, 1),
+        optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
+        objective=RadianceRays(rays=512, foreground_steps=1000),
+        steps=100_000,
+        batch_size=18,
+        accumulate=3,
+        clip_norm=1.0,
+        ema_decay=0.995,
+        ema_every=10,
+    )
+
+
+SMALL = replace(
+    VIEWS_LAINR,
+    size=(64, 64),
+    num_latents=64,
+    latent_dim=96,
+    encoder_dim=128,
+    encoder_depth=3,
+    encoder_heads=4,
+    dim=96,
+    feature_dim=96,
+)
+"""A LAINR for views that two cores can train."""
+
+
+def views_lainr_64() -> Recipe:
+    """LAINR's light field of any category at 64 pixels, from one to five support views, small enough for two cores."""
+    return Recipe(
+        name="views-lainr-64",
+        model=LainrViewsConfig(SMALL),
+        data=ViewsConfig(size=64, support=5, fewest=1),
+        optim=OptimConfig(name="adam", rate=1e-3, schedule="cosine", warmup=50),
+        objective=LightFieldRays(rays=512),
+        steps=2000,
+        batch_size=8,
+        clip_norm=1.0,
+        evaluate_every=500,
+        evaluate_pictures=16,
+        checkpoint_every=500,
+    )
+
+
+def views_lainr_64_composed() -> Recipe:
+    """LAINR w/o STA at 64 pixels: composers in place of attention; 64 tokens of 96 as there."""
+    return replace(views_lainr_64(), name="views-lainr-64-composed", model=ComposedLainrViewsConfig(SMALL))
+
+
+def views_lainr_64_plain() -> Recipe:
+    """LAINR w/o multiFM at 64 pixels: a plain MLP in place of the bands."""
+    model = LainrViewsConfig(replace(SMALL, plain_depth=PLAIN_DEPTH))
+    return replace(views_lainr_64(), name="views-lainr-64-plain", model=model)
+
+
+def views_lainr_64_ipc() -> Recipe:
+    """LAINR w/o both at 64 pixels: IPC's MLP as a light field."""
+    model = ComposedLainrViewsConfig(replace(SMALL, sigma_q=max(SMALL.sigmas), plain_depth=2))
+    return replace(views_lainr_64(), name="views-lainr-64-ipc", model=model)
+
+
+def views_ipc_64() -> Recipe:
+    """IPC's radiance field at 64 pixels, the encoder and the values stored of `views-lainr-64`; three support views."""
+    model = IpcRadianceConfig(
+        size=SMALL.size,
+        encoder_dim=SMALL.encoder_dim,
+        encoder_depth=SMALL.encoder_depth,
+        encoder_heads=SMALL.encoder_heads,
+        dim=SMALL.dim,
+        feature_dim=60,
+        sigma=32.0,  # 2^5: a sixteenth of the object's size at 64 pixels
+        num_latents=SMALL.num_latents,
+        views=3,
+    )
+    return replace(
+        views_lainr_64(),
+        name="views-ipc-64",
+        model=model,
+        data=ViewsConfig(size=64, support=3),
+        objective=RadianceRays(rays=64, points=32, foreground_steps=300),
+    )
+
+
+def views_trans_inr_64() -> Recipe:
+    """TransINR's radiance field at 64 pixels, the encoder of `views-lainr-64`; 16 groups, 7488 values stored."""
+    ipc = views_ipc_64()
+    shared = {name: getattr(ipc.model, name) for name in SHARED}
+    return replace(ipc, name="views-trans-inr-64", model=TransInrRadianceConfig(**shared, groups=16))
+
+
+def views_anr_64() -> Recipe:
+    """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
+    model = AnrRadianceConfig(
+        size=SMALL.size,
+        num_latents=SMALL.num_latents,
+        dim=SMALL.dim,
+        encoder_dim=SMALL.encoder_dim,
+        encoder_depth=2,
+        decoder_depth=1,
+        encoder_heads=SMALL.encoder_heads,
+        encoder_head_dim=32,
+        encoder_hidden=4 * SMALL.encoder_dim,
+        heads=1,
+        head_dim=SMALL.dim,
+        sigma=32.0,
+        depth=2,
+    )
+    return replace(views_ipc_64(), name="views-anr-64", model=model)
+
+
+SHARED = ("size", "encoder_dim", "encoder_depth", "encoder_heads", "dim", "feature_dim", "sigma", "views")
+"""Sizes that two radiance fields of modulated MLPs have in common."""
+RUNS = (
+    views_lainr_cars,
+    views_lainr_chairs,
+    views_lainr_lamps,
+    views_ablation,
+    views_ablation_without_attention,
+    views_ablation_without_multiband,
+    views_ablation_without_both,
+    views_ipc_cars,
+    views_ipc_chairs,
+    views_ipc_lamps,
+    views_trans_inr_cars,
+    views_trans_inr_chairs,
+    views_trans_inr_lamps,
+    views_anr_cars,
+    views_lainr_64,
+    views_lainr_64_composed,
+    views_lainr_64_plain,
+    views_lainr_64_ipc,
+    views_ipc_64,
+    views_trans_inr_64,
+    views_anr_64,
+)
+"""All of them; a recipe is called what its function is called, with hyphens."""
+
+
+def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
+    """A recipe of this file at 8 pixels and widths of 8, as `experiments.recipes.miniature` does for pictures."""
+    config, side = recipe.model, (8, 8)
+    if hasattr(config, "lainr"):
+        sizes = {"num_latents": 5, "latent_dim": 8, "dim": 8, "feature_dim": 24}
+        encoder = {"encoder_dim": 12, "encoder_depth": 1, "encoder_heads": 3}
+        small = replace(config, lainr=replace(config.lainr, size=side, patch=4, **sizes, **encoder))
+    elif isinstance(config, AnrRadianceConfig):
+        small = replace(config, size=side, patch=4, num_latents=5, dim=12, encoder_dim=12, encoder_depth=1,
+                        decoder_depth=1, encoder_heads=2, encoder_head_dim=4, encoder_hidden=16, heads=2, head_dim=4)
+    else:
+        rows = {"num_latents": 5} if isinstance(config, IpcRadianceConfig) else {"groups": 4}
+        small = replace(config, size=side, patch=4, encoder_dim=12, encoder_depth=1, encoder_heads=3, dim=8,
+                        feature_dim=18, **rows)
+    rays = replace(recipe.objective, rays=min(recipe.objective.rays, 6), evaluate_views=1)
+    return replace(
+        recipe,
+        model=small,
+        data=replace(recipe.data, category="", size=8),
+        optim=replace(recipe.optim, warmup=0),
+        objective=replace(rays, points=4) if isinstance(rays, RadianceRays) else rays,
+        steps=steps,
+        batch_size=2 * recipe.accumulate,
+        log_every=1,
+        evaluate_every=steps,
+        evaluate_pictures=1,
+        checkpoint_every=steps,
+    )
