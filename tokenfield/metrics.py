@@ -8,6 +8,7 @@ Generalizable Implicit Neural Representation" (Lee et al., NeurIPS 2023).
 """
 
 import math
+import time
 
 import torch
 from jaxtyping import Float
@@ -117,3 +118,9 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
             )
         )
     return torch.tensor(scores, dtype=torch.float32)
+
+def seconds(device: torch.device) -> float:
+    """The time, once everything that was asked of an accelerator so far is done."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter()

@@ -194,7 +194,7 @@ def _core() -> None:
         "autoencoder-kl": "autoencoder_kl:AutoencoderKl",
     }.items():
         MODELS.add(name, f"tokenfield.models.{where}")
-    DATA.add("pictures", "tokenfield.data.sources:DataConfig")
+    DATA.add("pictures", "tokenfield.data.datasets:DataConfig")
     OBJECTIVES.add("pictures", "tokenfield.training.objective:ReconstructionConfig")
     DOMAINS.add("tiles", "tokenfield.fields.tiles:Tiles")
     DOMAINS.add("lattice", "tokenfield.fields.lattice:Lattice")

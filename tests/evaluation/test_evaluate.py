@@ -12,7 +12,7 @@ from tokenfield.data import demo_pictures
 from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder, held_out
 from tokenfield.data.pictures import SkippedFiles, read_picture, write_picture
 from tokenfield.errors import UserError
-from tokenfield.evaluation.evaluate import evaluate as evaluation
+from tokenfield.evaluation import evaluate as evaluation
 from tokenfield.evaluation.gallery import Gallery, panel
 from tokenfield.evaluation.pca import fit, floor_of
 from tokenfield.models import pretrained

@@ -22,7 +22,7 @@ import tokenfield
 from tokenfield.cli.evaluate import Protocol, find_pictures
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
-from tokenfield.evaluation.evaluate import evaluate as evaluation
+from tokenfield.evaluation import evaluate as evaluation
 from tokenfield.evaluation.protocols import DATA_SETS, MEASURED, PROTOCOLS
 from tokenfield.training.recipe import Recipe, to_json
 

@@ -107,6 +107,8 @@ def parse(argv: list[str]) -> Callable[[], Any]:
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
         raise Usage(f"no command is called {argv[0]!r}; {hint}")
     if argv[0] == "train":
+        from tokenfield.cli.train import train_parser
+
         return one_line(lambda: train_parser(argv[1:]))
     if argv[0] in COMMANDS:
         command = deferred(COMMANDS[argv[0]])

@@ -64,7 +64,7 @@ def evaluate(
         device: auto (an accelerator where there is one), cpu, cuda, ...
         json: also write the results there, for machines.
     """
-    from tokenfield.evaluation.evaluate import evaluate as evaluation
+    from tokenfield.evaluation import evaluate as evaluation
     from tokenfield.evaluation.gallery import Gallery
     from tokenfield.evaluation.pca import Basis
     from tokenfield.fields.domains import for_pictures
@@ -118,7 +118,7 @@ def find_pictures(
     from tokenfield.data import open_source
     from tokenfield.data.demo_pictures import HELD_OUT
     from tokenfield.data.pictures import SkippedFiles
-    from tokenfield.evaluation.evaluate import evaluate as evaluation
+    from tokenfield.evaluation import evaluate as evaluation
     from tokenfield.evaluation.protocols import DATA_SETS, PROTOCOLS
     from tokenfield.training.recipe import read
 

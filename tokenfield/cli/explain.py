@@ -48,9 +48,9 @@ def explain(
     """
     from tokenfield.cli.superres import labels
     from tokenfield.data.pictures import SkippedFiles, find_pictures
+    from tokenfield.evaluation import explain as analysis
     from tokenfield.evaluation.environment import machine, versions
     from tokenfield.evaluation.evaluate import describe_model
-    from tokenfield.evaluation.evaluate import explain as analysis
     from tokenfield.evaluation.explain_page import write_page
     from tokenfield.evaluation.figures import save_png
 

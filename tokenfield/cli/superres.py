@@ -45,9 +45,9 @@ def superres(
         device: auto (an accelerator where there is one), cpu, cuda, ...
         json: also write the results there, for machines.
     """
+    from tokenfield.evaluation import superres as protocol
     from tokenfield.evaluation.environment import machine, versions
     from tokenfield.evaluation.evaluate import describe_model
-    from tokenfield.evaluation.evaluate import superres as protocol
     from tokenfield.evaluation.figures import save_png
     from tokenfield.evaluation.spectra import spectrum_figure
     from tokenfield.io.atomic import written_aside

@@ -26,8 +26,8 @@ from tokenfield.comparison.held_out import FINAL_SIDE, Doubling, HeldOut, sample
 from tokenfield.comparison.measuring import LOCALITY_PICTURES, locality, multiply_adds
 from tokenfield.configs import to_dict
 from tokenfield.errors import UserError
+from tokenfield.evaluation import evaluate as evaluation
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.evaluate import evaluate as evaluation
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import written_aside
 from tokenfield.models import pretrained

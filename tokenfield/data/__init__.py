@@ -1,7 +1,7 @@
 """Pictures: files, folders, the papers' data sets, random crops, batches."""
 
 from tokenfield.data.crops import PhotoCrops
-from tokenfield.data.datasets import PictureFiles, open_source
+from tokenfield.data.datasets import DataConfig, PictureFiles, open_source
 from tokenfield.data.loader import Loader
 from tokenfield.data.pictures import (
     PictureError,
@@ -13,7 +13,7 @@ from tokenfield.data.pictures import (
     write_picture,
 )
 from tokenfield.data.pyramid import PyramidCache
-from tokenfield.data.sources import DataConfig, PictureSource, Source
+from tokenfield.data.sources import PictureSource, Source
 
 __all__ = ["DataConfig", "Loader", "PhotoCrops", "PictureError", "PictureFiles", "PictureSource", "PyramidCache",
            "SkippedFiles", "Source", "check_picture", "find_pictures", "open_source", "read_picture", "read_pictures",

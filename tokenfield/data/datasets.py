@@ -1,8 +1,9 @@
 """From a configuration and a folder to a source of pictures."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,10 +14,13 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.layouts import LAYOUTS
 from tokenfield.data.listings import Listing
 from tokenfield.data.skipped import SkippedFiles
-from tokenfield.data.sources import DataConfig, PictureSource, Split
+from tokenfield.data.sources import PictureSource, Split
 from tokenfield.data.transforms import center_square, random_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+
+Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"]
+Crop = Literal["pyramid", "random_flip", "center"]
 
 
 class PictureFiles(PictureSource):
@@ -50,6 +54,42 @@ class PictureFiles(PictureSource):
                 yield name, to_tensor(center_square(picture, self.size))
 
 
+@dataclass(frozen=True)
+class DataConfig:
+    """What to read from a folder and how to cut it.
+
+    Attributes:
+        layout: how the folder is laid out and split into train and test: any folder of pictures, or a data set's own.
+        size: side in pixels of the square pictures that come out.
+        crop: how a training picture is cut. `pyramid`: anywhere, at a random scale, in one of eight orientations, never
+            resampled but by halving. `random_flip`: anywhere at full scale, mirrored half the time (ImageNette and
+            ImageNet in the compared code). `center`: shorter side resized to `size`, then the middle (CelebA, FFHQ; and
+            the evaluation pictures of every crop but `pyramid`).
+        levels: `pyramid`: the most scales per picture, each half the one before.
+        holdout: `folder` without train and test sub-folders: the share of pictures that is kept for testing.
+    """
+
+    layout: Layout = "folder"
+    size: int = 64
+    crop: Crop = "pyramid"
+    levels: int = 6
+    holdout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, choices in (("layout", get_args(Layout)), ("crop", get_args(Crop))):
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} {getattr(self, name)!r} is not known; give one of {', '.join(choices)}")
+        for name in ("size", "levels"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
+
+    def open(self, root: str | Path, split: Split) -> "PictureSource":
+        """The pictures of one split of the data set in folder `root`: what a training run asks of its data."""
+        return open_source(self, root, split)
+
+
 def open_source(config: DataConfig, root: str | Path, split: Split) -> PictureSource:
     """The pictures of one split of a data set.
 
@@ -70,7 +110,7 @@ def open_source(config: DataConfig, root: str | Path, split: Split) -> PictureSo
         what = "is a file" if root.is_file() else "no such folder"
         raise UserError(f"{shown(root)}: {what}; give the folder that holds the pictures")
     skipped = SkippedFiles()
-    listing = LAYOUTS[config.layout](root, split, config, skipped)
+    listing = LAYOUTS[config.layout](root, split, config.holdout, skipped)
     if config.crop == "pyramid":
         return PhotoCrops(listing, size=config.size, levels=config.levels, skipped=skipped)
     return PictureFiles(listing, size=config.size, crop=config.crop, skipped=skipped)

@@ -1,6 +1,6 @@
 """How data sets lie on disk, and which of their files are for training and which for testing.
 
-One function per layout, `(root, split, config, skipped) -> Listing`; `LAYOUTS` names them. They list names and open
+One function per layout, `(root, split, holdout, skipped) -> Listing`; `LAYOUTS` names them. They list names and open
 nothing but lists, so that a million files take seconds; damaged pictures are found when they are read. Every listing is
 sorted by name: `os.listdir` has no order of its own, and a split cut from it would differ between machines.
 """
@@ -21,17 +21,17 @@ from tokenfield.data.listings import (
 )
 from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
-from tokenfield.data.sources import DataConfig, Split
+from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 
 
-def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_folder(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """Any folder of pictures, split by source picture.
 
     With sub-folders `train` and `test` (or `val`, `valid`, `validation`) each split is read from its own. Otherwise a
     picture is held out when the hash of its path below `root` says so, so that pictures added later leave the split of
-    the others as it was; the share is `config.holdout`, and of two pictures and more at least one is held out. Copies,
+    the others as it was; the share is `holdout`, and of two pictures and more at least one is held out. Copies,
     byte by byte, of a picture count once: a copy in the other split would be a leak.
     """
     tests = [root / name for name in ("test", "val", "valid", "validation") if (root / name).is_dir()]
@@ -39,11 +39,11 @@ def list_folder(root: Path, split: Split, config: DataConfig, skipped: SkippedFi
         return relative_listing(root, find_pictures(root / "train" if split == "train" else tests[0], skipped))
     listing = relative_listing(root, find_pictures(root, skipped))
     listing = listing.keep(distinct(listing.paths, skipped))
-    held_out = held_out_places(listing.names, config.holdout)
+    held_out = held_out_places(listing.names, holdout)
     chosen = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
     if not chosen:
         raise UserError(f"{shown(root)}: none of the {len(listing.names)} pictures is left for testing at holdout "
-                        f"{config.holdout:g}; give at least two pictures and a holdout above 0, or a test sub-folder")
+                        f"{holdout:g}; give at least two pictures and a holdout above 0, or a test sub-folder")
     return listing.keep(chosen)
 
 
@@ -58,7 +58,7 @@ def held_out_places(names: tuple[str, ...], share: float) -> set[int]:
     return set(by_place[: min(max(1, count), len(names) - 1)])
 
 
-def list_celeba(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_celeba(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """CelebA, aligned and cropped (178 x 218), with the official split.
 
     `img_align_celeba/000001.jpg ...` with `list_eval_partition.txt` beside it or in `Eval/` (lines `000001.jpg 0`; 0
@@ -93,14 +93,14 @@ def _celeba_folder(root: Path) -> Path:
                     "list_eval_partition.txt")
 
 
-def list_celeba_anr(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_celeba_anr(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """CelebA as ANR splits it: the sorted names, 0.75 / 0.20 / 0.05; see `shares`. The official list is not asked."""
     folder = _celeba_folder(root)
     names = shares(pictures_in(folder), SHARES["celeba_anr"], split)
     return _some(root, split, Listing(tuple(folder / name for name in names), tuple(names)))
 
 
-def list_lsun(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_lsun(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """LSUN, one category exported to files, in one folder or in the export's folders of folders: 0.75 / 0.20 / 0.05.
 
     A category's own folders `<category>_train` and `<category>_val`, where they are found, are taken together, as ANR
@@ -110,7 +110,7 @@ def list_lsun(root: Path, split: Split, config: DataConfig, skipped: SkippedFile
     return _some(root, split, relative_listing(root, shares(paths, SHARES["lsun"], split)))
 
 
-def list_ffhq(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """FFHQ as in ginr-ipc: the first 60000 pictures train, the last 10000 test.
 
     `00000.png ... 69999.png`, all in one folder or in `00000/ ... 69000/` of a thousand each, in `root` or in a folder
@@ -142,7 +142,7 @@ def list_ffhq(root: Path, split: Split, config: DataConfig, skipped: SkippedFile
     return _some(root, split, relative_listing(root, chosen))
 
 
-def list_imagenette(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_imagenette(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """ImageNette: `train/<class>/*.JPEG`, `val/<class>/*.JPEG` in `root`, `imagenette2` or its 320 or 160 px copy."""
     for folder in (root, *(root / f"imagenette{name}" for name in ("2", "2-320", "2-160", ""))):
         if (folder / "train").is_dir() and (folder / "val").is_dir():
@@ -151,7 +151,7 @@ def list_imagenette(root: Path, split: Split, config: DataConfig, skipped: Skipp
                     "imagenette2 or imagenette2-320")
 
 
-def list_imagenet(root: Path, split: Split, config: DataConfig, skipped: SkippedFiles) -> Listing:
+def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """ImageNet (ILSVRC 2012): `train/<class>/*.JPEG` and `val/<class>/*.JPEG` in `root` or in `ILSVRC/Data/CLS-LOC`.
 
     A flat `val/ILSVRC2012_val_*.JPEG`, as it is distributed, is read too; its labels come from `LOC_val_solution.csv`
@@ -187,7 +187,7 @@ SHARES = {"lsun": (0.75, 0.20), "celeba_anr": (0.75, 0.20)}
 system, another one on every machine. Its published evaluation takes validation and test together: protocols `celeba128`
 and `lsun256`."""
 
-LAYOUTS: dict[str, Callable[[Path, Split, DataConfig, SkippedFiles], Listing]] = {
+LAYOUTS: dict[str, Callable[[Path, Split, float, SkippedFiles], Listing]] = {
     "folder": list_folder,
     "celeba": list_celeba,
     "celeba_anr": list_celeba_anr,
@@ -196,7 +196,7 @@ LAYOUTS: dict[str, Callable[[Path, Split, DataConfig, SkippedFiles], Listing]] =
     "imagenet": list_imagenet,
     "lsun": list_lsun,
 }
-"""What `DataConfig.layout` names."""
+"""What `DataConfig.layout` names; the number is `DataConfig.holdout`, which only plain folders need."""
 
 
 def _some(root: Path, split: Split, listing: Listing) -> Listing:

@@ -1,9 +1,7 @@
 """Where training and evaluation pictures come from: the configuration, and the protocol that every source answers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,47 +12,7 @@ from tokenfield.data.listings import Listing
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 
-Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"]
-Crop = Literal["pyramid", "random_flip", "center"]
 Split = Literal["train", "test"]
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """What to read from a folder and how to cut it.
-
-    Attributes:
-        layout: how the folder is laid out and split into train and test: any folder of pictures, or a data set's own.
-        size: side in pixels of the square pictures that come out.
-        crop: how a training picture is cut. `pyramid`: anywhere, at a random scale, in one of eight orientations, never
-            resampled but by halving. `random_flip`: anywhere at full scale, mirrored half the time (ImageNette and
-            ImageNet in the compared code). `center`: shorter side resized to `size`, then the middle (CelebA, FFHQ; and
-            the evaluation pictures of every crop but `pyramid`).
-        levels: `pyramid`: the most scales per picture, each half the one before.
-        holdout: `folder` without train and test sub-folders: the share of pictures that is kept for testing.
-    """
-
-    layout: Layout = "folder"
-    size: int = 64
-    crop: Crop = "pyramid"
-    levels: int = 6
-    holdout: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name, choices in (("layout", get_args(Layout)), ("crop", get_args(Crop))):
-            if getattr(self, name) not in choices:
-                raise UserError(f"{name} {getattr(self, name)!r} is not known; give one of {', '.join(choices)}")
-        for name in ("size", "levels"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
-        if not 0 <= self.holdout < 1:
-            raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
-
-    def open(self, root: str | Path, split: Split) -> "PictureSource":
-        """The pictures of one split of the data set in folder `root`: what a training run asks of its data."""
-        from tokenfield.data.datasets import open_source  # which knows the layouts, and they this configuration
-
-        return open_source(self, root, split)
 
 
 Sample = Tensor | dict[str, Tensor]

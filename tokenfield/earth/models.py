@@ -109,6 +109,7 @@ class GriddedAnchoredConfig(EarthConfig):
 class EarthModel(FieldModel):
     """What the gridded systems answer beside `encode` and `decode`."""
 
+    command = "climate"
     takes = "maps"
     config: Any
 

@@ -7,7 +7,6 @@ neither on a batch size nor on the order of the pictures.
 """
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from tokenfield.evaluation.gallery import Gallery
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.evaluation.protocols import PROTOCOLS
 from tokenfield.fields.field import Field
-from tokenfield.metrics import psnr, psnr_8bit, ssim
+from tokenfield.metrics import psnr, psnr_8bit, seconds, ssim
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
@@ -222,9 +221,3 @@ def measure(
     )
     return score, reconstruction
 
-
-def seconds(device: torch.device) -> float:
-    """The time, once everything that was asked of an accelerator so far is done."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-    return time.perf_counter()

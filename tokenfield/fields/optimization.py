@@ -29,10 +29,10 @@ from torch import Tensor
 
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
-from tokenfield.evaluation.evaluate import seconds as now
 from tokenfield.fields.domains import domain_of
 from tokenfield.fields.field import Field, check_picture
 from tokenfield.metrics import PSNR_CEILING
+from tokenfield.metrics import seconds as now
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import Model
 from tokenfield.nn.attention import MultiHeadAttention
 from tokenfield.nn.fourier import fourier_features, frequencies
 from tokenfield.nn.transformer import FeedForward
@@ -138,7 +138,7 @@ class AdaptiveBlock(nn.Module):
         return x + for_all(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
-class TokenDenoiser(FieldModel, ABC):
+class TokenDenoiser(Model, ABC):
     """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
 
     Subclasses say how tokens are told apart (`make_places`, `place`), what a token sees (`make_block`), and which
@@ -149,6 +149,7 @@ class TokenDenoiser(FieldModel, ABC):
         on_lattice: whether its tokens are (rows, columns, D), with statistics of a channel, and not (R, D).
     """
 
+    command = "generate"
     takes = "latents"
     on_lattice: ClassVar[bool] = False
     mean: Tensor

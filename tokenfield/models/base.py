@@ -23,12 +23,16 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
 
     Attributes:
         name: the system's name in configurations and files.
+        command: the command that handles what this system takes; `encode` for pictures.
+        takes: what that is called in messages.
         config: the frozen dataclass that built this model.
         origin: the name or folder that it was loaded from; None for a model that was made here.
         initial_pictures: how many training pictures `initialize` wants to see before the first step; 0: none.
     """
 
     name: ClassVar[str]
+    command: ClassVar[str] = "encode"
+    takes: ClassVar[str] = "pictures"
     config: Any
     origin: str | None = None
     initial_pictures: int = 0
@@ -71,8 +75,6 @@ class FieldModel(Model):
     """A generalizable implicit neural representation: one shared function, one set of tokens per instance.
 
     Attributes:
-        command: the command that encodes what this system takes; `encode` for pictures.
-        takes: what that is called in messages.
         token: what one of its tokens is, in a few words, for people.
         input_size: (H, W) that `encode` takes; None if it takes every H and W that are multiples of `cell`.
         cell: side in pixels of a patch or cell.
@@ -85,8 +87,6 @@ class FieldModel(Model):
         chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
     """
 
-    command: ClassVar[str] = "encode"
-    takes: ClassVar[str] = "pictures"
     token: ClassVar[str] = "a latent vector"
     input_size: tuple[int, int] | None = None
     cell: int = 1

@@ -39,6 +39,7 @@ class AnrRadiance(HyperField):
     """A field over points in world coordinates; `tokenfield.views.radiance_field` renders it."""
 
     name: ClassVar[str] = "anr-radiance"
+    command = "views"
     takes = "views"
 
     def __init__(self, config: AnrRadianceConfig):

@@ -50,6 +50,7 @@ class LainrViews(FieldModel):
     """A light field from support views. Tokens are (B, R, latent_dim), a set; coordinates are rays."""
 
     name: ClassVar[str] = "lainr-views"
+    command = "views"
     takes = "views"
 
     def __init__(self, config: LainrViewsConfig):

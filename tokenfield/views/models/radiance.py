@@ -44,6 +44,7 @@ class RadianceConfig(WeightConfig):
 class RadianceField(WeightField):
     """A field over points in space."""
 
+    command = "views"
     takes = "views"
 
     def __init__(self, config: Any, kind: Any, rows: int):
