@@ -8,16 +8,18 @@ The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks;
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates
+from tokenfield.coords import Coordinates, Grid
+from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.nn.coarse import CoarseDecoder
 from tokenfield.nn.encoder import LatentEncoder
+from tokenfield.nn.local_start import local_start
 from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
 from tokenfield.nn.patchify import patchify
 
@@ -62,6 +64,9 @@ class LainrConfig:
     """False: Table 7, without the linear layer of Eq. 7."""
     plain_depth: int = 0
     """Above 0: Table 3, `w/o multiFM`, a plain MLP of so many layers in place of Eq. 6-9."""
+    start: Literal["published", "small", "local"] = "small"
+    """How weights begin; the model is the same. Learnable tokens and positions are drawn from a normal distribution of
+    deviation 1 (published) or 0.02 (small); local: small, and every token serves a place (`tokenfield.local_start`)."""
 
     def build(self) -> "Lainr":
         """The model with fresh weights."""
@@ -133,7 +138,9 @@ class Lainr(FieldModel):
             depth=config.encoder_depth,
             num_heads=config.encoder_heads,
             mlp_ratio=config.mlp_ratio,
+            deviation=1.0 if config.start == "published" else 0.02,
         )
+        self.initial_pictures = 16 if config.start == "local" else 0  # how many `initialize` wants to see
         aggregator = SelectiveTokenAggregation(
             in_dim=2,
             dim=config.dim,
@@ -144,6 +151,21 @@ class Lainr(FieldModel):
             linear=config.linear_frequency,
         )
         self.decoder = TokenDecoder(aggregator, build_head(config))
+
+    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
+        """The local start, if that is how this model begins; the pictures are only looked at.
+
+        Raises:
+            UserError: a system whose encoder or aggregator are others than LAINR's, or sizes without room for places.
+        """
+        encoder, aggregator, padding = self.encoder, self.decoder.aggregator, self.config.padding
+        if not isinstance(encoder, LatentEncoder) or not isinstance(aggregator, SelectiveTokenAggregation):
+            raise UserError(f"start local is for LAINR's own encoder and aggregation; {self.name} takes start small")
+        sides = [side + 2 * padding for side in images.shape[-2:]]
+        edges = tuple(whole / side for whole, side in zip(sides, images.shape[-2:], strict=True))  # padding is outside
+        low = (-edges[0], -edges[1])
+        places = Grid.box(low, edges, *(whole // self.cell for whole in sides), device=images.device)
+        local_start(encoder, aggregator, patchify(images, self.cell, padding), places)
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """Pictures in [0, 1] of `config.size` -> latent tokens."""

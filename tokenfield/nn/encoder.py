@@ -18,6 +18,7 @@ class LatentEncoder(nn.Module):
         num_latents: R.
         latent_dim: d, width of a latent token.
         dim, depth, num_heads, mlp_ratio: of the transformer; 768, 6, 12, 4 in the paper.
+        deviation: of the normal distribution that learnable tokens and positions start from.
     """
 
     def __init__(
@@ -31,11 +32,12 @@ class LatentEncoder(nn.Module):
         depth: int = 6,
         num_heads: int = 12,
         mlp_ratio: float = 4.0,
+        deviation: float = 0.02,
     ):
         super().__init__()
         self.embed = nn.Linear(patch_dim, dim)
-        self.position = nn.Parameter(torch.randn(num_patches, dim) * 0.02)
-        self.latents = nn.Parameter(torch.randn(num_latents, dim) * 0.02)
+        self.position = nn.Parameter(torch.randn(num_patches, dim) * deviation)
+        self.latents = nn.Parameter(torch.randn(num_latents, dim) * deviation)
         self.transformer = Transformer(dim, depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio)
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, latent_dim)
