@@ -16,7 +16,7 @@ from typing import Any
 from tokenfield.data import DataConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
-from tokenfield.recipes.photos import lainr_photos_64, lainr_photos_64_muon
+from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -84,6 +84,11 @@ def anr_photos_64() -> Recipe:
     base = lainr_photos_64()
     coordinates = replace(base.objective, jitter="normal")
     return replace(base, name="anr-photos-64", model=model, optim=ADAM, objective=coordinates, clip_norm=CLIP_NORM)
+
+
+def anr_photos() -> Recipe:
+    """ANR beside `lainr-photos`: the same data, optimiser, coordinates, steps and values stored."""
+    return replace(lainr_photos(), name="anr-photos", model=anr_photos_64().model)
 
 
 def anr_photos_64_muon() -> Recipe:

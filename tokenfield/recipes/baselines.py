@@ -130,6 +130,11 @@ def composed_ablation_ffhq_256() -> Recipe:
     return _composed(ablations.lainr_ablation_ffhq_256(), "composed-ablation-ffhq-256")
 
 
+def ipc_photos() -> Recipe:
+    """IPC beside `lainr-photos`: the same data, encoder, optimiser, coordinates, steps and values stored (24 x 256)."""
+    return _ipc(photos.lainr_photos(), "ipc-photos", num_latents=24)
+
+
 def ipc_photos_64() -> Recipe:
     """IPC on 64-pixel crops, of the size of `lainr-photos-64`: 48 tokens of 128 are as many values as 64 of 96."""
     return _ipc(photos.lainr_photos_64(), "ipc-photos-64", num_latents=48)
@@ -178,6 +183,7 @@ RUNS = (
     ipc_ffhq_512,
     ipc_ffhq_1024,
     ipc_ablation,
+    ipc_photos,
     ipc_photos_64,
     ipc_photos_178,
     trans_inr_celeba_178,
