@@ -25,6 +25,7 @@ PAIRS = {
     "ffhq-1024": "lainr-ffhq-1024",
     "ablation": "lainr-ablation",
     "ablation-ffhq-256": "lainr-ablation-ffhq-256",
+    "photos": "lainr-photos",
     "photos-64": "lainr-photos-64",
     "photos-178": "lainr-photos-178",
 }

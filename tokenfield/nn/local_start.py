@@ -1,9 +1,9 @@
 """The local start of LAINR: weights such that every token serves a place before the first step (docs/local_start.md).
 
-LAINR's learnable tokens begin without a place, and its queries and keys as random maps. For thousands of steps attention
-is flat and every token serves the whole picture; then tokens find places, and the curve rises. DETR's learned queries
-had the same disease, and a reference point per query cured it (Conditional DETR, arXiv 2108.06152; Anchor DETR, arXiv
-2109.07107). Here no term has to be added. Eq. 2-5 hold all that is needed, if their weights begin well:
+LAINR's learnable tokens begin without a place, and its queries and keys as random maps. For thousands of steps
+attention is flat and every token serves the whole picture; then tokens find places, and the curve rises. DETR's learned
+queries had the same disease, and a reference point per query cured it (Conditional DETR, arXiv 2108.06152; Anchor DETR,
+arXiv 2109.07107). Here no term has to be added. Eq. 2-5 hold all that is needed, if their weights begin well:
 
 1. **A query is a set of Fourier features.** Eq. 3 has a ReLU, but relu(x) - relu(-x) = x: rows of W_q hold +gamma_j and
    -gamma_j, and the attention's query map subtracts them.
@@ -16,9 +16,9 @@ had the same disease, and a reference point per query cured it (Conditional DETR
 3. **A token carries its place.** Its learnable vector holds a code of the anchor, one number per row and one per column
    of anchors, in orthonormal directions that LayerNorm leaves alone. The encoder's output map hands the code on to the
    first numbers of z_k, where the key map reads it.
-4. **The encoder looks where the token is.** Positions of patches carry the same code. The first block's queries and keys
-   read it, its values and output map are an orthogonal matrix and its transpose: a token receives the patches of its
-   place as they are.
+4. **The encoder looks where the token is.** Positions of patches carry the same code. The first block's queries and
+   keys read it; its values and output map are an orthogonal matrix and its transpose, but for the code's directions: a
+   token receives the patches of its place as they are, and keeps the code that is its own.
 
 Only initial values differ: no parameter, equation or multiplication is added, and everything learns from the first step
 on. Nothing is drawn either: where a random direction is needed, it is one of the random weights', orthonormalised, so
@@ -244,7 +244,7 @@ def start_attention(aggregator: SelectiveTokenAggregation, anchors: Anchors) -> 
 
 def start_encoder(encoder: LatentEncoder, anchors: Anchors, patches: Float[Tensor, "b n p"], places: Grid) -> None:
     """Tokens and positions carry codes of their places; tokens look there, and hand their code on."""
-    own, theirs = (codes.to(patches) for codes in (anchors.codes, anchors.code(places.coords().cpu())))  # (R, C), (N, C)
+    own, theirs = anchors.codes.to(patches), anchors.code(places.coords().cpu()).to(patches)  # (R, C), (N, C)
     codes, out = own.shape[1], encoder.out
     directions = out.weight[:codes].T  # random ones, of rows that are written anew below
     directions = torch.linalg.qr(directions - directions.mean(0))[0]  # (D, C), orthogonal to (1, ..., 1) as well
@@ -264,7 +264,7 @@ def start_encoder(encoder: LatentEncoder, anchors: Anchors, patches: Float[Tenso
 
 
 def start_block(
-    block: Block, directions: Float[Tensor, "d c"], tokens: Float[Tensor, "b n d"], likeness: Float[Tensor, "r n"]
+    block: Block, directions: Float[Tensor, "d c"], tokens: Float[Tensor, "b all d"], likeness: Float[Tensor, "r n"]
 ) -> None:
     """The encoder's first block: the last R tokens attend to the patches of their places and copy them.
 
