@@ -18,19 +18,26 @@ surfaces have grain or many edges. Flat drawings, logos and colour gradients sta
 photograph model must learn. A picture shipped at several sizes, or in a dark variant, counts once. Held-out pictures
 are photographs chosen by hand to span easy (defocused background) and hard (rock, hair); no crop of theirs is trained
 on.
+
+`--more` adds 97 photographs of animals and monuments to train on, out of Debian's `gcompris-qt-data`: lossy WebP,
+listed in gcompris.tsv with authors and licences (as the READMEs beside the pictures say).
 """
 
 import argparse
 import hashlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 LOMIRI16, LOMIRI20, UKUI = "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "ukui-wallpapers"
 MATE, PLASMA = "mate-backgrounds", "plasma-workspace-wallpapers"
+GCOMPRIS = "gcompris-qt-data"
 
 # Where each package keeps its pictures; the paths below are relative to it.
 PACKAGES = {
@@ -40,6 +47,7 @@ PACKAGES = {
     PLASMA: "usr/share/wallpapers",
     UKUI: "usr/share/backgrounds",
 }
+MORE_PACKAGES = PACKAGES | {GCOMPRIS: "usr/share/gcompris-qt/rcc"}
 
 VALIDATION = {"friends", "Picture_1A", "LadyBird", "FallenLeaf", "picosdeeuropa", "Wine"}
 
@@ -57,6 +65,8 @@ class Picture(NamedTuple):
     def name(self) -> str:
         """The picture's own name: the wallpaper's folder where it has one, else the file without its author."""
         parts = Path(self.path).parts
+        if self.package == GCOMPRIS:  # ACTIVITY/..., and a giraffe is in two of them
+            return f"{parts[0].split('_')[-1]}-{Path(self.path).stem}"
         return parts[0] if self.package == PLASMA else Path(self.path).stem.split("_by_")[0].split("_5640")[0]
 
     @property
@@ -133,26 +143,70 @@ TEXTURES = (
 )
 
 
+def more_pictures() -> tuple[Picture, ...]:
+    """The photographs of GCompris, in the order of the list beside this file."""
+    lines = Path(__file__).with_name("gcompris.tsv").read_text().splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return tuple(Picture(GCOMPRIS, f"{activity}/{rest[0]}", *rest[1:]) for activity, *rest in rows)
+
+
+def resources(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """The files in a compiled Qt resource file (`.rcc`), with their paths.
+
+    Twenty bytes of head say where three tables begin: the tree, whose node 0 is the root, the contents and the names. A
+    node is a name, flags (1: zlib, 2: folder), then for a folder how many nodes it holds and the first of them, for a
+    file a language and where its content is.
+    """
+    magic, version, tree, contents, names = struct.unpack(">4s4I", data[:20])
+    if magic != b"qres":
+        raise ValueError("no Qt resource file")
+    size = 22 if version >= 2 else 14  # later versions add a time of change
+
+    def walk(node: int, folder: str) -> Iterator[tuple[str, bytes]]:
+        name, flags, first, second = struct.unpack_from(">IHII", data, tree + node * size)
+        length = struct.unpack_from(">H", data, names + name)[0] if node else 0
+        path = folder + data[names + name + 6 : names + name + 6 + 2 * length].decode("utf-16-be")
+        if flags & 2:
+            for child in range(second, second + first):
+                yield from walk(child, f"{path}/" if node else "")
+        else:
+            length = struct.unpack_from(">I", data, contents + second)[0]
+            content = data[contents + second + 4 : contents + second + 4 + length]
+            yield path, zlib.decompress(content[4:]) if flags & 1 else content
+
+    return walk(0, "")
+
+
+def expand(pictures: tuple[Picture, ...], root: Path) -> None:
+    """Writes the pictures that lie in resource files where `collect` looks for them."""
+    for activity in sorted({picture.path.split("/")[0] for picture in pictures}):
+        for path, content in resources((root / f"{activity}.rcc").read_bytes()):
+            if path.endswith(".webp"):
+                out = root / activity / f"/{path}".split("/resource/")[-1]
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_bytes(content)
+
+
 def last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no message"])[-1]
 
 
-def download(folder: Path) -> list[Path]:
+def download(folder: Path, packages: dict[str, str]) -> list[Path]:
     """Fetches the packages into `folder` with the system's own package tool; returns the `.deb` files."""
     if shutil.which("apt-get") is None:
-        sys.exit("photo_pool: apt-get is missing; give --packages FOLDER with the .deb files of " + ", ".join(PACKAGES))
-    for package in PACKAGES:
+        sys.exit("photo_pool: apt-get is missing; give --packages FOLDER with the .deb files of " + ", ".join(packages))
+    for package in packages:
         done = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"photo_pool: apt-get download {package} failed: {last_line(done.stderr)}; "
                      "try apt-get update, or give --packages FOLDER")
-    return local_packages(folder)
+    return local_packages(folder, packages)
 
 
-def local_packages(folder: Path) -> list[Path]:
+def local_packages(folder: Path, packages: dict[str, str]) -> list[Path]:
     """The `.deb` file of each package in `folder`; the program ends when one is missing."""
     found = []
-    for package in PACKAGES:
+    for package in packages:
         matches = sorted(folder.glob(f"{package}_*.deb"))
         if not matches:
             sys.exit(f"photo_pool: {folder} holds no {package}_*.deb; apt-get download {package} fetches it")
@@ -182,7 +236,7 @@ def collect(pictures: tuple[Picture, ...], roots: dict[str, Path], out: Path) ->
     """
     sources, digests = [], []
     for picture in pictures:
-        source = roots[picture.package] / PACKAGES[picture.package] / picture.path
+        source = roots[picture.package] / MORE_PACKAGES[picture.package] / picture.path
         if not source.is_file():
             sys.exit(f"photo_pool: {picture.package} has no {picture.path}: another version of the package")
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -204,8 +258,8 @@ def write_lists(rows: list[tuple[Picture, str]], out: Path) -> str:
     sums = "".join(f"{digest}  {picture.split}/{picture.file}\n" for picture, digest in rows)
     lines = ["file\tsplit\tkind\tlicence\tauthor\tpackage\tpath"]
     for p, _ in rows:
-        kind = "photograph" if p in PHOTOGRAPHS else "painting or rendering"
-        path = f"{PACKAGES[p.package]}/{p.path}"
+        kind = "painting or rendering" if p in TEXTURES else "photograph"
+        path = f"{MORE_PACKAGES[p.package]}/{p.path}"
         lines.append("\t".join((p.file, p.split, kind, p.licence, p.author, p.package, path)))
     (out / "SHA256SUMS").write_text(sums)
     (out / "LICENSES.tsv").write_text("\n".join(lines) + "\n")
@@ -217,13 +271,18 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the pool; new or empty")
     parser.add_argument("--packages", type=Path, help="folder that already holds the .deb files")
     parser.add_argument("--photographs-only", action="store_true", help="leave out paintings and renderings")
+    parser.add_argument("--more", action="store_true", help="also the animals and monuments of gcompris-qt-data")
     args = parser.parse_args()
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         sys.exit(f"photo_pool: {args.out} is not an empty folder; name a new one")  # stale files would join the pool
     with tempfile.TemporaryDirectory(prefix="photo-pool-") as scratch:
-        debs = local_packages(args.packages) if args.packages else download(Path(scratch))
+        packages = MORE_PACKAGES if args.more else PACKAGES
+        debs = local_packages(args.packages, packages) if args.packages else download(Path(scratch), packages)
         roots = unpack(debs, Path(scratch) / "unpacked")
-        rows = collect(PHOTOGRAPHS if args.photographs_only else PHOTOGRAPHS + TEXTURES, roots, args.out)
+        more = more_pictures() if args.more else ()
+        if more:
+            expand(more, roots[GCOMPRIS] / MORE_PACKAGES[GCOMPRIS])
+        rows = collect(PHOTOGRAPHS + (() if args.photographs_only else TEXTURES) + more, roots, args.out)
     identity = write_lists(rows, args.out)
     held_out = sum(picture.split == "test" for picture, _ in rows)
     print(f"{args.out}: {len(rows) - held_out} pictures to train on, {held_out} held out; pool sha256 {identity[:12]}")

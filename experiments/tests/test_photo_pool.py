@@ -1,7 +1,15 @@
 """The script that rebuilds the training photographs: its table is sound, and what it writes is whole and checkable."""
 
 import hashlib
+<<<<<<< HEAD:experiments/tests/test_photo_pool.py
 import sys
+=======
+import importlib.util
+import struct
+import sys
+import zlib
+from pathlib import Path
+>>>>>>> 981e540 (scripts: 97 more photographs for the pool, with authors and licences):tests/data/test_photo_pool.py
 
 import pytest
 
@@ -84,3 +92,37 @@ def test_what_is_missing_gives_one_line(arguments, part, photo_pool, tmp_path, m
         photo_pool.main()
     assert str(caught.value.code).isprintable()
     assert not (tmp_path / "pool").exists()
+
+
+def qt_resources(files: dict[str, bytes], packed: str) -> bytes:
+    """A resource file of version 3 with one folder, whose file `packed` is compressed."""
+    texts, offsets = b"", {}
+    for text in ("resource", *files):
+        offsets[text] = len(texts)
+        texts += struct.pack(">HI", len(text), 0) + text.encode("utf-16-be")
+    contents, nodes = b"", [struct.pack(">IHIIQ", 0, 2, 1, 1, 0), struct.pack(">IHIIQ", 0, 2, len(files), 2, 0)]
+    for name, content in files.items():
+        stored = struct.pack(">I", len(content)) + zlib.compress(content) if name == packed else content
+        nodes.append(struct.pack(">IHIIQ", offsets[name], int(name == packed), 0, len(contents), 0))
+        contents += struct.pack(">I", len(stored)) + stored
+    tree = b"".join(nodes)
+    head = struct.pack(">4s5I", b"qres", 3, 24, 24 + len(tree), 24 + len(tree) + len(contents), 0)
+    return head + tree + contents + texts
+
+
+def test_pictures_come_out_of_resource_files(photo_pool, tmp_path):
+    files = {"kitten.webp": b"RIFF" * 9, "README": b"Copyright" * 9}
+    data = qt_resources(files, "README")
+    assert dict(photo_pool.resources(data)) == {f"resource/{name}": content for name, content in files.items()}
+    (tmp_path / "erase.rcc").write_bytes(data)
+    photo_pool.expand((photo_pool.Picture(photo_pool.GCOMPRIS, "erase/kitten.webp", "A", "CC0-1.0", ""),), tmp_path)
+    assert [path.name for path in (tmp_path / "erase").iterdir()] == ["kitten.webp"]
+    with pytest.raises(ValueError, match="no Qt resource file"):
+        photo_pool.resources(b"RIFF" * 9)
+
+
+def test_more_pictures_have_names_of_their_own(photo_pool):
+    more = photo_pool.more_pictures()
+    names = {picture.name for picture in photo_pool.PHOTOGRAPHS + photo_pool.TEXTURES + more}
+    assert len(more) == 97 and len(names) == 56 + 97
+    assert all(picture.split == "train" and picture.licence and len(picture.digest) == 12 for picture in more)
