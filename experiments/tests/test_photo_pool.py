@@ -1,15 +1,11 @@
 """The script that rebuilds the training photographs: its table is sound, and what it writes is whole and checkable."""
 
 import hashlib
-<<<<<<< HEAD:experiments/tests/test_photo_pool.py
 import sys
-=======
-import importlib.util
 import struct
 import sys
 import zlib
 from pathlib import Path
->>>>>>> 981e540 (scripts: 97 more photographs for the pool, with authors and licences):tests/data/test_photo_pool.py
 
 import pytest
 
