@@ -1,6 +1,6 @@
 """How local LAINR's tokens are before the first step, with the parts of the local start and its constants one by one.
 
-    python scripts/local_start_parts.py build/photos          # the table in docs/local_start.md, two minutes of a core
+    python -m experiments.local_start_parts build/photos          # the table in docs/local_start.md, two minutes of a core
 
 Of the model of `lainr-photos`, untrained: the share of a tile that holds 90 % of what a token's removal changes, mean
 over tokens, tiles and seeds, in units of 1 / R. 1 is a token's own share of the tile, R is all of it.
@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from tokenfield.analysis.locality import area_holding
 
 from tokenfield import local_start
-from tokenfield.analysis.locality import area_holding
 from tokenfield.coords import Grid
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes import RECIPES
@@ -60,7 +60,7 @@ def nothing(*_) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("data", type=Path, help="pool of photographs (scripts/photo_pool.py)")
+    parser.add_argument("data", type=Path, help="pool of photographs (experiments/pools/photos.py)")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
     recipe = RECIPES["lainr-photos"]()

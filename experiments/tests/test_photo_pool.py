@@ -1,11 +1,9 @@
 """The script that rebuilds the training photographs: its table is sound, and what it writes is whole and checkable."""
 
 import hashlib
-import sys
 import struct
 import sys
 import zlib
-from pathlib import Path
 
 import pytest
 

@@ -36,11 +36,11 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tokenfield.aggregation import SelectiveTokenAggregation
+from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.coords import Grid, centers
-from tokenfield.encoder import LatentEncoder
+from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.errors import UserError
-from tokenfield.fourier import frequencies
+from tokenfield.nn.fourier import frequencies
 from tokenfield.transformer import Block
 
 ELONGATED = 1.6

@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tokenfield.analysis.locality import area_holding
+from tokenfield.nn.fourier import frequencies
+from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
 
 from benchmarks.reference import Reference
-from tokenfield.analysis.locality import area_holding
 from tokenfield.coords import Grid, centers
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
-from tokenfield.fourier import frequencies
-from tokenfield.local_start import Anchors, bump_weights, place_anchors
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.training import Recipe, loop, train
