@@ -7,6 +7,7 @@ The stored weights are what is evaluated: they are read back before the numbers 
 
 import hashlib
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import torch
 import tyro
 
 from experiments import ladder
+from tokenfield.coords import Grid
 from tokenfield.evaluation.evaluate import evaluate, held_out
 from tokenfield.evaluation.pca import Basis
+from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
 from tokenfield.training.recipe import read
 
 MIB = 2**20
@@ -31,15 +35,16 @@ CARD = """\
     tokenfield.load("{name}")
 
 - **System**: {system}, {parameters:,} trained and {fitted:,} fitted numbers, {size:.1f} MiB of float16 weights.
-- **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture size.
-- **Training pictures**: {count} photographs and textured pictures, rebuilt by `experiments/pools/photos.py`, which
-  lists sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
+- **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture
+  size{tiled}.
+- **Training pictures**: {count} photographs and textured pictures, rebuilt by `{pool_script}`, which lists
+  sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
 - **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name}`; seed {seed}.
 - **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training{before}.
 - **Machine**: {machine}.
 - **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
 - **scikit-image photographs**, 256-pixel centre crops, papers' PSNR in float32: **{psnr:.2f} dB**; principal components
-  of 8 x 8 cells at the same values: {floor:.2f} dB.
+  of 8 x 8 cells at the same values: {floor:.2f} dB.{disjoint}
 
 {table}
 {ladder}
@@ -65,12 +70,35 @@ class Options:
     """The training pool, for its identity."""
     machine: str
     """Where it was trained, in words."""
+    pool_script: str = "experiments/pools/photos.py"
+    """What rebuilds it."""
     before: str = ""
     """What came before the first step and took time."""
     description: str = "A small model for photographs of any size."
     """First line of the card."""
     out: Path = Path("tokenfield/models/weights")
     """Folder of packaged weights."""
+
+
+@torch.no_grad()
+def side_by_side(model: FieldModel) -> tuple[float, int] | None:
+    """Mean PSNR of the scikit-image photographs in tiles that share no pixel, and how many tiles that is.
+
+    A `Field` of a model of one size is blended from overlapping tiles, which store more per pixel than the model does.
+    None for models of any size, and where tiles do not divide the pictures.
+    """
+    pictures, size = [picture for _, picture in held_out()], model.input_size
+    if size is None or any(side % tile for p in pictures for side, tile in zip(p.shape[1:], size, strict=True)):
+        return None
+    height, width = size
+    scores, count = [], 0
+    for picture in pictures:
+        tiles = picture.unflatten(2, (-1, width)).unflatten(1, (-1, height)).permute(1, 3, 0, 2, 4).flatten(0, 1)
+        values = model.decode(model.encode(tiles), Grid.cells(height, width))  # (tiles, height * width, C)
+        mistake = (values - tiles.flatten(2).mT).flatten()[None]
+        scores.append(float(psnr(mistake, torch.zeros_like(mistake))))
+        count = len(tiles)
+    return statistics.fmean(scores), count
 
 
 def main(options: Options) -> None:
@@ -89,7 +117,15 @@ def main(options: Options) -> None:
     rows = [f"| {p['name']} | {p['psnr']:.2f} | {p['pca_psnr']:.2f} | {p['ssim']:.4f} |" for p in report["pictures"]]
     table = "\n".join(["| photograph | PSNR, dB | PCA, dB | SSIM |", "|---|---|---|---|", *rows])
     width = model.prefixes[-1] if model.prefixes else model.config.latent_dim
-    rungs = "\n" + ladder.table("One nested model, scikit-image", ladder.measure(model, held_out(), Basis.load()))
+    rate = width / (model.channels * model.cell**2)
+    disjoint, stored = side_by_side(model), report["values_per_pixel_value"]
+    rungs, tiled, together = "", "", ""
+    if model.prefixes:
+        measured = ladder.measure(model, held_out(), Basis.load())
+        rungs = "\n" + ladder.table("One nested model, scikit-image", measured)
+    if disjoint:
+        tiled = f"; tiles overlap, 256 x 256 pixels store {stored:.2f} per pixel value"
+        together = f"\n  In {disjoint[1]} tiles side by side: **{disjoint[0]:.2f} dB** at {rate:.3g}."
     card = CARD.format(
         name=options.name,
         description=options.description,
@@ -97,12 +133,15 @@ def main(options: Options) -> None:
         parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
         fitted=sum(b.numel() for b in model.buffers()),
         size=size / MIB,
-        rate=width / (model.channels * model.cell**2),
+        rate=rate,
         latent_dim=width,
         cell=model.cell,
         count=len(list((options.pool / "train").iterdir())),
         pool=hashlib.sha256((options.pool / "SHA256SUMS").read_bytes()).hexdigest()[:12],
         pool_folder="build/photos",
+        pool_script=options.pool_script,
+        tiled=tiled,
+        disjoint=together,
         recipe=recipe.name,
         seed=recipe.seed,
         steps=steps["step"],
@@ -115,7 +154,7 @@ def main(options: Options) -> None:
         psnr=report["psnr"],
         floor=report["pca_psnr"],
         table=table,
-        ladder=rungs if model.prefixes else "",
+        ladder=rungs,
     )
     pretrained.save(model, folder, dtype=torch.float16, card=card, evaluation=report)
     print(f"{folder}: {report['psnr']:.2f} dB, floor {report['pca_psnr']:.2f} dB, {size / MIB:.1f} MiB")

@@ -8,8 +8,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from tokenfield.analysis.locality import area_holding
-from tokenfield.nn.fourier import frequencies
-from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
 
 from benchmarks.reference import Reference
 from tokenfield.coords import Grid, centers
@@ -17,6 +15,8 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.nn.fourier import frequencies
+from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
 from tokenfield.training import Recipe, loop, train
 
 SIZES = LainrConfig(

@@ -36,10 +36,10 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.coords import Grid, centers
-from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.errors import UserError
+from tokenfield.nn.aggregation import SelectiveTokenAggregation
+from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import frequencies
 from tokenfield.transformer import Block
 
