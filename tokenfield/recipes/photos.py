@@ -57,8 +57,8 @@ def lainr_photos() -> Recipe:
     """The packaged `lainr-photos`: the paper's equations on 64-pixel tiles, one stored value per two pixel values.
 
     Every token serves a place from the first step on (docs/local_start.md); Muon for matrices, a cosine to zero,
-    clipping, a moving average. PSNR is averaged rather than errors, and coordinates are noisy, by little: a field that
-    has to be flat over whole pixels, as the noise of the paper asks, is blurred at their centres.
+    clipping, a moving average. PSNR is averaged rather than errors, and coordinates are noisy, by little: uniform noise
+    over a pixel asks for a field that is flat there, which is expected to cost sharpness. Neither was tried alone.
     """
     model = LainrConfig(
         size=(64, 64),
