@@ -66,7 +66,7 @@ class LainrConfig:
     """Above 0: Table 3, `w/o multiFM`, a plain MLP of so many layers in place of Eq. 6-9."""
     start: Literal["published", "small", "local"] = "small"
     """How weights begin; the model is the same. Learnable tokens and positions are drawn from a normal distribution of
-    deviation 1 (published) or 0.02 (small); local: small, and every token serves a place (`tokenfield.nn.local_start`)."""
+    deviation 1 (published) or 0.02 (small); local: small, and every token serves a place (`nn.local_start`)."""
 
     def build(self) -> "Lainr":
         """The model with fresh weights."""

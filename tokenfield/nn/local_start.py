@@ -41,7 +41,7 @@ from tokenfield.errors import UserError
 from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import frequencies
-from tokenfield.transformer import Block
+from tokenfield.nn.transformer import Block
 
 ELONGATED = 1.6
 """Anchors stand up to so many times closer along one axis than along the other, if that makes all rows alike."""
