@@ -19,7 +19,7 @@ from tokenfield.analysis.locality import area_holding
 from tokenfield import local_start
 from tokenfield.coords import Grid
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.recipes import RECIPES
+from tokenfield.registry import RECIPES
 
 PICTURES, TOKENS = 16, 8
 

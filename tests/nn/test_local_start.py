@@ -17,7 +17,8 @@ from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.nn.fourier import frequencies
 from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
-from tokenfield.training import Recipe, loop, train
+from tokenfield.training import Recipe, train
+from tokenfield.training import trainer as loop
 
 SIZES = LainrConfig(
     size=(32, 32),
