@@ -7,6 +7,6 @@ The parts, in the order in which they are used:
     paths.py, schedulers.py                 how noise and data are mixed, what a network is asked, and who solves it
     sampling.py, guidance.py                from noise to tokens, a seed for every sample
     infill.py, interpolation.py             some tokens given the others; between two samples or two photographs
-    drawn.py                                tokens as fields of the model that they came from
+    samples_to_fields.py                     tokens as fields of the model that they came from
     features.py, inception.py, metrics.py   how close samples are to pictures
 """

@@ -6,7 +6,7 @@ iterations in place of a decomposition.
 `torch.optim.Muon` computes the same update but always iterates in bfloat16. On a CPU without bfloat16 instructions that
 is 30 to 40 times slower than float32 (157 against 4.2 ms for 192 x 192, one core), more than the rest of a training
 step. Here the iteration runs in float32 on a CPU and in bfloat16 elsewhere, where matrices of one shape are stacked
-into one batch of products besides. tests/training/test_optim.py compares the two.
+into one batch of products besides. tests/training/test_optimisers.py compares the two.
 """
 
 from collections import defaultdict

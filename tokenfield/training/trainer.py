@@ -7,7 +7,7 @@ What it calls:
     Run             model, optimisers, moving average, pictures; gradients      (run.py)
     checkpoint      the newest whole one restored; one saved every so often     (checkpoint.py)
     Recent          loss and PSNR of the steps since the last line              (run.py)
-    evaluate        PSNR on held-out pictures                                   (evaluation.py)
+    evaluate        PSNR on held-out pictures                                   (validation.py)
     Stop            signals and the end of the budget                           (stopping.py)
     Journal         metrics.jsonl, TensorBoard, the learning curve              (journal.py)
     Display         what a person sees                                          (progress.py)
