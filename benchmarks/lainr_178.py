@@ -1,4 +1,4 @@
-"""LAINR at SPEC's 178-pixel configuration: tokenfield beside the plain reference, in one run.
+"""LAINR at the paper's 178-pixel configuration: tokenfield beside the plain reference, in one run.
 
     python -m benchmarks.lainr_178                    # everything, under six minutes on two cores
     python -m benchmarks.lainr_178 --only decode      # or encode, or train

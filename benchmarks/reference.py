@@ -1,7 +1,7 @@
 """LAINR written plainly, as public code of its kind is: the alternative that every benchmark runs beside ours.
 
 Coordinates are repeated for every instance, Fourier features are computed for every coordinate of every instance,
-attention scores are materialised, every block of the encoder computes every token, each linear map of SPEC 2.1-2.2 is
+attention scores are materialised, every block of the encoder computes every token, each linear map of Eq. 2 to 9 is
 one product per coordinate, and all coordinates are decoded at once. Nothing here is made slow on purpose: no Python
 loops over samples, default `nn.Linear` initialisation, the phases elementwise in float32.
 

@@ -100,7 +100,7 @@ def test_instances_of_a_batch_do_not_meet():
     same(model.decode(model.encode(images), coords), alone)
 
 
-ABLATIONS = {  # SPEC 2.3
+ABLATIONS = {  # Tables 3, 4, 7
     "paper": {},
     "L = 1": {"sigmas": (128.0,)},
     "L = 3": {"sigmas": (128.0, 64.0, 32.0)},

@@ -138,7 +138,7 @@ def test_what_is_saved_is_what_is_loaded_and_fields_are_kept(system, tmp_path):
 def test_the_published_models_have_the_published_sizes():
     with torch.device("meta"):
         ipc, trans_inr = IpcConfig().build(), TransInrConfig().build()
-    assert ipc.num_parameters == pytest.approx(43.7e6, rel=0.01)  # PERFORMANCE of the peers' code
+    assert ipc.num_parameters == pytest.approx(43.7e6, rel=0.01)  # as the peers' code has
     assert trans_inr.num_parameters == pytest.approx(44.5e6, rel=0.01)
     assert (ipc.net.layout.count, ipc.net.layout.width) == (256, 256)
     assert (trans_inr.net.layout.count, trans_inr.net.layout.width) == (4 * 64 + 3, 256)

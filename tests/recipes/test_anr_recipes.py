@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.recipes import miniature
+from experiments.miniature import tiny
 from tokenfield.models import pretrained
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
@@ -26,7 +26,7 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["anr-celeba-128", "anr-lsun-256"])
 def test_the_published_runs_line_by_line(name):
-    """SPEC 4: images, noise, optimiser, accumulation, clipping, moving average, steps; sizes of the network."""
+    """docs/papers.md, "ANR": images, noise, optimiser, accumulation, clipping, moving average, steps; sizes of the network."""
     recipe = RECIPES[name]()
     optim, coordinates, model = recipe.optim, recipe.objective, recipe.model
     assert (recipe.batch_size, recipe.accumulate, recipe.steps) == (6 * 3, 3, 200_000)
@@ -50,7 +50,7 @@ def test_celeba_at_128_is_cut_into_169_patches():
 
 def test_clipping_is_the_same_on_both_ranges():
     torch.manual_seed(0)
-    recipe = miniature(RECIPES["anr-celeba-128"]())
+    recipe = tiny(RECIPES["anr-celeba-128"]())
     model, (height, width) = recipe.model.build(), recipe.model.size
     images = torch.rand(2, 3, height, width)
     values = model.decode(model.encode(images), torch.rand(11, 2))
@@ -72,7 +72,7 @@ def test_all_photo_runs_store_equally_much():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, pictures, tmp_path):
-    recipe = miniature(RECIPES[name](), steps=4)
+    recipe = tiny(RECIPES[name](), steps=4)
     recipe = replace(recipe, data=replace(recipe.data, layout="folder", crop="center"), checkpoint_every=2)
     options = {"quiet": True, "device": "cpu", "workers": 0}
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **options))

@@ -97,7 +97,7 @@ def _middle(n: int, side: int) -> Float[Tensor, " m"]:
 
 
 def locality(model: FieldModel, pictures: Iterable[Float[Tensor, "c h w"]]) -> float | None:
-    """Mean share of the picture that holds 90 % of what a token does (SPEC 2.8); None if no token does anything.
+    """Mean share of the picture that holds 90 % of what a token does (Fig. 5); None if no token does anything.
 
     Tokens that change nothing are left out: nothing is not local.
     """

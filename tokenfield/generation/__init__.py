@@ -1,4 +1,4 @@
-"""Generation: latents of a data set, a transformer that denoises them, and pictures from its samples (SPEC 2.7).
+"""Generation: latents of a data set, a transformer that denoises them, and pictures from its samples (A.3).
 
 The parts, in the order in which they are used:
 

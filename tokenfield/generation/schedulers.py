@@ -1,6 +1,6 @@
 """Noise schedules and their solvers: those of `diffusers`, by name, on the schedule the denoiser was trained on.
 
-Two families. Diffusion (SPEC 2.7): x_t = alpha_t x_0 + sigma_t e with alpha_t^2 = abar_t, the product of 1 - beta, beta
+Two families. Diffusion (A.3): x_t = alpha_t x_0 + sigma_t e with alpha_t^2 = abar_t, the product of 1 - beta, beta
 linear from 1e-4 to 0.02 over T steps; whole timesteps T - 1, ..., 0. Flow: x_s = (1 - s) x_0 + s e, s from 1 to 0; a
 scheduler counts it as a time s T, a denoiser is told s. A scheduler of one family is never given a denoiser of the
 other: it would integrate another equation and give pictures all the same.

@@ -11,7 +11,7 @@ def patchify(images: Float[Tensor, "b c h w"], patch: int, padding: int = 0) -> 
     Args:
         images: (B, C, H, W), any range.
         patch: side of a patch in pixels; must divide H + 2 padding and W + 2 padding.
-        padding: rows and columns of zeros added on each side. SPEC 2.4: 178 + 2 = 20 x 9.
+        padding: rows and columns of zeros added on each side. A.1: 178 + 2 = 20 x 9.
     Returns:
         (B, N, C patch^2): pixel values channel-major, then (y, x) inside the patch, as `torch.nn.Unfold` orders them.
     """

@@ -1,4 +1,4 @@
-"""Objects seen from posed cameras: the data of light fields and radiance fields (SPEC 2.5).
+"""Objects seen from posed cameras: the data of light fields and radiance fields (A.2).
 
 A training sample is a few support views of an object and one more view of it, the target, with their poses. What is
 asked of the target (which rays, how many) is the objective's business. Support and target are drawn from the same

@@ -5,7 +5,7 @@ camera-to-world matrix with OpenGL axes, and one horizontal field of view:
 
     learnit   the ShapeNet renderings of *Learned Initializations* (Tancik et al., 2021), as trans-inr and ginr-ipc read
               them: ROOT/chairs/OBJECT/transforms.json and its PNGs, ROOT/chair_splits.json naming the objects of
-              "train", "val" and "test". Training sees the first 25 views of an object, testing all (SPEC 2.5).
+              "train", "val" and "test". Training sees the first 25 views of an object, testing all (A.2).
     nerf      NeRF-synthetic: ROOT/SCENE/transforms_train.json, transforms_test.json. Every scene is in both splits,
               with other views; ROOT may itself be one scene.
 

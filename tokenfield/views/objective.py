@@ -1,4 +1,4 @@
-"""What a step minimises on posed views: the colours of rays through a view that was not given (SPEC 2.5, 3).
+"""What a step minimises on posed views: the colours of rays through a view that was not given (A.2).
 
 Support views are encoded; rays through pixels of the target are asked; the error is the mean squared one of their
 colours. Light fields ask for all pixels of the target or for some; radiance fields, whose every ray costs many points,

@@ -123,7 +123,7 @@ def fitted(field: Field, views: ViewSet, support: Sequence[int], fitting: Fittin
     """The field with its tokens optimised so that the given views come out as they are.
 
     Random rays of all given views per step, the mean squared error of their colours, Adam with a rate that falls to
-    zero as a cosine. What is optimised is the tokens alone (SPEC 2.6 a); the decoder knows what objects look like.
+    zero as a cosine. What is optimised is the tokens alone (4.5); the decoder knows what objects look like.
     """
     domain, device = field.domain, field.tokens.device
     assert isinstance(domain, LightField), "made by field_of_views"
