@@ -6,8 +6,18 @@ import pytest
 from toys import RECIPE, toy
 
 from tokenfield.errors import UserError
+from tokenfield.registry import MODELS
 from tokenfield.training import OptimConfig
-from tokenfield.training.recipe import Recipe, differences, from_json, model_name, read, recipe_hash, to_json
+from tokenfield.training.recipe import (
+    Recipe,
+    default_recipe,
+    differences,
+    from_json,
+    model_name,
+    read,
+    recipe_hash,
+    to_json,
+)
 
 
 def test_json_gives_back_an_equal_recipe():
@@ -77,3 +87,22 @@ def test_every_field_is_documented():
     fields = [i for i, node in enumerate(body) if isinstance(node, ast.AnnAssign)]
     for i in fields:
         assert isinstance(body[i + 1], ast.Expr), f"{body[i].target.id} has no docstring"
+
+
+def test_every_system_that_encodes_pictures_has_a_default_recipe():
+    for name, system in MODELS.items():
+        if system.command == "encode" and system.default_recipe is not None:
+            recipe = default_recipe(name)
+            model = recipe.model.build()
+            assert recipe.name == model.name == name and from_json(to_json(recipe)) == recipe
+            assert (model.input_size or (recipe.data.size,) * 2) == (recipe.data.size,) * 2
+            assert model.num_parameters < 4e6  # small: two cores train it
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("lanir", "did you mean"), ("coordinate-mlp", "tokenfield fit"), ("ipc-radiance", "takes views, not pictures")],
+)
+def test_what_cannot_be_trained_on_a_folder_has_no_default_recipe(name, said):
+    with pytest.raises(UserError, match=said):
+        default_recipe(name)

@@ -12,6 +12,7 @@ begins at the floor which learned codes are measured against and not 30 dB below
 latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -97,6 +98,7 @@ class Anchored(FieldModel):
     """The model. Tokens are (B, rows, columns, latent_dim), one per cell, unit variance on the training pictures."""
 
     name: ClassVar[str] = "anchored"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"objective": {"jitter": "none", "fraction": 1.0}}
 
     def __init__(self, config: AnchoredConfig):
         super().__init__()

@@ -8,6 +8,7 @@ follow the localized attention in place of the MLP (`sigmas`), and the localized
 (`tokenfield.models.lainr_localized`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from tokenfield.nn.patchify import patchify
 
 @dataclass(frozen=True)
 class HyperConfig:
-    """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (SPEC 4)."""
+    """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (docs/papers.md)."""
 
     size: tuple[int, int] = (128, 128)
     """Height and width of the pictures it encodes."""
@@ -158,6 +159,11 @@ class Anr(HyperField):
     """
 
     name: ClassVar[str] = "anr"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {
+        "model": {"size": (64, 64), "patch": 8, "padding": 0, "num_latents": 48, "dim": 128, "encoder_dim": 192,
+                  "encoder_depth": 3, "decoder_depth": 3, "encoder_heads": 3, "encoder_hidden": 768, "heads": 2},
+        "objective": {"jitter": "normal"},
+    }
 
     def __init__(self, config: AnrConfig):
         super().__init__(config, in_dim=2, patch_channels=config.channels, positions=True)

@@ -13,6 +13,7 @@ deterministic part alone is used: tokens are the mean of the latent's distributi
 (`scaling_factor` is a matter of the diffusion model).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -55,6 +56,7 @@ class AutoencoderKl(FieldModel):
     """The model. Tokens are (B, H / factor, W / factor, D), D latent channels."""
 
     name: ClassVar[str] = "autoencoder-kl"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": {"size": (64, 64)}}
 
     def __init__(self, config: AutoencoderKlConfig):
         super().__init__()

@@ -5,6 +5,7 @@ film shares; `prepare` depends on the tokens alone and is computed once per inst
 small remainder. `decode` is nothing but their composition, whole or in chunks.
 """
 
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,11 +29,15 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         config: the frozen dataclass that built this model.
         origin: the name or folder that it was loaded from; None for a model that was made here.
         initial_pictures: how many training pictures `initialize` wants to see before the first step; 0: none.
+        default_recipe: where `tokenfield train NAME` departs from `training.recipe.default_recipe`: fields of the
+            recipe by name, nested as in recipe.json, such as {"model": {"size": (64, 64)}, "optim": {"name": "adam"}}.
+            None: nothing of this system is trained, or not on a folder of pictures.
     """
 
     name: ClassVar[str]
     command: ClassVar[str] = "encode"
     takes: ClassVar[str] = "pictures"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {}
     config: Any
     origin: str | None = None
     initial_pictures: int = 0

@@ -9,7 +9,7 @@ biases. `fit` yields while it goes; whoever stops reading keeps what there is.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
@@ -59,6 +59,7 @@ class CoordinateMlp(HyponetField):
     """An MLP of a picture's own. Tokens (B, units, inputs + 1) are the rows of its matrices, each with its bias."""
 
     name: ClassVar[str] = "coordinate-mlp"
+    default_recipe: ClassVar[Mapping[str, object] | None] = None  # it is fitted, by `tokenfield fit`
 
     def __init__(self, config: CoordinateMlpConfig):
         super().__init__()

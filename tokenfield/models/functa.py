@@ -9,7 +9,7 @@ starting uniform in [0.005, 0.1] and kept in [0, 1]; shifts alone and a linear m
 coordinates in [0, 1]; Adam at 3e-6 for everything shared. CelebA-HQ at 64 pixels: width 512, depth 15.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -98,6 +98,12 @@ class Functa(MetaLearnedField):
     """The model with vector latents. Tokens are (B, 1, latent_dim): the vector is one token, without a place."""
 
     name: ClassVar[str] = "functa"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {
+        "model": {"dim": 128, "depth": 5},
+        "optim": {"name": "adam", "rate": 3e-4},
+        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
+        "accumulate": 4,
+    }
 
     def __init__(self, config: FunctaConfig):
         super().__init__(config, (1, config.latent_dim))

@@ -4,10 +4,11 @@ One layer of a shared MLP, the second, is an instance's own, of rank R: W = V U.
 composers, are the tokens; U is shared. Everything else, the encoder included, is as in LAINR's comparison.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
+from tokenfield.models.weight_space import SMALL, WeightConfig, WeightField, build_layers
 from tokenfield.nn.hyponet import Composed, Fourier, Hyponet
 
 
@@ -29,6 +30,7 @@ class Ipc(WeightField):
     """Pattern composers for pictures of one size. Tokens are (B, R, fan-in)."""
 
     name: ClassVar[str] = "ipc"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": SMALL | {"num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
         features = Fourier(2, config.feature_dim, config.sigma)

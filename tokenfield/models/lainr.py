@@ -6,6 +6,7 @@ decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), 
 The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks; `LainrConfig` names them.
 """
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -26,7 +27,7 @@ from tokenfield.nn.patchify import patchify
 
 @dataclass(frozen=True)
 class LainrConfig:
-    """Sizes of a LAINR for pictures; the defaults are the paper's 178-pixel model (SPEC 2.4)."""
+    """Sizes of a LAINR for pictures; the defaults are the paper's 178-pixel model (A.1)."""
 
     size: tuple[int, int] = (178, 178)
     """Height and width of the pictures it encodes."""
@@ -71,6 +72,23 @@ class LainrConfig:
     def build(self) -> "Lainr":
         """The model with fresh weights."""
         return Lainr(self)
+
+
+SMALL: dict[str, object] = {
+    "size": (64, 64),
+    "patch": 8,
+    "padding": 0,
+    "num_latents": 64,
+    "latent_dim": 96,
+    "encoder_dim": 192,
+    "encoder_depth": 2,
+    "encoder_heads": 3,
+    "dim": 256,
+    "feature_dim": 256,
+    "sigmas": (46.0, 11.5),
+    "sigma_q": 5.75,
+}
+"""Fields of a LAINR for 64-pixel pictures that two cores train: 6144 values stored, one per two pixel values."""
 
 
 def build_head(config: LainrConfig) -> nn.Module:
@@ -122,6 +140,7 @@ class Lainr(FieldModel):
     """The model of the paper for pictures of one size. Tokens are (B, R, latent_dim), a set."""
 
     name: ClassVar[str] = "lainr"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": SMALL | {"start": "local"}}
     on_nodes: CoarseDecoder | None = None
 
     def __init__(self, config: LainrConfig):

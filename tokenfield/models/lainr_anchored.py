@@ -15,6 +15,7 @@ the tokens are LAINR's learned ones, token j is given the place of cell j all th
 size, is `tokenfield.models.anchored`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.models.lainr import Lainr, LainrConfig, TokenDecoder
+from tokenfield.models.lainr import SMALL, Lainr, LainrConfig, TokenDecoder
 from tokenfield.nn.attention import merge_heads
 from tokenfield.nn.cell_encoder import CellEncoder, Skip
 from tokenfield.nn.multiplicative import MultiplicativeModulation
@@ -96,6 +97,7 @@ class AnchoredLainr(Lainr):
     """LAINR with some of the changes. Tokens are (B, R, latent_dim), token j of cell j."""
 
     name: ClassVar[str] = "lainr-anchored"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": {"lainr": SMALL}}
 
     def __init__(self, config: AnchoredLainrConfig):
         sizes, (rows, columns) = config.lainr, config.lattice

@@ -4,13 +4,14 @@
 say which bandwidth the modulated layer reads in `w/o STA`; here it is `lainr.sigma_q`, that of the query it replaces.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import nn
 
 from tokenfield.errors import UserError
-from tokenfield.models.lainr import Lainr, LainrConfig, TokenDecoder, build_head
+from tokenfield.models.lainr import SMALL, Lainr, LainrConfig, TokenDecoder, build_head
 from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
 
 
@@ -35,6 +36,7 @@ class ComposedLainr(Lainr):
     """LAINR with pattern composers. Tokens are (B, R, dim); their order matters."""
 
     name: ClassVar[str] = "lainr-composed"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": {"lainr": SMALL | {"latent_dim": 256}}}
 
     def __init__(self, config: ComposedLainrConfig):
         sizes = config.lainr

@@ -4,12 +4,13 @@ Encoder, query features (Eq. 4), bands and composition are LAINR's; tokens with 
 attention's projections have no bias. The other composition, ANR with LAINR's head, is `AnrConfig.sigmas`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import nn
 
-from tokenfield.models.lainr import Lainr, LainrConfig
+from tokenfield.models.lainr import SMALL, Lainr, LainrConfig
 from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention
 
@@ -37,6 +38,7 @@ class LocalizedLainr(Lainr):
     """LAINR whose coordinates attend to the tokens above a threshold only. Tokens are (B, R, latent_dim), a set."""
 
     name: ClassVar[str] = "lainr-localized"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": {"lainr": SMALL}}
 
     def __init__(self, config: LocalizedLainrConfig):
         sizes = config.lainr

@@ -8,7 +8,7 @@ scaled by its squared norm, since the normalised matrix turns by an angle that d
 `rank` above 0 is that paper's meta-learned variant of pattern composers: W = V U, of which V alone moves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
@@ -67,6 +67,12 @@ class LearnedInit(HyponetField):
     """An MLP that adapts to a picture in a few steps. Tokens are the rows of its adapted matrices."""
 
     name: ClassVar[str] = "learned-init"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {
+        "model": {"size": (64, 64), "sigma": 64.0},
+        "optim": {"name": "adam", "rate": 3e-4},
+        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
+        "accumulate": 4,
+    }
 
     def __init__(self, config: LearnedInitConfig):
         super().__init__()

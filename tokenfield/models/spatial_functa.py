@@ -14,7 +14,7 @@ The gradient of a picture's mean error by one cell falls with the number of cell
 here (the error of a cell's own pixels), so that the published range of rates means the same for any grid.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -139,6 +139,12 @@ class SpatialFuncta(MetaLearnedField):
     """The model with grid latents. Tokens are (B, rows, columns, latent_dim), one for every cell."""
 
     name: ClassVar[str] = "spatial-functa"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {
+        "model": {"size": (64, 64), "grid": (8, 8), "latent_dim": 96, "kernel": 1, "dim": 64, "depth": 5},
+        "optim": {"name": "adam", "rate": 3e-4},
+        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
+        "accumulate": 4,
+    }
 
     def __init__(self, config: SpatialFunctaConfig):
         rows, columns = config.grid

@@ -1,6 +1,6 @@
 """Switched token fields: the anchored model with many linear codes in place of one. This project's own.
 
-encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (subspaces.py). A
+encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (pca_mixture.py). A
     token is the number of that subspace and the leading coefficients in it. No cell looks at another: a crop's
     tokens are the picture's.
 decode: a coded cell is a function of the coordinate relative to its anchor, continued into the neighbouring cells,
@@ -10,6 +10,7 @@ A prefix of a token is a token of a lower rate. What the index costs, one of the
 (docs/log.md); it is a whole number and survives float16.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
@@ -76,6 +77,14 @@ class Switched(Anchored):
     """The model. Tokens are (B, rows, columns, 1 + n): the index of a subspace, then coefficients in it."""
 
     name: ClassVar[str] = "switched"
+    default_recipe: ClassVar[Mapping[str, object] | None] = {
+        "data": {"size": 96, "levels": 2},
+        "optim": {"name": "adam", "rate": 0.03},
+        "objective": {"jitter": "none", "fraction": 1.0, "prefixes": SwitchedConfig.prefixes},
+        "steps": 150,
+        "batch_size": 10,
+        "evaluate_every": 150,
+    }
 
     def __init__(self, config: SwitchedConfig):
         FieldModel.__init__(self)  # the parts of an anchored model are made differently here

@@ -18,7 +18,7 @@ from tokenfield.nn.row_encoder import RowEncoder
 
 @dataclass(frozen=True)
 class WeightConfig:
-    """Encoder and MLP; the defaults are those of the published comparison at 178 pixels (SPEC 3)."""
+    """Encoder and MLP; the defaults are those of the published comparison at 178 pixels (docs/papers.md)."""
 
     size: tuple[int, int] = (178, 178)
     """Height and width of the pictures it encodes."""
@@ -46,6 +46,18 @@ class WeightConfig:
     """Bandwidth of the Fourier features."""
     modulated: tuple[int, ...] = ()
     """Layers that an instance modulates, counted from 0; none named: all."""
+
+
+SMALL: dict[str, object] = {
+    "size": (64, 64),
+    "patch": 8,
+    "padding": 0,
+    "encoder_dim": 192,
+    "encoder_depth": 2,
+    "encoder_heads": 3,
+    "sigma": 46.0,
+}
+"""Fields for 64-pixel pictures that two cores train, beside a LAINR of `models.lainr.SMALL`."""
 
 
 def build_layers(config: Any, features: Fourier, kind: Any, rows: int) -> list[Layer]:
