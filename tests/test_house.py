@@ -221,13 +221,18 @@ def docstrings(path: Path) -> Iterator[tuple[str, int]]:
             yield node.value.value, node.lineno
 
 
+ENDINGS = {path[start:] for path in TRACKED for start in [0, *(found.end() for found in re.finditer("/", path))]}
+"""Every tracked path, and what is left of it without its first folders."""
+
+
 def missing_files(text: str, beside: Path) -> list[str]:
-    """Names of source and text files in prose that no tracked file has, from the root, from beside, or as an ending."""
-    known = {f"/{path}" for path in TRACKED}
-    return [
-        name for name in MENTION.findall(text)
-        if name not in FOREIGN and not (beside / name).exists() and not any(path.endswith(f"/{name}") for path in known)
-    ]
+    """Names of source and text files in prose that no tracked file has, from the root, from beside, or as an ending.
+
+    A page that shows a file names it on a line of its own, `package/file.py`, and may mention it.
+    """
+    own = set(re.findall(r"^`([\w/.]+)`$", text, re.MULTILINE)) | FOREIGN
+    return [name for name in dict.fromkeys(MENTION.findall(text))
+            if name not in own and name not in ENDINGS and not (beside / name).exists()]
 
 
 def missing_names(text: str) -> list[str]:

@@ -1,35 +1,67 @@
-"""The README's Python runs as it stands, and every command it shows is one that parses."""
+"""The README's Python runs as it stands, that of the results too, and every command on a page is one that parses."""
 
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from skimage import data
 
-from tokenfield.cli.app import COMMANDS
-from tokenfield.data import write_picture
+from tokenfield.cli import app
+from tokenfield.data import demo_pictures, write_picture
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-SHELL = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
-COMMAND_LINES = re.findall(r"^(tokenfield [^#\n]*)", SHELL, re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [
+    ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "results").rglob("README.md"))]}
+THEIRS = {"docs/log.md", "docs/add-a-system.md"}
+"""Pages whose commands are not this installation's: of their day, or of a package that a test of its own installs."""
+LONGEST = 120
 
 
-def test_python_blocks_run(tmp_path, monkeypatch):
-    """In one namespace, top to bottom, with a photograph of an odd size."""
-    import torch
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], re.DOTALL)
 
+
+def command_lines() -> list[tuple[str, str]]:
+    """Every `tokenfield` line of a page's shell blocks, without its comment; continued lines are joined."""
+    found = []
+    for page in PAGES.keys() - THEIRS:
+        shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+        found += [(page, line.strip()) for line in re.findall(r"^ *(tokenfield [^#\n]*)", shell, re.MULTILINE)]
+    return sorted(found)
+
+
+def run_blocks(page: str) -> None:
+    """Execute a page's Python in one namespace, top to bottom."""
+    assert blocks(page, "python")
+    namespace: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), namespace)
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= LONGEST
+
+
+def test_the_readme_runs(tmp_path, monkeypatch):
+    """With a photograph of an odd size."""
     monkeypatch.chdir(tmp_path)
     photo = torch.from_numpy(data.chelsea()[:157, :211].copy()).permute(2, 0, 1) / 255
     write_picture(tmp_path / "photo.jpg", photo)
-    assert PYTHON
-    namespace: dict = {}
-    for block in PYTHON:
-        exec(compile(block, "README.md", "exec"), namespace)
+    run_blocks("README.md")
     assert (tmp_path / "photo.field").exists()
 
 
-@pytest.mark.parametrize("line", COMMAND_LINES)
-def test_commands_exist(line):
-    assert shlex.split(line)[1] in COMMANDS
+def test_the_results_run(monkeypatch, capsys):
+    """With one photograph in place of eight; the page's numbers are of all."""
+    monkeypatch.setattr(demo_pictures, "HELD_OUT", {"coffee": demo_pictures.HELD_OUT["coffee"]})
+    run_blocks("docs/results.md")
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+@pytest.mark.parametrize(("page", "line"), command_lines())
+def test_commands_parse(page, line):
+    """The command exists and takes these options. Nothing is run."""
+    assert callable(app.parse(shlex.split(line)[1:]))
