@@ -57,8 +57,13 @@ def modules_of(folder: Path) -> dict[str, Path]:
 MODULES = modules_of(PACKAGE)
 
 
-def imported_names(path: Path, package: str) -> Iterator[tuple[str, int]]:
-    """Dotted names that a file imports, with the line; `from a import b` gives `a.b`."""
+@cache
+def imported_names(path: Path, package: str) -> tuple[tuple[str, int], ...]:
+    """Dotted names that a file in a package imports, with the line; `from a import b` gives `a.b`."""
+    return tuple(_imported_names(path, package))
+
+
+def _imported_names(path: Path, package: str) -> Iterator[tuple[str, int]]:
     for node in ast.walk(parse(path)):
         match node:
             case ast.Import():
@@ -84,13 +89,17 @@ def imports() -> dict[str, dict[str, int]]:
     """For every module of the package, the modules of the package that it imports, with the line of the first time."""
     graph: dict[str, dict[str, int]] = {}
     for name, path in MODULES.items():
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         graph[name] = {}
-        for target, line in imported_names(path, package):
+        for target, line in imported_names(path, package_of(name)):
             found = target if target in MODULES else target.rpartition(".")[0]
             if found in MODULES and found != name:
                 graph[name].setdefault(found, line)
     return graph
+
+
+def package_of(module: str) -> str:
+    """The package that a module's relative imports start from."""
+    return module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
 def room(module: str) -> str:
@@ -188,7 +197,7 @@ def test_package_imports_nothing_beside_it(outside):
     report([
         f"{show(module, line)} imports {target}: the package is installed without {outside}/"
         for module, path in MODULES.items()
-        for target, line in imported_names(path, module)
+        for target, line in imported_names(path, package_of(module))
         if target.split(".")[0] == outside
     ])
 
@@ -228,7 +237,7 @@ ENDINGS = {path[start:] for path in TRACKED for start in [0, *(found.end() for f
 def missing_files(text: str, beside: Path) -> list[str]:
     """Names of source and text files in prose that no tracked file has, from the root, from beside, or as an ending.
 
-    A page that shows a file names it on a line of its own, `package/file.py`, and may mention it.
+    A page that shows a file names it on a line of its own, `PACKAGE/file.py`, and may mention it.
     """
     own = set(re.findall(r"^`([\w/.]+)`$", text, re.MULTILINE)) | FOREIGN
     return [name for name in dict.fromkeys(MENTION.findall(text))
