@@ -5,7 +5,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from experiments import factorial, factorial_figure, race, race_figure
+from experiments.factorial import figure as factorial_figure
+from experiments.factorial import rows as factorial
+from experiments.race import figure as race_figure
+from experiments.race import rows as race
 from experiments.tables.rows import Table
 from tokenfield.comparison.figures import FIGURES
 from tokenfield.evaluation.protocols import PROTOCOLS

@@ -1,14 +1,14 @@
 """Rows of a table and how each becomes a run.
 
 A row is made from a recipe of this package, so whatever a row changes is written in one place. At the published scale
-it is that recipe; at the miniature scale the recipe's model with all sizes divided (`experiments.recipes.comparison`).
+it is that recipe; at the miniature scale the recipe's model with all sizes divided (`experiments.miniature`).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from experiments.recipes import comparison
+from experiments import miniature
 from tokenfield.comparison import memory, running
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.errors import UserError
@@ -53,7 +53,7 @@ class Row:
         recipe = RECIPES[self.recipe]()
         recipe = replace(recipe, model=replace(recipe.model, **self.changes), seed=seed)
         if scale == "miniature":
-            small = comparison.miniature(recipe, seed)
+            small = miniature.miniature(recipe, seed)
             heads = {name: value for name, value in self.changes.items() if name == "heads"}  # all others have one
             return replace(small, model=replace(small.model, **heads))
         if scale == "photos":
@@ -65,7 +65,7 @@ class Row:
 
     def held_out(self, scale: str) -> HeldOut | None:
         """Pictures to measure it on at a scale; None: the held-out pictures of the recipe's own data."""
-        any_size = scale == "photos" and size_of(RECIPES[self.recipe]().model) is None
+        any_size = scale == "photos" and miniature.size_of(RECIPES[self.recipe]().model) is None
         return HeldOut(lainr_photos_178().data) if any_size else None
 
     def run(
@@ -77,17 +77,12 @@ class Row:
         return result and result | {"peak_memory": memory.of_training(recipe, told, deadline)}
 
 
-def size_of(model: Any) -> tuple[int, int] | None:
-    """The size of the pictures that a configuration's model takes; None: any."""
-    return getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None)
-
-
 def on_photographs(recipe: Recipe) -> Recipe:
     """A published run on crops of photographs; of a system that has none at 178 pixels or more, its own enlarged.
 
     A model of any size learns from larger crops, of whole cells, and is measured on those of 178 (`Row.held_out`).
     """
-    model, size, side = recipe.model, size_of(recipe.model), 192
+    model, size, side = recipe.model, miniature.size_of(recipe.model), 192
     if size is not None:
         side = max(size[0], SIDE)
     if size is not None and size[0] < SIDE:

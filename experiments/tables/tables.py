@@ -5,8 +5,9 @@ Published numbers are LAINR's (NeurIPS 2023), tables 1 to 7 and figure 1; `None`
 
 from dataclasses import replace
 
-from experiments import factorial, race
-from experiments.recipes.race import SIZES
+from experiments.factorial import rows as factorial
+from experiments.race import rows as race
+from experiments.race.recipes import SIZES
 from experiments.tables import optimized, views
 from experiments.tables.rows import Row, Table
 from tokenfield.errors import UserError

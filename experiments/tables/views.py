@@ -21,6 +21,7 @@ from tokenfield.models import pretrained
 from tokenfield.training.recipe import Recipe
 from tokenfield.views import recipes as recipes
 from tokenfield.views import scores as protocol
+from tokenfield.views.light_field import render_from
 from tokenfield.views.objective import encode_views
 
 SUPPORT, ASKED, CATEGORY = 3, 6, "lamps"
@@ -74,11 +75,11 @@ def measure(recipe: Recipe, told: Circumstances, folder: Path) -> dict[str, Any]
     model = pretrained.load(folder).eval().to(told.place)
     support, integral = recipe.data.support, recipe.objective.integral
     objects = list(islice(recipe.data.open(told.data, "test").objects(), told.pictures))
-    scores = protocol.measure(model, objects, [support], integral=integral, asked=ASKED)
+    scores = protocol.measure(model, objects, [support], integral=integral, targets=ASKED)
     first, given = objects[0], list(range(support))
     field, pixels = protocol.field_of_views(model, first, given, integral), first.images[0, 0].numel()
     encode = counted(lambda: encode_views(model, first, given)) / pixels
-    decode = counted(lambda: protocol.rendered(field, first.poses[:1])) / pixels
+    decode = counted(lambda: render_from(field, first.poses[:1])) / pixels
     return {
         "psnr": statistics.fmean(score.psnr for score in scores),
         "ssim": statistics.fmean(score.ssim for score in scores),

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import decoder_capacity
-from experiments.recipes.comparison import shrink
+from experiments.capacity import decoders as decoder_capacity
+from experiments.miniature import shrink
 from tokenfield.models.lainr import LainrConfig
 
 

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import pytest
 
-from experiments.factorial import NAMES, aliases, analysis
-from experiments.recipes import comparison
-from experiments.recipes.factorial import DEPTH, FACTORS, design, factorial
+from experiments import miniature
+from experiments.factorial.recipes import DEPTH, FACTORS, design, factorial
+from experiments.factorial.rows import NAMES, aliases, analysis
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.errors import UserError
@@ -48,7 +48,7 @@ def test_rows_are_distinct_runs_that_store_the_same():
     assert len({json.dumps(decisive(recipe)) for recipe in recipes}) == len(ROWS)
     assert {recipe.model.lainr.num_latents * recipe.model.lainr.latent_dim for recipe in recipes} == {576}
     assert {(recipe.seed, recipe.batch_size, recipe.optim.rate, recipe.data) for recipe in recipes} == {
-        (2, 16, comparison.base().optim.rate, comparison.base().data)
+        (2, 16, miniature.base().optim.rate, miniature.base().data)
     }
     for recipe in recipes:
         recipe.model.build()
@@ -57,7 +57,7 @@ def test_rows_are_distinct_runs_that_store_the_same():
 def test_a_row_changes_what_it_says():
     by_label = {row.label: row.at("miniature", 0) for row in ROWS}
     lainr, everything = by_label["LAINR"], by_label["all changes"]
-    base = comparison.base()
+    base = miniature.base()
     assert lainr.optim == replace(base.optim, schedule="constant") and lainr.model.lainr.encoder_depth == DEPTH
     assert not any(getattr(lainr.model, name) for name in ("anchors", "distance", "relative", "multiplicative", "skip"))
     assert everything.optim.name == "muon" and everything.model.lainr.encoder_depth == 1 and everything.model.skip

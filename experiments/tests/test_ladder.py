@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from experiments.ladder import beside, draw, measure, table
+from experiments.ladder.measure import beside, draw, measure, table
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr

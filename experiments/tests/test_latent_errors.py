@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from experiments import latent_errors as module
+from experiments.generation import latent_errors as module
 from tokenfield.coords import count
 
 

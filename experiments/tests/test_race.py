@@ -7,9 +7,9 @@ from itertools import pairwise
 import pytest
 import torch
 
-from experiments.race import analysis, said
-from experiments.race_figure import mean_course, split_name, spread
-from experiments.recipes.race import SIZES, SYSTEMS, held_out, lainr, race, values
+from experiments.race.figure import mean_course, split_name, spread
+from experiments.race.recipes import SIZES, SYSTEMS, held_out, lainr, race, values
+from experiments.race.rows import analysis, said
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced

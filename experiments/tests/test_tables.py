@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.recipes import comparison
+from experiments import miniature
 from experiments.tables.rows import Row
 from experiments.tables.tables import TABLES, find_table
 from tokenfield.errors import UserError
@@ -13,7 +13,7 @@ from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import decisive
 
 ROWS = [(name, row) for name, table in TABLES.items() for row in table.rows if type(row) is Row]
-BASE = comparison.base()
+BASE = miniature.base()
 
 
 @pytest.mark.parametrize(("name", "row"), ROWS, ids=[f"{name}-{row.label}" for name, row in ROWS])
@@ -22,7 +22,7 @@ def test_miniatures_share_everything_but_the_model(name, row):
     assert recipe.seed == 7
     own = ("model", "seed", "name", "data", "objective", "optim")
     assert replace(recipe, **{key: getattr(BASE, key) for key in own}) == BASE
-    slower = 10 if isinstance(recipe.model, comparison.SIRENS) else 1
+    slower = 10 if isinstance(recipe.model, miniature.SIRENS) else 1
     assert replace(recipe.optim, rate=recipe.optim.rate * slower) == BASE.optim
     assert replace(recipe.objective, jitter="axis", fraction=1.0) == BASE.objective
     assert recipe.objective.fraction * recipe.data.size**2 == 256  # as many pixels a step, whatever their number
@@ -51,9 +51,9 @@ def test_ratios_survive_the_shrinking():
     for one, other in zip((*small.sigmas, small.sigma_q), (*published.sigmas, published.sigma_q), strict=True):
         assert one / 16 == pytest.approx(other / 178)
     for size in (256, 512, 1024):
-        model = comparison.shrink(RECIPES[f"lainr-ffhq-{size}"]().model)
+        model = miniature.shrink(RECIPES[f"lainr-ffhq-{size}"]().model)
         assert model.size[0] == size // 16 and model.size[0] // model.patch == 4
-    assert comparison.shrink(RECIPES["lainr-ffhq-1024"]().model).sigmas == (16.0, 4.0)  # 256 and 64 in 1024 pixels
+    assert miniature.shrink(RECIPES["lainr-ffhq-1024"]().model).sigmas == (16.0, 4.0)  # 256 and 64 in 1024 pixels
 
 
 def test_heads_are_what_their_table_varies():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from posed_scenes import write_scene
+from view_tools import miniature
 
 from experiments.tables import report, views
 from experiments.tables.tables import TABLES
@@ -12,7 +13,6 @@ from tokenfield.comparison.running import Budget, Circumstances
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.registry import RECIPES
-from tokenfield.views import recipes as recipes
 
 ROWS = TABLES["3-lamps"].rows
 
@@ -63,4 +63,4 @@ def test_a_row_is_trained_measured_and_kept(row, objects, tmp_path, monkeypatch)
 
 def tiny(run):
     """A small recipe at 8 pixels, of all categories."""
-    return recipes.miniature(run())
+    return miniature(run())

@@ -4,15 +4,15 @@ import json
 
 import pytest
 from posed_scenes import write_scene
+from view_tools import miniature
 
-from experiments import views as module
-from tokenfield.views import recipes as views
+from experiments.views import comparison as module
 
 
 @pytest.fixture
 def script(monkeypatch):
     """The script with miniature recipes, three of its runs, and costs that are known already."""
-    small = {name: lambda run=run: views.miniature(run()) for name, run in module.SYSTEMS.items()}
+    small = {name: lambda run=run: miniature(run()) for name, run in module.SYSTEMS.items()}
     monkeypatch.setattr(module, "SYSTEMS", small)
     monkeypatch.setattr(module, "SEEN", [5, 6])
     monkeypatch.setattr(module, "TIMED", 4)
@@ -34,7 +34,7 @@ def test_runs_are_made_once_and_everything_is_written(script, tmp_path, monkeypa
     script.main(options)
     first = json.loads((out / "comparison.json").read_text())
     assert [(row["system"], row["support"]) for row in first["runs"]] == [("LAINR", 3), ("IPC", 3)]
-    assert all(score["asked"] == 2 and score["name"] == "balls/c" for row in first["runs"] for score in row["scores"])
+    assert all(score["targets"] == 2 and score["name"] == "balls/c" for row in first["runs"] for score in row["scores"])
     assert first["locality"]["views"] == 6 and 0 < first["locality"]["median_area"] <= 0.91
     names = {"comparison.json", "comparison.md", "comparison.png", "locality.png", "views-lainr.png", "views-ipc.png"}
     assert {path.name for path in out.iterdir()} == names

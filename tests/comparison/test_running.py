@@ -14,6 +14,7 @@ from tokenfield.comparison.running import RESULT, Budget, Circumstances, run
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.training import Diverged
 
 LAINR = TABLES["3"].rows[0]
 
@@ -75,7 +76,7 @@ def test_two_processes_do_not_make_the_same_run(told):
 
 def test_a_run_that_diverges_is_a_row_and_no_end(told, monkeypatch):
     def diverge(*args, **options):
-        raise UserError("training diverged: the loss is nan at step 1")
+        raise Diverged("training diverged: the loss is nan at step 1")
 
     monkeypatch.setattr(running, "train", diverge)
     result = run(LAINR.at("miniature", 0), told)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from experiments.recipes import miniature
+from experiments.miniature import tiny
 from tokenfield.coords import Grid, centers
 from tokenfield.data.pictures import write_picture
 from tokenfield.fields.field import Field
@@ -206,7 +206,7 @@ def test_a_field_of_a_larger_picture_is_saved_and_loaded(model, tmp_path):
 
 @pytest.mark.parametrize("name", ["functa-photos-64", "spatial-functa-photos-64"])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, tmp_path):
-    recipe = miniature(RECIPES[name](), steps=4)
+    recipe = tiny(RECIPES[name](), steps=4)
     recipe = replace(recipe, data=replace(recipe.data, crop="center", holdout=0.3), checkpoint_every=2)
     pictures, quiet = tmp_path / "pictures", {"device": "cpu", "quiet": True, "workers": 0}
     for number in range(5):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.recipes.comparison import shrink
+from experiments.miniature import shrink
 from tokenfield import Field
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError

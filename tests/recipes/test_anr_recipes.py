@@ -26,7 +26,7 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["anr-celeba-128", "anr-lsun-256"])
 def test_the_published_runs_line_by_line(name):
-    """docs/papers.md, "ANR": images, noise, optimiser, accumulation, clipping, moving average, steps; sizes of the network."""
+    """docs/papers.md, "ANR": pictures, noise, optimiser, accumulation, clipping, moving average, steps, sizes."""
     recipe = RECIPES[name]()
     optim, coordinates, model = recipe.optim, recipe.objective, recipe.model
     assert (recipe.batch_size, recipe.accumulate, recipe.steps) == (6 * 3, 3, 200_000)

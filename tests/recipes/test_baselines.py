@@ -8,13 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.recipes import miniature
+from experiments.miniature import tiny
 from tokenfield.models import pretrained
 from tokenfield.recipes import baselines
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
 
-NAMES = [run.__name__.replace("_", "-") for run in baselines.RUNS]
+NAMES = [name for name, place in RECIPES.places.items() if place.module == "tokenfield.recipes.baselines"]
 SYSTEMS = ["ipc", "trans-inr", "learned-init", "composed"]
 PAIRS = {
     "celeba-178": "lainr-celeba-178",
@@ -79,7 +79,7 @@ def test_photo_runs_store_what_they_say():
 )
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, blocks, pictures, tmp_path):
-    recipe = miniature(RECIPES[name](), steps=4)
+    recipe = tiny(RECIPES[name](), steps=4)
     data = replace(recipe.data, layout="folder", crop="center", holdout=0.3)
     coordinates = replace(recipe.objective, row_blocks=blocks)
     recipe = replace(recipe, data=data, objective=coordinates, checkpoint_every=2)

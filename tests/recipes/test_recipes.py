@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.recipes import miniature
+from experiments.miniature import tiny
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes import published
@@ -24,9 +24,9 @@ PUBLISHED = [name for name in PICTURES if name.startswith("lainr-") and "photos"
 
 
 def write(path: Path, number: int) -> None:
-    """A picture of coloured waves, 31 x 29 pixels."""
+    """A picture of coloured waves, 35 x 33 pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    y, x = np.mgrid[0:31, 0:29] / 5
+    y, x = np.mgrid[0:35, 0:33] / 5
     waves = np.sin(np.cos(number) * y[..., None] + np.sin(number) * x[..., None] + np.array([0, 2, 4]))
     Image.fromarray(np.uint8(127.5 + 100 * waves)).save(path)
 
@@ -38,7 +38,7 @@ def roots(tmp_path_factory):
     names = {
         "folder": ("train/a.png", "train/b.png", "test/c.png"),
         "celeba": tuple(f"img_align_celeba/{n:06d}.jpg" for n in (1, 2, 182638)),
-        "ffhq": ("00000.png", "00001.png", "60000.png"),
+        "ffhq": ("00001.png", "00002.png", "00000.png"),
         "imagenette": ("train/n01440764/a.JPEG", "train/n02102040/b.JPEG", "val/n01440764/c.JPEG"),
         "imagenet": ("train/n01440764/a.JPEG", "train/n02102040/b.JPEG", "val/n01440764/c.JPEG"),
         "celeba_anr": tuple(f"img_align_celeba/{n:06d}.jpg" for n in (1, 2, 3)),
@@ -61,7 +61,7 @@ def test_a_recipe_survives_json_under_its_own_name(name):
 def test_at_miniature_size_it_trains(name, roots, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)  # a third of the time, and the same for all
-    recipe = miniature(RECIPES[name]())
+    recipe = tiny(RECIPES[name]())
     out = train(recipe, roots / recipe.data.layout, tmp_path / "run", device="cpu", quiet=True, workers=0)
     lines = read(out / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]

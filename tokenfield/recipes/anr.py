@@ -1,12 +1,13 @@
 """The runs of *Attention Beats Linear* (ANR, ECCV 2024), and the two compositions of ANR with LAINR.
 
-Hyperparameters are the authors' (SPEC 4): Adam with betas (0.9, 0.99), a constant rate of 5e-5, 3 x 6 pictures per
-step, a moving average of 0.995 every 10 steps, 200 000 steps. Two numbers look different here and mean the same:
+Hyperparameters are the authors' (docs/papers.md, "ANR"): Adam with betas (0.9, 0.99), a constant rate of 5e-5, 3 x 6
+pictures per step, a moving average of 0.995 every 10 steps, 200 000 steps. Two numbers look different and mean the
+same:
 
 - their gradients are clipped at norm 1, of a loss on [-1, 1]; a loss on [0, 1] is a quarter of it, and so is the norm;
 - a threshold of 0.0015 for 256 tokens is a cutoff of 0.384 (`tokenfield.nn.localized_attention`).
 
-Coordinates are variational, `coordinates.jitter normal`, and drawn anew for every picture of a batch. The runs on
+Coordinates are variational, `objective.jitter normal`, and drawn anew for every picture of a batch. The runs on
 photographs share a draw over the batch, so that what depends on coordinates alone is computed once.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from tokenfield.data import DataConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
-from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon
+from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon, lainr_photos_178
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -82,8 +83,8 @@ def anr_photos_64() -> Recipe:
         heads=2,
     )
     base = lainr_photos_64()
-    coordinates = replace(base.objective, jitter="normal")
-    return replace(base, name="anr-photos-64", model=model, optim=ADAM, objective=coordinates, clip_norm=CLIP_NORM)
+    objective = replace(base.objective, jitter="normal")
+    return replace(base, name="anr-photos-64", model=model, optim=ADAM, objective=objective, clip_norm=CLIP_NORM)
 
 
 def anr_photos() -> Recipe:
@@ -107,6 +108,25 @@ def lainr_photos_64_localized() -> Recipe:
     """LAINR on 64-pixel crops with the localized attention of ANR as its aggregator."""
     base = lainr_photos_64()
     return replace(base, name="lainr-photos-64-localized", model=LocalizedLainrConfig(base.model))
+
+
+def anr_photos_178() -> Recipe:
+    """ANR on 178-pixel crops, in LAINR's sizes: 256 tokens of 256, 65 536 values; for an accelerator."""
+    model = AnrConfig(size=(178, 178), patch=9, padding=1, dim=256)
+    return replace(lainr_photos_178(), name="anr-photos-178", model=model)
+
+
+def anr_photos_178_multiband() -> Recipe:
+    """ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP."""
+    base = anr_photos_178()
+    model = replace(base.model, sigmas=lainr_photos_178().model.sigmas)
+    return replace(base, name="anr-photos-178-multiband", model=model)
+
+
+def lainr_photos_178_localized() -> Recipe:
+    """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
+    base = lainr_photos_178()
+    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(base.model))
 
 
 def anr_photos_64_small() -> Recipe:

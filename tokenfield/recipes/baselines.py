@@ -173,33 +173,3 @@ def learned_init_photos_178() -> Recipe:
 def composed_photos_178() -> Recipe:
     """LAINR w/o STA on 178-pixel crops; for an accelerator."""
     return _composed(photos.lainr_photos_178(), "composed-photos-178")
-
-
-RUNS = (
-    ipc_celeba_178,
-    ipc_ffhq_178,
-    ipc_imagenette_178,
-    ipc_ffhq_256,
-    ipc_ffhq_512,
-    ipc_ffhq_1024,
-    ipc_ablation,
-    ipc_photos,
-    ipc_photos_64,
-    ipc_photos_178,
-    trans_inr_celeba_178,
-    trans_inr_ffhq_178,
-    trans_inr_imagenette_178,
-    trans_inr_ffhq_256,
-    trans_inr_ffhq_512,
-    trans_inr_photos_64,
-    trans_inr_photos_178,
-    learned_init_celeba_178,
-    learned_init_imagenette_178,
-    learned_init_photos_64,
-    learned_init_photos_178,
-    composed_ablation,
-    composed_ablation_ffhq_256,
-    composed_photos_64,
-    composed_photos_178,
-)
-"""All of them; a recipe is called what its function is called, with hyphens."""

@@ -79,13 +79,3 @@ def spatial_functa_photos_64() -> Recipe:
         objective=CENTRES,
         accumulate=PARTS,
     )
-
-
-RUNS = (
-    functa_celeba_64,
-    functa_photos_64,
-    spatial_functa_imagenet_256,
-    spatial_functa_imagenet_256_fine,
-    spatial_functa_photos_64,
-)
-"""All of them; a recipe is called what its function is called, with hyphens."""

@@ -1,6 +1,6 @@
 """Drawn crops beside the training crops that are nearest to them, for a denoiser of parts of photographs.
 
-    python -m experiments.crop_neighbours out --data build/photos --figure results/generation/photos-neighbours.png
+    python -m experiments.generation.crop_neighbours out --data build/photos --figure photos-neighbours.png
 
 A denoiser of parts (`data.part`) has seen every crop of its training pictures whose corner is a corner of a cell:
 hundreds per picture, either way round. Every sample is compared with all of them, and so are crops of held-out

@@ -25,7 +25,7 @@ D or E need some, token j is given that of cell j, so that every letter can be c
 
 All runs: 16-pixel crops, 16 cells of 4 x 4, 16 tokens of 36 values (576 values, 0.75 per pixel value), an eighth of the
 published bandwidths, a constant rate, since a few hundred steps are too short for it to fall, and everything else as in
-`comparison.base`.
+`miniature.base`.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from experiments.recipes import comparison
+from experiments import miniature
 from tokenfield.data import DataConfig
 from tokenfield.models.lainr_anchored import AnchoredLainrConfig
 from tokenfield.training.optimisers import OptimConfig
@@ -74,7 +74,7 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
             one if `shallow`).
         seed: of the run.
     """
-    base = comparison.base()
+    base = miniature.base()
     depth = changes.get("depth", 1 if changes.get("shallow") else DEPTH)
     lainr = replace(base.model, num_latents=TOKENS, latent_dim=WIDTH, encoder_depth=depth, **BANDS)
     made: dict[str, Any] = {name: changes[name] for name in MODEL_FACTORS if name in changes}
@@ -87,7 +87,7 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
 
 def held_out() -> DataConfig:
     """The middle of every test picture at every scale."""
-    return comparison.base().data
+    return miniature.base().data
 
 
 def lainr_anchored_photos_64() -> Recipe:

@@ -1,13 +1,13 @@
 """Tables 3, 4 and 7 with the encoder taken out: what the decoders can express when tokens are not the limit.
 
-    python -m experiments.decoder_capacity --data PHOTOGRAPHS --out results/compare/capacity
+    python -m experiments.capacity.decoders --data PHOTOGRAPHS --out results/compare/capacity
 
 The three tables are about decoders, but each row is trained behind a transformer, and in a short run it is the
 transformer that limits all of them (`results/compare/README.md`). Here the tokens of a few pictures are free numbers,
 trained together with the shared decoder by Adam; then the decoder is frozen and the tokens of unseen pictures are
 found in the same way. The rows are those of `tokenfield compare` at the miniature scale, on larger pictures if asked:
 
-    python -m experiments.decoder_capacity --data PHOTOGRAPHS --side 48 --out results/compare/capacity-48
+    python -m experiments.capacity.decoders --data PHOTOGRAPHS --side 48 --out results/compare/capacity-48
 
 Then the tokens grow with the area and the bandwidths with the side, and the width of the decoders does not. What that
 is about: a decoder of width 256 has 124 pixels for each of its numbers at 178 x 178, one of width 48 has 5 at 16 x 16
@@ -31,7 +31,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.recipes.comparison import SIDE
+from experiments.miniature import SIDE
 from experiments.tables.tables import TABLES, Row
 from tokenfield.comparison.running import Busy, claimed
 from tokenfield.coords import Grid

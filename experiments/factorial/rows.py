@@ -14,14 +14,14 @@ from itertools import combinations
 from operator import itemgetter
 from typing import Any
 
-from experiments.recipes import factorial
-from experiments.recipes.factorial import FACTORS
+from experiments.factorial import recipes as factorial
+from experiments.factorial.recipes import FACTORS
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.errors import UserError
 from tokenfield.training.recipe import Recipe
 
-SHAPES = {"miniature": "16-pixel crops, 16 tokens of 36 values (experiments/recipes/factorial.py); one thread"}
+SHAPES = {"miniature": "16-pixel crops, 16 tokens of 36 values (experiments/factorial/recipes.py); one thread"}
 NAMES = {"muon": "Muon", "shallow": "one block, not two", "skip": "linear skip", "relative": "relative head",
          "multiplicative": "multiplicative", "distance": "distance term", "anchors": "anchors"}
 """What tables and figures call the changes."""

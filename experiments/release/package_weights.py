@@ -1,8 +1,8 @@
 """Turn a finished training run into packaged weights: float16 safetensors, model card, evaluation.
 
-    python -m experiments.package_weights runs/photos-s --name photos-s --pool build/photos --machine "two cores ..."
+    python -m experiments.release.package_weights runs/photos-s --name photos-s --pool build/photos --machine "..."
 
-The stored weights are what is evaluated: they are read back before the numbers of the card and of `eval.json` are made.
+The stored weights are what is evaluated: they are read back before the numbers of card and `eval.json` are made.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from experiments import ladder
+from experiments.ladder import measure as ladder
 from tokenfield.coords import Grid
 from tokenfield.evaluation.evaluate import evaluate, held_out
 from tokenfield.evaluation.pca import Basis

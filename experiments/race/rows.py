@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.recipes import race
+from experiments.race import recipes as race
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison.figures import reached
 from tokenfield.comparison.held_out import FINAL_SIDE, SIDE, HeldOut
@@ -13,7 +13,7 @@ from tokenfield.errors import UserError
 from tokenfield.training.recipe import Recipe
 
 SHAPES = {
-    "miniature": "networks that a core trains in minutes (experiments/recipes/race.py), pictures of 64 to 1024 pixels",
+    "miniature": "networks that a core trains in minutes (experiments/race/recipes.py), pictures of 64 to 1024 pixels",
     "photos": "the papers' sizes, in bfloat16; for an accelerator",
 }
 

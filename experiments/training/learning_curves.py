@@ -1,6 +1,6 @@
 """Held-out PSNR against seconds for several recipes on the same pictures: the reference curves of docs/log.md.
 
-    python -m experiments.learning_curves --data POOL --seconds 300 --out results/learning-curves
+    python -m experiments.training.learning_curves --data POOL --seconds 300 --out results/learning-curves
 
 Every recipe gets the same seconds of training. Its schedule ends with them: a few steps are timed first, and `steps` is
 what fits. Evaluations do not count. A curve is a run of the training loop like any other, so a killed script goes on

@@ -1,6 +1,6 @@
 """A picture of the viewer's page as a browser shows it, after a drag: docs/figures/views-page.png.
 
-    python -m experiments.screenshot MODEL --data FOLDER --out docs/figures/views-page.png
+    python -m experiments.release.screenshot MODEL --data FOLDER --out docs/figures/views-page.png
 
 Needs a Chromium (Debian: apt-get install chromium). The server runs in this process; the browser, headless and without
 a network, opens the page on which a few lines added to its end turn the object as a mouse would, and is asked for a
@@ -18,11 +18,12 @@ from pathlib import Path
 
 import tyro
 
-from tokenfield.cli.models import load_model
+from tokenfield.cli.options import load_model
 from tokenfield.errors import UserError
-from tokenfield.views.commands.views import integral_of, open_views
+from tokenfield.views.commands.opening import integral_of, open_views
+from tokenfield.views.models.base import views_model
 from tokenfield.views.viewer import server
-from tokenfield.views.viewer.page import PAGE
+from tokenfield.views.viewer.server import PAGE
 
 DRAG = """<script>
 addEventListener("load", () => setTimeout(() => {
@@ -75,9 +76,9 @@ def main(options: Options) -> None:
     if browser is None:
         raise UserError("no Chromium is installed; on Debian: apt-get install chromium")
     model = load_model(options.model, "cpu")
-    source = open_views(model, options.data, None, "", "test", options.support)
+    source = open_views(views_model(model), options.data, "", "test", options.support)
     objects = [item for _, item in zip(range(options.objects), source.objects(), strict=False)]
-    viewer = server.Viewer(model, objects, options.support, integral_of(options.model, None))
+    viewer = server.Viewer(views_model(model), objects, options.support, integral_of(options.model, None))
     server.PAGE = PAGE.replace("</body>", DRAG)
     with server.server_of(viewer, 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()

@@ -1,6 +1,6 @@
 """PSNR against seconds of test-time optimisation on held-out photographs: Fig. 7, and refinement from scratch.
 
-    python -m experiments.optimization_curves --seconds 10 --out results/optimize
+    python -m experiments.fields.optimization_curves --seconds 10 --out results/optimize
 
 Per picture, one after the other on the same machine: the latents, the decoder, and both, from the field that the model
 predicts; the latents from zero; an FFNet and a SIREN from scratch. Each gets the same seconds of optimisation, counted

@@ -1,7 +1,7 @@
-"""Runs for `tokenfield compare`: systems at one size that no other recipe has, and the miniature of any of them.
+"""Any recipe of pictures in miniature: its model with all sizes divided, so that two cores train it in a minute.
 
-A miniature is one base run, the same for every row of every table, whose model is a row's published model with all
-sizes divided: what remains is exactly what the row changes. Two cores train it in a minute.
+For tables (`miniature`), one base run, the same for every row, whose model is the shrunk model of a row's published
+run: what remains is exactly what the row changes. For tests (`tiny`), a recipe's own run with the shrunk model.
 
 | | published, 178 pixels | miniature |
 |---|---|---|
@@ -25,13 +25,11 @@ from typing import Any
 
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.anr import AnrConfig
 from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.models.lainr_localized import LocalizedLainrConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig
 from tokenfield.models.switched import SwitchedConfig
-from tokenfield.recipes.photos import lainr_photos_178
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -40,28 +38,6 @@ SIDE, PATCH = 16, 4
 """Pixels of the miniature's pictures and patches."""
 TOKENS, WIDTH = 12 / 256, 48 / 256
 """What published numbers of tokens and widths are multiplied with."""
-
-
-def anr_photos_178() -> Recipe:
-    """ANR on 178-pixel crops, in LAINR's sizes: 256 tokens of 256, 65 536 values; for an accelerator."""
-    model = AnrConfig(size=(178, 178), patch=9, padding=1, dim=256)
-    return replace(lainr_photos_178(), name="anr-photos-178", model=model)
-
-
-def anr_photos_178_multiband() -> Recipe:
-    """ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP."""
-    base = anr_photos_178()
-    return replace(base, name="anr-photos-178-multiband", model=replace(base.model, sigmas=LainrConfig().sigmas))
-
-
-def lainr_photos_178_localized() -> Recipe:
-    """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
-    base = lainr_photos_178()
-    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(base.model))
-
-
-RUNS = (anr_photos_178, anr_photos_178_multiband, lainr_photos_178_localized)
-"""All of them; a recipe is called what its function is called, with hyphens."""
 
 
 def base() -> Recipe:
@@ -152,8 +128,32 @@ def miniature(recipe: Recipe, seed: int = 0) -> Recipe:
     model = shrink(recipe.model)
     if isinstance(model, SIRENS):
         common = replace(common, optim=replace(common.optim, rate=common.optim.rate / 10))
-    side = getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None) or (SIDE, SIDE)
+    side = size_of(model) or (SIDE, SIDE)
     coordinates = replace(common.objective, jitter="none") if hasattr(model, "inner_steps") else common.objective
     coordinates = replace(coordinates, fraction=(SIDE / side[0]) ** 2)
     data = replace(common.data, size=side[0])
     return replace(common, name="miniature", model=model, data=data, objective=coordinates, seed=seed)
+
+
+def tiny(recipe: Recipe, *, steps: int = 2) -> Recipe:
+    """The recipe with its model shrunk, and small pictures, few of them: what the tests run of every recipe."""
+    model = shrink(recipe.model)
+    side = size_of(model) or (SIDE, SIDE)
+    return replace(
+        recipe,
+        model=model,
+        objective=replace(recipe.objective, prefixes=getattr(model, "prefixes", ())),
+        data=replace(recipe.data, size=side[0] * recipe.objective.zoom),
+        optim=replace(recipe.optim, warmup=min(recipe.optim.warmup, steps // 2)),
+        steps=steps,
+        batch_size=2 * recipe.accumulate,
+        log_every=1,
+        evaluate_every=steps if recipe.evaluate_every else 0,
+        evaluate_pictures=2,
+        checkpoint_every=steps,
+    )
+
+
+def size_of(model: Any) -> tuple[int, int] | None:
+    """The size of the pictures that a configuration's model takes; None: any."""
+    return getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None)

@@ -1,7 +1,7 @@
 """Parity fixtures of other projects' code at toy size, beside those that tests/golden already holds.
 
-    python -m experiments.golden_peers trans-inr CLONE -o tests/golden     # of yinboc/trans-inr at f4bdc01
-    python -m experiments.golden_peers ginr-ipc CLONE -o tests/golden      # of kakaobrain/ginr-ipc at 135f55c
+    python -m experiments.release.golden_peers trans-inr CLONE -o tests/golden     # of yinboc/trans-inr at f4bdc01
+    python -m experiments.release.golden_peers ginr-ipc CLONE -o tests/golden      # of kakaobrain/ginr-ipc at 135f55c
 
 Runs the clone's own code (which needs einops, and omegaconf for ginr-ipc) with random weights, and writes a checkpoint
 as its trainer does, inputs and outputs. Nothing of the clone is kept.

@@ -1,6 +1,6 @@
 """What an error in the latents does to the picture: why a denoiser's errors show with some field models.
 
-    python -m experiments.latent_errors --fields RUN ... --latents FOLDER ... --data POOL --out results/latent-errors
+    python -m experiments.generation.latent_errors --fields RUN ... --latents FOLDER ... --data POOL
 
 No denoiser is exact. The paper of LAINR (4.4) reports that pictures made from IPC's latents have artefacts all over,
 and those from LAINR's have not. Here the same error, normal noise of a stated deviation on the standardised latents of

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from experiments.factorial import analysis
+from experiments.factorial.rows import analysis
 from tokenfield.comparison.figures import Data
 from tokenfield.io.atomic import written_aside
 

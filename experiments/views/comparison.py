@@ -1,7 +1,7 @@
 """LAINR's light field beside IPC's radiance field on rendered objects: PSNR by number of views, cost, locality.
 
     python -m experiments.pools.objects build/objects --size 64 --views 30 --categories chairs lamps
-    python -m experiments.views --data build/objects --seconds 100
+    python -m experiments.views.comparison --data build/objects --seconds 100
 
 Every run gets the same processor seconds of training, which other work on the machine does not change: a few steps are
 timed first, and `steps` is what fits. A run that is there
@@ -34,15 +34,15 @@ from tokenfield.evaluation.locality import influences
 from tokenfield.io.atomic import written_aside
 from tokenfield.models import pretrained
 from tokenfield.training.journal import read
-from tokenfield.training.recipe import Recipe
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import Recipe, fresh_model
 from tokenfield.training.trainer import train
 from tokenfield.views import recipes as views
 from tokenfield.views.data import ViewSet, ViewsSource
-from tokenfield.views.light_field import Integral
+from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.models.lainr_views import LainrViewsConfig
 from tokenfield.views.models.radiance import IpcRadianceConfig
-from tokenfield.views.scores import comparison, field_of_views, figure_4a, measure, rendered
+from tokenfield.views.radiance_field import Integral
+from tokenfield.views.scores import comparison, field_of_views, figure_4a, measure
 
 TIMED, MOST = 12, 5
 SEEN = [6, 9, 14, 18, 22]
@@ -125,7 +125,7 @@ def assessed(system: str, support: int, options: Options) -> dict[str, Any]:
     model, integral = pretrained.load(run), recipe.objective.integral
     numbers = [support] if support else list(range(1, MOST + 1))
     begun = time.perf_counter()
-    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, asked=options.asked,
+    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, targets=options.asked,
                      reserved=MOST)  # fmt: skip
     return {
         "system": system,
@@ -161,9 +161,9 @@ def render_cost(system: str, paper: bool) -> dict[str, Any]:
     poses[:, 2, 3] = 4.0
     item = ViewSet("one", torch.rand(3, 3, side, side), poses, 0.69)
     field = field_of_views(model, item, range(3), recipe.objective.integral)
-    rendered(field, poses[:1], (8, 8))
+    render_from(field, poses[:1], (8, 8))
     begun = time.perf_counter()
-    memory = peak_memory(lambda: rendered(field, poses[:1]))
+    memory = peak_memory(lambda: render_from(field, poses[:1]))
     seconds = time.perf_counter() - begun
     evaluations = side**2 * (1 if system == "LAINR" else recipe.objective.points)
     return {"system": system, "size": side, "sizes": "published" if paper else "small", "evaluations": evaluations,
@@ -179,7 +179,7 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
     for item in chosen:
         field = field_of_views(model, item, range(3), Integral())
         for view in SEEN[:2]:
-            camera = replace(field, domain=field.domain.seen_from(item.poses[view]))
+            camera = move_camera(field, item.poses[view])
             every = influences(camera, [(k,) for k in range(len(field.tokens))], side, side)
             areas += [influence.area for influence in every if influence.largest > 0]
             if tokens is None:  # the four that matter most to the first, and then the same ones
@@ -260,7 +260,7 @@ def report_of(options: Options) -> dict[str, Any]:
     """Everything that is known so far, by any process."""
     rows = [found(options, recipe_of(*run, options.seed).name) for run in RUNS]
     return {
-        "command": f"python -m experiments.views --seconds {options.seconds:g} --asked {options.asked}",
+        "command": f"python -m experiments.views.comparison --seconds {options.seconds:g} --asked {options.asked}",
         "device": f"CPU, {torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} thread(s)",
         "versions": versions(),
         "locality": found(options, "locality"),

@@ -1,6 +1,6 @@
 """LAINR, IPC and anchored latents, drawn from denoisers of the same size and the same training: results/generation.
 
-    python -m experiments.generation --data build/cutouts --out results/generation \\
+    python -m experiments.generation.scores --data build/cutouts --out results/generation \\
         --runs lainr-sample=runs/lainr/sample ipc-sample=runs/ipc/sample anchored-sample=runs/anchored/sample
 
 For every denoiser: as many samples as there are held-out pictures, with the classes of the held-out pictures in their

@@ -1,6 +1,6 @@
 """What a nested model gives at each of its rates, beside principal components that store as many values.
 
-    python -m experiments.ladder_table photos-ladder --data POOL --out results/ladder python -m experiments.ladder_table
+    python -m experiments.ladder.table photos-ladder --data POOL --out results/ladder python -m experiments.ladder.table
     photos-ladder --data POOL --seeds runs/seed-1 runs/seed-2 --specialised runs/only-6
 
 Measured on the eight held-out photographs of scikit-image (256-pixel centre crops, protocol skimage256), and with
@@ -17,7 +17,7 @@ import matplotlib
 import torch
 import tyro
 
-from experiments.ladder import beside, draw, measure, table
+from experiments.ladder.measure import beside, draw, measure, table
 from tokenfield.data.demo_pictures import held_out_pictures
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.evaluation.environment import machine, versions

@@ -1,6 +1,6 @@
 """How local LAINR's tokens are before the first step, with the parts of the local start and its constants one by one.
 
-    python -m experiments.local_start_parts build/photos     # the table in docs/local_start.md, two minutes
+    python -m experiments.training.local_start_parts build/photos     # the table in docs/local_start.md, two minutes
 
 Of the model of `lainr-photos`, untrained: the share of a tile that holds 90 % of what a token's removal changes, mean
 over tokens, tiles and seeds, in units of 1 / R. 1 is a token's own share of the tile, R is all of it.
@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tokenfield.analysis.locality import area_holding
 
-from tokenfield import local_start
 from tokenfield.coords import Grid
+from tokenfield.evaluation.locality import area_holding
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.nn import local_start
 from tokenfield.registry import RECIPES
 
 PICTURES, TOKENS = 16, 8

@@ -1,6 +1,6 @@
 """Rendering below the native size: point samples, cell decoding and box integrals beside the reduced photograph.
 
-    python -m experiments.antialias --data POOL --out results/antialias
+    python -m experiments.fields.antialias --data POOL --out results/antialias
 
 Held-out photographs of scikit-image (256-pixel centre crops) are encoded by a packaged model and rendered at 1/2, 1/4
 and 1/8 of their size. The truth is the photograph reduced by area (the mean of whole pixels), as a camera with larger

@@ -1,0 +1,1 @@
+"""What decoders can hold: their tokens free, without an encoder in front."""

@@ -1,0 +1,1 @@
+"""Studies of one field: rendering below its native size, optimisation of its tokens."""

@@ -1,0 +1,1 @@
+"""Nested models at each of their rates, beside principal components."""

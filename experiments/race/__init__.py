@@ -1,0 +1,1 @@
+"""Equal stored values, equal processor seconds: seven systems at four sizes; `python -m experiments.tables race`."""

@@ -1,0 +1,1 @@
+"""What a release needs: packaged weights, screenshots, outputs of other projects as fixtures."""

@@ -1,0 +1,1 @@
+"""Studies of how training starts and proceeds."""

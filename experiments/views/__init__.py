@@ -1,0 +1,1 @@
+"""Light fields beside radiance fields: figures of `results/views`."""
