@@ -1,29 +1,36 @@
-"""Frozen dataclasses <-> JSON.
+"""Configurations: frozen dataclasses, what makes their numbers impossible, and JSON.
 
 A configuration is a tree of dataclasses of numbers, strings, booleans and tuples. Reading one back is strict: a field
 nobody knows, one of the wrong type or one that is missing is a clear error, because a configuration that is silently
 read in part builds a different model.
 """
 
-from dataclasses import MISSING, asdict, fields, is_dataclass
+import math
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C")
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: "DataclassInstance") -> Record:
     """Nested plain dictionaries; tuples stay tuples and become lists in JSON."""
     return asdict(config)
 
 
-def from_dict(cls: Any, data: Any, where: str = "") -> Any:
+def from_dict(cls: type[C], data: object, where: str = "") -> C:
     """The dataclass `cls` from what `to_dict` and JSON made of it.
 
     Args:
         cls: a dataclass of bool, int, float, str, None, Literal, tuples, unions of these, and dataclasses.
-        data: a dictionary; fields with defaults may be missing.
+        data: a dictionary; fields with defaults may be missing, and dataclasses may be there already.
         where: name of the enclosing field, for messages.
     Raises:
         UserError: naming the field, what was given and what is accepted.
@@ -31,7 +38,7 @@ def from_dict(cls: Any, data: Any, where: str = "") -> Any:
     name = where or cls.__name__
     if not isinstance(data, dict):
         raise UserError(f"{name}: {data!r} is not a mapping of fields")
-    types, known = get_type_hints(cls), {f.name: f for f in fields(cls) if f.init}
+    types, known = get_type_hints(cls), {f.name: f for f in fields(cast("type[DataclassInstance]", cls)) if f.init}
     for key in data:
         if key not in known:
             near = get_close_matches(str(key), known, 1)
@@ -43,10 +50,10 @@ def from_dict(cls: Any, data: Any, where: str = "") -> Any:
     return cls(**{key: convert(types[key], value, f"{where}.{key}" if where else key) for key, value in data.items()})
 
 
-def convert(kind: Any, value: Any, where: str) -> Any:
+def convert(kind: Any, value: object, where: str) -> object:
     """A JSON value as the annotated type `kind`; the only conversions are list -> tuple and int -> float."""
     origin, args = get_origin(kind), get_args(kind)
-    if kind is Any:
+    if kind is Any or (is_dataclass(value) and not is_dataclass(kind)):  # the latter typed by a protocol
         return value
     if origin in (Union, UnionType):
         return _first_that_fits(args, value, where)
@@ -56,22 +63,57 @@ def convert(kind: Any, value: Any, where: str) -> Any:
         inner = [args[0]] * len(value) if args[1:] == (...,) else list(args)
         if len(inner) == len(value):
             return tuple(convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(inner, value, strict=True)))
-    if is_dataclass(kind):
-        return from_dict(kind, value, where)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return value if isinstance(value, kind) else from_dict(kind, value, where)
     if origin is dict and isinstance(value, dict):  # JSON's own mappings, whatever they hold
         return value
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind in (bool, int, str, NoneType) and type(value) is kind:
         return value
-    wanted = getattr(kind, "__name__", str(kind)) if origin is None else str(kind)
-    raise UserError(f"{where}: {value!r} is not {wanted}")
+    raise UserError(f"{where}: {value!r} is not {_name(kind) if origin is None else kind}")
 
 
-def _first_that_fits(kinds: tuple, value: Any, where: str) -> Any:
+def _first_that_fits(kinds: tuple[object, ...], value: object, where: str) -> object:
     for kind in kinds:
         try:
             return convert(kind, value, where)
         except UserError:
             continue
-    raise UserError(f"{where}: {value!r} is none of {', '.join(getattr(k, '__name__', str(k)) for k in kinds)}")
+    raise UserError(f"{where}: {value!r} is none of {', '.join(map(_name, kinds))}")
+
+
+def _name(kind: object) -> str:
+    """An annotation for people."""
+    return getattr(kind, "__name__", str(kind))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Base of configurations whose numbers, also those in tuples, are finite and above 0.
+
+    Attributes:
+        may_be_zero: names of the fields that may also be 0.
+    Raises:
+        UserError: a number that cannot be; the line names its field.
+    """
+
+    may_be_zero: ClassVar[frozenset[str]] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not isinstance(number, bool):
+                    self._check_number(name, number)
+
+    def _check_number(self, name: str, number: float) -> None:
+        if not math.isfinite(number) or number < 0 or (number == 0 and name not in self.may_be_zero):
+            least = "at least 0" if name in self.may_be_zero else "more than 0"
+            raise UserError(f"{name} {number:g}; give a finite number, {least}")
+
+
+def check_divides(name: str, parts: int, whole_name: str, whole: int) -> None:
+    """Raises UserError unless `whole` can be shared equally by `parts`, both named after their fields."""
+    if whole % parts:
+        raise UserError(f"{whole_name} {whole} is no multiple of {name} {parts}; change one of them")

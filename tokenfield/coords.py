@@ -17,8 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Device = torch.device | str | None
 
-def centers(n: int, lo: float = -1.0, hi: float = 1.0, *, device=None, dtype=torch.float32) -> Float[Tensor, " n"]:
+
+def centers(
+    n: int, lo: float = -1.0, hi: float = 1.0, *, device: Device = None, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " n"]:
     """Midpoints of `n` equal cells covering [lo, hi].
 
     Args:
@@ -46,12 +50,12 @@ class Grid:
     span: tuple[float, ...] | None = None
 
     @classmethod
-    def cells(cls, *sizes: int, device=None) -> "Grid":
+    def cells(cls, *sizes: int, device: Device = None) -> "Grid":
         """The cell centres of [-1, 1]^X: `Grid.cells(height, width)` are the pixels of a picture."""
         return cls(tuple(centers(n, device=device) for n in sizes))
 
     @classmethod
-    def box(cls, lo: tuple[float, ...], hi: tuple[float, ...], *sizes: int, device=None) -> "Grid":
+    def box(cls, lo: tuple[float, ...], hi: tuple[float, ...], *sizes: int, device: Device = None) -> "Grid":
         """The cell centres of the box lo..hi, `sizes[i]` of them along axis i."""
         return cls(tuple(centers(n, a, b, device=device) for n, a, b in zip(sizes, lo, hi, strict=True)))
 
@@ -68,9 +72,9 @@ class Grid:
         """Where the axes lie."""
         return self.axes[0].device
 
-    def to(self, *args, **kwargs) -> "Grid":
+    def to(self, *like: torch.device | str | torch.dtype | Tensor) -> "Grid":
         """`Tensor.to` of every axis."""
-        return Grid(tuple(axis.to(*args, **kwargs) for axis in self.axes), self.span)
+        return Grid(tuple(axis.to(*like) for axis in self.axes), self.span)  # type: ignore[arg-type]
 
     def coords(self) -> Float[Tensor, "q x"]:
         """All points, row-major: the last axis varies fastest."""

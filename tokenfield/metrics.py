@@ -1,23 +1,20 @@
 """How close a reconstruction is to the picture it came from.
 
-One file, because the same name otherwise comes to mean different numbers: the papers measure PSNR on raw
-network outputs, a person looks at an 8-bit file, and the two differ by tenths of a decibel near 45 dB. Both
-are here, under different names. Every function is pure, takes a batch and returns one number per member of
-it; a mean over pictures is taken by the caller, after the logarithm, as in Sec. 4 of "Locality-Aware
-Generalizable Implicit Neural Representation" (Lee et al., NeurIPS 2023).
+The papers measure PSNR on raw network outputs, a person looks at an 8-bit file, and the two differ by tenths of a
+decibel near 45 dB. Both are here, under different names. Every function is pure, takes a batch and returns one number
+per member of it; a mean over pictures is taken by the caller, after the logarithm (docs/papers.md, "Protocols").
 """
 
 import math
-import time
+from typing import overload
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# A perfect reconstruction has infinite PSNR, which no mean and no JSON file survives. 200 dB is an RMS error
-# of 1e-10, far below what float32 values in [0, 1] can express, so nothing that is measured ever reaches it
-# but equality.
 PSNR_CEILING = 200.0
+"""Of equal pictures, in place of infinity, which no mean and no JSON file survives: an RMS error of 1e-10, far below
+what float32 values in [0, 1] can express."""
 
 
 def mse(
@@ -41,6 +38,27 @@ def mse(
     return (weights * squared).sum(1) / weights.sum(1)
 
 
+@overload
+def decibels(error: float, data_range: float = 1.0) -> float: ...
+
+
+@overload
+def decibels(error: Tensor, data_range: float = 1.0) -> Tensor: ...
+
+
+def decibels(error: float | Tensor, data_range: float = 1.0) -> float | Tensor:
+    """PSNR of a mean squared error, -10 log10(error / data_range^2), at most `PSNR_CEILING`; of a tensor, elementwise.
+
+    Args:
+        error: not negative; 0 gives the ceiling, NaN gives NaN.
+        data_range: largest minus smallest possible value, in the unit of the values.
+    """
+    offset = 20 * math.log10(data_range)
+    if isinstance(error, Tensor):
+        return (offset - 10 * error.log10()).clamp(max=PSNR_CEILING)
+    return min(offset - 10 * math.log10(error), PSNR_CEILING) if error else PSNR_CEILING
+
+
 def psnr(
     prediction: Float[Tensor, "b *rest"],
     target: Float[Tensor, "b *rest"],
@@ -62,8 +80,7 @@ def psnr(
     """
     wide = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     error = mse(prediction.to(wide), target.to(wide), weights)                   # (B,)
-    decibels = 20 * math.log10(data_range) - 10 * torch.log10(error)             # -10 log10(MSE / range^2)
-    return decibels.clamp(max=PSNR_CEILING)
+    return decibels(error, data_range)
 
 
 def to_8bit(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -92,8 +109,7 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
     paper; a picture too small for that loses less, so that thumbnails have a number too.
 
     Args:
-        prediction, target: pictures with values in [0, 1]; values outside are clamped, since the constants of
-        the
+        prediction, target: pictures with values in [0, 1]; values outside are clamped, since the constants of the
             formula assume the range.
     Returns:
         Shape (B,), unitless, in [-1, 1]; 1 only for equal pictures.
@@ -118,9 +134,3 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
             )
         )
     return torch.tensor(scores, dtype=torch.float32)
-
-def seconds(device: torch.device) -> float:
-    """The time, once everything that was asked of an accelerator so far is done."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-    return time.perf_counter()

@@ -1,8 +1,8 @@
 """Every part by its name: what this library ships, what its slices add, and what other packages add.
 
-A part is registered by where it stands, `"package.module:name"`, and imported when somebody asks for it, so that a list
-of names, a help text or a mistyped word costs no import of torch. The core's parts are registered in this file. All
-others come through the entry-point group `tokenfield.plugins`, those of `tokenfield.views`, `tokenfield.earth` and
+A part is registered by where it stands, `"package.module:name"`, and imported when it is used, so that a list of names,
+a help text or a mistyped word costs no import of torch. The core's parts are registered in this file. All others come
+through the entry-point group `tokenfield.plugins`, those of `tokenfield.views`, `tokenfield.earth` and
 `tokenfield.generation` as well as those of a stranger's package. An entry point names a function that takes this
 module:
 
@@ -31,6 +31,8 @@ GROUP = "tokenfield.plugins"
 """The entry-point group of plug-ins."""
 
 Part = TypeVar("Part")
+Class = Any
+"""A class of a floor above this one, where its type is known."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Place:
     group: str = ""
     """Heading under which lists show it."""
 
-    def load(self) -> Any:
+    def load(self) -> Class:
         """Import it."""
         return getattr(import_module(self.module), self.attribute)
 
@@ -78,10 +80,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
         The name is the function's, with dashes. The module is not imported: its source says which functions it has.
         """
         for attribute, node in _definitions(module).items():
-            if isinstance(node, ast.FunctionDef) and node.returns and ast.unparse(node.returns) == returns:
-                takes = node.args.args + node.args.kwonlyargs + node.args.posonlyargs
-                if not takes and not attribute.startswith("_"):
-                    self.add(attribute.replace("_", "-"), f"{module}:{attribute}", group=group)
+            if isinstance(node, ast.FunctionDef) and not attribute.startswith("_") and _makes(node, returns):
+                self.add(attribute.replace("_", "-"), f"{module}:{attribute}", group=group)
 
     def place(self, name: object) -> Place:
         """Where a part stands. Raises UserError for an unknown name, with the nearest known ones."""
@@ -106,9 +106,10 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return name
 
     def __getitem__(self, name: str) -> Part:
-        return self.place(name).load()
+        part: Part = self.place(name).load()
+        return part
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> Class:  # type: ignore[override]
         """The part, or the default where there is none."""
         return self.places[name].load() if name in self else default
 
@@ -139,19 +140,26 @@ def _definitions(module: str) -> dict[str, ast.FunctionDef | ast.ClassDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
-MODELS: Registry[Any] = Registry("system")
+def _makes(node: ast.FunctionDef, kind: str) -> bool:
+    """Whether a function takes nothing and is annotated to return a `kind`, or a `kind[...]`."""
+    arguments = node.args
+    takes = arguments.args or arguments.kwonlyargs or arguments.posonlyargs
+    return not takes and node.returns is not None and ast.unparse(node.returns).split("[")[0] == kind
+
+
+MODELS: Registry[Class] = Registry("system")
 """Systems: subclasses of `tokenfield.models.base.FieldModel`, which encode and decode."""
-DENOISERS: Registry[Any] = Registry("denoiser")
+DENOISERS: Registry[Class] = Registry("denoiser")
 """Networks over tokens, which do neither."""
-DATA: Registry[Any] = Registry("kind of data")
+DATA: Registry[Class] = Registry("kind of data")
 """Classes of `Recipe.data`, by the kind that JSON carries."""
-OBJECTIVES: Registry[Any] = Registry("objective")
+OBJECTIVES: Registry[Class] = Registry("objective")
 """Classes of `Recipe.objective`, by the kind that JSON carries."""
-DOMAINS: Registry[Any] = Registry("domain")
+DOMAINS: Registry[Class] = Registry("domain")
 """Classes of `Field.domain`, by the kind that files carry."""
-RECIPES: Registry[Callable[[], Any]] = Registry("recipe")
+RECIPES: Registry[Callable[[], Class]] = Registry("recipe")
 """Training runs: functions that return a `tokenfield.training.Recipe`."""
-COMMANDS: Registry[Callable[..., Any]] = Registry("command")
+COMMANDS: Registry[Callable[..., object]] = Registry("command")
 """Commands of the command line: functions whose signature and docstring are options and help."""
 
 
@@ -172,7 +180,7 @@ def read_plugins() -> None:
             raise
         except Exception as error:
             raise UserError(f"plug-in {entry.name!r} ({entry.value}) cannot be used: {type(error).__name__}: {error}; "
-                            "mend or uninstall it") from error
+                            "repair or uninstall it") from error
 
 
 def _core() -> None:
@@ -180,11 +188,10 @@ def _core() -> None:
     for name, where in {
         "lainr": "lainr:Lainr",
         "anchored": "anchored:Anchored",
-        "switched": "switched:Switched",
+        "switched": "pca_mixture:PcaMixture",
         "anr": "anr:Anr",
-        "lainr-localized": "lainr_localized:LocalizedLainr",
-        "lainr-anchored": "lainr_anchored:AnchoredLainr",
-        "lainr-composed": "lainr_composed:ComposedLainr",
+        "lainr-localized": "lainr:LocalizedLainr",
+        "lainr-composed": "lainr:ComposedLainr",
         "ipc": "ipc:Ipc",
         "trans-inr": "trans_inr:TransInr",
         "learned-init": "learned_init:LearnedInit",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tokenfield.data import PictureError, SkippedFiles, check_picture, find_pictures, read_pictures
+from tokenfield.data import PictureError, SkippedFiles, find_pictures, read_pictures
 from tokenfield.errors import UserError
+from tokenfield.fields.checks import check_picture
 
 
 def test_found_are_all_pictures_sorted(tmp_path):
@@ -89,10 +90,11 @@ GOOD = torch.rand(3, 5, 7)
 @pytest.mark.parametrize("given", [GOOD, GOOD.double(), GOOD.half(), GOOD.bfloat16(), GOOD.numpy(),
                                    GOOD.numpy().astype(">f8"), GOOD.numpy()[:, ::-1], GOOD[:, :1, :1], GOOD + 5e-5])
 def test_pictures_pass_the_check(given):
-    picture = check_picture(given)
-    assert picture.dtype == torch.float32 and tuple(picture.shape) == tuple(given.shape)
+    picture = check_picture(given, 3)
+    wide = str(given.dtype) in ("torch.float64", ">f8", "float64")
+    assert picture.dtype == (torch.float64 if wide else torch.float32) and tuple(picture.shape) == tuple(given.shape)
     expected = given.float() if isinstance(given, torch.Tensor) else torch.from_numpy(given.astype(np.float32).copy())
-    torch.testing.assert_close(picture, expected)
+    torch.testing.assert_close(picture.float(), expected)
 
 
 NAN = GOOD.clone()

@@ -159,16 +159,16 @@ NAN, INF = torch.tensor(float("nan")), torch.tensor(float("inf"))
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (torch.rand(16, 16), "(3, height, width)"),
+        (torch.rand(16, 16), "(C, H, W)"),
         (torch.rand(16, 16, 3), "permute(2, 0, 1)"),
-        (torch.rand(1, 16, 16), "(3, height, width)"),
-        (torch.rand(3, 0, 16), "(3, height, width)"),
-        (torch.rand(1, 3, 16, 16), "(3, height, width)"),
-        (torch.zeros(3, 16, 16, dtype=torch.uint8), "/ 255"),
+        (torch.rand(1, 16, 16), "(3, H, W)"),
+        (torch.rand(3, 0, 16), "(C, H, W)"),
+        (torch.rand(1, 3, 16, 16), "(C, H, W)"),
+        (torch.zeros(3, 16, 16, dtype=torch.uint8), "divide by 255"),
         (torch.rand(3, 16, 16) * 255, "in [0, 1]"),
         (torch.rand(3, 16, 16) - 1, "in [0, 1]"),
-        (torch.rand(3, 16, 16).where(torch.eye(16) == 0, NAN), "from nan"),
-        (torch.rand(3, 16, 16).where(torch.eye(16) == 0, INF), "to inf"),
+        (torch.rand(3, 16, 16).where(torch.eye(16) == 0, NAN), "NaN or infinite"),
+        (torch.rand(3, 16, 16).where(torch.eye(16) == 0, INF), "NaN or infinite"),
     ],
     ids=lambda v: v if isinstance(v, str) else "x".join(map(str, v.shape)),
 )

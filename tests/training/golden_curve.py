@@ -13,7 +13,7 @@ from toys import RECIPE, picture
 from tokenfield.training import seeding
 from tokenfield.training.objective import Reconstruction
 from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import fresh_model
 
 FILE = Path(__file__).with_name("golden_curve.json")
 

@@ -30,7 +30,7 @@ def training(seed=1, config=LAINR) -> Training:
 def save_steps(out, *steps, keep=9):
     state = training()
     for state.step in steps:
-        save(out, state, to_json(RECIPE), {"note": "x"}, keep)
+        save(out, state.snapshot(), to_json(RECIPE), {"note": "x"}, keep)
     return state
 
 
@@ -154,6 +154,6 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"step-00000004 \(No space left.*last good one is step-00000002"):
-        save(tmp_path, state, to_json(RECIPE), {}, 2)
+        save(tmp_path, state.snapshot(), to_json(RECIPE), {}, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000002"]
     verify(checkpoint.path_of(tmp_path, 2))

@@ -13,7 +13,7 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.training import Interrupted, OptimConfig, ReconstructionConfig, train
+from tokenfield.training import Diverged, Interrupted, OptimConfig, ReconstructionConfig, train
 from tokenfield.training import trainer as loop
 from tokenfield.training.checkpoint import found
 from tokenfield.training.journal import read
@@ -191,7 +191,7 @@ def test_a_loss_that_is_not_finite_names_step_recipe_and_last_good_checkpoint(pi
 
     monkeypatch.setattr(Reconstruction, "forward", poisoned)
     out = tmp_path / "run"
-    with pytest.raises(UserError) as error:
+    with pytest.raises(Diverged) as error:
         run(toy(steps=8, log_every=6, checkpoint_every=3, evaluate_every=0), pictures, out)
     said = str(error.value)
     assert "the loss is nan at step 4 of recipe toy" in said
@@ -200,18 +200,16 @@ def test_a_loss_that_is_not_finite_names_step_recipe_and_last_good_checkpoint(pi
 
 
 def test_weights_that_are_not_finite_are_never_saved(pictures, tmp_path, monkeypatch):
-    from tokenfield.training.run import Run
+    step = loop.Trainer.step
 
-    update = Run.update
-
-    def poisoned(self):
-        update(self)
+    def poisoned(self, batch):
+        step(self, batch)
         if self.state.step == 3:
             next(self.model.parameters()).data[0] = float("inf")
 
-    monkeypatch.setattr(Run, "update", poisoned)
+    monkeypatch.setattr(loop.Trainer, "step", poisoned)
     out = tmp_path / "run"
-    with pytest.raises(UserError, match=r"not finite after step 3 .*last good checkpoint is none"):
+    with pytest.raises(Diverged, match=r"not finite after step 3 .*last good checkpoint is none"):
         run(toy(checkpoint_every=3, evaluate_every=0), pictures, out)
     assert found(out) == []
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 from posed_scenes import SIDE, write_scene
+from view_tools import RUNS, miniature
 
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.training import seeding, train
 from tokenfield.training.journal import read
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import fresh_model
 from tokenfield.views import recipes as views
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.objective import LightFieldRays, RadianceRays, held_out_views, pick
@@ -70,7 +71,7 @@ def test_without_bias_every_pixel_is_as_likely():
 
 @pytest.mark.parametrize("name", ["views-lainr-64", "views-lainr-64-ipc", "views-ipc-64"])
 def test_a_field_learns_an_object_from_its_rays(name, root):
-    recipe = views.miniature(RUNS[name]())
+    recipe = miniature(RUNS[name]())
     source = replace(recipe.data, support=recipe.data.support, fewest=0).open(root, "train")
     model = fresh_model(recipe)
     objective = replace(recipe.objective, rays=24).build(model, bf16=False)
@@ -87,12 +88,9 @@ def test_a_field_learns_an_object_from_its_rays(name, root):
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
 
 
-RUNS = {run.__name__.replace("_", "-"): run for run in views.RUNS}
-
-
 @pytest.mark.parametrize("name", RUNS)
 def test_every_recipe_of_views_trains_at_miniature_size(name, root, tmp_path):
-    recipe = views.miniature(RUNS[name]())
+    recipe = miniature(RUNS[name]())
     out = train(recipe, root, tmp_path / "run", **QUIET)
     lines = read(out / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]
@@ -101,7 +99,7 @@ def test_every_recipe_of_views_trains_at_miniature_size(name, root, tmp_path):
 
 @pytest.mark.parametrize("name", ["views-lainr-64", "views-ipc-64"])
 def test_a_resumed_run_equals_an_uninterrupted_one(name, root, tmp_path):
-    recipe = views.miniature(RUNS[name](), steps=4)
+    recipe = miniature(RUNS[name](), steps=4)
     recipe = replace(recipe, checkpoint_every=2, optim=replace(recipe.optim, schedule="constant"))
     whole = pretrained.load(train(recipe, root, tmp_path / "whole", **QUIET))
     train(replace(recipe, steps=2), root, tmp_path / "parts", **QUIET)
@@ -111,7 +109,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(name, root, tmp_path):
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(root):
     """Every ray belongs to its instance, not to its place in the batch."""
-    recipe = views.miniature(views.views_lainr_64())
+    recipe = miniature(views.views_lainr_64())
     source, model = replace(recipe.data, fewest=0).open(root, "train"), fresh_model(recipe).double()
     objective = recipe.objective.build(model, bf16=False)
     samples = [source.sample(0, 0, slot) for slot in range(4)]
@@ -132,7 +130,7 @@ def test_given_views_are_nested_and_never_asked_for(root):
     assert held_out_views(item, 3, 3) == ([0, 1, 2], [3, 4, 5, 6])
     assert held_out_views(item, 1, 5) == ([0], [5, 6])
     assert held_out_views(item, 1, 1, 3) == ([0], [1, 3, 5])
-    with pytest.raises(UserError, match="leave none to ask for"):
+    with pytest.raises(UserError, match="leave no target"):
         held_out_views(item, 7, 5)
 
 
@@ -146,13 +144,13 @@ def test_given_views_are_nested_and_never_asked_for(root):
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(change, message, root, tmp_path):
-    recipe = replace(views.miniature(views.views_lainr_64()), **change)
+    recipe = replace(miniature(views.views_lainr_64()), **change)
     with pytest.raises(UserError, match=message):
         train(recipe, root, tmp_path / "run", **QUIET)
 
 
 def test_a_model_of_one_number_of_views_refuses_another(root, tmp_path):
-    recipe = views.miniature(views.views_ipc_64())
+    recipe = miniature(views.views_ipc_64())
     with pytest.raises(UserError, match="support 2, and the model takes 3 views"):
         train(replace(recipe, data=replace(recipe.data, support=2)), root, tmp_path / "run", **QUIET)
     with pytest.raises(UserError, match="set it to 0"):

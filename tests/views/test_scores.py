@@ -5,26 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 from posed_scenes import SIDE, write_scene
+from view_tools import miniature
 
 from tokenfield.errors import UserError
 from tokenfield.metrics import psnr
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import fresh_model
 from tokenfield.views import recipes as recipes
 from tokenfield.views.data import ViewsConfig
-from tokenfield.views.light_field import Integral
+from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.objective import RadianceRays
-from tokenfield.views.scores import (
-    Fitting,
-    as_json,
-    comparison,
-    field_of_views,
-    figure_4a,
-    means,
-    measure,
-    numbers_for,
-    rendered,
-    seen_from,
-)
+from tokenfield.views.radiance_field import Integral
+from tokenfield.views.scores import Fitting, as_json, comparison, field_of_views, figure_4a, means, measure
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +28,28 @@ def item(tmp_path_factory):
 
 
 def make(run=recipes.views_lainr_64):
-    return fresh_model(recipes.miniature(run())).eval()
+    return fresh_model(miniature(run())).eval()
 
 
 def test_scores_are_of_the_views_that_were_not_given(item):
     model = make()
     scores = measure(model, [item, replace(item, name="again")], [1, 2, 5])
-    assert [(s.name, s.support, s.asked) for s in scores[:3]] == [(item.name, n, 2) for n in (1, 2, 5)]
+    assert [(s.name, s.support, s.targets) for s in scores[:3]] == [(item.name, n, 2) for n in (1, 2, 5)]
     field = field_of_views(model, item, [0, 1])
-    expected = psnr(rendered(field, item.poses[5:]), item.images[5:]).mean()
+    expected = psnr(render_from(field, item.poses[5:]), item.images[5:]).mean()
     assert scores[1].psnr == pytest.approx(expected.item(), abs=1e-4)
     assert scores[1].values_stored == field.tokens.numel()
     lines = means(scores)
     assert [line["support"] for line in lines] == [1, 2, 5] and all(line["objects"] == 2 for line in lines)
     assert lines[0]["psnr"] == pytest.approx(scores[0].psnr, abs=1e-6)
     assert len(as_json(scores)["objects"]) == 6
-    assert measure(model, [item], [1], asked=2, reserved=3)[0].asked == 2
+    assert measure(model, [item], [1], targets=2, reserved=3)[0].targets == 2
 
 
 def test_models_say_which_numbers_of_views_they_take(item):
-    assert numbers_for(make()) == [1, 2, 3, 4, 5]
-    assert numbers_for(make(recipes.views_ipc_64)) == [3]
-    assert numbers_for(make(recipes.views_anr_cars)) == [1, 2, 3, 4, 5]
+    assert make().support_numbers(5) == [1, 2, 3, 4, 5]
+    assert make(recipes.views_ipc_64).support_numbers(5) == [3]
+    assert make(recipes.views_anr_cars).support_numbers(5) == [1, 2, 3, 4, 5]
     with pytest.raises(UserError, match="6 support views, and this lainr-views takes 1 to 5"):
         field_of_views(make(), item, range(6))
     with pytest.raises(UserError, match="2 support views, and this ipc-radiance takes 3"):
@@ -75,7 +66,7 @@ def test_fitting_brings_the_given_views_nearer_and_leaves_the_model_alone(run, i
 
     def error(fitting):
         field = field_of_views(model, item, given, integral, fitting)
-        return (rendered(field, item.poses[given]) - item.images[given]).square().mean().item()
+        return (render_from(field, item.poses[given]) - item.images[given]).square().mean().item()
 
     assert error(Fitting(steps=25, rays=60, rate=0.05)) < 0.95 * error(None)
     assert error(Fitting(steps=3)) == error(Fitting(steps=3))
@@ -89,7 +80,7 @@ def test_figures(item, tmp_path):
     assert Image.open(path).size == (900, 504)
     field = field_of_views(make(), item, [0, 1, 2])
     assert comparison(field, item, [0, 1, 2], [3, 4, 5, 6]).width > 4 * 128
-    moved = seen_from(field, item.poses[4])
+    moved = move_camera(field, item.poses[4])
     assert moved.tokens is field.tokens and moved.domain != field.domain
 
 

@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from posed_scenes import SIDE, write_scene
+from view_tools import miniature
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import to_pil
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import fresh_model
 from tokenfield.views import recipes as recipes
 from tokenfield.views.data import ViewsConfig
-from tokenfield.views.scores import field_of_views, seen_from
+from tokenfield.views.light_field import move_camera
+from tokenfield.views.scores import field_of_views
 from tokenfield.views.viewer.orbits import distance_of, pose_at
 from tokenfield.views.viewer.server import Viewer, server_of
 
@@ -30,7 +32,7 @@ def viewer(tmp_path_factory):
         patch.setenv("TOKENFIELD_CACHE", str(tmp_path_factory.mktemp("cache")))
         root = write_scene(tmp_path_factory.mktemp("balls"), objects=("a", "b", "c"))
         items = list(ViewsConfig(size=SIDE).open(root, "train").objects())
-    return Viewer(fresh_model(recipes.miniature(recipes.views_lainr_64())).eval(), items, support=3)
+    return Viewer(fresh_model(miniature(recipes.views_lainr_64())).eval(), items, support=3)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,9 @@ def test_the_page_is_whole_and_asks_nobody_else(port):
     assert status == 200 and headers["Content-Type"].startswith("text/html")
     assert not re.search(r"""(src|href)\s*=|https?://|@import|url\(""", page.replace("image.src =", ""))
     assert "default-src 'self'" in headers["Content-Security-Policy"]
-    queries = {"/given": "?view=0", "/view": "?azimuth=0&elevation=0"}
+    queries = {"/support": "?view=0", "/view": "?azimuth=0&elevation=0"}
     asked = set(re.findall(r'"(/[a-z.]+)[?"]', page))
-    assert asked == {"/about.json", "/given", "/view"}
+    assert asked == {"/about.json", "/support", "/view"}
     assert all(ask(port, path + queries.get(path, ""))[0] == 200 for path in asked)
 
 
@@ -83,7 +85,7 @@ def test_a_view_is_what_the_field_shows_from_there(port, viewer):
     assert (status, headers["Content-Type"], int(headers["Content-Length"])) == (200, "image/png", len(content))
     assert float(headers["Server-Timing"].removeprefix("render;dur=")) > 0
     item = viewer.objects[1]
-    field = seen_from(field_of_views(viewer.model, item, range(2)), pose_at(40, -15, distance_of(item.poses)))
+    field = move_camera(field_of_views(viewer.model, item, range(2)), pose_at(40, -15, distance_of(item.poses)))
     expected = np.asarray(to_pil(field.render(24, 24))).astype(int)
     assert np.abs(picture(content).astype(int) - expected).max() <= 1
 
@@ -99,7 +101,7 @@ def test_zoom_is_the_middle_of_the_picture(port):
 def test_given_views_are_the_real_ones(port, viewer):
     for view in range(3):
         expected = np.asarray(to_pil(viewer.objects[0].images[view]))
-        assert np.array_equal(picture(ask(port, f"/given?view={view}")[2]), expected)
+        assert np.array_equal(picture(ask(port, f"/support?view={view}")[2]), expected)
 
 
 @pytest.mark.parametrize(

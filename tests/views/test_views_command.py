@@ -1,6 +1,7 @@
 """`tokenfield views` from its options to its files."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -8,12 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from posed_scenes import SIDE, write_scene
+from view_tools import miniature
 
 from tokenfield.cli import console
 from tokenfield.cli.app import main
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import fresh_model
 from tokenfield.views import recipes as recipes
 
 
@@ -32,20 +34,20 @@ def models(tmp_path_factory):
     """A light field and a radiance field, as folders."""
     folder = tmp_path_factory.mktemp("models")
     for name, run in (("light", recipes.views_lainr_64), ("radiance", recipes.views_ipc_64)):
-        pretrained.save(fresh_model(recipes.miniature(run())), folder / name)
+        pretrained.save(fresh_model(miniature(run())), folder / name)
     return folder
 
 
-def views(*options):
-    return main(["views", *map(str, options), "--device", "cpu"])
+def views(action, *options):
+    return main(["views", action, *map(str, options), "--device", "cpu"])
 
 
 def test_a_data_set_is_measured_for_every_number_of_views(root, models, tmp_path, capsys):
     out = tmp_path / "out"
-    assert views(models / "light", "--data", root, "-o", out, "--json", tmp_path / "copy.json") == console.OK
+    assert views("measure", models / "light", "--data", root, "-o", out, "--json", tmp_path / "copy.json") == console.OK
     report = json.loads((out / "views.json").read_text())
     assert [line["support"] for line in report["means"]] == [1, 2, 3, 4, 5]
-    assert {score["asked"] for score in report["objects"]} == {2} and report["kind"] == "light field"
+    assert {score["targets"] for score in report["objects"]} == {2} and report["kind"] == "light field"
     assert json.loads((tmp_path / "copy.json").read_text())["means"] == report["means"]
     assert Image.open(out / "views.png").width == 900
     printed = capsys.readouterr().out
@@ -55,7 +57,7 @@ def test_a_data_set_is_measured_for_every_number_of_views(root, models, tmp_path
 def test_an_object_becomes_an_orbit_and_a_field_that_others_render(root, models, tmp_path, capsys):
     out = tmp_path / "out"
     options = ("--data", root, "--object", "c", "--support", 2, "--frames", 5, "--size", 16, "-o", out)
-    assert views(models / "light", *options, "--json", tmp_path / "r.json") == console.OK
+    assert views("orbit", models / "light", *options, "--json", tmp_path / "r.json") == console.OK
     frames = sorted(out.glob("balls-c-orbit-*.png"))
     assert len(frames) == 5 and Image.open(frames[0]).size == (16, 16)
     with Image.open(out / "balls-c-orbit.webp") as animation:
@@ -70,8 +72,8 @@ def test_an_object_becomes_an_orbit_and_a_field_that_others_render(root, models,
     assert Image.open(tmp_path / "again.png").size == (16, 16)
     assert Field.load(out / "balls-c.field").native_size == (SIDE, SIDE)
     assert main(["info", str(out / "balls-c.field")]) == console.OK
-    assert views(out / "balls-c.field", "--frames", 3, "-o", tmp_path / "turned") == console.OK
-    assert views(out / "balls-c.field", "--pose", 10, 20, "--size", 9, "-o", tmp_path / "turned") == console.OK
+    assert views("orbit", out / "balls-c.field", "--frames", 3, "-o", tmp_path / "turned") == console.OK
+    assert views("orbit", out / "balls-c.field", "--pose", 10, 20, "--size", 9, "-o", tmp_path / "turned") == console.OK
     names = {"balls-c-10-20.png", "balls-c-orbit.webp", *(f"balls-c-orbit-{i:03}.png" for i in range(3))}
     assert {path.name for path in (tmp_path / "turned").iterdir()} == names
 
@@ -79,41 +81,50 @@ def test_an_object_becomes_an_orbit_and_a_field_that_others_render(root, models,
 def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
     images = root / "balls" / "a"
     options = ("--images", images, "--pose", 30, -10, "--points", 4, "--size", 12, "-o", tmp_path)
-    assert views(models / "radiance", *options) == console.OK
+    assert views("orbit", models / "radiance", *options) == console.OK
     (file,) = tmp_path.glob("*.png")
     assert Image.open(file).size == (12, 12) and str(file) in capsys.readouterr().out
-    assert views(models / "radiance", *options, "--optimize", 3) == console.OK
+    assert views("orbit", models / "radiance", *options, "--optimize", 3) == console.OK
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("action", "options", "message"),
     [
-        ((), "give --data FOLDER with many objects, or --images FOLDER"),
-        (("--data", "nowhere"), "nowhere: no such folder"),
-        (("--data", ".", "--split", "val"), "--split val; give test or train"),
-        (("--images", "."), "no transforms.json in it"),
-        (("--data", ".", "--frames", 0), "--frames 0; give at least 1"),
-        (("--data", ".", "--support", 6), "6 support views, and this lainr-views takes 1 to 5"),
-        (("--data", ".", "--points", 1), "--points 1; give at least 2"),
+        ("measure", (), "give --data FOLDER with posed views"),
+        ("orbit", (), "give --data FOLDER with many objects, or --images FOLDER"),
+        ("serve", ("--data", ".", "--images", "."), "give --data FOLDER with many objects, or --images FOLDER"),
+        ("measure", ("--data", "nowhere"), "nowhere: no such folder"),
+        ("serve", ("--data", ".", "--split", "val"), "--split val; give test or train"),
+        ("orbit", ("--images", "."), "no transforms.json in it"),
+        ("orbit", ("--data", ".", "--frames", 0), "--frames 0; give at least 1"),
+        ("measure", ("--data", ".", "--support", 6), "6 support views, and this lainr-views takes 1 to 5"),
+        ("measure", ("--data", ".", "--points", 1), "--points 1; give at least 2"),
+        ("measure", ("--data", ".", "--count", 0), "--count 0; give at least 1"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(options, message, models, tmp_path, monkeypatch, capsys):
+def test_what_is_wrong_is_said_in_one_line(action, options, message, models, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert views(models / "light", *options) == console.FAILED
+    assert views(action, models / "light", *options) == console.FAILED
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
 
 def test_objects_and_models_that_are_not_there(root, models, tmp_path, capsys):
-    assert views(models / "light", "--data", root, "--object", "chair") == console.FAILED
+    assert views("orbit", models / "light", "--data", root, "--object", "chair") == console.FAILED
     assert "no object 'chair'; there are balls/c" in capsys.readouterr().err
-    assert views("photos-s", "--data", root) == console.FAILED
+    assert views("measure", "photos-s", "--data", root) == console.FAILED
     assert "knows no views; models of views are lainr-views" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_chosen_objects(root, models, monkeypatch, capsys):
+    monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda server: None)
+    assert views("serve", models / "light", "--data", root, "--port", 0, "--count", 3) == console.OK
+    assert re.search(r"http://127.0.0.1:\d+/ shows 1 objects", capsys.readouterr().out)
 
 
 def test_points_come_from_the_run(models, tmp_path):
     from tokenfield.training.folder import store_recipe
-    from tokenfield.views.commands.views import integral_of
+    from tokenfield.views.commands.opening import integral_of
 
     recipe = recipes.views_ipc_64()
     recipe = replace(recipe, objective=replace(recipe.objective, points=17, near=1.5))

@@ -6,15 +6,28 @@ from tokenfield.data.loader import Loader
 from tokenfield.data.pictures import (
     PictureError,
     SkippedFiles,
-    check_picture,
     find_pictures,
     read_picture,
     read_pictures,
     write_picture,
 )
 from tokenfield.data.pyramid import PyramidCache
-from tokenfield.data.sources import PictureSource, Source
+from tokenfield.data.sources import Pictures, PictureSource, Source
 
-__all__ = ["DataConfig", "Loader", "PhotoCrops", "PictureError", "PictureFiles", "PictureSource", "PyramidCache",
-           "SkippedFiles", "Source", "check_picture", "find_pictures", "open_source", "read_picture", "read_pictures",
-           "write_picture"]
+__all__ = [
+    "DataConfig",
+    "Loader",
+    "PhotoCrops",
+    "PictureError",
+    "PictureFiles",
+    "PictureSource",
+    "Pictures",
+    "PyramidCache",
+    "SkippedFiles",
+    "Source",
+    "find_pictures",
+    "open_source",
+    "read_picture",
+    "read_pictures",
+    "write_picture",
+]

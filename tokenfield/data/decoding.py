@@ -62,7 +62,7 @@ class PictureError(UserError):
         super().__init__(f"{shown(path)}: {reason}")
         self.path, self.reason = path, reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["PictureError"], tuple[object, str]]:
         return type(self), (self.path, self.reason)  # exceptions travel between processes by their arguments
 
 
@@ -181,7 +181,8 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
     image = decode(path, max_pixels)
     with _conversion(path):
         if _is_deep(image) or image.has_transparency_data:
-            return np.rint(_to_array(image, keep_alpha=False) * 255).astype(np.uint8).transpose(1, 2, 0)
+            rounded: UInt8[np.ndarray, "3 h w"] = np.rint(_to_array(image, keep_alpha=False) * 255).astype(np.uint8)
+            return rounded.transpose(1, 2, 0)
         return _eight_bit(image, "RGB")
 
 
@@ -230,8 +231,8 @@ def _to_array(image: Image.Image, *, keep_alpha: bool) -> Float[np.ndarray, "c h
     rgba = _unit(_eight_bit(image, "RGBA"))
     if keep_alpha:
         return rgba
-    rgb, alpha = rgba[:3], rgba[3:]
-    return rgb * alpha + (1 - alpha)
+    on_white: Float[np.ndarray, "c h w"] = rgba[:3] * rgba[3:] + (1 - rgba[3:])
+    return on_white
 
 
 def _is_deep(image: Image.Image) -> bool:

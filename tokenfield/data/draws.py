@@ -6,6 +6,7 @@ microseconds where setting up a generator takes tens, and gives the same numbers
 
 import hashlib
 import struct
+from collections.abc import Iterator
 
 
 class Draws:
@@ -21,7 +22,7 @@ class Draws:
 
     def __init__(self, seed: int, *key: int):
         place = struct.pack(f"<{1 + len(key)}Q", seed, *key)
-        self._words = iter(struct.unpack("<8Q", hashlib.blake2b(place).digest()))
+        self._words: Iterator[int] = iter(struct.unpack("<8Q", hashlib.blake2b(place).digest()))
 
     def below(self, n: int) -> int:
         """The next draw, uniform in 0..n-1. Of 64 bits, the remainder's bias is below n / 2^64."""

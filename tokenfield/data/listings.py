@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from tokenfield.data.pictures import SUFFIXES
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def text_lines(file: Path) -> list[str]:
         raise UserError(f"{shown(file)}: cannot be read as text ({error.__class__.__name__})") from error
 
 
-def shares(items: Sequence[Any], parts: tuple[float, float], split: str) -> list[Any]:
+def shares(items: Sequence[T], parts: tuple[float, float], split: str) -> list[T]:
     """The part of a sorted list that a split by shares gives to training or testing.
 
     Args:

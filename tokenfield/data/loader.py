@@ -8,7 +8,6 @@ makes it or how many there are.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,13 @@ from tokenfield.data.sources import Sample, Source
 from tokenfield.errors import UserError
 
 
-def stack(samples: list[Tensor]) -> Tensor:
-    """Samples as one batch; through NumPy, for torch would start threads of its own in every worker."""
-    return torch.from_numpy(np.stack([sample.numpy() for sample in samples]))
+def stack(samples: list[Sample]) -> Sample:
+    """Samples of one kind as one batch; through NumPy, for torch would start threads of its own in every worker."""
+    tensors = [sample for sample in samples if isinstance(sample, Tensor)]
+    if tensors:
+        return torch.from_numpy(np.stack([tensor.numpy() for tensor in tensors]))
+    named = [sample for sample in samples if isinstance(sample, dict)]
+    return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in named])) for name in named[0]}
 
 
 class Loader:
@@ -75,10 +78,7 @@ class Loader:
 
     def batch(self, step: int) -> Sample:
         """This process's part of the batch at `step`."""
-        samples: list[Any] = [self.source.sample(self.seed, step, slot) for slot in self.slots]  # all of one kind
-        if isinstance(samples[0], dict):
-            return {name: stack([sample[name] for sample in samples]) for name in samples[0]}
-        return stack(samples)
+        return stack([self.source.sample(self.seed, step, slot) for slot in self.slots])
 
     def __iter__(self) -> Iterator[tuple[int, Sample]]:
         step = self.first_step

@@ -1,14 +1,13 @@
-"""Pictures in and out: files, folders and arrays, checked at the door.
+"""Pictures in and out: files and folders, checked at the door.
 
 Inside the package a picture is float32 (C, H, W) in [0, 1], upright, alpha composited on white. Everything that files
-and callers do differently is dealt with here, once; what cannot be is a `UserError` of one line.
+do differently is dealt with here, once; what cannot be is a `UserError` of one line.
 """
 
 import io
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,15 +19,16 @@ from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_array
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.record import Record
 
-__all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "check_picture", "find_pictures", "read_picture",
+__all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "find_pictures", "read_picture",
            "read_pictures", "write_picture"]
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
             ".jp2", ".avif", ".qoi")
 """Endings, in any case, of the files that `find_pictures` takes for pictures."""
 
-WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+WRITERS: dict[str, tuple[str, Record]] = {
     ".png": ("PNG", {}),
     ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
@@ -117,48 +117,6 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
         holds = f"holds {others} files, none of them a picture" if others else "holds no pictures"
         raise UserError(f"{shown(folder)}: {holds}; files ending in {' '.join(SUFFIXES)} are read")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def check_picture(picture: object, *, channels: int | None = None, name: str = "picture") -> Float[Tensor, "c h w"]:
-    """A caller's array as a picture, or one line that says what is wrong with it.
-
-    Args:
-        picture: a torch tensor or NumPy array of floating point, (C, H, W), finite, in [0, 1] up to 1e-4.
-        channels: the C that is needed; any if None.
-        name: what to call it in the message.
-    Returns:
-        The same values as a float32 tensor (C, H, W), on the device they came from.
-    Raises:
-        UserError: another type, shape or range.
-    """
-    if isinstance(picture, np.ndarray):
-        if picture.dtype.kind not in "fuib":
-            raise UserError(f"{name} has elements of type {picture.dtype}; give floating point numbers in [0, 1]")
-        native = picture.dtype.newbyteorder("=")
-        picture = torch.from_numpy(picture.astype(native, order="C"))     # a copy: any byte order and stride comes in
-    if not isinstance(picture, Tensor):
-        raise UserError(f"{name} is a {type(picture).__name__}; give a tensor or array of shape (C, H, W)")
-    shape = tuple(picture.shape)
-    if picture.ndim != 3 or 0 in shape:
-        one_of = "; take one of the batch, or loop over it" if picture.ndim == 4 else ""
-        grey = "; for a grey picture add an axis: picture[None]" if picture.ndim == 2 else ""
-        raise UserError(f"{name} has shape {shape}; give (C, H, W), none of them zero{one_of}{grey}")
-    if channels is not None and shape[0] != channels:
-        turn = "; if it is (H, W, C), give picture.permute(2, 0, 1)" if shape[2] == channels else ""
-        raise UserError(f"{name} has shape {shape}; give {channels} channels, ({channels}, H, W){turn}")
-    if not picture.is_floating_point():
-        scale = "; divide by 255" if picture.dtype == torch.uint8 else ""
-        raise UserError(f"{name} has elements of type {picture.dtype}; give floating point numbers in [0, 1]{scale}")
-    picture = picture.float()
-    bad = int((~picture.isfinite()).sum())
-    if bad:
-        raise UserError(f"{name} has {bad} values that are NaN or infinite; give finite numbers in [0, 1]")
-    low, high = float(picture.min()), float(picture.max())
-    if low < -1e-4 or high > 1 + 1e-4:
-        signed = "; if they are in [-1, 1], give (picture + 1) / 2" if low > -1.01 and high < 1.01 else ""
-        bytes_ = "; if they are in [0, 255], give picture / 255" if low >= 0 and high <= 255 else ""
-        raise UserError(f"{name} has values from {low:g} to {high:g}; give values in [0, 1]{signed}{bytes_}")
-    return picture
 
 
 def write_picture(path: str | Path, image: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Where training and evaluation pictures come from: the configuration, and the protocol that every source answers."""
+"""Where training and evaluation pictures come from: the protocols of sources, and the base of those made of files."""
 
 from collections.abc import Iterator
 from typing import Literal, Protocol, runtime_checkable
@@ -14,14 +14,13 @@ from tokenfield.errors import UserError
 
 Split = Literal["train", "test"]
 
-
 Sample = Tensor | dict[str, Tensor]
 """A training picture (C, H, W), or the named tensors of another kind of instance. Batches stack them, name by name."""
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Instances of one split, pictures or others: what the training loop and evaluation see.
+    """Instances of one split, pictures or others, for the training loop.
 
     Attributes:
         skipped: files that could not be used; grows while pictures are read.
@@ -37,11 +36,13 @@ class Source(Protocol):
         """What is trained on at `step` in place `slot` of the global batch: a pure function of its arguments."""
         ...
 
-    def pictures(self) -> Iterator[tuple[str, Tensor]]:
-        """Evaluation pictures and their names, always the same in the same order; damaged files are left out.
 
-        Sources of other signals have an iterator of their own, which their objective's `evaluate` knows.
-        """
+@runtime_checkable
+class Pictures(Source, Protocol):
+    """A source of pictures. Sources of other signals have an iterator of their own, which their objective knows."""
+
+    def pictures(self) -> Iterator[tuple[str, Tensor]]:
+        """Evaluation pictures and their names, always the same in the same order; damaged files are left out."""
         ...
 
 

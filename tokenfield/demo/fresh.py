@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +20,7 @@ from torch import Tensor
 from tokenfield.data import DataConfig, open_source
 from tokenfield.data.demo_pictures import HELD_OUT, data_folder
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
@@ -28,8 +28,7 @@ from tokenfield.models.lainr import LainrConfig
 from tokenfield.training import checkpoint
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
-from tokenfield.training.run import fresh_model
+from tokenfield.training.recipe import Recipe, fresh_model
 from tokenfield.training.trainer import train
 
 UNSEEN = "chelsea"
@@ -130,8 +129,8 @@ def train_fresh(
     seconds: float,
     out: Path,
     *,
-    watch: Callable[[dict[str, Any]], None] = lambda metrics: None,
-    seen: Callable[[Snapshot], None] = lambda snapshot: None,
+    trained: Callable[[Record], None] = lambda metrics: None,
+    looked: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Fresh:
     """Train by a recipe for so many seconds.
 
@@ -141,23 +140,23 @@ def train_fresh(
         photograph: what the model is looked at with.
         seconds: of training, in all; at least one step is made per leg.
         out: folder for the trained model.
-        watch: told every line of metrics.
-        seen: told every snapshot.
+        trained: called with every line of metrics.
+        looked: called with every snapshot.
     """
     result = Fresh(recipe, photograph, [path.stem for path in files])
 
     def look(model: FieldModel, at: float, step: int) -> None:
-        made = Field.of(model.eval(), photograph)
-        rendered = made.render(*photograph.shape[1:])
+        field = Field.of(model.eval(), photograph)
+        rendered = field.render(*photograph.shape[1:])
         result.snapshots.append(Snapshot(at, step, psnr(rendered[None], photograph[None]).item(), rendered))
         result.parameters = model.num_parameters
-        result.values_per_pixel_value = made.values_stored / photograph.numel()
-        seen(result.snapshots[-1])
+        result.values_per_pixel_value = field.values_stored / photograph.numel()
+        looked(result.snapshots[-1])
 
-    def note(step: int, metrics: dict[str, Any]) -> None:
+    def note(step: int, metrics: Record) -> None:
         if "psnr" in metrics:
             result.curve.append((metrics["seconds"], metrics["psnr"]))
-            watch(metrics)
+            trained(metrics)
 
     look(fresh_model(recipe), 0.0, 0)
     with tempfile.TemporaryDirectory(prefix="tokenfield-demo-") as aside:

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -24,10 +24,13 @@ from tokenfield.evaluation.gallery import Gallery
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.evaluation.protocols import PROTOCOLS
 from tokenfield.fields.field import Field
-from tokenfield.metrics import psnr, psnr_8bit, seconds, ssim
+from tokenfield.io.clock import seconds
+from tokenfield.io.record import Record
+from tokenfield.metrics import psnr, psnr_8bit, ssim
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
+Item = TypeVar("Item")
 Named = Iterable[tuple[str, Tensor]]
 """Pictures (C, H, W) in [0, 1] with their names."""
 
@@ -51,7 +54,7 @@ class Score:
     encode_seconds: float
     decode_seconds: float
     pca_psnr: float | None = None
-    """dB of principal components of 8x8 cells that store no more values; None if not asked for."""
+    """dB of principal components of 8x8 cells that store no more values; None without a basis."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,15 @@ class Report:
     protocol: str
     """A key of `PROTOCOLS`."""
     pictures: tuple[Score, ...]
-    model: dict[str, Any]
+    model: Record
     """System, origin, hash of configuration and weights, number of parameters."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """What the protocol was given: folder, size, count, seed, precision."""
+    settings: Record = field(default_factory=dict)
+    """Options of the protocol: folder, size, count, seed, precision."""
     skipped: tuple[dict[str, str], ...] = ()
     """Files that could not be used, with the reasons."""
-    pca: dict[str, Any] | None = None
+    pca: Record | None = None
     """Facts of the basis that `pca_psnr` was computed with."""
-    machine: dict[str, Any] = field(default_factory=dict)
+    machine: Record = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
 
     def mean(self, what: str) -> float:
@@ -80,7 +83,7 @@ class Report:
         """Median over pictures: for seconds, since the first picture also warms the machine up."""
         return statistics.median(getattr(score, what) for score in self.pictures)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         """Plain dictionaries and lists, summary first: what `--json` and `eval.json` hold."""
         means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value"]
         means += ["pca_psnr"] if self.pca else []
@@ -104,12 +107,12 @@ def held_out() -> Named:
     return held_out_pictures(256)
 
 
-def choose(items: list[Any], count: int | None, seed: int) -> list[Any]:
+def choose(items: list[Item], count: int | None, seed: int) -> list[Item]:
     """`count` items drawn without replacement, in their order; all of them for None or where there are no more."""
     if count is None or count >= len(items):
         return items
-    drawn = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:count]
-    return [items[i] for i in sorted(drawn.tolist())]
+    chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:count]
+    return [items[i] for i in sorted(chosen.tolist())]
 
 
 def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = None, seed: int = 0) -> list[Path]:
@@ -126,7 +129,7 @@ def folder_pictures(
         yield name, picture if size is None else center_crop(picture, size)
 
 
-def describe_model(model: FieldModel) -> dict[str, Any]:
+def describe_model(model: FieldModel) -> Record:
     """Which model a number belongs to."""
     return {"name": model.name, "origin": getattr(model, "origin", None), "hash": pretrained.model_hash(model),
             "parameters": model.num_parameters}
@@ -141,7 +144,7 @@ def evaluate(
     basis: Basis | None = None,
     gallery: Gallery | None = None,
     skipped: SkippedFiles | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Record | None = None,
     before: Callable[[int, str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
@@ -156,8 +159,8 @@ def evaluate(
         gallery: keeps the worst and the best pictures.
         skipped: files left out while `pictures` is read; listed in the report.
         settings: what to remember beside the results.
-        before: told index and name of each picture before it is encoded.
-        progress: told (pieces done, pieces in all) while a picture is worked on.
+        before: called with index and name of each picture before it is encoded.
+        progress: called with (pieces done, pieces in all) while a picture is worked on.
     Raises:
         UserError: no pictures, or a reconstruction that is not finite.
     """
@@ -197,9 +200,9 @@ def measure(
     height, width = picture.shape[-2:]
     device = next(model.parameters()).device
     begun = seconds(device)
-    made = Field.of(model, picture, dtype=precision, progress=progress)
+    field = Field.of(model, picture, dtype=precision, progress=progress)
     encoded = seconds(device)
-    reconstruction = made.render(height, width, dtype=precision, progress=progress)
+    reconstruction = field.render(height, width, dtype=precision, progress=progress)
     decoded = seconds(device)
     reconstruction = reconstruction.float().cpu()                                  # (C, H, W)
     if not reconstruction.isfinite().all():
@@ -212,12 +215,12 @@ def measure(
         psnr=psnr(*pair).item(),
         psnr_8bit=psnr_8bit(*pair).item(),
         ssim=ssim(*pair).item(),
-        tokens=made.tokens[..., 0].numel(),
-        values_stored=made.values_stored,
-        values_per_pixel_value=made.values_stored / picture.numel(),
+        tokens=field.tokens[..., 0].numel(),
+        values_stored=field.values_stored,
+        values_per_pixel_value=field.values_stored / picture.numel(),
         encode_seconds=encoded - begun,
         decode_seconds=decoded - encoded,
-        pca_psnr=None if basis is None else floor_of(basis, picture, made.values_stored),
+        pca_psnr=None if basis is None else floor_of(basis, picture, field.values_stored),
     )
     return score, reconstruction
 

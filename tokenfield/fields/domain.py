@@ -7,8 +7,9 @@ geometry happens here in float64 on the host; models only see coordinates of the
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import product
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 import torch
 from jaxtyping import Float
@@ -16,9 +17,14 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.fields.axis import Axis, groups, shares
+from tokenfield.io.record import Record
+from tokenfield.models.base import FieldModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Progress = Callable[[int, int], None]
-"""Told (pieces done, pieces in all) after every piece or batch of pieces."""
+"""Called with (pieces done, pieces in all) after every piece or batch of pieces."""
 
 POINTS = 1 << 20
 """Scattered points sorted into pieces at once: some 100 MB of float64 bookkeeping."""
@@ -29,47 +35,62 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-class Domain:
-    """Base of `Tiles` and `Lattice`, which say how a piece is encoded and decoded; frozen dataclasses.
+class Domain(Protocol):
+    """The bond between a signal and a model's own input; frozen dataclasses, whose fields are what files hold.
 
     Attributes:
         kind: the domain's name in files.
         size: (height, width) of the picture in pixels.
-        axes: how each axis is cut into pieces, (y, x).
     """
 
     kind: ClassVar[str]
     size: tuple[int, int]
 
-    @property
-    def axes(self) -> tuple[Axis, Axis]:
-        raise NotImplementedError
-
-    @classmethod
-    def fit(cls, model: Any, size: tuple[int, int]) -> "Domain":
-        """The domain of a model for a picture of this (height, width)."""
-        raise NotImplementedError
-
-    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+    def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """Picture (C, H, W) of `size` in [0, 1], on any device -> tokens, on the model's device."""
-        raise NotImplementedError
-
-    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
-        """Values (Q, C) at positions in pixels of the picture, all of them inside one piece."""
-        raise NotImplementedError
-
-    def check(self, model: Any, tokens: Tensor) -> None:
-        """Raises a `UserError` unless the model made such tokens for this domain."""
-        raise NotImplementedError
-
-    def to_dict(self) -> dict[str, Any]:
-        """What a file must hold to make this domain again, JSON-able."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}.encode")
 
     def on_grid(
-        self, model: Any, tokens: Tensor, grid: Grid, progress: Progress | None = None
+        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
     ) -> Float[Tensor, "c h w"]:
-        """Values on a grid of coordinates in [-1, 1] over the picture.
+        """Values on a grid of coordinates in [-1, 1] over the picture."""
+        raise NotImplementedError(f"{type(self).__name__}.on_grid")
+
+    def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+        """Values at any number of points in [-1, 1] over the picture, in their order."""
+        raise NotImplementedError(f"{type(self).__name__}.at_points")
+
+    def check(self, model: FieldModel, tokens: Tensor) -> None:
+        """Raises UserError unless the model made such tokens for this domain."""
+        raise NotImplementedError(f"{type(self).__name__}.check")
+
+    def to_dict(self) -> Record:
+        """What a file must hold to make this domain again, JSON-able: `kind`, and the fields."""
+        raise NotImplementedError(f"{type(self).__name__}.to_dict")
+
+
+class Pieces(Domain):
+    """Base of `Tiles` and `Lattice`, which say how a piece is encoded and decoded.
+
+    Attributes:
+        axes: how each axis is cut into pieces, (y, x).
+    """
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        raise NotImplementedError(f"{type(self).__name__}.axes")
+
+    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+        """Values (Q, C) at positions in pixels of the picture, all of them inside one piece."""
+        raise NotImplementedError(f"{type(self).__name__}.decode_piece")
+
+    def to_dict(self) -> Record:
+        return {"kind": self.kind, **asdict(cast("DataclassInstance", self))}
+
+    def on_grid(
+        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
+    ) -> Float[Tensor, "c h w"]:
+        """Values on a grid of coordinates in [-1, 1] over the picture: of piece after piece.
 
         The pieces that touch the grid are decoded one by one, each on the part of the grid it touches, which is a
         grid again; their weighted values are added up.
@@ -85,7 +106,7 @@ class Domain:
                 progress(done, len(rows) * len(columns))
         return out
 
-    def at_points(self, model: Any, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+    def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         """Values at any number of points in [-1, 1] over the picture, in their order."""
         if not len(points):
             return torch.zeros(0, model.channels, dtype=tokens.dtype, device=tokens.device)
@@ -101,7 +122,7 @@ class Domain:
         piece, index, weight = shares(self.axes[i], at)
         return [(p, index[k], at[index[k]], weight[k]) for p, k in groups(piece)]
 
-    def _at_points(self, model: Any, tokens: Tensor, points: Tensor) -> Tensor:
+    def _at_points(self, model: FieldModel, tokens: Tensor, points: Tensor) -> Tensor:
         at = torch.stack([self._pixels(i, points[:, i]) for i in range(2)], -1)  # (Q, 2)
         (first_y, weight_y), (first_x, weight_x) = (axis.cover(at[:, i]) for i, axis in enumerate(self.axes))
         pieces, points_of, weights_of = [], [], []

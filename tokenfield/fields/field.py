@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +23,13 @@ from torch.nn.functional import avg_pool2d
 
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
-from tokenfield.fields.domain import Progress
-from tokenfield.fields.domains import Domain, domain_from_dict, domain_of, for_pictures
-from tokenfield.fields.field_file import ModelId, read_field, write_field
+from tokenfield.fields.checks import check_picture, check_points, check_range
+from tokenfield.fields.domain import Domain, Progress
+from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
+from tokenfield.fields.field_file import read_field, write_field
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import ModelId
 
 BAND_POINTS = 1 << 20
 """Points of a band in `Field.rows`: 12 MB of float32 RGB."""
@@ -44,7 +45,7 @@ class Field:
     Values are neither clamped nor rounded. The picture's size and shape do not matter: `domain` cuts it into what
     the model takes. Nothing is remembered between calls, and memory beyond the result is bounded.
 
-    Gradients flow to coordinates or tokens that ask for them; otherwise none are recorded.
+    Gradients flow to coordinates or tokens that require them; otherwise none are recorded.
 
     Attributes:
         model: a `FieldModel`; shared, never changed.
@@ -60,7 +61,7 @@ class Field:
     def of(
         cls,
         model: FieldModel,
-        picture: Any,
+        picture: object,
         *,
         domain: Domain | None = None,
         rate: float | None = None,
@@ -76,7 +77,7 @@ class Field:
             rate: store at most so many values per pixel value, with a model of several rates (`photos-ladder`); padding
                 to whole cells comes on top. None: all that the model stores.
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
-            progress: told (pieces done, pieces in all).
+            progress: called with (pieces done, pieces in all).
         Raises:
             UserError: a model of something else; a shape, type or range that is not a picture; values not finite.
         """
@@ -91,7 +92,7 @@ class Field:
             encoder = model if rate is None else model.at(model.width_at(rate))
             return cls(model, domain.encode(encoder, picture, progress), domain)
 
-    def __call__(self, coords: Any, *, dtype: torch.dtype | None = None) -> Tensor:
+    def __call__(self, coords: Grid | Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
         """Values at coordinates.
 
         Args:
@@ -104,10 +105,7 @@ class Field:
         """
         if isinstance(coords, Grid):
             return self._on(coords, dtype).flatten(1).T
-        if not torch.is_tensor(coords) or coords.ndim != 2 or coords.shape[1] != 2 or not coords.is_floating_point():
-            given = f"{coords.dtype} {tuple(coords.shape)}" if torch.is_tensor(coords) else type(coords).__name__
-            raise UserError(f"coordinates {given}; give a float tensor (Q, 2) of (y, x) in [-1, 1]")
-        check_range("coordinates", coords)
+        coords = check_points(coords)
         with self._recording(coords), precision(self.model, dtype):
             return self.domain.at_points(self.model, self.tokens, coords)
 
@@ -203,12 +201,12 @@ class Field:
         """This field with its tokens on a device; the model is moved, as modules are, in place."""
         return replace(self, model=self.model.to(device), tokens=self.tokens.to(device))
 
-    def save(self, path: str | os.PathLike, *, dtype: torch.dtype = torch.float32) -> None:
+    def save(self, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> None:
         """Writes a `.field` file (`fields.field_file`); float16 halves it. The model itself is not in it."""
-        write_field(path, self.tokens, domain=self.domain.to_dict(), model=self._model_id(), dtype=dtype)
+        write_field(path, self.tokens, domain=self.domain.to_dict(), model=model_id(self.model), dtype=dtype)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, model: FieldModel | None = None) -> "Field":
+    def load(cls, path: str | os.PathLike[str], model: FieldModel | None = None) -> "Field":
         """Reads a `.field` file.
 
         Args:
@@ -220,9 +218,8 @@ class Field:
         file = read_field(path)
         assert file.tokens is not None, "read with its tokens"
         model = model if model is not None else pretrained.find_model(path, file.model)
-        found = pretrained.model_hash(model)
-        if found != file.model.hash:
-            given = ModelId(model.name, getattr(model, "origin", None), found)
+        given = model_id(model)
+        if given.hash != file.model.hash:
             raise UserError(
                 f"{path} was made by {file.model}, not by {given}; its tokens mean nothing to another model"
             )
@@ -240,11 +237,8 @@ class Field:
         return (
             f"Field({height} x {width} picture, {self.model.channels} channels; {self.domain}, "
             f"{self.values_stored} values stored, {per_value:.3g} per pixel value; model "
-            f"{getattr(self.model, 'origin', None) or self.model.name})"
+            f"{self.model.origin or self.model.name})"
         )
-
-    def _model_id(self) -> ModelId:
-        return ModelId(self.model.name, getattr(self.model, "origin", None), pretrained.model_hash(self.model))
 
     def _grid(self, box: Box, size: Sequence[int], antialias: bool) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
@@ -296,10 +290,15 @@ class Field:
             strips.append(avg_pool2d(self.domain.on_grid(self.model, self.tokens, points), parts))
         return torch.cat(strips, 2)
 
-    def _recording(self, *inputs: Tensor):
-        """Gradients are recorded only if the caller records and an input asks for them, never for weights alone."""
-        wanted = any(tensor.requires_grad for tensor in (self.tokens, *inputs))
-        return torch.set_grad_enabled(torch.is_grad_enabled() and wanted)
+    def _recording(self, *inputs: Tensor) -> torch.set_grad_enabled:
+        """Gradients are recorded only if the caller records and an input requires them, never for weights alone."""
+        required = any(tensor.requires_grad for tensor in (self.tokens, *inputs))
+        return torch.set_grad_enabled(torch.is_grad_enabled() and required)
+
+
+def model_id(model: FieldModel) -> ModelId:
+    """What a file says of the model that reads its tokens."""
+    return ModelId(model.name, model.origin, pretrained.model_hash(model))
 
 
 @contextmanager
@@ -310,26 +309,3 @@ def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
     half = dtype in (torch.bfloat16, torch.float16)
     with torch.autocast(next(model.parameters()).device.type, dtype=dtype if half else None, enabled=half):
         yield
-
-
-def check_picture(picture: Any, channels: int) -> Tensor:
-    """A picture as float (C, H, W) in [0, 1], or a `UserError` that says what it is instead."""
-    picture = torch.as_tensor(picture)
-    shape = tuple(picture.shape)
-    if picture.ndim != 3 or shape[0] != channels or min(shape) < 1:
-        hint = ": move the channels first with permute(2, 0, 1)" if picture.ndim == 3 and shape[-1] == channels else ""
-        raise UserError(f"a picture of shape {shape}; the model takes ({channels}, height, width){hint}")
-    if not picture.is_floating_point():
-        raise UserError(f"a picture of {picture.dtype}; give floats in [0, 1], for 8 bits picture / 255")
-    lo, hi = picture.aminmax()
-    if not (lo >= -1e-4 and hi <= 1 + 1e-4):  # also false for NaN, which aminmax passes on
-        raise UserError(f"a picture with values from {lo.item():g} to {hi.item():g}; give finite values in [0, 1]")
-    return picture if picture.dtype in (torch.float32, torch.float64) else picture.float()
-
-
-def check_range(name: str, coords: Tensor) -> None:
-    """Coordinates in [-1, 1], but for rounding."""
-    if coords.numel():
-        lo, hi = coords.detach().aminmax()
-        if not (lo >= -1 - 1e-5 and hi <= 1 + 1e-5):
-            raise UserError(f"{name} from {lo.item():g} to {hi.item():g}; (y, x) over the picture are in [-1, 1]")

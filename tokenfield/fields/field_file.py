@@ -18,7 +18,6 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,6 +28,7 @@ from tokenfield._version import __version__
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.record import Record
 from tokenfield.models.folder import ModelId
 
 FORMAT = "tokenfield.field"
@@ -42,7 +42,7 @@ class _About:
     version: int
     library: str
     model: ModelId
-    domain: dict[str, Any]
+    domain: Record
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class FieldFile:
     """Of the tokens."""
     dtype: str
     """Of the tokens as stored, in safetensors' words: F32 or F16."""
-    domain: dict[str, Any]
+    domain: Record
     model: ModelId
     library: str
 
 
 def write_field(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     tokens: Tensor,
     *,
-    domain: dict[str, Any],
+    domain: Record,
     model: ModelId,
     dtype: torch.dtype = torch.float32,
 ) -> None:
@@ -90,7 +90,7 @@ def write_field(
     write_whole(path, data)
 
 
-def read_field(path: str | os.PathLike, *, tokens: bool = True) -> FieldFile:
+def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFile:
     """Reads a `.field` file, or with `tokens=False` only its description, however large it is.
 
     Raises:

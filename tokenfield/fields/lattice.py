@@ -6,9 +6,9 @@ D) over the whole picture, and no tiles are needed. Both of its verbs are local,
 `halo` cells of context, and decoded block by block from the tokens within `reach`. Neither changes the result.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,14 +16,15 @@ from torch import Tensor
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import BlockAxis
-from tokenfield.fields.domain import Domain, Progress, at_least_float32
+from tokenfield.fields.domain import Pieces, Progress, at_least_float32
+from tokenfield.models.base import FieldModel
 
 BLOCK = 64
 """Cells per side of a block: 512 x 512 pixels at cells of 8."""
 
 
 @dataclass(frozen=True)
-class Lattice(Domain):
+class Lattice(Pieces):
     """A picture as one lattice of cells, continued by its last pixels to whole cells.
 
     Args:
@@ -37,14 +38,15 @@ class Lattice(Domain):
     cell: int
     block: int = BLOCK
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.size) < 1 or self.cell < 1 or self.block < 1:
             raise UserError(
                 f"a picture of {self.size} in cells of {self.cell} pixels, blocks of {self.block}; at least 1"
             )
 
     @classmethod
-    def fit(cls, model: Any, size: tuple[int, int]) -> "Lattice":
+    def fit(cls, model: FieldModel, size: tuple[int, int]) -> "Lattice":
+        """The lattice of a model of any size, for a picture of this (height, width)."""
         return cls((size[0], size[1]), model.cell)
 
     @cached_property
@@ -57,7 +59,7 @@ class Lattice(Domain):
         """(rows, columns) of cells."""
         return self.axes[0].cells, self.axes[1].cells
 
-    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+    def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """(C, H, W) -> (rows, columns, D), equal to `model.encode` of the whole padded picture.
 
         A block's outermost `halo` cells of tokens lack context and are thrown away; at the edges of the picture
@@ -79,7 +81,7 @@ class Lattice(Domain):
         assert tokens is not None, "a picture has at least one cell"
         return tokens
 
-    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions inside one block, from the tokens within the model's reach of any of them."""
         ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
         y, x = self.axes
@@ -88,7 +90,7 @@ class Lattice(Domain):
         local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
         return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
 
-    def check(self, model: Any, tokens: Tensor) -> None:
+    def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is not None or model.cell != self.cell:
             raise UserError(
                 f"a lattice of cells of {self.cell} pixels, but the model has "
@@ -97,9 +99,6 @@ class Lattice(Domain):
             )
         if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
             raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} cells; the first two sizes must agree")
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
 
     def __str__(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]} cells of {self.cell} x {self.cell}"

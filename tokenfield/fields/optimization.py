@@ -17,11 +17,11 @@ columns, and PSNR is measured now and then with the clock stopped. The best fiel
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -29,10 +29,13 @@ from torch import Tensor
 
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
+from tokenfield.fields.checks import check_picture
+from tokenfield.fields.domain import Domain
 from tokenfield.fields.domains import domain_of
-from tokenfield.fields.field import Field, check_picture
-from tokenfield.metrics import PSNR_CEILING
-from tokenfield.metrics import seconds as now
+from tokenfield.fields.field import Field
+from tokenfield.io.clock import Stopwatch, Timer, seconds
+from tokenfield.io.record import Record
+from tokenfield.metrics import decibels
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
@@ -137,19 +140,19 @@ class Optimization:
         rates: dict[str, float] | None = None,
         pixels: int | None = None,
         seed: int = 0,
-        timer: Callable[[], float] | None = None,
+        timer: Timer | None = None,
     ):
         picture = check_picture(picture, field.model.channels)
         if tuple(picture.shape[1:]) != tuple(field.native_size):
             raise UserError(f"a field of {field.native_size} pixels and a picture of {tuple(picture.shape[1:])}")
         if pixels is not None and pixels < 1:
             raise UserError(f"{pixels} pixels per step; give at least 1")
-        self.timer = timer or partial(now, field.tokens.device)
+        self.timer = timer or partial(seconds, field.tokens.device)
         self.target, self.pixels, self.seed = Target.of(picture), pixels, seed
         self.measured = self.target.thinned(MEASURED)
         self.tokens = field.tokens.detach().clone()
         model, rates = field.model, RATES | (rates or {})
-        groups: list[dict[str, Any]] = []
+        groups: list[Record] = []
         if what != "latents":
             model = copy.deepcopy(field.model).requires_grad_()
             model.origin = None  # it is no longer what a name or a folder holds
@@ -182,7 +185,7 @@ class Optimization:
         """
         if (seconds is None and steps is None) or min(seconds or 0, steps or 0) < 0:
             raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
-        clock, step, measured = Clock(self.timer), 0, -math.inf
+        clock, step, measured = Stopwatch(self.timer), 0, -math.inf
         while (done := share_of(clock.seconds, seconds, step, steps)) < 1:
             begun = clock.seconds
             if self.pixels is None:
@@ -203,29 +206,29 @@ class Optimization:
     @torch.no_grad()
     def measure(self) -> float:
         """Mean squared error, over all pixels or `MEASURED` of them."""
-        total = sum(self._squared(block, wanted).item() for block, wanted in self.measured.blocks())
+        total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()
 
     def _exact_gradient(self) -> float:
         """The gradient over all pixels, and the mean squared error that it lowers."""
         self.optimizer.zero_grad()
-        return sum(self._add_gradient(block, wanted) for block, wanted in self.target.blocks())
+        return sum(self._add_gradient(block, target) for block, target in self.target.blocks())
 
-    def _gradient_of(self, block: Grid, wanted: Tensor) -> None:
+    def _gradient_of(self, block: Grid, target: Tensor) -> None:
         """The gradient of the mean squared error over some pixels."""
         self.optimizer.zero_grad()
-        (self._squared(block, wanted) / wanted.numel()).backward(inputs=self.moving)
+        (self._squared(block, target) / target.numel()).backward(inputs=self.moving)
 
-    def _add_gradient(self, block: Grid, wanted: Tensor) -> float:
+    def _add_gradient(self, block: Grid, target: Tensor) -> float:
         """A block's part of the mean squared error; its gradient is added to what is there."""
-        part = self._squared(block, wanted) / self.target.picture.numel()
+        part = self._squared(block, target) / self.target.picture.numel()
         part.backward(inputs=self.moving)  # and into nothing else: the model may be shared
         return part.item()
 
-    def _squared(self, block: Grid, wanted: Tensor) -> Tensor:
+    def _squared(self, block: Grid, target: Tensor) -> Tensor:
         """Squared errors of a block, summed."""
         values = self.field.domain.on_grid(self.field.model, self.tokens, block)
-        return (values - wanted.to(values)).square().sum()
+        return (values - target.to(values)).square().sum()
 
     def _move(self, done: float) -> None:
         """A step of Adam, at rates that fall to zero as a cosine."""
@@ -237,24 +240,10 @@ class Optimization:
         """The point of the present state, which is kept if it is the best."""
         if not math.isfinite(error):
             raise UserError(f"the error is {error} after {step} steps of optimisation; lower the rate")
-        decibels = -10 * math.log10(error) if error > 0 else PSNR_CEILING
-        if decibels > self.best_psnr:
-            self.best_psnr, self._best = decibels, [p.detach().clone() for p in self.moving]
-        return Point(step, seconds, decibels)
-
-
-class Clock:
-    """Seconds spent inside its `with` blocks, by a timer."""
-
-    def __init__(self, timer: Callable[[], float]):
-        self.timer, self.seconds, self._begun = timer, 0.0, 0.0
-
-    def __enter__(self) -> "Clock":
-        self._begun = self.timer()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds += self.timer() - self._begun
+        psnr = decibels(error)
+        if psnr > self.best_psnr:
+            self.best_psnr, self._best = psnr, [p.detach().clone() for p in self.moving]
+        return Point(step, seconds, psnr)
 
 
 def share_of(spent: float, seconds: float | None, step: int, steps: int | None) -> float:
@@ -264,7 +253,7 @@ def share_of(spent: float, seconds: float | None, step: int, steps: int | None) 
     return max(of_time, of_steps)
 
 
-def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Any) -> list[Tensor]:
+def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Domain) -> list[Tensor]:
     """The parameters that a decoded value depends on, in the model's order. Raises UserError if there are none."""
     corner = Grid(tuple(torch.full((1,), -1.0, dtype=torch.float64) for _ in range(2)))
     parameters = list(model.parameters())
@@ -276,7 +265,12 @@ def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Any) -> list[T
 
 
 def untrained(
-    kind: Literal["ffnet", "siren"], size: tuple[int, int], *, seed: int = 0, device: Any = None, **sizes: Any
+    kind: Literal["ffnet", "siren"],
+    size: tuple[int, int],
+    *,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    **sizes: float,
 ) -> Field:
     """An MLP that has seen nothing, as the field of a picture of (height, width): where a fit begins.
 

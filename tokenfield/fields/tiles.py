@@ -6,10 +6,10 @@ up to 1 everywhere. What comes out is one continuous function, with a continuous
 and equals the model's field wherever one tile is alone. Tokens are (tile rows, tile columns, R, D).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from torch import Tensor
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import TileAxis
-from tokenfield.fields.domain import Domain, Progress, at_least_float32
+from tokenfield.fields.domain import Pieces, Progress, at_least_float32
+from tokenfield.models.base import FieldModel
 
 OVERLAP = 1 / 8
 """Smallest fraction of a tile that neighbours share: a quarter more tokens per pixel buys seamless borders."""
@@ -27,7 +28,7 @@ BATCH_PIXELS = 1 << 18
 
 
 @dataclass(frozen=True)
-class Tiles(Domain):
+class Tiles(Pieces):
     """A picture as a grid of overlapping tiles.
 
     Args:
@@ -41,14 +42,16 @@ class Tiles(Domain):
     tile: tuple[int, int]
     overlap: float = OVERLAP
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.overlap <= 1 / 3:
             raise UserError(f"overlap {self.overlap} of tiles; it must be above 0 and at most 1/3 of a tile")
         if min(self.size) < 1 or min(self.tile) < 4:
             raise UserError(f"a picture of {self.size} in tiles of {self.tile} pixels; at least (1, 1) and (4, 4)")
 
     @classmethod
-    def fit(cls, model: Any, size: tuple[int, int], overlap: float = OVERLAP) -> "Tiles":
+    def fit(cls, model: FieldModel, size: tuple[int, int], overlap: float = OVERLAP) -> "Tiles":
+        """The tiles of a model of one input size, for a picture of this (height, width)."""
+        assert model.input_size is not None, "a model of any size needs no tiles"
         height, width = model.input_size
         return cls((size[0], size[1]), (height, width), overlap)
 
@@ -62,7 +65,7 @@ class Tiles(Domain):
         """(rows, columns) of tiles."""
         return self.axes[0].pieces, self.axes[1].pieces
 
-    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+    def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """(C, H, W) -> (rows, columns, ...): `model.encode` of every tile, a few at a time."""
         device = next(model.parameters()).device
         y, x = self.axes
@@ -80,7 +83,7 @@ class Tiles(Domain):
         assert tokens is not None, "a picture has at least one tile"
         return tokens.unflatten(0, self.shape)
 
-    def decode_piece(self, model: Any, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions inside tile (row, column)."""
         y, x = self.axes
         i, j = piece
@@ -89,7 +92,7 @@ class Tiles(Domain):
         local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
         return model.decode(tokens[i, j][None], local.to(tokens))[0]
 
-    def check(self, model: Any, tokens: Tensor) -> None:
+    def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is None or tuple(model.input_size) != tuple(self.tile):
             raise UserError(
                 f"tiles of {self.tile} pixels, but the model takes {model.input_size or 'any size'}; "
@@ -97,9 +100,6 @@ class Tiles(Domain):
             )
         if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
             raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} tiles; the first two sizes must agree")
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
 
     def __str__(self) -> str:
         rows, columns = self.shape

@@ -1,8 +1,9 @@
-"""Writing a file so that it is whole or absent, never half."""
+"""Writing a file or a folder so that it is whole or absent, never half."""
 
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +23,10 @@ REASONS = {
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 """What to tell a user about an error number. Everything else gets the system's own words."""
+
+
+ASIDE = ".tmp-"
+"""How the name of a folder begins that is being written."""
 
 
 def shown(path: object) -> str:
@@ -61,6 +66,37 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()  # nothing to remove after a successful rename
+
+
+@contextlib.contextmanager
+def folder_aside(path: Path) -> Iterator[Path]:
+    """A new folder to write files to that becomes `path`, which may not exist, when the block ends without exception.
+
+    It is a neighbour `.tmp-NAME...`, is flushed to the disk with all files in it, and renamed. A process that is killed
+    leaves it behind; after an exception it is removed.
+
+    Raises:
+        OSError: it cannot be written or renamed; nothing is at `path`.
+    """
+    aside = path.with_name(f"{ASIDE}{path.name}.{os.urandom(4).hex()}")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        for entry in (*aside.iterdir(), aside):
+            _flush(entry)
+        os.replace(aside, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)  # nothing to remove after a successful rename
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or a directory entry is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | str) -> None:

@@ -6,19 +6,20 @@ forgotten; what comes before the coordinates, the encoder above all, needs one b
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from tokenfield.coords import count
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
+from tokenfield.nn.parts import Prepared
 from tokenfield.training.sampling import Sampling
 
 
 def blockwise(
-    model: FieldModel, images: Tensor, prepared: Any, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+    model: FieldModel, images: Tensor, prepared: Prepared, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
 ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
     """Errors (B,), and pairs of a tensor and the loss's gradient with respect to it.
 
@@ -61,7 +62,7 @@ def blockwise(
     return errors, [(source, total) for source, total in pairs if total is not None]
 
 
-def _map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+def _map_tensors(function: Callable[[Tensor], Tensor], tree: Prepared) -> Prepared:
     """`function` of every tensor in nested tuples and lists, which keep their types."""
     if isinstance(tree, Tensor):
         return function(tree)
@@ -79,11 +80,11 @@ class Precomputed(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, value, count, *sources_and_gradients):
-        ctx.gradients = sources_and_gradients[count:]
+    def forward(ctx: FunctionCtx, value: Tensor, count: int, *sources_and_gradients: Tensor) -> Tensor:
+        ctx.gradients = sources_and_gradients[count:]  # type: ignore[attr-defined]
         return value.clone()
 
     @staticmethod
-    def backward(ctx, outer):
-        gradients = tuple(outer * gradient for gradient in ctx.gradients)
+    def backward(ctx: FunctionCtx, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        gradients = tuple(outer * gradient for gradient in ctx.gradients)  # type: ignore[attr-defined]
         return None, None, *gradients, *(None for _ in gradients)

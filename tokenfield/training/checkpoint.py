@@ -3,21 +3,20 @@
     step-00001000/
         model.safetensors   ema.safetensors (if kept)   optimizer.pt   recipe.json   state.json
 
-A checkpoint is written into `.tmp-step-...` beside its final place, flushed to disk, and renamed: a process killed at
-any moment leaves the old checkpoints and at most a `.tmp-` directory, which the next save removes. `state.json` is
-written last and holds the SHA-256 of every other file and of itself, so whatever disks and people do to a checkpoint
+A checkpoint is written aside, flushed to disk, and renamed (`io.atomic.folder_aside`): a process killed at any moment
+leaves the old checkpoints and at most a `.tmp-` directory, which the next save removes. `state.json` is written last
+and holds the SHA-256 of every other file and of itself, so whatever disks and people do to a checkpoint
 later is noticed when it is read. `optimizer.pt` is read with `weights_only=True`: no checkpoint runs code.
 """
 
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -25,8 +24,10 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import ASIDE, folder_aside
+from tokenfield.io.record import Record
 
-PREFIX, ASIDE = "step-", ".tmp-"
+PREFIX = "step-"
 STATE = "state.json"
 
 
@@ -34,23 +35,52 @@ class DamagedError(Exception):
     """A checkpoint that is not what was written; the message says in which way."""
 
 
+class Stateful(Protocol):
+    """A model or an optimiser, or what stands for it where processes share its tensors (sharding.py)."""
+
+    def state_dict(self) -> Record:
+        """Its tensors by name, whole. Collective where they are shared."""
+        ...
+
+    def load_state_dict(self, state_dict: Record, /) -> object:
+        """Overwrite them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The content of a checkpoint."""
+
+    model: Record
+    ema: Record | None
+    optimizers: list[Record]
+    step: int
+    seconds: float
+
+
 @dataclass
 class Training:
     """Everything that changes while a run goes on, in one place: what a checkpoint saves and restores.
 
     Attributes:
-        model: being trained; or what stands for it where processes share the weights (sharding.py), as for the rest.
+        model: being trained.
         ema: its moving average, or None.
         optimizers: in the order in which they were built.
         step: optimiser steps done.
         seconds: spent training, over all sessions of the run.
     """
 
-    model: Any
-    ema: Any
-    optimizers: list[Any]
+    model: Stateful
+    ema: Stateful | None
+    optimizers: list[Stateful]
     step: int = 0
     seconds: float = 0.0
+
+    def snapshot(self) -> Snapshot:
+        """All of it as it is now, without copies. Collective where processes share the weights."""
+        ema = self.ema and self.ema.state_dict()
+        states = [optimizer.state_dict() for optimizer in self.optimizers]
+        return Snapshot(self.model.state_dict(), ema, states, self.step, self.seconds)
 
 
 def path_of(out: Path, step: int) -> Path:
@@ -63,67 +93,61 @@ def found(out: Path) -> list[Path]:
     return sorted(p for p in out.glob(f"{PREFIX}*") if p.is_dir() and p.name.removeprefix(PREFIX).isdigit())
 
 
-def save(out: Path, training: Training, recipe: dict[str, Any], facts: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of the current step, then remove all but the newest `keep`.
+def save(out: Path, snapshot: Snapshot, recipe: Record, facts: Record, keep: int) -> Path:
+    """Write a checkpoint, then remove all but the newest `keep`.
 
     Args:
         out: folder of the run.
-        training: what to save.
+        snapshot: what to save.
         recipe: the recipe as plain JSON.
         facts: more to remember in state.json: seed, metrics, versions.
         keep: checkpoints to leave, this one included.
     Raises:
         UserError: the folder cannot be written (a full disk, say); earlier checkpoints are untouched.
     """
-    place = path_of(out, training.step)
-    aside = out / f"{ASIDE}{place.name}"
-    state = facts | {"step": training.step, "seconds": training.seconds}
+    place = path_of(out, snapshot.step)
+    state = facts | {"step": snapshot.step, "seconds": snapshot.seconds}
     try:
         remove_leftovers(out)
-        aside.mkdir(parents=True)
-        _write(aside, training, recipe)
-        digests = {p.name: _digest(p) for p in sorted(aside.iterdir())}
-        (aside / STATE).write_text(json.dumps(_sealed(state | {"sha256": digests}), indent=1))
-        for file in aside.iterdir():
-            _flush(file)
-        _flush(aside)
-        for later in [p for p in found(out) if p.name >= place.name]:  # damaged ones that this run stepped back from
-            shutil.rmtree(later)
-        os.replace(aside, place)
-        _flush(out)
+        with folder_aside(place) as aside:
+            _write(aside, snapshot, recipe)
+            digests = {p.name: _digest(p) for p in sorted(aside.iterdir())}
+            (aside / STATE).write_text(json.dumps(_sealed(state | {"sha256": digests}), indent=1))
+            for later in [p for p in found(out) if p.name >= place.name]:  # damaged; this run stepped back from them
+                shutil.rmtree(later)
     except OSError as error:
-        shutil.rmtree(aside, ignore_errors=True)
         good = [p.name for p in found(out)]
+        last = f"the last good one is {good[-1]}" if good else "there is no earlier one"
         raise UserError(
-            f"cannot write checkpoint {place} ({error.strerror or error}); {_last(good)}; make room, then resume"
+            f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then resume"
         ) from error
     for old in found(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return place
 
 
-def _write(folder: Path, training: Training, recipe: dict[str, Any]) -> None:
+def _write(folder: Path, snapshot: Snapshot, recipe: Record) -> None:
     # Through memory, since the libraries' own file writers hide an OSError (a full disk) in errors of their own.
-    (folder / "model.safetensors").write_bytes(to_bytes(_weights(training.model)))
-    if training.ema is not None:
-        (folder / "ema.safetensors").write_bytes(to_bytes(_weights(training.ema)))
+    (folder / "model.safetensors").write_bytes(to_bytes(_copies(snapshot.model)))
+    if snapshot.ema is not None:
+        (folder / "ema.safetensors").write_bytes(to_bytes(_copies(snapshot.ema)))
     buffer = io.BytesIO()
-    torch.save([optimizer.state_dict() for optimizer in training.optimizers], buffer)
+    torch.save(snapshot.optimizers, buffer)
     (folder / "optimizer.pt").write_bytes(buffer.getbuffer())
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
 
 
 def load_newest(
-    out: Path, training: Training, check: Callable[[dict[str, Any]], None], say: Callable[[str], None]
-) -> dict[str, Any] | None:
+    out: Path, training: Training, check: Callable[[Record], None], say: Callable[[str], None]
+) -> Record | None:
     """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
 
     Args:
         out: folder of the run.
         training: models and optimisers of the right shapes; overwritten.
         check: called with the checkpoint's recipe (plain JSON) before anything is changed; raises UserError if the
-            run that is asked for is another one.
-        say: told, one line each, which checkpoints are damaged.
+            present run is another one.
+        say: takes a line about every damaged checkpoint.
     Returns:
         The state that was saved, or None if there is no checkpoint at all.
     Raises:
@@ -147,7 +171,7 @@ def load_newest(
     return None
 
 
-def verify(path: Path) -> dict[str, Any]:
+def verify(path: Path) -> Record:
     """The state of a checkpoint after every file was compared with its digest. Raises DamagedError."""
     try:
         state = json.loads((path / STATE).read_text())
@@ -180,23 +204,23 @@ def _restore(path: Path, training: Training) -> None:
         optimizer.load_state_dict(state)
 
 
-def _load_weights(module: Any, path: Path) -> None:
+def _load_weights(module: Stateful, path: Path) -> None:
     """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
-    saved, wanted = load_file(path), module.state_dict()
-    for name in [*wanted, *saved]:
+    saved, present = load_file(path), module.state_dict()
+    for name in [*present, *saved]:
         given = tuple(saved[name].shape) if name in saved else "absent"
-        needed = tuple(wanted[name].shape) if name in wanted else "absent"
+        needed = tuple(present[name].shape) if name in present else "absent"
         if given != needed:
             raise UserError(f"{path}: {name} is {given}, but this model needs {needed}; resume with the recipe it has")
     module.load_state_dict(saved)
 
 
-def _weights(module: Any) -> dict[str, Tensor]:
-    # Copies, since safetensors refuses tensors that share memory.
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
+def _copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU; copies, since safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
 
 
-def _sealed(state: dict[str, Any]) -> dict[str, Any]:
+def _sealed(state: Record) -> Record:
     """The state with a digest of all its other entries."""
     rest = {key: value for key, value in state.items() if key != "seal"}
     return rest | {"seal": hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()}
@@ -205,16 +229,3 @@ def _sealed(state: dict[str, Any]) -> dict[str, Any]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or a directory entry is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _last(names: list[str]) -> str:
-    return f"the last good one is {names[-1]}" if names else "there is no earlier one"

@@ -4,7 +4,6 @@ import json
 import platform
 import shlex
 from pathlib import Path
-from typing import Any
 
 import accelerate
 import torch
@@ -12,10 +11,11 @@ import torch
 from tokenfield._version import __version__
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.record import Record
 from tokenfield.models import pretrained
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import Model
 from tokenfield.training import checkpoint
-from tokenfield.training.recipe import Recipe, differences, read, recipe_hash, to_json
+from tokenfield.training.recipe import Recipe, differences, from_json, read, recipe_hash, to_json
 
 RECIPE = "recipe.json"
 
@@ -25,7 +25,7 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
 
     Args:
         out: folder of the run; need not exist.
-        recipe: what is asked for; None takes the stored one.
+        recipe: what the user gave; None takes the stored one.
         resume: whether a run must be there already. One that was killed before its first checkpoint counts.
     Raises:
         UserError: a run where none should be, none where one should be, or another one.
@@ -44,6 +44,13 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
     return recipe or stored
 
 
+def check_same(saved: Record, recipe: Recipe) -> None:
+    """Raises UserError where a checkpoint's recipe, as plain JSON, is another one: its weights are another run's."""
+    if changed := differences(from_json(saved), recipe):
+        raise UserError(f"the run to resume was another one: {'; '.join(changed)}; resume without these changes, or "
+                        "train into a new folder")
+
+
 def store_recipe(out: Path, recipe: Recipe) -> None:
     """Make the folder and put the recipe there. Raises UserError if that cannot be done."""
     try:
@@ -54,7 +61,7 @@ def store_recipe(out: Path, recipe: Recipe) -> None:
     write_whole(out / RECIPE, text)
 
 
-def facts(recipe: Recipe) -> dict[str, Any]:
+def facts(recipe: Recipe) -> Record:
     """What a checkpoint says about itself beside its tensors."""
     return {
         "recipe_sha256": recipe_hash(recipe),
@@ -68,7 +75,7 @@ def facts(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def export(out: Path, model: FieldModel) -> None:
+def export(out: Path, model: Model) -> None:
     """The weights as `tokenfield.load` reads them, in the folder of the run."""
     pretrained.save(model, out)
 

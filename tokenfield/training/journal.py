@@ -11,10 +11,14 @@ file holds one curve.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole, written_aside
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
 
@@ -37,11 +41,11 @@ class Measure:
     things: str
     speed: str
 
-    def line(self, value: float, count: int) -> dict[str, Any]:
+    def line(self, value: float, count: int) -> Record:
         """What a line of evaluation says."""
         return {f"evaluation_{self.name}": value, f"evaluation_{self.things}": count}
 
-    def read(self, line: dict[str, Any]) -> tuple[float, int] | None:
+    def read(self, line: Record) -> tuple[float, int] | None:
         """The number of a line of evaluation and how many it is of; None of another line.
 
         Before there was `evaluation_loss`, denoisers wrote minus their loss in decibels as `evaluation_psnr`.
@@ -52,10 +56,9 @@ class Measure:
             return 10 ** (-line["evaluation_psnr"] / 10), line["evaluation_pictures"]
         return None
 
-    def last(self, lines: list[dict[str, Any]]) -> tuple[float, int] | None:
+    def last(self, lines: list[Record]) -> tuple[float, int] | None:
         """Of the last line of evaluation, if there is one."""
-        found = [told for line in lines if (told := self.read(line))]
-        return found[-1] if found else None
+        return next((number for line in reversed(lines) if (number := self.read(line))), None)
 
 
 PSNR = Measure("psnr", "{:.2f} dB", "PSNR / dB", "pictures", "images")
@@ -64,7 +67,7 @@ LOSS = Measure("loss", "loss {:.4f}", "mean squared error", "latents", "latents"
 """Of a denoiser: mean squared error of its prediction; standardised latents have variance 1."""
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[Record]:
     """The lines of a metrics file; a last one that was cut short by a crash is left out."""
     if not path.exists():
         return []
@@ -88,11 +91,10 @@ class Journal:
 
     def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
         self.path = out / METRICS
-        kept = "".join(json.dumps(line) + "\n" for line in read(self.path) if line["step"] <= step)
-        write_whole(self.path, kept)
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in read(self.path) if line["step"] <= step))
         self.writer = _tensorboard(out / "tensorboard", step) if tensorboard else None
 
-    def add(self, metrics: dict[str, Any]) -> None:
+    def add(self, metrics: Record) -> None:
         """One line, on its way to the disk when this returns."""
         try:
             with self.path.open("a") as file:
@@ -109,7 +111,7 @@ class Journal:
             self.writer.close()
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+def _tensorboard(folder: Path, step: int) -> "SummaryWriter":
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -127,7 +129,7 @@ def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
     axes = figure.add_subplot(title=title, xlabel="step", ylabel=measure.axis)
     trained = [(line["step"], line[measure.name]) for line in lines if measure.name in line]
-    held_out = [(line["step"], told[0]) for line in lines if (told := measure.read(line))]
+    held_out = [(line["step"], number[0]) for line in lines if (number := measure.read(line))]
     for points, label, style in ((trained, "training batches", "-"), (held_out, f"held-out {measure.things}", "o-")):
         if points:
             axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=3)

@@ -31,7 +31,8 @@ def orthogonalize(matrices: Float[Tensor, "*n r c"]) -> Float[Tensor, "*n r c"]:
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    orthogonal: Tensor = x.mT if tall else x
+    return orthogonal.to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):

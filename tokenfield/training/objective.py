@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,11 @@ from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.data.sources import Pictures
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel
+from tokenfield.nn.parts import Prepared
 from tokenfield.training.blockwise import Precomputed, blockwise
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
@@ -55,9 +57,11 @@ class ReconstructionConfig(CoordinateConfig):
         """The loss of pictures, a module."""
         return Reconstruction(model, self, bf16=bf16)
 
-    def check(self, model: FieldModel, source: Any, held_out: Any, seed: int) -> None:
+    def check(self, model: FieldModel, source: Pictures, held_out: Pictures | None, seed: int) -> None:
         """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
         picture = source.sample(seed, 0, 0)
+        if not isinstance(picture, Tensor):
+            raise UserError("objective of kind pictures, and data of another kind; make them agree")
         if any(side % self.zoom for side in picture.shape[-2:]):
             raise UserError(f"data.size {picture.shape[-1]} is no multiple of objective.zoom {self.zoom}; change one")
         check_fits(model, picture[:, :: self.zoom, :: self.zoom], "a training picture")
@@ -65,7 +69,7 @@ class ReconstructionConfig(CoordinateConfig):
             check_fits(model, first[1], f"held-out picture {first[0]}")
 
     def evaluate(
-        self, model: FieldModel, source: Any, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+        self, model: FieldModel, source: Pictures, count: int, accelerator: Accelerator, halted: Callable[[], bool]
     ) -> tuple[float, int]:
         """Mean PSNR of held-out pictures, and how many there were."""
         return evaluate(model, source, count, accelerator, halted)
@@ -101,10 +105,11 @@ def reconstruction_loss(
         return average(errors), errors.detach()
     errors, pairs = blockwise(model, images, prepared, lattice, sampling, row_blocks)
     sources, gradients = zip(*pairs, strict=True)
-    return Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients), errors
+    loss: Tensor = Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients)
+    return loss, errors
 
 
-def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Any:
+def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Prepared:
     """What the decoder makes of the tokens, if the pictures of a batch take turns in being cut to these widths.
 
     Picture i keeps the first prefixes[i mod n] values of every token, so that one model learns to be decoded from any

@@ -7,12 +7,14 @@ values are matrices of their own in this package, so no fused matrix has to be s
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+from tokenfield.models.base import Model
 from tokenfield.training.muon import Muon
 
 MUON_MIN_SIDE = 32
@@ -40,7 +42,7 @@ class OptimConfig:
     warmup: int = 0
     """Steps over which the rate rises linearly from nothing."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.name == "adam" and self.weight_decay:
             raise UserError(f"optim.weight_decay {self.weight_decay} has no meaning for adam; use optim.name adamw")
         if self.rate < 0 or self.muon_rate < 0 or self.warmup < 0:
@@ -67,39 +69,31 @@ def schedule(config: OptimConfig, step: int, steps: int) -> float:
             return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def muon_parameters(model: nn.Module) -> set[str]:
-    """Names of the parameters that Muon is for.
+def muon_parameters(model: Model) -> set[str]:
+    """Names of the parameters that Muon is for: weights of linear layers with no side below `MUON_MIN_SIDE`.
 
-    The weights of linear layers with no side below `MUON_MIN_SIDE`. Learned tokens and positions are matrices in
-    shape only: their rows are separate things, so they are not among them. A model excludes more by defining
-    `muon_excluded() -> set of names`; its first and last maps, which meet pixels, usually.
+    Learned tokens and positions are matrices in shape only: their rows are separate things, so they are not among them.
+    Nor are those that the model leaves to Adam by `muon_excluded`; its first and last maps, which meet pixels, usually.
     """
+    excluded, named = model.muon_excluded(), dict(model.named_parameters())
+    assert excluded <= named.keys(), f"muon_excluded names no parameter: {sorted(excluded - named.keys())}"
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    excluded: set[str] = getattr(model, "muon_excluded", set)()
-    unknown = excluded - {name for name, _ in model.named_parameters()}
-    assert not unknown, f"muon_excluded names no parameter: {sorted(unknown)}"
-    return {
-        name
-        for name, p in model.named_parameters()
-        if name in linear - excluded and min(p.shape) >= MUON_MIN_SIDE
-    }
+    return {name for name in linear & named.keys() - excluded if min(named[name].shape) >= MUON_MIN_SIDE}
 
 
-def build_optimizers(config: OptimConfig, model: nn.Module) -> list[torch.optim.Optimizer]:
+def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Optimizer]:
     """The optimisers of a model: one, or with Muon two that share its parameters out between them.
 
     Adam runs fused where the device has a fused kernel: one pass over the weights in place of some ten.
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     device = next(iter(named.values())).device
-    options: dict[str, Any] = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
+    options: Record = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
     if config.name == "adam":
         return [torch.optim.Adam(named.values(), **options)]
     matrices = muon_parameters(model) & named.keys() if config.name == "muon" else set()
     rest = [p for name, p in named.items() if name not in matrices]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, weight_decay=config.weight_decay, **options),
-    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, weight_decay=config.weight_decay, **options)]
     if matrices:
         chosen = [p for name, p in named.items() if name in matrices]
         optimizers.append(
@@ -114,4 +108,4 @@ def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> float:
         for group in optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
             group["lr"] = group["initial_lr"] * factor
-    return optimizers[0].param_groups[0]["lr"]
+    return float(optimizers[0].param_groups[0]["lr"])

@@ -4,11 +4,12 @@ Everything goes to stderr, so that stdout stays free for results.
 """
 
 import time
-from typing import Any
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tokenfield.io.record import Record
 from tokenfield.training.journal import PSNR, Measure
 
 PLAIN_SECONDS = 10.0
@@ -54,7 +55,7 @@ class Display:
         if line:
             self.say(line)
 
-    def update(self, metrics: dict[str, Any]) -> None:
+    def update(self, metrics: Record) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
         step, speed = int(metrics["step"]), metrics["images_per_second"]
         number = self.measure.text.format(metrics[self.measure.name])
@@ -79,6 +80,4 @@ class Display:
 
 
 def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return str(timedelta(seconds=round(seconds)))

@@ -10,34 +10,42 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Generic, Literal, cast, get_type_hints
 
 import torch
+from typing_extensions import TypeVar
 
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+from tokenfield.models.base import Model
 from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Registry
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
+from tokenfield.training.protocols import AnyObjective, Data, ModelConfig, Part
 
 RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints")
 """Fields that may differ between a run and its continuation: none of them changes a weight."""
 
+M = TypeVar("M", bound=ModelConfig, default=ModelConfig)
+D = TypeVar("D", bound=Data, default=Data)
+L = TypeVar("L", bound=AnyObjective, default=AnyObjective)
+
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Generic[M, D, L]):
     """One training run. Sizes are per optimiser step, whatever the number of processes."""
 
     name: str
     """What the run is called."""
-    model: Any
+    model: M
     """Configuration of the model; its class decides which system it is."""
-    data: Any
+    data: D
     """What is trained on: pictures (`DataConfig`: which, at which size, cut out how), or another class of `DATA`."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
-    objective: Any = field(default_factory=ReconstructionConfig)
+    objective: L = field(default_factory=ReconstructionConfig)  # type: ignore[assignment]
     """What a step minimises: errors at coordinates of pictures (`ReconstructionConfig`), or another of `OBJECTIVES`."""
     steps: int = 1000
     """Optimiser steps."""
@@ -66,7 +74,7 @@ class Recipe:
     keep_checkpoints: int = 2
     """Newest checkpoints to keep; two, so that a damaged newest one is not the end."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Reject what no run could mean, before anything is loaded."""
         counts = ("steps", "batch_size", "accumulate", "ema_every", "log_every", "checkpoint_every", "keep_checkpoints")
         for key in counts:
@@ -81,7 +89,19 @@ class Recipe:
             raise UserError(f"recipe {self.name}: ema_decay {self.ema_decay} is not in [0, 1); 0 keeps no average")
 
 
-def model_name(config: Any) -> str:
+def class_of(recipe: Recipe[M, D, L]) -> type[Recipe[M, D, L]]:
+    """`Recipe` with the classes of this one's parts in the place of protocols: what has which fields."""
+    return Recipe[type(recipe.model), type(recipe.data), type(recipe.objective)]  # type: ignore[misc]
+
+
+def fresh_model(recipe: Recipe[M, D, L]) -> Model:
+    """The model with the initial weights of the recipe's seed, drawn on the CPU without touching global randomness."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return recipe.model.build()
+
+
+def model_name(config: object) -> str:
     """The name of the system that a configuration builds: of what its `build` is annotated to return.
 
     Raises:
@@ -94,20 +114,20 @@ def model_name(config: Any) -> str:
     return DENOISERS.find_name(system) or MODELS.name_of(system)
 
 
-def config_class(name: Any) -> type:
+def config_class(name: str) -> type[ModelConfig]:
     """The configuration dataclass of a system: the annotation of its constructor's `config`."""
     system = (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name]
     config = get_type_hints(system.__init__).get("config")
     if config is None:
         raise UserError(f"{system.__name__}.__init__ does not say what its config is; annotate it: config: SomeConfig")
-    return config
+    return cast(type[ModelConfig], config)
 
 
 DEFAULT = "pictures"
 """The kind of data and of objective that JSON does not name."""
 
 
-def of_kind(plain: Any, registry: Registry[Any], where: str) -> Any:
+def of_kind(plain: object, registry: Registry[type[Part]], where: str) -> Part:
     """A configuration from its dictionary, whose "kind" says of which class it is; without one, of pictures."""
     if not isinstance(plain, dict):
         raise UserError(f"{where}: {plain!r} is not a mapping of fields")
@@ -115,30 +135,29 @@ def of_kind(plain: Any, registry: Registry[Any], where: str) -> Any:
     return from_dict(registry[fields.pop("kind", DEFAULT)], fields, where)
 
 
-def to_json(recipe: Recipe) -> dict[str, Any]:
+def to_json(recipe: Recipe[M, D, L]) -> Record:
     """Plain dictionaries and lists; the model's configuration is preceded by its system's name.
 
-    So are data and coordinates by their kind, unless they are of pictures.
+    So are data and objective by their kind, unless they are of pictures.
     """
-    plain = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
+    plain: Record = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
     plain["model"] = {"name": model_name(recipe.model)} | plain["model"]
-    for key, kinds in (("data", DATA), ("objective", OBJECTIVES)):
-        kind = kinds.name_of(type(getattr(recipe, key)))
+    kinds = {"data": DATA.name_of(type(recipe.data)), "objective": OBJECTIVES.name_of(type(recipe.objective))}
+    for key, kind in kinds.items():
         plain[key] = plain[key] if kind == DEFAULT else {"kind": kind} | plain[key]
     return plain
 
 
-def from_json(plain: Any) -> Recipe:
+def from_json(plain: object) -> Recipe:
     """The recipe that `to_json` wrote. Raises UserError for a field it does not know."""
     if not isinstance(plain, dict) or not isinstance(plain.get("model"), dict):
         raise UserError("this is no recipe: a recipe is a JSON object with name, model, data, steps, ...")
     model = dict(plain["model"])
-    config = from_dict(config_class(model.pop("name", None)), model, "model")
-    given = {"model": config}
+    parts: dict[str, Part] = {"model": from_dict(config_class(model.pop("name", None)), model, "model")}
     for key, kinds in (("data", DATA), ("objective", OBJECTIVES)):
         if key in plain:
-            given[key] = of_kind(plain[key], kinds, key)
-    return from_dict(Recipe, plain | given)
+            parts[key] = of_kind(plain[key], kinds, key)
+    return from_dict(Recipe, plain | parts)
 
 
 def read(path: Path) -> Recipe:
@@ -151,14 +170,14 @@ def read(path: Path) -> Recipe:
         raise UserError(f"{path} is no JSON file ({error}); it should be what a training run wrote") from None
 
 
-def decisive(recipe: Recipe) -> dict[str, Any]:
+def decisive(recipe: Recipe[M, D, L]) -> Record:
     """The fields that decide the weights after any given step, flat: `{"optim.rate": 0.001, ...}`.
 
     The length of a run is among them only if the learning rate falls towards its end; with a constant rate a longer
     run begins with the shorter one.
     """
 
-    def flat(plain: Any, prefix: str) -> dict[str, Any]:
+    def flat(plain: object, prefix: str) -> Record:
         if not isinstance(plain, dict):
             return {prefix: plain}
         inner = (flat(value, f"{prefix}.{key}" if prefix else key) for key, value in plain.items())
@@ -168,7 +187,7 @@ def decisive(recipe: Recipe) -> dict[str, Any]:
     return {key: value for key, value in flat(to_json(recipe), "").items() if key not in free}
 
 
-def recipe_hash(recipe: Recipe) -> str:
+def recipe_hash(recipe: Recipe[M, D, L]) -> str:
     """A digest of all fields that decide the weights."""
     return hashlib.sha256(json.dumps(decisive(recipe), sort_keys=True).encode()).hexdigest()
 
@@ -196,7 +215,7 @@ def default_recipe(system: str) -> Recipe:
         if model.command != "encode":
             why = f"takes {model.takes}, not pictures"
         raise UserError(f"{system} {why} and has no default recipe; tokenfield train --help lists all recipes")
-    usual = Recipe(
+    usual: Recipe = Recipe(
         name=system,
         model=config_class(system)(),
         data=DataConfig(layout="folder", size=64, crop="pyramid"),
@@ -210,12 +229,11 @@ def default_recipe(system: str) -> Recipe:
     recipe = from_json(_merged(to_json(usual), changes))
     if "data" in changes:
         return recipe
-    with torch.random.fork_rng(devices=[]):
-        side = max(recipe.model.build().input_size or (64, 64))
-    return replace(recipe, data=replace(recipe.data, size=side))
+    size = fresh_model(recipe).input_size
+    return replace(recipe, data=DataConfig(layout="folder", size=max(size) if size else 64, crop="pyramid"))
 
 
-def _merged(plain: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(plain: Record, changes: Mapping[str, object]) -> Record:
     """Nested dictionaries with some entries changed; one that names its kind is another thing, and replaces all."""
     result = {**plain, **changes}
     for key, change in changes.items():

@@ -13,13 +13,18 @@ Everything here that makes whole tensors of slices is collective: all processes 
 import copy
 import os
 import warnings
-from typing import Any
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+from tokenfield.models.base import Model
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 
 def check_environment() -> None:
@@ -29,20 +34,20 @@ def check_environment() -> None:
                         "and give --fsdp")
 
 
-def check(model: nn.Module, optimizer: str, processes: int) -> None:
+def check(model: Model, optimizer: str, processes: int) -> None:
     """Raises UserError for what cannot be shared out."""
     if processes < 2:
         raise UserError("--fsdp shares weights between processes, and there is one; start it under torchrun: "
                         "torchrun --nproc-per-node N -m tokenfield train ..., or leave --fsdp out")
-    if not hasattr(model, "sharded_parts"):
-        raise UserError(f"--fsdp shares out denoisers, block by block; a {getattr(model, 'name', 'model')} is small "
-                        "beside its pictures: leave --fsdp out")
+    if not model.sharded_parts:
+        raise UserError(f"--fsdp shares out denoisers, block by block; a {model.name} is small beside its pictures: "
+                        "leave --fsdp out")
     if optimizer == "muon":
         raise UserError("--fsdp leaves every process a slice of a matrix, and muon needs whole ones; give --optim.name "
                         "adamw, or leave --fsdp out")
 
 
-def shard(model: Any, device: torch.device, processes: int) -> None:
+def shard(model: Model, device: torch.device, processes: int) -> None:
     """Share out a model's weights, block by block and the rest; its parameters become slices, in place."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -60,9 +65,9 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def whole(tensor: Any) -> Any:
+def whole(tensor: T) -> T:
     """The whole of a slice, on every process; anything else as it is. Collective."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return cast(T, tensor.full_tensor()) if isinstance(tensor, DTensor) else tensor
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
@@ -73,7 +78,7 @@ def like(tensor: Tensor, other: Tensor) -> Tensor:
 
 
 class WholeModel:
-    """A sharded model to whoever saves and restores it: whole tensors by their names.
+    """A sharded model for a checkpoint: whole tensors by their names.
 
     Args:
         model: after `shard`.
@@ -82,19 +87,19 @@ class WholeModel:
     def __init__(self, model: nn.Module):
         self.model = model
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> Record:
         """Collective."""
         return {name: whole(tensor).detach() for name, tensor in self.model.state_dict().items()}
 
     @torch.no_grad()
-    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+    def load_state_dict(self, saved: Record, /) -> None:
         """Every process takes its slices."""
         for name, tensor in self.model.state_dict().items():
             tensor.copy_(like(saved[name], tensor))
 
 
 class WholeOptimizer:
-    """The optimiser of a sharded model to whoever saves and restores it.
+    """The optimiser of a sharded model for a checkpoint.
 
     Args:
         optimizer: made for slices.
@@ -103,13 +108,13 @@ class WholeOptimizer:
     def __init__(self, optimizer: torch.optim.Optimizer):
         self.optimizer = optimizer
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Record:
         """Collective."""
         state = self.optimizer.state_dict()
         slots = {i: {name: whole(value) for name, value in slot.items()} for i, slot in state["state"].items()}
         return state | {"state": slots}
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: Record, /) -> None:
         """Every process takes its slices: of what has a parameter's shape; counters of steps have none."""
         params = [p for group in self.optimizer.param_groups for p in group["params"]]
         slots = {
@@ -120,24 +125,13 @@ class WholeOptimizer:
         self.optimizer.load_state_dict(saved | {"state": slots})
 
 
-class Held:
-    """A state that was gathered already, for the one process that writes it."""
-
-    def __init__(self, state: dict[str, Any]):
-        self.state = state
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was gathered."""
-        return self.state
-
-
-def skeleton(model: nn.Module) -> nn.Module:
+def skeleton(model: M) -> M:
     """A model's structure without its numbers, from before it is shared out."""
     return copy.deepcopy(model).to("meta")
 
 
-def rebuilt(structure: nn.Module, sharded: nn.Module, device: torch.device) -> Any:
+def rebuilt(structure: M, sharded: Model, device: torch.device) -> M:
     """The whole model, to evaluate and to export: in memory beside the slices as long as it is held. Collective."""
-    model: Any = copy.deepcopy(structure).to_empty(device=device)
+    model = copy.deepcopy(structure).to_empty(device=device)
     model.load_state_dict(WholeModel(sharded).state_dict())
     return model.eval()

@@ -1,32 +1,40 @@
-"""Why a run ends before its last step: a signal, or a budget of seconds."""
+"""Why a run ends before its last step: a signal, a budget that is spent, or numbers that are not finite."""
 
 import signal
 import threading
 import time
-from typing import Any
+from types import FrameType
 
 import torch
 from accelerate import Accelerator
 
+from tokenfield.errors import UserError
+
 
 class Interrupted(SystemExit):
-    """Training was asked to stop by a signal, saved a checkpoint and stopped. The exit code is 128 + the signal."""
+    """A signal stopped training after a checkpoint was saved. The exit code is 128 + the signal."""
+
+
+class Diverged(UserError):
+    """A loss or a weight that is not finite. Earlier checkpoints are good."""
 
 
 class Stop:
-    """Watches for SIGINT and SIGTERM while it is entered, and for the end of the budget.
+    """Watches for SIGINT and SIGTERM while it is entered, and for the end of the budgets.
 
-    A signal only leaves a note here, which the loop reads between two steps: a step is never cut in half. A second
+    A signal is only noted here, and the loop reads the note between two steps: a step is never cut in half. A second
     signal acts at once, as if nobody watched.
 
     Args:
-        max_seconds: budget from now on (not from when it is entered), or None.
+        max_seconds: budget on the wall from now on (not from when it is entered), or None.
+        training_seconds: budget of training alone, by the run's own stopwatch.
     """
 
-    def __init__(self, max_seconds: float | None):
+    def __init__(self, max_seconds: float | None, training_seconds: float):
         self.deadline = None if max_seconds is None else time.monotonic() + max_seconds
+        self.training_seconds = training_seconds
         self.signum, self.out_of_time = 0, False
-        self._handlers: dict[int, Any] = {}
+        self._handlers: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
@@ -34,14 +42,14 @@ class Stop:
                 self._handlers[signum] = signal.signal(signum, self._note)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def noticed(self) -> bool:
+    def signalled(self) -> bool:
         """Whether a signal came to this process."""
         return bool(self.signum)
 
-    def _note(self, signum: int, frame) -> None:
+    def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
         self._restore()
 
@@ -50,16 +58,12 @@ class Stop:
             signal.signal(signum, handler)
         self._handlers.clear()
 
-    def asked(self, accelerator: Accelerator, spent: bool = False) -> bool:
-        """Whether to stop now. All processes agree: the note of one is a note for all, at the same step.
-
-        Args:
-            accelerator: knows the processes.
-            spent: whether another budget than that of the deadline is used up.
-        """
-        self.out_of_time = spent or (self.deadline is not None and time.monotonic() >= self.deadline)
+    def due(self, accelerator: Accelerator, trained: float) -> bool:
+        """Whether to stop after `trained` seconds of training. All processes agree: a signal to one is one to all."""
+        late = self.deadline is not None and time.monotonic() >= self.deadline
+        self.out_of_time = late or trained >= self.training_seconds
         if accelerator.num_processes > 1:
             mine = torch.tensor([self.signum, int(self.out_of_time)], device=accelerator.device)
-            signum, late = accelerator.gather(mine).view(-1, 2).amax(0).tolist()
-            self.signum, self.out_of_time = signum, bool(late)
+            signum, spent = accelerator.gather(mine).view(-1, 2).amax(0).tolist()
+            self.signum, self.out_of_time = signum, bool(spent)
         return bool(self.signum) or self.out_of_time

@@ -1,40 +1,47 @@
-"""The training loop: validate -> build -> resume -> for step -> log -> evaluate -> save.
+"""The training loop: build -> restore -> for every step: step, log, evaluate, save -> export.
 
-`train` is all of it, around `accelerate`: one process on a CPU, several under `torchrun`, a GPU where there is one.
-What it calls:
+`train` runs a `Trainer`, around `accelerate`: one process on a CPU, several under `torchrun`, a GPU where there is one.
+What a trainer needs stands in files of its own:
 
-    open_folder     the recipe, and a folder that may be written                (folder.py)
-    Run             model, optimisers, moving average, pictures; gradients      (run.py)
-    checkpoint      the newest whole one restored; one saved every so often     (checkpoint.py)
-    Recent          loss and PSNR of the steps since the last line              (run.py)
-    evaluate        PSNR on held-out pictures                                   (validation.py)
-    Stop            signals and the end of the budget                           (stopping.py)
-    Journal         metrics.jsonl, TensorBoard, the learning curve              (journal.py)
-    Display         what a person sees                                          (progress.py)
+    the folder and its recipe     folder.py         what a step minimises    objective.py
+    checkpoints                   checkpoint.py     optimisers, schedules    optimisers.py
+    metrics and the curve         journal.py        signals and budgets      stopping.py
+    what a person sees            progress.py       weights in slices        sharding.py
 
-Processes meet in collective calls, so whatever decides whether one is made (the step, `Stop.asked`) is the same on
-all of them.
+Processes meet in collective calls, so whatever decides whether one is made (the step, `Stop.due`) is the same on all
+of them.
 """
 
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
 
-from tokenfield.training import checkpoint, sharding
-from tokenfield.training.folder import export, facts, open_folder, resume_hint, store_recipe
+from tokenfield.data import Loader
+from tokenfield.data.sources import Sample
+from tokenfield.errors import UserError
+from tokenfield.io.clock import Stopwatch, Timer
+from tokenfield.io.record import Record
+from tokenfield.metrics import decibels
+from tokenfield.models.base import Model
+from tokenfield.training import checkpoint, seeding, sharding
+from tokenfield.training.checkpoint import Training
+from tokenfield.training.ema import Ema
+from tokenfield.training.folder import check_same, export, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
-from tokenfield.training.optimisers import schedule, set_rate
+from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.progress import Display
-from tokenfield.training.recipe import Recipe, to_json
-from tokenfield.training.run import Recent, Run, Timer, moved
-from tokenfield.training.stopping import Interrupted, Stop
+from tokenfield.training.recipe import Recipe, fresh_model, to_json
+from tokenfield.training.stopping import Diverged, Interrupted, Stop
 from tokenfield.training.validation import Probe
+
+BEFORE_TRAINING = 2**40
+"""The step whose pictures a model is initialised from: one that no run reaches, so they are drawn for this alone."""
 
 
 def train(
@@ -53,7 +60,7 @@ def train(
     tensorboard: bool = False,
     quiet: bool = False,
     resume_command: str | None = None,
-    callback: Callable[[int, dict[str, Any]], None] | None = None,
+    callback: Callable[[int, Record], None] | None = None,
 ) -> Path:
     """Train a model by a recipe.
 
@@ -79,105 +86,349 @@ def train(
     Returns:
         `out`.
     Raises:
-        UserError: what the caller can put right: the recipe, the data, the folder, a loss that is not finite.
+        UserError: what the caller can put right: the recipe, the data, the folder.
+        Diverged: a UserError; a loss or a weight is not finite.
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
-    data, out, stop = Path(data), Path(out), Stop(max_seconds)
+    data, out, stop = Path(data), Path(out), Stop(max_seconds, training_seconds)
     sharding.check_environment()
-    with ExitStack() as stack:
-        accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
-        main = accelerator.is_main_process
-        recipe = open_folder(out, recipe, resume=resume)
-        measure = recipe.objective.measure
-        display = Display(recipe.steps, shown=main and not quiet, measure=measure)
-        stack.callback(display.close)
-        run = Run(recipe, data, out, accelerator, fsdp=fsdp)
-        state = run.state
-
-        saved = checkpoint.load_newest(out, state, run.check_same, display.say) if resume else None
-        if saved is None:
-            begun = timer()
-            run.initialize()
-            state.seconds = timer() - begun  # a model that starts from its training pictures pays for it
-        recent = Recent(run, saved["recent"] if saved else [], timer)
-        accelerator.wait_for_everyone()  # nobody writes into the folder before everybody has read it
-        if main:
-            store_recipe(out, recipe)
-        journal = Journal(out, state.step, tensorboard=tensorboard) if main else None
-        stack.enter_context(stop)  # from here on a signal means: finish the step and save
-        display.start(state.step)
-        display.remark(run.remark())
-
-        def note(metrics: dict[str, Any]) -> None:
-            if journal is not None:
-                journal.add(metrics)
-            if main and callback is not None:
-                callback(state.step, metrics)
-
-        def assess() -> None:
-            assert run.held_out is not None
-            value, count = recipe.objective.evaluate(
-                run.best, run.held_out, recipe.evaluate_pictures, accelerator, stop.noticed
-            )
-            if count:
-                note({"step": state.step, **measure.line(value, count)})
-                display.evaluated(state.step, value, count)
-
-        def save() -> None:
-            whole = run.gathered()
-            if main:
-                described = facts(recipe) | {"recent": recent.values}
-                checkpoint.save(out, whole, to_json(recipe), described, recipe.keep_checkpoints)
-            accelerator.wait_for_everyone()
-
-        finished = ended = state.step >= recipe.steps
-        for step, batch in () if ended else run.batches(workers):
-            assert step == state.step, f"the loader is at step {step}, the run at step {state.step}"
-            rate = set_rate(run.optimizers, schedule(recipe.optim, step, recipe.steps))
-            recent.add(run.gradient(moved(batch, accelerator.device), step))
-            run.update()
-
-            finished = state.step == recipe.steps
-            if state.step % recipe.log_every == 0 or finished:
-                recent.collect()
-                line = recent.line(rate)
-                note(line)
-                display.update(line)
-            ended = stop.asked(accelerator, recent.watch.seconds >= training_seconds) or finished
-            assessing = run.held_out is not None and (
-                state.step % recipe.evaluate_every == 0 or (ended and not stop.signum)
-            )
-            asked = probe if probe and (probe.due(state.step) or (ended and not stop.signum)) else None
-            saving = state.step % recipe.checkpoint_every == 0 or ended
-            if assessing or asked or saving:
-                recent.collect()
-                run.check_finite()  # what is not finite is neither measured nor saved
-                with recent.watch.paused():
-                    if assessing:
-                        assess()
-                    if asked:
-                        measured = {"step": state.step, "seconds": round(state.seconds, 3)}
-                        note(measured | asked(run.best))
-                    if saving:
-                        save()
-            if ended:
-                break
-        display.close()
-        if journal is not None:
-            journal.close()
-        if not (stop.signum and not finished):
-            best = run.best  # on all processes: each may have only a part of it
-            if main:
-                export(out, best)
-        if main:
-            draw_curve(out, f"{recipe.name}, seed {recipe.seed}", measure)
-        display.remark(run.skipped())
-        if not finished:
-            why = "the budget is spent" if stop.out_of_time and not stop.signum else "interrupted"
-            hint = resume_command or resume_hint(recipe, data, out)
-            display.say(f"{why} after step {state.step} of {recipe.steps}; everything is saved. To continue: {hint}")
-        if accelerator.num_processes > 1:
-            accelerator.end_training()
-        if stop.signum and not finished:
-            raise Interrupted(128 + stop.signum)
+    accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
+    recipe = open_folder(out, recipe, resume=resume)
+    shown = accelerator.is_main_process and not quiet
+    with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
+        trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=fsdp, probe=probe, callback=callback)
+        trainer.restore(timer, resume=resume)
+        trainer.open_journal(tensorboard=tensorboard)
+        with stop:  # from here on a signal means: finish the step and save
+            trainer.run(workers)
+            trainer.finish(resume_command or resume_hint(recipe, data, out))
     return out
+
+
+class Trainer:
+    """A run: model, optimisers, moving average and pictures, built from a recipe, and what is done with them.
+
+    Args:
+        recipe: what to build.
+        data: folder of the pictures.
+        out: folder of the run.
+        accelerator: knows the processes and the device.
+        display: what a person sees.
+        stop: signals and budgets.
+        fsdp: share the weights out between the processes as well (sharding.py).
+        probe: something else to measure.
+        callback: called on the first process with the step and every line of metrics.
+    Raises:
+        UserError: the batch cannot be shared out, the folder is unusable, or pictures and model do not fit.
+    """
+
+    watch: Stopwatch
+    """Of training; it stands still during evaluations and saves."""
+    journal: Journal | None = None
+    """On the first process."""
+    rate: float = 0.0
+    """Of the first optimiser, at the last step."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        out: Path,
+        accelerator: Accelerator,
+        display: Display,
+        stop: Stop,
+        *,
+        fsdp: bool = False,
+        probe: Probe | None = None,
+        callback: Callable[[int, Record], None] | None = None,
+    ):
+        world = accelerator.num_processes
+        if recipe.batch_size % (world * recipe.accumulate):
+            raise UserError(
+                f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that accumulate "
+                f"{recipe.accumulate} parts; change batch_size or accumulate"
+            )
+        self.recipe, self.out, self.accelerator = recipe, out, accelerator
+        self.display, self.stop, self.probe, self.callback = display, stop, probe, callback
+        with accelerator.main_process_first():  # whose caches of decoded pictures the others then find
+            self.source = recipe.data.open(data, "train")
+            self.held_out = recipe.data.open(data, "test") if recipe.evaluate_every else None
+        self.model = fresh_model(recipe)
+        recipe.objective.check(self.model, self.source, self.held_out, recipe.seed)
+        self.model.to(accelerator.device)
+        self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
+        self.skeleton = self.share_out() if fsdp else None
+        self.prepare()
+        self.unread: list[Tensor] = []
+        """Loss and PSNR of the latest steps, on the device: reading them at every step would stall an accelerator."""
+        self.recent: list[list[float]] = []
+        """The same of all steps since the last line of metrics, but for those. They are part of a checkpoint, so that
+        a resumed run writes the very numbers it would have written."""
+        self.line_before = (0, 0.0)
+        """Step and seconds of the last line."""
+
+    def share_out(self) -> Model:
+        """Cut the weights and their average into slices; returns the model's structure."""
+        world, device = self.accelerator.num_processes, self.accelerator.device
+        sharding.check(self.model, self.recipe.optim.name, world)
+        structure = sharding.skeleton(self.model)
+        for model in (self.model, *([self.ema.model] if self.ema else ())):
+            sharding.shard(model, device, world)
+        return structure
+
+    def prepare(self) -> None:
+        """Build optimisers, loss and the state that a checkpoint holds; distribute them where there are processes."""
+        optimizers = build_optimizers(self.recipe.optim, self.model)
+        loss = self.recipe.objective.build(self.model, bf16=self.recipe.precision == "bf16")
+        average = self.ema.model if self.ema else None
+        self.loss: nn.Module
+        self.optimizers: list[torch.optim.Optimizer]
+        if self.skeleton is None:
+            self.loss, *self.optimizers = self.accelerator.prepare(loss, *optimizers)
+            self.state = Training(self.model, average, [*self.optimizers])
+        else:  # the model's own hooks gather weights and share out gradients
+            self.loss, self.optimizers = loss, [self.accelerator.prepare(one) for one in optimizers]
+            whole = [sharding.WholeOptimizer(one) for one in self.optimizers]
+            self.state = Training(sharding.WholeModel(self.model), average and sharding.WholeModel(average), [*whole])
+
+    def restore(self, timer: Timer, *, resume: bool) -> None:
+        """Continue from the newest whole checkpoint; or begin, where a model may start from training pictures."""
+        say, saved = self.display.say, None
+        if resume:
+            saved = checkpoint.load_newest(self.out, self.state, lambda plain: check_same(plain, self.recipe), say)
+        if saved is None:
+            with Stopwatch(timer) as watch:
+                self.initialize()
+            self.state.seconds = watch.seconds  # a model that starts from its training pictures pays for it
+        else:
+            self.recent = saved["recent"]
+        self.line_before = (self.state.step, self.state.seconds)
+        self.watch = Stopwatch(timer, self.state.seconds)
+        self.accelerator.wait_for_everyone()  # nobody writes into the folder before everybody has read it
+
+    def initialize(self) -> None:
+        """Show a model that starts from its training pictures as many as it wants to see."""
+        if self.model.initial_pictures:
+            slots = range(self.model.initial_pictures)
+            images = [self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in slots]
+            assert all(isinstance(image, Tensor) for image in images), "a model starts from pictures"
+            self.model.initialize(torch.stack(images).to(self.accelerator.device))  # type: ignore[arg-type]
+            if self.ema:
+                self.ema.model.load_state_dict(self.model.state_dict())
+
+    def open_journal(self, *, tensorboard: bool) -> None:
+        """Store the recipe and begin, or continue, the metrics: from now on the folder is this run's."""
+        if self.accelerator.is_main_process:
+            store_recipe(self.out, self.recipe)
+            self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done."""
+        return self.state.step >= self.recipe.steps
+
+    def run(self, workers: int) -> None:
+        """All steps that are left, or as many as signals and budgets allow."""
+        self.display.start(self.state.step)
+        self.display.remark(slow_precision(self.recipe, self.accelerator.device))
+        ended = self.finished
+        with self.watch:
+            for step, batch in () if ended else self.batches(workers):
+                assert step == self.state.step, f"the loader is at step {step}, the run at step {self.state.step}"
+                self.step(batch)
+                if self.state.step % self.recipe.log_every == 0 or self.finished:
+                    self.log()
+                ended = self.stop.due(self.accelerator, self.watch.seconds) or self.finished
+                self.evaluate_and_save(ended)
+                if ended:
+                    break
+
+    def batches(self, workers: int) -> Loader:
+        """This process's share of every batch from the current step on."""
+        return Loader(
+            self.source,
+            batch_size=self.recipe.batch_size,
+            seed=self.recipe.seed,
+            first_step=self.state.step,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+            workers=workers,
+        )
+
+    def step(self, batch: Sample) -> None:
+        """Gradient, optimisers, moving average."""
+        self.rate = set_rate(self.optimizers, schedule(self.recipe.optim, self.state.step, self.recipe.steps))
+        self.unread.append(self.gradient(move(batch, self.accelerator.device)))
+        if self.recipe.clip_norm:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.state.step += 1
+        if self.ema and self.state.step % self.recipe.ema_every == 0:
+            self.ema.update(self.model, self.state.step // self.recipe.ema_every)
+
+    def gradient(self, batch: Sample) -> Tensor:
+        """Forward and backward of one step; gradients lie in the parameters afterwards.
+
+        Every process and every accumulated part decodes at the same coordinates, drawn from (seed, step). They have
+        equally many pictures, so the mean of their losses is the loss of the whole batch.
+
+        Returns:
+            (loss, PSNR) of this process's instances, on the device.
+        """
+        parts = split(batch, self.recipe.accumulate)
+        loss, psnr = torch.zeros(2, device=self.accelerator.device)
+        for i, part in enumerate(parts):
+            generator = seeding.generator(self.recipe.seed, self.state.step, seeding.COORDINATES)
+            last = i == len(parts) - 1  # gradients travel between processes once per step
+            with nullcontext() if last else self.accelerator.no_sync(self.loss):
+                part_loss, errors = self.loss(part, generator)
+                self.accelerator.backward(part_loss / len(parts))
+            loss += part_loss.detach() / len(parts)
+            psnr += decibels(errors).mean() / len(parts)
+        return torch.stack([loss, psnr])
+
+    def collect(self) -> None:
+        """Read the clock and the numbers of the latest steps, averaged over the processes.
+
+        Raises:
+            Diverged: a loss is not finite; the line names its step.
+        """
+        self.state.seconds = self.watch.seconds
+        if self.unread:
+            rows: list[list[float]] = self.accelerator.reduce(torch.stack(self.unread), "mean").tolist()
+            self.unread.clear()
+            for step, (loss, _) in enumerate(rows, self.state.step - len(rows) + 1):
+                if not math.isfinite(loss):
+                    raise self.diverged(f"the loss is {loss} at step {step}")
+            self.recent += rows
+
+    def log(self) -> None:
+        """A line of metrics: means over the steps since the line before."""
+        self.collect()
+        loss, psnr = (sum(column) / len(self.recent) for column in zip(*self.recent, strict=True))
+        state, size = self.state, self.recipe.batch_size
+        (step, seconds), self.line_before, self.recent = self.line_before, (state.step, state.seconds), []
+        line = {
+            "step": state.step,
+            "loss": loss,
+            **({"psnr": psnr} if self.recipe.objective.measure.name == "psnr" else {}),
+            "rate": self.rate,
+            "images": state.step * size,
+            "seconds": round(state.seconds, 3),
+            "images_per_second": round((state.step - step) * size / max(state.seconds - seconds, 1e-9), 2),
+        }
+        self.note(line)
+        self.display.update(line)
+
+    def note(self, line: Record) -> None:
+        """A line for the journal and for the caller."""
+        if self.journal is not None:
+            self.journal.add(line)
+            if self.callback is not None:
+                self.callback(self.state.step, line)
+
+    def evaluate_and_save(self, ended: bool) -> None:
+        """What is due after a step, with the clock of training stopped; at the end all of it, after a signal a save."""
+        step, recipe, last = self.state.step, self.recipe, ended and not self.stop.signum
+        evaluating = self.held_out is not None and (step % recipe.evaluate_every == 0 or last)
+        probe = self.probe if self.probe and (self.probe.due(step) or last) else None
+        saving = step % recipe.checkpoint_every == 0 or ended
+        if not (evaluating or probe or saving):
+            return
+        self.collect()
+        self.check_finite()  # what is not finite is neither measured nor saved
+        with self.watch.paused():
+            if evaluating:
+                self.evaluate()
+            if probe:
+                self.note({"step": step, "seconds": round(self.state.seconds, 3)} | probe(self.best))
+            if saving:
+                self.save()
+
+    def evaluate(self) -> None:
+        """The objective's number on held-out pictures."""
+        objective, count = self.recipe.objective, self.recipe.evaluate_pictures
+        value, pictures = objective.evaluate(self.best, self.held_out, count, self.accelerator, self.stop.signalled)
+        if pictures:
+            self.note({"step": self.state.step, **objective.measure.line(value, pictures)})
+            self.display.evaluated(self.state.step, value, pictures)
+
+    def save(self) -> None:
+        """A checkpoint of the current step. Collective."""
+        snapshot = self.state.snapshot()
+        if self.accelerator.is_main_process:
+            description = facts(self.recipe) | {"recent": self.recent}
+            checkpoint.save(self.out, snapshot, to_json(self.recipe), description, self.recipe.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    @property
+    def best(self) -> Model:
+        """What is evaluated and shipped: the moving average if there is one. Collective where weights are shared."""
+        model = self.ema.model if self.ema else self.model
+        return model if self.skeleton is None else sharding.rebuilt(self.skeleton, model, self.accelerator.device)
+
+    def check_finite(self) -> None:
+        """Raises Diverged for weights that are not finite: a finite loss can have had a gradient that was not."""
+        for name, p in self.model.named_parameters():
+            if not torch.isfinite(p).all():
+                raise self.diverged(f"weight {name} is not finite after step {self.state.step}")
+
+    def diverged(self, what: str) -> Diverged:
+        """The error of a run whose numbers are not finite, with all that is needed to go back."""
+        good = checkpoint.found(self.out)
+        return Diverged(
+            f"training diverged: {what} of recipe {self.recipe.name} ({self.out / 'recipe.json'}); "
+            f"the last good checkpoint is {good[-1] if good else 'none'}; "
+            f"lower optim.rate, or set clip_norm, and train into a new folder"
+        )
+
+    def finish(self, hint: str) -> None:
+        """Export the weights, draw the curve, and say what was skipped and, of a run that stopped, how to go on.
+
+        Raises:
+            Interrupted: a signal stopped the run.
+        """
+        self.display.close()
+        interrupted = bool(self.stop.signum) and not self.finished
+        best = None if interrupted else self.best  # on all processes: each may have only a part of it
+        if self.journal is not None:
+            self.journal.close()
+            if best is not None:
+                export(self.out, best)
+            draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
+        sources = [source for source in (self.source, self.held_out) if source is not None]
+        self.display.remark("; ".join(line for source in sources if (line := source.skipped.summary())))
+        if not self.finished:
+            why = "interrupted" if interrupted else "the budget is spent"
+            self.display.say(f"{why} after step {self.state.step} of {self.recipe.steps}; everything is saved. "
+                             f"To continue: {hint}")
+        if self.accelerator.num_processes > 1:
+            self.accelerator.end_training()
+        if interrupted:
+            raise Interrupted(128 + self.stop.signum)
+
+
+def split(batch: Sample, parts: int) -> list[Sample]:
+    """A batch in so many equal parts."""
+    if isinstance(batch, Tensor):
+        return list(batch.chunk(parts))
+    pieces = {name: tensor.chunk(parts) for name, tensor in batch.items()}
+    return [{name: piece[i] for name, piece in pieces.items()} for i in range(parts)]
+
+
+def move(batch: Sample, device: torch.device) -> Sample:
+    """The same batch on a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def slow_precision(recipe: Recipe, device: torch.device) -> str:
+    """What a user should know of bf16 before waiting for a run; empty where it is fast or not used."""
+    if recipe.precision == "bf16" and device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        if not (features.get("avx512_bf16") or features.get("amx_bf16")):
+            return "this CPU has no bfloat16 instructions: precision bf16 is far slower here than fp32"
+    return ""

@@ -1,19 +1,22 @@
 """PSNR on held-out pictures while a run goes on, by the papers' protocol and in float32."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from tokenfield.coords import Grid
-from tokenfield.data import Source
+from tokenfield.data.sources import Pictures
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, Model
+
+T = TypeVar("T")
 
 
 @runtime_checkable
@@ -24,7 +27,7 @@ class Probe(Protocol):
         """Whether to measure after so many steps: a function of the step alone, the same on every process."""
         ...
 
-    def __call__(self, model: FieldModel) -> dict[str, Any]:
+    def __call__(self, model: Model) -> Record:
         """Numbers for a line of metrics; the clock of training stands still meanwhile."""
         ...
 
@@ -35,42 +38,57 @@ def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
     if channels != model.channels:
         raise UserError(f"{what} has {channels} channels, but the model takes {model.channels}; change model.channels")
     if model.input_size is not None and model.input_size != (height, width):
-        wanted = "x".join(map(str, model.input_size))
-        raise UserError(f"{what} is {height}x{width}, the model takes {wanted}; make data.size and model.size agree")
+        taken = "x".join(map(str, model.input_size))
+        raise UserError(f"{what} is {height}x{width}, the model takes {taken}; make data.size and model.size agree")
     if model.input_size is None and (height % model.cell or width % model.cell):
         cell = model.cell
         raise UserError(f"{what} is {height}x{width}, no multiple of the model's {cell}-pixel cells; change data.size")
 
 
 @torch.no_grad()
-def evaluate(
-    model: FieldModel, source: Source, count: int, accelerator: Accelerator, halted: Callable[[], bool] = lambda: False
+def mean_over(
+    instances: Iterable[T],
+    score: Callable[[T], Tensor | float],
+    model: Model,
+    count: int,
+    accelerator: Accelerator,
+    halted: Callable[[], bool] = lambda: False,
 ) -> tuple[float, int]:
-    """Mean over the pictures of their PSNR.
+    """Mean of a number over held-out instances, shared out between the processes.
 
     Args:
-        model: in float32, whatever it was trained in; a picture is encoded and decoded alone, so the result depends
-            on no batch size.
-        source: held-out pictures; the first `count` of them, shared out between the processes.
-        count: most pictures.
+        instances: the same on all processes; the first `count` of them.
+        score: the number of one instance; each is scored alone, so the result depends on no batch size.
+        model: in evaluation mode meanwhile; in float32, whatever it was trained in.
         accelerator: knows the processes and the device.
-        halted: asked before every picture; True gives up.
+        halted: read before every instance; True gives up.
     Returns:
-        dB and the number of pictures; (nan, 0) without pictures, or if any process gave up.
+        The mean and the number of instances; (nan, 0) without any, or if any process gave up.
     """
     was_training = model.training
     model.eval()
-    rank, world = accelerator.process_index, accelerator.num_processes
     total = torch.zeros(3, device=accelerator.device, dtype=torch.float32)
-    for name, picture in islice(source.pictures(), rank, count, world):
+    for instance in islice(instances, accelerator.process_index, count, accelerator.num_processes):
         if halted():
             total[2] = 1
             break
+        total[0] += score(instance)
+        total[1] += 1
+    model.train(was_training)
+    value, instances_scored, gave_up = accelerator.reduce(total, "sum").tolist()
+    return (math.nan, 0) if gave_up or not instances_scored else (value / instances_scored, int(instances_scored))
+
+
+def evaluate(
+    model: FieldModel, source: Pictures, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+) -> tuple[float, int]:
+    """Mean PSNR in dB of held-out pictures, and their number; see `mean_over`."""
+
+    def score(named: tuple[str, Tensor]) -> Tensor:
+        name, picture = named
         check_fits(model, picture, f"held-out picture {name}")
         image = picture[None].to(accelerator.device)
         values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
-        total[0] += psnr(values, image.flatten(2).transpose(1, 2))[0]
-        total[1] += 1
-    model.train(was_training)
-    decibels, pictures, gave_up = accelerator.reduce(total, "sum").tolist()
-    return (math.nan, 0) if gave_up or not pictures else (decibels / pictures, int(pictures))
+        return psnr(values, image.flatten(2).transpose(1, 2))[0]
+
+    return mean_over(source.pictures(), score, model, count, accelerator, halted)
