@@ -27,9 +27,9 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.functa import FunctaConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.models.spatial_functa import SpatialFunctaConfig
-from tokenfield.models.switched import SwitchedConfig
+from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -110,7 +110,7 @@ OTHERS: dict[type, Callable[[Any], Any]] = {
         decoder_dim=64,
         harmonics=min(model.harmonics, 8),
     ),
-    SwitchedConfig: lambda model: replace(model, cell=4, codes=64, prefixes=(36,), harmonics=8),
+    PcaMixtureConfig: lambda model: replace(model, cell=4, codes=64, prefixes=(36,), harmonics=8),
     FunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), dim=48, depth=5, latent_dim=4 * 48),
     SpatialFunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), grid=(4, 4), latent_dim=36, dim=48, depth=5),
 }

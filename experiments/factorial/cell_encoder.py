@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.nn.encoder import LatentEncoder
+from tokenfield.nn.encoder import PatchEncoder
 from tokenfield.nn.transformer import Transformer
 
 
-class CellEncoder(nn.Module):
+class CellEncoder(PatchEncoder):
     """Patches -> transformer -> one latent token per patch: every token sees its own cell from the first layer on.
 
     `tokenfield.nn.encoder.LatentEncoder` without the learned tokens.
@@ -40,10 +40,11 @@ class CellEncoder(nn.Module):
 
     def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b n d"]:
         """(B, R, patch_dim) -> latent tokens (B, R, latent_dim), in the order of the cells."""
-        return self.out(self.norm(self.transformer(self.embed(patches) + self.position)))
+        tokens: Tensor = self.out(self.norm(self.transformer(self.embed(patches) + self.position)))
+        return tokens
 
 
-class Skip(nn.Module):
+class Skip(PatchEncoder):
     """An encoder and a linear path past it: token j also gets a linear map of the pixels of cell j.
 
     Args:
@@ -52,15 +53,16 @@ class Skip(nn.Module):
         latent_dim: width of a latent token.
     """
 
-    def __init__(self, encoder: LatentEncoder | CellEncoder, patch_dim: int, latent_dim: int):
+    def __init__(self, encoder: PatchEncoder, patch_dim: int, latent_dim: int):
         super().__init__()
         self.encoder, self.skip = encoder, nn.Linear(patch_dim, latent_dim)
 
     @property
-    def embed(self) -> nn.Linear:
+    def embed(self) -> nn.Linear:  # type: ignore[override]
         """The encoder's own."""
         return self.encoder.embed
 
     def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b n d"]:
         """(B, R, patch_dim) -> latent tokens (B, R, latent_dim)."""
-        return self.encoder(patches) + self.skip(patches)
+        tokens: Tensor = self.encoder(patches) + self.skip(patches)
+        return tokens

@@ -7,7 +7,7 @@ Eq. 7 shifts thresholds of functions that all tokens share.
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.nn.modulation import MultiBandModulation
+from tokenfield.nn.token_decoder import MultiBandModulation
 
 
 class MultiplicativeModulation(MultiBandModulation):

@@ -6,14 +6,14 @@ What lies between selective token aggregation (Eq. 4-5) and the anchored model, 
     a_j(v) = softmax_j( sum of terms ),     m_v = sum_j a_j(v) W_v z_j,     r_v = v - sum_j a_j(v) p_j
 
 with one term for content, q(v) . k_j / sqrt(c), one for distance, -|v - p_j|^2 / (2 s^2), or both. The relative
-coordinate r_v is what a head may be asked at in place of v (`models.lainr_anchored.RelativeDecoder`). Attention is to
-all tokens and its weights are kept: these are for studies of small models;
-`tokenfield.nn.aggregation.AnchoredAggregation` attends to the nearest alone.
+coordinate r_v is what a head may read in place of v (`RelativeDecoder`). Attention is to
+all tokens and its weights are held in memory: these are for studies of small models;
+`tokenfield.nn.anchors.AnchoredAggregation` attends to the nearest alone.
 """
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.nn.attention import merge_heads, split_heads
 from tokenfield.nn.fourier import FrequencyFeature
+from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.token_decoder import Aggregator
 
 WIDTH = 0.25
 """s at the start of training, in cells; it is learned, and wider windows start worse."""
@@ -32,7 +34,23 @@ def points_of(coords: Coordinates) -> Float[Tensor, "*b q x"]:
     return coords.coords() if isinstance(coords, Grid) else coords
 
 
-class ContentTerm(nn.Module):
+class Term(nn.Module):
+    """One summand under the softmax."""
+
+    def locate(self, coords: Coordinates) -> Located:
+        """What depends on the coordinates alone."""
+        raise NotImplementedError(f"{type(self).__name__}.locate")
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
+        """What depends on the tokens alone."""
+        raise NotImplementedError(f"{type(self).__name__}.prepare")
+
+    def scores(self, located: Located, prepared: Prepared) -> Float[Tensor, "*b h q r"]:
+        """The term."""
+        raise NotImplementedError(f"{type(self).__name__}.scores")
+
+
+class ContentTerm(Term):
     """q(v) . k(z_j) / sqrt(c), with the queries of Eq. 4.
 
     Args:
@@ -71,7 +89,7 @@ class ContentTerm(nn.Module):
         return located @ prepared.transpose(-1, -2) * prepared.shape[-1] ** -0.5
 
 
-class DistanceTerm(nn.Module):
+class DistanceTerm(Term):
     """-|v - p_j|^2 / (2 s_h^2), with a learned width per head.
 
     Args:
@@ -102,8 +120,8 @@ class DistanceTerm(nn.Module):
         return located
 
 
-class PlacedAggregation(nn.Module):
-    """m_v, and r_v for who wants it: `SelectiveTokenAggregation` with other terms under the softmax.
+class PositionalAggregation(Aggregator):
+    """m_v, and what r_v needs: `SelectiveTokenAggregation` with other terms under the softmax.
 
     With the content term alone it computes the same from the same weights.
 
@@ -118,29 +136,34 @@ class PlacedAggregation(nn.Module):
     places: Tensor
 
     def __init__(
-        self, terms: Sequence[nn.Module], places: Float[Tensor, "r x"], *, dim: int, latent_dim: int, num_heads: int
+        self, terms: Sequence[Term], places: Float[Tensor, "r x"], *, dim: int, latent_dim: int, num_heads: int
     ):
         super().__init__()
-        self.terms: Any = nn.ModuleList(terms)  # of terms as above; the type knows of modules only
+        self.terms = cast(Sequence[Term], nn.ModuleList(terms))
         self.register_buffer("places", places, persistent=False)
         self.num_heads = num_heads
         self.v, self.out = nn.Linear(latent_dim, dim), nn.Linear(dim, dim)
 
-    def locate(self, coords: Coordinates) -> list[Any]:
+    @property
+    def output_map(self) -> nn.Linear:
+        """Left to the head."""
+        return self.out
+
+    def locate(self, coords: Coordinates) -> list[Located]:
         """Of every term."""
         return [term.locate(coords) for term in self.terms]
 
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[list[Any], Tensor]:
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[list[Located], Tensor]:
         """Of every term, and the values (B, H, R, d / H)."""
         tokens = tokens.to(self.v.weight.dtype)
         return [term.prepare(tokens) for term in self.terms], split_heads(self.v(tokens), self.num_heads)
 
-    def weights(self, located: list[Any], prepared: tuple[list[Any], Tensor]) -> Float[Tensor, "b h q r"]:
+    def weights(self, located: list[Located], prepared: tuple[list[Located], Tensor]) -> Float[Tensor, "b h q r"]:
         """a_j(v)."""
         parts = zip(self.terms, located, prepared[0], strict=True)
         weights = reduce(torch.add, (term.scores(where, what) for term, where, what in parts)).softmax(-1)
         return weights.expand(len(prepared[1]), -1, -1, -1)
 
-    def combine(self, located: list[Any], prepared: tuple[list[Any], Tensor]) -> Float[Tensor, "b q d"]:
+    def combine(self, located: list[Located], prepared: tuple[list[Located], Tensor]) -> Float[Tensor, "b q d"]:
         """Attended values, before the output map. (Eq. 5)"""
         return merge_heads(self.weights(located, prepared) @ prepared[1])

@@ -34,8 +34,8 @@ from itertools import product
 from typing import Any
 
 from experiments import miniature
+from experiments.factorial.model import AnchoredLainrConfig
 from tokenfield.data import DataConfig
-from tokenfield.models.lainr_anchored import AnchoredLainrConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
 

@@ -7,12 +7,12 @@ from experiments.ladder.measure import beside, draw, measure, table
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
-from tokenfield.models.switched import SwitchedConfig
+from tokenfield.models.pca_mixture import PcaMixtureConfig
 
 
 def test_rows_are_prefixes_and_gains_are_means_of_differences(tmp_path):
     torch.manual_seed(0)
-    config = SwitchedConfig(codes=3, prefixes=(24, 96))
+    config = PcaMixtureConfig(codes=3, prefixes=(24, 96))
     model = config.build().eval()
     model.subspaces.components.copy_(torch.linalg.qr(torch.randn(3, 192, 95))[0])
     pictures = [("a", torch.rand(3, 16, 24)), ("b", torch.rand(3, 17, 9))]

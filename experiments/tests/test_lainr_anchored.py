@@ -6,14 +6,13 @@ from itertools import product
 import pytest
 import torch
 
+from experiments.factorial.model import AnchoredLainr, AnchoredLainrConfig, places_of
+from experiments.factorial.multiplicative import MultiplicativeModulation
+from experiments.factorial.positional_attention import ContentTerm, DistanceTerm, PositionalAggregation
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import Lainr, LainrConfig
-from tokenfield.models.lainr_anchored import AnchoredLainr, AnchoredLainrConfig, places_of
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
-from tokenfield.nn.modulation import MultiBandModulation
-from tokenfield.nn.multiplicative import MultiplicativeModulation
-from tokenfield.nn.positional_attention import ContentTerm, DistanceTerm, PlacedAggregation
+from tokenfield.nn.token_decoder import MultiBandModulation, SelectiveTokenAggregation
 
 SIZES = LainrConfig(size=(10, 15), patch=5, padding=0, num_latents=6, latent_dim=7, encoder_dim=12, encoder_depth=1,
                     encoder_heads=2, dim=10, feature_dim=12, sigmas=(8.0, 3.0), sigma_q=2.0, heads=2)
@@ -38,7 +37,7 @@ def test_the_content_term_alone_is_selective_token_aggregation():
     query = {"in_dim": 2, "feature_dim": 12, "sigma_q": 2.0}
     paper = SelectiveTokenAggregation(**sizes, **query)
     term = ContentTerm(**sizes, **query)
-    placed = PlacedAggregation([term], torch.zeros(6, 2), **sizes)
+    placed = PositionalAggregation([term], torch.zeros(6, 2), **sizes)
     term.query, term.q, term.k = paper.query, paper.attention.q, paper.attention.k
     placed.v, placed.out = paper.attention.v, paper.attention.out
     grid, tokens = Grid.cells(3, 5), torch.randn(2, 6, 7)

@@ -5,14 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenfield.evaluation.attention_maps import attention_weights, lattice
+from tokenfield.evaluation.attention_maps import lattice
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.ipc import IpcConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
-from tokenfield.models.switched import SwitchedConfig
+from tokenfield.models.pca_mixture import PcaMixtureConfig
 
 LAINR = LainrConfig(
     size=(10, 10), patch=5, padding=0, num_latents=7, latent_dim=5, encoder_dim=16, encoder_depth=1, encoder_heads=2,
@@ -25,7 +24,7 @@ ANR = AnrConfig(
 ANCHORED = AnchoredConfig(
     cell=5, latent_dim=5, encoder_dim=16, encoder_depth=1, decoder_dim=16, decoder_depth=1, head_dim=8, harmonics=8
 )
-SWITCHED = SwitchedConfig(cell=5, codes=3, prefixes=(2, 5), harmonics=8, sharpness=2.0, rounds=2)
+SWITCHED = PcaMixtureConfig(cell=5, codes=3, prefixes=(2, 5), harmonics=8, sharpness=2.0, rounds=2)
 WITH = {"lainr": LAINR, "anr": ANR, "localized": LocalizedLainrConfig(LAINR, cutoff=0.9), "anchored": ANCHORED}
 HEADS = {"lainr": 3, "anr": 2, "localized": 3, "anchored": 1}
 
@@ -43,7 +42,7 @@ def setting(config):
 @torch.no_grad()
 def test_every_row_is_a_mean_over_the_tokens(name):
     model, tokens = setting(WITH[name])
-    weights = attention_weights(model, tokens, lattice(9).double())
+    weights = model.attention(tokens, lattice(9).double())
     assert weights.shape == (HEADS[name], 81, tokens[..., 0].numel())
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
@@ -55,7 +54,7 @@ def test_every_row_is_a_mean_over_the_tokens(name):
 def test_weights_times_values_is_what_is_decoded(name):
     model, tokens = setting(WITH[name])
     coords, aggregator = lattice(6).double(), model.decoder.aggregator
-    weights = attention_weights(model, tokens, coords)
+    weights = model.attention(tokens, coords)
     key, value = aggregator.prepare(tokens)
     attended = (weights @ value[0]).transpose(0, 1).flatten(1)  # (Q, H c)
     torch.testing.assert_close(attended, aggregator.combine(aggregator.locate(coords), (key, value))[0])
@@ -64,10 +63,10 @@ def test_weights_times_values_is_what_is_decoded(name):
 @torch.no_grad()
 def test_tokens_below_the_threshold_have_exactly_zero():
     model, tokens = setting(ANR)
-    weights = attention_weights(model, tokens, lattice(9).double())
+    weights = model.attention(tokens, lattice(9).double())
     assert 0.05 < (weights == 0).double().mean() < 1
     plain = setting(replace(ANR, cutoff=0.0))
-    assert (attention_weights(*plain, lattice(9).double()) > 0).all()
+    assert (plain[0].attention(plain[1], lattice(9).double()) > 0).all()
 
 
 @pytest.mark.parametrize("config", [ANCHORED, SWITCHED], ids=["anchored", "switched"])
@@ -79,7 +78,7 @@ def test_anchored_weights_are_those_of_the_four_nearest_anchors(config):
     model = model.float()
     tokens = model.encode(torch.rand(1, 3, 20, 15))  # 4 x 3 anchors
     coords = torch.tensor([[-1.0, -1.0], [0.1, 0.2], [0.9, -0.3]])
-    weights = attention_weights(model, tokens, coords)[0].view(3, 4, 3)
+    weights = model.attention(tokens, coords)[0].view(3, 4, 3)
     assert weights[0, 0, 0] == pytest.approx(1)  # a corner has one neighbour on the lattice
     places = (coords + 1) / 2 * torch.tensor([4, 3]) - 0.5
     for place, row in zip(places, weights, strict=True):
@@ -104,4 +103,4 @@ def test_anchored_weights_are_those_of_the_four_nearest_anchors(config):
 def test_systems_whose_tokens_are_weights_have_none(config):
     model = config.build().eval()
     tokens = model.encode(torch.rand(1, 3, 10, 10)).detach()
-    assert attention_weights(model, tokens, lattice(3)) is None
+    assert model.attention(tokens, lattice(3)) is None

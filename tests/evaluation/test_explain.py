@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tokenfield.evaluation.attention_maps import attention_on, attention_weights, lattice
-from tokenfield.evaluation.explain import NO_ATTENTION, explain, figure, label, locality, strongest
+from tokenfield.evaluation.attention_maps import attention_on, lattice
+from tokenfield.evaluation.explain import explain, figure, label, locality, strongest
 from tokenfield.evaluation.explain_page import atlas, attention_table, page
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
@@ -75,7 +75,7 @@ def test_weights_belong_to_the_tokens_that_were_removed():
         torch.testing.assert_close(influence.map, whole.influences[k].map)
     model = built("lainr")
     tokens = model.encode(whole.image[None]).detach()
-    torch.testing.assert_close(whole.attention.weights, attention_weights(model, tokens, lattice(4)).detach())
+    torch.testing.assert_close(whole.attention.weights, model.attention(tokens, lattice(4)).detach())
 
 
 def test_how_many_tokens_hold_90_percent():
@@ -110,13 +110,13 @@ def pixels(data_address):
 
 def test_the_page_holds_maps_and_weights_to_the_bit_and_no_address_of_another_file():
     models = {name: [explained(name, seed) for seed in (1, 2)] for name in ("lainr", "ipc", "anchored")}
-    text = page(models, {name: name for name in models}, "tokenfield explain <a & b>.jpg")
+    text = page(models, "tokenfield explain <a & b>.jpg")
     assert "&lt;a &amp; b&gt;" in text
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:)|https?://|@import|url\(""", text)
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1])
     lainr, ipc, anchored = data
     assert (lainr["heads"], lainr["queries"], lainr["places"], lainr["without"]) == (3, 4, None, "")
-    assert (ipc["heads"], ipc["without"], ipc["pictures"][0]["attention"]) == (0, NO_ATTENTION, None)
+    assert (ipc["heads"], ipc["without"], ipc["pictures"][0]["attention"]) == (0, models["ipc"][0].without_attention, None)
     assert anchored["grid"] == [3, 3] and anchored["places"][4] == [1, 1] and anchored["labels"][4] == "1, 1"
     for model, name in zip(data, models, strict=True):
         for shown, one in zip(model["pictures"], models[name], strict=True):
@@ -151,7 +151,7 @@ def data_of(text):
 
 @pytest.mark.parametrize("name", ["lainr", "anr", "anchored"])
 def test_a_page_of_some_tokens_accounts_for_all_attention(name):
-    model, = data_of(page({name: [explained(name, most_tokens=2)]}, {name: name}, ""))
+    model, = data_of(page({name: [explained(name, most_tokens=2)]}, ""))
     weights = (pixels(model["pictures"][0]["attention"]).astype(float) / 255) ** 2
     weights = weights.reshape(16, model["heads"], len(model["labels"]) + 1)
     assert (len(model["labels"]), model["tokens"]) == (2, TOKENS[name])
@@ -183,7 +183,7 @@ setTimeout(() => console.log(JSON.stringify([parts[".says"].textContent, parts["
 
 def said(one, wanted):
     """The sentence below the photograph and its caption, after a click."""
-    data = data_of(text := page({"m": [one]}, {"m": "m"}, ""))
+    data = data_of(text := page({"m": [one]}, ""))
     shown = data[0]["pictures"][0]
     greys = {shown[key]: pixels(shown[key]) for key in ("maps", "attention")}
     images = {key: {"width": v.shape[1], "height": v.shape[0], "grey": v.ravel().tolist()} for key, v in greys.items()}

@@ -12,11 +12,10 @@ from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.nn.hypernetwork import HyperNetwork
 from tokenfield.nn.localized_attention import LocalizedAggregation
-from tokenfield.nn.modulation import MultiBandModulation
+from tokenfield.nn.token_decoder import MultiBandModulation
 
 B, HEIGHT, WIDTH, R, DIM = 2, 7, 13, 5, 10
 

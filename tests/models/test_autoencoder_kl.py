@@ -10,7 +10,7 @@ from tokenfield.cli import main
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
-from tokenfield.interop import import_checkpoint
+from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 from tokenfield.models.autoencoder_kl import AutoencoderKlConfig
 

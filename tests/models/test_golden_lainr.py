@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tokenfield.models.lainr import TokenDecoder
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
-from tokenfield.nn.modulation import MultiBandModulation
+from tokenfield.nn.token_decoder import MultiBandModulation, SelectiveTokenAggregation, TokenDecoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TOLERANCE = 1e-10  # float64 throughout; the outputs are of order one
@@ -61,7 +59,7 @@ def test_every_intermediate_value(name):
     scores = located[0] @ prepared[0][0].transpose(-1, -2) / located[0].shape[-1] ** 0.5
     torch.testing.assert_close(scores.softmax(-1), golden["attention"], rtol=0, atol=TOLERANCE)
 
-    m = aggregator.out(aggregator.combine(located[0], prepared[0]))
+    m = aggregator.output_map(aggregator.combine(located[0], prepared[0]))
     torch.testing.assert_close(m, golden["modulation"], rtol=0, atol=TOLERANCE)
 
     output = decoder.combine(located, prepared)

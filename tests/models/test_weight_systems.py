@@ -10,8 +10,7 @@ from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
 from tokenfield.models.ipc import IpcConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_composed import ComposedLainrConfig
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.trans_inr import TransInrConfig
 

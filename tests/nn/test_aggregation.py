@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tokenfield.coords import Grid
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
+from tokenfield.nn.token_decoder import SelectiveTokenAggregation
 
 B, R, E, DIM = 3, 5, 6, 8
 
@@ -21,7 +21,7 @@ def random(*shape):
 
 
 def whole(aggregation, coords, tokens):
-    return aggregation.out(aggregation.combine(aggregation.locate(coords), aggregation.prepare(tokens)))
+    return aggregation.output_map(aggregation.combine(aggregation.locate(coords), aggregation.prepare(tokens)))
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])

@@ -12,9 +12,7 @@ from tokenfield import Field
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_composed import ComposedLainrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.models.pretrained import model_hash
 from tokenfield.nn.coarse import at_points, matrix, near, nodes, on_grid
 

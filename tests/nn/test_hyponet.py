@@ -42,7 +42,7 @@ def test_given_and_shared_layers_are_normalised_and_whole_ones_are_not():
     rows = random(B, OUT, IN)
     same(Given(IN, OUT, OUT).double().affine(rows)[0], rows / rows.norm(dim=-1, keepdim=True))
     shared = Shared(IN, OUT).double()
-    same(shared.affine(None)[0].norm(dim=-1), torch.ones(OUT, dtype=torch.float64))
+    same(shared.affine()[0].norm(dim=-1), torch.ones(OUT, dtype=torch.float64))
     weight, bias = Whole(IN, OUT).affine(random(B, OUT, IN + 1))
     same(torch.cat([weight, bias.mT], -1), random(B, OUT, IN + 1))
 
@@ -64,12 +64,12 @@ def test_groups_that_do_not_divide_are_refused():
 @settings(max_examples=30, deadline=None)
 def test_tokens_are_rows_side_by_side(layers):
     layout = Layout(tuple(n for n, _ in layers), tuple(w for _, w in layers))
-    rows = [random(B, n, w) if n else None for n, w in layers]
+    rows = [random(B, n, w) for n, w in layers]
     tokens = layout.join(rows)
     assert tokens.shape == (B, layout.count, layout.width)
     assert layout.values == sum(n * w for n, w in layers) <= layout.count * layout.width
-    for was, now in zip(rows, layout.split(tokens), strict=True):
-        assert (was is None and now is None) or torch.equal(was, now)
+    for before, after in zip(rows, layout.split(tokens), strict=True):
+        assert torch.equal(before, after) or before.numel() == after.numel() == 0
 
 
 def build(kind, features, depth=4, dim=7, channels=2):
@@ -92,7 +92,7 @@ def mlp(net, tokens, gamma):
     for b in range(len(tokens)):
         x = gamma
         for i, layer in enumerate(net.layers):
-            weight, bias = layer.affine(None if rows[i] is None else rows[i][b : b + 1])
+            weight, bias = layer.affine(rows[i][b : b + 1])
             x = x @ weight.reshape(weight.shape[-2:]).T + bias.reshape(-1)
             x = F.relu(x) if i < len(net.layers) - 1 else x
         values.append(x + net.output_bias)

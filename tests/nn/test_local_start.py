@@ -7,14 +7,13 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from tokenfield.analysis.locality import area_holding
 
 from benchmarks.reference import Reference
 from tokenfield.coords import Grid, centers
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.evaluation.locality import area_holding
+from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.nn.fourier import frequencies
 from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
 from tokenfield.training import Recipe, train
@@ -150,7 +149,7 @@ def test_a_query_is_a_set_of_fourier_features_and_a_score_a_bump():
     parts = query.shape[-1] // 4 * 4
     power = query[..., :parts].square().sum(-1)  # of cos^2 + sin^2
     torch.testing.assert_close(power, torch.full_like(power, parts / 2))
-    key, _ = model.decoder.aggregator.condition(model.encode(pictures(SIZES.size)))
+    key, _ = model.decoder.aggregator.prepare(model.encode(pictures(SIZES.size)))
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean((0, 1))  # (Q, R)
     places = place_anchors(16, (4, 4), 1.0).places
     nearest = (grid.coords()[:, None] - places).square().sum(-1).argmin(-1)

@@ -10,7 +10,6 @@ from torch import nn
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.nn.attention import attend
 from tokenfield.nn.fourier import FrequencyFeature, fourier_features, frequencies
 from tokenfield.nn.localized_attention import (
@@ -22,6 +21,7 @@ from tokenfield.nn.localized_attention import (
     attend_locally,
     localized_weights,
 )
+from tokenfield.nn.token_decoder import SelectiveTokenAggregation
 
 B, H, Q, R, C, E = 2, 3, 7, 11, 5, 6
 CUTOFFS = [0.0, CUTOFF, KEEP, 1.0, 1.5, float(R)]
@@ -185,7 +185,7 @@ def aggregation(cutoff=CUTOFF):
 
 
 def whole(aggregation, coords, tokens):
-    return aggregation.out(aggregation.combine(aggregation.locate(coords), aggregation.prepare(tokens)))
+    return aggregation.output_map(aggregation.combine(aggregation.locate(coords), aggregation.prepare(tokens)))
 
 
 def test_it_is_the_layer_after_its_queries():

@@ -8,10 +8,9 @@ import torch
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.ipc import IpcConfig
-from tokenfield.models.lainr import LainrConfig, TokenDecoder
-from tokenfield.models.lainr_composed import ComposedLainrConfig
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.nn.pattern_composer import NormalizedStack
+from tokenfield.nn.token_decoder import SelectiveTokenAggregation, TokenDecoder
 
 IPC = IpcConfig(
     size=(7, 13), patch=3, padding=1, encoder_dim=12, encoder_depth=2, encoder_heads=3, dim=8, feature_dim=16,
@@ -79,7 +78,7 @@ def test_a_normalised_stack_can_follow_attention():
     decoder = TokenDecoder(aggregator, head).double()
     tokens, points = torch.randn(2, 5, 6, dtype=torch.float64), torch.rand(11, 2, dtype=torch.float64)
     values = decoder.combine(decoder.locate(points), decoder.prepare(tokens))
-    m = aggregator.out(aggregator.combine(aggregator.locate(points), aggregator.prepare(tokens)))
+    m = aggregator.output_map(aggregator.combine(aggregator.locate(points), aggregator.prepare(tokens)))
     (w1, b1), (w2, b2) = head.fold(None)
     expected = (m @ w1.T + b1).relu() @ w2.T + b2 + 0.5
     torch.testing.assert_close(values, expected, rtol=0, atol=1e-12)

@@ -4,15 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
 from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
-from tokenfield.views.light_field import with_plucker
 from tokenfield.views.models.lainr_views import ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.rays import orbit, plucker
+from tokenfield.views.rays import orbit, plucker, with_plucker
 
 B, V, SIDE, R, D = 2, 3, 10, 7, 11
 
@@ -67,7 +66,7 @@ def test_support_views_are_a_set_of_any_size(name):
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_no_view_and_too_many_views_are_refused(count):
-    with pytest.raises(UserError, match=f"{count} support views; this model takes from 1 to 3"):
+    with pytest.raises(UserError, match=f"{count} support views; this model takes 1 to 3"):
         make().encode(torch.zeros(B, count, 9, SIDE, SIDE, dtype=torch.float64))
 
 

@@ -1,18 +1,18 @@
-"""Fields on the sphere: LAINR, ANR and anchored tokens, asked at latitudes and longitudes.
+"""Systems for fields on the sphere: LAINR, ANR and anchored tokens at latitudes and longitudes.
 
-Nothing of the three systems is changed; other ends are put on the same parts:
+The parts are those of the picture systems, the ends are others:
 
-- the encoder sees a global grid of C variables, standardised, and beside them what share of each cell was seen. A
+- the encoder reads a global grid of C variables, standardised, and beside them what share of each cell has values. A
   missing cell holds 0, the mean, and the share says that it is no value;
-- the decoder is asked at points of the unit sphere (d_in = 3), or on the plain grid of ANR (d_in = 2), and answers C
-  standardised values, without the offset of 0.5 that pictures have.
+- coordinates are points of the unit sphere (d_in = 3), or of the plain grid of ANR (d_in = 2), and values are C
+  standardised ones, without the offset of 0.5 that pictures have.
 
 `Variable` says what a channel is and how it is standardised: x -> (x - offset) scale, with numbers of its own, as ANR's
 0.01 (x - 260) for ERA5, or with every field's own mean and standard deviation, two more numbers to store.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -23,12 +23,11 @@ from tokenfield.earth.sphere import plane, unit_vectors
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, AnchoredConfig
 from tokenfield.models.anr import AnrConfig, HyperField
-from tokenfield.models.base import FieldModel
-from tokenfield.models.lainr import LainrConfig, TokenDecoder
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
-from tokenfield.nn.encoder import LatentEncoder
-from tokenfield.nn.modulation import MultiBandModulation
-from tokenfield.nn.patchify import patchify
+from tokenfield.models.base import FieldModel, Model
+from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
+from tokenfield.models.token_field import TokenField
+from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.token_decoder import TokenDecoder
 
 Earth = Literal["sphere", "plane"]
 
@@ -38,7 +37,7 @@ class Variable:
     """What a channel is."""
 
     name: str = ""
-    """As in the files; empty: whatever it is given, one variable at a time."""
+    """As in the files; empty: any variable, one at a time."""
     units: str = ""
     """What its values are in; empty: as the file says."""
     offset: float | None = None
@@ -54,9 +53,9 @@ class EarthConfig:
     variables: tuple[Variable, ...] = (Variable(),)
     """The channels."""
     coordinates: Earth = "sphere"
-    """sphere: unit vectors, continuous around the Earth and over the poles; plane: (y, x), as ANR asks ERA5."""
+    """sphere: unit vectors, continuous around the Earth and over the poles; plane: (y, x), as ANR has ERA5."""
     masked: bool = True
-    """False: the encoder is not told which cells are missing, for fields that lack none."""
+    """False: the encoder does not read which cells are missing, for fields that lack none."""
 
     @property
     def in_dim(self) -> int:
@@ -64,7 +63,7 @@ class EarthConfig:
         return 3 if self.coordinates == "sphere" else 2
 
     def inputs(self) -> int:
-        """Channels of what the encoder sees."""
+        """Channels of what the encoder reads."""
         return len(self.variables) * (2 if self.masked else 1)
 
 
@@ -111,7 +110,10 @@ class EarthModel(FieldModel):
 
     command = "climate"
     takes = "maps"
-    config: Any
+    after_training = "climate evaluate {out} --data {data}"
+    default_recipe = None
+    config: EarthConfig
+    input_size: tuple[int, int]
 
     def inputs(
         self,
@@ -120,17 +122,16 @@ class EarthModel(FieldModel):
         mean: Float[Tensor, "b c"],
         deviation: Float[Tensor, "b c"],
     ) -> tuple[Float[Tensor, "b d h w"], Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-        """What `encode` takes, and the offset and scale that were used.
+        """What `encode` takes, and the offset and scale of every variable.
 
         Args:
-            values: physical values on the encoder's grid, anything where nothing was seen.
-            covered: share of each cell that was seen.
+            values: physical values on the encoder's grid, anything where nothing is there.
+            covered: share of each cell that has values.
             mean, deviation: of every field, in case its variable has no offset and scale of its own.
         """
         offset, scale = self.standards(mean, deviation)
         standard = (values - offset[..., None, None]) * scale[..., None, None] * (covered > 0)
-        parts = [standard, covered] if self.config.masked else [standard]
-        return torch.cat(parts, 1), offset, scale
+        return torch.cat([standard, covered] if self.config.masked else [standard], 1), offset, scale
 
     def standards(
         self, mean: Float[Tensor, "b c"], deviation: Float[Tensor, "b c"]
@@ -152,54 +153,32 @@ class EarthModel(FieldModel):
         return sum((v.offset is None) + (v.scale is None) for v in self.config.variables)
 
 
-class GriddedLainr(EarthModel):
+def earth_model(model: Model) -> EarthModel:
+    """The model, if it is one of fields on the sphere. Raises UserError for another."""
+    if not isinstance(model, EarthModel):
+        raise UserError(f"a {model.name} model knows no latitudes; train one of lainr-climatology, anr-climatology, "
+                        "anchored-climatology, lainr-era5, anr-era5")
+    return model
+
+
+class GriddedLainr(EarthModel, TokenField):
     """LAINR on the sphere. Tokens are (B, R, latent_dim), a set."""
 
-    name: ClassVar[str] = "gridded-lainr"
+    name = "gridded-lainr"
+    config: GriddedLainrConfig
 
     def __init__(self, config: GriddedLainrConfig):
-        super().__init__()
-        self.config, sizes = config, config.lainr
-        self.input_size, self.cell, self.channels = sizes.size, sizes.patch, len(config.variables)
-        rows, columns = ((side + 2 * sizes.padding) // sizes.patch for side in sizes.size)
-        self.encoder = LatentEncoder(
-            patch_dim=config.inputs() * sizes.patch**2,
-            num_patches=rows * columns,
-            num_latents=sizes.num_latents,
-            latent_dim=sizes.latent_dim,
-            dim=sizes.encoder_dim,
-            depth=sizes.encoder_depth,
-            num_heads=sizes.encoder_heads,
-            mlp_ratio=sizes.mlp_ratio,
-        )
-        shared: dict[str, Any] = {"in_dim": config.in_dim, "dim": sizes.dim, "feature_dim": sizes.feature_dim}
-        aggregator = SelectiveTokenAggregation(
-            latent_dim=sizes.latent_dim, sigma_q=sizes.sigma_q, num_heads=sizes.heads, **shared
-        )
-        head = MultiBandModulation(sigmas=sizes.sigmas, out_dim=self.channels, **shared)
-        self.decoder = TokenDecoder(aggregator, head, output_bias=0.0)
-
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
-        """What `inputs` made -> latent tokens."""
-        return self.encoder(patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.config.lainr.padding))
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Queries (Eq. 4) and frequency features (Eq. 6) of the points."""
-        return self.decoder.locate(coords)
-
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.decoder.prepare(tokens)
-
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
-        """Eq. 5, 7, 8 and 9: standardised values."""
-        return self.decoder.combine(located, prepared)
+        sizes, in_dim = replace(config.lainr, channels=len(config.variables)), config.in_dim
+        encoder, aggregator = build_encoder(sizes, channels=config.inputs()), build_aggregator(sizes, in_dim=in_dim)
+        decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=in_dim), output_bias=0.0)
+        super().__init__(config, sizes, encoder, decoder)
 
 
 class GriddedAnr(EarthModel):
     """ANR on the sphere, or on the plain grid as published. Tokens are (B, R, dim), a set."""
 
-    name: ClassVar[str] = "gridded-anr"
+    name = "gridded-anr"
+    config: GriddedAnrConfig
 
     def __init__(self, config: GriddedAnrConfig):
         super().__init__()
@@ -210,17 +189,17 @@ class GriddedAnr(EarthModel):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """What `inputs` made -> R-tokens."""
-        return self.field.encoder(self.field.cut(images))
+        return self.field.encode(images)
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Queries of the points."""
         return self.field.locate(coords)
 
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Prepared:
         """Keys, values, and the folded matrix of the global MLP."""
         return self.field.prepare(tokens)
 
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
         """Localized attention and the head: standardised values."""
         return self.field.combine(located, prepared)
 
@@ -233,7 +212,8 @@ class GriddedAnchored(EarthModel):
     tokens are continued across longitude 0 by as many columns as the two transformers reach.
     """
 
-    name: ClassVar[str] = "gridded-anchored"
+    name = "gridded-anchored"
+    config: GriddedAnchoredConfig
 
     def __init__(self, config: GriddedAnchoredConfig):
         super().__init__()
@@ -258,18 +238,18 @@ class GriddedAnchored(EarthModel):
         tokens = self.anchored.encode(round_the_earth)
         return tokens[:, :, self.before : tokens.shape[2] - self.before]
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Where the points lie among the anchors of the continued lattice."""
         rows, columns = lattice
         wider = columns + 2 * self.after
         y, x = (coords.coords() if isinstance(coords, Grid) else coords).unbind(-1)
         return self.anchored.locate(torch.stack([y, x * (columns / wider)], -1), (rows, wider))
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Any:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
         """The local function of every token of the continued lattice."""
         ends = tokens[:, :, -self.after :], tokens, tokens[:, :, : self.after]
         return self.anchored.prepare(torch.cat(ends, 2))
 
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
-        """The blended values of the neighbours; what they say of the shares of cells is left out."""
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+        """The blended values of the neighbours; the shares of cells are left out."""
         return (self.anchored.combine(located, prepared)[..., : self.channels] - 0.5) * 4

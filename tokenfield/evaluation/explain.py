@@ -2,33 +2,31 @@
 
 One `Explained` per model and picture holds a removal map and an area for every token (`tokenfield.evaluation.locality`,
 Fig. 5 and 12 of the NeurIPS paper) and, for systems that have them, the attention weights of a coarse lattice of
-pixels over the tokens. The pages and figures that show them are `explain_page` and `figure` here.
+pixels over the tokens. What a token is, and whether coordinates attend to it, the system declares itself
+(`FieldModel.token`, `FieldModel.attention`). The pages and figures that show them are `explain_page` and `figure` here.
 """
 
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
+from PIL.Image import Image
 from torch import Tensor
 
 from tokenfield.data.pictures import SkippedFiles, read_pictures
-from tokenfield.evaluation.attention_maps import Attention, attention_on, attention_weights, lattice
+from tokenfield.evaluation.attention_maps import Attention, attention_on, lattice
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
 from tokenfield.evaluation.locality import Influence, Token, difference, influence_of, spread_tokens
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 
 ANY_SIZE = 128
 """Pixels per side that models of any size see: a token's place on a larger picture would be too small to look at."""
-NO_ATTENTION = (
-    "This system has no attention from coordinates to tokens: its tokens become weights or shifts of a network that "
-    "every coordinate goes through. Where a pixel looks is not defined for it; what a token's absence changes is."
-)
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ class Explained:
 
     Attributes:
         name: of the picture.
+        system: name of the model's system.
+        token: what one of its tokens is.
         image: (3, H, W), what was encoded: the middle square, resized to what the model takes.
         psnr: dB of the reconstruction, papers' protocol.
         influences: one per token that was removed.
@@ -47,6 +47,8 @@ class Explained:
     """
 
     name: str
+    system: str
+    token: str
     image: Float[Tensor, "c h w"]
     psnr: float
     influences: tuple[Influence, ...]
@@ -59,6 +61,12 @@ class Explained:
     def areas(self) -> list[float]:
         """Shares of the picture that hold 90 % of what each token changes, of tokens that change anything."""
         return [influence.area for influence in self.influences if influence.largest > 0]
+
+    @property
+    def without_attention(self) -> str:
+        """What a page says of a system in which coordinates attend to no tokens."""
+        return (f"This system has no attention from coordinates to tokens; each of its tokens is {self.token}. Where a "
+                "pixel looks is not defined for it; what a token's absence changes is.")
 
 
 def explain(
@@ -82,7 +90,7 @@ def explain(
         most_tokens: of more tokens, as many as this, spread evenly, are removed.
         map_size: side of the removal maps, on which areas are measured; at most the picture's own.
         queries: pixels per side whose attention is kept.
-        progress: told (tokens removed, tokens to remove).
+        progress: called with (tokens removed, tokens to remove).
     """
     side = model.input_size[0] if model.input_size is not None else size or ANY_SIZE
     image = shrunk(picture, side)
@@ -100,6 +108,8 @@ def explain(
     places = shape[lead:]
     return Explained(
         name=name,
+        system=model.name,
+        token=model.token,
         image=image,
         psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
         influences=tuple(removed),
@@ -122,7 +132,7 @@ def all_or_some(field: Field, most: int) -> list[Token]:
 def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -> Attention | None:
     """With weights for the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
     tokens = field.tokens if not lead else field.tokens[0, 0]  # one tile
-    weights = attention_weights(field.model, tokens[None], lattice(queries).to(tokens))
+    weights = field.model.attention(tokens[None], lattice(queries).to(tokens))
     if weights is None:
         return None
     shape = field.tokens.shape[:-1]
@@ -137,7 +147,7 @@ def label(one: Explained, number: int) -> str:
     return ", ".join(map(str, token[-2:] if one.grid else token[-1:]))
 
 
-def locality(explained: Sequence[Explained]) -> dict[str, Any]:
+def locality(explained: Sequence[Explained]) -> Record:
     """The number of a model: areas of all removed tokens of all pictures.
 
     `shares` is the mean area times the number of tokens: 1 if the tokens shared the picture evenly between them.
@@ -166,8 +176,8 @@ def strongest(explained: Sequence[Explained], count: int) -> list[int]:
     return sorted(totals.argsort(descending=True)[:count].tolist())
 
 
-def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side: int = 128) -> Any:
-    """The same tokens over several pictures, models one below the other, as a Pillow image (Fig. 5 and 12)."""
+def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side: int = 128) -> Image:
+    """The same tokens over several pictures, models one below the other (Fig. 5 and 12)."""
     panels = []
     for name, explained in rows:
         chosen = strongest(explained, count)

@@ -12,26 +12,38 @@ begins at the floor which learned codes are measured against and not 30 dB below
 latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid, centers
-from tokenfield.models.base import FieldModel
-from tokenfield.nn.aggregation import AnchoredAggregation
-from tokenfield.nn.anchors import Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
+from tokenfield.errors import UserError
+from tokenfield.models.base import FieldModel, RecipeFields
+from tokenfield.nn.anchors import (
+    AnchoredAggregation,
+    Gaps,
+    Neighbours,
+    fade,
+    gaps,
+    harmonics,
+    neighbours,
+    window,
+)
 from tokenfield.nn.neighbourhood import NeighbourhoodTransformer
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.relative import RelativeHead, ScaledLinear
 
 
 @dataclass(frozen=True)
-class AnchoredConfig:
+class AnchoredConfig(Sizes):
     """Sizes of an anchored model; the defaults are those of the packaged `photos-s`."""
+
+    may_be_zero = frozenset({"encoder_depth", "decoder_depth", "radius"})
 
     cell: int = 8
     """Side of a cell in pixels; every cell is one token."""
@@ -59,6 +71,13 @@ class AnchoredConfig:
     """Sharpness of the distance term at the start of training."""
     start: Literal["components", "random"] = "components"
     """Where the linear path starts: at the principal components of training pictures, or at random weights."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, dim, depth in (("encoder_dim", self.encoder_dim, self.encoder_depth),
+                                 ("decoder_dim", self.decoder_dim, self.decoder_depth)):
+            if depth and dim < self.head_dim:
+                raise UserError(f"{name} {dim} is narrower than head_dim {self.head_dim}; change one of them")
 
     def build(self) -> "Anchored":
         """The model with fresh weights."""
@@ -94,18 +113,119 @@ class Located:
     outside: Tensor
 
 
-class Anchored(FieldModel):
+class Prepared(NamedTuple):
+    """What depends on the tokens alone.
+
+    Attributes:
+        coefficients: local functions, (B, M + 2, N + 2, C + 1, k, k), within a border of zeros; the last channel is the
+            content score.
+        sharpness: (B,), how sharply neighbours are told apart beside what the aggregation learned; None: as that does.
+    """
+
+    coefficients: Tensor
+    sharpness: Tensor | None = None
+
+
+class AnchorField(FieldModel):
+    """Tokens on a lattice of cells, each a function of the coordinate relative to its anchor. (B, rows, columns, D)
+
+    Subclasses make `head` and `aggregation`, and say what a token's function is (`functions`).
+
+    Args:
+        config: what names the system in files.
+        cell: side of a cell in pixels.
+        channels: values per pixel.
+    """
+
+    head: RelativeHead
+    aggregation: AnchoredAggregation
+
+    def __init__(self, config: object, *, cell: int, channels: int):
+        super().__init__()
+        self.config, self.cell, self.channels = config, cell, channels
+        self.input_size, self.largest_span = None, float(cell)
+        self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
+
+    def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n p"]:
+        """The pixels of every cell, around 0; sides are multiples of `cell`."""
+        rows, columns = (side // self.cell for side in images.shape[-2:])
+        pixels: Tensor = patchify(images, self.cell).unflatten(1, (rows, columns)) - 0.5
+        return pixels
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+        """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
+        if isinstance(coords, Grid):
+            y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
+            spans = coords.span or (1.0, 1.0)
+            fade_y, fade_x = (fade(self.head.shape[-1], self.cell, span).to(y.relative) for span in spans)
+            return Located(y, x, (gaps(y), gaps(x), (fade_y, fade_x)), *sums(y, x, sum_on_grid))
+        y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
+        return Located(y, x, None, *sums(y, x, sum_at_points))
+
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+        """The local functions; a subclass may say more."""
+        return Prepared(self.functions(tokens))
+
+    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
+        """The local function of every token, as cosine coefficients; the last channel is its content score."""
+        raise NotImplementedError(f"{type(self).__name__}.functions")
+
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+        """Evaluate the four neighbours' functions and blend them."""
+        local = self.local(located, prepared)
+        return self.blend(located, prepared, local[..., -1], local[..., :-1]) + 0.5
+
+    def local(self, located: Located, prepared: Prepared) -> Float[Tensor, "b four q c"]:
+        """The four neighbours' functions: values, and in the last channel their content scores."""
+        if located.grid is None:
+            return self.head.at_points(prepared.coefficients, located.y, located.x)
+        return self.head.on_grid(prepared.coefficients, *located.grid)
+
+    def blend(self, located: Located, prepared: Prepared, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
+        """The mean of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
+        distance, sharpness = located.distance, prepared.sharpness
+        if sharpness is not None:
+            distance = sharpness[:, None, None] * distance  # (B, 4, Q)
+        blended: Tensor = self.aggregation(content, distance, located.outside, values)
+        return blended
+
+    def attention(self, tokens: Float[Tensor, "one m n d"], coords: Float[Tensor, "q x"]) -> Float[Tensor, "one q r"]:
+        """The weights of the four neighbours at their places among all anchors; one head, 0 for all others."""
+        rows, columns = tokens.shape[1:3]
+        located, prepared = self.locate(coords, (rows, columns)), self.prepare(tokens)
+        content = self.local(located, prepared)[..., -1]  # (1, 4, Q)
+        names = torch.eye(4, dtype=content.dtype, device=content.device)[:, None].expand(-1, len(coords), -1)[None]
+        four = self.blend(located, prepared, content, names)[0]  # (Q, 4)
+        weights = four.new_zeros(len(coords), rows, columns)
+        points = torch.arange(len(coords), device=four.device)
+        for k, (i, j) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+            y, x = located.y.lower + i, located.x.lower + j
+            inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)  # others weigh nothing
+            weights[points[inside], y[inside], x[inside]] = four[inside, k]
+        return weights.flatten(1)[None]
+
+
+def sums(y: Neighbours, x: Neighbours, add: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """What adds up over the axes: the distance term, and whether a neighbour is off the lattice."""
+    return add(window(y.relative), window(x.relative)), add(y.outside, x.outside)
+
+
+def reflected(cell: int) -> Int[Tensor, " n"]:
+    """Pixels of the two cells around an anchor along an axis, as pixels of its own cell continued by reflection."""
+    local = torch.arange(2 * cell) - cell // 2
+    return torch.where(local < 0, -1 - local, torch.where(local >= cell, 2 * cell - 1 - local, local))
+
+
+class Anchored(AnchorField):
     """The model. Tokens are (B, rows, columns, latent_dim), one per cell, unit variance on the training pictures."""
 
-    name: ClassVar[str] = "anchored"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {"objective": {"jitter": "none", "fraction": 1.0}}
+    name = "anchored"
+    token = "a latent vector of one cell of the picture"
+    config: AnchoredConfig
+    default_recipe: ClassVar[RecipeFields | None] = {"objective": {"jitter": "none", "fraction": 1.0}}
 
     def __init__(self, config: AnchoredConfig):
-        super().__init__()
-        self.config = config
-        self.input_size, self.cell, self.channels = None, config.cell, config.channels
-        self.largest_span = float(config.cell)
-        self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
+        super().__init__(config, cell=config.cell, channels=config.channels)
         patch = config.channels * config.cell**2
 
         def transformer(dim: int, depth: int) -> NeighbourhoodTransformer:
@@ -149,54 +269,18 @@ class Anchored(FieldModel):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
         """Pictures in [0, 1], sides multiples of `cell` -> one token per cell."""
-        rows, columns = (side // self.cell for side in images.shape[-2:])
-        pixels = patchify(images.to(self.embed.weight.dtype), self.cell).unflatten(1, (rows, columns)) - 0.5
-        tokens = self.linear_code(pixels)
+        pixels = self.pixels(images.to(self.embed.weight.dtype))
+        tokens: Tensor = self.linear_code(pixels)
         if self.config.encoder_depth:
             hidden = self.encoder(self.embed(pixels * 4))  # pictures have a deviation of about 1/4
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
         return tokens
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
-        """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
-        if isinstance(coords, Grid):
-            y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
-            spans = coords.span or (1.0, 1.0)
-            fade_y, fade_x = (fade(self.config.harmonics, self.cell, span).to(y.relative) for span in spans)
-            tables = (sum_on_grid(*pair) for pair in self._tables(y, x))
-            return Located(y, x, (gaps(y), gaps(x), (fade_y, fade_x)), *tables)
-        y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
-        return Located(y, x, None, *(sum_at_points(*pair) for pair in self._tables(y, x)))
-
-    @staticmethod
-    def _tables(y: Neighbours, x: Neighbours) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What adds up over the axes, per axis: the distance term, and whether a neighbour is off the lattice."""
-        return (window(y.relative), window(x.relative)), (y.outside, x.outside)
-
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Any:
-        """The local functions; a subclass may say more."""
-        return self.functions(tokens)
 
     def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
         """The local function of every token, as cosine coefficients; the last channel is its content score."""
         tokens = tokens.to(self.from_latent.weight.dtype)
         features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
         return self.head.coefficients(tokens, features)
-
-    def combine(self, located: Located, prepared: Any) -> Float[Tensor, "b q c"]:
-        """Evaluate the four neighbours' functions and blend them."""
-        local = self.local(located, prepared)
-        return self.blend(located, prepared, local[..., -1], local[..., :-1]) + 0.5
-
-    def local(self, located: Located, prepared: Any) -> Float[Tensor, "b four q c"]:
-        """The four neighbours' functions: values, and in the last channel their content scores."""
-        if located.grid is None:
-            return self.head.at_points(prepared, located.y, located.x)
-        return self.head.on_grid(prepared, *located.grid)
-
-    def blend(self, located: Located, prepared: Any, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
-        """The mean of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
-        return self.aggregation(content, located.distance, located.outside, values)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
@@ -215,8 +299,7 @@ class Anchored(FieldModel):
         self.linear_code.set(analysis, -analysis @ mean)
 
         synthesis = torch.cat([components * deviation, mean[:, None]], 1).view(c, p, p, -1)
-        local = torch.arange(2 * p) - p // 2  # the pixels of two cells around the anchor
-        local = torch.where(local < 0, -1 - local, torch.where(local >= p, 2 * p - 1 - local, local))
+        local = reflected(p)
         kernel = synthesis[:, local][:, :, local]  # (C, 2p, 2p, D + 1)
         basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)  # (2p, k)
         project = torch.linalg.pinv(basis)  # (k, 2p); the transpose when harmonics = 2p

@@ -5,30 +5,30 @@ decode: localized attention from the positional encoding of a coordinate to the 
 
 Only the tokens differ between instances; the representation size is R x `dim` values. LAINR's multi-band head can
 follow the localized attention in place of the MLP (`sigmas`), and the localized attention can stand in LAINR
-(`tokenfield.models.lainr_localized`).
+(`tokenfield.models.lainr.LocalizedLainr`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from tokenfield.coords import Coordinates
-from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
-from tokenfield.models.lainr import TokenDecoder
+from tokenfield.models.base import RecipeFields
+from tokenfield.models.token_field import PatchSizes, TokenField
 from tokenfield.nn.hypernetwork import HyperNetwork
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
-from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
+from tokenfield.nn.parts import Located, Prepared
 from tokenfield.nn.patchify import patchify
+from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, TokenDecoder
 
 
 @dataclass(frozen=True)
-class HyperConfig:
+class HyperConfig(PatchSizes):
     """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (docs/papers.md)."""
+
+    may_be_zero = PatchSizes.may_be_zero | {"cutoff"}
 
     size: tuple[int, int] = (128, 128)
     """Height and width of the pictures it encodes."""
@@ -38,8 +38,6 @@ class HyperConfig:
     """Zeros (mid-grey) around the picture before it is cut into patches."""
     drop_rest: bool = False
     """True: rows and columns beyond the last whole patch are not encoded, as in the authors' code; else an error."""
-    channels: int = 3
-    """Values per coordinate."""
     num_latents: int = 256
     """R, tokens per instance."""
     dim: int = 512
@@ -69,6 +67,11 @@ class HyperConfig:
     sigmas: tuple[float, ...] = ()
     """Not empty: LAINR's multi-band head with these bandwidths, highest first, in place of the global MLP."""
 
+    @property
+    def cuts_rest(self) -> bool:
+        """As the field says."""
+        return self.drop_rest
+
 
 @dataclass(frozen=True)
 class AnrConfig(HyperConfig):
@@ -79,10 +82,24 @@ class AnrConfig(HyperConfig):
         return Anr(self)
 
 
+def build_encoder(config: HyperConfig, *, patch_channels: int, positions: bool) -> HyperNetwork:
+    """The hyper-network over patches of so many channels, with or without learned positions."""
+    return HyperNetwork(
+        patch_dim=patch_channels * config.patch**2,
+        num_patches=config.num_patches if positions else None,
+        num_latents=config.num_latents,
+        latent_dim=config.dim,
+        dim=config.encoder_dim,
+        encoder_depth=config.encoder_depth,
+        decoder_depth=config.decoder_depth,
+        num_heads=config.encoder_heads,
+        head_dim=config.encoder_head_dim,
+        hidden=config.encoder_hidden,
+    )
+
+
 def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
     """Localized attention and the global MLP (or the multi-band head), for `in_dim` coordinates."""
-    if config.depth < 1:
-        raise UserError(f"depth {config.depth} leaves no output layer; give at least 1")
     aggregator = LocalizedAggregation(
         PositionalQuery(in_dim, config.sigma, config.dim, config.heads * config.head_dim),
         LocalizedAttention(
@@ -94,7 +111,7 @@ def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
         ),
     )
     dim, out_dim = config.dim, config.channels
-    head: nn.Module
+    head: Head
     if config.sigmas:
         head = MultiBandModulation(in_dim=in_dim, dim=dim, feature_dim=dim, sigmas=config.sigmas, out_dim=out_dim)
     else:  # the plain MLP counts the layers before its output, D counts that one too
@@ -102,7 +119,7 @@ def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
     return TokenDecoder(aggregator, head, output_bias=0.0)
 
 
-class HyperField(FieldModel):
+class HyperField(TokenField):
     """A hyper-network in front, localized attention and a head behind. Tokens are (B, R, dim), a set.
 
     Args:
@@ -113,42 +130,15 @@ class HyperField(FieldModel):
     """
 
     def __init__(self, config: HyperConfig, *, in_dim: int, patch_channels: int, positions: bool):
-        super().__init__()
-        self.config = config
-        self.input_size, self.cell, self.channels = config.size, config.patch, config.channels
-        rows, columns = ((side + 2 * config.padding) // config.patch for side in config.size)
-        self.encoder = HyperNetwork(
-            patch_dim=patch_channels * config.patch**2,
-            num_patches=rows * columns if positions else None,
-            num_latents=config.num_latents,
-            latent_dim=config.dim,
-            dim=config.encoder_dim,
-            encoder_depth=config.encoder_depth,
-            decoder_depth=config.decoder_depth,
-            num_heads=config.encoder_heads,
-            head_dim=config.encoder_head_dim,
-            hidden=config.encoder_hidden,
-        )
-        self.decoder = build_decoder(config, in_dim=in_dim)
+        encoder = build_encoder(config, patch_channels=patch_channels, positions=positions)
+        super().__init__(config, config, encoder, build_decoder(config, in_dim=in_dim))
 
     def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
-        """Patches, row-major."""
-        images, before = images.to(self.encoder.embed.weight.dtype), self.config.padding
+        """Patches, row-major, without what is beyond the last whole one."""
+        images, before = images.to(self.encoder.embed.weight.dtype), self.padding
         rest = [(side + 2 * before) % self.cell for side in images.shape[-2:]] if self.config.drop_rest else [0, 0]
         padded = F.pad(images, (before, before - rest[1], before, before - rest[0]))  # a negative width cuts
         return patchify(padded, self.cell)
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Queries of the coordinates, and frequency features if the head is multi-band."""
-        return self.decoder.locate(coords)
-
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.decoder.prepare(tokens)
-
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
-        """Localized attention and the head."""
-        return self.decoder.combine(located, prepared)
 
 
 class Anr(HyperField):
@@ -158,8 +148,8 @@ class Anr(HyperField):
     are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.
     """
 
-    name: ClassVar[str] = "anr"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {
+    name = "anr"
+    default_recipe: ClassVar[RecipeFields | None] = {
         "model": {"size": (64, 64), "patch": 8, "padding": 0, "num_latents": 48, "dim": 128, "encoder_dim": 192,
                   "encoder_depth": 3, "decoder_depth": 3, "encoder_heads": 3, "encoder_hidden": 768, "heads": 2},
         "objective": {"jitter": "normal"},
@@ -170,8 +160,8 @@ class Anr(HyperField):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """Pictures in [0, 1] of `config.size` -> R-tokens."""
-        return self.encoder(self.cut(2 * images - 1))
+        return super().encode(2 * images - 1)
 
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
         """Localized attention and the head, from [-1, 1] to [0, 1]."""
         return (super().combine(located, prepared) + 1) / 2

@@ -2,7 +2,7 @@
 
 *High-Resolution Image Synthesis with Latent Diffusion Models* (Rombach et al., CVPR 2022). A convolutional
 encoder makes a grid of latents, one per `cell` x `cell` pixels; a convolutional decoder makes a picture of them. The
-network is that of the `diffusers` package, which is asked for when a model is built and not before.
+network is that of the `diffusers` package, which is imported when a model is built and not before.
 
 This is not a field by itself: the decoder knows one grid, that of the input. Values at other coordinates are bilinear
 interpolation of the picture it draws, constant beyond the outermost pixel centres; at pixel centres they are the
@@ -13,7 +13,6 @@ deterministic part alone is used: tokens are the mean of the latent's distributi
 (`scaling_factor` is a matter of the diffusion model).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -21,21 +20,23 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
-from tokenfield.nn.modulation import wide
+from tokenfield.io.record import Record
+from tokenfield.models.base import FieldModel, RecipeFields
+from tokenfield.nn.affine import wide
 
 
 @dataclass(frozen=True)
-class AutoencoderKlConfig:
+class AutoencoderKlConfig(Sizes):
     """The network, and the pictures it is given."""
 
     size: tuple[int, int] = (256, 256)
     """Height and width of the pictures it encodes, multiples of the factor by which the network shrinks."""
     channels: int = 3
     """Values per coordinate."""
-    network: dict[str, Any] = field(default_factory=dict)
+    network: Record = field(default_factory=dict)
     """The network's own configuration, as its config.json has it; what is left out is diffusers' default."""
 
     def build(self) -> "AutoencoderKl":
@@ -55,17 +56,18 @@ def autoencoder_class() -> Any:
 class AutoencoderKl(FieldModel):
     """The model. Tokens are (B, H / factor, W / factor, D), D latent channels."""
 
-    name: ClassVar[str] = "autoencoder-kl"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": {"size": (64, 64)}}
+    name = "autoencoder-kl"
+    token = "a cell of a convolutional network's latents"
+    default_recipe: ClassVar[RecipeFields | None] = {"model": {"size": (64, 64)}}
 
     def __init__(self, config: AutoencoderKlConfig):
         super().__init__()
         self.config, self.input_size, self.channels = config, config.size, config.channels
-        wanted = {"in_channels": config.channels, "out_channels": config.channels}
+        ends = {"in_channels": config.channels, "out_channels": config.channels}
         given = {key: value for key, value in config.network.items() if not key.startswith("_")}
-        if any(given.get(key, value) != value for key, value in wanted.items()):
+        if any(given.get(key, value) != value for key, value in ends.items()):
             raise UserError(f"a network of {given.get('in_channels')} channels for pictures of {config.channels}")
-        self.network = autoencoder_class().from_config({**given, **wanted})
+        self.network = autoencoder_class().from_config({**given, **ends})
         self.cell = 2 ** (len(self.network.config.block_out_channels) - 1)
         if any(side % self.cell for side in config.size):
             raise UserError(

@@ -8,38 +8,38 @@ small remainder. `decode` is nothing but their composition, whole or in chunks.
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Self, TypeAlias
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, count, in_pieces
+from tokenfield.coords import Coordinates, Grid, count, in_pieces
 from tokenfield.errors import UserError
 from tokenfield.models import folder
+from tokenfield.nn.parts import Located, Prepared
+
+RecipeFields: TypeAlias = Mapping[str, object]
+"""Fields of a recipe by name, nested as in recipe.json."""
 
 
-class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
+class Model(folder.NamedModel, PyTorchModelHubMixin, library_name="tokenfield"):
     """What can be trained, saved in a folder and loaded by name: field models, and denoisers of their tokens.
 
     Attributes:
-        name: the system's name in configurations and files.
         command: the command that handles what this system takes; `encode` for pictures.
         takes: what that is called in messages.
-        config: the frozen dataclass that built this model.
-        origin: the name or folder that it was loaded from; None for a model that was made here.
+        after_training: what to type after a run, after `tokenfield`; {out} is its folder, {data} that of its data.
         initial_pictures: how many training pictures `initialize` wants to see before the first step; 0: none.
         default_recipe: where `tokenfield train NAME` departs from `training.recipe.default_recipe`: fields of the
             recipe by name, nested as in recipe.json, such as {"model": {"size": (64, 64)}, "optim": {"name": "adam"}}.
             None: nothing of this system is trained, or not on a folder of pictures.
     """
 
-    name: ClassVar[str]
     command: ClassVar[str] = "encode"
     takes: ClassVar[str] = "pictures"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {}
-    config: Any
-    origin: str | None = None
+    after_training: ClassVar[str] = "evaluate {out}"
+    default_recipe: ClassVar[RecipeFields | None] = {}
     initial_pictures: int = 0
 
     def initialize(self, images: Tensor) -> None:
@@ -65,7 +65,7 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         folder.save(self, save_directory)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: Any) -> "Model":
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> Self:
         """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
         local = Path(model_id)
         model = folder.load_folder(local if local.is_dir() else folder.download(model_id, revision))
@@ -107,7 +107,7 @@ class FieldModel(Model):
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
 
-    def at(self, width: int) -> "FieldModel":
+    def at(self, width: int) -> Self:
         """The same model, weights and all, encoding for one of its prefixes: tokens are (B, ..., width).
 
         Raises:
@@ -133,7 +133,7 @@ class FieldModel(Model):
             raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
         return fitting[-1]
 
-    def coarse(self, nodes: int) -> "FieldModel":
+    def coarse(self, nodes: int) -> Self:
         """The same model, weights and all, attending on nodes x nodes points and interpolating: see coarse.py.
 
         Raises:
@@ -145,15 +145,15 @@ class FieldModel(Model):
         """How many numbers tokens (..., D), one instance's or several's, hold that say something."""
         return tokens.numel()
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
         raise NotImplementedError(f"{type(self).__name__}.locate")
 
-    def prepare(self, tokens: Tensor) -> Any:
+    def prepare(self, tokens: Tensor) -> Prepared:
         """What depends on the tokens alone."""
         raise NotImplementedError(f"{type(self).__name__}.prepare")
 
-    def combine(self, located: Any, prepared: Any) -> Tensor:
+    def combine(self, located: Located, prepared: Prepared) -> Tensor:
         """What needs both -> values (B, Q, C)."""
         raise NotImplementedError(f"{type(self).__name__}.combine")
 
@@ -177,6 +177,14 @@ class FieldModel(Model):
     def forward(self, images: Tensor, coords: Coordinates) -> Tensor:
         """Values (B, Q, C) at the coordinates of the fields of the pictures: `decode` of `encode`."""
         return self.decode(self.encode(images), coords)
+
+    def places(self, tokens: Tensor) -> Tensor | None:
+        """(y, x) in [-1, 1]^2 of the places that tokens (B, rows, columns, D) stand for, (R, 2), row-major.
+
+        None for tokens without places: a set, or the rows of matrices. `locate` is told the lattice they are on.
+        """
+        lattice = tokens.shape[1:-1]
+        return Grid.cells(*lattice, device=tokens.device).coords() if len(lattice) == 2 else None
 
     def attention(self, tokens: Tensor, coords: Tensor) -> Tensor | None:
         """How much every coordinate attends to every token of one instance.

@@ -9,10 +9,10 @@ biases. `fit` yields while it goes; whoever stops reading keeps what there is.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,29 +20,22 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Grid
 from tokenfield.metrics import mse
-from tokenfield.models.hyponet_field import HyponetField
-from tokenfield.nn.hyponet import Fourier, Hyponet, Raw, Whole, relu, sizes
+from tokenfield.models.hyponet_field import HyponetField, MlpSizes
+from tokenfield.nn.affine import relu
+from tokenfield.nn.hyponet import Fourier, Hyponet, Raw, Whole, sizes
 from tokenfield.nn.siren import sine, weight_bound
 
 
 @dataclass(frozen=True)
-class CoordinateMlpConfig:
-    """Sizes of the MLP and of its fitting."""
+class CoordinateMlpConfig(MlpSizes):
+    """Sizes of the MLP and of its fitting. All layers are the picture's own; bandwidth and features are FFNet's."""
+
+    may_be_zero = frozenset({"steps"})
 
     kind: Literal["ffnet", "siren"] = "ffnet"
     """Fourier features and ReLU, or sines."""
     size: tuple[int, int] = (178, 178)
     """Height and width of the picture."""
-    channels: int = 3
-    """Values per coordinate."""
-    dim: int = 256
-    """Width of the MLP."""
-    depth: int = 5
-    """Linear layers, the output included."""
-    feature_dim: int = 256
-    """Fourier features per coordinate (ffnet)."""
-    sigma: float = 128.0
-    """Bandwidth of the Fourier features (ffnet)."""
     w0: float = 30.0
     """Factor inside the sines (siren)."""
     steps: int = 1000
@@ -58,8 +51,10 @@ class CoordinateMlpConfig:
 class CoordinateMlp(HyponetField):
     """An MLP of a picture's own. Tokens (B, units, inputs + 1) are the rows of its matrices, each with its bias."""
 
-    name: ClassVar[str] = "coordinate-mlp"
-    default_recipe: ClassVar[Mapping[str, object] | None] = None  # it is fitted, by `tokenfield fit`
+    name = "coordinate-mlp"
+    token = "a row of a weight matrix of the picture's own network, with its bias"
+    default_recipe = None  # it is fitted, by `tokenfield fit`
+    config: CoordinateMlpConfig
 
     def __init__(self, config: CoordinateMlpConfig):
         super().__init__()
@@ -97,7 +92,7 @@ class CoordinateMlp(HyponetField):
             Tokens before every step, with their mean squared errors: what a caller keeps belongs to what it reads.
         """
         given = self.net.layout.split(self.start(len(images)) if start is None else start)
-        rows = [r.detach().clone().requires_grad_() for r in given if r is not None]
+        rows = [r.detach().clone().requires_grad_() for r in given]
         optimizer = torch.optim.Adam(rows, lr=self.config.rate)
         with torch.no_grad():
             located = self.net.locate(Grid.cells(*images.shape[-2:], device=images.device))

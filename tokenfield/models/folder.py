@@ -10,8 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
-from uuid import uuid4
+from typing import Any, ClassVar, get_type_hints
 from weakref import WeakKeyDictionary
 
 import torch
@@ -21,12 +20,27 @@ from torch import Tensor, nn
 
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole
+from tokenfield.io.atomic import folder_aside, write_whole
+from tokenfield.io.record import Record
 from tokenfield.registry import DENOISERS, MODELS
 
 HUB_PREFIX = "hf:"
 """Before `owner/name` of a repository on the hub."""
 CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
+
+
+class NamedModel(nn.Module):
+    """What a folder can hold.
+
+    Attributes:
+        name: the system's name in configurations and files.
+        config: the frozen dataclass that built this model.
+        origin: the name or folder that it was loaded from; None for a model that was built and not loaded.
+    """
+
+    name: ClassVar[str]
+    config: Any
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,7 @@ class ModelId:
         return f"{self.origin or self.name} ({self.hash[:12]})"
 
 
-def load_folder(folder: Path) -> Any:
+def load_folder(folder: Path) -> NamedModel:
     """The model in a folder; see `load`."""
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
@@ -64,12 +78,12 @@ def load_folder(folder: Path) -> Any:
 
 
 def save(
-    model: Any,
-    folder: str | os.PathLike,
+    model: NamedModel,
+    folder: str | os.PathLike[str],
     *,
     dtype: torch.dtype | None = None,
     card: str | None = None,
-    evaluation: dict[str, Any] | None = None,
+    evaluation: Record | None = None,
 ) -> Path:
     """Writes a model to a folder that `load` reads.
 
@@ -102,7 +116,7 @@ def save(
     return folder
 
 
-def describe(model: Any) -> dict[str, Any]:
+def describe(model: NamedModel) -> Record:
     """What `config.json` holds: the fields of the configuration, as JSON gives them back, and `model`, its system."""
     config = from_dict(type(model.config), json.loads(json.dumps(to_dict(model.config))))  # 16 for a float: 16.0
     fields = json.loads(json.dumps(to_dict(config)))
@@ -110,10 +124,10 @@ def describe(model: Any) -> dict[str, Any]:
     return {"model": model.name, **fields}
 
 
-_HASHES: WeakKeyDictionary[nn.Module, tuple[Any, str]] = WeakKeyDictionary()
+_HASHES: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
 
 
-def model_hash(model: Any) -> str:
+def model_hash(model: NamedModel) -> str:
     """SHA-256 over configuration and weights as float32: the identity of a model, however and wherever it is stored.
 
     A model and its saved and loaded copy have the same hash; stored in half precision it is another model, since its
@@ -136,21 +150,23 @@ def model_hash(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _build(description: Any, path: Path) -> Any:
+def _build(description: object, path: Path) -> NamedModel:
     """A model with fresh weights from what `describe` said."""
-    name = description.get("model") if isinstance(description, dict) else description
+    fields: Record = description if isinstance(description, dict) else {"model": description}
+    name = fields.get("model")
     registry = MODELS if name in MODELS else DENOISERS
     if not isinstance(name, str) or name not in registry:
         raise UserError(f"{path}: model {name!r}; known systems are {', '.join([*MODELS, *DENOISERS])}")
     system = registry[name]
     config_type = get_type_hints(system.__init__)["config"]
     try:
-        return from_dict(config_type, {k: v for k, v in description.items() if k != "model"}).build()
+        model: NamedModel = from_dict(config_type, {k: v for k, v in fields.items() if k != "model"}).build()
+        return model
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], Any]:
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], object]:
     """Tensors by name, and the description that they were saved with, None if they were saved by another library."""
     try:
         with safe_open(path, "pt") as file:
@@ -162,19 +178,19 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], Any]:
         raise UserError(f"{path} is no safetensors file, or is damaged or cut short ({detail})") from error
 
 
-def _check_names_and_shapes(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+def _check_names_and_shapes(path: Path, stored: dict[str, Tensor], state: dict[str, Tensor]) -> None:
     """Every weight of the model is there in its shape, and nothing else is."""
-    shapes = [k for k in wanted if k in found and found[k].shape != wanted[k].shape]
-    broken = [k for k, tensor in found.items() if not torch.isfinite(tensor).all()]
+    shapes = [k for k in state if k in stored and stored[k].shape != state[k].shape]
+    broken = [k for k, tensor in stored.items() if not torch.isfinite(tensor).all()]
     problems = {
-        "lacks": [k for k in wanted if k not in found],
-        "holds unknown": [k for k in found if k not in wanted],
-        "has other shapes for": [f"{k} {tuple(found[k].shape)}, not {tuple(wanted[k].shape)}" for k in shapes],
+        "lacks": [k for k in state if k not in stored],
+        "holds unknown": [k for k in stored if k not in state],
+        "has other shapes for": [f"{k} {tuple(stored[k].shape)}, not {tuple(state[k].shape)}" for k in shapes],
         "is not finite in": broken,
     }
-    said = [f"{what} {_first(which)}" for what, which in problems.items() if which]
-    if said:
-        raise UserError(f"{path} does not fit its {CONFIG}: it {'; it '.join(said)}")
+    lines = [f"{what} {_first(which)}" for what, which in problems.items() if which]
+    if lines:
+        raise UserError(f"{path} does not fit its {CONFIG}: it {'; it '.join(lines)}")
 
 
 def _first(items: list[str], most: int = 3) -> str:
@@ -190,25 +206,18 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return stored
 
 
-def _json(data: dict[str, Any]) -> bytes:
+def _json(data: Record) -> bytes:
     return (json.dumps(data, indent=2) + "\n").encode()
 
 
 def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
-    """A new folder with these files, written aside and renamed into place."""
-    aside = folder.with_name(f".{folder.name}.{uuid4().hex[:8]}")
+    """A new folder with these files, whole or not at all."""
     try:
-        aside.mkdir(parents=True)
-        for name, data in contents.items():
-            write_whole(aside / name, data)
-        os.replace(aside, folder)
+        with folder_aside(folder) as aside:
+            for name, data in contents.items():
+                (aside / name).write_bytes(data)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}; nothing was changed") from error
-    finally:
-        for file in aside.glob("*"):
-            file.unlink()
-        if aside.is_dir():
-            aside.rmdir()
 
 
 def download(repository: str, revision: str | None = None) -> Path:

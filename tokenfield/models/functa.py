@@ -9,24 +9,27 @@ starting uniform in [0.005, 0.1] and kept in [0, 1]; shifts alone and a linear m
 coordinates in [0, 1]; Adam at 3e-6 for everything shared. CelebA-HQ at 64 pixels: width 512, depth 15.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.metrics import mse
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.nn.meta_learning import EntryRates, descend
 from tokenfield.nn.siren import ModulatedSiren, exactly, unit_points
 
 
 @dataclass(frozen=True)
-class FunctaConfig:
-    """Sizes of the SIREN and of the latent vector; the defaults are those published for CelebA-HQ at 64 pixels."""
+class MetaSizes(Sizes):
+    """What vector and grid latents share: a SIREN, and steps from zero."""
+
+    may_be_zero = frozenset({"inner_steps", "lowest_rate"})
 
     size: tuple[int, int] = (64, 64)
     """Height and width of the pictures it adapts to."""
@@ -37,7 +40,7 @@ class FunctaConfig:
     depth: int = 15
     """Linear layers of the SIREN, the output included."""
     latent_dim: int = 512
-    """Numbers per picture. More than (depth - 1) x dim shifts could not say more."""
+    """Width of a latent. More than (depth - 1) x dim shifts could not say more."""
     w0: float = 30.0
     """Factor inside the sines."""
     inner_steps: int = 3
@@ -46,6 +49,11 @@ class FunctaConfig:
     """Rates of the steps start uniform between this ..."""
     highest_rate: float = 0.1
     """... and this."""
+
+
+@dataclass(frozen=True)
+class FunctaConfig(MetaSizes):
+    """Sizes of the SIREN and of the latent vector; the defaults are those published for CelebA-HQ at 64 pixels."""
 
     def build(self) -> "Functa":
         """The model with fresh weights."""
@@ -63,7 +71,7 @@ class MetaLearnedField(FieldModel):
         error_scale: what the mean squared error over the picture is multiplied with before its gradient is taken.
     """
 
-    def __init__(self, config: Any, shape: tuple[int, ...], error_scale: float = 1.0):
+    def __init__(self, config: MetaSizes, shape: tuple[int, ...], error_scale: float = 1.0):
         super().__init__()
         self.config, self.input_size, self.channels = config, config.size, config.channels
         self.shape, self.error_scale = shape, error_scale
@@ -97,8 +105,9 @@ class MetaLearnedField(FieldModel):
 class Functa(MetaLearnedField):
     """The model with vector latents. Tokens are (B, 1, latent_dim): the vector is one token, without a place."""
 
-    name: ClassVar[str] = "functa"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {
+    name = "functa"
+    token = "the latent vector of the whole picture"
+    default_recipe: ClassVar[RecipeFields | None] = {
         "model": {"dim": 128, "depth": 5},
         "optim": {"name": "adam", "rate": 3e-4},
         "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts

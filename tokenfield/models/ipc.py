@@ -4,10 +4,10 @@ One layer of a shared MLP, the second, is an instance's own, of rank R: W = V U.
 composers, are the tokens; U is shared. Everything else, the encoder included, is as in LAINR's comparison.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tokenfield.models.base import RecipeFields
 from tokenfield.models.weight_space import SMALL, WeightConfig, WeightField, build_layers
 from tokenfield.nn.hyponet import Composed, Fourier, Hyponet
 
@@ -29,8 +29,9 @@ class IpcConfig(WeightConfig):
 class Ipc(WeightField):
     """Pattern composers for pictures of one size. Tokens are (B, R, fan-in)."""
 
-    name: ClassVar[str] = "ipc"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": SMALL | {"num_latents": 24}}
+    name = "ipc"
+    token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
         features = Fourier(2, config.feature_dim, config.sigma)

@@ -1,42 +1,40 @@
-"""LAINR: *Locality-Aware Generalizable Implicit Neural Representation* (NeurIPS 2023).
+"""LAINR: *Locality-Aware Generalizable Implicit Neural Representation* (NeurIPS 2023), and its relatives.
 
-encode: patches -> transformer with R learnable tokens -> latent tokens (3.2).
-decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), composition (Eq. 8), output (Eq. 9).
+encode: patches -> transformer with R learnable tokens -> latent tokens (section 3.2; `tokenfield.nn.encoder`).
+decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), composition (Eq. 8), output (Eq. 9); all
+    of them, in this order, in `tokenfield.nn.token_decoder`.
 
-The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks; `LainrConfig` names them.
+The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks, named by `LainrConfig`. The two
+relatives have another aggregator in the place of Eq. 4-5: the localized attention of ANR, a composition of both papers;
+and the weight modulation of IPC, rows `w/o STA` and `w/o both` of Table 3.
 """
 
-from collections.abc import Mapping
-from copy import copy
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid
+from tokenfield.configs import Sizes, check_divides
+from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
-from tokenfield.nn.coarse import CoarseDecoder
+from tokenfield.models.base import RecipeFields
+from tokenfield.models.token_field import PatchSizes, TokenField
 from tokenfield.nn.encoder import LatentEncoder
+from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.local_start import local_start
-from tokenfield.nn.modulation import MultiBandModulation, PlainMLP
+from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention
 from tokenfield.nn.patchify import patchify
+from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
+from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, SelectiveTokenAggregation, TokenDecoder
 
 
 @dataclass(frozen=True)
-class LainrConfig:
-    """Sizes of a LAINR for pictures; the defaults are the paper's 178-pixel model (A.1)."""
+class LainrConfig(PatchSizes):
+    """Sizes of a LAINR for pictures; the defaults are the paper's 178-pixel model (docs/papers.md, "LAINR")."""
 
-    size: tuple[int, int] = (178, 178)
-    """Height and width of the pictures it encodes."""
-    patch: int = 9
-    """Side of a patch in pixels."""
-    padding: int = 1
-    """Zeros around the picture before it is cut into patches."""
-    channels: int = 3
-    """Values per pixel."""
+    may_be_zero = PatchSizes.may_be_zero | {"plain_depth"}
+
     num_latents: int = 256
     """R, latent tokens per picture."""
     latent_dim: int = 256
@@ -69,9 +67,60 @@ class LainrConfig:
     """How weights begin; the model is the same. Learnable tokens and positions are drawn from a normal distribution of
     deviation 1 (published) or 0.02 (small); local: small, and every token serves a place (`nn.local_start`)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
+        check_divides("heads", self.heads, "dim", self.dim)
+
     def build(self) -> "Lainr":
         """The model with fresh weights."""
         return Lainr(self)
+
+
+@dataclass(frozen=True)
+class RelativeConfig(Sizes):
+    """A LAINR with another aggregator."""
+
+    may_be_zero = frozenset({"cutoff"})
+
+    lainr: LainrConfig = field(default_factory=LainrConfig)
+    """All sizes."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lainr.start == "local":
+            raise UserError("lainr.start local is for LAINR's own aggregation; give start small")
+
+
+@dataclass(frozen=True)
+class LocalizedLainrConfig(RelativeConfig):
+    """A LAINR and a threshold."""
+
+    cutoff: float = CUTOFF
+    """Threshold of the localized attention in units of the average weight 1 / num_latents; 0: plain attention."""
+
+    def build(self) -> "LocalizedLainr":
+        """The model with fresh weights."""
+        return LocalizedLainr(self)
+
+
+@dataclass(frozen=True)
+class ComposedLainrConfig(RelativeConfig):
+    """A LAINR whose tokens compose a layer's weights: they are as wide as the decoder, and heads have no meaning.
+
+    The paper does not say which bandwidth the modulated layer reads; here it is `lainr.sigma_q`, that of the query it
+    replaces.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lainr.latent_dim != self.lainr.dim:
+            sizes = self.lainr
+            raise UserError(f"lainr.latent_dim {sizes.latent_dim} and lainr.dim {sizes.dim}; here they must agree")
+
+    def build(self) -> "ComposedLainr":
+        """The model with fresh weights."""
+        return ComposedLainr(self)
 
 
 SMALL: dict[str, object] = {
@@ -91,12 +140,48 @@ SMALL: dict[str, object] = {
 """Fields of a LAINR for 64-pixel pictures that two cores train: 6144 values stored, one per two pixel values."""
 
 
-def build_head(config: LainrConfig) -> nn.Module:
-    """The paper's multi-band head, or the plain stack of `w/o multiFM`."""
+def build_encoder(
+    config: LainrConfig, *, channels: int | None = None, num_patches: int | None = None
+) -> LatentEncoder:
+    """The transformer over patches and R learnable tokens.
+
+    Args:
+        config: sizes.
+        channels: of what is cut into patches; default the picture's.
+        num_patches: positions; default a picture's patches, 1 for patches that share one.
+    """
+    return LatentEncoder(
+        patch_dim=(channels or config.channels) * config.patch**2,
+        num_patches=num_patches or config.num_patches,
+        num_latents=config.num_latents,
+        latent_dim=config.latent_dim,
+        dim=config.encoder_dim,
+        depth=config.encoder_depth,
+        num_heads=config.encoder_heads,
+        mlp_ratio=config.mlp_ratio,
+        deviation=1.0 if config.start == "published" else 0.02,
+    )
+
+
+def build_aggregator(config: LainrConfig, *, in_dim: int = 2) -> SelectiveTokenAggregation:
+    """Selective token aggregation (Eq. 4-5) over `in_dim` coordinates."""
+    return SelectiveTokenAggregation(
+        in_dim=in_dim,
+        dim=config.dim,
+        latent_dim=config.latent_dim,
+        feature_dim=config.feature_dim,
+        sigma_q=config.sigma_q,
+        num_heads=config.heads,
+        linear=config.linear_frequency,
+    )
+
+
+def build_head(config: LainrConfig, *, in_dim: int = 2) -> Head:
+    """The multi-band head (Eq. 6-9), or the plain stack of `w/o multiFM`."""
     if config.plain_depth:
         return PlainMLP(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
     return MultiBandModulation(
-        in_dim=2,
+        in_dim=in_dim,
         dim=config.dim,
         feature_dim=config.feature_dim,
         sigmas=config.sigmas,
@@ -106,109 +191,93 @@ def build_head(config: LainrConfig) -> nn.Module:
     )
 
 
-class TokenDecoder(nn.Module):
-    """An aggregator and a head: everything from coordinates and tokens to values, for any d_in and d_out.
-
-    Args:
-        aggregator: `locate`, `prepare`, `combine` and an output map `out` (or None).
-        head: `locate`, `fold` and `combine`.
-        output_bias: added to every value; 0.5 centres pictures in [0, 1].
-    """
-
-    aggregator: Any
-    head: Any
-
-    def __init__(self, aggregator: nn.Module, head: nn.Module, *, output_bias: float = 0.5):
-        super().__init__()
-        self.aggregator, self.head, self.output_bias = aggregator, head, output_bias
-
-    def locate(self, coords: Coordinates) -> tuple[Any, Any]:
-        """Queries and frequency features."""
-        return self.aggregator.locate(coords), self.head.locate(coords)
-
-    def prepare(self, tokens: Tensor) -> tuple[Any, Any]:
-        """Keys, values and folded matrices."""
-        return self.aggregator.prepare(tokens), self.head.fold(self.aggregator.out)
-
-    def combine(self, located: tuple[Any, Any], prepared: tuple[Any, Any]) -> Tensor:
-        """Values (B, Q, C)."""
-        m = self.aggregator.combine(located[0], prepared[0])  # (B, Q, d)
-        return self.head.combine(located[1], prepared[1], m) + self.output_bias
+def build_localized_aggregator(config: LainrConfig, cutoff: float) -> LocalizedAggregation:
+    """The queries of Eq. 4, and ANR's attention, whose projections have no bias, with its threshold."""
+    query = nn.Sequential(
+        FrequencyFeature(2, config.sigma_q, config.feature_dim, config.dim, linear=config.linear_frequency),
+        nn.Linear(config.dim, config.dim, bias=False),
+    )
+    attention = LocalizedAttention(
+        token_dim=config.latent_dim,
+        out_dim=config.dim,
+        num_heads=config.heads,
+        head_dim=config.dim // config.heads,
+        cutoff=cutoff,
+    )
+    return LocalizedAggregation(query, attention)
 
 
-class Lainr(FieldModel):
+def build_composing_decoder(config: LainrConfig, *, in_dim: int = 2) -> TokenDecoder:
+    """Pattern composers, and the multi-band head (`w/o STA`) or what is left of an IPC's MLP (`w/o both`)."""
+    aggregator = PatternComposer(
+        in_dim=in_dim,
+        dim=config.dim,
+        feature_dim=config.feature_dim,
+        sigma_q=config.sigma_q,
+        num_latents=config.num_latents,
+    )
+    if config.plain_depth:
+        head: Head = NormalizedStack(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
+    else:
+        head = build_head(config, in_dim=in_dim)
+    return TokenDecoder(aggregator, head)
+
+
+class Lainr(TokenField):
     """The model of the paper for pictures of one size. Tokens are (B, R, latent_dim), a set."""
 
-    name: ClassVar[str] = "lainr"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": SMALL | {"start": "local"}}
-    on_nodes: CoarseDecoder | None = None
+    name = "lainr"
+    smooth = True
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"start": "local"}}
+    config: LainrConfig
+    encoder: LatentEncoder
 
     def __init__(self, config: LainrConfig):
-        super().__init__()
-        self.config = config
-        self.input_size, self.cell, self.channels = config.size, config.patch, config.channels
-        rows, columns = ((side + 2 * config.padding) // config.patch for side in config.size)
-        self.encoder = LatentEncoder(
-            patch_dim=config.channels * config.patch**2,
-            num_patches=rows * columns,
-            num_latents=config.num_latents,
-            latent_dim=config.latent_dim,
-            dim=config.encoder_dim,
-            depth=config.encoder_depth,
-            num_heads=config.encoder_heads,
-            mlp_ratio=config.mlp_ratio,
-            deviation=1.0 if config.start == "published" else 0.02,
-        )
-        self.initial_pictures = 16 if config.start == "local" else 0  # how many `initialize` wants to see
-        aggregator = SelectiveTokenAggregation(
-            in_dim=2,
-            dim=config.dim,
-            latent_dim=config.latent_dim,
-            feature_dim=config.feature_dim,
-            sigma_q=config.sigma_q,
-            num_heads=config.heads,
-            linear=config.linear_frequency,
-        )
-        self.decoder = TokenDecoder(aggregator, build_head(config))
+        encoder, aggregator = build_encoder(config), build_aggregator(config)
+        super().__init__(config, config, encoder, TokenDecoder(aggregator, build_head(config)))
+        self.initial_pictures = 16 if config.start == "local" else 0
 
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
-        """The local start, if that is how this model begins; the pictures are only looked at.
+        """The local start; the pictures are only looked at. Raises UserError for sizes without room for places."""
+        aggregator = self.decoder.aggregator
+        assert isinstance(aggregator, SelectiveTokenAggregation), "made by the constructor"
+        start_locally(self.encoder, aggregator, images, self.config)
 
-        Raises:
-            UserError: a system whose encoder or aggregator are others than LAINR's, or sizes without room for places.
-        """
-        encoder, aggregator, padding = self.encoder, self.decoder.aggregator, self.config.padding
-        if not isinstance(encoder, LatentEncoder) or not isinstance(aggregator, SelectiveTokenAggregation):
-            raise UserError(f"start local is for LAINR's own encoder and aggregation; {self.name} takes start small")
-        sides = [side + 2 * padding for side in images.shape[-2:]]
-        edges = tuple(whole / side for whole, side in zip(sides, images.shape[-2:], strict=True))  # padding is outside
-        low = (-edges[0], -edges[1])
-        places = Grid.box(low, edges, *(whole // self.cell for whole in sides), device=images.device)
-        local_start(encoder, aggregator, patchify(images, self.cell, padding), places)
 
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
-        """Pictures in [0, 1] of `config.size` -> latent tokens."""
-        return self.encoder(patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.config.padding))
+def start_locally(
+    encoder: LatentEncoder, aggregator: SelectiveTokenAggregation, images: Float[Tensor, "b c h w"], config: PatchSizes
+) -> None:
+    """Weights such that every token serves a place, from the patches of a few pictures and where these lie."""
+    sides = [side + 2 * config.padding for side in images.shape[-2:]]
+    edges = tuple(whole / side for whole, side in zip(sides, images.shape[-2:], strict=True))  # padding is outside
+    low = (-edges[0], -edges[1])
+    places = Grid.box(low, edges, *(whole // config.patch for whole in sides), device=images.device)
+    local_start(encoder, aggregator, patchify(images, config.patch, config.padding), places)
 
-    def coarse(self, nodes: int) -> "Lainr":
-        """The same model, weights and all, whose attention is computed on nodes x nodes points: see coarse.py."""
-        other = copy(self)
-        other.on_nodes = CoarseDecoder(self.decoder, nodes)
-        return other
 
-    @property
-    def answering(self) -> TokenDecoder | CoarseDecoder:
-        """Which decoder answers."""
-        return self.on_nodes or self.decoder
+class LocalizedLainr(TokenField):
+    """LAINR whose coordinates attend to the tokens above a threshold only. Tokens are (B, R, latent_dim), a set.
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Any:
-        """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
-        return self.answering.locate(coords)
+    The other composition, ANR with LAINR's head, is `AnrConfig.sigmas`.
+    """
 
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Any:
-        """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.answering.prepare(tokens)
+    name = "lainr-localized"
+    smooth = True
+    default_recipe: ClassVar[RecipeFields | None] = {"model": {"lainr": SMALL}}
 
-    def combine(self, located: Any, prepared: Any) -> Float[Tensor, "b q c"]:
-        """Eq. 5, 7, 8, 9 and the output bias of 0.5."""
-        return self.answering.combine(located, prepared)
+    def __init__(self, config: LocalizedLainrConfig):
+        sizes = config.lainr
+        encoder, aggregator = build_encoder(sizes), build_localized_aggregator(sizes, config.cutoff)
+        super().__init__(config, sizes, encoder, TokenDecoder(aggregator, build_head(sizes)))
+
+
+class ComposedLainr(TokenField):
+    """LAINR with pattern composers. Tokens are (B, R, dim); their order matters."""
+
+    name = "lainr-composed"
+    token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
+    smooth = True
+    default_recipe: ClassVar[RecipeFields | None] = {"model": {"lainr": SMALL | {"latent_dim": 256}}}
+
+    def __init__(self, config: ComposedLainrConfig):
+        super().__init__(config, config.lainr, build_encoder(config.lainr), build_composing_decoder(config.lainr))

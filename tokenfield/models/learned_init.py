@@ -8,7 +8,7 @@ scaled by its squared norm, since the normalised matrix turns by an angle that d
 `rank` above 0 is that paper's meta-learned variant of pattern composers: W = V U, of which V alone moves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 from typing import ClassVar
@@ -19,30 +19,20 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Grid
 from tokenfield.metrics import mse
-from tokenfield.models.hyponet_field import HyponetField
-from tokenfield.models.weight_space import build_layers
+from tokenfield.models.base import RecipeFields
+from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_layers
 from tokenfield.nn.hyponet import Composed, Fourier, Given, Hyponet
 from tokenfield.nn.meta_learning import descend
 
 
 @dataclass(frozen=True)
-class LearnedInitConfig:
+class LearnedInitConfig(ModulatedSizes):
     """Sizes of the MLP and its adaptation; the defaults are those of the published comparison at 178 pixels."""
+
+    may_be_zero = ModulatedSizes.may_be_zero | {"rank", "inner_steps"}
 
     size: tuple[int, int] = (178, 178)
     """Height and width of the pictures it adapts to."""
-    channels: int = 3
-    """Values per coordinate."""
-    dim: int = 256
-    """Width of the MLP."""
-    depth: int = 5
-    """Linear layers of the MLP, the output included."""
-    feature_dim: int = 256
-    """Fourier features per coordinate."""
-    sigma: float = 128.0
-    """Bandwidth of the Fourier features."""
-    modulated: tuple[int, ...] = ()
-    """Layers that are adapted, counted from 0; none named: all."""
     rank: int = 0
     """Above 0: the adapted matrices are products with a shared factor of this rank."""
     inner_steps: int = 2
@@ -66,8 +56,10 @@ def _centers(n: int) -> Float[Tensor, " n"]:
 class LearnedInit(HyponetField):
     """An MLP that adapts to a picture in a few steps. Tokens are the rows of its adapted matrices."""
 
-    name: ClassVar[str] = "learned-init"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {
+    name = "learned-init"
+    token = "a row of a weight matrix that a few steps of descent adapted"
+    config: LearnedInitConfig
+    default_recipe: ClassVar[RecipeFields | None] = {
         "model": {"size": (64, 64), "sigma": 64.0},
         "optim": {"name": "adam", "rate": 3e-4},
         "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.folder import CARD as CARD
 from tokenfield.models.folder import CONFIG as CONFIG
 from tokenfield.models.folder import EVALUATION as EVALUATION
@@ -29,8 +29,24 @@ def names() -> list[str]:
     return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
 
 
-def load(name: str | os.PathLike) -> FieldModel:
-    """A trained model, in evaluation mode, float32, on the CPU.
+def load(name: str | os.PathLike[str]) -> FieldModel:
+    """A trained field model, in evaluation mode, float32, on the CPU.
+
+    Args, Raises: as `load_any`; also UserError for a model that neither encodes nor decodes, such as a denoiser.
+    """
+    return check_field_model(load_any(name), os.fspath(name))
+
+
+def check_field_model(model: Model, name: str) -> FieldModel:
+    """The model itself. Raises UserError for one that neither encodes nor decodes; the line names its command."""
+    if not isinstance(model, FieldModel):
+        raise UserError(f"{name} holds a {model.name} model, which takes {model.takes} and encodes no pictures; give a "
+                        f"field model, or use it with tokenfield {model.command}")
+    return model
+
+
+def load_any(name: str | os.PathLike[str]) -> Model:
+    """A trained model of any kind, in evaluation mode, float32, on the CPU.
 
     Args:
         name: one of `names()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the
@@ -53,13 +69,14 @@ def load(name: str | os.PathLike) -> FieldModel:
                 f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
             )
     model = load_folder(folder)
+    assert isinstance(model, Model), "the registry has no others"
     model.origin = text
     return model
 
 
 def find_model(
-    path: str | os.PathLike,
-    wanted: ModelId,
+    path: str | os.PathLike[str],
+    model: ModelId,
     *,
     load: Callable[[str], FieldModel] = load,
     hint: str = "give it: Field.load(path, model)",
@@ -70,19 +87,19 @@ def find_model(
 
     Args:
         path: of the file.
-        wanted: what it names.
+        model: what it names.
         load: makes a model of a name or a folder.
         hint: what to do if there is none.
     """
     beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
     whole = all((beside / name).exists() for name in (CONFIG, WEIGHTS))
-    if wanted.origin is None or wanted.origin.startswith(HUB_PREFIX):
+    if model.origin is None or model.origin.startswith(HUB_PREFIX):
         if whole:
             return load(str(beside))
-        raise UserError(f"{path} was made by {wanted}, which is not at hand; {hint}")
+        raise UserError(f"{path} was made by {model}, which is not at hand; {hint}")
     try:
-        return load(wanted.origin)
+        return load(model.origin)
     except UserError as error:
         if whole:
             return load(str(beside))
-        raise UserError(f"{path} was made by {wanted}: {error}; or {hint}") from error
+        raise UserError(f"{path} was made by {model}: {error}; or {hint}") from error

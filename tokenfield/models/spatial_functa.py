@@ -14,7 +14,7 @@ The gradient of a picture's mean error by one cell falls with the number of cell
 here (the error of a cell's own pixels), so that the published range of rates means the same for any grid.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,39 +23,30 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
-from tokenfield.models.functa import MetaLearnedField
+from tokenfield.models.base import RecipeFields
+from tokenfield.models.functa import MetaLearnedField, MetaSizes
 from tokenfield.nn.anchors import neighbours
 from tokenfield.nn.siren import exactly
 
 
 @dataclass(frozen=True)
-class SpatialFunctaConfig:
+class SpatialFunctaConfig(MetaSizes):
     """Sizes of the SIREN and of the grid; the latents are those of Table 5 at 256 pixels, the SIREN's sizes our own."""
 
     size: tuple[int, int] = (256, 256)
     """Height and width of the pictures it adapts to."""
-    channels: int = 3
-    """Values per coordinate."""
-    grid: tuple[int, int] = (16, 16)
-    """Rows and columns of latents."""
-    latent_dim: int = 256
-    """Width of a latent."""
-    kernel: int = 3
-    """Side of the convolution that makes shifts of latents; 1 lets every cell speak for itself."""
-    interpolation: Literal["nearest", "linear"] = "nearest"
-    """How a coordinate reads the shifts of the cells around it."""
     dim: int = 256
     """Width of the SIREN."""
     depth: int = 6
     """Linear layers of the SIREN, the output included."""
-    w0: float = 30.0
-    """Factor inside the sines."""
-    inner_steps: int = 3
-    """Steps of gradient descent per picture."""
-    lowest_rate: float = 0.005
-    """Rates of the steps start uniform between this ..."""
-    highest_rate: float = 0.1
-    """... and this."""
+    latent_dim: int = 256
+    """Width of a latent."""
+    grid: tuple[int, int] = (16, 16)
+    """Rows and columns of latents."""
+    kernel: int = 3
+    """Side of the convolution that makes shifts of latents; 1 lets every cell speak for itself."""
+    interpolation: Literal["nearest", "linear"] = "nearest"
+    """How a coordinate reads the shifts of the cells around it."""
 
     def build(self) -> "SpatialFuncta":
         """The model with fresh weights."""
@@ -69,12 +60,12 @@ class Read:
     Attributes:
         cells: (..., K) indices.
         weights: (..., K), adding up to 1.
-        seen: (...), in [0, 1].
+        local: (...), in [0, 1].
     """
 
     cells: Int[Tensor, "*q k"]
     weights: Float[Tensor, "*q k"]
-    seen: Float[Tensor, "*q"]
+    local: Float[Tensor, "*q"]
 
 
 def nearest(coords: Float[Tensor, "*q"], cells: int) -> Read:
@@ -138,8 +129,9 @@ def read_points(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Ten
 class SpatialFuncta(MetaLearnedField):
     """The model with grid latents. Tokens are (B, rows, columns, latent_dim), one for every cell."""
 
-    name: ClassVar[str] = "spatial-functa"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {
+    name = "spatial-functa"
+    token = "a latent vector of one cell of the picture"
+    default_recipe: ClassVar[RecipeFields | None] = {
         "model": {"size": (64, 64), "grid": (8, 8), "latent_dim": 96, "kernel": 1, "dim": 64, "depth": 5},
         "optim": {"name": "adam", "rate": 3e-4},
         "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
@@ -161,8 +153,8 @@ class SpatialFuncta(MetaLearnedField):
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
         y, x = (self.read(axis, cells) for axis, cells in zip(axes, self.shape[:-1], strict=True))
         if isinstance(coords, Grid):
-            return Located(self.siren.locate(Grid((y.seen, x.seen)).coords()), (y, x), True)
-        return Located(self.siren.locate(torch.stack([y.seen, x.seen], -1)), (y, x), False)
+            return Located(self.siren.locate(Grid((y.local, x.local)).coords()), (y, x), True)
+        return Located(self.siren.locate(torch.stack([y.local, x.local], -1)), (y, x), False)
 
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
         """Shifts of all layers, in every cell."""

@@ -4,10 +4,10 @@ Every layer of the MLP has a base matrix that all instances share. An instance b
 the layer's input; they multiply the base rows, in turn, and the products are normalised.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from tokenfield.models.base import RecipeFields
 from tokenfield.models.weight_space import SMALL, WeightConfig, WeightField, build_layers
 from tokenfield.nn.hyponet import Fourier, Hyponet, Scaled
 
@@ -27,8 +27,9 @@ class TransInrConfig(WeightConfig):
 class TransInr(WeightField):
     """TransINR for pictures of one size. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
 
-    name: ClassVar[str] = "trans-inr"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {"model": SMALL | {"groups": 16}}
+    name = "trans-inr"
+    token = "a row that multiplies rows of the network's weight matrices"
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"groups": 16}}
 
     def __init__(self, config: TransInrConfig):
         features = Fourier(2, config.feature_dim, config.sigma)

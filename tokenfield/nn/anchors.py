@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -108,4 +108,34 @@ def gaps(near: Neighbours) -> Gaps:
     place = gap * m + rank
     relative = near.relative.new_zeros(2, num * m)
     relative[:, place] = near.relative.T
-    return Gaps(relative.unflatten(1, (num, m)), place, first)
+    return Gaps(relative.view(2, num, m), place, first)
+
+
+class AnchoredAggregation(nn.Module):
+    """Attention of a coordinate to its nearest anchors, by content and by distance.
+
+        a_j(v) = softmax_j( c_j(v - p_j) + s w(v - p_j) ),      value(v) = sum_j a_j(v) f_j(v - p_j)
+
+    The content score c_j is a product of the coordinate's relative harmonics (the query) and a map of the token (the
+    key), so it is one more function of the relative head. The distance term w has compact support (`window`): four
+    neighbours are exact, the field is continuous, and the cost per coordinate does not depend on the number of tokens.
+
+    Args:
+        sharpness: s at the start of training; 1 blends as cos^2, large values select the nearest anchor.
+    """
+
+    def __init__(self, *, sharpness: float):
+        super().__init__()
+        self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
+
+    def forward(
+        self,
+        content: Float[Tensor, "b four q"],
+        distance: Float[Tensor, "*shared four q"],
+        outside: Float[Tensor, "*alike four q"],
+        values: Float[Tensor, "b four q c"],
+    ) -> Float[Tensor, "b q c"]:
+        """Blend the four neighbours' values; `outside` is above 0 for neighbours off the lattice."""
+        logits = content.to(torch.promote_types(content.dtype, torch.float32)) + self.log_sharpness.exp() * distance
+        weights = logits.masked_fill(outside > 0, -torch.inf).softmax(-2)  # (B, 4, Q)
+        return (weights.unsqueeze(-1) * values).sum(1)

@@ -1,4 +1,4 @@
-"""Multi-head attention, the usual one, with its four projections kept apart.
+"""Multi-head attention, the usual one, with its four projections apart.
 
 Keys and values depend on the tokens alone and queries on the coordinates alone, so callers that ask many questions of
 the same tokens project each side once and meet in `attend`.
@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from tokenfield.errors import UserError
 
 
 def attend(
@@ -27,7 +29,8 @@ def attend(
 
 def split_heads(x: Float[Tensor, "*b r d"], num_heads: int) -> Float[Tensor, "*b h r c"]:
     """(..., R, D) -> (..., H, R, D / H); heads are consecutive blocks of the width."""
-    return x.unflatten(-1, (num_heads, -1)).transpose(-2, -3)
+    heads: Tensor = x.unflatten(-1, (num_heads, -1))
+    return heads.transpose(-2, -3)
 
 
 def merge_heads(x: Float[Tensor, "*b h r c"]) -> Float[Tensor, "*b r d"]:
@@ -39,20 +42,31 @@ class MultiHeadAttention(nn.Module):
     """MultiHeadAttention(query, key, value) of Eq. 5 with its q, k, v and out projections.
 
     Args:
-        dim: width of the queries, of the attended values and of the result.
-        num_heads: must divide `dim`.
+        dim: width of the queries and of the result.
+        num_heads: H.
         token_dim: width of the tokens that are attended to; default `dim`.
+        head_dim: c, width of a head; default `dim` / H, which must be a whole number.
+        bias: whether queries, keys and values have one; the result always has.
     """
 
-    def __init__(self, dim: int, *, num_heads: int, token_dim: int | None = None):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        token_dim: int | None = None,
+        head_dim: int | None = None,
+        bias: bool = True,
+    ):
         super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"width {dim} is no multiple of {num_heads} heads")
+        if head_dim is None and dim % num_heads:
+            raise UserError(f"width {dim} is no multiple of {num_heads} heads")
         self.num_heads = num_heads
-        self.q = nn.Linear(dim, dim)
-        self.k = nn.Linear(token_dim or dim, dim)
-        self.v = nn.Linear(token_dim or dim, dim)
-        self.out = nn.Linear(dim, dim)
+        inner, token_dim = num_heads * (head_dim or dim // num_heads), token_dim or dim
+        self.q = nn.Linear(dim, inner, bias=bias)
+        self.k = nn.Linear(token_dim, inner, bias=bias)
+        self.v = nn.Linear(token_dim, inner, bias=bias)
+        self.out = nn.Linear(inner, dim)
 
     def queries(self, x: Float[Tensor, "*b q d"]) -> Float[Tensor, "*b h q c"]:
         """Projected queries, one row of heads per input row."""
@@ -64,4 +78,5 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, query: Float[Tensor, "b q d"], tokens: Float[Tensor, "b r e"]) -> Float[Tensor, "b q d"]:
         """Attend from `query` to `tokens`."""
-        return self.out(merge_heads(attend(self.queries(query), *self.keys_values(tokens))))
+        attended: Tensor = self.out(merge_heads(attend(self.queries(query), *self.keys_values(tokens))))
+        return attended

@@ -11,14 +11,14 @@ This is an approximation, and the only one in decoding: queries pass a ReLU, so 
 10 to 12 dB for twice the nodes. How far it is from the exact values is a matter of the weights: docs/log.md.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenfield.coords import Coordinates, Grid, in_pieces
 from tokenfield.errors import UserError
+from tokenfield.nn.parts import Located
+from tokenfield.nn.token_decoder import TokenDecoder
 
 SUPPORT = 4
 """Nodes per axis that a coordinate takes its value from: a cubic's."""
@@ -27,7 +27,7 @@ Near = tuple[Tensor, Tensor]
 """The first of a coordinate's four nodes along an axis, (Q,) or (B, Q), and the weights of all four, (..., Q, 4)."""
 
 
-def nodes(n: int, *, device=None) -> Float[Tensor, " n"]:
+def nodes(n: int, *, device: torch.device | None = None) -> Float[Tensor, " n"]:
     """n nodes from -1 to 1, ends included: no coordinate of the signal lies outside."""
     return torch.linspace(-1, 1, n, device=device)
 
@@ -63,15 +63,14 @@ class CoarseDecoder:
         UserError: fewer nodes, or a head whose first step is not linear in m_v.
     """
 
-    def __init__(self, decoder: nn.Module, n: int):
+    def __init__(self, decoder: TokenDecoder, n: int):
         if n < SUPPORT:
             raise UserError(f"{n} nodes per axis; give at least {SUPPORT}")
-        if not hasattr(decoder.head, "modulations"):
+        if not decoder.head.num_bands:
             raise UserError("nodes need a multi-band or plain head; this model modulates weights, not coordinates")
-        self.decoder: Any = decoder  # a `TokenDecoder`, whose module imports this one
-        self.n = n
+        self.decoder, self.n = decoder, n
 
-    def locate(self, coords: Coordinates) -> tuple[Any, tuple[Near, Near], bool]:
+    def locate(self, coords: Coordinates) -> tuple[Located, tuple[Near, Near], bool]:
         """The bands' features, the nodes near each row and column (or point), and whether it is a grid."""
         features = self.decoder.head.locate(coords)
         if isinstance(coords, Grid):
@@ -82,7 +81,7 @@ class CoarseDecoder:
     def prepare(self, tokens: Float[Tensor, "b r e"]) -> list[Float[Tensor, "b n n d"]]:
         """Eq. 5 and W_m m_v + b_m of every band on the nodes."""
         aggregator, head = self.decoder.aggregator, self.decoder.head
-        prepared, folded = aggregator.prepare(tokens), head.fold(aggregator.out)
+        prepared, folded = aggregator.prepare(tokens), head.fold(aggregator.output_map)
         lattice = Grid((nodes(self.n, device=tokens.device),) * 2)
 
         def modulations(part: Coordinates) -> Tensor:
@@ -90,10 +89,10 @@ class CoarseDecoder:
             return torch.cat(list(head.modulations(folded, m)), -1)
 
         chunk = len(lattice) if torch.is_grad_enabled() else max(1, 4096 // max(1, len(tokens)))
-        bands = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n)).chunk(head.num_bands, -1)
-        return [band.contiguous() for band in bands]
+        bands: Tensor = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n))
+        return [band.contiguous() for band in bands.chunk(head.num_bands, -1)]
 
-    def combine(self, located: tuple[Any, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
+    def combine(self, located: tuple[Located, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
         """Values (B, Q, C)."""
         features, (y, x), gridded = located
         interpolate = on_grid if gridded else at_points

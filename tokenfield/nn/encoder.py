@@ -7,7 +7,17 @@ from torch import Tensor, nn
 from tokenfield.nn.transformer import Transformer
 
 
-class LatentEncoder(nn.Module):
+class PatchEncoder(nn.Module):
+    """What encodes patches: `forward` takes (B, N, patch_dim) and gives tokens (B, R, D).
+
+    Attributes:
+        embed: the map that meets the patches; its weights say in which type they are wanted.
+    """
+
+    embed: nn.Linear
+
+
+class LatentEncoder(PatchEncoder):
     """Patches -> data tokens; R learnable tokens beside them; the last R outputs -> LayerNorm -> linear -> Z.
 
     No structure among the latents is imposed: they are a set. Their identities come from the learnable tokens alone.
@@ -47,4 +57,5 @@ class LatentEncoder(nn.Module):
         data = self.embed(patches) + self.position  # (B, N, D)
         learnable = self.latents.to(data.dtype).expand(len(data), -1, -1)  # (B, R, D)
         tokens = self.transformer(torch.cat([data, learnable], 1), keep=len(self.latents))
-        return self.out(self.norm(tokens))
+        latents: Tensor = self.out(self.norm(tokens))
+        return latents

@@ -5,15 +5,19 @@ by whole periods, which costs some 30 dB. They are an elementwise product for th
 the frequencies would be cast down under autocast.
 """
 
+from collections.abc import Iterable, Iterator
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
+from tokenfield.errors import UserError
 
 
-def frequencies(sigma: float, n: int, *, device=None, dtype=torch.float32) -> Float[Tensor, " n"]:
+def frequencies(
+    sigma: float, n: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " n"]:
     """w_j = sigma^(j / (n - 1)), j = 0 .. n-1: from 1 to the bandwidth `sigma`, evenly in the logarithm. (Eq. 2)"""
     j = torch.arange(n, device=device, dtype=dtype)
     return torch.as_tensor(sigma, device=device, dtype=dtype) ** (j / max(n - 1, 1))
@@ -31,6 +35,29 @@ def fourier_features(coords: Float[Tensor, "*q x"], omega: Float[Tensor, " n"]) 
     phase = torch.pi * coords.unsqueeze(-1) * omega.to(coords.dtype)  # (*Q, X, n), at least float32
     phase = phase.flatten(-2)
     return torch.cat([phase.cos(), phase.sin()], -1)
+
+
+def linear_over_axes(
+    gammas: Iterable[Float[Tensor, "n g"]], weight: Float[Tensor, "*b o f"], blocks: tuple[int, int, int]
+) -> Iterator[Float[Tensor, "*b n o"]]:
+    """What each axis of a grid adds to W gamma(y, x) = W_y gamma(y) + W_x gamma(x).
+
+    Args:
+        gammas: features of every axis by itself.
+        weight: W, for features of points.
+        blocks: how these are ordered: (cos | sin, axes, frequencies).
+    """
+    parts = weight.unflatten(-1, blocks)  # (..., O, cos | sin, X, n)
+    for i, gamma in enumerate(gammas):
+        yield gamma.to(weight.dtype) @ parts[..., i, :].flatten(-2).mT  # W_i gamma(v_i)
+
+
+def sum_over_axes(parts: Iterable[Float[Tensor, "*b n o"]]) -> Float[Tensor, "*b q o"]:
+    """Sums of one row per axis, for every point of a grid: (H, 1, O) + (W, O), row-major."""
+    total, *others = parts
+    for i, part in enumerate(others, 1):
+        total = total.unsqueeze(-2) + part.unflatten(-2, (1,) * i + (-1,))
+    return total.flatten(-2 - len(others), -2)
 
 
 class FrequencyFeature(nn.Module):
@@ -54,9 +81,9 @@ class FrequencyFeature(nn.Module):
         self.num_frequencies = feature_dim // (2 * in_dim)  # n = floor(d_F / (2 d_in))
         num_features = 2 * in_dim * self.num_frequencies
         if self.num_frequencies < 1:
-            raise ValueError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
+            raise UserError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
         if not linear and num_features != out_dim:
-            raise ValueError(f"without a linear map the width {out_dim} must equal the {num_features} Fourier features")
+            raise UserError(f"without a linear map the width {out_dim} must equal the {num_features} Fourier features")
         self.linear = nn.Linear(num_features, out_dim) if linear else None
 
     def extra_repr(self) -> str:
@@ -80,14 +107,10 @@ class FrequencyFeature(nn.Module):
 
     def _at_points(self, coords: Tensor, linear: nn.Linear) -> Tensor:
         gamma = fourier_features(coords, self._omega(coords))  # (..., F)
-        return linear(gamma.to(linear.weight.dtype)).relu_()  # Eq. 3
+        features: Tensor = linear(gamma.to(linear.weight.dtype)).relu_()  # Eq. 3
+        return features
 
     def _on_grid(self, grid: Grid, linear: nn.Linear) -> Tensor:
-        weight = linear.weight.unflatten(-1, (2, self.in_dim, self.num_frequencies))  # (d, cos|sin, X, n)
-        total: Tensor = linear.bias
-        for i, axis in enumerate(grid.axes):
-            gamma = fourier_features(axis[:, None], self._omega(axis))  # (len, 2 n)
-            along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, d)
-            total = total.unsqueeze(-2) + along if i else total.to(along.dtype) + along
-        # Axis by axis the sum grew one dimension: (H, d) -> (H, 1, d) + (W, d) -> (H, W, d).
-        return total.flatten(0, -2).relu_()  # (Q, d)
+        gammas = (fourier_features(axis[:, None], self._omega(axis)) for axis in grid.axes)  # (len, 2 n)
+        first, *others = linear_over_axes(gammas, linear.weight, (2, self.in_dim, self.num_frequencies))
+        return sum_over_axes([linear.bias.to(first.dtype) + first, *others]).relu_()  # (Q, d)

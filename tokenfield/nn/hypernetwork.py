@@ -1,9 +1,9 @@
 """The hyper-network of ANR (ECCV 2024): an encoder-decoder transformer from patches to R-tokens.
 
 The encoder transforms the patches among themselves; the decoder starts from R learned tokens, which attend to each
-other and to the encoded patches. LAINR's encoder has both kinds of tokens in one sequence instead. Blocks are pre-norm
-and attention is `tokenfield.nn.attention`; what differs is that heads have a width of their own (6 x 64 in a width of
-512) and that queries, keys and values have no bias.
+other and to the encoded patches. LAINR's encoder has both kinds of tokens in one sequence instead. Blocks and attention
+are LAINR's (`tokenfield.nn.transformer`), but heads have a width of their own (6 x 64 in a width of 512), and queries,
+keys and values no bias.
 """
 
 import torch
@@ -11,35 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.encoder import PatchEncoder
 from tokenfield.nn.transformer import Block, FeedForward
-
-
-class NarrowAttention(MultiHeadAttention):
-    """`MultiHeadAttention` with heads of any width and no bias but in the output map.
-
-    Args:
-        dim: width of queries, tokens and result.
-        num_heads, head_dim: H heads of c numbers.
-    """
-
-    def __init__(self, dim: int, *, num_heads: int, head_dim: int):
-        nn.Module.__init__(self)
-        self.num_heads = num_heads
-        self.q = nn.Linear(dim, num_heads * head_dim, bias=False)
-        self.k = nn.Linear(dim, num_heads * head_dim, bias=False)
-        self.v = nn.Linear(dim, num_heads * head_dim, bias=False)
-        self.out = nn.Linear(num_heads * head_dim, dim)
-
-
-class EncoderBlock(Block):
-    """`Block` with narrow attention: x + Attention(LN x), then x + FeedForward(LN x)."""
-
-    def __init__(self, dim: int, *, num_heads: int, head_dim: int, hidden: int):
-        nn.Module.__init__(self)
-        self.norm1 = nn.LayerNorm(dim)
-        self.attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
-        self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, hidden)
 
 
 class DecoderBlock(nn.Module):
@@ -51,9 +24,9 @@ class DecoderBlock(nn.Module):
     def __init__(self, dim: int, *, num_heads: int, head_dim: int, hidden: int):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
+        self.attention = MultiHeadAttention(dim, num_heads=num_heads, head_dim=head_dim, bias=False)
         self.norm_cross = nn.LayerNorm(dim)
-        self.cross_attention = NarrowAttention(dim, num_heads=num_heads, head_dim=head_dim)
+        self.cross_attention = MultiHeadAttention(dim, num_heads=num_heads, head_dim=head_dim, bias=False)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, hidden)
 
@@ -62,10 +35,11 @@ class DecoderBlock(nn.Module):
         normed = self.norm1(x)
         x = (x + self.attention(normed, normed)).expand(len(encoded), -1, -1)  # shared tokens are attended to once
         x = x + self.cross_attention(self.norm_cross(x), encoded)
-        return x + self.mlp(self.norm2(x))
+        changed: Tensor = x + self.mlp(self.norm2(x))
+        return changed
 
 
-class HyperNetwork(nn.Module):
+class HyperNetwork(PatchEncoder):
     """Patches -> R-tokens, the representation of an instance.
 
         token_r = w_r * linear(LayerNorm(x_r)) + b_r,    x_r the decoder's outputs, w and b learned per number
@@ -101,7 +75,7 @@ class HyperNetwork(nn.Module):
         sizes = {"num_heads": num_heads, "head_dim": head_dim, "hidden": hidden}
         self.embed = nn.Linear(patch_dim, dim)
         self.position = None if num_patches is None else nn.Parameter(torch.randn(num_patches, dim))
-        self.encoder = nn.ModuleList(EncoderBlock(dim, **sizes) for _ in range(encoder_depth))
+        self.encoder = nn.ModuleList(Block(dim, bias=False, **sizes) for _ in range(encoder_depth))
         self.latents = nn.Parameter(torch.randn(num_latents, dim))
         self.decoder = nn.ModuleList(DecoderBlock(dim, **sizes) for _ in range(decoder_depth))
         self.norm = nn.LayerNorm(dim)
@@ -119,4 +93,5 @@ class HyperNetwork(nn.Module):
         tokens = self.latents.to(encoded.dtype)[None]  # (1, R, D): the same for all until they meet the patches
         for block in self.decoder:
             tokens = block(tokens, encoded)
-        return self.scale * self.out(self.norm(tokens)) + self.shift
+        tokens = self.scale * self.out(self.norm(tokens)) + self.shift
+        return tokens

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +33,11 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.nn.fourier import frequencies
-from tokenfield.nn.modulation import wide
+from tokenfield.nn.affine import Affine, apply, relu, stack, wide
+from tokenfield.nn.fourier import frequencies, linear_over_axes, sum_over_axes
 
 Features = Tensor | list[Tensor]
 """What an MLP reads: features of points (..., Q, F), or of every axis of a grid (n, F / X)."""
-
-Affine = tuple[Tensor, Tensor]
-"""Weight (out, in) and bias, or those of every instance, (B, out, in) and a bias that broadcasts to (B, Q, out)."""
 
 
 class Fourier(nn.Module):
@@ -101,7 +98,7 @@ class Shared(nn.Linear):
         nn.init.zeros_(self.bias)
         self.rows, self.width = rows, fan_in
 
-    def affine(self, rows: Float[Tensor, "b r i"] | None) -> Affine:
+    def affine(self, rows: Float[Tensor, "b r i"] | None = None) -> Affine:
         """Normalised weight and bias."""
         return unit(self.weight), self.bias
 
@@ -114,7 +111,7 @@ class Scaled(Shared):
             raise UserError(f"{rows} groups do not divide a layer of {fan_out} outputs; choose a divisor")
         super().__init__(fan_in, fan_out, rows)
 
-    def affine(self, rows: Float[Tensor, "b r i"] | None) -> Affine:
+    def affine(self, rows: Float[Tensor, "b r i"] | None = None) -> Affine:
         """Weights (B, out, in) and the shared bias."""
         assert rows is not None, "a scaled layer has rows"
         return unit(self.weight * rows.repeat(1, self.out_features // self.rows, 1)), self.bias
@@ -190,14 +187,13 @@ class Layout:
         """Numbers that say something: all but the filling."""
         return sum(n * w for n, w in zip(self.counts, self.widths, strict=True))
 
-    def split(self, tokens: Float[Tensor, "b r d"]) -> list[Tensor | None]:
-        """Rows (B, count, width) of every layer, None where it has none."""
-        parts = tokens.split(self.counts, 1)
-        return [p[..., :w] if n else None for p, n, w in zip(parts, self.counts, self.widths, strict=True)]
+    def split(self, tokens: Float[Tensor, "b r d"]) -> list[Tensor]:
+        """Rows (B, count, width) of every layer."""
+        return [part[..., :width] for part, width in zip(tokens.split(self.counts, 1), self.widths, strict=True)]
 
-    def join(self, rows: Sequence[Tensor | None]) -> Float[Tensor, "b r d"]:
-        """The inverse of `split`."""
-        return torch.cat([F.pad(r, (0, self.width - r.shape[-1])) for r in rows if r is not None], 1)
+    def join(self, rows: Sequence[Tensor]) -> Float[Tensor, "b r d"]:
+        """The inverse of `split`; layers without rows may be left out."""
+        return torch.cat([F.pad(r, (0, self.width - r.shape[-1])) for r in rows if r.shape[1]], 1)
 
 
 def sizes(features: int, dim: int, depth: int, out_dim: int) -> list[tuple[int, int]]:
@@ -206,24 +202,6 @@ def sizes(features: int, dim: int, depth: int, out_dim: int) -> list[tuple[int, 
         raise UserError(f"an MLP of depth {depth}; it needs a first and a last layer, at least 2")
     widths = [features, *[dim] * (depth - 1), out_dim]
     return list(pairwise(widths))
-
-
-def relu(x: Tensor) -> Tensor:
-    """In place: what it is given is a sum that nobody else holds."""
-    return x.relu_()
-
-
-def linear(x: Float[Tensor, "*b q i"], affine: Affine) -> Float[Tensor, "*c q o"]:
-    """W x + b for every point; matrices of instances meet points of their own or points that all share."""
-    weight, bias = affine
-    return F.linear(x, weight, bias) if weight.ndim == 2 else (x @ weight.mT).add_(bias)
-
-
-def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """The affine maps one after the other, with the activation between them."""
-    for affine in affines[:-1]:
-        x = activation(linear(x, affine))
-    return linear(x, affines[-1])
 
 
 class Hyponet(nn.Module):
@@ -246,23 +224,23 @@ class Hyponet(nn.Module):
     ):
         super().__init__()
         self.features = features
-        self.layers: Any = nn.ModuleList(layers)  # of `Layer`; the type knows of modules only
+        self.layers = cast(Sequence[Layer], nn.ModuleList(layers))
         self.output_bias, self.activation = output_bias, activation
         self.layout = Layout(tuple(layer.rows for layer in layers), tuple(layer.width for layer in layers))
 
     def locate(self, coords: Coordinates) -> Features:
         """Features of the coordinates, or the first layer's output (Q, d) where that is shared."""
-        features = self.features(coords)
-        if self.layout.counts[0]:
-            return features
-        return self.activation(self.first(features, self.layers[0].affine(None)))
+        features: Features = self.features(coords)
+        first = self.layers[0]
+        shared = isinstance(first, Shared) and not first.rows
+        return self.activation(self.first(features, first.affine())) if shared else features
 
     def prepare(self, tokens: Float[Tensor, "b r d"]) -> list[Affine]:
         """Matrices and biases of the layers that `locate` has not passed yet."""
         start = 0 if self.layout.counts[0] else 1
         tokens = tokens.to(next(self.parameters(), tokens).dtype)
-        pairs = list(zip(self.layers, self.layout.split(tokens), strict=True))
-        return [layer.affine(rows) for layer, rows in pairs[start:]]
+        pairs = list(zip(self.layers, self.layout.split(tokens), strict=True))[start:]
+        return [layer.affine(rows) for layer, rows in pairs]
 
     def hidden(self, located: Features, prepared: list[Affine]) -> Float[Tensor, "b q o"]:
         """The last layer's output, without activation and output bias."""
@@ -276,14 +254,9 @@ class Hyponet(nn.Module):
         return wide(self.hidden(located, prepared)) + self.output_bias
 
     def first(self, features: Features, affine: Affine) -> Tensor:
-        """The first layer. On a grid W gamma(y, x) = W_y gamma(y) + W_x gamma(x): a product per axis and a sum."""
+        """The first layer; on a grid a product per axis and a sum."""
         weight, bias = affine
         if isinstance(features, Tensor):
-            return linear(features.to(weight.dtype), affine)
-        blocks = weight.unflatten(-1, self.features.blocks)  # (..., out, cos | sin, X, n)
-        total = bias.squeeze(-2) if bias.ndim > 1 else bias  # (..., out)
-        for i, gamma in enumerate(features):
-            along = gamma.to(weight.dtype) @ blocks[..., i, :].flatten(-2).mT  # W_i gamma(v_i): (..., n_i, out)
-            # Axis by axis the sum grows one dimension: (H, out), then (H, 1, out) + (1, W, out), ...
-            total = total.unsqueeze(-2) + along.unflatten(-2, (1,) * i + (-1,))
-        return total.flatten(-1 - len(features), -2)
+            return apply(affine, features.to(weight.dtype))
+        first, *others = linear_over_axes(features, weight, self.features.blocks)
+        return sum_over_axes([bias + first, *others])

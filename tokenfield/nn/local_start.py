@@ -27,7 +27,7 @@ the seed that made the model decides here too.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -38,9 +38,9 @@ from torch.nn.functional import one_hot
 
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
-from tokenfield.nn.aggregation import SelectiveTokenAggregation
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import frequencies
+from tokenfield.nn.token_decoder import SelectiveTokenAggregation
 from tokenfield.nn.transformer import Block
 
 ELONGATED = 1.6
@@ -247,7 +247,6 @@ def start_encoder(encoder: LatentEncoder, anchors: Anchors, patches: Float[Tenso
     """Tokens and positions carry codes of their places; tokens look there, and hand their code on."""
     own, theirs = anchors.codes.to(patches), anchors.code(places.coords().cpu()).to(patches)  # (R, C), (N, C)
     codes, out = own.shape[1], encoder.out
-    blocks: Any = encoder.transformer.blocks  # the type knows of modules only
     directions = out.weight[:codes].T  # random ones, of rows that are written anew below
     directions = torch.linalg.qr(directions - directions.mean(0))[0]  # (D, C), orthogonal to (1, ..., 1) as well
     size = AMPLITUDE / math.sqrt(2)  # a code has two ones
@@ -255,8 +254,8 @@ def start_encoder(encoder: LatentEncoder, anchors: Anchors, patches: Float[Tenso
     encoder.position.add_(size * theirs @ directions.T)
     data = encoder.embed(patches) + encoder.position
     tokens = torch.cat([data, encoder.latents.expand(len(data), -1, -1)], 1)  # (B, N + R, D)
-    if len(blocks):
-        start_block(blocks[0], directions, tokens, own @ theirs.T)
+    if len(encoder.transformer.blocks):
+        start_block(cast(Block, encoder.transformer.blocks[0]), directions, tokens, own @ theirs.T)
 
     outputs = encoder.norm(encoder.transformer(tokens, keep=len(own)))  # (B, R, D)
     left = ((outputs @ directions) * own).sum((0, 1)) / (len(outputs) * own.sum(0))  # of a code's ones, in every number

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.nn.attention import attend, merge_heads, split_heads
-from tokenfield.nn.fourier import fourier_features
+from tokenfield.nn.fourier import fourier_features, linear_over_axes, sum_over_axes
+from tokenfield.nn.token_decoder import CrossAttention
 
 CUTOFF = 0.384
 """m R of the published configurations."""
@@ -61,8 +62,8 @@ def localized_weights(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[T
         scores: any finite numbers; a row is one query.
         cutoff: m R, at least 0. 0 is the plain softmax.
     """
-    kept = above_threshold(scores, cutoff)
-    return kept / kept.sum(-1, keepdim=True)
+    above = above_threshold(scores, cutoff)
+    return above / above.sum(-1, keepdim=True)
 
 
 def attend_locally(
@@ -79,8 +80,8 @@ def attend_locally(
     if not cutoff:
         return attend(query, key, value)
     scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R)
-    kept = above_threshold(scores, cutoff)
-    return (kept.to(value.dtype) @ value) / kept.sum(-1, keepdim=True).to(value.dtype)
+    above = above_threshold(scores, cutoff)
+    return (above.to(value.dtype) @ value) / above.sum(-1, keepdim=True).to(value.dtype)
 
 
 class LocalizedAttention(nn.Module):
@@ -116,7 +117,8 @@ class LocalizedAttention(nn.Module):
     def forward(self, projected: Float[Tensor, "*shared q hc"], tokens: Float[Tensor, "b r e"]) -> Tensor:
         """Attend from projected queries (Q, H c) or (B, Q, H c) to the tokens -> (B, Q, out_dim)."""
         attended = attend_locally(self.queries(projected), *self.keys_values(tokens), self.cutoff)
-        return self.out(merge_heads(attended))
+        result: Tensor = self.out(merge_heads(attended))
+        return result
 
 
 class PositionalQuery(nn.Module):
@@ -159,14 +161,8 @@ class PositionalQuery(nn.Module):
         weight = weight[:, : 2 * self.in_dim * n]  # the rest meets zeros
         if not isinstance(coords, Grid):
             return F.linear(self._gamma(coords).to(weight.dtype), weight)
-        weight = weight.unflatten(-1, (2, self.in_dim, n))  # (H c, cos|sin, X, n)
-        total: Tensor | None = None
-        for i, axis in enumerate(coords.axes):
-            gamma = self._gamma(axis[:, None])  # (len, 2 n)
-            along = F.linear(gamma.to(weight.dtype), weight[:, :, i].flatten(1))  # W_i gamma(v_i): (len, H c)
-            total = along if total is None else total.unsqueeze(-2) + along
-        assert total is not None, "a grid has at least one axis"
-        return total.flatten(0, -2)
+        gammas = (self._gamma(axis[:, None]) for axis in coords.axes)  # (len, 2 n)
+        return sum_over_axes(linear_over_axes(gammas, weight, (2, self.in_dim, n)))
 
     def _gamma(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q f"]:
         """Eq. 2, in the type of the coordinates."""
@@ -175,12 +171,11 @@ class PositionalQuery(nn.Module):
         return fourier_features(turns, omega.new_ones(1))
 
 
-class LocalizedAggregation(nn.Module):
+class LocalizedAggregation(CrossAttention):
     """Localized attention as an aggregator: from the token set to one vector m_v per coordinate.
 
-    It has the parts of every aggregator (`tokenfield.nn.aggregation`), so any head can follow it, and which queries it
-    asks is the choice of who composes it: `PositionalQuery` makes the layer of ANR, a frequency feature (Eq. 4) and a
-    linear map make selective token aggregation with a threshold.
+    Any head can follow it. `PositionalQuery` in front makes the layer of ANR; a frequency feature (Eq. 4) and a linear
+    map make selective token aggregation with a threshold.
 
     Args:
         query: coordinates -> rows of H c numbers.
@@ -192,17 +187,17 @@ class LocalizedAggregation(nn.Module):
         self.query, self.attention = query, attention
 
     @property
-    def out(self) -> nn.Linear:
-        """The attention's output map, left to the head."""
+    def output_map(self) -> nn.Linear:
+        """The attention's."""
         return self.attention.out
 
     def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
         """Queries of the coordinates."""
-        return self.attention.queries(self.query(coords).to(self.out.weight.dtype))
+        return self.attention.queries(self.query(coords).to(self.output_map.weight.dtype))
 
     def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
         """Projected keys and values of the tokens."""
-        return self.attention.keys_values(tokens.to(self.out.weight.dtype))
+        return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
 
     def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q hc"]:
         """Attended values, before the output map."""

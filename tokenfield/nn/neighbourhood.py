@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.errors import UserError
 from tokenfield.nn.transformer import FeedForward
 
 
@@ -36,7 +37,7 @@ class NeighbourhoodAttention(nn.Module):
     def __init__(self, dim: int, *, num_heads: int, radius: int = 1):
         super().__init__()
         if dim % num_heads:
-            raise ValueError(f"width {dim} is no multiple of {num_heads} heads")
+            raise UserError(f"width {dim} is no multiple of {num_heads} heads")
         self.num_heads, self.radius = num_heads, radius
         self.q, self.k, self.v, self.out = (nn.Linear(dim, dim) for _ in range(4))
         self.bias = nn.Parameter(torch.zeros(num_heads, (2 * radius + 1) ** 2))
@@ -48,8 +49,9 @@ class NeighbourhoodAttention(nn.Module):
         scores = torch.stack([(q * near).sum(-1) for near in shifted(k, self.radius)], -1) + self.bias
         inside = torch.stack(shifted(x.new_ones(1, *x.shape[1:3], 1), self.radius), -1)  # (1, M, N, 1, neighbours)
         weights = scores.masked_fill(inside == 0, -torch.inf).softmax(-1)  # (B, M, N, H, neighbours)
-        terms = zip(weights.unbind(-1), shifted(v, self.radius), strict=True)
-        return self.out(reduce(torch.add, (weight.unsqueeze(-1) * near for weight, near in terms)).flatten(-2))
+        pairs = zip(weights.unbind(-1), shifted(v, self.radius), strict=True)
+        x = self.out(reduce(torch.add, (weight.unsqueeze(-1) * near for weight, near in pairs)).flatten(-2))
+        return x
 
 
 class NeighbourhoodBlock(nn.Module):
@@ -65,7 +67,8 @@ class NeighbourhoodBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n d"]:
         """One lattice of tokens to another."""
         x = x + self.attention(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        changed: Tensor = x + self.mlp(self.norm2(x))
+        return changed
 
 
 class NeighbourhoodTransformer(nn.Sequential):

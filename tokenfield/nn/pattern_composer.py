@@ -7,17 +7,19 @@ coordinate. With LAINR's multi-band head behind them this is `w/o STA`; with `No
 left of an IPC, it is `w/o both` and computes what IPC computes, to the bit.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
-from tokenfield.nn.hyponet import Affine, Composed, Features, Fourier, Hyponet, Shared, relu, stack
-from tokenfield.nn.modulation import wide
+from tokenfield.nn.affine import Affine, relu, stack, wide
+from tokenfield.nn.hyponet import Composed, Features, Fourier, Hyponet, Shared
+from tokenfield.nn.token_decoder import Aggregator, Head
 
 
-class PatternComposer(nn.Module):
+class PatternComposer(Aggregator):
     """An aggregator whose modulation vector is the second layer of a coordinate MLP, an instance's own.
 
     Args:
@@ -28,9 +30,6 @@ class PatternComposer(nn.Module):
         num_latents: R, the rank.
     """
 
-    out = None
-    """No map is left to the head."""
-
     def __init__(self, *, in_dim: int, dim: int, feature_dim: int, sigma_q: float, num_latents: int):
         super().__init__()
         features = Fourier(in_dim, feature_dim, sigma_q)
@@ -40,17 +39,17 @@ class PatternComposer(nn.Module):
         """The first layer, which all instances share."""
         return self.net.locate(coords)
 
-    def prepare(self, latents: Float[Tensor, "b r e"]) -> list[Affine]:
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> list[Affine]:
         """The second layer's matrix."""
-        return self.net.prepare(latents)
+        return self.net.prepare(tokens)
 
     def combine(self, located: Features, prepared: list[Affine]) -> Float[Tensor, "b q d"]:
         """m_v."""
         return self.net.activation(self.net.hidden(located, prepared))
 
 
-class NormalizedStack(nn.Module):
-    """A head: m_v through ReLU layers whose rows have norm 1, as in the MLP of TransINR and IPC.
+class NormalizedStack(Head):
+    """m_v through ReLU layers whose rows have norm 1, as in the MLP of TransINR and IPC.
 
     Args:
         dim: d, width of m_v and of the hidden layers.
@@ -60,17 +59,15 @@ class NormalizedStack(nn.Module):
 
     def __init__(self, *, dim: int, depth: int, out_dim: int):
         super().__init__()
-        self.layers: Any = nn.ModuleList([*(Shared(dim, dim) for _ in range(depth)), Shared(dim, out_dim)])
-
-    def locate(self, coords: Coordinates) -> None:
-        """Nothing here depends on the coordinates: they spoke through m_v."""
+        layers = [*(Shared(dim, dim) for _ in range(depth)), Shared(dim, out_dim)]
+        self.layers = cast(Sequence[Shared], nn.ModuleList(layers))
 
     def fold(self, out: nn.Linear | None) -> list[Affine]:
         """The normalised layers; the first comes after the aggregator's output map, if there is one."""
-        (weight, bias), *rest = [layer.affine(None) for layer in self.layers]
+        (weight, bias), *others = [layer.affine() for layer in self.layers]
         if out is not None:
             weight, bias = weight @ out.weight, weight @ out.bias + bias
-        return [(weight, bias), *rest]
+        return [(weight, bias), *others]
 
     def combine(self, located: None, folded: list[Affine], m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
         """Attended values (B, Q, d), before the aggregator's output map -> values (B, Q, d_out)."""

@@ -134,7 +134,7 @@ class Subspaces(nn.Module):
         center, spread, axes = principal(cells, weight)
         index = self._begin(cells, center, axes, draw)
         self._fit_all(cells, weight, index, spread, draw)
-        for done in progress(range(rounds), rounds, "fitting subspaces", "rounds"):
+        for done in progress(range(rounds), rounds, "fitting subspaces"):
             half = torch.randperm(len(cells), generator=draw)[: len(cells) // 2] if done < rounds - 2 else slice(None)
             some, of = cells[half], picture[half]
             index, _, errors = self.choose(some)

@@ -2,7 +2,7 @@
 
     f_j(r) = sum_kl T_j[k, l] cos(pi k (r_y + 1) / 2) cos(pi l (r_x + 1) / 2),      T_j = A z_j + B u_j
 
-with r the coordinate minus the token's anchor, in cells, z_j the token and u_j what the decoder's transformer made of
+with r the coordinate minus the token's anchor, in cells, z_j the token and u_j the decoder's transformer's features of
 it and its neighbours. A product of what depends on the coordinate and what depends on the token, as in multiplicative
 modulation; and since it is linear in z_j, a linear code of the cell (its principal components) is among the functions
 it starts from and has to beat.
@@ -62,7 +62,8 @@ class RelativeHead(nn.Module):
         flat = self.direct(tokens)
         if self.refined is not None:
             flat = flat + self.refined(features)
-        return F.pad(flat, [0, 0, 1, 1, 1, 1]).unflatten(-1, self.shape)
+        bordered: Tensor = F.pad(flat, [0, 0, 1, 1, 1, 1]).unflatten(-1, self.shape)
+        return bordered
 
     def at_points(
         self, coefficients: Float[Tensor, "b m n c k k"], y: Neighbours, x: Neighbours

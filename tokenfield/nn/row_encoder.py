@@ -28,7 +28,7 @@ class ToRows(nn.Module):
 
     def forward(self, x: Float[Tensor, "b r e"]) -> Float[Tensor, "b r d"]:
         """The transformer's last R outputs -> tokens."""
-        parts = x.split(self.layout.counts, 1)
+        parts: tuple[Tensor, ...] = x.split(self.layout.counts, 1)
         return self.layout.join([self.linear[i](norm(parts[int(i)])) for i, norm in self.norm.items()])
 
 
@@ -37,12 +37,30 @@ class RowEncoder(LatentEncoder):
 
     Args:
         layout: of the MLP's tokens.
-        dim: width of the transformer.
-        sizes: the other arguments of `LatentEncoder`.
+        patch_dim, num_patches, dim, depth, num_heads, mlp_ratio: as in `LatentEncoder`.
     """
 
-    def __init__(self, layout: Layout, *, dim: int, **sizes):
-        super().__init__(num_latents=layout.count, latent_dim=layout.width, dim=dim, **sizes)
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        patch_dim: int,
+        num_patches: int,
+        dim: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+    ):
+        super().__init__(
+            patch_dim=patch_dim,
+            num_patches=num_patches,
+            num_latents=layout.count,
+            latent_dim=layout.width,
+            dim=dim,
+            depth=depth,
+            num_heads=num_heads,
+            mlp_ratio=mlp_ratio,
+        )
         # In place of one norm and one map for all tokens.
         self.norm = nn.Identity()  # type: ignore[assignment]
         self.out = ToRows(dim, layout)  # type: ignore[assignment]

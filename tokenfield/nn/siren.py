@@ -12,15 +12,14 @@ therefore computed in float32, whatever the autocast type.
 """
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
+from tokenfield.nn.affine import wide
 from tokenfield.nn.hyponet import sizes
-from tokenfield.nn.modulation import wide
 
 
 def sine(x: Tensor, w0: float) -> Tensor:
@@ -33,11 +32,12 @@ def weight_bound(fan_in: int, w0: float, *, first: bool) -> float:
     return 1 / fan_in if first else math.sqrt(6 / fan_in) / w0
 
 
-def exactly(layer: Any, x: Tensor) -> Tensor:
+def exactly(layer: nn.Module, x: Tensor) -> Tensor:
     """A linear or convolutional layer in float32 or wider, whatever the autocast type and that of its weights."""
     weights = {name: wide(p) for name, p in layer.named_parameters()}
     with torch.autocast(x.device.type, enabled=False):
-        return torch.func.functional_call(layer, weights, wide(x).to(weights["weight"].dtype))
+        result: Tensor = torch.func.functional_call(layer, weights, wide(x).to(weights["weight"].dtype))
+    return result
 
 
 class ModulatedSiren(nn.Module):

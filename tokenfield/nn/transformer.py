@@ -18,27 +18,39 @@ class Block(nn.Module):
 
     Args:
         dim: width of the tokens.
-        num_heads: must divide `dim`.
+        num_heads: must divide `dim`, if `head_dim` is not given.
         mlp_ratio: hidden width of the feed-forward part over `dim`.
+        hidden: the same as a number.
+        head_dim, bias: of the attention.
     """
 
-    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        hidden: int | None = None,
+        head_dim: int | None = None,
+        bias: bool = True,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
-        self.attention = MultiHeadAttention(dim, num_heads=num_heads)
+        self.attention = MultiHeadAttention(dim, num_heads=num_heads, head_dim=head_dim, bias=bias)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, int(dim * mlp_ratio))
+        self.mlp = FeedForward(dim, hidden or int(dim * mlp_ratio))
 
     def forward(self, x: Float[Tensor, "b r d"], keep: int | None = None) -> Float[Tensor, "b k d"]:
         """Transform all tokens, or only the last `keep` of them.
 
-        Every token serves as key and value either way, so the kept outputs are exact: the last block of an encoder
+        Every token serves as key and value either way, so these outputs are exact: the last block of an encoder
         whose caller reads R latents need not compute the outputs of the data tokens.
         """
         normed = self.norm1(x)
         start = 0 if keep is None else x.shape[1] - keep
         x = x[:, start:] + self.attention(normed[:, start:], normed)
-        return x + self.mlp(self.norm2(x))
+        changed: Tensor = x + self.mlp(self.norm2(x))
+        return changed
 
 
 class Transformer(nn.Module):

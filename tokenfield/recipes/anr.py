@@ -16,7 +16,7 @@ from typing import Any
 
 from tokenfield.data import DataConfig
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.lainr_localized import LocalizedLainrConfig
+from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon, lainr_photos_178
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr_composed import ComposedLainrConfig
+from tokenfield.models.lainr import ComposedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.recipes import ablations, photos, published

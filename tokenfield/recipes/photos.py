@@ -8,7 +8,7 @@ from dataclasses import replace
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.switched import SwitchedConfig
+from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -148,7 +148,7 @@ def switched_photos_ladder() -> Recipe:
     256 linear codes are fitted first, in minutes. All that is trained afterwards is how sharply neighbours are told
     apart, one number per rate: the pictures of a batch take turns in being cut to one of the prefixes.
     """
-    model = SwitchedConfig()
+    model = PcaMixtureConfig()
     return Recipe(
         name="switched-photos-ladder",
         model=model,

@@ -1,18 +1,12 @@
-"""The radiance field of ANR: from posed views of an object to colour and density in space (SPEC 3, 4).
+"""The radiance field of ANR: from posed views of an object to colour and density in space.
 
-It is the picture model with other ends, as those of IPC and TransINR (`tokenfield.views.models.radiance`) are of
-theirs. Patches tell their place by their rays and have no learned positions, so there can be any number of views in any
-order.
+Patches tell their place by their rays and have no learned positions, so there can be any number of views in any order.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from jaxtyping import Float
-from torch import Tensor
 
 from tokenfield.models.anr import HyperConfig, HyperField
-from tokenfield.views.models.radiance import VIEW_CHANNELS
+from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
 
 @dataclass(frozen=True)
@@ -35,17 +29,10 @@ class AnrRadianceConfig(HyperConfig):
         return AnrRadiance(self)
 
 
-class AnrRadiance(HyperField):
-    """A field over points in world coordinates; `tokenfield.views.radiance_field` renders it."""
+class AnrRadiance(RadianceModel, HyperField):
+    """A field over points in world coordinates. Tokens are (B, R, dim), a set."""
 
-    name: ClassVar[str] = "anr-radiance"
-    command = "views"
-    takes = "views"
+    name = "anr-radiance"
 
     def __init__(self, config: AnrRadianceConfig):
         super().__init__(config, in_dim=3, patch_channels=VIEW_CHANNELS, positions=False)
-
-    def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
-        """V views in [0, 1] with their rays, as `with_rays` makes them -> R-tokens."""
-        patches = self.cut(images.flatten(0, 1))  # (B V, N, 9 patch^2)
-        return self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))

@@ -1,22 +1,16 @@
-"""Radiance fields of IPC and TransINR: from one to five posed views to colour and density in space (SPEC 3).
+"""Radiance fields of IPC and TransINR: from one to five posed views to colour and density in space.
 
-They are the picture models with other ends. Patches are cut from all views, whose channels are RGB and the ray through
-the pixel; the MLP reads points in world coordinates and gives four numbers, which `tokenfield.views.radiance_field`
-renders. Frequencies are powers of two in radians here, up to 2^8, as in the code of both.
+Patches are cut from all views, whose channels are RGB and the ray through the pixel; the MLP reads points in world
+coordinates and gives four numbers, which `tokenfield.views.radiance_field` renders. Frequencies are powers of two in
+radians here, up to 2^8, as in the code of both.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from jaxtyping import Float
-from torch import Tensor
 
 from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
-from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Scaled
-from tokenfield.nn.patchify import patchify
-
-VIEW_CHANNELS = 9
-"""RGB, the ray's origin, the ray's direction."""
+from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Scaled
+from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
 
 @dataclass(frozen=True)
@@ -41,22 +35,22 @@ class RadianceConfig(WeightConfig):
     """Support views of an object. Each place in their order has positions of its own."""
 
 
-class RadianceField(WeightField):
-    """A field over points in space."""
+class WeightRadiance(RadianceModel, WeightField):
+    """An encoder of patches of all views, and an MLP over points some of whose layers are the instance's.
 
-    command = "views"
-    takes = "views"
+    Args:
+        config: sizes.
+        kind: makes a layer that an instance modulates, from fan-in, fan-out and number of tokens.
+        rows: tokens per such layer.
+    """
 
-    def __init__(self, config: Any, kind: Any, rows: int):
+    fewer_views = False
+
+    def __init__(self, config: RadianceConfig, kind: Callable[[int, int, int], Layer], rows: int):
         features = Fourier(3, config.feature_dim, config.sigma, unit=1.0)
         net = Hyponet(features, build_layers(config, features, kind, rows))
         super().__init__(config, net, patch_channels=VIEW_CHANNELS, views=config.views)
-
-    def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
-        """Views with their rays, as `with_rays` makes them -> rows of weights."""
-        flat = images.flatten(0, 1).to(self.encoder.embed.weight.dtype)
-        patches = patchify(flat, self.cell, self.config.padding)  # (B V, N, 9 patch^2)
-        return self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
+        self.views = config.views
 
 
 @dataclass(frozen=True)
@@ -73,10 +67,10 @@ class IpcRadianceConfig(RadianceConfig):
         return IpcRadiance(self)
 
 
-class IpcRadiance(RadianceField):
+class IpcRadiance(WeightRadiance):
     """Pattern composers of a radiance field. Tokens are (B, R, fan-in)."""
 
-    name: ClassVar[str] = "ipc-radiance"
+    name = "ipc-radiance"
 
     def __init__(self, config: IpcRadianceConfig):
         super().__init__(config, Composed, config.num_latents)
@@ -94,10 +88,10 @@ class TransInrRadianceConfig(RadianceConfig):
         return TransInrRadiance(self)
 
 
-class TransInrRadiance(RadianceField):
+class TransInrRadiance(WeightRadiance):
     """TransINR of a radiance field. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
 
-    name: ClassVar[str] = "trans-inr-radiance"
+    name = "trans-inr-radiance"
 
     def __init__(self, config: TransInrRadianceConfig):
         super().__init__(config, Scaled, config.groups)

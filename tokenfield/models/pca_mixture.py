@@ -1,4 +1,4 @@
-"""Switched token fields: the anchored model with many linear codes in place of one. This project's own.
+"""Anchored tokens with a mixture of linear codes in place of one: the system `switched`. This project's own.
 
 encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (pca_mixture.py). A
     token is the number of that subspace and the leading coefficients in it. No cell looks at another: a crop's
@@ -10,31 +10,30 @@ A prefix of a token is a token of a lower rate. What the index costs, one of the
 (docs/log.md); it is a whole number and survives float16.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.configs import Sizes
 from tokenfield.coords import centers
 from tokenfield.errors import UserError
-from tokenfield.models.anchored import Anchored, Located
-from tokenfield.models.base import FieldModel
-from tokenfield.nn.aggregation import AnchoredAggregation
-from tokenfield.nn.anchors import harmonics
+from tokenfield.models.anchored import AnchorField, Prepared, reflected
+from tokenfield.models.base import RecipeFields
+from tokenfield.nn.anchors import AnchoredAggregation, harmonics
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.pca_mixture import Subspaces
 from tokenfield.nn.relative import RelativeHead
 
-FITTED_CELLS = 300_000
+TRAINING_CELLS = 300_000
 """Cells that the subspaces are fitted to: some thousand for each of 256."""
 
 
 @dataclass(frozen=True)
-class SwitchedConfig:
-    """Sizes of a switched model; the defaults are those of the packaged `photos-ladder`."""
+class PcaMixtureConfig(Sizes):
+    """Sizes of the model; the defaults are those of the packaged `photos-ladder`."""
 
     cell: int = 8
     """Side of a cell in pixels; every cell is one token."""
@@ -51,7 +50,8 @@ class SwitchedConfig:
     rounds: int = 8
     """Rounds of choosing and fitting."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
         rising = all(a < b for a, b in zip(self.prefixes, self.prefixes[1:], strict=False))
         largest = self.channels * self.cell**2 + 1
         if not self.prefixes or not rising or self.prefixes[0] < 2 or self.prefixes[-1] > largest:
@@ -59,38 +59,28 @@ class SwitchedConfig:
         if not 1 <= self.codes <= 2048:
             raise UserError(f"codes {self.codes}; give 1 to 2048, which float16 still tells apart")
 
-    def build(self) -> "Switched":
+    def build(self) -> "PcaMixture":
         """The model with subspaces that mean nothing yet: `initialize` fits them."""
-        return Switched(self)
+        return PcaMixture(self)
 
 
-class Coded(NamedTuple):
-    """What depends on the tokens alone: local functions, and how sharply neighbours are told apart at their rate."""
-
-    coefficients: Tensor
-    """(B, M + 2, N + 2, C + 1, k, k)."""
-    sharpness: Tensor
-    """(B,)."""
-
-
-class Switched(Anchored):
+class PcaMixture(AnchorField):
     """The model. Tokens are (B, rows, columns, 1 + n): the index of a subspace, then coefficients in it."""
 
-    name: ClassVar[str] = "switched"
-    default_recipe: ClassVar[Mapping[str, object] | None] = {
+    name = "switched"
+    token = "the number of a linear code and coefficients in it, of one cell of the picture"
+    default_recipe: ClassVar[RecipeFields | None] = {
         "data": {"size": 96, "levels": 2},
         "optim": {"name": "adam", "rate": 0.03},
-        "objective": {"jitter": "none", "fraction": 1.0, "prefixes": SwitchedConfig.prefixes},
+        "objective": {"jitter": "none", "fraction": 1.0, "prefixes": PcaMixtureConfig.prefixes},
         "steps": 150,
         "batch_size": 10,
         "evaluate_every": 150,
     }
 
-    def __init__(self, config: SwitchedConfig):
-        FieldModel.__init__(self)  # the parts of an anchored model are made differently here
-        self.config = config
-        self.input_size, self.cell, self.channels = None, config.cell, config.channels
-        self.prefixes, self.largest_span, self.chunk = config.prefixes, float(config.cell), 1 << 15
+    def __init__(self, config: PcaMixtureConfig):
+        super().__init__(config, cell=config.cell, channels=config.channels)
+        self.prefixes = config.prefixes
         patch, width = config.channels * config.cell**2, config.prefixes[-1]
         self.subspaces = Subspaces(config.codes, patch, width - 1, tuple(n - 1 for n in config.prefixes))
         self.head = RelativeHead(
@@ -112,33 +102,23 @@ class Switched(Anchored):
 
         With a `width` (see `at`) the choice of the subspace is the best for that prefix, and the tokens are cut to it.
         """
-        rows, columns = (side // self.cell for side in images.shape[-2:])
-        pixels = patchify(images.float(), self.cell) - 0.5
+        pixels = self.pixels(images.float())
         only = None if self.width is None else self.prefixes.index(self.width)
-        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 1), only)
+        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only)
         tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
-        return tokens.unflatten(0, (len(images), rows, columns))
+        return tokens.view(*pixels.shape[:3], -1)
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Coded:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
         """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
         rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
-        return Coded(self.functions(tokens), self.log_sharpness[rung].exp().expand(len(tokens)))
+        return Prepared(self.functions(tokens), self.log_sharpness[rung].exp().expand(len(tokens)))
 
     def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
         """The local function of every token, as cosine coefficients."""
         flat = tokens.flatten(0, 2).float()
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
-        cells = self.subspaces.restore(index, flat[:, 1:]).unflatten(0, tokens.shape[:3])
+        cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
         return self.head.coefficients(cells, None)
-
-    def local(self, located: Located, prepared: Coded) -> Float[Tensor, "b four q c"]:
-        """The four neighbours' functions."""
-        return super().local(located, prepared.coefficients)
-
-    def blend(self, located: Located, prepared: Coded, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
-        """The mean of what the four neighbours say, told apart as sharply as their rate asks."""
-        distance = prepared.sharpness[:, None, None] * located.distance  # (B, 4, Q)
-        return super().blend(replace(located, distance=distance), prepared, content, values)
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
@@ -146,19 +126,17 @@ class Switched(Anchored):
         cells = patchify(images.cpu().float(), self.cell) - 0.5
         picture = torch.arange(len(cells))[:, None].expand(cells.shape[:2]).flatten()
         cells = cells.flatten(0, 1)
-        chosen = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:FITTED_CELLS]
+        chosen = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:TRAINING_CELLS]
         count, dim, rank = self.subspaces.components.shape
-        fitted = Subspaces(count, dim, rank, self.subspaces.prefixes)
-        fitted.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
-        self.subspaces.load_state_dict(fitted.state_dict())
+        subspaces = Subspaces(count, dim, rank, self.subspaces.prefixes)  # on the CPU
+        subspaces.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
+        self.subspaces.load_state_dict(subspaces.state_dict())
 
     def _continued(self) -> tuple[Tensor, Tensor]:
         """The map from a cell's pixels to cosines that show them, continued by reflection into the next cells."""
         p, c = self.cell, self.channels
-        local = torch.arange(2 * p) - p // 2
-        local = torch.where(local < 0, -1 - local, torch.where(local >= p, 2 * p - 1 - local, local))
         basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)
-        axis = torch.linalg.pinv(basis) @ torch.eye(p, dtype=torch.float64)[local]  # (k, p)
+        axis = torch.linalg.pinv(basis) @ torch.eye(p, dtype=torch.float64)[reflected(p)]  # (k, p)
         plane = torch.einsum("ky,lx->klyx", axis, axis)
         weight = torch.zeros(c + 1, *plane.shape[:2], c, p, p, dtype=torch.float64)
         for channel in range(c):

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from tokenfield.coords import Grid
-from tokenfield.nn.modulation import MultiBandModulation, PlainMLP, fold, wide
+from tokenfield.nn.affine import fold, wide
+from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 
 B, Q, DIM = 2, 7, 8
 

@@ -6,10 +6,10 @@ import torch
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
-from tokenfield.models.switched import SwitchedConfig
+from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.nn.pca_mixture import Subspaces, principal
 
-CONFIG = SwitchedConfig(cell=4, codes=5, prefixes=(2, 5, 11), harmonics=8, sharpness=200.0)
+CONFIG = PcaMixtureConfig(cell=4, codes=5, prefixes=(2, 5, 11), harmonics=8, sharpness=200.0)
 
 
 def toy():
@@ -149,4 +149,4 @@ def test_tokens_survive_float16(tmp_path):
 )
 def test_what_no_model_could_be_is_refused(changes, said):
     with pytest.raises(UserError, match=said):
-        SwitchedConfig(**({"cell": 4, "prefixes": (2, 5)} | changes))
+        PcaMixtureConfig(**({"cell": 4, "prefixes": (2, 5)} | changes))

@@ -1,0 +1,139 @@
+"""Systems put together of parts: an encoder of patches in front; an aggregator and a head, one `TokenDecoder`, behind.
+
+A system's constructor builds the parts that its configuration names and hands them over; what it computes is here.
+"""
+
+from copy import copy
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.configs import Sizes
+from tokenfield.coords import Coordinates
+from tokenfield.errors import UserError
+from tokenfield.models.base import FieldModel
+from tokenfield.nn.coarse import CoarseDecoder
+from tokenfield.nn.encoder import PatchEncoder
+from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.patchify import patchify
+from tokenfield.nn.token_decoder import TokenDecoder
+
+
+@dataclass(frozen=True)
+class PatchSizes(Sizes):
+    """How a signal is cut into patches; the defaults are those of the papers' comparison at 178 pixels."""
+
+    may_be_zero = frozenset({"padding", "encoder_depth", "decoder_depth"})
+
+    size: tuple[int, int] = (178, 178)
+    """Height and width of the pictures it encodes."""
+    patch: int = 9
+    """Side of a patch in pixels."""
+    padding: int = 1
+    """Zeros around the picture before it is cut into patches."""
+    channels: int = 3
+    """Values per pixel."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(rest := self.rest) and not self.cuts_rest:
+            height, width = self.size
+            raise UserError(
+                f"size {height} x {width}, padding {self.padding}: no whole number of {self.patch}-pixel patches, "
+                f"{max(rest)} pixels are left; change size, patch or padding"
+            )
+
+    @property
+    def cuts_rest(self) -> bool:
+        """Whether rows and columns beyond the last whole patch are not encoded; else they are an error."""
+        return False
+
+    @property
+    def rest(self) -> tuple[int, int]:
+        """Rows and columns beyond the last whole patch."""
+        height, width = self.size
+        return (height + 2 * self.padding) % self.patch, (width + 2 * self.padding) % self.patch
+
+    @property
+    def num_patches(self) -> int:
+        """Patches of a picture."""
+        height, width = self.size
+        return ((height + 2 * self.padding) // self.patch) * ((width + 2 * self.padding) // self.patch)
+
+
+class PatchField(FieldModel):
+    """A system that encodes patches.
+
+    Args:
+        config: what names the system in files.
+        sizes: how signals are cut into patches: the configuration itself, or a part of it.
+        encoder: patches (B, N, P) -> tokens.
+    """
+
+    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder):
+        super().__init__()
+        self.config = config
+        self.input_size, self.cell, self.padding, self.channels = sizes.size, sizes.patch, sizes.padding, sizes.channels
+        self.encoder = encoder
+
+    def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
+        """Patches, row-major, in the type of the encoder."""
+        return patchify(images.to(self.encoder.embed.weight.dtype), self.cell, self.padding)
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
+        """Pictures in [0, 1] of `input_size` -> tokens."""
+        tokens: Tensor = self.encoder(self.cut(images))
+        return tokens
+
+
+class TokenField(PatchField):
+    """A system whose tokens are read by an aggregator. Tokens are (B, R, D).
+
+    Args:
+        config, sizes, encoder: see `PatchField`.
+        decoder: tokens and coordinates -> values.
+
+    Attributes:
+        smooth: whether attention varies slowly over [-1, 1]^2, so that `coarse` may compute it on nodes.
+    """
+
+    token = "one of a set of latent vectors"
+    smooth: ClassVar[bool] = False
+    on_nodes: CoarseDecoder | None = None
+
+    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder):
+        super().__init__(config, sizes, encoder)
+        self.decoder = decoder
+
+    def coarse(self, nodes: int) -> Self:
+        """The same model, weights and all, whose attention is computed on nodes x nodes points: see nn/coarse.py."""
+        if not self.smooth:
+            return super().coarse(nodes)
+        other = copy(self)
+        other.on_nodes = CoarseDecoder(self.decoder, nodes)
+        return other
+
+    @property
+    def answering(self) -> TokenDecoder | CoarseDecoder:
+        """Which decoder answers."""
+        return self.on_nodes or self.decoder
+
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+        """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
+        return self.answering.locate(coords)
+
+    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Prepared:
+        """Keys, values, and the head's matrices with the attention's output map folded in."""
+        return self.answering.prepare(tokens)
+
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+        """The aggregator's vectors and the head's values: Eq. 5, 7, 8, 9 and the output bias."""
+        return self.answering.combine(located, prepared)
+
+    def attention(
+        self, tokens: Float[Tensor, "one r d"], coords: Float[Tensor, "q x"]
+    ) -> Float[Tensor, "h q r"] | None:
+        """The aggregator's weights, of the exact decoder."""
+        return self.decoder.aggregator.attention_weights(tokens, coords)

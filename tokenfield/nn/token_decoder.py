@@ -1,0 +1,284 @@
+"""The decoder of *Locality-Aware Generalizable INR* (NeurIPS 2023): Eq. 4 to 9, from coordinates and tokens to values.
+
+    q_v     = h_F(v; sigma_q, W_q, b_q)                                              Eq. 4  `SelectiveTokenAggregation`
+    m_v     = MultiHeadAttention(query q_v, key Z, value Z)                          Eq. 5
+    m_v^(l) = ReLU( h_F(v; sigma_l, W_F^(l), b_F^(l)) + W_m^(l) m_v + b_m^(l) )      Eq. 6-7  `MultiBandModulation`
+    h^(1)   = m^(1);  h^(l) = ReLU( W^(l) (m^(l) + h^(l-1)) + b^(l) )                Eq. 8
+    y       = sum_l f_out^(l)(h^(l))                                                 Eq. 9
+
+h_F, Eq. 2 and 3, is `tokenfield.nn.fourier.FrequencyFeature`. A `TokenDecoder` is any aggregator (up to m_v) and any
+head (from there on): ANR, `w/o STA` and `w/o multiFM` are other pairs. Each has the three parts of
+`tokenfield.nn.parts`.
+
+The aggregator's output map A_o is linear, and so is what every head does first with its result. It is therefore left to
+the head, whose `fold` multiplies it into its own first matrices,
+
+    W_m (A_o a + a_o) + b_m = (W_m A_o) a + (W_m a_o + b_m),
+
+one matrix product per call instead of one per coordinate. The result is the same to rounding. ReLUs act in place on
+sums that nobody else holds (autograd allows it), which saves memory and a pass over it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Coordinates
+from tokenfield.nn.affine import Affine, apply, fold, wide
+from tokenfield.nn.attention import MultiHeadAttention, attend, merge_heads
+from tokenfield.nn.fourier import FrequencyFeature
+from tokenfield.nn.parts import Located, Prepared
+
+
+class Aggregator(nn.Module):
+    """From the token set to one modulation vector m_v per coordinate, before the output map."""
+
+    @property
+    def output_map(self) -> nn.Linear | None:
+        """The last linear map, left to the head; None where there is none."""
+        return None
+
+    def locate(self, coords: Coordinates) -> Located:
+        """What depends on the coordinates alone."""
+        raise NotImplementedError(f"{type(self).__name__}.locate")
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
+        """What depends on the tokens alone."""
+        raise NotImplementedError(f"{type(self).__name__}.prepare")
+
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q d"]:
+        """Vectors of all coordinates, which the output map makes m_v of."""
+        raise NotImplementedError(f"{type(self).__name__}.combine")
+
+    def attention_weights(
+        self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
+    ) -> Float[Tensor, "h q r"] | None:
+        """How much every coordinate takes from every token, rows of sum 1; None where that means nothing."""
+        return None
+
+
+class CrossAttention(Aggregator):
+    """An aggregator that prepares keys and values (B, H, R, c) and takes weighted means of the values."""
+
+    def attention_weights(
+        self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
+    ) -> Float[Tensor, "h q r"]:
+        """The weights, from the very code that decodes: what it gives to values that name the tokens.
+
+        With the identity in place of the values, sum_r a_r e_r = (a_1 .. a_R): no second version of a softmax.
+        """
+        key, value = self.prepare(tokens)
+        names = torch.eye(key.shape[2], dtype=value.dtype, device=value.device).expand(*key.shape[:3], -1)
+        heads = self.combine(self.locate(coords), (key, names))  # (1, Q, H R)
+        weights: Tensor = heads[0].unflatten(-1, (key.shape[1], -1))
+        return weights.transpose(0, 1)
+
+
+class SelectiveTokenAggregation(CrossAttention):
+    """Cross-attention from a coordinate's frequency feature to the latent tokens. (Eq. 4-5)
+
+    A low query bandwidth sigma_q lets neighbouring coordinates select the same tokens: locality, learned, not imposed.
+
+    Args:
+        in_dim: d_in, number of coordinates.
+        dim: d, width of queries and of m_v.
+        latent_dim: width of a token.
+        feature_dim: d_F of the Fourier features.
+        sigma_q: query bandwidth.
+        num_heads: heads of the attention.
+        linear: False for `w/o linear Eq. 6`, see `FrequencyFeature`.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        dim: int,
+        latent_dim: int,
+        feature_dim: int,
+        sigma_q: float,
+        num_heads: int,
+        linear: bool = True,
+    ):
+        super().__init__()
+        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim, linear=linear)
+        self.attention = MultiHeadAttention(dim, num_heads=num_heads, token_dim=latent_dim)
+
+    @property
+    def output_map(self) -> nn.Linear:
+        """The attention's."""
+        return self.attention.out
+
+    def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
+        """Projected queries of the coordinates. (Eq. 4)"""
+        return self.attention.queries(self.query(coords, self.output_map.weight.dtype))  # h_F(v; sigma_q, W_q, b_q)
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
+        """Projected keys and values."""
+        return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
+
+    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q d"]:
+        """Attended values. (Eq. 5)"""
+        return merge_heads(attend(located, *prepared))
+
+
+class Head(nn.Module):
+    """From the aggregator's vectors and the coordinates to values.
+
+    Attributes:
+        num_bands: L, maps of m_v that come first and are linear in it: `modulations` and `values` compute what lies
+            before and after. 0: the head has no such step.
+    """
+
+    num_bands: int = 0
+
+    def locate(self, coords: Coordinates) -> Located:
+        """What depends on the coordinates alone; nothing, if they spoke through m_v."""
+        return None
+
+    def fold(self, out: nn.Linear | None) -> Prepared:
+        """The first matrices, after the aggregator's output map."""
+        raise NotImplementedError(f"{type(self).__name__}.fold")
+
+    def modulations(self, folded: Prepared, m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
+        """The maps that are linear in m_v, from attended values before the output map; new tensors."""
+        raise NotImplementedError(f"{type(self).__name__}.modulations")
+
+    def values(self, located: Located, modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
+        """What follows them. Works on the modulations in place."""
+        raise NotImplementedError(f"{type(self).__name__}.values")
+
+    def combine(self, located: Located, folded: Prepared, m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
+        """Attended values (B, Q, d) -> values (B, Q, d_out)."""
+        return self.values(located, self.modulations(folded, m))
+
+
+class MultiBandModulation(Head):
+    """Multi-band feature modulation, coarse-to-fine composition and output. (Eq. 6-9)
+
+    The highest bandwidth is l = 1 and so passes through the most non-linear layers.
+
+    Args:
+        in_dim: d_in.
+        dim: d, width of m_v and of every band.
+        feature_dim: d_F.
+        sigmas: bandwidths sigma_1 >= ... >= sigma_L, L >= 1.
+        out_dim: d_out.
+        linear_frequency: False for `w/o linear Eq. 6`.
+        linear_modulation: False for `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_dim: int,
+        dim: int,
+        feature_dim: int,
+        sigmas: Sequence[float],
+        out_dim: int,
+        linear_frequency: bool = True,
+        linear_modulation: bool = True,
+    ):
+        super().__init__()
+        if not sigmas:
+            raise ValueError("sigmas is empty; give at least one bandwidth")
+        self.num_bands = len(sigmas)
+        self.frequency = nn.ModuleList(
+            FrequencyFeature(in_dim, sigma, feature_dim, dim, linear=linear_frequency) for sigma in sigmas
+        )
+        linears = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas) if linear_modulation else None
+        self.modulate = cast(Sequence[nn.Linear] | None, linears)
+        self.compose = nn.ModuleList(nn.Linear(dim, dim) for _ in sigmas[1:])
+        self.out = nn.ModuleList(nn.Linear(dim, out_dim) for _ in sigmas)
+
+    def locate(self, coords: Coordinates) -> list[Tensor]:
+        """The L frequency features of the coordinates, (Q, d) or (B, Q, d) each. (Eq. 6)"""
+        dtype = self.out[0].get_parameter("weight").dtype
+        return [feature(coords, dtype) for feature in self.frequency]
+
+    def fold(self, out: nn.Linear | None) -> list[Affine | None]:
+        """W_m^(l) after the aggregator's output map, for every band."""
+        return [fold(out, band) for band in self.modulate or [None] * self.num_bands]
+
+    def modulations(self, folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
+        """W_m^(l) m_v + b_m^(l) of every band. (Eq. 7)"""
+        return (m.clone() if affine is None else apply(affine, m) for affine in folded)
+
+    def band(self, feature: Float[Tensor, "*shared q d"], modulation: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
+        """m_v^(l) of one band, in the place of `modulation`. (Eq. 7)"""
+        return modulation.add_(feature).relu_()
+
+    def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
+        """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
+        bands = (self.band(*pair) for pair in zip(located, modulations, strict=True))  # Eq. 7
+        hidden = next(bands)
+        value = wide(self.out[0](hidden))
+        for i, band in enumerate(bands):
+            hidden = self.compose[i](band + hidden).relu_()  # Eq. 8
+            value = value + wide(self.out[i + 1](hidden))  # Eq. 9
+        return value
+
+
+class PlainMLP(Head):
+    """m_v through a stack of ReLU layers: the row `w/o multiFM` of Table 3, and the global MLP of ANR.
+
+    Args:
+        dim: d, width of m_v and of the hidden layers.
+        depth: linear layers before the output, at least 0.
+        out_dim: d_out.
+    """
+
+    num_bands = 1
+
+    def __init__(self, *, dim: int, depth: int, out_dim: int):
+        super().__init__()
+        self.layers = cast(Sequence[nn.Linear], nn.ModuleList(nn.Linear(dim, dim) for _ in range(depth)))
+        self.out = nn.Linear(dim, out_dim)
+
+    def fold(self, out: nn.Linear | None) -> Affine | None:
+        """The first layer after the aggregator's output map."""
+        return fold(out, self.layers[0] if self.layers else self.out)
+
+    def modulations(self, folded: Affine | None, m: Float[Tensor, "b q d"]) -> Iterator[Tensor]:
+        """The first layer, before its ReLU: the part that is linear in m_v."""
+        yield apply(folded, m)
+
+    def values(self, located: None, modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
+        """What the first layer gave -> values (B, Q, d_out)."""
+        (first,) = modulations
+        if not self.layers:
+            return wide(first)
+        hidden = first.relu()
+        for layer in self.layers[1:]:
+            hidden = layer(hidden).relu_()
+        return wide(self.out(hidden))
+
+
+class TokenDecoder(nn.Module):
+    """An aggregator and a head: everything from coordinates and tokens to values, for any d_in and d_out.
+
+    Args:
+        aggregator: up to m_v.
+        head: from m_v on.
+        output_bias: added to every value; 0.5 centres pictures in [0, 1].
+    """
+
+    def __init__(self, aggregator: Aggregator, head: Head, *, output_bias: float = 0.5):
+        super().__init__()
+        self.aggregator, self.head, self.output_bias = aggregator, head, output_bias
+
+    def locate(self, coords: Coordinates) -> Located:
+        """Queries and frequency features."""
+        return self.aggregator.locate(coords), self.head.locate(coords)
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
+        """Keys, values and folded matrices."""
+        return self.aggregator.prepare(tokens), self.head.fold(self.aggregator.output_map)
+
+    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+        """Values (B, Q, C)."""
+        m = self.aggregator.combine(located[0], prepared[0])  # (B, Q, d)
+        return self.head.combine(located[1], prepared[1], m) + self.output_bias

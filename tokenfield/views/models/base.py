@@ -1,0 +1,148 @@
+"""What a system of posed views is: support views and rays in, colours of rays out.
+
+A field of views is a function from rays to colours whatever its system. A light field answers a ray by one evaluation
+at its Plucker coordinate; a radiance field answers points, and a ray's colour is their integral.
+"""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.coords import Coordinates
+from tokenfield.errors import UserError
+from tokenfield.models.base import Model
+from tokenfield.models.token_field import PatchField
+from tokenfield.views.plugin import SYSTEMS
+from tokenfield.views.radiance_field import PUBLISHED, Integral, field_of, render
+from tokenfield.views.rays import focals_of, plucker, view_rays, with_plucker, with_rays
+
+VIEW_CHANNELS = 9
+"""Channels of what is encoded: RGB and six numbers of the pixel's ray."""
+
+
+class ViewsModel(PatchField):
+    """A system that encodes support views of an object. Tokens are (B, R, D).
+
+    Attributes:
+        kind: what its fields are called.
+        views: V, the most support views that it encodes; None: any number.
+        fewer_views: whether fewer do as well. Not where every place in their order has positions of its own.
+        input_size: (H, W) of the views.
+    """
+
+    command = "views"
+    takes = "views"
+    after_training = "views {out} --data {data}"
+    default_recipe = None
+    kind: ClassVar[str]
+    fewer_views: ClassVar[bool] = True
+    views: int | None = None
+    input_size: tuple[int, int]
+
+    def support_numbers(self, most: int) -> list[int]:
+        """The numbers of support views that it takes, up to `most`."""
+        if not self.fewer_views:
+            return [self.views or most]
+        return list(range(1, min(most, self.views or most) + 1))
+
+    def inputs(
+        self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
+    ) -> Float[Tensor, "b v 9 h w"]:
+        """What `encode` takes: support views in [0, 1], and of every pixel's ray six more channels."""
+        raise NotImplementedError(f"{type(self).__name__}.inputs")
+
+    def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
+        """V views with their rays, as `inputs` makes them -> tokens. Raises UserError for too many views or none."""
+        if self.views and images.shape[1] not in self.support_numbers(self.views):
+            raise UserError(f"{images.shape[1]} support views; this model takes {self.numbers_in_words()}")
+        patches = self.cut(images.flatten(0, 1))  # (B V, N, 9 patch^2)
+        tokens: Tensor = self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
+        return tokens
+
+    def numbers_in_words(self) -> str:
+        """The numbers of support views that it takes, for messages."""
+        numbers = self.support_numbers(99)
+        return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+
+    def colours(
+        self,
+        tokens: Float[Tensor, "b r d"],
+        origins: Float[Tensor, "b n 3"],
+        directions: Float[Tensor, "b n 3"],
+        axes: Float[Tensor, "b 3"],
+        integral: Integral,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "b n 3"]:
+        """Colours of rays.
+
+        Args:
+            tokens: of B instances.
+            origins, directions: of the rays; directions of unit length.
+            axes: where the cameras look.
+            integral: how a radiance field is integrated; nothing to a light field.
+            generator: draws the depths of a radiance field's points, as in training; None: fixed depths.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.colours")
+
+    def see(
+        self,
+        tokens: Float[Tensor, "b r d"],
+        poses: Float[Tensor, "b 4 4"],
+        angle_x: Float[Tensor, " b"],
+        coords: Coordinates,
+        size: tuple[int, int],
+        *,
+        integral: Integral | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "b q 3"]:
+        """Colours at coordinates of the pictures that B cameras take, one of each instance.
+
+        Args:
+            tokens: of B instances.
+            poses, angle_x: of the cameras.
+            coords: (y, x) in [-1, 1] over the picture: (Q, 2) or a `Grid` for all, (B, Q, 2) of every camera's own.
+            size: height and width of the picture; only their ratio matters.
+            integral, generator: see `colours`.
+        """
+        origins, directions = view_rays(poses, angle_x, coords, *size)
+        axes = -poses[..., :3, 2]  # cameras look along their -z
+        exact = torch.promote_types(tokens.dtype, torch.float32)  # in bfloat16 a ray would miss its pixel
+        origins, directions, axes = (part.to(tokens.device, exact) for part in (origins, directions, axes))
+        return self.colours(tokens, origins, directions, axes, integral or PUBLISHED, generator)
+
+
+class LightFieldModel(ViewsModel):
+    """A function of rays: one evaluation at the Plucker coordinate (d, o x d)."""
+
+    kind = "light field"
+
+    def inputs(self, images, poses, angle_x):
+        return with_plucker(images, poses, angle_x)
+
+    def colours(self, tokens, origins, directions, axes, integral, generator=None):
+        return self.decode(tokens, plucker(origins, directions))
+
+
+class RadianceModel(ViewsModel):
+    """A function of points, which gives red, green, blue and density; a ray's colour is their integral along it."""
+
+    kind = "radiance field"
+
+    def inputs(self, images, poses, angle_x):
+        focals = focals_of(angle_x, images.shape[-1])[:, None].expand(*poses.shape[:2], 2)
+        return with_rays(images, poses[..., :3, :], focals)
+
+    def colours(self, tokens, origins, directions, axes, integral, generator=None):
+        along = (directions * axes.unsqueeze(-2)).sum(-1, keepdim=True)  # a product that autocast leaves alone
+        stretched = directions / along  # depths are distances along the optical axis
+        return render(field_of(self, tokens), origins, stretched, near=integral.near, far=integral.far,
+                      points=integral.points, generator=generator)
+
+
+def views_model(model: Model) -> ViewsModel:
+    """The model, if it is one of views. Raises UserError for another."""
+    if not isinstance(model, ViewsModel):
+        raise UserError(f"a {model.name} model knows no views; models of views are {', '.join(SYSTEMS)}")
+    return model
