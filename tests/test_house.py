@@ -192,6 +192,14 @@ def test_at_most_eight_loose_modules():
     assert len(loose) <= 8, f"{len(loose)} loose modules at the top of the package: {', '.join(loose)}; give them rooms"
 
 
+def test_any_is_rare():
+    """A line that says `Any` says nothing; `io.record.Record` is a JSON object, protocols and type variables the rest."""
+    lines = [f"{show(module)}:{number}" for module, path in MODULES.items()
+             for number, line in enumerate(path.read_text().splitlines(), 1)
+             if re.search(r"\bAny\b", line) and not re.match(r" *(from|import) ", line)]
+    assert len(lines) < 80, f"{len(lines)} lines say Any: {', '.join(lines)}"
+
+
 @pytest.mark.parametrize("outside", ["experiments", "benchmarks", "tests"])
 def test_package_imports_nothing_beside_it(outside):
     report([
