@@ -1,5 +1,6 @@
 """The data sets' own layouts and official splits, on small trees of the same shape made from real photographs."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from tokenfield.data import DataConfig, Source, open_source
 from tokenfield.data.layouts import SHARES, _celeba_part, held_out_places
 from tokenfield.data.listings import shares
+from tokenfield.data.splits import ffhq_validation
 from tokenfield.errors import UserError
 
 WNIDS = ("n01440764", "n02102040", "n02979186")
@@ -200,13 +202,21 @@ def test_too_few_pictures_for_a_split_are_one_line(tmp_path, write):
 
 @pytest.mark.parametrize("place", ["{name}", "images1024x1024/{name}", "{thousand}/{name}",
                                    "images1024x1024/{thousand}/{name}", "thumbnails128x128/{thousand}/{name}"])
-def test_ffhq_trains_on_the_first_60000(place, tmp_path, write):
-    for number in (0, 7, 1003, 59999, 60000, 69999):
+def test_ffhq_is_split_by_the_list_of_ginr_ipc(place, tmp_path, write):
+    for number in (0, 1, 7, 1003, 59999, 60000, 60009):
         name, thousand = f"{number:05}.png", f"{number // 1000 * 1000:05}"
         write(tmp_path / "ffhq" / place.format(name=name, thousand=thousand), number)
     train, test = names(DataConfig("ffhq", **CENTER), tmp_path / "ffhq")
-    assert [Path(name).stem for name in train] == ["00000", "00007", "01003", "59999"]
-    assert [Path(name).stem for name in test] == ["60000", "69999"]
+    assert [Path(name).stem for name in train] == ["00001", "01003", "59999", "60000"]
+    assert [Path(name).stem for name in test] == ["00000", "00007", "60009"]
+
+
+def test_the_packaged_split_of_ffhq_is_that_of_ginr_ipc():
+    numbers = sorted(ffhq_validation())
+    assert len(numbers) == 10_000 and sum(number >= 60_000 for number in numbers) == 1397
+    assert {47234, 19351, 35914} < set(numbers)  # the first three of the list as it was drawn
+    digest = hashlib.sha256("\n".join(f"{number:05}" for number in numbers).encode()).hexdigest()
+    assert digest == "7d8277241291caa75b8ad72ef137d9cf2659640174781f986813df0c3eac53ed"
 
 
 def test_ffhq_lists_decide_where_there_are_any(tmp_path, write):

@@ -66,7 +66,7 @@ def celeba(root):
 
 
 def ffhq(root):
-    for number in (0, 59999, 60000, 69999):
+    for number in (1, 24, 59999, 69950):
         save(root / f"{number - number % 1000:05}" / f"{number:05}.png", number % 7, 96, 96)
 
 

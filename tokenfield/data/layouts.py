@@ -22,6 +22,7 @@ from tokenfield.data.listings import (
 from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
+from tokenfield.data.splits import ffhq_validation
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 
@@ -111,7 +112,7 @@ def list_lsun(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
 
 
 def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
-    """FFHQ as in ginr-ipc: the first 60000 pictures train, the last 10000 test.
+    """FFHQ as in ginr-ipc: the 10 000 pictures of its random list test, all others train (`data.splits`).
 
     `00000.png ... 69999.png`, all in one folder or in `00000/ ... 69000/` of a thousand each, in `root` or in a folder
     that the data set or a copy of it is usually called. `ffhqtrain.txt` and `ffhqvalidation.txt` in `root` (one file
@@ -138,7 +139,8 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
                 skipped.add(folder / name, f"is listed in {listed.name} and missing")
         chosen = [by_name[name] for name in sorted(set(wanted)) if name in by_name]
     else:
-        chosen = [path for path in paths if (int(path.stem) < 60000) == (split == "train")]
+        test = ffhq_validation()
+        chosen = [path for path in paths if (int(path.stem) in test) == (split == "test")]
     return _some(root, split, relative_listing(root, chosen))
 
 

@@ -55,8 +55,8 @@ class Protocol:
 
     def describe(self, name: str) -> dict[str, str]:
         """All that decides a number."""
-        told = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop, **MEASURED}
-        return told | ({"published": self.published} if self.published else {})
+        facts = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop, **MEASURED}
+        return facts | ({"published": self.published} if self.published else {})
 
     def open(self, root: Path, count: int | None) -> tuple[Named, int, SkippedFiles]:
         """(name, picture) of the test split, how many there are, and what is skipped meanwhile.
@@ -96,7 +96,7 @@ def _data_set(
 
 
 def _ffhq(size: int, published: str) -> Protocol:
-    split = "the last 10000 pictures, 60000 to 69999 (or ffhqvalidation.txt), as in ginr-ipc"
+    split = "the 10 000 pictures of ginr-ipc's random list (or ffhqvalidation.txt)"
     return _data_set("ffhq", size, f"FFHQ at {size} pixels", split, published)
 
 
