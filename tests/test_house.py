@@ -193,11 +193,11 @@ def test_at_most_eight_loose_modules():
 
 
 def test_any_is_rare():
-    """A line that says `Any` says nothing; `io.record.Record` is a JSON object, protocols and type variables the rest."""
+    """`Any` says nothing; `io.record.Record` is a JSON object, protocols and type variables are for the rest."""
     lines = [f"{show(module)}:{number}" for module, path in MODULES.items()
              for number, line in enumerate(path.read_text().splitlines(), 1)
              if re.search(r"\bAny\b", line) and not re.match(r" *(from|import) ", line)]
-    assert len(lines) < 80, f"{len(lines)} lines say Any: {', '.join(lines)}"
+    assert len(lines) < 80, f"{len(lines)} lines with Any: {', '.join(lines)}"
 
 
 @pytest.mark.parametrize("outside", ["experiments", "benchmarks", "tests"])

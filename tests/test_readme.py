@@ -29,7 +29,8 @@ def command_lines() -> list[tuple[str, str]]:
     found = []
     for page in PAGES.keys() - THEIRS:
         shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
-        found += [(page, line.strip()) for line in re.findall(r"^ *(tokenfield [^#\n]*)", shell, re.MULTILINE)]
+        lines = re.findall(r"^ *(tokenfield [^#\n]*)", shell, re.MULTILINE)
+        found += [(page, line.strip()) for line in lines if "$" not in line]  # a loop's variable is no name
     return sorted(found)
 
 
