@@ -1,7 +1,7 @@
 """Configurations: frozen dataclasses, what makes their numbers impossible, and JSON.
 
-A configuration is a tree of dataclasses of numbers, strings, booleans and tuples. Reading one back is strict: a field
-nobody knows, one of the wrong type or one that is missing is a clear error, because a configuration that is silently
+A configuration is a tree of dataclasses of numbers, strings, booleans and tuples. Reading one back is strict: an
+unknown field, one of the wrong type or one that is missing is a clear error, because a configuration that is silently
 read in part builds a different model.
 """
 
@@ -107,7 +107,7 @@ class Sizes:
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     self._check_number(name, number)
 
-    def _check_number(self, name: str, number: float) -> None:
+    def _check_number(self, name: str, number: int | float) -> None:
         if not math.isfinite(number) or number < 0 or (number == 0 and name not in self.may_be_zero):
             least = "at least 0" if name in self.may_be_zero else "more than 0"
             raise UserError(f"{name} {number:g}; give a finite number, {least}")

@@ -1,9 +1,9 @@
-"""Coordinates: where a field is asked.
+"""Coordinates: where a field is evaluated.
 
-One constitution for the whole package: the points of a picture are its pixel *centres*, scaled to [-1, 1] on every
+One convention for the whole package: the points of a picture are its pixel *centres*, scaled to [-1, 1] on every
 axis, row-major (y, x). This is the convention of LIIF (Chen et al., 2021) and of `grid_sample(align_corners=False)`.
 
-Most questions are asked on a tensor-product grid, and nearly everything that depends on coordinates alone is a sum of
+Most fields are evaluated on a tensor-product grid, and nearly everything that depends on coordinates alone is a sum of
 one function per axis. `Grid` therefore keeps the axes apart: H + W numbers in place of 2 H W, and the models compute
 their Fourier features once per row and once per column.
 """
@@ -37,7 +37,7 @@ def centers(
 
 @dataclass(frozen=True)
 class Grid:
-    """A tensor-product grid of points, kept as one 1-D tensor per axis.
+    """A tensor-product grid of points, stored as one 1-D tensor per axis.
 
     Attributes:
         axes: (y, x) for pictures; any number of axes. Values are coordinates, [-1, 1] over the signal, in any order
@@ -74,7 +74,7 @@ class Grid:
 
     def to(self, *like: torch.device | str | torch.dtype | Tensor) -> "Grid":
         """`Tensor.to` of every axis."""
-        return Grid(tuple(axis.to(*like) for axis in self.axes), self.span)  # type: ignore[arg-type]
+        return Grid(tuple(axis.to(*like) for axis in self.axes), self.span)  # type: ignore[call-overload]
 
     def coords(self) -> Float[Tensor, "q x"]:
         """All points, row-major: the last axis varies fastest."""
@@ -113,7 +113,7 @@ def count(coords: Coordinates) -> int:
 
 
 def in_pieces(values: Callable[[Coordinates], Tensor], coords: Coordinates, chunk: int) -> Float[Tensor, "b q c"]:
-    """`values(coords)`, a function of every coordinate by itself, asked for at most `chunk` coordinates at a time."""
+    """`values(coords)`, a function of every coordinate by itself, for at most `chunk` coordinates at a time."""
     if count(coords) <= chunk:
         return values(coords)
     if not isinstance(coords, Grid):

@@ -46,7 +46,7 @@ def decibels(error: float, data_range: float = 1.0) -> float: ...
 def decibels(error: Tensor, data_range: float = 1.0) -> Tensor: ...
 
 
-def decibels(error: float | Tensor, data_range: float = 1.0) -> float | Tensor:
+def decibels(error: float | int | Tensor, data_range: float | int = 1.0) -> float | Tensor:
     """PSNR of a mean squared error, -10 log10(error / data_range^2), at most `PSNR_CEILING`; of a tensor, elementwise.
 
     Args:

@@ -10,7 +10,7 @@ module:
         registry.MODELS.add("grid", "mypackage.grid:GridField")
         registry.RECIPES.add_functions("mypackage.recipes", group="Bilinear grids")
 
-Plug-ins are read when a name is not the core's, or when all names are wanted.
+Plug-ins are read when a name is not the core's, or when all names are listed.
 """
 
 import ast
@@ -109,7 +109,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
         part: Part = self.place(name).load()
         return part
 
-    def get(self, name: str, default: object = None) -> Class:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> Class:
         """The part, or the default where there is none."""
         return self.places[name].load() if name in self else default
 
@@ -225,6 +225,7 @@ def _core() -> None:
         "optimize": "optimize:optimize",
         "explain": "explain:explain",
         "superres": "superres:superres",
+        "compare": "compare:compare",
         "doctor": "doctor:doctor",
         "bench": "bench:bench",
     }.items():

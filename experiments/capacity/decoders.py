@@ -33,7 +33,7 @@ from torch import Tensor
 
 from experiments.miniature import SIDE
 from experiments.tables.tables import TABLES, Row
-from tokenfield.comparison.running import Busy, claimed
+from tokenfield.comparison.running import Busy, claim
 from tokenfield.coords import Grid
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.io.atomic import written_aside
@@ -124,7 +124,7 @@ def fit(model: Any, tokens: Tensor, pictures: Tensor, steps: int, trained: list[
     groups = [{"params": [tokens], "lr": TOKEN_RATE}, *([{"params": trained, "lr": DECODER_RATE}] if trained else [])]
     adam, curve = torch.optim.Adam(groups, betas=(0.9, 0.99)), []
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: rate(step, steps))
-    for step in progress(range(1, steps + 1), steps, told, "steps"):
+    for step in progress(range(1, steps + 1), steps, told):
         sampling = draw(asked, height, width, draws)
         mse(model.decode(tokens, sampling.coords), sampling.gather(pictures)).mean().backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -233,7 +233,7 @@ def main(options: Options) -> None:
         for _, row in rows():
             file = path(options, row, seed)
             try:
-                with claimed(file):
+                with claim(file):
                     if not file.exists():
                         result = measure(row, seed, options, pictures, unseen)
                         with written_aside(file) as aside:

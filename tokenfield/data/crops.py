@@ -49,7 +49,7 @@ class PhotoCrops(PictureSource):
         self.size, self.depth = size, levels
         self.cache = PyramidCache() if cache is None else cache
         readable = set(self.cache.build(listing.paths, skipped))
-        kept = []
+        usable = []
         for index, path in enumerate(listing.paths):
             if path not in readable:
                 continue
@@ -57,11 +57,11 @@ class PhotoCrops(PictureSource):
             if min(height, width) < size:
                 skipped.add(path, f"is {width} x {height}, too small for crops of {size} pixels")
             else:
-                kept.append(index)
-        if not kept:
+                usable.append(index)
+        if not usable:
             raise UserError(f"none of the {len(listing.paths)} pictures can be used; "
                             f"{skipped.summary(len(listing.paths))}")
-        super().__init__(listing.keep(kept), skipped)
+        super().__init__(listing.keep(usable), skipped)
 
     def usable(self, index: int) -> Levels:
         """The levels of picture `index` that crops are taken from."""
@@ -80,7 +80,7 @@ class PhotoCrops(PictureSource):
         for index, name in enumerate(self.names):
             try:
                 levels = self.usable(index)
-            except PictureError as error:         # deleted since the source was made
+            except PictureError as error:         # deleted meanwhile
                 self.skipped.catch(error)
                 continue
             for k, level in enumerate(levels):

@@ -66,7 +66,7 @@ class DataConfig:
             ImageNet in the compared code). `center`: shorter side resized to `size`, then the middle (CelebA, FFHQ; and
             the evaluation pictures of every crop but `pyramid`).
         levels: `pyramid`: the most scales per picture, each half the one before.
-        holdout: `folder` without train and test sub-folders: the share of pictures that is kept for testing.
+        holdout: `folder` without train and test sub-folders: the share of pictures for testing.
     """
 
     layout: Layout = "folder"
@@ -86,7 +86,7 @@ class DataConfig:
             raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
 
     def open(self, root: str | Path, split: Split) -> "PictureSource":
-        """The pictures of one split of the data set in folder `root`: what a training run asks of its data."""
+        """The pictures of one split; see `open_source`."""
         return open_source(self, root, split)
 
 

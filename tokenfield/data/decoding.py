@@ -79,7 +79,7 @@ _header = threading.Lock()
 def _open_header(file: BinaryIO) -> Image.Image:
     """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
 
-    Only the header is read here, so whoever opens pictures beside us goes without the limit for microseconds.
+    Only the header is read here, so other threads of the process go without the limit for microseconds.
     """
     with _header:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -163,7 +163,7 @@ def _line(error: BaseException) -> str:
 
 
 def _unidentified(path: Path) -> str:
-    """Why no decoder wanted the file: its header is damaged, or it never was a picture."""
+    """Why no decoder knows the file: its header is damaged, or it is no picture."""
     with open(path, "rb") as file:
         beginning = file.read(12)
     for signature, kind in SIGNATURES.items():

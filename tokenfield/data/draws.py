@@ -1,4 +1,4 @@
-"""Random numbers that are a function of where they are used, not of what was drawn before.
+"""Random numbers that are a function of where they are used, not of earlier draws.
 
 A cryptographic hash of the place is as random as any generator for the handful of integers that a crop needs, takes two
 microseconds where setting up a generator takes tens, and gives the same numbers in every version of every library.

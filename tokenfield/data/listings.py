@@ -95,7 +95,7 @@ def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:
             by_size[path.stat().st_size].append(index)
         except OSError:
             by_size[-1 - index].append(index)                                # a broken link: named when it is read
-    kept = []
+    first_copies = []
     for size, group in by_size.items():
         first: dict[bytes, Path] = {}
         for index in group:
@@ -104,8 +104,8 @@ def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:
                 skipped.add(paths[index], f"is a copy of {first[digest].name}")
             else:
                 first[digest] = paths[index]
-                kept.append(index)
-    return sorted(kept)
+                first_copies.append(index)
+    return sorted(first_copies)
 
 
 def _digest(path: Path) -> bytes:

@@ -1,8 +1,8 @@
 """Batches, prepared ahead in threads.
 
 Threads, not processes: decoding and copying release the interpreter, tensors need no pickling, and a killed training
-run leaves nobody behind. Since every picture is a function of (seed, step, slot), it is of no consequence which thread
-makes it or how many there are.
+run leaves no process behind. Since every picture is a function of (seed, step, slot), neither the number of threads nor
+their order matters.
 """
 
 from collections import deque
@@ -44,7 +44,7 @@ class Loader:
         seed: from 0 to 2^64 - 1; with the step it decides every picture.
         first_step: the step to begin with, for resuming.
         rank, world: this process and the number of processes.
-        workers: threads; 0 makes each batch when it is asked for.
+        workers: threads; 0 prepares each batch when it is needed.
         ahead: batches that are prepared ahead, at least one per worker.
     Raises:
         UserError: a batch that does not divide, or a number out of range.

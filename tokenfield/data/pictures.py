@@ -92,7 +92,7 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
         raise UserError(f"{shown(folder)}: no such folder; give a folder of pictures or a picture")
     found: list[Path] = []
     others = 0
-    seen: set[str] = set()
+    visited: set[str] = set()
 
     def unreadable(error: OSError) -> None:
         if skipped is None or Path(error.filename) == folder:
@@ -101,10 +101,10 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
 
     for root, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
         real = os.path.realpath(root)
-        if real in seen:                  # a link that leads back up would be walked for ever
+        if real in visited:                  # a link that leads back up would be walked for ever
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             if name.startswith("."):      # also the ._ companions that some systems leave beside every file

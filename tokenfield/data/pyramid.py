@@ -1,4 +1,4 @@
-"""Photographs as stacks of ever smaller copies, kept decoded on disk.
+"""Photographs as stacks of ever smaller copies, decoded, on disk.
 
 A random crop of a 24-megapixel JPEG costs a second when the file is decoded for it, and ten microseconds when the
 pixels already lie on disk uncompressed and are mapped into memory. So every photograph is decoded once, halved until it
@@ -70,7 +70,7 @@ def levels_of(picture: UInt8[np.ndarray, "h w 3"]) -> Levels:
 
 
 class PyramidCache:
-    """Pyramids of picture files, built when first asked for, mapped afterwards. Safe between threads and processes."""
+    """Pyramids of picture files, built at first use, mapped afterwards. Safe between threads and processes."""
 
     def __init__(self, folder: Path | None = None, *, max_pixels: int = MAX_PIXELS):
         self.folder = (cache_folder() if folder is None else Path(folder)) / "pyramids"

@@ -7,7 +7,7 @@ from tokenfield.io.atomic import shown
 
 
 class SkippedFiles:
-    """Names and reasons of the files that were left out, each file once, in the order they were met.
+    """Names and reasons of the files that were left out, each file once, in the order of reading.
 
     Safe to share between threads. `if skipped:` is true when there are any.
     """
@@ -16,7 +16,7 @@ class SkippedFiles:
         self.reasons: dict[str, str] = {}
 
     def add(self, path: object, reason: str) -> None:
-        """Notes one file; only the first reason of a file is kept."""
+        """Notes one file; of a file with several reasons the first counts."""
         self.reasons.setdefault(str(path), reason)
 
     def catch(self, error: PictureError) -> None:

@@ -9,7 +9,7 @@ geometry happens here in float64 on the host; models only see coordinates of the
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +35,7 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
+@runtime_checkable
 class Domain(Protocol):
     """The bond between a signal and a model's own input; frozen dataclasses, whose fields are what files hold.
 

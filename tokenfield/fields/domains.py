@@ -29,4 +29,5 @@ def domain_from_dict(data: object) -> Domain:
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in DOMAINS:
         raise UserError(f"domain {kind!r}; known are {', '.join(DOMAINS)}")
-    return from_dict(DOMAINS[kind], {key: value for key, value in data.items() if key != "kind"})
+    domain: Domain = from_dict(DOMAINS[kind], {key: value for key, value in data.items() if key != "kind"})
+    return domain

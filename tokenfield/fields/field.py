@@ -49,7 +49,7 @@ class Field:
 
     Attributes:
         model: a `FieldModel`; shared, never changed.
-        tokens: what it made of the picture; the first two axes are rows and columns of tiles or cells.
+        tokens: its tokens of the picture; the first two axes are rows and columns of tiles or cells.
         domain: how coordinates on the picture become coordinates of the model.
     """
 
@@ -149,8 +149,8 @@ class Field:
             box: (top, left, bottom, right) in [-1, 1] over the picture; `pixel_box` makes one from pixels.
             size: (height, width) of the result.
             antialias: where a pixel of the result covers several of the picture's, give the mean over it, as a camera
-                with larger pixels would have seen it: an integral where the model has one, else the mean of points one
-                pixel of the picture apart. Off: the value at its centre.
+                with larger pixels would: an integral where the model has one, else the mean of points one pixel of the
+                picture apart. Off: the value at its centre.
         Returns:
             (C, height, width).
         Raises:
@@ -189,7 +189,7 @@ class Field:
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """(height, width) of the picture it was made from."""
+        """(height, width) of the encoded picture."""
         return self.domain.size
 
     @property

@@ -67,7 +67,7 @@ class Lattice(Pieces):
         """
         device = next(model.parameters()).device
         y, x = self.axes
-        tokens = None
+        tokens: Tensor | None = None
         for i in range(y.pieces):
             for j in range(x.pieces):
                 (top, bottom), (left, right) = y.cells_of(i), x.cells_of(j)

@@ -12,7 +12,7 @@ weights, started where it starts (`untrained`). So all curves of a comparison co
 
 By default a step descends along the exact gradient over all pixels, block by block in bounded memory, and its error is
 that of the field before it: PSNR costs nothing. With `pixels` a step takes so many of them, random rows times random
-columns, and PSNR is measured now and then with the clock stopped. The best field is kept, whatever comes after it.
+columns, and PSNR is measured now and then with the clock stopped. The best field counts, whatever comes after it.
 """
 
 import copy
@@ -73,7 +73,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Target:
-    """Pixels of a picture, and where they lie: in float64, as `Field` asks for them."""
+    """Pixels of a picture, and where they lie: in float64, as in `Field`."""
 
     picture: Float[Tensor, "c h w"]
     rows: Float[Tensor, " h"]
@@ -237,7 +237,7 @@ class Optimization:
         self.optimizer.step()
 
     def _noted(self, step: int, seconds: float, error: float) -> Point:
-        """The point of the present state, which is kept if it is the best."""
+        """The point of the present state, which is remembered if it is the best."""
         if not math.isfinite(error):
             raise UserError(f"the error is {error} after {step} steps of optimisation; lower the rate")
         psnr = decibels(error)
@@ -270,9 +270,9 @@ def untrained(
     *,
     seed: int = 0,
     device: str | torch.device | None = None,
-    **sizes: float,
+    **sizes: object,
 ) -> Field:
-    """An MLP that has seen nothing, as the field of a picture of (height, width): where a fit begins.
+    """An untrained MLP as the field of a picture of (height, width): where a fit begins.
 
     Args:
         kind: FFNet or SIREN.
@@ -283,9 +283,10 @@ def untrained(
     """
     if min(size) < 4:
         raise UserError(f"a picture of {size[0]} x {size[1]} pixels is too small to fit an MLP to; give at least 4 x 4")
+    fields: Record = {"kind": kind, "size": size, "rate": MLP_RATES[kind]} | sizes
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CoordinateMlpConfig(kind=kind, size=size, **{"rate": MLP_RATES[kind]} | sizes).build().to(device)
+        model = CoordinateMlpConfig(**fields).build().to(device)
     return Field(model, model.start(1).detach().view(1, 1, *model.start(1).shape[1:]), domain_of(model, size))
 
 

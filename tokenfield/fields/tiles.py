@@ -71,7 +71,7 @@ class Tiles(Pieces):
         y, x = self.axes
         tiles = [(y.indices(i), x.indices(j)) for i in range(y.pieces) for j in range(x.pieces)]
         batch = max(1, BATCH_PIXELS // prod(self.tile))
-        tokens = None
+        tokens: Tensor | None = None
         for start in range(0, len(tiles), batch):
             images = torch.stack([picture[:, ys[:, None], xs] for ys, xs in tiles[start : start + batch]])
             part = at_least_float32(model.encode(images.to(device)))

@@ -85,6 +85,6 @@ class Precomputed(torch.autograd.Function):
         return value.clone()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: FunctionCtx, outer: Tensor) -> tuple[Tensor | None, ...]:
         gradients = tuple(outer * gradient for gradient in ctx.gradients)  # type: ignore[attr-defined]
         return None, None, *gradients, *(None for _ in gradients)

@@ -1,7 +1,7 @@
 """Checkpoints: one directory each, complete or absent.
 
     step-00001000/
-        model.safetensors   ema.safetensors (if kept)   optimizer.pt   recipe.json   state.json
+        model.safetensors   ema.safetensors (if there is one)   optimizer.pt   recipe.json   state.json
 
 A checkpoint is written aside, flushed to disk, and renamed (`io.atomic.folder_aside`): a process killed at any moment
 leaves the old checkpoints and at most a `.tmp-` directory, which the next save removes. `state.json` is written last
@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import load_file
@@ -35,6 +35,7 @@ class DamagedError(Exception):
     """A checkpoint that is not what was written; the message says in which way."""
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """A model or an optimiser, or what stands for it where processes share its tensors (sharding.py)."""
 
@@ -78,7 +79,7 @@ class Training:
 
     def snapshot(self) -> Snapshot:
         """All of it as it is now, without copies. Collective where processes share the weights."""
-        ema = self.ema and self.ema.state_dict()
+        ema = None if self.ema is None else self.ema.state_dict()
         states = [optimizer.state_dict() for optimizer in self.optimizers]
         return Snapshot(self.model.state_dict(), ema, states, self.step, self.seconds)
 

@@ -31,5 +31,5 @@ class Ema(Generic[M]):
         decay = min(self.decay, (1 + step) / (10 + step)) if self.warm else self.decay
         mine, theirs = ([local(p) for p in of.parameters()] for of in (self.model, model))  # of slices, slice by slice
         torch._foreach_lerp_(mine, theirs, 1 - decay)
-        for kept, new in zip(self.model.buffers(), model.buffers(), strict=True):
-            kept.copy_(new)
+        for old, new in zip(self.model.buffers(), model.buffers(), strict=True):
+            old.copy_(new)

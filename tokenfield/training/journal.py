@@ -1,7 +1,7 @@
-"""What a run leaves for people: metrics.jsonl, a learning curve, and TensorBoard events when asked for.
+"""What a run leaves for people: metrics.jsonl, a learning curve, and TensorBoard events on request.
 
 One line of metrics.jsonl is one JSON object. Lines of training have `step`, `loss`, `psnr` (means over the steps since
-the line before), `rate`, `images` (seen so far), `seconds` (of training, over all sessions) and `images_per_second`;
+the line before), `rate`, `images` (so far), `seconds` (of training, over all sessions) and `images_per_second`;
 lines of evaluation have `step`, `evaluation_psnr` and `evaluation_pictures`. Where there is no picture to compare with,
 as for a denoiser, it is `evaluation_loss` and `evaluation_latents`, no line has a `psnr`, and `images` counts latents
 (`Measure`). A resumed run first drops the lines beyond the step it resumes from, so that however often it stopped the
@@ -46,15 +46,9 @@ class Measure:
         return {f"evaluation_{self.name}": value, f"evaluation_{self.things}": count}
 
     def read(self, line: Record) -> tuple[float, int] | None:
-        """The number of a line of evaluation and how many it is of; None of another line.
-
-        Before there was `evaluation_loss`, denoisers wrote minus their loss in decibels as `evaluation_psnr`.
-        """
-        if f"evaluation_{self.name}" in line:
-            return line[f"evaluation_{self.name}"], line[f"evaluation_{self.things}"]
-        if self == LOSS and "evaluation_psnr" in line:
-            return 10 ** (-line["evaluation_psnr"] / 10), line["evaluation_pictures"]
-        return None
+        """The number of a line of evaluation and how many it is of; None of another line."""
+        value = line.get(f"evaluation_{self.name}")
+        return None if value is None else (value, line[f"evaluation_{self.things}"])
 
     def last(self, lines: list[Record]) -> tuple[float, int] | None:
         """Of the last line of evaluation, if there is one."""

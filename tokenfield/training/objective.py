@@ -135,8 +135,8 @@ def zoomed_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Encode a smaller version of the pictures; answer for its pixels and for the larger picture's in between.
 
-    The smaller version is the area average, as a sensor with larger pixels would have seen it. A share 1 / zoom^2 of
-    the larger grid is asked for, as rows times columns, so both terms ask equally many coordinates.
+    The smaller version is the area average, as of a sensor with larger pixels. A share 1 / zoom^2 of the larger
+    grid is taken, as rows times columns, so both terms have equally many coordinates.
 
     Returns:
         The loss, and every picture's mean squared error on the pixels that were encoded.
@@ -151,10 +151,10 @@ def zoomed_loss(
         values = model.combine(model.locate(sampling.coords, lattice), prepared)
         return mse(values.float(), sampling.gather(target))
 
-    seen = errors_at(config, small)
+    encoded = errors_at(config, small)
     between = errors_at(replace(config, fraction=config.fraction / config.zoom**2, subset="grid"), images)
-    loss = average_of(config, seen) + config.zoom_weight * average_of(config, between)
-    return loss, seen.detach()
+    loss = average_of(config, encoded) + config.zoom_weight * average_of(config, between)
+    return loss, encoded.detach()
 
 
 class Reconstruction(nn.Module):
@@ -162,7 +162,7 @@ class Reconstruction(nn.Module):
 
     Args:
         model: what is trained.
-        config: which coordinates to ask for, and how errors are weighed.
+        config: which coordinates to decode at, and how errors are weighed.
         bf16: run under bfloat16 autocast; the models keep phases in float32 themselves.
     """
 

@@ -1,6 +1,6 @@
-"""Optimisers and learning-rate schedules, made from their configuration.
+"""Optimisers and learning-rate schedules, built from their configuration.
 
-Adam with a constant rate is the papers' choice (A). Muon (K. Jordan, 2024) orthogonalises the momentum of every weight
+Adam with a constant rate is the papers' choice. Muon (K. Jordan, 2024) orthogonalises the momentum of every weight
 matrix (muon.py); on the same model it is several decibels ahead after the same time (docs/log.md). Queries, keys and
 values are matrices of their own in this package, so no fused matrix has to be split.
 """

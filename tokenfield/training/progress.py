@@ -28,7 +28,7 @@ class Display:
     def __init__(self, steps: int, *, shown: bool, measure: Measure = PSNR):
         self.measure = measure
         self.console = Console(stderr=True, quiet=not shown, highlight=False)
-        self.steps, self.said, self.evaluation = steps, time.monotonic(), ""
+        self.steps, self.printed, self.evaluation = steps, time.monotonic(), ""
         self.bar: Progress | None = None
 
     def start(self, step: int) -> None:
@@ -62,8 +62,8 @@ class Display:
         text = f"{number}{self.evaluation} · {speed:.1f} {self.measure.speed}/s"
         if self.bar is not None:
             self.bar.update(self.task, completed=step, text=text)
-        elif time.monotonic() - self.said >= PLAIN_SECONDS or step == self.steps:
-            self.said = time.monotonic()
+        elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.steps:
+            self.printed = time.monotonic()
             left = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
             self.say(f"step {step}/{self.steps} · {text} · {_duration(left)} left")
 

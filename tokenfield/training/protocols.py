@@ -7,7 +7,7 @@ Nothing is inherited: a class that has the methods is such a part, and the regis
 from collections.abc import Callable
 from dataclasses import Field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from accelerate import Accelerator
 from torch import nn
@@ -21,12 +21,15 @@ M_contra = TypeVar("M_contra", bound=Model, contravariant=True)
 S_contra = TypeVar("S_contra", bound=Source, contravariant=True)
 
 
+@runtime_checkable
 class Part(Protocol):
     """A frozen dataclass."""
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    if TYPE_CHECKING:  # at run time only methods count, so that classes can be checked as well
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
+@runtime_checkable
 class ModelConfig(Part, Protocol):
     """Sizes and choices of a system. `build` is annotated with the system's own class, which says which one it is."""
 
@@ -35,6 +38,7 @@ class ModelConfig(Part, Protocol):
         ...
 
 
+@runtime_checkable
 class Data(Part, Protocol):
     """Which instances a run is trained on."""
 
@@ -43,6 +47,7 @@ class Data(Part, Protocol):
         ...
 
 
+@runtime_checkable
 class Objective(Part, Protocol[M_contra, S_contra]):
     """What a step minimises, and what a run is judged by. It may be for some models and some sources alone."""
 

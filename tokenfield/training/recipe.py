@@ -19,7 +19,7 @@ from tokenfield.configs import from_dict, to_dict
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-from tokenfield.models.base import Model
+from tokenfield.models.base import FieldModel, Model
 from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Registry
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
@@ -66,7 +66,7 @@ class Recipe(Generic[M, D, L]):
     log_every: int = 10
     """Steps between two lines of metrics.jsonl."""
     evaluate_every: int = 1000
-    """Steps between two evaluations on held-out pictures; one is always made at the end. 0 makes none."""
+    """Steps between two evaluations on held-out pictures; the last one is at the end. 0: none."""
     evaluate_pictures: int = 64
     """Most held-out pictures per evaluation."""
     checkpoint_every: int = 1000
@@ -91,7 +91,7 @@ class Recipe(Generic[M, D, L]):
 
 def class_of(recipe: Recipe[M, D, L]) -> type[Recipe[M, D, L]]:
     """`Recipe` with the classes of this one's parts in the place of protocols: what has which fields."""
-    return Recipe[type(recipe.model), type(recipe.data), type(recipe.objective)]  # type: ignore[misc]
+    return Recipe[type(recipe.model), type(recipe.data), type(recipe.objective)]  # type: ignore[misc, return-value]
 
 
 def fresh_model(recipe: Recipe[M, D, L]) -> Model:
@@ -229,7 +229,8 @@ def default_recipe(system: str) -> Recipe:
     recipe = from_json(_merged(to_json(usual), changes))
     if "data" in changes:
         return recipe
-    size = fresh_model(recipe).input_size
+    built = fresh_model(recipe)
+    size = built.input_size if isinstance(built, FieldModel) else None
     return replace(recipe, data=DataConfig(layout="folder", size=max(size) if size else 64, crop="pyramid"))
 
 

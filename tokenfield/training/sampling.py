@@ -1,4 +1,4 @@
-"""Which coordinates a training step asks for.
+"""Which coordinates a training step decodes at.
 
 A decision of its own, apart from the loss: `draw` makes it from a generator and the size of the picture. Three kinds of
 draw exist because they cost differently:
@@ -9,8 +9,8 @@ draw exist because they cost differently:
   depends on coordinates alone is computed once;
 - points, (B, Q, 2), of their own for every picture of the batch: ANR's way, in which nothing is shared.
 
-Noise is what ANR calls variational coordinates: a value is the mean over some area, and a field that is asked at the
-area's centre alone is free to do anything in between.
+Noise is what ANR calls variational coordinates: a value is the mean over some area, and a field that is
+decoded at the area's centre alone is free to do anything in between.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ Jitter = Literal["none", "pixel", "axis", "normal", "normal-axis"]
 
 @dataclass(frozen=True)
 class CoordinateConfig:
-    """Which coordinates of a picture a training step asks for."""
+    """Which coordinates of a picture a training step decodes at."""
 
     jitter: Jitter = "pixel"
     """Noise within the pixel: none; pixel, uniform for every pixel (LAINR); axis, uniform for every row and every
@@ -48,7 +48,7 @@ class CoordinateConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
-            raise UserError(f"objective.fraction {self.fraction} is not in (0, 1]; 1 asks for every pixel")
+            raise UserError(f"objective.fraction {self.fraction} is not in (0, 1]; 1 takes every pixel")
         if self.noise == "instance" and self.jitter not in ("pixel", "normal"):
             raise UserError(
                 f"objective.noise instance with objective.jitter {self.jitter}; only jitter pixel and normal can "
@@ -58,7 +58,7 @@ class CoordinateConfig:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Coordinates to ask for and the pixels that answer them.
+    """Coordinates to decode at and the pixels that lie there.
 
     Attributes:
         coords: points (Q, 2) or a `Grid`, shared by the batch, or points (B, Q, 2) of every picture's own; (y, x) over
@@ -105,8 +105,8 @@ def draw(
         generator: a CPU generator, the only source of randomness; the result lies on the CPU.
         images: the pictures of the batch, or of any part of it: needed for noise of their own, see `own_generators`.
     Returns:
-        A `Grid` where the draw is a tensor product, else points. Every coordinate lies inside the pixel whose value
-        answers it. Which pixels are asked for is the same for the whole batch, whatever the noise.
+        A `Grid` where the draw is a tensor product, else points. Every coordinate lies inside its pixel. Which
+        pixels are taken is the same for the whole batch, whatever the noise.
     """
     sizes, each = (height, width), config.jitter in ("pixel", "normal")  # noise for each pixel, not per row and column
     if config.subset == "grid" or config.fraction == 1:
@@ -118,7 +118,7 @@ def draw(
     else:
         flat = _choose(height * width, config.fraction, generator)
     rows, columns = flat // width, flat % width
-    if not each:  # one offset per row and one per column, seen through the chosen points
+    if not each:  # one offset per row and one per column, read at the chosen points
         y, x = _place(config.jitter, (torch.arange(height), torch.arange(width)), sizes, generator)
         return Sampling(torch.stack([y[rows], x[columns]], -1), rows, columns)
     if config.noise == "batch":

@@ -1,7 +1,7 @@
 """Every random draw of a training run is a function of (seed, step, stream), and of nothing else.
 
 No generator lives from one step to the next, so there is no generator state to save: a run that was killed and
-resumed draws what it would have drawn, on one process or on eight. Integers only, since Python's hashes of strings
+resumed has the same draws, on one process or on eight. Integers only, since Python's hashes of strings
 differ from process to process.
 """
 
@@ -34,8 +34,8 @@ def mix(*numbers: int) -> int:
 def generator(seed: int, step: int, stream: int) -> torch.Generator:
     """The generator of one stream of draws at one step.
 
-    It is always a CPU generator; what it draws is moved to the device afterwards. So an accelerator sees the
-    coordinates that a CPU would have seen.
+    It is always a CPU generator; what it draws is moved to the device afterwards. So an accelerator has
+    the coordinates that a CPU has.
 
     Args:
         seed: of the run; any integer.

@@ -6,7 +6,7 @@ accelerators alone (accelerate 1.15, `AcceleratorState`: several processes on CP
 same code runs on CPUs, where tests compare it with one process, and on accelerators. Processes, devices and sums over
 processes remain `accelerate`'s.
 
-A checkpoint holds whole tensors, whoever wrote it: a sharded run continues on any number of processes, sharded or not.
+A checkpoint holds whole tensors in any case: a sharded run continues on any number of processes, sharded or not.
 Everything here that makes whole tensors of slices is collective: all processes call it, in the same order.
 """
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def check_environment() -> None:
-    """Raises UserError where accelerate's own FSDP is asked for, which would wrap what this file shares out."""
+    """Raises UserError where accelerate's own FSDP is switched on, which would wrap what this file shares out."""
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() in ("1", "true", "yes"):
         raise UserError("ACCELERATE_USE_FSDP is set; weights are shared out by train --fsdp under torchrun: unset it, "
                         "and give --fsdp")
@@ -102,7 +102,7 @@ class WholeOptimizer:
     """The optimiser of a sharded model for a checkpoint.
 
     Args:
-        optimizer: made for slices.
+        optimizer: of slices.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer):

@@ -23,7 +23,7 @@ class Stop:
     """Watches for SIGINT and SIGTERM while it is entered, and for the end of the budgets.
 
     A signal is only noted here, and the loop reads the note between two steps: a step is never cut in half. A second
-    signal acts at once, as if nobody watched.
+    signal acts at once.
 
     Args:
         max_seconds: budget on the wall from now on (not from when it is entered), or None.

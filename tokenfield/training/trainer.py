@@ -8,8 +8,7 @@ What a trainer needs stands in files of its own:
     metrics and the curve         journal.py        signals and budgets      stopping.py
     what a person sees            progress.py       weights in slices        sharding.py
 
-Processes meet in collective calls, so whatever decides whether one is made (the step, `Stop.due`) is the same on all
-of them.
+Processes meet in collective calls, so what decides about such a call (the step, `Stop.due`) is the same on all of them.
 """
 
 import math
@@ -41,7 +40,7 @@ from tokenfield.training.stopping import Diverged, Interrupted, Stop
 from tokenfield.training.validation import Probe
 
 BEFORE_TRAINING = 2**40
-"""The step whose pictures a model is initialised from: one that no run reaches, so they are drawn for this alone."""
+"""The step whose pictures a model is initialised from: one that no run reaches, so they are for this alone."""
 
 
 def train(
@@ -159,7 +158,7 @@ class Trainer:
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.skeleton = self.share_out() if fsdp else None
         self.prepare()
-        self.unread: list[Tensor] = []
+        self.pending: list[Tensor] = []
         """Loss and PSNR of the latest steps, on the device: reading them at every step would stall an accelerator."""
         self.recent: list[list[float]] = []
         """The same of all steps since the last line of metrics, but for those. They are part of a checkpoint, so that
@@ -189,7 +188,8 @@ class Trainer:
         else:  # the model's own hooks gather weights and share out gradients
             self.loss, self.optimizers = loss, [self.accelerator.prepare(one) for one in optimizers]
             whole = [sharding.WholeOptimizer(one) for one in self.optimizers]
-            self.state = Training(sharding.WholeModel(self.model), average and sharding.WholeModel(average), [*whole])
+            ema = None if average is None else sharding.WholeModel(average)
+            self.state = Training(sharding.WholeModel(self.model), ema, [*whole])
 
     def restore(self, timer: Timer, *, resume: bool) -> None:
         """Continue from the newest whole checkpoint; or begin, where a model may start from training pictures."""
@@ -204,10 +204,10 @@ class Trainer:
             self.recent = saved["recent"]
         self.line_before = (self.state.step, self.state.seconds)
         self.watch = Stopwatch(timer, self.state.seconds)
-        self.accelerator.wait_for_everyone()  # nobody writes into the folder before everybody has read it
+        self.accelerator.wait_for_everyone()  # no process writes into the folder before all have read it
 
     def initialize(self) -> None:
-        """Show a model that starts from its training pictures as many as it wants to see."""
+        """Give a model that starts from training pictures as many as it needs."""
         if self.model.initial_pictures:
             slots = range(self.model.initial_pictures)
             images = [self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in slots]
@@ -258,7 +258,7 @@ class Trainer:
     def step(self, batch: Sample) -> None:
         """Gradient, optimisers, moving average."""
         self.rate = set_rate(self.optimizers, schedule(self.recipe.optim, self.state.step, self.recipe.steps))
-        self.unread.append(self.gradient(move(batch, self.accelerator.device)))
+        self.pending.append(self.gradient(move(batch, self.accelerator.device)))
         if self.recipe.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         for optimizer in self.optimizers:
@@ -296,9 +296,9 @@ class Trainer:
             Diverged: a loss is not finite; the line names its step.
         """
         self.state.seconds = self.watch.seconds
-        if self.unread:
-            rows: list[list[float]] = self.accelerator.reduce(torch.stack(self.unread), "mean").tolist()
-            self.unread.clear()
+        if self.pending:
+            rows: list[list[float]] = self.accelerator.reduce(torch.stack(self.pending), "mean").tolist()
+            self.pending.clear()
             for step, (loss, _) in enumerate(rows, self.state.step - len(rows) + 1):
                 if not math.isfinite(loss):
                     raise self.diverged(f"the loss is {loss} at step {step}")
