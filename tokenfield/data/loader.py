@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from tokenfield.data.sources import Sample, Source
 from tokenfield.errors import UserError
@@ -19,11 +19,8 @@ from tokenfield.errors import UserError
 
 def stack(samples: list[Sample]) -> Sample:
     """Samples of one kind as one batch; through NumPy, for torch would start threads of its own in every worker."""
-    tensors = [sample for sample in samples if isinstance(sample, Tensor)]
-    if tensors:
-        return torch.from_numpy(np.stack([tensor.numpy() for tensor in tensors]))
-    named = [sample for sample in samples if isinstance(sample, dict)]
-    return {name: torch.from_numpy(np.stack([sample[name].numpy() for sample in named])) for name in named[0]}
+    batch: Sample = tree_map(lambda *tensors: torch.from_numpy(np.stack([t.numpy() for t in tensors])), *samples)
+    return batch
 
 
 class Loader:

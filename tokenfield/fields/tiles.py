@@ -81,7 +81,8 @@ class Tiles(Pieces):
             if progress:
                 progress(min(start + batch, len(tiles)), len(tiles))
         assert tokens is not None, "a picture has at least one tile"
-        return tokens.unflatten(0, self.shape)
+        lattice: Tensor = tokens.unflatten(0, self.shape)
+        return lattice
 
     def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions inside tile (row, column)."""

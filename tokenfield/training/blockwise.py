@@ -5,11 +5,10 @@ the parameters that meet coordinates, is a sum over blocks of coordinates. Each 
 forgotten; what comes before the coordinates, the encoder above all, needs one backward pass for all blocks together.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+from torch.utils._pytree import tree_map
 
 from tokenfield.coords import count
 from tokenfield.metrics import mse
@@ -34,14 +33,14 @@ def blockwise(
     originals: list[Tensor] = []
     leaves: list[Tensor] = []
 
-    def detach(tensor: Tensor) -> Tensor:
-        if not tensor.requires_grad:
-            return tensor
-        originals.append(tensor)
-        leaves.append(tensor.detach().requires_grad_())
+    def detach(leaf: object) -> object:
+        if not isinstance(leaf, Tensor) or not leaf.requires_grad:
+            return leaf
+        originals.append(leaf)
+        leaves.append(leaf.detach().requires_grad_())
         return leaves[-1]
 
-    cut = _map_tensors(detach, prepared)
+    cut = tree_map(detach, prepared)
     parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
     totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
     errors = torch.zeros(len(images), device=images.device)
@@ -60,16 +59,6 @@ def blockwise(
                 totals[i] = gradient if total is None else total + gradient
     pairs = zip(originals + parameters, totals, strict=True)
     return errors, [(source, total) for source, total in pairs if total is not None]
-
-
-def _map_tensors(function: Callable[[Tensor], Tensor], tree: Prepared) -> Prepared:
-    """`function` of every tensor in nested tuples and lists, which keep their types."""
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, tuple | list):
-        inner = [_map_tensors(function, branch) for branch in tree]
-        return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
-    return tree
 
 
 class Precomputed(torch.autograd.Function):

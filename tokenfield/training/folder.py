@@ -13,7 +13,6 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
-from tokenfield.models.base import Model
 from tokenfield.training import checkpoint
 from tokenfield.training.recipe import Recipe, differences, from_json, read, recipe_hash, to_json
 
@@ -73,11 +72,6 @@ def facts(recipe: Recipe) -> Record:
             "python": platform.python_version(),
         },
     }
-
-
-def export(out: Path, model: Model) -> None:
-    """The weights as `tokenfield.load` reads them, in the folder of the run."""
-    pretrained.save(model, out)
 
 
 def resume_hint(recipe: Recipe, data: Path, out: Path) -> str:

@@ -10,16 +10,18 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
-from tokenfield.data.sources import Pictures
+from tokenfield.coords import Grid
+from tokenfield.data.sources import Pictures, Source
 from tokenfield.errors import UserError
-from tokenfield.metrics import mse
+from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.parts import Prepared
 from tokenfield.training.blockwise import Precomputed, blockwise
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
-from tokenfield.training.validation import check_fits, evaluate
+from tokenfield.training.validation import check_fits, mean_over
 
 NOISE_FLOOR = 1e-6
 """Added to errors before their logarithm: beyond 60 dB a picture stops pulling (8-bit rounding alone is 59 dB)."""
@@ -57,22 +59,31 @@ class ReconstructionConfig(CoordinateConfig):
         """The loss of pictures, a module."""
         return Reconstruction(model, self, bf16=bf16)
 
-    def check(self, model: FieldModel, source: Pictures, held_out: Pictures | None, seed: int) -> None:
+    def check(self, model: FieldModel, source: Source, held_out: Source | None, seed: int) -> None:
         """Refuse pictures that the model cannot take now, and not after an hour at the first evaluation."""
         picture = source.sample(seed, 0, 0)
-        if not isinstance(picture, Tensor):
+        if not isinstance(picture, Tensor) or not isinstance(source, Pictures):
             raise UserError("objective of kind pictures, and data of another kind; make them agree")
         if any(side % self.zoom for side in picture.shape[-2:]):
             raise UserError(f"data.size {picture.shape[-1]} is no multiple of objective.zoom {self.zoom}; change one")
         check_fits(model, picture[:, :: self.zoom, :: self.zoom], "a training picture")
-        if held_out is not None and (first := next(iter(held_out.pictures()), None)):
+        if isinstance(held_out, Pictures) and (first := next(iter(held_out.pictures()), None)):
             check_fits(model, first[1], f"held-out picture {first[0]}")
 
     def evaluate(
-        self, model: FieldModel, source: Pictures, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+        self, model: FieldModel, source: Source, count: int, accelerator: Accelerator, halted: Callable[[], bool]
     ) -> tuple[float, int]:
-        """Mean PSNR of held-out pictures, and how many there were."""
-        return evaluate(model, source, count, accelerator, halted)
+        """Mean PSNR in dB of held-out pictures, each at its own pixels, and how many there were; see `mean_over`."""
+        assert isinstance(source, Pictures), "check refuses other data"
+
+        def score(named: tuple[str, Tensor]) -> Tensor:
+            name, picture = named
+            check_fits(model, picture, f"held-out picture {name}")
+            image = picture[None].to(accelerator.device)
+            values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
+            return psnr(values, image.flatten(2).transpose(1, 2))[0]
+
+        return mean_over(source.pictures(), score, model, count, accelerator, halted)
 
 
 def reconstruction_loss(
@@ -105,8 +116,8 @@ def reconstruction_loss(
         return average(errors), errors.detach()
     errors, pairs = blockwise(model, images, prepared, lattice, sampling, row_blocks)
     sources, gradients = zip(*pairs, strict=True)
-    loss: Tensor = Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients)
-    return loss, errors
+    known = Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients)  # type: ignore[no-untyped-call]
+    return known, errors
 
 
 def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Prepared:
@@ -120,9 +131,7 @@ def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Pre
     n = len(prefixes)
     turns = [model.prepare(tokens[i::n, ..., :width]) for i, width in enumerate(prefixes[: len(tokens)])]
     order = torch.cat([torch.arange(i, len(tokens), n) for i in range(len(turns))]).argsort().to(tokens.device)
-    if isinstance(turns[0], Tensor):
-        return torch.cat(turns)[order]
-    return type(turns[0])(*(torch.cat(part)[order] for part in zip(*turns, strict=True)))
+    return tree_map(lambda *parts: torch.cat(parts)[order], *turns)
 
 
 def average_of(config: ReconstructionConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:

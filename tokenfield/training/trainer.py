@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from tokenfield.data import Loader
 from tokenfield.data.sources import Sample
@@ -27,11 +28,12 @@ from tokenfield.errors import UserError
 from tokenfield.io.clock import Stopwatch, Timer
 from tokenfield.io.record import Record
 from tokenfield.metrics import decibels
+from tokenfield.models import pretrained
 from tokenfield.models.base import Model
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
-from tokenfield.training.folder import check_same, export, facts, open_folder, resume_hint, store_recipe
+from tokenfield.training.folder import check_same, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
 from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.progress import Display
@@ -107,16 +109,10 @@ def train(
 class Trainer:
     """A run: model, optimisers, moving average and pictures, built from a recipe, and what is done with them.
 
-    Args:
-        recipe: what to build.
-        data: folder of the pictures.
-        out: folder of the run.
+    Args: as of `train`, and
         accelerator: knows the processes and the device.
         display: what a person sees.
         stop: signals and budgets.
-        fsdp: share the weights out between the processes as well (sharding.py).
-        probe: something else to measure.
-        callback: called on the first process with the step and every line of metrics.
     Raises:
         UserError: the batch cannot be shared out, the folder is unusable, or pictures and model do not fit.
     """
@@ -396,7 +392,7 @@ class Trainer:
         if self.journal is not None:
             self.journal.close()
             if best is not None:
-                export(self.out, best)
+                pretrained.save(best, self.out)
             draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
         sources = [source for source in (self.source, self.held_out) if source is not None]
         self.display.remark("; ".join(line for source in sources if (line := source.skipped.summary())))
@@ -412,17 +408,13 @@ class Trainer:
 
 def split(batch: Sample, parts: int) -> list[Sample]:
     """A batch in so many equal parts."""
-    if isinstance(batch, Tensor):
-        return list(batch.chunk(parts))
-    pieces = {name: tensor.chunk(parts) for name, tensor in batch.items()}
-    return [{name: piece[i] for name, piece in pieces.items()} for i in range(parts)]
+    return [tree_map(lambda tensor, i=i: tensor.chunk(parts)[i], batch) for i in range(parts)]
 
 
 def move(batch: Sample, device: torch.device) -> Sample:
     """The same batch on a device."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+    moved: Sample = tree_map(lambda tensor: tensor.to(device, non_blocking=True), batch)
+    return moved
 
 
 def slow_precision(recipe: Recipe, device: torch.device) -> str:

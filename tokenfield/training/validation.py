@@ -1,4 +1,4 @@
-"""PSNR on held-out pictures while a run goes on, by the papers' protocol and in float32."""
+"""What is measured while a run goes on."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,11 +9,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tokenfield.coords import Grid
-from tokenfield.data.sources import Pictures
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel, Model
 
 T = TypeVar("T")
@@ -77,18 +74,3 @@ def mean_over(
     model.train(was_training)
     value, instances_scored, gave_up = accelerator.reduce(total, "sum").tolist()
     return (math.nan, 0) if gave_up or not instances_scored else (value / instances_scored, int(instances_scored))
-
-
-def evaluate(
-    model: FieldModel, source: Pictures, count: int, accelerator: Accelerator, halted: Callable[[], bool]
-) -> tuple[float, int]:
-    """Mean PSNR in dB of held-out pictures, and their number; see `mean_over`."""
-
-    def score(named: tuple[str, Tensor]) -> Tensor:
-        name, picture = named
-        check_fits(model, picture, f"held-out picture {name}")
-        image = picture[None].to(accelerator.device)
-        values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
-        return psnr(values, image.flatten(2).transpose(1, 2))[0]
-
-    return mean_over(source.pictures(), score, model, count, accelerator, halted)
