@@ -73,7 +73,7 @@ def test_map_draws_truth_field_and_difference(earth, run):
     assert large[0] > 1.4 * small[0]  # three discs beside one ellipse
 
 
-def test_evaluate_tells_variables_units_and_floors(earth, run):
+def test_evaluate_tells_variables_units_and_codes(earth, run):
     write(earth / "data" / "air.nc", variables=("AIRT",), units="K")
     outcome = run("climate", "evaluate", earth / "model", "--data", earth / "data", "--split", "all", "--against",
                   "harmonics", "coarse", "--json", earth / "e.json", "--figure", earth / "e.png")

@@ -63,7 +63,7 @@ def test_places_are_drawn_by_area_and_never_where_nothing_is(tmp_path):
     sample = source.sample(0, 0, 0)
     assert (sample["weights"] == 1).all()
     field = next(source.fields())
-    areas = (field.snapshot.grid.areas * field.snapshot.seen[0]).sum(1)
+    areas = (field.snapshot.grid.areas * field.snapshot.valid[0]).sum(1)
     rows = (sample["places"][:, :1] - field.snapshot.grid.latitudes.float()).abs().argmin(1)
     shares = torch.bincount(rows, minlength=ROWS) / len(rows)
     torch.testing.assert_close(shares, (areas / areas.sum()).float(), atol=0.01, rtol=0)
@@ -98,11 +98,11 @@ def test_all_cells_of_the_encoder_s_grid_weigh_their_area(tmp_path):
 def test_statistics_are_over_the_area_that_was_seen(tmp_path):
     write(tmp_path / "a.nc", hole=True)
     field = next(CONFIG.open(tmp_path, "train").fields())
-    weights = (field.snapshot.grid.areas * field.snapshot.seen).flatten()
+    weights = (field.snapshot.grid.areas * field.snapshot.valid).flatten()
     values = field.snapshot.values.flatten().double()
     mean = (weights * values).sum() / weights.sum()
     deviation = ((weights * (values - mean) ** 2).sum() / weights.sum()).sqrt()
-    present = values[field.snapshot.seen.flatten() > 0]
+    present = values[field.snapshot.valid.flatten() > 0]
     torch.testing.assert_close(field.mean[0].double(), mean)
     torch.testing.assert_close(field.deviation[0].double(), deviation)
     torch.testing.assert_close(field.span[0].double(), present.max() - present.min())

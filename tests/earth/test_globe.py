@@ -9,7 +9,7 @@ from earth_files import dataset, write
 
 from tokenfield import Field
 from tokenfield.earth.data import GriddedConfig
-from tokenfield.earth.globe import compare, encode_field, pack, rolled, score, unpack, unrolled
+from tokenfield.earth.globe import axis_numbers, axis_values, compare, encode_field, pack, score, unpack
 from tokenfield.earth.models import GriddedAnchoredConfig, GriddedAnrConfig, GriddedLainrConfig, Variable
 from tokenfield.earth.sphere import LatLon
 from tokenfield.errors import UserError
@@ -135,13 +135,13 @@ def test_a_field_without_variation_is_not_divided_by_nothing():
 def test_scores_are_weighted_by_area_and_leave_out_what_is_missing(tmp_path):
     snapshot = prepared(tmp_path, hole=True).snapshot
     values = snapshot.values + 2.0
-    values[snapshot.seen == 0] = 1e6
+    values[snapshot.valid == 0] = 1e6
     exact = compare(values, snapshot)
     assert exact.rmse == (pytest.approx(2, rel=1e-5),)
     assert exact.psnr == (pytest.approx(20 * np.log10(exact.span[0] / 2), rel=1e-4),)
     polar = snapshot.values.clone()
     polar[:, 0] += 1.0  # the northernmost row alone
-    share = (snapshot.grid.areas[0].sum() / (snapshot.grid.areas * snapshot.seen[0]).sum()).sqrt().item()
+    share = (snapshot.grid.areas[0].sum() / (snapshot.grid.areas * snapshot.valid[0]).sum()).sqrt().item()
     assert compare(polar, snapshot).rmse == (pytest.approx(share, rel=1e-3),)
 
 
@@ -169,7 +169,7 @@ def test_masks_and_axes_survive_their_packing():
     assert torch.equal(~mask, unpack(pack(mask), (2, 7, 11)))
     assert pack(mask & False) == "" and unpack("", (1, 2, 3)).all()
     for axis in (torch.linspace(89, -89, 90), torch.tensor([10.0, 5.0, 1.0]), torch.tensor([9.0, 5, 4, 3, 1])):
-        torch.testing.assert_close(unrolled(rolled(axis.double()), len(axis)), axis.double())
+        torch.testing.assert_close(axis_values(axis_numbers(axis.double()), len(axis)), axis.double())
     for text in ("not a mask", pack(mask)):
         with pytest.raises(UserError, match="mask"):
             unpack(text, (1, 99, 99))

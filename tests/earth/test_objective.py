@@ -12,6 +12,7 @@ from tokenfield.earth import recipes as climate
 from tokenfield.earth.models import GriddedAnchoredConfig, GriddedAnrConfig, GriddedLainrConfig, Variable
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
+from tokenfield.registry import RECIPES
 from tokenfield.training import train
 from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
@@ -48,7 +49,10 @@ def folder(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("run", climate.RUNS)
+RUNS = [RECIPES[name] for name in RECIPES if RECIPES.places[name].module == climate.__name__]
+
+
+@pytest.mark.parametrize("run", RUNS)
 def test_every_recipe_trains_and_survives_json(run, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     recipe = run()

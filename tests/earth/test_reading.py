@@ -54,7 +54,7 @@ def test_however_it_is_written_it_is_the_same_field(name, tmp_path):
     SPELLINGS[name](path)
     read = first(path)
     grid = read.grid
-    assert read.values.shape == (1, ROWS, COLUMNS) and read.seen.all()
+    assert read.values.shape == (1, ROWS, COLUMNS) and read.valid.all()
     assert (grid.latitudes.diff() < 0).all() and (grid.longitudes.diff() > 0).all()
     assert grid.areas.sum().item() == pytest.approx(1)
     if name == "npy":
@@ -80,8 +80,8 @@ def test_missing_cells_are_marked_however_they_are_written(tmp_path):
     data.SST[0, 0, 0] = 9.96921e36  # the format's fill value, not declared
     data.to_netcdf(tmp_path / "a.nc", engine="scipy")
     read = first(tmp_path / "a.nc")
-    assert {tuple(k) for k in (read.seen[0] == 0).nonzero().tolist()} == {(2, 3), (2, 4), (0, 0)}
-    assert (read.values[read.seen == 0] == 0).all()
+    assert {tuple(k) for k in (read.valid[0] == 0).nonzero().tolist()} == {(2, 3), (2, 4), (0, 0)}
+    assert (read.values[read.valid == 0] == 0).all()
 
 
 def without_axes(path):
@@ -170,6 +170,6 @@ def test_kelvin_becomes_celsius_and_nothing_becomes_metres_per_second(tmp_path):
     with pytest.raises(UserError, match="SST is in 'K', but 'm/s' is wanted"):
         conversion("K", "m/s", "SST")
     read = first(write(tmp_path / "a.nc", hole=True))
-    kelvin = read.converted(("K",))
+    kelvin = read.convert(("K",))
     assert kelvin.units == ("K",)
-    torch.testing.assert_close(kelvin.values, (read.values + 273.15) * read.seen)
+    torch.testing.assert_close(kelvin.values, (read.values + 273.15) * read.valid)

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from tokenfield.coords import Grid
-from tokenfield.views.layouts import describe
+from tokenfield.views.layouts import transforms_text
 from tokenfield.views.rays import look_at, on_sphere, view_rays
 
 ANGLE, SIDE = 0.6911, 8
@@ -37,7 +37,7 @@ def write_scene(root, objects=("a", "b", "c"), views=7, side=SIDE):
             rgba = np.concatenate([colour.clamp(0, 1).numpy(), alpha.numpy()], -1).reshape(side, side, 4)
             Image.fromarray(np.uint8(255 * rgba)).save(folder / f"{i:03}.png")
             frames.append((f"{i:03}", pose.double().numpy()))
-        (folder / "transforms.json").write_text(describe(ANGLE, frames))
+        (folder / "transforms.json").write_text(transforms_text(ANGLE, frames))
     split = {"train": list(objects[:-1]), "test": list(objects[-1:])}
     (root / "balls_splits.json").write_text(json.dumps(split))
     return root

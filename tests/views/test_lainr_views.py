@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
+from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 from tokenfield.views.models.lainr_views import ComposedLainrViewsConfig, LainrViewsConfig
 from tokenfield.views.rays import orbit, plucker, with_plucker
 

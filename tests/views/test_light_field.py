@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from lookup import Lookup, LookupConfig
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
@@ -11,9 +12,11 @@ from tokenfield.fields.domains import domain_from_dict
 from tokenfield.fields.field import Field
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.views import radiance_field as radiance
-from tokenfield.views.light_field import Integral, LightField, see, sight_of, with_points
+from tokenfield.views.light_field import LightField
+from tokenfield.views.models.base import LightFieldModel, RadianceModel
 from tokenfield.views.models.lainr_views import LainrViewsConfig
 from tokenfield.views.models.radiance import IpcRadianceConfig
+from tokenfield.views.radiance_field import Integral
 from tokenfield.views.rays import focals_of, look_at, orbit, rays
 
 ANGLE, SIZE = 0.7, (10, 14)
@@ -27,28 +30,27 @@ RADIANCE = IpcRadianceConfig(
 )  # fmt: skip
 
 
-class Directions(torch.nn.Module):
+class Directions(LightFieldModel):
     """A light field that is its ray: the colour is the direction."""
 
-    name, channels, chunk = "lainr-views", 3, 4096
+    def __init__(self):
+        torch.nn.Module.__init__(self)
 
     def decode(self, tokens, coords, chunk=None):
         return coords[..., :3].expand(len(tokens), -1, -1)
 
 
-class Ball(torch.nn.Module):
+class Ball(RadianceModel):
     """A radiance field: an opaque ball of one colour around the origin."""
 
-    name, channels = "ipc-radiance", 4
-
     def __init__(self, radius):
-        super().__init__()
+        torch.nn.Module.__init__(self)
         self.radius = radius
 
     def prepare(self, tokens):
         return tokens
 
-    def locate(self, points):
+    def locate(self, points, lattice=()):
         return points
 
     def combine(self, points, tokens):
@@ -107,9 +109,9 @@ def test_a_camera_sees_what_the_rays_of_its_pixels_see(config):
     poses = orbit(2).double()[None]
     images = torch.rand(1, 2, 3, 8, 8, dtype=torch.float64)
     angle = torch.tensor([ANGLE], dtype=torch.float64)
-    tokens = model.encode(sight_of(model).inputs(images, poses, angle))
+    tokens = model.encode(model.inputs(images, poses, angle))
     integral = Integral(points=9)
-    seen = see(model, tokens, poses[:, 0], angle, Grid.cells(8, 8), (8, 8), integral=integral)
+    seen = model.see(tokens, poses[:, 0], angle, Grid.cells(8, 8), (8, 8), integral=integral)
     torch.testing.assert_close(
         LightField.at(poses[0, 0], ANGLE, (8, 8), integral).on_grid(model, tokens[0], Grid.cells(8, 8)).flatten(1).T,
         seen[0],
@@ -122,7 +124,7 @@ def test_a_camera_sees_what_the_rays_of_its_pixels_see(config):
 
 def test_published_inputs_are_rays_that_end_at_depth_one():
     poses, angle = orbit(2)[None], torch.tensor([ANGLE])
-    inputs = with_points(torch.zeros(1, 2, 3, 4, 4), poses, angle)
+    inputs = Ball(1.0).inputs(torch.zeros(1, 2, 3, 4, 4), poses, angle)
     depth = (inputs[0, :, 6:].movedim(1, -1) * -poses[0, :, None, None, :3, 2]).sum(-1)
     torch.testing.assert_close(depth, torch.ones(2, 4, 4))
 
@@ -131,7 +133,7 @@ def test_published_inputs_are_rays_that_end_at_depth_one():
 def test_a_field_of_views_is_a_field(tmp_path):
     model = make().float()
     images, poses = torch.rand(1, 3, 3, 8, 8), orbit(3)[None]
-    tokens = model.encode(sight_of(model).inputs(images, poses, torch.tensor([ANGLE])))[0]
+    tokens = model.encode(model.inputs(images, poses, torch.tensor([ANGLE])))[0]
     field = Field(model, tokens, LightField.at(poses[0, 0], ANGLE, (8, 8)))
     picture = field.render(16, 16)
     torch.testing.assert_close(field.crop((-1.0, 0.0, 0.5, 1.0), (12, 8)), picture[:, :12, 8:])
@@ -139,7 +141,7 @@ def test_a_field_of_views_is_a_field(tmp_path):
     again = Field.load(tmp_path / "chair.field", model)
     assert again.domain == field.domain
     torch.testing.assert_close(again.render(16, 16), picture)
-    assert not torch.equal(Field(model, tokens, field.domain.seen_from(poses[0, 1])).render(16, 16), picture)
+    assert not torch.equal(Field(model, tokens, field.domain.with_pose(poses[0, 1])).render(16, 16), picture)
     assert "seen from" in repr(field)
 
 
@@ -147,6 +149,6 @@ def test_what_is_no_camera_and_no_model_of_views_is_refused():
     with pytest.raises(UserError, match="give a 4 x 4 pose"):
         domain_from_dict({"kind": "light-field", "size": [3, 3], "pose": [1.0] * 15, "angle_x": 0.5})
     with pytest.raises(UserError, match="knows no views"):
-        camera().check(type("Other", (), {"name": "ipc"})(), torch.zeros(3, 3))
+        camera().check(Lookup(LookupConfig()), torch.zeros(3, 3))
     with pytest.raises(UserError, match=r"has \(R, D\)"):
         camera().check(Directions(), torch.zeros(1, 3, 3))

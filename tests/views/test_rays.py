@@ -2,17 +2,18 @@
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from view_tools import project
 
 from tokenfield.coords import Grid
 from tokenfield.views import rays as r
-from tokenfield.views.light_field import Integral, by_points, see
+from tokenfield.views.models.base import LightFieldModel, RadianceModel
+from tokenfield.views.radiance_field import Integral
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HEIGHT, WIDTH, ANGLE = 5, 7, 0.83
@@ -54,7 +55,7 @@ def test_rays_at_pixel_centres_are_the_pictures_rays():
 def test_points_on_a_ray_project_to_where_it_was_asked(seed, angle, height, width, far):
     camera, at = poses(1, seed)[0], numbers(11, 2, seed=seed).clamp(-1, 1)
     origins, directions = r.view_rays(camera, torch.tensor(angle).double(), at, height, width)
-    seen, depth = r.project(origins + far * directions, camera, float(torch.tensor(angle)), height, width)
+    seen, depth = project(origins + far * directions, camera, float(torch.tensor(angle)), height, width)
     torch.testing.assert_close(seen, at, rtol=0, atol=1e-9)
     assert (depth > 0).all() and (depth <= far + 1e-9).all()
 
@@ -87,10 +88,10 @@ def test_cameras_are_right_handed_upright_and_look_at_their_target():
     assert torch.equal(pose[:, 3], torch.tensor([0.0, 0, 0, 1]).double().expand(17, 4))
     assert turn[:, 2, 0].abs().max() < 1e-12 and (turn[:, 2, 1] > 0).all()  # right is level, up points upwards
     for camera in pose:
-        seen, depth = r.project(torch.tensor([target], dtype=torch.float64), camera, ANGLE, HEIGHT, WIDTH)
+        seen, depth = project(torch.tensor([target], dtype=torch.float64), camera, ANGLE, HEIGHT, WIDTH)
         assert seen.abs().max() < 1e-12 and depth > 0
         higher = torch.tensor([[*target[:2], target[2] + 0.01]], dtype=torch.float64)
-        above, _ = r.project(higher, camera, ANGLE, HEIGHT, WIDTH)
+        above, _ = project(higher, camera, ANGLE, HEIGHT, WIDTH)
         assert above[0, 0] < 0  # y runs downwards: what is higher in the world is higher in the picture
 
 
@@ -120,31 +121,33 @@ def test_the_angle_spans_the_width():
     assert angle == pytest.approx(ANGLE, abs=1e-6)
 
 
-def test_fields_are_asked_exact_rays_under_autocast():
-    asked = []
+def test_rays_reach_a_field_exactly_under_autocast(monkeypatch):
+    coordinates = []
 
     def decode(tokens, coords):
-        asked.append(coords)
+        coordinates.append(coords)
         return coords[..., :3]
 
-    model = SimpleNamespace(name="lainr-views", decode=decode)
+    model = LightFieldModel.__new__(LightFieldModel)  # without parts
+    torch.nn.Module.__init__(model)
+    monkeypatch.setattr(model, "decode", decode)
     camera, angle, grid = poses(2).float(), torch.tensor([0.3, 0.7]), Grid.cells(HEIGHT, WIDTH)
-    see(model, torch.zeros(2, 5, 3), camera, angle, grid, (HEIGHT, WIDTH))
+    model.see(torch.zeros(2, 5, 3), camera, angle, grid, (HEIGHT, WIDTH))
     with torch.autocast("cpu", torch.bfloat16):
-        see(model, torch.zeros(2, 5, 3, dtype=torch.bfloat16), camera, angle, grid, (HEIGHT, WIDTH))
-    torch.testing.assert_close(asked[1], asked[0], rtol=0, atol=0)
+        model.see(torch.zeros(2, 5, 3, dtype=torch.bfloat16), camera, angle, grid, (HEIGHT, WIDTH))
+    torch.testing.assert_close(coordinates[1], coordinates[0], rtol=0, atol=0)
 
 
 def test_points_along_rays_lie_at_depths_along_the_optical_axis_under_autocast_too(monkeypatch):
-    seen = []
-    monkeypatch.setattr("tokenfield.views.radiance_field.field_of", lambda model, tokens: None)
-    monkeypatch.setattr("tokenfield.views.radiance_field.render", lambda field, o, d, **_: seen.append(d) or d)
+    stretched = []
+    monkeypatch.setattr("tokenfield.views.models.base.field_of", lambda model, tokens: None)
+    monkeypatch.setattr("tokenfield.views.models.base.render", lambda field, o, d, **_: stretched.append(d) or d)
     camera, angle = poses(2).float(), torch.tensor([0.3, 0.7])
     origins, directions = r.view_rays(camera, angle, Grid.cells(HEIGHT, WIDTH), HEIGHT, WIDTH)
     axes = -camera[:, :3, 2]
     with torch.autocast("cpu", torch.bfloat16):
-        by_points(None, torch.zeros(1), origins, directions, axes, Integral())
-    along = (seen[0].double() * axes[:, None].double()).sum(-1)
+        RadianceModel.colours(None, torch.zeros(1), r.Rays(origins, directions, axes), Integral())
+    along = (stretched[0].double() * axes[:, None].double()).sum(-1)
     torch.testing.assert_close(along, torch.ones_like(along), rtol=0, atol=1e-6)
 
 

@@ -116,6 +116,22 @@ def test_objects_and_models_that_are_not_there(root, models, tmp_path, capsys):
     assert "knows no views; models of views are lainr-views" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "now"),
+    [
+        (("views", "runs/x", "--data", "d", "--asked", "3"), "tokenfield views measure runs/x --data d --targets 3"),
+        (("views", "runs/x", "--data", "d", "--object", "c"), "tokenfield views orbit runs/x --data d --object c"),
+        (("views", "c.field", "--pose", "1", "2"), "tokenfield views orbit c.field --pose 1 2"),
+        (("views", "runs/x", "--data", "d", "--serve"), "tokenfield views serve runs/x --data d"),
+        (("data", "views", "meshes", "-o", "out"), "tokenfield views render meshes -o out"),
+    ],
+)
+def test_command_lines_of_before_say_what_they_became(words, now, capsys):
+    assert main(list(words)) == console.USAGE
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.rstrip().endswith(f": {now}")
+
+
 def test_the_page_shows_the_chosen_objects(root, models, monkeypatch, capsys):
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda server: None)
     assert views("serve", models / "light", "--data", root, "--port", 0, "--count", 3) == console.OK

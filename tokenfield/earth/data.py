@@ -1,7 +1,7 @@
-"""Gridded earth-science fields as training data: which files and variables, how they are split, what a step asks for.
+"""Gridded earth-science fields as training data: files and variables, their split, and the samples of a step.
 
-A sample is one moment (and level) of one variable, or of several as channels. The encoder sees it averaged onto the
-model's own grid, with what share of each cell was seen; the loss asks at places of the file's own cells, drawn with
+A sample is one moment (and level) of one variable, or of several as channels. The encoder reads it averaged onto the
+model's own grid, with what share of each cell has values; the loss is at places of the file's own cells, drawn with
 probability proportional to their area, so that a mean over them is a mean over the Earth's surface. Grids of different
 files may therefore differ.
 
@@ -31,17 +31,17 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 
 CACHE_BYTES = 1 << 28
-"""Prepared snapshots that are kept: 256 MB, all of the climatologies or sixty steps of ERA5."""
+"""Samples that stay in memory: 256 MB, all of the climatologies or sixty steps of ERA5."""
 ATTEMPTS = 100
 """Snapshots without a value in a row after which a source gives up."""
 
 
 @dataclass(frozen=True)
 class GriddedConfig:
-    """Which fields to read and how to ask for them."""
+    """Which fields to read, and at which places a step compares them."""
 
     size: tuple[int, int] = (90, 180)
-    """Rows and columns of the global grid that the encoder sees; as the model's."""
+    """Rows and columns of the encoder's global grid; as the model's."""
     files: tuple[str, ...] = ()
     """Patterns of file names, such as `*.cdf`; empty: every netCDF, Zarr and NPY file."""
     variables: tuple[str, ...] = ()
@@ -81,40 +81,40 @@ class GriddedConfig:
         files = open_files(Path(root), self, skipped)
         layers = [layer for file in files.values() for layer in layers_of(file, self, skipped)]
         if not layers:
-            there = sorted({name for file in files.values() for name in file.variables})
+            there = ", ".join(sorted({name for file in files.values() for name in file.variables}))
             raise UserError(f"{shown(Path(root))}: none of {', '.join(self.variables)} is there; the variables are "
-                            f"{', '.join(there) or 'none'}; {skipped.summary()}".rstrip("; "))
+                            f"{there or 'none'}; {skipped.summary()}".rstrip("; "))
         chosen = [layer for series in series_of(layers) for layer in self._share(series, split)]
         return GriddedSource(self, files, chosen, skipped)
 
     def _share(self, series: list[list[Layer]], split: Split) -> Iterator[Layer]:
         """The layers of a split, from a series of steps."""
-        count = len(series)
+        count, test = len(series), split == "test"
         first, last = int(count * self.shares[0]), int(count * (self.shares[0] + self.shares[1]) + 1e-9)
         for i, step in enumerate(series):
             if count == 1:
-                mine = split == "train"  # a single step cannot be shared
+                mine = not test  # a single step cannot be shared
             elif self.holdout == "spread":
-                mine = (i % self.every == self.every // 2) == (split == "test")
+                mine = (i % self.every == self.every // 2) == test
             else:
-                mine = i >= last if split == "test" else i < max(first, 1)
+                mine = i >= last if test else i < max(first, 1)
             if mine:
                 yield from step
 
 
 def open_files(root: Path, config: GriddedConfig, skipped: SkippedFiles) -> dict[Path, EarthFile]:
     """The files of a folder that can be read, or the one file; those of a folder that cannot are noted."""
-    opened = {}
+    files = {}
     for path in find_earth_files(root, config.files):
         try:
-            opened[path] = EarthFile(path, config.variables)
+            files[path] = EarthFile(path, config.variables)
         except PictureError as error:
             if path == root:
                 raise
             skipped.catch(error)
-    if not opened:
+    if not files:
         raise UserError(f"{shown(root)}: no file can be read; {skipped.summary()}")
-    return opened
+    return files
 
 
 def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
@@ -127,24 +127,24 @@ def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
         raise UserError(f"{shown(root)}: no such file or folder; give netCDF, Zarr or NPY")
     if not root.is_dir() or root.suffix.lower() == ZARR:
         return [root]
-    found = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES
+    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES
              and not any(part.startswith(".") for part in path.relative_to(root).parts)
-             and not any(parent.suffix.lower() == ZARR for parent in path.relative_to(root).parents)]
-    found = [path for path in found if not patterns or any(fnmatch(path.name, pattern) for pattern in patterns)]
-    if not found:
+             and not any(parent.suffix.lower() == ZARR for parent in path.relative_to(root).parents)
+             and any(fnmatch(path.name, pattern) for pattern in patterns or "*")]
+    if not files:
         raise UserError(f"{shown(root)}: no file {' or '.join(patterns or SUFFIXES)} in it")
-    return found
+    return files
 
 
 def layers_of(file: EarthFile, config: GriddedConfig, skipped: SkippedFiles) -> list[Layer]:
-    """What a file holds of the variables asked for; noted where that is nothing."""
-    wanted = config.variables or file.variables
-    present = tuple(name for name in wanted if name in file.variables)
+    """What a file holds of the configured variables; noted where that is nothing."""
+    names = config.variables or file.variables
+    present = tuple(name for name in names if name in file.variables)
     together = config.channels == "together"
     try:
-        if not present or (together and present != wanted):
-            lacking = ", ".join(name for name in wanted if name not in present)
-            raise PictureError(file.path, f"has no {lacking}; its variables are {', '.join(file.variables)}")
+        if not present or (together and present != names):
+            raise PictureError(file.path, f"has no {', '.join(name for name in names if name not in present)}; its "
+                                          f"variables are {', '.join(file.variables)}")
         for name in present:
             file.grid(name)  # axes that make no sense show now
         return list(file.layers(present, stacked=together))
@@ -158,18 +158,18 @@ def series_of(layers: Iterable[Layer]) -> list[list[list[Layer]]]:
     steps: dict[Path, dict[int, list[Layer]]] = defaultdict(lambda: defaultdict(list))
     for layer in layers:
         steps[layer.path][layer.step].append(layer)
-    single = [next(iter(found.values())) for found in steps.values() if len(found) == 1]
-    several = [[found[i] for i in sorted(found)] for found in steps.values() if len(found) > 1]
-    return ([single] if single else []) + several
+    files = [[layers[i] for i in sorted(layers)] for layers in steps.values()]
+    single = [file[0] for file in files if len(file) == 1]
+    return ([single] if single else []) + [file for file in files if len(file) > 1]
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class GridSample:
     """A snapshot, and all that a step needs of it.
 
     Attributes:
         snapshot: the field on its own grid.
-        inputs, covered: (C, h, w), averages on the encoder's grid and what share of its cells was seen.
+        inputs, covered: (C, h, w), averages on the encoder's grid and what share of its cells has values.
         mean, deviation, span: (C,) area-weighted mean and standard deviation, largest minus smallest value.
         ladder: (H W,) cumulative share of the area of cells with a value in any channel; ends at 1.
     """
@@ -183,26 +183,23 @@ class Prepared:
     ladder: np.ndarray
 
 
-def prepare(snapshot: Snapshot, averaging: Averaging) -> Prepared:
+def sample_of(snapshot: Snapshot, averaging: Averaging) -> GridSample:
     """Everything about a snapshot that does not change from step to step."""
-    inputs, covered = averaging(snapshot.values, snapshot.seen)
-    weights = snapshot.grid.areas * snapshot.seen.double()  # (C, H, W)
+    inputs, covered = averaging(snapshot.values, snapshot.valid)
+    weights = snapshot.grid.areas * snapshot.valid.double()  # (C, H, W)
     total = weights.sum((1, 2)).clamp(min=1e-12)
     mean = (weights * snapshot.values).sum((1, 2)) / total
     variance = (weights * (snapshot.values - mean[:, None, None]) ** 2).sum((1, 2)) / total
-    away = snapshot.seen == 0
-    low, high = (snapshot.values.masked_fill(away, sign * torch.inf) for sign in (1, -1))
-    span = high.amax((1, 2)) - low.amin((1, 2))
     ladder = weights.amax(0).flatten().cumsum(0)
-    return Prepared(snapshot, inputs, covered, mean.float(), variance.sqrt().float(),
-                    span.clamp(min=0), (ladder / ladder[-1]).numpy())
+    return GridSample(snapshot, inputs, covered, mean.float(), variance.sqrt().float(), snapshot.span.clamp(min=0),
+                      (ladder / ladder[-1]).numpy())
 
 
 class GriddedSource:
     """Fields of one split: a `Source`, whose evaluation takes whole `fields`.
 
     Args:
-        config: how to ask.
+        config: of the fields and the places.
         files: opened files by path.
         layers: the samples.
         skipped: files and layers that could not be used.
@@ -212,51 +209,43 @@ class GriddedSource:
         self.config, self.files, self.layers, self.skipped = config, files, layers, skipped
         self.globe = LatLon.globe(*config.size)
         self._averagings: list[tuple[LatLon, Averaging]] = []
-        self._cache: OrderedDict[Layer, Prepared] = OrderedDict()
+        self._cache: OrderedDict[Layer, GridSample] = OrderedDict()
         self._lock, self._bytes = Lock(), 0
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def prepared(self, layer: Layer) -> Prepared:
+    def load(self, layer: Layer) -> GridSample:
         """A layer, read at most once as long as the cache has room. Raises PictureError."""
         with self._lock:  # files are read by one thread at a time
             if layer in self._cache:
                 self._cache.move_to_end(layer)
                 return self._cache[layer]
-            snapshot = self._converted(self.files[layer.path].read(layer))
-            made = prepare(snapshot, self._averaging(snapshot.grid))
-            self._cache[layer] = made
-            self._bytes += bytes_of(made)
+            snapshot = self.files[layer.path].read(layer)
+            if self.config.units:
+                units = dict(zip(self.config.variables, self.config.units, strict=True))
+                snapshot = snapshot.convert(tuple(units.get(name, "") for name in snapshot.variables))
+            sample = self._cache[layer] = sample_of(snapshot, self._averaging(snapshot.grid))
+            self._bytes += bytes_of(sample)
             while self._bytes > CACHE_BYTES and len(self._cache) > 1:
                 self._bytes -= bytes_of(self._cache.popitem(last=False)[1])
-            return made
-
-    def _converted(self, snapshot: Snapshot) -> Snapshot:
-        """In the units that the configuration asks for."""
-        wanted = dict(zip(self.config.variables, self.config.units, strict=False))
-        return snapshot.converted(tuple(wanted.get(name, "") for name in snapshot.variables)) if wanted else snapshot
+            return sample
 
     def _averaging(self, grid: LatLon) -> Averaging:
         """From a grid to the encoder's, made once per grid."""
         for known, averaging in self._averagings:
             if known.same(grid):
                 return averaging
-        self._averagings.append((grid, Averaging(grid, self.globe)))
-        return self._averagings[-1][1]
+        self._averagings.append((grid, averaging := Averaging(grid, self.globe)))
+        return averaging
 
-    def fields(self) -> Iterator[Prepared]:
+    def fields(self) -> Iterator[GridSample]:
         """All samples in their order; those without any value are noted and left out."""
         for layer in self.layers:
             try:
-                yield self.prepared(layer)
+                yield self.load(layer)
             except PictureError as error:
                 self.skipped.catch(error)
-
-    def pictures(self) -> Iterator[tuple[str, Tensor]]:
-        """All samples as the encoder's grid shows them, (C, h, w) in physical values, and their names."""
-        for field in self.fields():
-            yield field.snapshot.name, field.inputs
 
     def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
         """What a training step needs of one field; a pure function of its arguments.
@@ -268,36 +257,33 @@ class GriddedSource:
         for attempt in range(ATTEMPTS):
             draws = Draws(seed, step, slot, attempt)
             try:
-                field = self.prepared(self.layers[draws.below(len(self.layers))])
+                field = self.load(self.layers[draws.below(len(self.layers))])
             except PictureError as error:
                 self.skipped.catch(error)
                 continue
-            asked = self._all(field) if self.config.points == 0 else self._some(field, draws)
-            return asked | {"inputs": field.inputs, "covered": field.covered,
+            places = self._all(field) if self.config.points == 0 else self._some(field, draws)
+            return places | {"inputs": field.inputs, "covered": field.covered,
                             "mean": field.mean, "deviation": field.deviation, "span": field.span}
         raise UserError(f"{ATTEMPTS} fields in a row hold no value, check the files; {self.skipped.summary()}")
 
-    def _all(self, field: Prepared) -> dict[str, Tensor]:
-        """Every cell of the encoder's grid, as ANR asks."""
+    def _all(self, field: GridSample) -> dict[str, Tensor]:
+        """Every cell of the encoder's grid, as in ANR."""
         weights = self.globe.areas.float() * len(self.globe) * field.covered
         return {"places": self.globe.places().float(), "values": field.inputs.flatten(1).T.contiguous(),
                 "weights": weights.flatten(1).T.contiguous()}
 
-    def _some(self, field: Prepared, draws: Draws) -> dict[str, Tensor]:
+    def _some(self, field: GridSample, draws: Draws) -> dict[str, Tensor]:
         """`points` cells of the field's own grid, drawn by area."""
-        random = np.random.default_rng(draws.below(2**63))
-        grid = field.snapshot.grid
+        random, grid = np.random.default_rng(draws.below(2**63)), field.snapshot.grid
         cells = np.searchsorted(field.ladder, random.random(self.config.points), side="right")
         rows, columns = np.divmod(cells.clip(max=len(grid) - 1), grid.shape[1])
         return {
             "places": torch.from_numpy(self._within(grid, rows, columns, random).astype(np.float32)),
             "values": field.snapshot.values[:, rows, columns].T.contiguous(),
-            "weights": field.snapshot.seen[:, rows, columns].T.contiguous(),
+            "weights": field.snapshot.valid[:, rows, columns].T.contiguous(),
         }
 
-    def _within(
-        self, grid: LatLon, rows: np.ndarray, columns: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
+    def _within(self, grid: LatLon, rows: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Where in their cells the places lie: (K, 2) degrees."""
         places = np.stack([grid.latitudes.numpy()[rows], grid.longitudes.numpy()[columns]], -1)
         if self.config.jitter == "none":
@@ -308,7 +294,7 @@ class GriddedSource:
         return np.stack([places[:, 0].clip(-90, 90), places[:, 1]], -1)
 
 
-def bytes_of(field: Prepared) -> int:
-    """Memory of a prepared field."""
-    parts = field.snapshot.values, field.snapshot.seen, field.inputs, field.covered
+def bytes_of(field: GridSample) -> int:
+    """Memory of a sample."""
+    parts = field.snapshot.values, field.snapshot.valid, field.inputs, field.covered
     return sum(part.numel() * part.element_size() for part in parts) + field.ladder.nbytes

@@ -1,10 +1,10 @@
-"""Globe: a field on the sphere that a user holds, in physical units, at any latitude and longitude.
+"""The globe as the domain of a field: physical values at any latitude and longitude.
 
-To the rest of the package it is a domain like `Tiles` or `Lattice`: a picture of the Earth, north up, from longitude 0
-eastward, so `Field` saves, loads, renders and crops it, in physical values. What it adds are the places, the names and
-units of its channels, how they were standardised, and which cells had no value.
+It is a domain like `Tiles` or `Lattice`: a picture of the Earth, north up, from longitude 0 eastward, so `Field` saves,
+loads, renders and crops it, in physical values. What it adds are the places, the names and units of its channels, how
+they are standardised, and which cells have no value.
 
-    field = encode_field(model, source.prepared(layer))
+    field = encode_field(model, source.load(layer))
     field.domain.at(field, torch.tensor([[48.1, 11.6]]))     # (1, C), in field.domain.units
     score(field, snapshot).rmse                               # area-weighted, in the unit of each variable
 """
@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,15 +23,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tokenfield.coords import Grid
+from tokenfield.earth.data import GridSample
+from tokenfield.earth.models import EarthModel, earth_model
+from tokenfield.earth.reading import Snapshot
 from tokenfield.earth.sphere import LatLon, places
+from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Progress
+from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import mse, psnr
-
-if TYPE_CHECKING:  # the data and the field know the domains, not the other way round
-    from tokenfield.earth.data import Prepared
-    from tokenfield.earth.reading import Snapshot
-    from tokenfield.fields.field import Field
+from tokenfield.models.base import FieldModel, Model
 
 Axis = tuple[float, ...]
 """(first, last, count) of a regular axis in degrees; all its values, and nothing after them, of another one."""
@@ -42,12 +44,12 @@ class Globe(Domain):
     """A field on the sphere.
 
     Args:
-        size: (rows, columns) of the grid it was made from.
-        input_size: (rows, columns) of the grid that the encoder saw.
+        size: (rows, columns) of the data's grid.
+        input_size: (rows, columns) of the encoder's grid.
         latitudes, longitudes: of the cells, degrees, the northernmost first; see `Axis`.
         variables, units: of the channels.
         offset, scale: of the channels: physical value = standardised value / scale + offset.
-        missing: which cells of the grid had no value, packed (`pack`); "" for none.
+        missing: which cells of the grid have no value, packed (`pack`); "" for none.
         name: which moment and level, for people.
     """
 
@@ -75,46 +77,46 @@ class Globe(Domain):
     @cached_property
     def grid(self) -> LatLon:
         """Where the cells are."""
-        return LatLon(unrolled(self.latitudes, self.size[0]), unrolled(self.longitudes, self.size[1]))
+        return LatLon(axis_values(self.latitudes, self.size[0]), axis_values(self.longitudes, self.size[1]))
 
     @property
-    def seen(self) -> Bool[Tensor, "c h w"]:
-        """Which cells had a value."""
+    def valid(self) -> Bool[Tensor, "c h w"]:
+        """Which cells have a value."""
         return unpack(self.missing, (len(self.variables), *self.size))
 
-    def at(self, field: "Field", where: Float[Tensor, "q 2"]) -> Float[Tensor, "q c"]:
+    def at(self, field: Field, where: Float[Tensor, "q 2"]) -> Float[Tensor, "q c"]:
         """Physical values of a field with this domain at (latitude, longitude) in degrees, any number of them."""
         with torch.no_grad():
             return self._physical(field.model, field.tokens, where)
 
     def had_value(self, where: Float[Tensor, "q 2"]) -> Bool[Tensor, "q c"]:
-        """Whether the cell that a place lies in had a value; elsewhere a field is a guess."""
+        """Whether the cell around a place has a value; elsewhere a field is a guess."""
         rows = (self.grid.latitudes[None] - where[:, :1].double()).abs().argmin(1)
         away = (self.grid.longitudes[None] - where[:, 1:].double() + 180).remainder(360) - 180
-        return self.seen[:, rows, away.abs().argmin(1)].T
+        return self.valid[:, rows, away.abs().argmin(1)].T
 
-    def native(self, field: "Field") -> Float[Tensor, "c h w"]:
-        """Physical values at the centres of the cells it was made from."""
+    def native(self, field: Field) -> Float[Tensor, "c h w"]:
+        """Physical values at the centres of the data's cells."""
         return self.at(field, self.grid.places()).T.unflatten(1, self.size)
 
-    def _physical(self, model: Any, tokens: Tensor, where: Tensor) -> Tensor:
+    def _physical(self, model: FieldModel, tokens: Tensor, where: Tensor) -> Tensor:
         """Values (Q, C) at places in degrees."""
-        coords = model.place(where.double()).to(tokens)
+        coords = earth_model(model).place(where.double()).to(tokens)
         standard = model.decode(tokens[None], coords)[0]
         return standard / standard.new_tensor(self.scale) + standard.new_tensor(self.offset)
 
     # What every domain answers; coordinates are (y, x) in [-1, 1] over the picture of the Earth.
 
     @classmethod
-    def fit(cls, model: Any, size: tuple[int, int]) -> "Globe":
+    def fit(cls, model: FieldModel, size: tuple[int, int]) -> "Globe":
         raise UserError("a globe is made from a field with latitudes and longitudes; use encode_field")
 
-    def encode(self, model: Any, picture: Tensor, progress: Progress | None = None) -> Tensor:
+    def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """Standardised values and shares (D, h, w), as `EarthModel.inputs` makes them -> tokens."""
         return model.encode(picture[None].to(next(model.parameters()).device))[0]
 
     def on_grid(
-        self, model: Any, tokens: Tensor, grid: Grid, progress: Progress | None = None
+        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
     ) -> Float[Tensor, "c h w"]:
         """Physical values on a grid, some rows at a time."""
         parts, done = [], 0
@@ -125,19 +127,19 @@ class Globe(Domain):
                 progress(done, len(grid))
         return torch.cat(parts).T.unflatten(1, grid.shape)
 
-    def at_points(self, model: Any, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+    def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         """Physical values at points of the picture of the Earth."""
         return self._physical(model, tokens, places(points.double()))
 
-    def check(self, model: Any, tokens: Tensor) -> None:
-        if getattr(model, "place", None) is None or tuple(model.input_size) != tuple(self.input_size):
+    def check(self, model: FieldModel, tokens: Tensor) -> None:
+        if not isinstance(model, EarthModel) or tuple(model.input_size) != tuple(self.input_size):
             raise UserError(f"a globe of {self.input_size} cells, but the model takes {model.input_size or 'any size'} "
                             "or no places on the sphere; use the model that encoded the field")
         if model.channels != len(self.variables) or tokens.ndim < 2:
             raise UserError(f"tokens {tuple(tokens.shape)} of {len(self.variables)} variables, but the model has "
                             f"{model.channels} channels")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Record:
         names = ("size", "input_size", "latitudes", "longitudes", "variables", "units", "offset", "scale", "missing")
         return {"kind": self.kind, **{name: getattr(self, name) for name in (*names, "name")}}
 
@@ -146,47 +148,41 @@ class Globe(Domain):
         return f"{channels} on {self.size[0]} latitudes x {self.size[1]} longitudes"
 
 
-def encode_field(model: Any, field: "Prepared") -> "Field":
-    """A snapshot, prepared for the model's grid, as a field of its own.
+def encode_field(model: Model, sample: GridSample) -> Field:
+    """A snapshot, averaged onto the model's grid, as a field.
 
     Raises:
         UserError: other variables, or other units, than the model's.
     """
-    from tokenfield.earth.units import canonical
-    from tokenfield.fields.field import Field
-
-    variables = model.config.variables
-    names = tuple(variable.name for variable in variables)
-    snapshot = field.snapshot
-    given = snapshot.variables
-    if len(names) != len(given) or any(n and n != s for n, s in zip(names, given, strict=True)):
-        raise UserError(f"{snapshot.name} holds {', '.join(given)}, the model takes "
-                        f"{', '.join(name or 'any variable' for name in names)}")
+    model, snapshot = earth_model(model), sample.snapshot
+    variables, names = model.config.variables, snapshot.variables
+    if len(variables) != len(names) or any(v.name not in ("", name) for v, name in zip(variables, names, strict=True)):
+        raise UserError(f"{snapshot.name} holds {', '.join(names)}, the model takes "
+                        f"{', '.join(variable.name or 'any variable' for variable in variables)}")
     for variable, unit in zip(variables, snapshot.units, strict=True):
         if variable.units and unit and canonical(unit) != canonical(variable.units):
             raise UserError(f"{snapshot.name} is in {unit}, the model takes {variable.units}; convert it first")
     device = next(model.parameters()).device
-    parts = (part[None].to(device) for part in (field.inputs, field.covered, field.mean, field.deviation))
+    parts = (part[None].to(device) for part in (sample.inputs, sample.covered, sample.mean, sample.deviation))
     with torch.no_grad():
         inputs, offset, scale = model.inputs(*parts)
         tokens = model.encode(inputs)[0].float()
-    domain = Globe(
-        size=snapshot.grid.shape,
-        input_size=model.input_size,
-        latitudes=rolled(snapshot.grid.latitudes),
-        longitudes=rolled(snapshot.grid.longitudes),
-        variables=snapshot.variables,
-        units=snapshot.units,
-        offset=tuple(offset[0].tolist()),
-        scale=tuple(scale[0].tolist()),
-        missing=pack(snapshot.seen == 0),
-        name=snapshot.name,
-    )
+    domain = Globe(size=snapshot.grid.shape, input_size=model.input_size,
+                   latitudes=axis_numbers(snapshot.grid.latitudes), longitudes=axis_numbers(snapshot.grid.longitudes),
+                   variables=names, units=snapshot.units, offset=tuple(offset[0].tolist()),
+                   scale=tuple(scale[0].tolist()), missing=pack(snapshot.valid == 0), name=snapshot.name)
     return Field(model, tokens, domain)
 
 
+def globe_of(field: Field) -> Globe:
+    """The domain of a field on the sphere. Raises UserError for a field of anything else."""
+    if not isinstance(field.domain, Globe):
+        raise UserError(f"a field of a {field.domain.kind}, not of the Earth; climate encode makes such files")
+    return field.domain
+
+
 @dataclass(frozen=True)
-class Scored:
+class GridScore:
     """How well a field gives its snapshot back, per variable, weighted by area over the cells with a value."""
 
     rmse: tuple[float, ...]
@@ -197,26 +193,22 @@ class Scored:
     """That difference, in the unit of the variable."""
 
 
-def compare(values: Float[Tensor, "c h w"], snapshot: "Snapshot") -> Scored:
+def compare(values: Float[Tensor, "c h w"], snapshot: Snapshot) -> GridScore:
     """Scores of any values on the snapshot's own grid."""
-    weights = (snapshot.grid.areas * snapshot.seen).float()
+    weights = (snapshot.grid.areas * snapshot.valid).float()
     pair = values.cpu(), snapshot.values
-    away = snapshot.seen == 0
-    low, high = (snapshot.values.masked_fill(away, sign * torch.inf) for sign in (1, -1))
-    spans = (high.amax((1, 2)) - low.amin((1, 2))).tolist()
+    spans = snapshot.span.tolist()
     decibels = [psnr(*(part[None, c] for part in pair), data_range=span or 1.0, weights=weights[None, c]).item()
                 for c, span in enumerate(spans)]
-    return Scored(tuple(mse(*pair, weights).sqrt().tolist()), tuple(decibels), tuple(spans))
+    return GridScore(tuple(mse(*pair, weights).sqrt().tolist()), tuple(decibels), tuple(spans))
 
 
-def score(field: "Field", snapshot: "Snapshot") -> Scored:
-    """Scores of a field against what it was made from."""
-    domain = field.domain
-    assert isinstance(domain, Globe), "only fields on the sphere have areas"
-    return compare(domain.native(field), snapshot)
+def score(field: Field, snapshot: Snapshot) -> GridScore:
+    """Scores of a field against its data."""
+    return compare(globe_of(field).native(field), snapshot)
 
 
-def rolled(axis: Float[Tensor, " n"]) -> Axis:
+def axis_numbers(axis: Float[Tensor, " n"]) -> Axis:
     """An axis as numbers for a file: three where it is regular to a thousandth of a degree."""
     n = len(axis)
     regular = torch.linspace(axis[0].item(), axis[-1].item(), n, dtype=torch.float64)
@@ -225,8 +217,8 @@ def rolled(axis: Float[Tensor, " n"]) -> Axis:
     return tuple(round(value, 6) for value in axis.tolist())
 
 
-def unrolled(axis: Axis, n: int) -> Float[Tensor, " n"]:
-    """The inverse of `rolled` for an axis of n cells."""
+def axis_values(axis: Axis, n: int) -> Float[Tensor, " n"]:
+    """The inverse of `axis_numbers` for an axis of n cells."""
     if len(axis) == 3 and n > 3:
         return torch.linspace(axis[0], axis[1], int(axis[2]), dtype=torch.float64)
     return torch.tensor(axis, dtype=torch.float64)
@@ -240,7 +232,7 @@ def pack(missing: Bool[Tensor, "c h w"]) -> str:
 
 
 def unpack(text: str, shape: tuple[int, int, int]) -> Bool[Tensor, "c h w"]:
-    """Which cells had a value, from `pack` of those that had none. Raises UserError for text that is no mask."""
+    """Which cells have a value, from `pack` of those that have none. Raises UserError for text that is no mask."""
     if not text:
         return torch.ones(shape, dtype=torch.bool)
     try:

@@ -1,17 +1,17 @@
-"""What as many plain numbers can do for a field on the sphere: the floors that tokens have to clear.
-
-Two codes without any training, for any number of values:
+"""Codes for fields on the sphere without any training, for any number of values: what tokens have to beat.
 
 - spherical harmonics up to degree l, (l + 1)^2 coefficients, fitted by least squares to the cells that have a value,
   each by its area: the best that any function of this bandwidth can be, for the number that is reported;
 - a coarse grid of averages, interpolated linearly.
 
-Both are fitted to the very field they are measured on, and know which cells count; so do tokens.
+Both are fitted to the very field they are measured on, with its mask of missing cells; so are tokens.
 """
 
-from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
 from math import isqrt
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -24,7 +24,7 @@ RIDGE = 1e-9
 """Added to the diagonal, relative to its mean: over a continent without values, coefficients are otherwise free."""
 
 MASKS = 24
-"""Masks whose factors are kept: 8 MB each at 1024 coefficients."""
+"""Masks whose factors stay in memory: 8 MB each at 1024 coefficients."""
 
 Fit = tuple[Tensor, Tensor, Tensor]
 """Cells with a value (H W,), their areas (n,), and the Cholesky factor of the normal equations."""
@@ -74,35 +74,30 @@ class Harmonics:
         self.degree = isqrt(values) - 1
         self.values = (self.degree + 1) ** 2
         self._grid: LatLon | None = None
-        self._fits: OrderedDict[bytes, Fit] = OrderedDict()
+        self._fit = lru_cache(MASKS)(self._factor)  # most of the work, and the months of a level share their mask
 
     def __call__(self, snapshot: Snapshot) -> Float[Tensor, "c h w"]:
         """The best fit to every channel of a snapshot, at all cells."""
         if self._grid is None or not self._grid.same(snapshot.grid):
             self._grid = snapshot.grid
-            self._fits.clear()
+            self._fit.cache_clear()
             self._table = basis(snapshot.grid.places(), self.degree)  # (H W, n)
         channels = []
-        for values, seen in zip(snapshot.values, snapshot.seen, strict=True):
-            kept, weights, factor = self._fit(snapshot.grid, seen)
-            right = self._table[kept].T @ (weights * values.flatten()[kept].double())
+        for values, valid in zip(snapshot.values, snapshot.valid, strict=True):
+            cells, weights, factor = self._fit((valid > 0).numpy().tobytes())
+            right = self._table[cells].T @ (weights * values.flatten()[cells].double())
             coefficients = torch.cholesky_solve(right[:, None], factor)
-            channels.append((self._table @ coefficients)[:, 0].unflatten(0, seen.shape).float())
+            channels.append((self._table @ coefficients)[:, 0].unflatten(0, valid.shape).float())
         return torch.stack(channels)
 
-    def _fit(self, grid: LatLon, seen: Float[Tensor, "h w"]) -> Fit:
-        """What depends on the mask alone: most of the work, and the months of a level share it."""
-        key = (seen > 0).numpy().tobytes()
-        if key not in self._fits:
-            kept = seen.flatten() > 0
-            weights = grid.areas.flatten()[kept]
-            table = self._table[kept]
-            gram = table.T @ (table * weights[:, None])
-            gram.diagonal().add_(RIDGE * gram.diagonal().mean())
-            self._fits[key] = kept, weights, torch.linalg.cholesky(gram)
-            if len(self._fits) > MASKS:
-                self._fits.popitem(last=False)
-        return self._fits[key]
+    def _factor(self, mask: bytes) -> Fit:
+        """What depends on the mask alone."""
+        assert self._grid is not None, "set by every call"
+        cells = torch.from_numpy(np.frombuffer(mask, bool).copy())
+        weights, table = self._grid.areas.flatten()[cells], self._table[cells]
+        gram = table.T @ (table * weights[:, None])
+        gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+        return cells, weights, torch.linalg.cholesky(gram)
 
 
 class CoarseGrid:
@@ -118,7 +113,7 @@ class CoarseGrid:
 
     def __call__(self, snapshot: Snapshot) -> Float[Tensor, "c h w"]:
         """Every channel of a snapshot from its averages, at all cells; those without a value take no part."""
-        averages, share = Averaging(snapshot.grid, self.grid)(snapshot.values, snapshot.seen)
+        averages, share = Averaging(snapshot.grid, self.grid)(snapshot.values, snapshot.valid)
         there = (share > 0).float()
         both = torch.cat([averages * there, there])[None]  # (1, 2 C, h, w)
         both = pad(pad(both, (1, 1, 0, 0), "circular"), (0, 0, 1, 1), "replicate")
@@ -130,5 +125,5 @@ class CoarseGrid:
         return values / weights.clamp(min=1e-6)
 
 
-FLOORS = {"harmonics": Harmonics, "coarse": CoarseGrid}
+CODES: dict[str, Callable[[int], Harmonics | CoarseGrid]] = {"harmonics": Harmonics, "coarse": CoarseGrid}
 """Codes without training by name."""

@@ -1,19 +1,19 @@
-"""Maps of the Earth: a field, what it was made from, and the difference, on projections of the globe.
+"""Maps of the Earth: a field, its data, and the difference, on projections of the globe.
 
-Every pixel of a map is turned back into a latitude and a longitude; there a field is asked, exactly, at whatever
-resolution the map has, and a grid shows the cell that the place lies in. No mapping library is needed: the two inverse
+Every pixel of a map is turned back into a latitude and a longitude; a field has its exact value there, at whatever
+resolution the map has, and a grid that of the cell around the place. No mapping library is needed: the two inverse
 projections are a few lines.
 
 - Mollweide shows the whole Earth, equal areas as equal areas: t from y = sin t, latitude = asin((2 t + sin 2 t) / pi),
   longitude = pi x / (2 cos t), with x in [-2, 2] and y in [-1, 1];
-- orthographic shows the half that is seen from far above a place.
+- orthographic shows the half around a place, from far above.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,17 +21,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import centers
-from tokenfield.earth.globe import Globe, compare
+from tokenfield.earth.globe import compare, globe_of
+from tokenfield.earth.reading import Snapshot
 from tokenfield.earth.sphere import LatLon
+from tokenfield.evaluation.figures import INK, MISSING
+from tokenfield.fields.field import Field
 from tokenfield.io.atomic import written_aside
 
 if TYPE_CHECKING:
-    from tokenfield.earth.reading import Snapshot
-    from tokenfield.fields.field import Field
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Centre = tuple[float, float]
 """(latitude, longitude) in degrees in the middle of a map."""
-MISSING, OUTLINE = "#d8d5cf", "#222428"
 
 
 def mollweide(height: int, centre: float = 180.0) -> Float[Tensor, "h w 2"]:
@@ -74,19 +76,12 @@ def nearest(grid: LatLon, values: Float[Tensor, "h w"], places: Float[Tensor, "*
     return values[row, column.clamp(max=len(bounds) - 1)].masked_fill(off, torch.nan)
 
 
-def drawn(field: "Field", places: Float[Tensor, "*q 2"], channel: int = 0) -> Float[Tensor, "*q"]:
+def values_at(field: Field, places: Float[Tensor, "*q 2"], channel: int = 0) -> Float[Tensor, "*q"]:
     """Physical values of a field at places; NaN for places that are none."""
     there = ~places.isnan().any(-1)
     values = torch.full(there.shape, torch.nan)
-    domain = globe_of(field)
-    values[there] = domain.at(field, places[there])[:, channel].float().cpu()
+    values[there] = globe_of(field).at(field, places[there])[:, channel].float().cpu()
     return values
-
-
-def globe_of(field: "Field") -> Globe:
-    """The domain of a field on the sphere."""
-    assert isinstance(field.domain, Globe), "only a field on the sphere can be drawn as a map"
-    return field.domain
 
 
 @dataclass(frozen=True)
@@ -102,27 +97,26 @@ class Map:
 
 
 def maps_of(
-    field: "Field", snapshot: "Snapshot | None", projection: Callable[[], Tensor], channel: int = 0
+    field: Field, snapshot: Snapshot | None, projection: Callable[[], Tensor], channel: int = 0
 ) -> list[Map]:
     """Truth, field and difference on one projection, with what is missing left out; without a snapshot the field."""
     domain = globe_of(field)
     places, unit = projection(), domain.units[channel]
-    seen = domain.seen[channel].float()
-    known = nearest(domain.grid, seen, places) > 0
-    made = drawn(field, places, channel).masked_fill(~known, torch.nan)
+    known = nearest(domain.grid, domain.valid[channel].float(), places) > 0
+    values = values_at(field, places, channel).masked_fill(~known, torch.nan)
     if snapshot is None:
-        low, high = (float(np.nanpercentile(made, q)) for q in (1, 99))
-        return [Map(made, f"{domain.variables[channel]}, {field.values_stored} values", "viridis", low, high, unit)]
-    truth = snapshot.values[channel].masked_fill(snapshot.seen[channel] == 0, torch.nan)
-    shown = nearest(snapshot.grid, truth, places)
+        low, high = (float(np.nanpercentile(values, q)) for q in (1, 99))
+        return [Map(values, f"{domain.variables[channel]}, {field.values_stored} values", "viridis", low, high, unit)]
+    truth = snapshot.values[channel].masked_fill(snapshot.valid[channel] == 0, torch.nan)
+    data = nearest(snapshot.grid, truth, places)
     low, high = (float(np.nanpercentile(truth, q)) for q in (1, 99))
     native = domain.native(field).cpu()
     rmse = compare(native, snapshot).rmse[channel]
     away = float(np.nanpercentile((native[channel] - truth).abs(), 99)) or 1e-6
     return [
-        Map(shown, f"{snapshot.name}", "viridis", low, high, unit),
-        Map(made, f"from {field.values_stored} values: RMSE {rmse:.3g} {unit}", "viridis", low, high, unit),
-        Map(made - shown, "difference", "RdBu_r", -away, away, unit),
+        Map(data, snapshot.name, "viridis", low, high, unit),
+        Map(values, f"from {field.values_stored} values: RMSE {rmse:.3g} {unit}", "viridis", low, high, unit),
+        Map(values - data, "difference", "RdBu_r", -away, away, unit),
     ]
 
 
@@ -135,7 +129,7 @@ def sheet(rows: list[list[Map]], path: Path) -> Path:
     widths = [max(m.pixels.shape[1] / m.pixels.shape[0] for m in row) for row in rows]
     figure = Figure(figsize=(2.4 * columns * max(widths), 3.0 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
-    axes: Any = figure.subplots(len(rows), columns, squeeze=False)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         for place in line[len(row) :]:
             place.set_axis_off()
@@ -147,7 +141,7 @@ def sheet(rows: list[list[Map]], path: Path) -> Path:
     return path
 
 
-def _draw(figure: Any, axes: Any, one: Map) -> None:
+def _draw(figure: "Figure", axes: "Axes", one: Map) -> None:
     from matplotlib import colormaps
 
     height, width = one.pixels.shape
@@ -156,10 +150,10 @@ def _draw(figure: Any, axes: Any, one: Map) -> None:
     extent = (-aspect, aspect, -1.0, 1.0)
     image = axes.imshow(one.pixels.numpy(), cmap=colours, vmin=one.low, vmax=one.high, extent=extent)
     turn = np.linspace(0, 2 * np.pi, 200)
-    (line,) = axes.plot(aspect * np.cos(turn), np.sin(turn), color=OUTLINE, linewidth=0.8)
+    (line,) = axes.plot(aspect * np.cos(turn), np.sin(turn), color=INK, linewidth=0.8)
     image.set_clip_path(line.get_path(), axes.transData)  # the ellipse, or the disc
     axes.set_axis_off()
-    axes.set_title(one.title, fontsize=8, color=OUTLINE)
+    axes.set_title(one.title, fontsize=8, color=INK)
     bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.7, pad=0.02)
     bar.set_label(one.unit, fontsize=7)
     bar.ax.tick_params(labelsize=7)

@@ -116,11 +116,8 @@ class EarthModel(FieldModel):
     input_size: tuple[int, int]
 
     def inputs(
-        self,
-        values: Float[Tensor, "b c h w"],
-        covered: Float[Tensor, "b c h w"],
-        mean: Float[Tensor, "b c"],
-        deviation: Float[Tensor, "b c"],
+        self, values: Float[Tensor, "b c h w"], covered: Float[Tensor, "b c h w"], mean: Float[Tensor, "b c"],
+        deviation: Float[Tensor, "b c"]
     ) -> tuple[Float[Tensor, "b d h w"], Float[Tensor, "b c"], Float[Tensor, "b c"]]:
         """What `encode` takes, and the offset and scale of every variable.
 

@@ -1,36 +1,40 @@
 """What a training step minimises on the sphere: the mean squared error of standardised values, over the Earth's area.
 
 Cells without a value count for nothing, in the loss as in every number that is reported. Cells with one count by their
-area: places are drawn by area (`tokenfield.earth.data`), or, where every cell is asked, weighted by it.
+area: places are drawn by area (`tokenfield.earth.data`), or, where every cell takes part, weighted by it.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from statistics import fmean
+from typing import ClassVar
 
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.earth.data import GriddedSource
-from tokenfield.earth.globe import Scored, encode_field, score
-from tokenfield.earth.models import EarthModel
+from tokenfield.earth.data import GriddedSource, GridSample
+from tokenfield.earth.globe import encode_field, score
+from tokenfield.earth.models import EarthModel, earth_model
 from tokenfield.errors import UserError
 from tokenfield.metrics import PSNR_CEILING
+from tokenfield.models.base import Model
+from tokenfield.training.journal import PSNR, Measure
+from tokenfield.training.validation import mean_over
 
 
 @dataclass(frozen=True)
 class AreaConfig:
-    """The objective of fields on the sphere: masked, weighted by area. Which places are asked is the data's choice."""
+    """The objective of fields on the sphere: masked, weighted by area. Which places take part is the data's choice."""
 
-    def build(self, model: Any, *, bf16: bool = False) -> "AreaObjective":
+    measure: ClassVar[Measure] = PSNR
+
+    def build(self, model: Model, *, bf16: bool = False) -> "AreaObjective":
         """The loss, a module."""
-        return AreaObjective(model, bf16=bf16)
+        return AreaObjective(earth_model(model), bf16=bf16)
 
-    def check(self, model: Any, source: Any, held_out: Any, seed: int) -> None:
+    def check(self, model: Model, source: object, held_out: object, seed: int) -> None:
         """Raises UserError unless the fields are what the model takes."""
         if not isinstance(model, EarthModel) or not isinstance(source, GriddedSource):
             raise UserError(f"a {model.name} model on these data; gridded fields need one of the gridded models")
@@ -45,29 +49,20 @@ class AreaConfig:
                 "and model.variables agree, or set data.channels"
             )
         for what in ("name", "units"):
-            asked = tuple(getattr(variable, what) for variable in model.config.variables)
-            given = source.config.variables if what == "name" else source.config.units
-            if any(asked) and asked != given:
-                raise UserError(f"data has {what} {given}, model.variables have {asked}; make them agree")
+            ours = tuple(getattr(variable, what) for variable in model.config.variables)
+            theirs = source.config.variables if what == "name" else source.config.units
+            if any(ours) and ours != theirs:
+                raise UserError(f"data has {what} {theirs}, model.variables have {ours}; make them agree")
 
     def evaluate(
-        self, model: Any, source: Any, count: int, accelerator: Accelerator, halted: Callable[[], bool]
+        self, model: Model, source: GriddedSource, count: int, accelerator: Accelerator, halted: Callable[[], bool]
     ) -> tuple[float, int]:
         """Mean PSNR of the first `count` held-out fields, each on its own grid, and how many there were."""
-        scores = torch.zeros(3, device=accelerator.device, dtype=torch.float32)
-        was_training = model.training
-        model.eval()
-        rank, world = accelerator.process_index, accelerator.num_processes
-        for field in islice(source.fields(), rank, count, world):
-            if halted():
-                scores[2] = 1
-                break
-            made: Scored = score(encode_field(model, field), field.snapshot)
-            scores[0] += sum(made.psnr) / len(made.psnr)
-            scores[1] += 1
-        model.train(was_training)
-        decibels, fields, gave_up = accelerator.reduce(scores, "sum").tolist()
-        return (math.nan, 0) if gave_up or not fields else (decibels / fields, int(fields))
+
+        def decibels(sample: GridSample) -> float:
+            return fmean(score(encode_field(model, sample), sample.snapshot).psnr)
+
+        return mean_over(source.fields(), decibels, model, count, accelerator, halted)
 
 
 class AreaObjective(nn.Module):
@@ -92,6 +87,6 @@ class AreaObjective(nn.Module):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.bf16):
             values = self.model.decode(self.model.encode(inputs), self.model.place(batch["places"]))
         squared = (values.float() - target).square() * batch["weights"]
-        errors = squared.sum(1) / batch["weights"].sum(1).clamp(min=1e-6)  # (B, C): means over the seen area
+        errors = squared.sum(1) / batch["weights"].sum(1).clamp(min=1e-6)  # (B, C): means over the area with values
         span = (batch["span"] * scale).clamp(min=10 ** (-PSNR_CEILING / 20))
         return errors.mean(), (errors.detach() / span.square()).mean(1)

@@ -1,19 +1,18 @@
 """Fields on the sphere from files: netCDF, Zarr and NPY, as one kind of snapshot.
 
-Which axis is which is read from the CF conventions' attributes (units, standard_name, axis) and, where a file has none,
-from its names. Times are not decoded: climatologies use calendars from the year 0, and a step only needs its place.
-Latitudes may rise or fall, longitudes run 0..360, -180..180 or 20..380, with or without the first column repeated at
-the end; values may be packed integers with `scale_factor`. What comes out is always north up, eastward, in physical
-units, with missing cells marked.
+Axes are known by the CF conventions' attributes (units, standard_name, axis), else by their names. Times are not
+decoded: climatologies use calendars from the year 0, and a step only needs its place. Latitudes may rise or fall,
+longitudes run 0..360, -180..180 or 20..380, with or without the first column repeated at the end; values may be packed
+integers with `scale_factor`. Snapshots are always north up, eastward, in physical units, with missing cells marked.
 
 NPY files carry no axes: a 2-D array is the whole globe, from the north pole down and from longitude 0 eastward; an odd
 number of rows has rows on the poles, as ERA5's 721 x 1440.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,6 +23,10 @@ from tokenfield.data.decoding import PictureError
 from tokenfield.earth.sphere import LatLon
 from tokenfield.earth.units import conversion
 from tokenfield.io.atomic import shown
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from xarray import DataArray, Dataset
 
 NETCDF, ZARR, NPY = (".nc", ".cdf", ".nc4", ".netcdf", ".h5"), ".zarr", ".npy"
 SUFFIXES = (*NETCDF, ZARR, NPY)
@@ -49,7 +52,7 @@ class Snapshot:
         units: of each channel; "" where the file says nothing.
         grid: where the cells are.
         values: physical values, 0 where missing.
-        seen: 1 where there is a value, 0 where it is missing.
+        valid: 1 where there is a value, 0 where it is missing.
     """
 
     name: str
@@ -57,15 +60,20 @@ class Snapshot:
     units: tuple[str, ...]
     grid: LatLon
     values: Float[Tensor, "c h w"]
-    seen: Float[Tensor, "c h w"]
+    valid: Float[Tensor, "c h w"]
 
-    def converted(self, wanted: tuple[str, ...]) -> "Snapshot":
+    @property
+    def span(self) -> Float[Tensor, " c"]:
+        """Largest minus smallest value of every channel."""
+        low, high = (self.values.masked_fill(self.valid == 0, sign * torch.inf) for sign in (1, -1))
+        return high.amax((1, 2)) - low.amin((1, 2))
+
+    def convert(self, units: tuple[str, ...]) -> "Snapshot":
         """The same in other units, where they are stated; raises UserError where there is no conversion."""
-        linear = [conversion(*pair) for pair in zip(self.units, wanted, self.variables, strict=True)]
+        linear = [conversion(*pair) for pair in zip(self.units, units, self.variables, strict=True)]
         factor, summand = (torch.tensor(column)[:, None, None] for column in zip(*linear, strict=True))
-        units = tuple(want or have for want, have in zip(wanted, self.units, strict=True))
-        values = (self.values * factor + summand) * self.seen
-        return Snapshot(self.name, self.variables, units, self.grid, values, self.seen)
+        units = tuple(new or old for new, old in zip(units, self.units, strict=True))
+        return replace(self, units=units, values=(self.values * factor + summand) * self.valid)
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class EarthFile:
         """Everything in the file that lies on latitudes and longitudes."""
         return tuple(self.axes)
 
-    def _open_npy(self, names: tuple[str, ...]) -> Any:
+    def _open_npy(self, names: tuple[str, ...]) -> "Dataset":
         import xarray
 
         try:
@@ -125,10 +133,10 @@ class EarthFile:
         axes = dict(zip(along, (grid.latitudes.numpy(), grid.longitudes.numpy()), strict=True))
         return xarray.Dataset({(names or ("value",))[0]: (along, array)}, axes)
 
-    def _open(self) -> Any:
+    def _open(self) -> "Dataset":
         import xarray
 
-        options: dict[str, Any] = {"decode_times": False, "decode_timedelta": False}
+        options: Record = {"decode_times": False, "decode_timedelta": False}
         try:
             if self.path.suffix.lower() == ZARR:
                 options |= {"engine": "zarr"}
@@ -142,22 +150,20 @@ class EarthFile:
 
     def _find_axes(self) -> dict[str, tuple[str, str]]:
         """Variable -> its (latitude, longitude) dimensions."""
-        dataset, found = self.dataset, {}
+        dataset, axes, kinds = self.dataset, {}, ("latitude", "longitude")
         roles = {name: role_of(str(name), dataset[name]) for name in dataset.variables}
-        flat = {role: [name for name in roles if roles[name] == role and dataset[name].ndim == 1]
-                for role in ("latitude", "longitude")}
+        flat = [[name for name in roles if roles[name] == kind and dataset[name].ndim == 1] for kind in kinds]
         for name, variable in dataset.data_vars.items():
-            along = [next((d for d in variable.dims if d in flat[role]), None) for role in ("latitude", "longitude")]
+            along = [next((d for d in variable.dims if d in names), None) for names in flat]
             if all(along) and variable.dtype.kind in "fiu":
-                found[str(name)] = (str(along[0]), str(along[1]))
-        if not found:
-            curved = [name for name, role in roles.items() if role in flat and dataset[name].ndim > 1]
-            raise self._refuse(
-                f"has latitudes that are no axis ({', '.join(map(str, curved))}, a curvilinear grid); regrid it first"
-                if curved
-                else f"has no variable on latitudes and longitudes; its axes are {', '.join(map(str, dataset.sizes))}"
-            )
-        return found
+                axes[str(name)] = (str(along[0]), str(along[1]))
+        curved = ", ".join(str(name) for name, role in roles.items() if role in kinds and dataset[name].ndim > 1)
+        if not axes and curved:
+            raise self._refuse(f"has latitudes that are no axis ({curved}, a curvilinear grid); regrid it first")
+        if not axes:
+            raise self._refuse("has no variable on latitudes and longitudes; its axes are "
+                               f"{', '.join(map(str, dataset.sizes))}")
+        return axes
 
     def grid(self, variable: str) -> LatLon:
         """The grid of a variable, north up and eastward."""
@@ -173,9 +179,7 @@ class EarthFile:
         return self._grids[along]
 
     def _latitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        values = self._axis(name, "latitudes")
-        if np.abs(values).max() > 90.001:
-            raise self._refuse(f"has latitudes {name} from {values.min():g} to {values.max():g}; give degrees north")
+        values = self._axis(name, "latitudes", 90.001, "degrees north")
         steps = np.diff(values)
         if not ((steps > 0).all() or (steps < 0).all()):
             raise self._refuse(f"has latitudes {name} that neither rise nor fall all the way; sort the file")
@@ -183,20 +187,17 @@ class EarthFile:
         return values[order].clip(-90, 90), order
 
     def _longitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        values = self._axis(name, "longitudes")
-        if np.abs(values).max() > 720:
-            raise self._refuse(f"has longitudes {name} from {values.min():g} to {values.max():g}; give degrees east")
-        values = np.unwrap(values, period=360)  # ... 179, -179 ... goes on as 179, 181
+        values = np.unwrap(self._axis(name, "longitudes", 720.0, "degrees east"), period=360)  # 179, -179: 179, 181
         order = np.arange(len(values))
         if values[0] > values[-1]:
             values, order = values[::-1], order[::-1]
         steps = np.diff(values)
         if not (steps > 0).all():
             raise self._refuse(f"has longitudes {name} that do not go round in one direction; sort the file")
-        keep = values < values[0] + 360 - steps.min() / 4  # the first column once more at the end says nothing new
+        keep = values < values[0] + 360 - steps.min() / 4  # without the first column once more at the end
         return values[keep].copy(), order[keep]
 
-    def _axis(self, name: str, what: str) -> np.ndarray:
+    def _axis(self, name: str, what: str, largest: float, unit_name: str) -> np.ndarray:
         """The numbers of an axis in degrees."""
         axis = self.dataset[name]
         unit = str(axis.attrs.get("units", "")).strip().lower()
@@ -205,9 +206,11 @@ class EarthFile:
         values = self._values(axis).astype(np.float64)
         if len(values) < 2 or not np.isfinite(values).all():
             raise self._refuse(f"has {what} {name} that are fewer than two or not finite")
+        if np.abs(values).max() > largest:
+            raise self._refuse(f"has {what} {name} from {values.min():g} to {values.max():g}; give {unit_name}")
         return values
 
-    def _values(self, array: Any) -> np.ndarray:
+    def _values(self, array: "DataArray") -> np.ndarray:
         try:
             return np.asarray(array.values)
         except UNREADABLE as error:
@@ -242,12 +245,12 @@ class EarthFile:
         grid, rows, columns = self._oriented(layer.variables[0])
         planes = [self._plane(name, layer)[rows][:, columns] for name in layer.variables]
         values = torch.from_numpy(np.stack(planes).astype(np.float32))
-        seen = (values.abs() < ABSENT).float()  # false for NaN too
-        if not seen.any():
+        valid = (values.abs() < ABSENT).float()  # false for NaN too
+        if not valid.any():
             raise PictureError(f"{shown(self.path)} {self.label(layer)}", "holds no value: every cell is missing")
         units = tuple(self.units(name) for name in layer.variables)
-        values = torch.where(seen > 0, values, 0.0)
-        return Snapshot(f"{self.path.name} {self.label(layer)}".strip(), layer.variables, units, grid, values, seen)
+        values = torch.where(valid > 0, values, 0.0)
+        return Snapshot(f"{self.path.name} {self.label(layer)}".strip(), layer.variables, units, grid, values, valid)
 
     def _plane(self, name: str, layer: Layer) -> np.ndarray:
         return self._values(self.dataset[name].isel(dict(layer.index)).transpose(*self.axes[name]))
@@ -271,7 +274,7 @@ def npy_grid(height: int, width: int) -> LatLon:
     return LatLon(poles, globe.longitudes - 180 / width)
 
 
-def role_of(name: str, axis: Any) -> str:
+def role_of(name: str, axis: "DataArray") -> str:
     """ "latitude", "longitude" or "" of a variable in a dataset."""
     unit = str(axis.attrs.get("units", "")).strip().lower()
     names = {str(axis.attrs.get("standard_name", "")).lower(), name.lower()}
@@ -280,11 +283,11 @@ def role_of(name: str, axis: Any) -> str:
     return "longitude" if unit in LONGITUDE_UNITS or names & {"longitude", "lon", "nav_lon"} else ""
 
 
-def is_time(name: str, axis: Any) -> bool:
+def is_time(name: str, axis: "DataArray | None") -> bool:
     """Whether a dimension is time."""
     attributes = {} if axis is None else axis.attrs
-    said = str(attributes.get("axis", "")), str(attributes.get("standard_name", ""))
-    return " since " in str(attributes.get("units", "")) or said[0] == "T" or "time" in (said[1], name.lower())
+    kind, standard, units = (str(attributes.get(key, "")) for key in ("axis", "standard_name", "units"))
+    return " since " in units or kind == "T" or "time" in (standard, name.lower())
 
 
 def one_line(error: BaseException) -> str:

@@ -1,10 +1,10 @@
-"""Runs on the sphere: ANR's ERA5, and small models of the climatologies that come with public packages.
+"""Training runs on the sphere: ANR's ERA5, and small models of the climatologies of public packages.
 
 The climatologies (`experiments/pools/climate.py`) are 576 fields of ten variables: twelve months of seven variables at
 the sea's surface (COADS), twelve months of ocean temperature at nineteen depths (World Ocean Atlas), eleven years of
 monthly winds (FNOC). Every fourth step, March, July and November of the twelve months, is held out with all its
-variables and levels. What is held out is therefore never seen, but its neighbours in time are: these runs measure how
-well a field is represented, not how well one is foretold.
+variables and levels. A held-out step is never trained on, but its neighbours in time are: these runs measure how well a
+field is represented, not how well one is predicted.
 """
 
 from dataclasses import replace
@@ -30,7 +30,7 @@ def anr_era5() -> Recipe:
     """ERA5 temperature, D5, in ANR's layout: a folder of `.npy` arrays (721, 1440) in kelvin, one per step.
 
     Standardised as 0.01 (x - 260), the sorted list of files split 0.85 / 0.10 / 0.05, the plain grid as coordinates,
-    every cell asked at each step: as the authors' reader has it. They publish neither a configuration nor a number for
+    every cell at each step: as in the authors' reader. They publish neither a configuration nor a number for
     it; sizes and optimiser are those of their other runs, with patches of 20 cells.
     """
     sizes = AnrConfig(size=ERA5_SIZE, patch=20, padding=0)
@@ -51,19 +51,10 @@ def lainr_era5() -> Recipe:
     """
     sizes = LainrConfig(size=ERA5_SIZE, patch=20, padding=0)
     tenth = ERA5_SIZE[0] * ERA5_SIZE[1] // 10  # of the cells at each step, as at 256 pixels
-    return Recipe(
-        name="lainr-era5",
-        model=GriddedLainrConfig(lainr=sizes, variables=(TEMPERATURE,), masked=False),
-        data=GriddedConfig(size=ERA5_SIZE, files=("*.npy",), variables=("t2m",), units=("K",), points=tenth),
-        optim=OptimConfig(name="adam", rate=1e-4),
-        objective=AreaConfig(),
-        steps=200_000,
-        batch_size=16,
-        log_every=50,
-        evaluate_every=10_000,
-        evaluate_pictures=200,
-        checkpoint_every=2000,
-    )
+    return Recipe(name="lainr-era5", model=GriddedLainrConfig(lainr=sizes, variables=(TEMPERATURE,), masked=False),
+                  data=GriddedConfig(size=ERA5_SIZE, files=("*.npy",), variables=("t2m",), units=("K",), points=tenth),
+                  optim=OptimConfig(name="adam", rate=1e-4), objective=AreaConfig(), steps=200_000, batch_size=16,
+                  log_every=50, evaluate_every=10_000, evaluate_pictures=200, checkpoint_every=2000)
 
 
 def lainr_climatology() -> Recipe:
@@ -72,54 +63,22 @@ def lainr_climatology() -> Recipe:
     Every field is standardised by its own mean and deviation, two more numbers; what it reaches is in
     results/climate.
     """
-    sizes = LainrConfig(
-        size=(90, 180),
-        patch=10,
-        padding=0,
-        num_latents=32,
-        latent_dim=32,
-        encoder_dim=128,
-        encoder_depth=2,
-        encoder_heads=4,
-        dim=128,
-        feature_dim=128,
-        sigmas=(32.0, 8.0),  # half-turns per unit: 32 are 5.6 degrees a period
-        sigma_q=4.0,
-    )
-    return Recipe(
-        name="lainr-climatology",
-        model=GriddedLainrConfig(lainr=sizes),
-        data=GriddedConfig(size=(90, 180), files=CLIMATOLOGIES, holdout="spread", every=4, points=512),
-        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=30),
-        objective=AreaConfig(),
-        steps=600,
-        batch_size=8,
-        clip_norm=1.0,
-        evaluate_every=300,
-        evaluate_pictures=24,
-        checkpoint_every=100,
-    )
+    sizes = LainrConfig(size=(90, 180), patch=10, padding=0, num_latents=32, latent_dim=32, encoder_dim=128,
+                        encoder_depth=2, encoder_heads=4, dim=128, feature_dim=128,
+                        sigmas=(32.0, 8.0), sigma_q=4.0)  # half-turns per unit: 32 are 5.6 degrees a period
+    return Recipe(name="lainr-climatology", model=GriddedLainrConfig(lainr=sizes),
+                  data=GriddedConfig(size=(90, 180), files=CLIMATOLOGIES, holdout="spread", every=4, points=512),
+                  optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine",
+                                    warmup=30),
+                  objective=AreaConfig(), steps=600, batch_size=8, clip_norm=1.0, evaluate_every=300,
+                  evaluate_pictures=24, checkpoint_every=100)
 
 
 def anr_climatology() -> Recipe:
     """Climatologies with ANR on the sphere: 16 tokens of 64 are the 1024 values of `lainr-climatology`."""
-    sizes = AnrConfig(
-        size=(90, 180),
-        patch=10,
-        padding=0,
-        num_latents=16,
-        dim=64,
-        encoder_dim=128,
-        encoder_depth=2,
-        decoder_depth=2,
-        encoder_heads=4,
-        encoder_head_dim=32,
-        encoder_hidden=512,
-        heads=4,
-        head_dim=32,
-        sigma=32.0,
-        depth=3,
-    )
+    sizes = AnrConfig(size=(90, 180), patch=10, padding=0, num_latents=16, dim=64, encoder_dim=128, encoder_depth=2,
+                      decoder_depth=2, encoder_heads=4, encoder_head_dim=32, encoder_hidden=512, heads=4, head_dim=32,
+                      sigma=32.0, depth=3)
     return replace(lainr_climatology(), name="anr-climatology", model=GriddedAnrConfig(anr=sizes))
 
 
@@ -134,7 +93,3 @@ def anchored_climatology() -> Recipe:
     sizes = AnchoredConfig(cell=10, latent_dim=6, encoder_dim=96, decoder_dim=96, start="random")
     model = GriddedAnchoredConfig(anchored=sizes, size=(90, 180), coordinates="plane")
     return replace(lainr_climatology(), name="anchored-climatology", model=model)
-
-
-RUNS = (anr_era5, lainr_era5, lainr_climatology, lainr_climatology_plane, anr_climatology, anchored_climatology)
-"""Every run of this file."""

@@ -1,6 +1,6 @@
-"""How well a model gives fields on the sphere back: RMSE in their own units beside PSNR, and beside simpler codes.
+"""How well a model represents fields on the sphere: RMSE in their own units beside PSNR, and beside simpler codes.
 
-Every field is encoded by itself and asked at the centres of its own cells. Squared errors are weighted by the cells'
+Every field is encoded by itself and decoded at the centres of its own cells. Squared errors are weighted by the cells'
 areas and taken over cells with a value; RMSE and PSNR are those of one field, and means are over fields. The peak of
 PSNR is the field's largest minus its smallest value.
 """
@@ -9,17 +9,18 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
-from tokenfield.earth.data import Prepared
-from tokenfield.earth.globe import Globe, compare, encode_field
-from tokenfield.earth.harmonics import FLOORS
+from tokenfield.earth.data import GridSample
+from tokenfield.earth.globe import compare, encode_field, globe_of
+from tokenfield.earth.harmonics import CODES, CoarseGrid, Harmonics
+from tokenfield.earth.models import EarthModel
 from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import describe_model, seconds
+from tokenfield.io.record import Record
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class FieldScore:
     """Tokens, offsets and scales of all variables of the field; the mask of missing cells is not counted."""
     encode_seconds: float
     decode_seconds: float
-    floors: dict[str, tuple[float, float]]
+    codes: dict[str, tuple[float, float]]
     """RMSE and PSNR of codes without training, of no more values than the tokens."""
 
 
@@ -52,19 +53,19 @@ class EarthReport:
     """Scores of all fields and how they came about."""
 
     scores: tuple[FieldScore, ...]
-    model: dict[str, Any]
-    settings: dict[str, Any]
-    machine: dict[str, Any]
+    model: Record
+    settings: Record
+    machine: Record
     versions: dict[str, str]
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[Record]:
         """One row per series: means over its fields."""
         groups: dict[tuple[str, str], list[FieldScore]] = defaultdict(list)
         for score in self.scores:
             groups[score.series, score.unit].append(score)
         return [{"series": series, "unit": unit, **means(group)} for (series, unit), group in groups.items()]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         """Plain dictionaries and lists, summary first."""
         mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
         every = {key: value for key, value in means(list(self.scores)).items() if not key.endswith(mixed)}
@@ -81,74 +82,61 @@ class EarthReport:
         }
 
 
-def means(scores: list[FieldScore]) -> dict[str, Any]:
+def means(scores: list[FieldScore]) -> Record:
     """Means over fields; seconds are medians."""
-    row: dict[str, Any] = {"fields": len(scores)}
+    row: Record = {"fields": len(scores)}
     for name in ("rmse", "deviation", "psnr", "values_stored"):
         row[name] = round(statistics.fmean(getattr(score, name) for score in scores), 4)
     for i, what in enumerate(("rmse", "psnr")):
-        for floor in scores[0].floors:
-            row[f"{floor}_{what}"] = round(statistics.fmean(score.floors[floor][i] for score in scores), 4)
+        for code in scores[0].codes:
+            row[f"{code}_{what}"] = round(statistics.fmean(score.codes[code][i] for score in scores), 4)
     for name in ("encode_seconds", "decode_seconds"):
         row[name] = round(statistics.median(getattr(score, name) for score in scores), 5)
     return row
 
 
 def evaluate_fields(
-    model: Any,
-    fields: Iterable[Prepared],
-    *,
-    against: tuple[str, ...] = (),
-    settings: dict[str, Any] | None = None,
-    before: Callable[[int, str], None] | None = None,
+    model: EarthModel, fields: Iterable[GridSample], *, against: tuple[str, ...] = (), settings: Record | None = None,
+    before: Callable[[int, str], None] | None = None
 ) -> EarthReport:
     """Measure a model on fields.
 
     Args:
         model: one of the gridded models, on the device to work on.
-        fields: prepared for its grid.
-        against: names of `FLOORS` to measure beside it.
-        settings: what to remember beside the results.
-        before: told index and name of every field before it is encoded.
+        fields: on its grid.
+        against: names of `CODES` to measure beside it.
+        settings: what to report beside the results.
+        before: called with index and name of every field before it is encoded.
     Raises:
         UserError: no fields, or fields of other variables.
     """
-    floors: dict[str, Any] = {}
+    codes: dict[str, Harmonics | CoarseGrid] = {}
     scores: list[FieldScore] = []
-    for i, field in enumerate(fields):
+    device = next(model.parameters()).device
+    for i, sample in enumerate(fields):
+        snapshot = sample.snapshot
         if before is not None:
-            before(i, field.snapshot.name)
-        device = next(model.parameters()).device
-        begun = seconds(device)
-        made = encode_field(model, field)
-        encoded = seconds(device)
-        domain = made.domain
-        assert isinstance(domain, Globe), "fields on the sphere have a globe"
-        native = domain.native(made).cpu()
-        decoded = seconds(device)
+            before(i, snapshot.name)
+        begin = seconds(device)
+        field = encode_field(model, sample)
+        middle = seconds(device)
+        native = globe_of(field).native(field).cpu()
+        end = seconds(device)
         if not torch.isfinite(native).all():
-            raise UserError(f"{field.snapshot.name}: the model's values are not finite")
-        floors = floors or {name: FLOORS[name](made.values_stored) for name in against}
-        found = {name: compare(code(field.snapshot), field.snapshot) for name, code in floors.items()}
-        mine = compare(native, field.snapshot)
-        for c, variable in enumerate(field.snapshot.variables):
+            raise UserError(f"{snapshot.name}: the model's values are not finite")
+        codes = codes or {name: CODES[name](field.values_stored) for name in against}
+        others = {name: compare(code(snapshot), snapshot) for name, code in codes.items()}
+        ours = compare(native, snapshot)
+        for c, variable in enumerate(snapshot.variables):
             scores.append(
-                FieldScore(
-                    field=field.snapshot.name,
-                    series=f"{field.snapshot.name.split(' ')[0]} {variable}",
-                    unit=canonical(field.snapshot.units[c]),
-                    cells=int(field.snapshot.seen[c].sum()),
-                    rmse=mine.rmse[c],
-                    psnr=mine.psnr[c],
-                    deviation=field.deviation[c].item(),
-                    values_stored=made.values_stored + model.own_standards,
-                    encode_seconds=encoded - begun,
-                    decode_seconds=decoded - encoded,
-                    floors={name: (other.rmse[c], other.psnr[c]) for name, other in found.items()},
-                )
+                FieldScore(field=snapshot.name, series=f"{snapshot.name.split(' ')[0]} {variable}",
+                           unit=canonical(snapshot.units[c]), cells=int(snapshot.valid[c].sum()), rmse=ours.rmse[c],
+                           psnr=ours.psnr[c], deviation=sample.deviation[c].item(),
+                           values_stored=field.values_stored + model.own_standards, encode_seconds=middle - begin,
+                           decode_seconds=end - middle,
+                           codes={name: (other.rmse[c], other.psnr[c]) for name, other in others.items()})
             )
     if not scores:
         raise UserError("no fields to evaluate: the split is empty; give other data, or --split all")
-    stored = {f"{name}_values": code.values for name, code in floors.items()}
-    device = next(model.parameters()).device
+    stored = {f"{name}_values": code.values for name, code in codes.items()}
     return EarthReport(tuple(scores), describe_model(model), (settings or {}) | stored, machine(device), versions())

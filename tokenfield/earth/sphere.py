@@ -1,6 +1,6 @@
 """The sphere: latitudes and longitudes as coordinates of a model, areas of cells, and averages over other cells.
 
-A model on the sphere is asked at unit vectors,
+A model on the sphere takes unit vectors,
 
     (x, y, z) = (cos lat cos lon, cos lat sin lon, sin lat),
 
@@ -126,7 +126,7 @@ class Averaging:
     """Averages of a field over the cells of another grid, each weighted by the area it shares with them.
 
     First-order conservative: the integral over the sphere stays what it was wherever the field is complete. Missing
-    cells take no part; what part of a new cell's area was seen is returned beside the averages.
+    cells take no part; what share of a new cell's area has values is returned beside the averages.
 
     Args:
         source, to: grids; `to` may be finer, then it repeats what there is.
@@ -138,16 +138,16 @@ class Averaging:
         self.areas = to.rows.diff(dim=-1) * to.columns.diff(dim=-1).squeeze(-1)  # (h, w), in the unit of the products
 
     def __call__(
-        self, values: Float[Tensor, "c h w"], seen: Float[Tensor, "c h w"]
+        self, values: Float[Tensor, "c h w"], valid: Float[Tensor, "c h w"]
     ) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
-        """Averages where anything was seen, else 0, and the share of each new cell that was.
+        """Averages where there is any value, else 0, and the share of each new cell that has values.
 
         Args:
             values: any finite numbers.
-            seen: 1 where a value is there, 0 where it is missing.
+            valid: 1 where a value is there, 0 where it is missing.
         """
-        total = self._sum(values.double() * seen)
-        share = self._sum(seen.double())
+        total = self._sum(values.double() * valid)
+        share = self._sum(valid.double())
         return (total / share.clamp(min=1e-12)).to(values.dtype), (share / self.areas).clamp(0, 1).to(values.dtype)
 
     def _sum(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, "c i j"]:

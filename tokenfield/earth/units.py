@@ -1,7 +1,6 @@
-"""Units of physical values: many spellings, one name each, and the conversions that people expect to happen.
+"""Units of physical values: many spellings, one name each, and the common conversions.
 
-Only what earth-science files commonly disagree about is known here. Whatever else stands in a file is kept as it is and
-must be equal, letter case aside, to what a model was trained on.
+Any other unit of a file stays as it is and must be equal, letter case aside, to that of the model.
 """
 
 from tokenfield.errors import UserError
@@ -42,22 +41,18 @@ def canonical(unit: str) -> str:
     return _NAMES.get(text.lower(), text)
 
 
-def conversion(given: str, wanted: str, what: str) -> tuple[float, float]:
-    """Factor and summand that turn values in one unit into another.
+def conversion(source: str, target: str, variable: str) -> tuple[float, float]:
+    """Factor and summand that turn values in one unit, as a file spells it, into another.
 
-    A unit that a file does not state, or that nobody asked for, is taken to be the other one.
+    A unit that is not stated is taken to be the other one.
 
-    Args:
-        given: what the file says, in any spelling.
-        wanted: what the values should be in.
-        what: the variable, for the message.
     Raises:
         UserError: two units between which nothing is known.
     """
-    have, want = canonical(given), canonical(wanted)
-    if not have or not want or have.lower() == want.lower():
+    pair = canonical(source), canonical(target)
+    if not all(pair) or pair[0].lower() == pair[1].lower():
         return 1.0, 0.0
-    if (have, want) not in LINEAR:
-        raise UserError(f"{what} is in {given!r}, but {wanted!r} is wanted, and there is no conversion between them; "
-                        "convert the file, or use a model of this quantity")
-    return LINEAR[have, want]
+    if pair not in LINEAR:
+        raise UserError(f"{variable} is in {source!r}, but {target!r} is needed, and there is no conversion between "
+                        "them; convert the file, or use a model of this quantity")
+    return LINEAR[pair]

@@ -1,16 +1,15 @@
-"""Posed views kept decoded on disk, so that a training step costs a copy and no decoding.
+"""A cache of decoded views on disk, so that a training step costs a copy and no decoding.
 
 A sample is a handful of views of one object; decoding their PNGs takes milliseconds, copying them from a mapped file
-tens of microseconds. Every object is therefore decoded once, composited on white, brought to the size that is asked
-for, and written as bytes to one file below the cache folder (`tokenfield.data.pyramid.cache_folder`). The file's name
-is a hash of the pictures' paths, sizes and times of change and of what the JSON says, so changed views are read anew.
-Files are written aside and renamed; a damaged one is made again. The folder can be deleted at any time.
+tens of microseconds. Every object is therefore decoded once, composited on white, brought to the size of the data set,
+and written to one NPY file below the cache folder (`tokenfield.data.pyramid.cache_folder`). The file's name is a
+hash of the pictures' paths, sizes and times of change and of the JSON's content, so changed views are read anew. Files
+are written aside and renamed; a damaged one is made again. The folder can be deleted at any time.
 """
 
 import functools
 import hashlib
 import os
-import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,11 +24,7 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.progress import progress
-from tokenfield.views.layouts import Listed, PosedFrames, read_object
-
-HEAD = struct.Struct("<8sIId")
-MAGIC = b"tfview1\n"
-"""A file of views: MAGIC, N, side, angle_x; N poses of 16 float32; N pictures of bytes (3, side, side)."""
+from tokenfield.views.layouts import Place, PosedFrames, read_object
 
 OPEN_FILES = 256
 """Objects mapped at once: each holds a file descriptor, and 1024 per process is a common limit."""
@@ -39,7 +34,7 @@ Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
 
 
 class ViewCache:
-    """Views of objects at one size, decoded when first asked for and mapped afterwards. Safe between threads.
+    """Views of objects at one size, decoded the first time and mapped afterwards. Safe between threads.
 
     Args:
         size: side of the views in pixels.
@@ -55,15 +50,17 @@ class ViewCache:
 
     def _views(self, transforms: Path) -> Views:
         frames = read_object(transforms, self.first)
-        file = self.folder / f"{self._identity(transforms.parent, frames)}.views"
-        views = open_views(file)
-        if views is None:
-            write_views(file, self._decode(transforms.parent, frames), frames)
-            views = open_views(file)
-        if views is None:
+        file = self.folder / f"{self._identity(transforms.parent, frames)}.npy"
+        shape = (len(frames.pictures), 3, self.size, self.size)
+        pictures = open_pictures(file, shape)
+        if pictures is None:
+            with written_aside(file) as out:
+                np.save(out, self._decode(transforms.parent, frames))
+            pictures = open_pictures(file, shape)
+        if pictures is None:
             raise UserError(f"{shown(file)}: the cache of views was written but cannot be read back; "
                             "set TOKENFIELD_CACHE to a folder on another disk")
-        return views
+        return pictures, frames.poses.astype(np.float32), frames.angle_x
 
     def _identity(self, folder: Path, frames: PosedFrames) -> str:
         digest = hashlib.sha256(f"{self.size} {frames.angle_x!r}".encode() + frames.poses.tobytes())
@@ -80,41 +77,37 @@ class ViewCache:
         out = np.empty((len(frames.pictures), 3, self.size, self.size), np.uint8)
         for place, file in zip(out, frames.pictures, strict=True):
             try:
-                place[:] = fitted(read_rgb8(file), self.size).transpose(2, 0, 1)
-            except PictureError as error:
-                raise PictureError(folder, f"its view {shown(file.name)} {error.reason}") from error
-            except ValueError as error:
-                raise PictureError(folder, f"its view {shown(file.name)} {error}") from error
+                place[:] = to_size(read_rgb8(file), self.size).transpose(2, 0, 1)
+            except (PictureError, ValueError) as error:
+                reason = error.reason if isinstance(error, PictureError) else error
+                raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
         return out
 
-    def build(self, listed: Sequence[Listed], skipped: SkippedFiles, fewest: int = 1) -> list[Listed]:
-        """Makes sure that every object has its file; returns those that have, in the order given.
+    def build(self, places: Sequence[Place], skipped: SkippedFiles, fewest: int = 1) -> list[Place]:
+        """Makes sure that every object has its file; returns those that have, in the same order.
 
         The others, and objects with fewer views than `fewest`, are noted in `skipped` with the reason.
         """
-        def attempt(each: Listed) -> PictureError | None:
+        def fault(place: Place) -> PictureError | None:
             try:
-                count = len(self.views(each[1])[0])
+                count = len(self.views(place[1])[0])
             except PictureError as error:
                 return error
-            return PictureError(each[1].parent, f"has {count} views, {fewest} are needed") if count < fewest else None
+            return PictureError(place[1].parent, f"has {count} views, {fewest} are needed") if count < fewest else None
 
-        good = []
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="views") as threads:
             try:
-                results = progress(threads.map(attempt, listed), len(listed), f"decoding views into {self.folder}")
-                for each, error in zip(listed, results, strict=True):
-                    if error is None:
-                        good.append(each)
-                    else:
-                        skipped.catch(error)
+                label = f"decoding views into {self.folder}"
+                faults = list(progress(threads.map(fault, places), len(places), label))
             except BaseException:
                 threads.shutdown(cancel_futures=True)  # an interrupted build ends after the objects in hand
                 raise
-        return good
+        for error in filter(None, faults):
+            skipped.catch(error)
+        return [place for place, error in zip(places, faults, strict=True) if error is None]
 
 
-def fitted(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
     """A square view at `size` pixels: as it is, or every pixel the mean of those it covers. Never enlarged.
 
     Raises:
@@ -124,31 +117,16 @@ def fitted(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, 
     if height != width:
         raise ValueError(f"is {width} x {height}; square views are read")
     if height < size:
-        raise ValueError(f"is {width} x {height}, smaller than the {size} pixels asked for; lower data.size")
+        raise ValueError(f"is {width} x {height}, smaller than {size} pixels; lower data.size")
     if height == size:
         return picture
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
 
 
-def write_views(file: Path, pictures: UInt8[np.ndarray, "n 3 s s"], frames: PosedFrames) -> None:
-    """Writes the views of one object, aside and renamed. Raises UserError where that is not possible."""
-    with written_aside(file) as out:
-        out.write(HEAD.pack(MAGIC, len(pictures), pictures.shape[-1], frames.angle_x))
-        out.write(frames.poses.astype("<f4").tobytes())
-        out.write(pictures.data)
-
-
-def open_views(file: Path) -> Views | None:
-    """The views in a file, mapped read-only; None if there is no such file or it is not whole."""
+def open_pictures(file: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "n 3 s s"] | None:
+    """The pictures in a file, mapped read-only; None if there is no such file or it is not whole."""
     try:
-        with open(file, "rb") as opened:
-            head = opened.read(HEAD.size)
-            magic, count, side, angle = HEAD.unpack(head) if len(head) == HEAD.size else (b"", 0, 0, 0.0)
-            begin = HEAD.size + 64 * count
-            if magic != MAGIC or os.fstat(opened.fileno()).st_size != begin + 3 * count * side * side:
-                return None
-            data = np.asarray(np.memmap(opened, np.uint8, mode="r"))
-    except OSError:
+        pictures = np.asarray(np.load(file, mmap_mode="r"))
+    except (OSError, ValueError, EOFError):
         return None
-    poses = data[HEAD.size : begin].view("<f4").reshape(count, 4, 4)
-    return data[begin:].reshape(count, 3, side, side), poses, angle
+    return pictures if pictures.shape == shape and pictures.dtype == np.uint8 else None

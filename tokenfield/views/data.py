@@ -1,8 +1,8 @@
-"""Objects seen from posed cameras: the data of light fields and radiance fields (A.2).
+"""Posed views of objects: the data of light fields and radiance fields (A.2).
 
-A training sample is a few support views of an object and one more view of it, the target, with their poses. What is
-asked of the target (which rays, how many) is the objective's business. Support and target are drawn from the same
-views without replacement, as in the compared code, so a target is never given away.
+A training sample is a few support views of an object and one more view of it, the target, with their poses; rays are
+the objective's choice. Support and target are drawn from the same views without replacement, as in the compared code,
+so a target is never encoded.
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 from tokenfield.views.cache import ViewCache
-from tokenfield.views.layouts import LAYOUTS, Listed
+from tokenfield.views.layouts import LAYOUTS, Place
 
 ViewLayout = Literal["learnit", "nerf"]
 
 
 @dataclass(frozen=True)
 class ViewSet:
-    """One object seen from N posed cameras.
+    """One object from N posed cameras.
 
     Attributes:
         name: unique in its data set, with forward slashes.
@@ -56,7 +56,7 @@ class ViewsConfig:
         size: side of the square views in pixels; larger ones are brought down to it.
         support: the most support views of a sample.
         fewest: the fewest. Every step draws one number from these two, for its whole batch; 0 is as many as `support`.
-        first_views: learnit: training sees only so many views of an object, the first ones; 0 for all.
+        first_views: learnit: training takes only so many views of an object, the first ones; 0 for all.
     """
 
     category: str = ""
@@ -81,8 +81,7 @@ class ViewsConfig:
     def open(self, root: str | Path, split: Split) -> "ViewsSource":
         """The objects of one split of the data set in folder `root`.
 
-        Objects are decoded into the cache first, which can take minutes the first time; missing and broken ones are
-        named and counted in `skipped`.
+        Decoding them into the cache can take minutes the first time; missing and broken ones are counted in `skipped`.
 
         Raises:
             UserError: the folder is missing or laid out differently, or none of its objects can be used.
@@ -93,9 +92,8 @@ class ViewsConfig:
         if not root.is_dir():
             what = "is a file" if root.is_file() else "no such folder"
             raise UserError(f"{shown(root)}: {what}; give the folder that holds the objects")
-        listed = LAYOUTS[self.layout](root, self.category, split)
-        only = self.first_views if self.layout == "learnit" and split == "train" else 0
-        return ViewsSource(self, listed, ViewCache(self.size, only or None))
+        first = self.first_views if self.layout == "learnit" and split == "train" else 0
+        return ViewsSource(self, LAYOUTS[self.layout](root, self.category, split), ViewCache(self.size, first or None))
 
 
 class ViewsSource:
@@ -103,8 +101,8 @@ class ViewsSource:
 
     Args:
         config: how many support views a sample has.
-        listed: the objects.
-        cache: where their views are kept, at which size, and how many of each.
+        places: the objects.
+        cache: of their views.
     Attributes:
         names: of the objects that can be used, in a fixed order.
         skipped: those that cannot, with reasons.
@@ -112,11 +110,11 @@ class ViewsSource:
         UserError: none can be used.
     """
 
-    def __init__(self, config: ViewsConfig, listed: list[Listed], cache: ViewCache):
+    def __init__(self, config: ViewsConfig, places: list[Place], cache: ViewCache):
         self.config, self.cache, self.skipped = config, cache, SkippedFiles()
-        good = cache.build(listed, self.skipped, config.support + 1)
+        good = cache.build(places, self.skipped, config.support + 1)
         if not good:
-            raise UserError(f"none of the {len(listed)} objects can be used; {self.skipped.summary(len(listed))}")
+            raise UserError(f"none of the {len(places)} objects can be used; {self.skipped.summary(len(places))}")
         self.names, self.files = [name for name, _ in good], [file for _, file in good]
 
     def __len__(self) -> int:
@@ -157,12 +155,6 @@ class ViewsSource:
         for name, file in zip(self.names, self.files, strict=True):
             pictures, poses, angle = self.cache.views(file)
             yield ViewSet(name, unit(pictures), torch.from_numpy(poses.astype(np.float32)), angle)
-
-    def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
-        """Every view by itself, as a picture named OBJECT/NUMBER."""
-        for views in self.objects():
-            for number, image in enumerate(views.images):
-                yield f"{views.name}/{number}", image
 
 
 def distinct(n: int, count: int, *key: int) -> list[int]:

@@ -5,12 +5,11 @@ camera-to-world matrix with OpenGL axes, and one horizontal field of view:
 
     learnit   the ShapeNet renderings of *Learned Initializations* (Tancik et al., 2021), as trans-inr and ginr-ipc read
               them: ROOT/chairs/OBJECT/transforms.json and its PNGs, ROOT/chair_splits.json naming the objects of
-              "train", "val" and "test". Training sees the first 25 views of an object, testing all (A.2).
+              "train", "val" and "test". Training takes the first 25 views of an object, testing all (A.2).
     nerf      NeRF-synthetic: ROOT/SCENE/transforms_train.json, transforms_test.json. Every scene is in both splits,
               with other views; ROOT may itself be one scene.
 
-Here nothing is opened but lists: `read_object` reads the frames of one object, and whether its pictures can be read is
-found out by `tokenfield.views.cache`.
+Only lists are opened here: `read_object` reads the frames of one object, `tokenfield.views.cache` its pictures.
 """
 
 import json
@@ -18,7 +17,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -27,11 +25,12 @@ from tokenfield.data.decoding import PictureError
 from tokenfield.data.listings import folders_in
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+from tokenfield.io.record import Record
 
 TOLERANCE = 1e-2
 """How far the axes of a pose may be from orthonormal: files carry six digits, a scaled matrix is far beyond."""
 
-Listed = tuple[str, Path]
+Place = tuple[str, Path]
 """An object's name, unique in its data set, and its `transforms*.json`."""
 
 
@@ -50,24 +49,23 @@ class PosedFrames:
     angle_x: float
 
 
-def list_learnit(root: Path, category: str, split: str) -> list[Listed]:
+def list_learnit(root: Path, category: str, split: str) -> list[Place]:
     """The objects of a split, of one category or of all that have a list, in the order of the lists."""
     lists = splits_of(root)
     if category:
         lists = {n: file for n, file in lists.items() if n.removesuffix("s") == category.removesuffix("s")}
     if not lists:
         present = ", ".join(splits_of(root)) or "none"
-        wanted = f"{category or 'CATEGORY'}_splits.json"
-        raise UserError(f"{shown(root)}: no list {wanted} beside the folder of objects (there are: {present}); give "
-                        f"a folder in learnit's layout, or make one: tokenfield data views MESHES")
-    listed = []
+        raise UserError(f"{shown(root)}: no list {category or 'CATEGORY'}_splits.json beside the folder of objects "
+                        f"(there are: {present}); give a folder in learnit's layout, or make one: tokenfield views "
+                        "render MESHES")
+    objects: list[Place] = []
     for name, file in lists.items():
         folder = next((root / each for each in (category, name, f"{name}s") if each and (root / each).is_dir()), None)
         if folder is None:
             raise UserError(f"{shown(root)}: {file.name} stands there, but no folder {name} or {name}s")
-        for each in objects_in(file, split):
-            listed.append((f"{folder.name}/{each}", folder / each / "transforms.json"))
-    return listed
+        objects += [(f"{folder.name}/{each}", folder / each / "transforms.json") for each in objects_in(file, split)]
+    return objects
 
 
 def splits_of(root: Path) -> dict[str, Path]:
@@ -85,7 +83,7 @@ def objects_in(file: Path, split: str) -> list[str]:
     return names
 
 
-def list_nerf(root: Path, category: str, split: str) -> list[Listed]:
+def list_nerf(root: Path, category: str, split: str) -> list[Place]:
     """The scenes of a folder, or the folder itself if it is one, sorted; `category` names one of them."""
     name = f"transforms_{split}.json"
     if (root / name).is_file():
@@ -96,11 +94,11 @@ def list_nerf(root: Path, category: str, split: str) -> list[Listed]:
     return [(scene, root / scene / name) for scene in scenes]
 
 
-LAYOUTS: dict[str, Callable[[Path, str, str], list[Listed]]] = {"learnit": list_learnit, "nerf": list_nerf}
+LAYOUTS: dict[str, Callable[[Path, str, str], list[Place]]] = {"learnit": list_learnit, "nerf": list_nerf}
 """(root, category or "", split) -> the objects."""
 
 
-def load_json(file: Path) -> Any:
+def load_json(file: Path) -> object:
     """A JSON file. Raises UserError where there is none or it is damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -123,10 +121,11 @@ def read_object(transforms: Path, first: int | None = None) -> PosedFrames:
         what = f"has no {transforms.name}" if transforms.parent.is_dir() else "is listed and missing"
         raise PictureError(transforms.parent, what)
     try:
-        meta = load_json(transforms)
+        content = load_json(transforms)
     except UserError as error:
         raise PictureError(transforms.parent, str(error).removeprefix(f"{shown(transforms)}: ")) from error
     try:
+        meta: Record = dict(content)  # type: ignore[call-overload]  # of anything else it is a TypeError
         angle, frames = float(meta["camera_angle_x"]), list(meta["frames"])[:first]
         names = [str(frame["file_path"]) for frame in frames]
         poses = np.array([frame["transform_matrix"] for frame in frames], np.float64)
@@ -150,12 +149,12 @@ def picture_file(folder: Path, name: str) -> Path:
     return next((at for at in (folder / file, folder / Path(file).name) if at.is_file()), folder / file)
 
 
-def describe(angle_x: float, frames: Sequence[tuple[str, Float64[np.ndarray, "4 4"]]]) -> str:
+def transforms_text(angle_x: float, frames: Sequence[tuple[str, Float64[np.ndarray, "4 4"]]]) -> str:
     """The text of a `transforms.json`: what `read_object` reads.
 
     Args:
         angle_x: horizontal field of view, radians.
         frames: name without suffix, and pose, of every view.
     """
-    listed = [{"file_path": f"./{name}", "transform_matrix": pose.tolist()} for name, pose in frames]
-    return json.dumps({"camera_angle_x": angle_x, "frames": listed}, indent=1) + "\n"
+    plain = [{"file_path": f"./{name}", "transform_matrix": pose.tolist()} for name, pose in frames]
+    return json.dumps({"camera_angle_x": angle_x, "frames": plain}, indent=1) + "\n"

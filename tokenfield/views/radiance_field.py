@@ -1,6 +1,6 @@
-"""Radiance: posed views of an object as inputs, rays through its pixels as questions, volume rendering as the answer.
+"""Volume rendering: the colour of a ray through a radiance field.
 
-A radiance field gives a colour and a density at every point in space; what a ray sees is their integral along it
+A radiance field gives a colour and a density at every point in space; the colour of a ray is their integral along it
 (*NeRF*, Mildenhall et al., 2020). Cameras and rays are those of `tokenfield.views.rays`; the background is white.
 
     origins, directions = rays(poses, focals, 128, 128)
@@ -9,17 +9,18 @@ A radiance field gives a colour and a density at every point in space; what a ra
 """
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.models.base import FieldModel
 from tokenfield.views.rays import rays as rays
 from tokenfield.views.rays import with_rays as with_rays
 
 NEAR, FAR, POINTS = 2.0, 6.0, 128
-"""Where rays begin and end, in world units, and points per ray, as published (SPEC 3)."""
+"""Where rays begin and end, in world units, and points per ray (docs/papers.md, "Released code")."""
 
 LAST = 1e-3
 """Length given to the last point of a ray, after which nothing follows."""
@@ -28,15 +29,28 @@ Field = Callable[[Tensor], Tensor]
 """Points (B, Q, 3) -> (B, Q, 4): red, green, blue before the sigmoid, density before the ReLU."""
 
 
+@dataclass(frozen=True)
+class Integral:
+    """How a radiance field is integrated along a ray; a light field has no use for it.
+
+    Attributes:
+        near, far: distances along the optical axis between which there is something, world units.
+        points: evaluations per ray.
+    """
+
+    near: float = NEAR
+    far: float = FAR
+    points: int = POINTS
+
+
+PUBLISHED = Integral()
+
+
 def depths(
-    near: float = NEAR,
-    far: float = FAR,
-    points: int = POINTS,
-    *,
-    jitter: tuple[int, torch.Generator] | None = None,
-    device: Any = None,
+    near: float = NEAR, far: float = FAR, points: int = POINTS, *, jitter: tuple[int, torch.Generator] | None = None,
+    device: torch.device | str | None = None
 ) -> Float[Tensor, "*n p"]:
-    """Depths along a ray at which a field is asked, from near to far.
+    """Depths of the points along a ray, from near to far.
 
     Args:
         near, far: first and last depth.
@@ -54,7 +68,7 @@ def depths(
 
 
 def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[Tensor, "*n 3"]:
-    """What rays see, on white: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
+    """Colours of rays before white: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
 
     Args:
         raw: of every point, colour before the sigmoid and density before the ReLU.
@@ -71,38 +85,31 @@ def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[T
     return (weight.unsqueeze(-1) * colour).sum(-2) + (1 - weight.sum(-1, keepdim=True))
 
 
-def field_of(model: Any, tokens: Tensor) -> Field:
+def field_of(model: FieldModel, tokens: Tensor) -> Field:
     """The field of some tokens, with what depends on them alone computed once."""
     prepared = model.prepare(tokens)
     return lambda points: model.combine(model.locate(points), prepared)
 
 
 def render(
-    field: Field,
-    origins: Float[Tensor, "b n 3"],
-    directions: Float[Tensor, "b n 3"],
-    *,
-    near: float = NEAR,
-    far: float = FAR,
-    points: int = POINTS,
-    generator: torch.Generator | None = None,
-    chunk: int = 1 << 15,
+    field: Field, origins: Float[Tensor, "b n 3"], directions: Float[Tensor, "b n 3"], *, near: float = NEAR,
+    far: float = FAR, points: int = POINTS, generator: torch.Generator | None = None, chunk: int = 1 << 15
 ) -> Float[Tensor, "b n 3"]:
     """Colours of rays.
 
     Args:
-        field: what is rendered.
+        field: of `field_of`.
         origins, directions: of the rays, N per instance.
         near, far, points: see `depths`.
-        generator: draws the jitter of training, on the CPU; None asks at fixed depths.
-        chunk: most points per instance to ask for at once; the result is the same.
+        generator: draws the jitter of training, on the CPU; None: fixed depths.
+        chunk: most points per instance at once; the result is the same.
     """
     jitter = None if generator is None else (origins.shape[1], generator)
     z = depths(near, far, points, jitter=jitter, device=origins.device).to(origins.dtype)
     z = z.expand(origins.shape[1], -1)  # (N, P)
-    seen = []
+    colours = []
     for o, d, t in zip(*(part.split(max(1, chunk // points), -2) for part in (origins, directions, z)), strict=True):
         at = o.unsqueeze(-2) + d.unsqueeze(-2) * t.unsqueeze(-1)  # (B, n, P, 3)
         raw = field(at.flatten(1, 2)).unflatten(1, at.shape[1:3])
-        seen.append(composite(raw, t))
-    return torch.cat(seen, 1)
+        colours.append(composite(raw, t))
+    return torch.cat(colours, 1)

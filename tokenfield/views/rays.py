@@ -1,4 +1,4 @@
-"""Cameras and rays: the one place that says where a pixel of a posed view looks.
+"""Cameras and rays: where a pixel of a posed view looks.
 
 Conventions (learnit ShapeNet, NeRF-synthetic; OpenGL): a pose is camera-to-world; its columns are the camera's right,
 its up, the direction it looks *away* from, and its position. It looks along -z. Lengths are world units, z is up in
@@ -13,6 +13,7 @@ Field Networks*, Sitzmann et al., 2021).
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -21,7 +22,20 @@ from torch import Tensor
 from tokenfield.coords import Coordinates, Grid
 
 RADIUS = 4.0
-"""Distance of the cameras from the origin: `signals.radiance`'s near 2 and far 6 lie around it (SPEC 3)."""
+"""Distance of the cameras from the origin, world units: between near 2 and far 6 of `views.radiance_field`."""
+
+
+class Rays(NamedTuple):
+    """Rays through the pictures of B cameras.
+
+    Attributes:
+        origins, directions: of N rays per camera, world units; directions are of unit length.
+        axes: where the cameras look, of unit length.
+    """
+
+    origins: Float[Tensor, "b n 3"]
+    directions: Float[Tensor, "b n 3"]
+    axes: Float[Tensor, "b 3"]
 
 
 def rays(
@@ -84,7 +98,7 @@ def view_rays(
 
 
 def plucker(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -> Float[Tensor, "*q 6"]:
-    """Plucker coordinates (d, o x d) of rays, with d scaled to unit length (SPEC 2.5).
+    """Plucker coordinates (d, o x d) of rays, with d scaled to unit length.
 
     Args:
         origins: any point of each ray, world units.
@@ -96,19 +110,14 @@ def plucker(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -
     return torch.cat([unit, torch.linalg.cross(origins, unit)], -1)
 
 
-def project(
-    points: Float[Tensor, "*n 3"], pose: Float[Tensor, "4 4"], angle_x: float, height: int, width: int
-) -> tuple[Float[Tensor, "*n 2"], Float[Tensor, "*n"]]:
-    """Where points of the world appear in a view: the inverse of `view_rays`.
-
-    Returns:
-        (y, x) in [-1, 1] over the picture, beyond that outside of it; and the depth along the optical axis, positive
-        in front of the camera. Behind it (y, x) mean nothing.
-    """
-    seen = (points - pose[:3, 3]) @ pose[:3, :3]  # rotation: its inverse is its transpose
-    depth, half = -seen[..., 2], math.tan(0.5 * angle_x)
-    x, y = seen[..., 0] / (half * depth), -seen[..., 1] / (half * (height / width) * depth)
-    return torch.stack([y, x], -1), depth
+def with_plucker(
+    images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
+) -> Float[Tensor, "b v 9 h w"]:
+    """Views with the Plucker coordinate of every pixel's ray as six more channels (LAINR, A.2)."""
+    height, width = images.shape[-2:]
+    angles = angle_x[:, None].expand(poses.shape[:2])
+    rows = plucker(*view_rays(poses, angles, Grid.cells(height, width, device=poses.device), height, width))
+    return torch.cat([images, rows.mT.unflatten(-1, (height, width)).to(images.dtype)], 2)
 
 
 def on_sphere(

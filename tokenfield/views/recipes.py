@@ -1,4 +1,4 @@
-"""New views of an object: LAINR's light fields (4.2, A.2), and the radiance fields that came before.
+"""Training runs on posed views: LAINR's light fields (4.2, A.2), and the radiance fields that came before.
 
 The published runs are on the learnit renderings of ShapeNet at 128 pixels. A run is for one number of support views,
 three unless `--data.support` says otherwise (of IPC and TransINR also `--model.views`): Fig. 4(a) has a run for every
@@ -9,14 +9,14 @@ ShapeNetCore's models. Where your list is of another length, `--steps` says so.
 """
 
 from dataclasses import replace
-from typing import Any
 
+from tokenfield.io.record import Record
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
+from tokenfield.views.models.radiance import IpcRadianceConfig, RadianceConfig, TransInrRadianceConfig
 from tokenfield.views.objective import LightFieldRays, RadianceRays
 
 BATCH = 32
@@ -30,21 +30,10 @@ def steps(epochs: int, category: str) -> int:
     return -(-epochs * OBJECTS[category] // BATCH)
 
 
-def _light_field(name: str, category: str, epochs: int, **changes: Any) -> Recipe:
-    return Recipe(
-        name=name,
-        model=LainrViewsConfig(),
-        data=ViewsConfig(category=category),
-        optim=OptimConfig(name="adam", rate=1e-4),
-        objective=LightFieldRays(),
-        steps=steps(epochs, category),
-        batch_size=BATCH,
-        accumulate=4,
-        log_every=50,
-        evaluate_every=5000,
-        checkpoint_every=2000,
-        **changes,
-    )
+def _light_field(name: str, category: str, epochs: int) -> Recipe:
+    return Recipe(name=name, model=LainrViewsConfig(), data=ViewsConfig(category=category),
+                  optim=OptimConfig(name="adam", rate=1e-4), objective=LightFieldRays(), steps=steps(epochs, category),
+                  batch_size=BATCH, accumulate=4, log_every=50, evaluate_every=5000, checkpoint_every=2000)
 
 
 def views_lainr_cars() -> Recipe:
@@ -70,9 +59,8 @@ def views_ablation() -> Recipe:
 
 def views_ablation_without_attention() -> Recipe:
     """Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB."""
-    return replace(
-        views_ablation(), name="views-ablation-without-attention", model=ComposedLainrViewsConfig(VIEWS_LAINR)
-    )
+    model = ComposedLainrViewsConfig(VIEWS_LAINR)
+    return replace(views_ablation(), name="views-ablation-without-attention", model=model)
 
 
 def views_ablation_without_multiband() -> Recipe:
@@ -90,12 +78,12 @@ def views_ablation_without_both() -> Recipe:
     return replace(views_ablation(), name="views-ablation-without-both", model=model)
 
 
-def _radiance(name: str, model: Any, category: str, support: int, epochs: int, **changes: Any) -> Recipe:
-    base = _light_field(name, category, epochs)
-    data = ViewsConfig(category=category, support=support)
-    # Biased to the object in the first epoch, as in the code of both.
-    rays = RadianceRays(foreground_steps=steps(1, category))
-    return replace(base, model=model, data=data, objective=rays, accumulate=1, **changes)
+def _radiance(
+    name: str, model: RadianceConfig | AnrRadianceConfig, category: str, support: int, epochs: int
+) -> Recipe:
+    rays = RadianceRays(foreground_steps=steps(1, category))  # on the object in the first epoch, as in the code of both
+    return replace(_light_field(name, category, epochs), model=model, objective=rays, accumulate=1,
+                   data=ViewsConfig(category=category, support=support))
 
 
 def views_ipc_cars() -> Recipe:
@@ -133,48 +121,35 @@ def views_anr_cars() -> Recipe:
 
     Average and clipping as in `recipes.anr`; colours are in [0, 1] here as there, so norms need no conversion.
     """
-    return replace(
-        _radiance("views-anr-cars", AnrRadianceConfig(), "cars", 3, 1),
-        optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
-        objective=RadianceRays(rays=512, foreground_steps=1000),
-        steps=100_000,
-        batch_size=18,
-        accumulate=3,
-        clip_norm=1.0,
-        ema_decay=0.995,
-        ema_every=10,
-    )
+    return replace(_radiance("views-anr-cars", AnrRadianceConfig(), "cars", 3, 1),
+                   optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
+                   objective=RadianceRays(rays=512, foreground_steps=1000), steps=100_000, batch_size=18, accumulate=3,
+                   clip_norm=1.0, ema_decay=0.995, ema_every=10)
 
 
-SMALL = replace(
-    VIEWS_LAINR,
-    size=(64, 64),
-    num_latents=64,
-    latent_dim=96,
-    encoder_dim=128,
-    encoder_depth=3,
-    encoder_heads=4,
-    dim=96,
-    feature_dim=96,
-)
+SMALL = replace(VIEWS_LAINR, size=(64, 64), num_latents=64, latent_dim=96, encoder_dim=128, encoder_depth=3,
+                encoder_heads=4, dim=96, feature_dim=96)
 """A LAINR for views that two cores can train."""
+
+RADIANCE: Record = {
+    "size": SMALL.size,
+    "encoder_dim": SMALL.encoder_dim,
+    "encoder_depth": SMALL.encoder_depth,
+    "encoder_heads": SMALL.encoder_heads,
+    "dim": SMALL.dim,
+    "feature_dim": 60,
+    "sigma": 32.0,  # 2^5: a sixteenth of the object's size at 64 pixels
+    "views": 3,
+}
+"""Sizes of a radiance field by a modulated MLP beside it."""
 
 
 def views_lainr_64() -> Recipe:
     """LAINR's light field of any category at 64 pixels, from one to five support views, small enough for two cores."""
-    return Recipe(
-        name="views-lainr-64",
-        model=LainrViewsConfig(SMALL),
-        data=ViewsConfig(size=64, support=5, fewest=1),
-        optim=OptimConfig(name="adam", rate=1e-3, schedule="cosine", warmup=50),
-        objective=LightFieldRays(rays=512),
-        steps=2000,
-        batch_size=8,
-        clip_norm=1.0,
-        evaluate_every=500,
-        evaluate_pictures=16,
-        checkpoint_every=500,
-    )
+    return Recipe(name="views-lainr-64", model=LainrViewsConfig(SMALL), data=ViewsConfig(size=64, support=5, fewest=1),
+                  optim=OptimConfig(name="adam", rate=1e-3, schedule="cosine", warmup=50),
+                  objective=LightFieldRays(rays=512), steps=2000, batch_size=8, clip_norm=1.0, evaluate_every=500,
+                  evaluate_pictures=16, checkpoint_every=500)
 
 
 def views_lainr_64_composed() -> Recipe:
@@ -196,106 +171,22 @@ def views_lainr_64_ipc() -> Recipe:
 
 def views_ipc_64() -> Recipe:
     """IPC's radiance field at 64 pixels, the encoder and the values stored of `views-lainr-64`; three support views."""
-    model = IpcRadianceConfig(
-        size=SMALL.size,
-        encoder_dim=SMALL.encoder_dim,
-        encoder_depth=SMALL.encoder_depth,
-        encoder_heads=SMALL.encoder_heads,
-        dim=SMALL.dim,
-        feature_dim=60,
-        sigma=32.0,  # 2^5: a sixteenth of the object's size at 64 pixels
-        num_latents=SMALL.num_latents,
-        views=3,
-    )
-    return replace(
-        views_lainr_64(),
-        name="views-ipc-64",
-        model=model,
-        data=ViewsConfig(size=64, support=3),
-        objective=RadianceRays(rays=64, points=32, foreground_steps=300),
-    )
+    return replace(views_lainr_64(), name="views-ipc-64",
+                   model=IpcRadianceConfig(**RADIANCE, num_latents=SMALL.num_latents),
+                   data=ViewsConfig(size=64, support=3),
+                   objective=RadianceRays(rays=64, points=32, foreground_steps=300))
 
 
 def views_trans_inr_64() -> Recipe:
     """TransINR's radiance field at 64 pixels, the encoder of `views-lainr-64`; 16 groups, 7488 values stored."""
-    ipc = views_ipc_64()
-    shared = {name: getattr(ipc.model, name) for name in SHARED}
-    return replace(ipc, name="views-trans-inr-64", model=TransInrRadianceConfig(**shared, groups=16))
+    return replace(views_ipc_64(), name="views-trans-inr-64", model=TransInrRadianceConfig(**RADIANCE, groups=16))
 
 
 def views_anr_64() -> Recipe:
     """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
-    model = AnrRadianceConfig(
-        size=SMALL.size,
-        num_latents=SMALL.num_latents,
-        dim=SMALL.dim,
-        encoder_dim=SMALL.encoder_dim,
-        encoder_depth=2,
-        decoder_depth=1,
-        encoder_heads=SMALL.encoder_heads,
-        encoder_head_dim=32,
-        encoder_hidden=4 * SMALL.encoder_dim,
-        heads=1,
-        head_dim=SMALL.dim,
-        sigma=32.0,
-        depth=2,
-    )
+    model = AnrRadianceConfig(size=SMALL.size, num_latents=SMALL.num_latents, dim=SMALL.dim,
+                              encoder_dim=SMALL.encoder_dim, encoder_depth=2, decoder_depth=1,
+                              encoder_heads=SMALL.encoder_heads, encoder_head_dim=32,
+                              encoder_hidden=4 * SMALL.encoder_dim, heads=1, head_dim=SMALL.dim, sigma=32.0, depth=2)
     return replace(views_ipc_64(), name="views-anr-64", model=model)
 
-
-SHARED = ("size", "encoder_dim", "encoder_depth", "encoder_heads", "dim", "feature_dim", "sigma", "views")
-"""Sizes that two radiance fields of modulated MLPs have in common."""
-RUNS = (
-    views_lainr_cars,
-    views_lainr_chairs,
-    views_lainr_lamps,
-    views_ablation,
-    views_ablation_without_attention,
-    views_ablation_without_multiband,
-    views_ablation_without_both,
-    views_ipc_cars,
-    views_ipc_chairs,
-    views_ipc_lamps,
-    views_trans_inr_cars,
-    views_trans_inr_chairs,
-    views_trans_inr_lamps,
-    views_anr_cars,
-    views_lainr_64,
-    views_lainr_64_composed,
-    views_lainr_64_plain,
-    views_lainr_64_ipc,
-    views_ipc_64,
-    views_trans_inr_64,
-    views_anr_64,
-)
-"""All of them; a recipe is called what its function is called, with hyphens."""
-
-
-def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
-    """A recipe of this file at 8 pixels and widths of 8, as `experiments.recipes.miniature` does for pictures."""
-    config, side = recipe.model, (8, 8)
-    if hasattr(config, "lainr"):
-        sizes = {"num_latents": 5, "latent_dim": 8, "dim": 8, "feature_dim": 24}
-        encoder = {"encoder_dim": 12, "encoder_depth": 1, "encoder_heads": 3}
-        small = replace(config, lainr=replace(config.lainr, size=side, patch=4, **sizes, **encoder))
-    elif isinstance(config, AnrRadianceConfig):
-        small = replace(config, size=side, patch=4, num_latents=5, dim=12, encoder_dim=12, encoder_depth=1,
-                        decoder_depth=1, encoder_heads=2, encoder_head_dim=4, encoder_hidden=16, heads=2, head_dim=4)
-    else:
-        rows = {"num_latents": 5} if isinstance(config, IpcRadianceConfig) else {"groups": 4}
-        small = replace(config, size=side, patch=4, encoder_dim=12, encoder_depth=1, encoder_heads=3, dim=8,
-                        feature_dim=18, **rows)
-    rays = replace(recipe.objective, rays=min(recipe.objective.rays, 6), evaluate_views=1)
-    return replace(
-        recipe,
-        model=small,
-        data=replace(recipe.data, category="", size=8),
-        optim=replace(recipe.optim, warmup=0),
-        objective=replace(rays, points=4) if isinstance(rays, RadianceRays) else rays,
-        steps=steps,
-        batch_size=2 * recipe.accumulate,
-        log_every=1,
-        evaluate_every=steps,
-        evaluate_pictures=1,
-        checkpoint_every=steps,
-    )

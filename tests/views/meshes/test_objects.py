@@ -10,6 +10,7 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from view_tools import project
 
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
@@ -17,7 +18,6 @@ from tokenfield.views.data import ViewsConfig
 from tokenfield.views.meshes import objects
 from tokenfield.views.meshes.catalogue import find_meshes
 from tokenfield.views.meshes.objects import ViewSettings, camera_poses, claim, render_all, render_object, write_lists
-from tokenfield.views.rays import project
 
 SETTINGS = ViewSettings(views=5, size=12, samples=2)
 

@@ -12,7 +12,7 @@ from trimesh.visual.material import PBRMaterial
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.views.meshes import catalogue
-from tokenfield.views.meshes.catalogue import CATALOGUE, find_meshes, opened, properties, slug
+from tokenfield.views.meshes.catalogue import CATALOGUE, find_meshes, mesh_file, properties, slug
 from tokenfield.views.meshes.reading import opacity, read_surface
 from tokenfield.views.meshes.surface import MeshError
 
@@ -219,7 +219,7 @@ def test_archives_are_read_object_by_object(obj, tmp_path):
     archive = zipped(tmp_path / "things.zip", inside)
     entries = find_meshes(archive, SkippedFiles())
     assert [entry.name for entry in entries] == ["set-chair-chair", "set-stool"]
-    with opened(entries[0]) as file:
+    with mesh_file(entries[0]) as file:
         surface = read_surface(file)
         assert any(look.texture is not None for look in surface.materials)
         kept = file
@@ -230,10 +230,10 @@ def test_archives_do_not_write_outside_or_without_bound(tmp_path, monkeypatch):
     archive = zipped(tmp_path / "evil.zip", {"../up.obj": "v 0 0 0", "/abs.obj": "v 0 0 0", "ok/a.obj": "v 0 0 0",
                                              "ok/../../b.txt": "x"})
     (entry,) = find_meshes(archive, SkippedFiles())
-    with opened(entry) as file:
+    with mesh_file(entry) as file:
         assert [p.name for p in file.parents[1].rglob("*") if p.is_file()] == ["a.obj"]
     monkeypatch.setattr(catalogue, "UNPACKED", 3)
-    with pytest.raises(MeshError, match="unpacks to"), opened(entry):
+    with pytest.raises(MeshError, match="unpacks to"), mesh_file(entry):
         pass
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from view_tools import project
 
-from tokenfield.views.meshes.rendering import LIGHTS, Camera, renderer_for, sky, to_light, to_shown
+from tokenfield.views.meshes.rendering import LIGHTS, Camera, renderer_for, sky, to_display, to_light
 from tokenfield.views.meshes.surface import Material, join, plain
 from tokenfield.views.meshes.textures import bilinear, levels_seen, pyramid
-from tokenfield.views.rays import look_at, project
+from tokenfield.views.rays import look_at
 
 ANGLE = 0.6911
 WHITE = (1.0, 1.0, 1.0, 1.0)
@@ -149,7 +150,7 @@ def test_the_sky_is_whole_and_its_light_is_one_at_most():
     light = np.maximum(0, directions @ towards.T) @ bright
     assert light.max() < 1.03 and light.min() > 0.15
     shown = np.linspace(0, 1, 97, dtype=np.float32)
-    np.testing.assert_allclose(to_shown(to_light(shown)), shown, atol=1e-6)
+    np.testing.assert_allclose(to_display(to_light(shown)), shown, atol=1e-6)
 
 
 def test_an_object_outside_the_view_leaves_it_empty():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from tokenfield.views.meshes.surface import Material, MeshError, fitted, join, plain, smooth_normals, turned
+from tokenfield.views.meshes.surface import Material, MeshError, fit_sphere, join, plain, rotate, smooth_normals
 
 
 def triangles(mesh):
@@ -14,7 +14,7 @@ def triangles(mesh):
 @pytest.mark.parametrize("up", ["y", "z"])
 def test_objects_stand_upright_in_the_middle_of_their_sphere(up):
     box = triangles(trimesh.creation.box((3.0, 5.0, 7.0))) + np.float32([11, -13, 17])
-    surface = fitted(plain(box, Material()), up, 1.2)
+    surface = fit_sphere(plain(box, Material()), up, 1.2)
     points = surface.corners.reshape(-1, 3)
     np.testing.assert_allclose(points.min(0), -points.max(0), atol=1e-6)
     assert np.linalg.norm(points, axis=1).max() == pytest.approx(1.2, abs=1e-6)
@@ -24,7 +24,7 @@ def test_objects_stand_upright_in_the_middle_of_their_sphere(up):
 
 def test_y_up_becomes_z_up_without_a_mirror():
     tall = np.array([[[0, 0, 0], [0, 4, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 1], [0, 4, 0]]], np.float32)
-    points = fitted(plain(tall, Material()), "y", 1.0).corners.reshape(-1, 3)
+    points = fit_sphere(plain(tall, Material()), "y", 1.0).corners.reshape(-1, 3)
     heights = points[:, 2]
     assert heights[1] == heights.max() and heights[1] - heights[0] > np.ptp(points[:, 0])
     axes = np.linalg.det(np.stack([points[2] - points[0], points[1] - points[0], points[4] - points[0]]))
@@ -34,9 +34,9 @@ def test_y_up_becomes_z_up_without_a_mirror():
 def test_triangles_without_area_or_number_are_left_out():
     good = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     bad = [good * 0, good[[0, 1, 1]], good * np.float32(np.nan), good + np.float32([np.inf, 0, 0])]
-    assert len(fitted(plain(np.stack([good, *bad]), Material()), "z", 1.0)) == 1
+    assert len(fit_sphere(plain(np.stack([good, *bad]), Material()), "z", 1.0)) == 1
     with pytest.raises(MeshError, match="no triangles"):
-        fitted(plain(np.stack(bad), Material()), "z", 1.0)
+        fit_sphere(plain(np.stack(bad), Material()), "z", 1.0)
 
 
 def test_joined_surfaces_keep_their_own_materials():
@@ -48,7 +48,7 @@ def test_joined_surfaces_keep_their_own_materials():
 
 def test_a_rotation_turns_points():
     around_z = np.array([[0, -1, 0], [1, 0, 0], [0, 0, 1.0]])
-    surface = turned(plain(np.float32([[[1, 0, 0], [0, 2, 0], [0, 0, 3]]]), Material()), around_z)
+    surface = rotate(plain(np.float32([[[1, 0, 0], [0, 2, 0], [0, 0, 3]]]), Material()), around_z)
     np.testing.assert_allclose(surface.corners[0], [[0, 1, 0], [-2, 0, 0], [0, 0, 3]], atol=1e-7)
 
 

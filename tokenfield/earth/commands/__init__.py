@@ -1,4 +1,4 @@
-"""`tokenfield climate`: fields of the Earth as tokens, asked at any latitude and longitude.
+"""`tokenfield climate`: fields of the Earth as tokens, with values at any latitude and longitude.
 
 A group of sub-commands, a file each; training is `tokenfield train lainr-climatology --data FOLDER` and its like.
 """

@@ -8,12 +8,13 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
-from tokenfield.earth.commands.opening import Names, load_gridded, open_fields
+from tokenfield.cli.options import Device
+from tokenfield.earth.commands.opening import Names, load_earth_model, open_fields
 
 
 @dataclass
 class Encode:
-    """Turn every time step and level of a file into a .field file, and print how well it is given back."""
+    """Turn every time step and level of a file into a .field file, and print its errors."""
 
     input: tyro.conf.Positional[Path]
     """A netCDF or NPY file, a Zarr folder, or a folder of these."""
@@ -27,10 +28,8 @@ class Encode:
     """Units to convert those variables to, one each; default: those of the model."""
     half: bool = False
     """Store tokens as 16-bit numbers: half the file."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    device: Device = "auto"
     json: Json = None
-    """Also write the results there, for machines."""
 
     def run(self) -> int:
         """Encode, save, measure what was saved."""
@@ -39,24 +38,26 @@ class Encode:
         from tokenfield.earth.globe import encode_field, score
         from tokenfield.fields.field import Field
 
-        model = load_gridded(self.model, self.device)
+        model = load_earth_model(self.model, self.device)
         source = open_fields(model, self.input, variables=self.variables, units=self.units, split="all")
         dtype, items = torch.float16 if self.half else torch.float32, []
         self.output.mkdir(parents=True, exist_ok=True)
         with console.progress("encoding", len(source)) as bar:
-            for i, prepared in enumerate(source.fields()):
-                bar.file(i, prepared.snapshot.name)
-                target = self.output / f"{file_name(prepared.snapshot.name)}.field"
-                encode_field(model, prepared).save(target, dtype=dtype)
-                made = Field.load(target, model)
-                found, units = score(made, prepared.snapshot), prepared.snapshot.units
-                items.append({"field": str(target), "name": prepared.snapshot.name, "units": units,
-                              "rmse": found.rmse, "psnr": found.psnr,
-                              "values_stored": made.values_stored + model.own_standards,
-                              "cells": int(prepared.snapshot.seen.sum()), "bytes": target.stat().st_size})
-                errors = ", ".join(f"RMSE {e:.3g} {u}".rstrip() for e, u in zip(found.rmse, units, strict=True))
-                console.say(f"{prepared.snapshot.name} -> {target}: {items[-1]['values_stored']} values for "
-                            f"{items[-1]['cells']} cells, {errors}, {sum(found.psnr) / len(found.psnr):.2f} dB")
+            for i, sample in enumerate(source.fields()):
+                snapshot = sample.snapshot
+                bar.file(i, snapshot.name)
+                target = self.output / f"{file_name(snapshot.name)}.field"
+                encode_field(model, sample).save(target, dtype=dtype)
+                field = Field.load(target, model)
+                scores, values = score(field, snapshot), field.values_stored + model.own_standards
+                cells = int(snapshot.valid.sum())
+                items.append({"field": str(target), "name": snapshot.name, "units": snapshot.units,
+                              "rmse": scores.rmse, "psnr": scores.psnr, "values_stored": values, "cells": cells,
+                              "bytes": target.stat().st_size})
+                errors = ", ".join(f"RMSE {error:.3g} {unit}".rstrip()
+                                   for error, unit in zip(scores.rmse, snapshot.units, strict=True))
+                console.say(f"{snapshot.name} -> {target}: {values} values for {cells} cells, {errors}, "
+                            f"{sum(scores.psnr) / len(scores.psnr):.2f} dB")
         console.write_json(self.json, {"command": "climate encode", "items": items,
                                        "skipped": source.skipped.as_json()})
         return console.finish(source.skipped, len(items) + len(source.skipped))

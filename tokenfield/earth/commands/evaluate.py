@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
+from tokenfield.cli.options import Device
 from tokenfield.earth.commands.map import draw_maps
-from tokenfield.earth.commands.opening import Names, load_gridded, open_fields
+from tokenfield.earth.commands.opening import Names, load_earth_model, open_fields
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
     from tokenfield.earth.data import GriddedSource
+    from tokenfield.earth.models import EarthModel
+    from tokenfield.earth.scores import EarthReport
 
 
 @dataclass
@@ -39,10 +42,8 @@ class Evaluate:
     grid, interpolated."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
     """Write maps of the median field there: truth, field, difference."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    device: Device = "auto"
     json: Json = None
-    """Also write the results there, for machines."""
 
     def run(self) -> int:
         """Measure, print a row per variable."""
@@ -50,7 +51,7 @@ class Evaluate:
 
         if self.count is not None and self.count < 1:
             raise UserError(f"--count {self.count}: give at least 1")
-        model = load_gridded(self.model, self.device)
+        model = load_earth_model(self.model, self.device)
         source = open_fields(model, self.data, variables=self.variables, units=self.units, files=self.files,
                              split=self.split, run=self.model)
         spread(source, self.count)
@@ -73,22 +74,21 @@ def spread(source: "GriddedSource", count: int | None) -> None:
         source.layers = [source.layers[i * total // count] for i in range(count)]
 
 
-def draw_median(model: Any, source: "GriddedSource", report: Any, path: Path) -> None:
+def draw_median(model: "EarthModel", source: "GriddedSource", report: "EarthReport", path: Path) -> None:
     """Maps of the field whose PSNR is the median: neither the best nor the worst."""
     from tokenfield.earth.globe import encode_field
 
     ranked = sorted(report.scores, key=lambda score: score.psnr)
-    wanted = ranked[len(ranked) // 2].field
-    prepared = next(one for one in source.fields() if one.snapshot.name == wanted)
-    draw_maps(encode_field(model, prepared), prepared.snapshot, path, "both", (20.0, 200.0), 300)
-    console.notice(f"maps of {wanted}: {path}")
+    name = ranked[len(ranked) // 2].field
+    sample = next(sample for sample in source.fields() if sample.snapshot.name == name)
+    draw_maps(encode_field(model, sample), sample.snapshot, path, "both", (20.0, 200.0), 300)
+    console.notice(f"maps of {name}: {path}")
 
 
-def show(report: Any, against: tuple[str, ...]) -> None:
+def show(report: "EarthReport", against: tuple[str, ...]) -> None:
     """The table that a person reads of an `EarthReport`."""
-    heading = ["series", "fields", "RMSE", *(f"{name}" for name in against), "deviation", "unit", "PSNR dB",
-               *(f"{name} dB" for name in against), "values"]
-    rows = [heading]
+    rows = [["series", "fields", "RMSE", *against, "deviation", "unit", "PSNR dB",
+             *(f"{name} dB" for name in against), "values"]]
     for row in report.table():
         errors = [console.number(row[f"{name}_rmse"], 3) for name in against]
         decibels = [console.number(row[f"{name}_psnr"]) for name in against]

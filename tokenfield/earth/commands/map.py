@@ -2,26 +2,31 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
+from tokenfield.cli.options import Device
 from tokenfield.earth.commands.opening import OptionalModel, check_places, open_fields, open_globe
 from tokenfield.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenfield.earth.reading import Snapshot
+    from tokenfield.fields.field import Field
 
 
 @dataclass
 class Map:
-    """Draw a field as a map of the Earth, and beside it the data it was made from and the difference."""
+    """Draw a field as a map of the Earth, and beside it its data and the difference."""
 
     field: tyro.conf.Positional[Path]
     """A .field file that `climate encode` wrote."""
     output: Out = None
     """The PNG file; default: beside the field."""
     data: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """The file it was made from: adds truth and difference."""
+    """The file of its data: adds truth and difference."""
     projection: Literal["mollweide", "orthographic", "both"] = "both"
     """mollweide: the whole Earth, equal areas; orthographic: half of it, as seen from above --centre."""
     centre: Annotated[tuple[float, float], tyro.conf.arg(metavar="LATITUDE LONGITUDE")] = (20.0, 200.0)
@@ -29,32 +34,36 @@ class Map:
     height: int = 300
     """Rows of pixels of every map."""
     model: OptionalModel = None
-    """Where the model that made it is, if not where the file says."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    """Where its model is, if not where the file says."""
+    device: Device = "auto"
     json: Json = None
-    """Also write the results there, for machines."""
 
     def run(self) -> int:
         """Draw and save."""
+        from tokenfield.earth.models import earth_model
+
         check_places([self.centre])
         if self.height < 10:
             raise UserError(f"--height {self.height}: a map has at least 10 rows")
-        made, domain = open_globe(self.field, self.model, self.device)
+        field, domain = open_globe(self.field, self.model, self.device)
         snapshot = None
         if self.data is not None:
-            source = open_fields(made.model, self.data, variables=domain.variables, units=domain.units, split="all")
-            snapshot = next((one.snapshot for one in source.fields() if one.snapshot.name == domain.name), None)
+            source = open_fields(earth_model(field.model), self.data, variables=domain.variables, units=domain.units,
+                                 split="all")
+            snapshots = (sample.snapshot for sample in source.fields())
+            snapshot = next((snapshot for snapshot in snapshots if snapshot.name == domain.name), None)
             if snapshot is None:
-                raise UserError(f"{self.data} holds no {domain.name}; give the file that the field was made from")
+                raise UserError(f"{self.data} holds no {domain.name}; give the file of the field's data")
         target = self.output or self.field.with_suffix(".png")
-        draw_maps(made, snapshot, target, self.projection, self.centre, self.height)
+        draw_maps(field, snapshot, target, self.projection, self.centre, self.height)
         console.say(f"{domain.name} -> {target}")
         console.write_json(self.json, {"command": "climate map", "field": str(self.field), "file": str(target)})
         return console.OK
 
 
-def draw_maps(made: Any, snapshot: Any, path: Path, projection: str, centre: tuple[float, float], height: int) -> None:
+def draw_maps(
+    field: "Field", snapshot: "Snapshot | None", path: Path, projection: str, centre: tuple[float, float], height: int
+) -> None:
     """A row of maps per projection."""
     from tokenfield.earth.maps import maps_of, mollweide, orthographic, sheet
 
@@ -63,4 +72,4 @@ def draw_maps(made: Any, snapshot: Any, path: Path, projection: str, centre: tup
         "orthographic": lambda: orthographic(height, centre),
     }
     chosen = projections if projection == "both" else {projection: projections[projection]}
-    sheet([maps_of(made, snapshot, at) for at in chosen.values()], path)
+    sheet([maps_of(field, snapshot, at) for at in chosen.values()], path)

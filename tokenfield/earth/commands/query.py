@@ -8,6 +8,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json
+from tokenfield.cli.options import Device
 from tokenfield.earth.commands.opening import OptionalModel, check_places, open_globe
 from tokenfield.errors import UserError
 
@@ -16,7 +17,7 @@ Pairs = Annotated[tuple[tuple[float, float], ...], tyro.conf.arg(metavar="LATITU
 
 @dataclass
 class Query:
-    """Ask a field at any latitudes and longitudes: a table of values in the field's own units."""
+    """A field's values at any latitudes and longitudes, as a table in its own units."""
 
     field: tyro.conf.Positional[Path]
     """A .field file that `climate encode` wrote."""
@@ -25,31 +26,29 @@ class Query:
     places: File = None
     """A text file of such places, one per line, separated by a comma or blanks."""
     model: OptionalModel = None
-    """Where the model that made it is, if not where the file says."""
-    device: str = "auto"
-    """auto, cpu, cuda, ..."""
+    """Where its model is, if not where the file says."""
+    device: Device = "auto"
     json: Json = None
-    """Also write the results there, for machines."""
 
     def run(self) -> int:
         """Print one row per place."""
         import torch
 
-        asked = [*self.at, *(read_places(self.places) if self.places else [])]
-        check_places(asked)
-        made, domain = open_globe(self.field, self.model, self.device)
-        where = torch.tensor(asked, dtype=torch.float64)
-        values, known = domain.at(made, where).tolist(), domain.had_value(where).tolist()
+        places = [*self.at, *(read_places(self.places) if self.places else [])]
+        check_places(places)
+        field, domain = open_globe(self.field, self.model, self.device)
+        where = torch.tensor(places, dtype=torch.float64)
+        values, valid = domain.at(field, where).tolist(), domain.had_value(where).tolist()
         names = [f"{v}, {u}" if u else v for v, u in zip(domain.variables, domain.units, strict=True)]
         rows = [["latitude", "longitude", *names]]
-        for place, row, seen in zip(asked, values, known, strict=True):
-            cells = [f"{value:.4g}" + ("" if there else " *") for value, there in zip(row, seen, strict=True)]
+        for place, row, there in zip(places, values, valid, strict=True):
+            cells = [f"{value:.4g}" + ("" if known else " *") for value, known in zip(row, there, strict=True)]
             rows.append([f"{place[0]:g}", f"{place[1]:g}", *cells])
         console.say(console.table(rows))
-        if not all(all(seen) for seen in known):
-            console.say("* the cell of this place had no value: what stands there is a guess from its neighbours")
-        items = [{"latitude": place[0], "longitude": place[1], "values": row, "had_value": seen}
-                 for place, row, seen in zip(asked, values, known, strict=True)]
+        if not all(map(all, valid)):
+            console.say("* the cell of this place has no value: what stands there is a guess from its neighbours")
+        items = [{"latitude": place[0], "longitude": place[1], "values": row, "had_value": there}
+                 for place, row, there in zip(places, values, valid, strict=True)]
         console.write_json(self.json, {"command": "climate query", "field": str(self.field), "name": domain.name,
                                        "variables": domain.variables, "units": domain.units, "places": items})
         return console.OK

@@ -8,7 +8,6 @@ paint, and four pairs of texture coordinates per corner of which the first belon
 y points upwards. Textures lie beside the file; one that is missing leaves the material's colour.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +19,9 @@ from tokenfield.views.meshes.surface import Material, MeshError, Surface, join, 
 POLYGON, STRIP = 0, 4
 """Types of surfaces, the low four bits of their flags; 1 and 2 are lines."""
 
-IDENTITY = np.eye(3)
+Colour = tuple[float, float, float, float]
+Textures = dict[str, np.ndarray | None]
+"""Pictures by their names in the file; None for one that is missing."""
 
 
 @dataclass
@@ -33,42 +34,35 @@ class Part:
     triangles: dict[int, list[tuple[tuple[int, float, float], ...]]] = field(default_factory=dict)
 
 
-class Words:
-    """The lines of a file, one after the other, as lists of words; names in quotes are one word."""
+class Lines:
+    """The lines of a file that are not empty, one after the other, as lists of words; names in quotes are one word."""
 
     def __init__(self, file: Path):
-        self.file = file
-        self.lines: Iterator[str] = iter(file.read_text(encoding="latin-1").splitlines())
-        self.kept: list[str] | None = None
+        text = file.read_text(encoding="latin-1")
+        self.file, self.at = file, 0
+        self.words = [words for line in text.splitlines() if (words := split(line))]
 
-    def next(self) -> list[str] | None:
-        """The next line that is not empty; None at the end."""
-        if self.kept is not None:
-            words, self.kept = self.kept, None
-            return words
-        for line in self.lines:
-            if words := split(line):
-                return words
-        return None
+    def __bool__(self) -> bool:
+        """Whether a line is left."""
+        return self.at < len(self.words)
 
-    def need(self) -> list[str]:
+    def next(self) -> list[str]:
         """The next line. Raises MeshError at the end."""
-        words = self.next()
-        if words is None:
+        if not self:
             raise MeshError(self.file, "ends in the middle of an object")
-        return words
-
-    def back(self, words: list[str]) -> None:
-        """Let `next` give this line again."""
-        self.kept = words
+        self.at += 1
+        return self.words[self.at - 1]
 
 
 def split(line: str) -> list[str]:
     """Words of a line; what stands between quotes is one."""
-    out = []
-    for i, piece in enumerate(line.split('"')):
-        out += [piece] if i % 2 else piece.split()
-    return out
+    pieces = enumerate(line.split('"'))
+    return [word for i, piece in pieces for word in ([piece] if i % 2 else piece.split())]
+
+
+def floats(words: list[str]) -> np.ndarray:
+    """Words as numbers."""
+    return np.array([float(word) for word in words])
 
 
 def read_ac3d(file: Path) -> list[Surface]:
@@ -78,69 +72,68 @@ def read_ac3d(file: Path) -> list[Surface]:
         MeshError: no AC3D file, or one that ends early.
         ValueError, IndexError: damaged lines; the caller names the file.
     """
-    words = Words(file)
-    first = words.next()
-    if first is None or not first[0].startswith("AC3D"):
+    lines = Lines(file)
+    if not lines or not lines.next()[0].startswith("AC3D"):
         raise MeshError(file, "is no AC3D file (it does not begin with AC3D)")
-    colours: list[tuple[float, float, float, float]] = []
+    colours: list[Colour] = []
     parts: list[Part] = []
-    while (line := words.next()) is not None:
+    while lines:
+        line = lines.next()
         if line[0] == "MATERIAL":
-            red, green, blue = (float(value) for value in line[line.index("rgb") + 1 :][:3])
+            red, green, blue = floats(line[line.index("rgb") + 1 :][:3]).tolist()
             colours.append((red, green, blue, 1 - float(line[line.index("trans") + 1])))
         elif line[0] == "OBJECT":
-            read_object(words, IDENTITY, np.zeros(3), parts)
-    textures: dict[str, np.ndarray | None] = {}
-    return [surface for part in parts if (surface := finished(part, colours, file.parent, textures)) is not None]
+            read_object(lines, np.eye(3), np.zeros(3), parts)
+    textures: Textures = {}
+    return [surface for part in parts if (surface := surface_of(part, colours, file.parent, textures)) is not None]
 
 
-def read_object(words: Words, turn: np.ndarray, at: np.ndarray, parts: list[Part]) -> None:
-    """One object and its children, whose places are relative to it: a point p becomes turn @ p + at."""
+def read_object(lines: Lines, turn: np.ndarray, shift: np.ndarray, parts: list[Part]) -> None:
+    """One object and its children, whose places are relative to it: a point p becomes turn @ p + shift."""
     part = Part()
     parts.append(part)
-    rotation, location = IDENTITY, np.zeros(3)
-    local = np.zeros((0, 3))
-    while (line := words.next()) is not None:
-        key, rest = line[0], line[1:]
+    rotation, location, local, children = np.eye(3), np.zeros(3), np.zeros((0, 3)), 0
+    while lines:
+        key, *rest = lines.next()
         if key == "loc":
-            location = np.array([float(value) for value in rest[:3]])
+            location = floats(rest[:3])
         elif key == "rot":
-            rotation = np.array([float(value) for value in rest[:9]]).reshape(3, 3).T  # rows are images of the axes
+            rotation = floats(rest[:9]).reshape(3, 3).T  # rows are images of the axes
         elif key == "texture" and not part.texture and rest and rest[0] not in ("empty_texture_no_mapping", ""):
             part.texture = rest[0]
         elif key == "texrep":
             part.repeat = float(rest[0]), float(rest[1])
         elif key == "data":
-            words.need()
+            lines.next()
         elif key == "numvert":
-            local = np.array([[float(value) for value in words.need()[:3]] for _ in range(int(rest[0]))]).reshape(-1, 3)
+            local = np.array([floats(lines.next()[:3]) for _ in range(int(rest[0]))]).reshape(-1, 3)
         elif key == "SURF":
-            read_surface(words, int(rest[0], 16), part)
+            read_surface(lines, int(rest[0], 16), part)
         elif key == "kids":
-            turn, at = turn @ rotation, turn @ location + at
-            part.vertices = local @ turn.T + at
-            for _ in range(int(rest[0])):
-                child = words.need()
-                if child[0] != "OBJECT":
-                    raise MeshError(words.file, f"has {child[0]!r} where an object should begin")
-                read_object(words, turn, at, parts)
-            return
-        elif key in ("OBJECT", "MATERIAL"):  # an object without a count of its children
-            words.back(line)
+            children = int(rest[0])
             break
-    part.vertices = local @ (turn @ rotation).T + turn @ location + at
+        elif key in ("OBJECT", "MATERIAL"):  # an object without a count of its children
+            lines.at -= 1
+            break
+    turn, shift = turn @ rotation, turn @ location + shift
+    part.vertices = local @ turn.T + shift
+    for _ in range(children):
+        child = lines.next()
+        if child[0] != "OBJECT":
+            raise MeshError(lines.file, f"has {child[0]!r} where an object should begin")
+        read_object(lines, turn, shift, parts)
 
 
-def read_surface(words: Words, flags: int, part: Part) -> None:
+def read_surface(lines: Lines, flags: int, part: Part) -> None:
     """One surface, cut into triangles: a polygon as a fan, a strip with every other triangle turned round."""
     material = 0
-    while (line := words.need())[0] != "refs":
+    while (line := lines.next())[0] != "refs":
         if line[0] == "mat":
             material = int(line[1])
     corners = []
     for _ in range(int(line[1])):
-        at = words.need()
-        corners.append((int(at[0]), float(at[1]), float(at[2])))
+        index, u, v, *_ = lines.next()
+        corners.append((int(index), float(u), float(v)))
     out = part.triangles.setdefault(material, [])
     if flags & 15 == POLYGON:
         out += [(corners[0], corners[i], corners[i + 1]) for i in range(1, len(corners) - 1)]
@@ -150,10 +143,8 @@ def read_surface(words: Words, flags: int, part: Part) -> None:
             out.append((b, a, c) if i % 2 else (a, b, c))
 
 
-def finished(
-    part: Part, colours: list[tuple[float, float, float, float]], folder: Path, textures: dict[str, np.ndarray | None]
-) -> Surface | None:
-    """The triangles of one object; None if it has none. `textures` keeps those already read."""
+def surface_of(part: Part, colours: list[Colour], folder: Path, textures: Textures) -> Surface | None:
+    """The triangles of one object; None if it has none. `textures` remembers those already read."""
     if part.texture and part.texture not in textures:
         textures[part.texture] = picture(folder, part.texture)
     surfaces = []
@@ -171,7 +162,7 @@ def finished(
 
 
 def picture(folder: Path, name: str) -> np.ndarray | None:
-    """A texture beside the model as RGBA bytes; None if there is no such file. The name's own folders are not asked."""
+    """A texture beside the model as RGBA bytes; None if there is no such file. The folders of the name do not count."""
     file = folder / Path(name.replace("\\", "/")).name
     if not file.is_file():
         return None

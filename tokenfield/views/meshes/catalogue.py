@@ -1,9 +1,8 @@
-"""What a path holds: which objects, what they are called, and how their files are got at.
+"""The objects of a path, and their files.
 
 A mesh file is one object; a folder is all mesh files and archives below it; a zip archive is the mesh files in it; and
 a Sweet Home 3D library (`.sh3f`) is a zip archive with a catalogue that gives every model a name, a category, an author
-and the rotation that stands it upright. Archives are not unpacked as a whole: `opened` unpacks the folder that one
-object lies in, for as long as it is needed.
+and the rotation that stands it upright. `mesh_file` unpacks only the folder of an archive that one object lies in.
 """
 
 import hashlib
@@ -68,22 +67,19 @@ def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     if not path.exists():
         raise UserError(f"{shown(path)}: no such file or folder; give a mesh ({', '.join(UPRIGHT)}), a folder of them, "
                         f"or an archive ({', '.join(ARCHIVES)})")
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file.relative_to(path)))
-    else:
-        files = [path]
-    found: list[MeshEntry] = []
-    for file in files:
+    inside = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file.relative_to(path)))
+    entries: list[MeshEntry] = []
+    for file in inside if path.is_dir() else [path]:
         kind = file.suffix.lower()
         if kind in UPRIGHT:
             place = file.relative_to(path).with_suffix("") if path.is_dir() else Path(file.stem)
-            found.append(MeshEntry(slug(place.as_posix()), file.stem, file))
+            entries.append(MeshEntry(slug(place.as_posix()), file.stem, file))
         elif kind in ARCHIVES:
-            found += in_archive(file, skipped)
-    if not found:
-        why = skipped.summary() or f"read are {', '.join(UPRIGHT)} and these in {', '.join(ARCHIVES)}"
-        raise UserError(f"{shown(path)}: no meshes found; {why}")
-    return unique(found)
+            entries += in_archive(file, skipped)
+    if not entries:
+        reason = skipped.summary() or f"read are {', '.join(UPRIGHT)} and these in {', '.join(ARCHIVES)}"
+        raise UserError(f"{shown(path)}: no meshes found; {reason}")
+    return unique(entries)
 
 
 def hidden(path: Path) -> bool:
@@ -97,7 +93,7 @@ def in_archive(file: Path, skipped: SkippedFiles) -> list[MeshEntry]:
         with zipfile.ZipFile(file) as archive:
             names = {info.filename for info in archive.infolist() if not info.is_dir()}
             if CATALOGUE in names:
-                return catalogued(file, archive.read(CATALOGUE).decode("latin-1"), names, skipped)
+                return in_catalogue(file, archive.read(CATALOGUE).decode("latin-1"), names, skipped)
     except (zipfile.BadZipFile, NotImplementedError, *BROKEN) as error:
         skipped.add(file, f"is no archive that can be read ({' '.join(str(error).split())[:80]})")
         return []
@@ -109,7 +105,7 @@ def in_archive(file: Path, skipped: SkippedFiles) -> list[MeshEntry]:
             for name in meshes]
 
 
-def catalogued(file: Path, text: str, names: set[str], skipped: SkippedFiles) -> list[MeshEntry]:
+def in_catalogue(file: Path, text: str, names: set[str], skipped: SkippedFiles) -> list[MeshEntry]:
     """The objects of a `.sh3f`, in the order of its catalogue."""
     out = []
     for entry in properties(text).values():
@@ -134,8 +130,7 @@ def properties(text: str) -> dict[int, dict[str, str]]:
     """`key#number=value` lines of a Java properties file, by number: {1: {"name": ...}, ...}."""
     out: dict[int, dict[str, str]] = {}
     for line in text.splitlines():
-        match = re.match(r"\s*(\w+)#(\d+)\s*[=:]\s*(.*)$", line)
-        if match:
+        if match := re.match(r"\s*(\w+)#(\d+)\s*[=:]\s*(.*)$", line):
             value = re.sub(r"\\u([0-9a-fA-F]{4})", lambda code: chr(int(code[1], 16)), match[3])
             out.setdefault(int(match[2]), {})[match[1]] = re.sub(r"\\(.)", r"\1", value).strip()
     return out
@@ -151,15 +146,13 @@ def unique(entries: list[MeshEntry]) -> list[MeshEntry]:
 
     The hash is of the path in the archive, and the archive's own name, so that adding files renames nothing.
     """
-    seen: set[str] = set()
-    out = []
+    out: dict[str, MeshEntry] = {}
     for entry in entries:
-        if entry.name.lower() in seen:  # some file systems do not tell A from a
+        if entry.name.lower() in out:  # some file systems do not tell A from a
             origin = f"{entry.file.name}:{entry.member}" if entry.member else entry.where
             entry = replace(entry, name=f"{entry.name}-{hashlib.sha256(origin.encode()).hexdigest()[:6]}")
-        seen.add(entry.name.lower())
-        out.append(entry)
-    return out
+        out[entry.name.lower()] = entry
+    return list(out.values())
 
 
 def safe(name: str) -> PurePosixPath | None:
@@ -169,7 +162,7 @@ def safe(name: str) -> PurePosixPath | None:
 
 
 @contextmanager
-def opened(entry: MeshEntry) -> Iterator[Path]:
+def mesh_file(entry: MeshEntry) -> Iterator[Path]:
     """The mesh file of an entry, on disk for the length of a block, with what lies in its folder.
 
     Raises:

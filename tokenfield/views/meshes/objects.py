@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 from PIL import Image
 
@@ -36,11 +37,12 @@ from tokenfield.data.layouts import held_out_places
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import cannot_write, shown, written_aside
-from tokenfield.views.layouts import describe
-from tokenfield.views.meshes.catalogue import MeshEntry, opened
+from tokenfield.views.layouts import transforms_text
+from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.reading import UPRIGHT, read_surface
 from tokenfield.views.meshes.rendering import Camera, renderer_for
-from tokenfield.views.meshes.surface import MeshError, fitted, turned
+from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
+from tokenfield.views.rays import look_at, on_sphere
 
 ANGLE_X = 0.6911112070083618
 """Horizontal field of view of learnit's and NeRF-synthetic's cameras, radians."""
@@ -48,15 +50,14 @@ ANGLE_X = 0.6911112070083618
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How views are made: what decides their pixels, but for the mesh.
+    """How meshes are rendered.
 
     Attributes:
         views: of every object.
         size: side in pixels.
         samples: points along each side of a pixel.
-        low, high: lowest and highest elevation of the cameras, degrees; between them they are spread evenly over the
-            sphere's surface.
-        radius: of the sphere that an object is fitted into; with cameras at distance 4 it fills 88 % of the view.
+        low, high: lowest and highest elevation of the cameras, degrees, evenly over the sphere's surface.
+        radius: of the sphere that bounds an object; with cameras at distance 4 it fills 88 % of the view.
         distance: of the cameras from the middle of the object.
         up: which axis of a mesh points upwards; auto decides by the kind of its file.
         seed: of the cameras' places.
@@ -85,14 +86,10 @@ class ViewSettings:
 
 
 def camera_poses(name: str, settings: ViewSettings) -> Float64[np.ndarray, "n 4 4"]:
-    """Where the views of an object are seen from: a function of its name and the seed.
+    """The cameras of an object: a function of its name and the seed.
 
     View i does not depend on how many there are, and the first views are as good a sample as any.
     """
-    import torch
-
-    from tokenfield.views.rays import look_at, on_sphere
-
     key = int.from_bytes(sha256(name.encode()).digest()[:8])
     low, high = sin(radians(settings.low)), sin(radians(settings.high))
     places = []
@@ -111,13 +108,13 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
         MeshError: no views can be made of it.
         UserError: the folder cannot be written.
     """
-    with opened(entry) as file:
+    with mesh_file(entry) as file:
         kind = file.suffix.lower()
         try:
             surface = read_surface(file)
             if entry.rotation:
-                surface = turned(surface, np.array(entry.rotation).reshape(3, 3))
-            surface = fitted(surface, UPRIGHT[kind] if settings.up == "auto" else settings.up, settings.radius)
+                surface = rotate(surface, np.array(entry.rotation).reshape(3, 3))
+            surface = fit_sphere(surface, UPRIGHT[kind] if settings.up == "auto" else settings.up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
     renderer = renderer_for(surface, angle_x=ANGLE_X, distance=settings.distance, size=settings.size,
@@ -131,7 +128,7 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
             picture = renderer.picture(Camera(pose, ANGLE_X, settings.size, settings.samples))
             Image.fromarray(picture).save(aside / f"view-{i:03}.png")
             frames.append((f"view-{i:03}", pose))
-        (aside / "transforms.json").write_text(describe(ANGLE_X, frames), encoding="utf-8")
+        (aside / "transforms.json").write_text(transforms_text(ANGLE_X, frames), encoding="utf-8")
         os.replace(aside, folder / entry.name)
     except OSError as error:
         raise cannot_write(folder / entry.name, error) from error
@@ -151,7 +148,7 @@ def remove_leftovers(folder: Path, name: str) -> None:
 def render_all(
     entries: Sequence[MeshEntry], folder: Path, settings: ViewSettings, skipped: SkippedFiles, *, processes: int = 0
 ) -> Iterator[str]:
-    """Renders the objects that are not there yet; yields the name of each that is dealt with, in any order.
+    """Renders the objects that are not there yet; yields the names of all, in any order.
 
     Args:
         entries: the objects.
@@ -176,10 +173,10 @@ def render_all(
         return
     with ProcessPoolExecutor(processes, fresh_processes(), ignore_interrupts) as pool:
         try:
-            waiting = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
-            for done in as_completed(waiting):
-                attempt(done.result, skipped)
-                yield waiting[done].name
+            jobs = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
+            for job in as_completed(jobs):
+                attempt(job.result, skipped)
+                yield jobs[job].name
         except BrokenProcessPool as error:
             raise UserError(f"a process that rendered died ({error}); run it again to continue, or with "
                             "--processes 1 to see which mesh it was") from error
@@ -191,12 +188,12 @@ def render_all(
 def fresh_processes() -> BaseContext:
     """Processes that are no copies of this one, whose threads may hold locks that nobody would release in a copy.
 
-    Where the system can, they are copies of one that has imported what they need and done nothing else.
+    Where the system can, they are copies of one that has only imported this module.
     """
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    forkserver = "forkserver" in get_all_start_methods()
+    context = get_context("forkserver" if forkserver else "spawn")
+    if forkserver:
+        context.set_forkserver_preload([__name__])
     return context
 
 
@@ -206,7 +203,7 @@ def ignore_interrupts() -> None:
 
 
 def attempt(work: Callable[[], None], skipped: SkippedFiles) -> None:
-    """Does it, and notes the mesh that it could not be done for."""
+    """Does the work, and notes the mesh that it fails for."""
     try:
         work()
     except MeshError as error:
@@ -217,15 +214,14 @@ def claim(root: Path, category: str, settings: ViewSettings) -> None:
     """Notes the settings of a category before its first object, and refuses to mix views of other settings into it.
 
     Raises:
-        UserError: what is there was rendered otherwise, or the folder cannot be written.
+        UserError: objects of other settings are there, or the folder cannot be written.
     """
     file, now = root / f"{category}_objects.json", json.loads(json.dumps(asdict(settings)))
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
         changed = [f"{key} {before.get(key)} became {value}" for key, value in now.items() if before.get(key) != value]
     except (FileNotFoundError, NotADirectoryError):  # of the latter, writing tells
-        write_json(file, {"settings": now, "objects": []})
-        return
+        return write_json(file, {"settings": now, "objects": []})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{shown(file)}: is no list of rendered objects; remove it or render elsewhere") from error
     if changed:
@@ -253,12 +249,12 @@ def write_lists(
             split of the others as it was.
         test: names to test in place of that.
     """
-    there = [entry for entry in entries if (root / category / entry.name / "transforms.json").is_file()]
-    names = tuple(entry.name for entry in there)
-    chosen = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test) & set(names)
+    entries = [entry for entry in entries if (root / category / entry.name / "transforms.json").is_file()]
+    names = tuple(entry.name for entry in entries)
+    chosen = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test)
     split = {"train": [n for n in names if n not in chosen], "test": [n for n in names if n in chosen]}
     facts = [{"name": e.name, "title": e.title, "author": e.author, "file": e.file.name, "member": e.member}
-             for e in there]
+             for e in entries]
     write_json(root / f"{category}_splits.json", split)
     write_json(root / f"{category}_objects.json", {"settings": asdict(settings), "objects": facts})
     return len(split["train"]), len(split["test"])

@@ -1,7 +1,7 @@
 """A surface and a pose become an RGBA picture: soft light from all around, transparency, antialiasing.
 
 The light is a sky: bright above, dimmer below, brightest around one direction. It is fixed in the world, so that a
-point of the object has one colour from wherever it is seen, which is what a field of colours can represent. The sky is
+point of the object has one colour from every side, which is what a field of colours can represent. The sky is
 `LIGHTS` directional lights spread evenly over the sphere. What they give an unshaded surface is summed exactly; how
 much of it the object itself keeps away is measured with rays towards a part of the lights, another part for every
 sample of a pixel. Where nothing is in the way, no noise remains.
@@ -14,11 +14,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Float64, UInt8
 
+from tokenfield.coords import Grid
 from tokenfield.views.meshes.surface import Surface, smooth_normals
 from tokenfield.views.meshes.textures import Textures, spacing_of
 from tokenfield.views.meshes.tracing import Tracer
+from tokenfield.views.rays import view_rays
 
 LIGHTS = 72
 """Directions of light in all."""
@@ -63,22 +66,22 @@ def sky() -> tuple[Float32[np.ndarray, "l 3"], Float32[np.ndarray, " l"]]:
     return towards.astype(np.float32), (bright / most).astype(np.float32)
 
 
-def to_light(shown: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+def to_light(displayed: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
     """Displayed values in [0, 1] to amounts of light (sRGB, IEC 61966-2-1)."""
-    return np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return np.where(displayed <= 0.04045, displayed / 12.92, ((displayed + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def to_shown(light: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
+def to_display(light: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
     """The inverse of `to_light`."""
     light = light.clip(0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 class Renderer:
-    """A surface, ready to be seen.
+    """A surface, ready to be rendered.
 
     Args:
-        surface: z up, around the origin (`surface.fitted`).
+        surface: z up, around the origin (`surface.fit_sphere`).
         spacing: distance on the object of neighbouring samples (`textures.spacing_of`), for textures.
     """
 
@@ -93,13 +96,12 @@ class Renderer:
         self.towards, self.bright = sky()
 
     def picture(self, camera: Camera) -> UInt8[np.ndarray, "s s 4"]:
-        """Red, green, blue and straight alpha; where nothing is seen, transparent white."""
+        """Red, green, blue and straight alpha; where there is no surface, transparent white."""
         across = camera.size * camera.samples
         top, left, bottom, right = self.window(camera)
         origins, directions, sample = window_rays(camera, top, left, bottom, right)
-        seen = self.along(origins, directions, sample)
         full = np.zeros((across, across, 4), np.float32)
-        full[top:bottom, left:right] = seen.reshape(bottom - top, right - left, 4)
+        full[top:bottom, left:right] = self.along(origins, directions, sample).reshape(bottom - top, right - left, 4)
         blocks = full.reshape(camera.size, camera.samples, camera.size, camera.samples, 4)
         mean = blocks.mean((1, 3), dtype=np.float64)  # colours times alpha
         alpha = mean[..., 3:]
@@ -110,10 +112,10 @@ class Renderer:
         """Rows and columns of samples (top, left, bottom, right) outside of which the view is empty."""
         across = camera.size * camera.samples
         points = self.surface.corners.reshape(-1, 3) - camera.pose[:3, 3]
-        seen = points @ camera.pose[:3, :3]
-        if (seen[:, 2] > -1e-3).any():  # the camera is inside: the window would be infinite
+        local = points @ camera.pose[:3, :3]
+        if (local[:, 2] > -1e-3).any():  # the camera is inside: the window would be infinite
             return 0, 0, across, across
-        plane = seen[:, :2] / -seen[:, 2:] / math.tan(camera.angle_x / 2)  # [-1, 1] over the picture, y upwards
+        plane = local[:, :2] / -local[:, 2:] / math.tan(camera.angle_x / 2)  # [-1, 1] over the picture, y upwards
         x, y = (1 + plane[:, 0]) / 2 * across, (1 - plane[:, 1]) / 2 * across
         limits = np.array([y.min() - 1, x.min() - 1, y.max() + 2, x.max() + 2]).clip(0, across).astype(int)
         top, left, bottom, right = (int(n) for n in limits)
@@ -122,7 +124,7 @@ class Renderer:
     def along(
         self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"], sample: np.ndarray
     ) -> Float32[np.ndarray, "n 4"]:
-        """What rays of unit direction see: colour as displayed times alpha, and alpha, from front to back."""
+        """Rays of unit direction, from front to back: colour as displayed times alpha, and alpha."""
         out = np.zeros((len(origins), 4), np.float32)
         left = np.ones(len(origins), np.float32)  # the share of a ray that goes on
         active = np.arange(len(origins))
@@ -151,7 +153,7 @@ class Renderer:
     ) -> Float32[np.ndarray, "n 3"]:
         """Displayed colours of points in the sky's light; shadows only for points that `matters` is true of."""
         flat = self.flat[triangle]
-        flat = np.where((flat * direction).sum(1, keepdims=True) > 0, -flat, flat)  # the side that is seen
+        flat = np.where((flat * direction).sum(1, keepdims=True) > 0, -flat, flat)  # towards the camera
         normal = np.einsum("nk,nkc->nc", weights, self.normals[triangle])
         normal = np.where((normal * flat).sum(1, keepdims=True) < 0, -normal, normal)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
@@ -160,7 +162,7 @@ class Renderer:
         reached[matters] = self.reached((point + STEP * flat)[matters], normal[matters], flat[matters],
                                         sample[matters])
         light = light * (BOUNCE + (1 - BOUNCE) * reached)
-        return to_shown(to_light(colour[:, :3]) * light[:, None])
+        return to_display(to_light(colour[:, :3]) * light[:, None])
 
     def reached(
         self, start: np.ndarray, normal: np.ndarray, flat: np.ndarray, sample: np.ndarray
@@ -182,11 +184,6 @@ def window_rays(
     camera: Camera, top: int, left: int, bottom: int, right: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Origins and unit directions of a window of a view's samples, and the number of each sample within its pixel."""
-    import torch
-
-    from tokenfield.coords import Grid
-    from tokenfield.views.rays import view_rays
-
     across = camera.size * camera.samples
     lo, hi = (2 * top / across - 1, 2 * left / across - 1), (2 * bottom / across - 1, 2 * right / across - 1)
     grid = Grid.box(lo, hi, bottom - top, right - left)

@@ -1,8 +1,4 @@
-"""Surfaces: triangles with what it takes to shade them.
-
-Every corner of every triangle has its own values; nothing is shared between triangles. It costs memory that meshes of
-a few hundred thousand triangles do not notice, and it spares every reader the question how a file indexes its vertices.
-"""
+"""Surfaces: triangles with what it takes to shade them. Every corner of every triangle has its own values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -83,16 +79,13 @@ def plain(corners: np.ndarray, material: Material, uv: np.ndarray | None = None,
 def join(parts: Sequence[Surface]) -> Surface:
     """One surface of several; at least one part."""
     starts = np.cumsum([0, *(len(part.materials) for part in parts)])
-    return Surface(
-        np.concatenate([part.corners for part in parts]),
-        np.concatenate([part.uv for part in parts]),
-        np.concatenate([part.colours for part in parts]),
-        np.concatenate([part.material + start for part, start in zip(parts, starts, strict=False)]),
-        tuple(material for part in parts for material in part.materials),
-    )
+    return Surface(np.concatenate([part.corners for part in parts]), np.concatenate([part.uv for part in parts]),
+                   np.concatenate([part.colours for part in parts]),
+                   np.concatenate([part.material + start for part, start in zip(parts, starts, strict=False)]),
+                   tuple(material for part in parts for material in part.materials))
 
 
-def turned(surface: Surface, rotation: np.ndarray) -> Surface:
+def rotate(surface: Surface, rotation: np.ndarray) -> Surface:
     """The surface with every point multiplied by a 3 x 3 matrix."""
     corners = surface.corners.astype(np.float64) @ np.asarray(rotation, np.float64).T
     return replace(surface, corners=corners.astype(np.float32))
@@ -102,7 +95,7 @@ STAND_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 """Turns y up into z up: (x, y, z) -> (x, -z, y)."""
 
 
-def fitted(surface: Surface, up: Up, radius: float) -> Surface:
+def fit_sphere(surface: Surface, up: Up, radius: float) -> Surface:
     """The surface as the cameras expect it: z up, its middle at the origin, inside a sphere.
 
     Triangles without area or with a coordinate that is not finite are left out.

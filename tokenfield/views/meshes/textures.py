@@ -1,7 +1,7 @@
 """Pictures on surfaces, looked up at the resolution that a view can see.
 
 A texture of a thousand texels across that covers thirty pixels cannot be sampled at points: neighbouring views would
-see unrelated texels, and no field could learn them. Each texture is therefore kept as a pyramid of halved copies
+have unrelated texels, and no field could learn them. Each texture is therefore a pyramid of halved copies
 (*Pyramidal parametrics*, Williams, 1983), and each triangle reads the level whose texels are about as large as the
 distance between two samples of the view.
 """
@@ -15,7 +15,7 @@ from PIL import Image
 from tokenfield.views.meshes.surface import Surface
 
 LARGEST = 1024
-"""Longer side of the largest level: finer texels are seen in no view that a model of today takes."""
+"""Longer side of the largest level: finer texels show in no view that a model of today takes."""
 
 Pyramid = list[Float32[np.ndarray, "_h _w 4"]]
 """A texture and its copies at half the size, largest first."""
@@ -68,7 +68,7 @@ def _shown(texture: np.ndarray) -> float:
 
 
 class Textures:
-    """The materials of a surface, ready to be asked for colours.
+    """Colours of the materials of a surface.
 
     Args:
         surface: whose materials and texture coordinates these are.
@@ -79,11 +79,9 @@ class Textures:
         self.surface = surface
         self.levels = np.round(levels_seen(surface, spacing)).astype(np.int64)
         self.base = np.array([material.colour for material in surface.materials], np.float32)
-        made: dict[int, Pyramid] = {}  # parts of a model share their pictures
-        for material in surface.materials:
-            if material.texture is not None and id(material.texture) not in made:
-                made[id(material.texture)] = pyramid(material.texture)
-        self.pyramids = [None if m.texture is None else made[id(m.texture)] for m in surface.materials]
+        pictures = {id(m.texture): m.texture for m in surface.materials if m.texture is not None}  # parts share them
+        pyramids = {key: pyramid(texture) for key, texture in pictures.items()}
+        self.pyramids = [pyramids.get(id(m.texture)) for m in surface.materials]
         self.plain = np.array([p is None for p in self.pyramids])
 
     def colours(

@@ -16,7 +16,7 @@ from tokenfield.models.base import Model
 from tokenfield.models.token_field import PatchField
 from tokenfield.views.plugin import SYSTEMS
 from tokenfield.views.radiance_field import PUBLISHED, Integral, field_of, render
-from tokenfield.views.rays import focals_of, plucker, view_rays, with_plucker, with_rays
+from tokenfield.views.rays import Rays, focals_of, plucker, view_rays, with_plucker, with_rays
 
 VIEW_CHANNELS = 9
 """Channels of what is encoded: RGB and six numbers of the pixel's ray."""
@@ -67,35 +67,22 @@ class ViewsModel(PatchField):
         return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
 
     def colours(
-        self,
-        tokens: Float[Tensor, "b r d"],
-        origins: Float[Tensor, "b n 3"],
-        directions: Float[Tensor, "b n 3"],
-        axes: Float[Tensor, "b 3"],
-        integral: Integral,
-        generator: torch.Generator | None = None,
+        self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b n 3"]:
-        """Colours of rays.
+        """Colours of rays, N of each of B instances.
 
         Args:
-            tokens: of B instances.
-            origins, directions: of the rays; directions of unit length.
-            axes: where the cameras look.
+            tokens: of the instances.
+            rays: of one camera each.
             integral: how a radiance field is integrated; nothing to a light field.
             generator: draws the depths of a radiance field's points, as in training; None: fixed depths.
         """
         raise NotImplementedError(f"{type(self).__name__}.colours")
 
     def see(
-        self,
-        tokens: Float[Tensor, "b r d"],
-        poses: Float[Tensor, "b 4 4"],
-        angle_x: Float[Tensor, " b"],
-        coords: Coordinates,
-        size: tuple[int, int],
-        *,
-        integral: Integral | None = None,
-        generator: torch.Generator | None = None,
+        self, tokens: Float[Tensor, "b r d"], poses: Float[Tensor, "b 4 4"], angle_x: Float[Tensor, " b"],
+        coords: Coordinates, size: tuple[int, int], *, integral: Integral | None = None,
+        generator: torch.Generator | None = None
     ) -> Float[Tensor, "b q 3"]:
         """Colours at coordinates of the pictures that B cameras take, one of each instance.
 
@@ -109,8 +96,8 @@ class ViewsModel(PatchField):
         origins, directions = view_rays(poses, angle_x, coords, *size)
         axes = -poses[..., :3, 2]  # cameras look along their -z
         exact = torch.promote_types(tokens.dtype, torch.float32)  # in bfloat16 a ray would miss its pixel
-        origins, directions, axes = (part.to(tokens.device, exact) for part in (origins, directions, axes))
-        return self.colours(tokens, origins, directions, axes, integral or PUBLISHED, generator)
+        rays = Rays(*(part.to(tokens.device, exact) for part in (origins, directions, axes)))
+        return self.colours(tokens, rays, integral or PUBLISHED, generator)
 
 
 class LightFieldModel(ViewsModel):
@@ -118,11 +105,13 @@ class LightFieldModel(ViewsModel):
 
     kind = "light field"
 
-    def inputs(self, images, poses, angle_x):
+    def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
         return with_plucker(images, poses, angle_x)
 
-    def colours(self, tokens, origins, directions, axes, integral, generator=None):
-        return self.decode(tokens, plucker(origins, directions))
+    def colours(
+        self, tokens: Tensor, rays: Rays, integral: Integral, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self.decode(tokens, plucker(rays.origins, rays.directions))
 
 
 class RadianceModel(ViewsModel):
@@ -130,14 +119,16 @@ class RadianceModel(ViewsModel):
 
     kind = "radiance field"
 
-    def inputs(self, images, poses, angle_x):
+    def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
         focals = focals_of(angle_x, images.shape[-1])[:, None].expand(*poses.shape[:2], 2)
         return with_rays(images, poses[..., :3, :], focals)
 
-    def colours(self, tokens, origins, directions, axes, integral, generator=None):
-        along = (directions * axes.unsqueeze(-2)).sum(-1, keepdim=True)  # a product that autocast leaves alone
-        stretched = directions / along  # depths are distances along the optical axis
-        return render(field_of(self, tokens), origins, stretched, near=integral.near, far=integral.far,
+    def colours(
+        self, tokens: Tensor, rays: Rays, integral: Integral, generator: torch.Generator | None = None
+    ) -> Tensor:
+        along = (rays.directions * rays.axes.unsqueeze(-2)).sum(-1, keepdim=True)  # autocast leaves a product alone
+        stretched = rays.directions / along  # depths are distances along the optical axis
+        return render(field_of(self, tokens), rays.origins, stretched, near=integral.near, far=integral.far,
                       points=integral.points, generator=generator)
 
 

@@ -12,7 +12,14 @@ together are a light field by IPC's MLP.
 from dataclasses import dataclass, field
 
 from tokenfield.configs import Sizes
-from tokenfield.models.lainr import LainrConfig, build_aggregator, build_composing_decoder, build_encoder, build_head
+from tokenfield.models.lainr import (
+    ComposedLainrConfig,
+    LainrConfig,
+    build_aggregator,
+    build_composing_decoder,
+    build_encoder,
+    build_head,
+)
 from tokenfield.models.token_field import TokenField
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.token_decoder import TokenDecoder
@@ -48,6 +55,10 @@ class LainrViewsConfig(TokenViewsConfig):
 @dataclass(frozen=True)
 class ComposedLainrViewsConfig(TokenViewsConfig):
     """Sizes of a LAINR for views whose tokens compose a layer's weights (Table 3)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ComposedLainrConfig(self.lainr)  # what it refuses is refused here
 
     def build(self) -> "ComposedLainrViews":
         """The model with fresh weights."""

@@ -16,8 +16,8 @@ from tokenfield.evaluation.figures import save_png, to_pil
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import written_aside
 from tokenfield.views.data import ViewSet
+from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.rays import look_at, on_sphere, orbit
-from tokenfield.views.scores import rendered, seen_from
 
 MILLISECONDS = 60
 """A frame's time on the screen."""
@@ -40,25 +40,22 @@ def pose_at(azimuth: float | int, elevation: float | int, distance: float) -> Fl
 
 
 def orbit_frames(
-    field: Field,
-    poses: Float[Tensor, "n 4 4"],
-    frames: int,
-    size: tuple[int, int],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    field: Field, poses: Float[Tensor, "n 4 4"], frames: int, size: tuple[int, int],
+    progress: Callable[[int, int], None] = lambda done, total: None
 ) -> list[Image.Image]:
     """The object from all around, at the distance and the height of the cameras of `poses`."""
-    seen = []
+    pictures = []
     for done, pose in enumerate(orbit(frames, elevation=elevation_of(poses), radius=distance_of(poses)), 1):
-        seen.append(to_pil(seen_from(field, pose).render(*size).cpu()))
+        pictures.append(to_pil(move_camera(field, pose).render(*size).cpu()))
         progress(done, frames)
-    return seen
+    return pictures
 
 
 def beside(field: Field, views: ViewSet, targets: Sequence[int]) -> list[Image.Image]:
-    """Real views that were not given, in the order of their azimuth; to the right of each, the model's from there."""
+    """Real views, in the order of their azimuth, and to the right of each the model's from the same camera."""
     azimuth = torch.atan2(views.poses[:, 1, 3], views.poses[:, 0, 3])
     ordered = sorted(targets, key=lambda i: azimuth[i].item())
-    pairs = zip(views.images[ordered], rendered(field, views.poses[ordered]).cpu(), strict=True)
+    pairs = zip(views.images[ordered], render_from(field, views.poses[ordered]).cpu(), strict=True)
     return [to_pil(torch.cat(pair, -1)) for pair in pairs]
 
 
@@ -88,10 +85,11 @@ def write_movie(path: Path, folder: Path, name: str, milliseconds: int = MILLISE
     # H.264 players want even sides and one chroma sample for four pixels.
     command = [program, "-y", "-loglevel", "error", "-framerate", f"{1000 / milliseconds:g}", "-i",
                str(folder / f"{name}-%03d.png"), "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
-               "-f", "mp4", str(aside)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
+               "-f", "mp4", str(aside)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
         aside.unlink(missing_ok=True)
-        raise UserError(f"ffmpeg could not write {path}: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
+        reason = (result.stderr.strip() or "no reason given").splitlines()[-1]
+        raise UserError(f"ffmpeg could not write {path}: {reason}")
     aside.replace(path)
     return path

@@ -1,12 +1,12 @@
-"""A page on this machine on which an object is turned with the mouse, each view rendered by the model when it is asked.
+"""A page on this machine on which an object is turned with the mouse; the model renders every view on request.
 
 One process, the standard library's server, no files: everything it answers is made in memory, so there is no path that
 could lead anywhere. Requests are functions of their query alone, which makes them testable and cacheable:
 
-    /                                                              the page
+    /                                                              the page (`assets/`, joined into one document)
     /about.json                                                    objects, numbers of views, sizes
     /view?object=0&support=3&azimuth=30&elevation=20&zoom=1&size=64   a PNG
-    /given?object=0&view=2                                         a support view, as a PNG
+    /support?object=0&view=2                                       a support view, as a PNG
 """
 
 import io
@@ -14,37 +14,76 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from jaxtyping import Float
+from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import to_pil
 from tokenfield.fields.field import Field
 from tokenfield.views.data import ViewSet
-from tokenfield.views.light_field import Integral, LightField
-from tokenfield.views.scores import Fitting, describe, field_of_views, numbers_for
+from tokenfield.views.light_field import LightField, camera_of
+from tokenfield.views.models.base import ViewsModel
+from tokenfield.views.radiance_field import Integral
+from tokenfield.views.scores import Fitting, field_of_views
 from tokenfield.views.viewer.orbits import distance_of, elevation_of, pose_at
-from tokenfield.views.viewer.page import PAGE
 
 Number = float | int
 
-LARGEST = 512
-"""Pixels a side of a view that may be asked for."""
-SMALLEST = 8
-KEPT = 64
-"""Objects, each with one number of support views, whose tokens are kept."""
+SMALLEST, LARGEST = 8, 512
+"""Pixels a side of a view."""
+CACHE_SIZE = 64
+"""Objects, each with one number of support views, whose tokens stay in memory."""
 
 
-class Refused(Exception):
+def joined_page() -> str:
+    """The page as one document that loads nothing from elsewhere."""
+    html, css, js = ((Path(__file__).parent / "assets" / f"page.{kind}").read_text(encoding="utf-8")
+                     for kind in ("html", "css", "js"))
+    page = html.replace("<!-- page.css -->", f"<style>\n{css}</style>")
+    return page.replace("<!-- page.js -->", f"<script>\n{js}</script>")
+
+
+PAGE = joined_page()
+
+
+class Refusal(Exception):
     """A request that cannot be answered: the status, and one line that says why."""
 
-    def __init__(self, status: HTTPStatus, why: str):
-        super().__init__(why)
+    def __init__(self, status: HTTPStatus, reason: str):
+        super().__init__(reason)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a parameter may be: a number from `lowest` to `highest`; `default` where a request does not name it."""
+
+    lowest: Number
+    highest: Number
+    default: Number | None = None
+    whole: bool = True
+
+    def read(self, name: str, text: str | None) -> Number:
+        """The number. Raises Refusal for anything else."""
+        if text is None and self.default is not None:
+            return self.default
+        try:
+            value = float(text or "")
+        except ValueError:
+            value = math.nan
+        if not self.lowest <= value <= self.highest or (self.whole and value != int(value)):
+            kind = "whole number" if self.whole else "number"
+            raise Refusal(HTTPStatus.BAD_REQUEST,
+                          f"{name} {text!r}; give a {kind} from {self.lowest:g} to {self.highest:g}")
+        return int(value) if self.whole else value
 
 
 class Viewer:
@@ -53,35 +92,43 @@ class Viewer:
     Args:
         model: of views.
         objects: to choose from, at least one.
-        support: number of views that are given at first.
+        support: number of support views at first.
         integral: how a radiance field is rendered.
-        fitting: test-time optimisation of every object on its given views.
+        fitting: test-time optimisation of every object on its support views.
     """
 
     def __init__(
-        self,
-        model: Any,
-        objects: Sequence[ViewSet],
-        support: int,
-        integral: Integral | None = None,
-        fitting: Fitting | None = None,
+        self, model: ViewsModel, objects: Sequence[ViewSet], support: int, integral: Integral | None = None,
+        fitting: Fitting | None = None
     ):
         if not objects:
             raise UserError("no object to show; give a data set with at least one")
         self.model, self.objects, self.support = model, list(objects), support
         self.integral, self.fitting, self._lock = integral, fitting, Lock()
-        self.numbers = [n for n in numbers_for(model) if n <= min(map(len, self.objects))]
-        self._field = lru_cache(KEPT)(self._encode)
+        self._field = lru_cache(CACHE_SIZE)(self._encode)
         self._field(0, support)  # what is wrong with model or data shows now, and not in the browser
+        self.numbers = [n for n in model.support_numbers(5) if n <= min(map(len, self.objects))]
+        self.ranges = {
+            "object": Range(0, len(objects) - 1, 0),
+            "support": Range(self.numbers[0], self.numbers[-1], support),
+            "azimuth": Range(-3600, 3600, whole=False),
+            "elevation": Range(-90, 90, whole=False),
+            "zoom": Range(0.5, 8, 1, whole=False),
+            "size": Range(SMALLEST, LARGEST, model.input_size[0]),
+            "view": Range(0, self.numbers[-1] - 1),
+        }
 
     def _encode(self, number: int, support: int) -> Field:
         return field_of_views(self.model, self.objects[number], range(support), self.integral, self.fitting)
 
-    def about(self) -> dict[str, Any]:
-        """What the page needs to know."""
-        poses = self.objects[0].poses
-        return {
-            "kind": describe(self.model),
+    def page(self) -> bytes:
+        """The document."""
+        return PAGE.encode()
+
+    def about(self) -> bytes:
+        """What the page has to know, as JSON."""
+        facts = {
+            "kind": self.model.kind,
             "model": self.model.name,
             "objects": [views.name for views in self.objects],
             "numbers": self.numbers,
@@ -89,112 +136,62 @@ class Viewer:
             "size": self.model.input_size[0],
             "smallest": SMALLEST,
             "largest": LARGEST,
-            "elevation": round(math.degrees(elevation_of(poses)), 1),
+            "elevation": round(math.degrees(elevation_of(self.objects[0].poses)), 1),
         }
+        return json.dumps(facts).encode()
 
-    def view(self, number: int, support: int, azimuth: Number, elevation: Number, zoom: Number, size: int) -> bytes:
+    def view(self, object: int, support: int, azimuth: Number, elevation: Number, zoom: Number, size: int) -> bytes:
         """A square PNG of an object: angles in degrees, zoom of the field of view, size in pixels."""
         with self._lock:
-            field = self._field(number, support)
-            domain = field.domain
-            assert isinstance(domain, LightField), "made by field_of_views"
+            field = self._field(object, support)
+            domain = camera_of(field)
             angle = 2 * math.atan(math.tan(domain.angle_x / 2) / zoom)
-            pose = pose_at(azimuth, elevation, distance_of(self.objects[number].poses))
+            pose = pose_at(azimuth, elevation, distance_of(self.objects[object].poses))
             camera = LightField.at(pose, angle, (size, size), domain.integral)
-            seen = Field(field.model, field.tokens, camera).render(size, size)
-        return png(seen.cpu())
+            image = Field(field.model, field.tokens, camera).render(size, size)
+        return png(image.cpu())
 
-    def given(self, number: int, view: int) -> bytes:
+    def support_view(self, object: int, view: int) -> bytes:
         """A support view as a PNG."""
-        return png(self.objects[number].images[view])
+        return png(self.objects[object].images[view])
 
 
-def png(image: Any) -> bytes:
+def png(image: Float[Tensor, "3 h w"]) -> bytes:
     """A picture as a PNG file."""
     file = io.BytesIO()
     to_pil(image).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
-class Query:
-    """The parameters of a request; every number is read once and has a range."""
-
-    def __init__(self, text: str):
-        pairs = parse_qsl(text, keep_blank_values=True)
-        self.values = dict(pairs)
-        if len(self.values) < len(pairs):
-            raise Refused(HTTPStatus.BAD_REQUEST, "a parameter is given twice")
-
-    def number(self, name: str, lowest: Number, highest: Number, default: Number | None = None) -> Number:
-        """A finite number in [lowest, highest]."""
-        text = self.values.pop(name, None)
-        if text is None and default is not None:
-            return default
-        try:
-            value = float(text or "")
-        except ValueError:
-            value = math.nan
-        if not lowest <= value <= highest:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"{name} {text!r}; give a number from {lowest:g} to {highest:g}")
-        return value
-
-    def whole(self, name: str, lowest: int, highest: int, default: int | None = None) -> int:
-        """A whole number in [lowest, highest]."""
-        value = self.number(name, lowest, highest, default)
-        if value != int(value):
-            raise Refused(HTTPStatus.BAD_REQUEST, f"{name} {value:g}; give a whole number")
-        return int(value)
-
-    def finish(self) -> None:
-        """Nothing may be left."""
-        if self.values:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"unknown parameter {sorted(self.values)[0][:40]!r}")
+def read_query(text: str, ranges: dict[str, Range]) -> dict[str, Number]:
+    """The parameters of a request. Raises Refusal unless each is there once, or has a default, and in its range."""
+    pairs = parse_qsl(text, keep_blank_values=True)
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise Refusal(HTTPStatus.BAD_REQUEST, "a parameter is given twice")
+    if unknown := sorted(values.keys() - ranges.keys()):
+        raise Refusal(HTTPStatus.BAD_REQUEST, f"unknown parameter {unknown[0][:40]!r}")
+    return {name: allowed.read(name, values.get(name)) for name, allowed in ranges.items()}
 
 
 def answer(viewer: Viewer, target: str) -> tuple[str, bytes]:
-    """What a GET of `target` (path and query) gives: content type and body. Raises Refused."""
+    """What a GET of `target` (path and query) gives: content type and body. Raises Refusal."""
     parts = urlsplit(target)
     if parts.path not in ROUTES:
-        raise Refused(HTTPStatus.NOT_FOUND, f"there is nothing here; there are {', '.join(ROUTES)}")
-    query = Query(parts.query)
-    kind, body = ROUTES[parts.path](viewer, query)
-    return kind, body
+        raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing here; there are {', '.join(ROUTES)}")
+    kind, body, names = ROUTES[parts.path]
+    return kind, body(viewer, **read_query(parts.query, {name: viewer.ranges[name] for name in names}))
 
 
-def _page(viewer: Viewer, query: Query) -> tuple[str, bytes]:
-    query.finish()
-    return "text/html; charset=utf-8", PAGE.encode()
-
-
-def _about(viewer: Viewer, query: Query) -> tuple[str, bytes]:
-    query.finish()
-    return "application/json", json.dumps(viewer.about()).encode()
-
-
-def _view(viewer: Viewer, query: Query) -> tuple[str, bytes]:
-    number = query.whole("object", 0, len(viewer.objects) - 1, 0)
-    support = query.whole("support", viewer.numbers[0], viewer.numbers[-1], viewer.support)
-    azimuth = query.number("azimuth", -3600, 3600)
-    elevation = query.number("elevation", -90, 90)
-    zoom, size = query.number("zoom", 0.5, 8, 1), query.whole("size", SMALLEST, LARGEST, viewer.model.input_size[0])
-    query.finish()
-    return "image/png", viewer.view(number, support, azimuth, elevation, zoom, size)
-
-
-def _given(viewer: Viewer, query: Query) -> tuple[str, bytes]:
-    number = query.whole("object", 0, len(viewer.objects) - 1, 0)
-    view = query.whole("view", 0, viewer.numbers[-1] - 1)
-    query.finish()
-    return "image/png", viewer.given(number, view)
-
-
-ROUTES: dict[str, Callable[[Viewer, Query], tuple[str, bytes]]] = {
-    "/": _page,
-    "/about.json": _about,
-    "/view": _view,
-    "/given": _given,
+ROUTES: dict[str, tuple[str, Callable[..., bytes], tuple[str, ...]]] = {
+    "/": ("text/html; charset=utf-8", Viewer.page, ()),
+    "/about.json": ("application/json", Viewer.about, ()),
+    "/view": ("image/png", Viewer.view, ("object", "support", "azimuth", "elevation", "zoom", "size")),
+    "/support": ("image/png", Viewer.support_view, ("object", "view")),
 }
-"""Everything there is."""
+"""Everything there is: content type, what answers, and its parameters."""
+POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' blob:"
+TEXT = "text/plain; charset=utf-8"
 
 
 def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
@@ -205,19 +202,19 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
         timeout = 60
 
         def do_GET(self) -> None:
-            begun = time.perf_counter()
+            begin = time.perf_counter()
             try:
                 kind, body = answer(viewer, self.path)
-                self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begun))
-            except Refused as refusal:
-                self.reply(refusal.status, "text/plain; charset=utf-8", f"{refusal}\n".encode())
+                self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begin))
+            except Refusal as refusal:
+                self.reply(refusal.status, TEXT, f"{refusal}\n".encode())
             except UserError as error:
-                self.reply(HTTPStatus.UNPROCESSABLE_ENTITY, "text/plain; charset=utf-8", f"{error}\n".encode())
+                self.reply(HTTPStatus.UNPROCESSABLE_ENTITY, TEXT, f"{error}\n".encode())
 
         def refuse(self) -> None:
             """Nothing here can be changed; what a request brings along is not read, so the connection ends."""
             self.close_connection = True
-            self.reply(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"only GET is answered\n")
+            self.reply(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET is answered\n")
 
         do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = refuse
 
@@ -229,18 +226,16 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
 
         def send(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float) -> None:
             self.send_response(status)
-            self.send_header("Server-Timing", f"render;dur={milliseconds:.1f}")
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Cache-Control", "no-store")
-            self.send_header("X-Content-Type-Options", "nosniff")
-            policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' blob:"
-            self.send_header("Content-Security-Policy", policy)
+            headers = {"Server-Timing": f"render;dur={milliseconds:.1f}", "Content-Type": kind,
+                       "Content-Length": str(len(body)), "Cache-Control": "no-store",
+                       "X-Content-Type-Options": "nosniff", "Content-Security-Policy": POLICY}
+            for header in headers.items():
+                self.send_header(*header)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             """Silence: a drag is hundreds of requests."""
 
     return Handler
@@ -260,6 +255,6 @@ def server_of(viewer: Viewer, port: int, host: str = "127.0.0.1") -> ThreadingHT
         server = ThreadingHTTPServer((host, port), handler_of(viewer))
     except (OSError, OverflowError) as error:
         raise UserError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; "
-                        "give another --port, or 0 for any") from error  # fmt: skip
+                        "give another --port, or 0 for any") from error
     server.daemon_threads = True
     return server

@@ -1,4 +1,4 @@
-"""`tokenfield data views`: a folder of meshes becomes a data set."""
+"""`tokenfield views render`: a folder of meshes becomes a data set."""
 
 import json
 
@@ -24,7 +24,7 @@ SMALL = ("--views", 4, "--size", 8, "--samples", 1, "--processes", 1)
 
 
 def test_meshes_become_a_data_set_and_what_is_broken_is_counted(run, meshes, tmp_path):
-    outcome = run("data", "views", meshes, "-o", tmp_path / "set", *SMALL, "--json", tmp_path / "out.json")
+    outcome = run("views", "render", meshes, "-o", tmp_path / "set", *SMALL, "--json", tmp_path / "out.json")
     assert outcome.code == 3
     assert "skipped 1 of 4: broken.glb" in outcome.err
     report = json.loads((tmp_path / "out.json").read_text())
@@ -35,7 +35,7 @@ def test_meshes_become_a_data_set_and_what_is_broken_is_counted(run, meshes, tmp
 
 def test_words_choose_objects(run, meshes, tmp_path):
     words = ("--only", "sofa, CHAIR", "--category", "chairs")
-    outcome = run("data", "views", meshes, "-o", tmp_path / "set", *SMALL, *words)
+    outcome = run("views", "render", meshes, "-o", tmp_path / "set", *SMALL, *words)
     assert outcome.code == 0
     assert sorted(p.name for p in (tmp_path / "set" / "chairs").iterdir()) == ["blue-chair", "red-chair"]
 
@@ -49,16 +49,15 @@ def test_words_choose_objects(run, meshes, tmp_path):
     (("--processes", -1), "--processes -1"),
 ])
 def test_bad_options_are_one_line(run, meshes, tmp_path, options, words):
-    outcome = run("data", "views", meshes, "-o", tmp_path / "set", *options)
+    outcome = run("views", "render", meshes, "-o", tmp_path / "set", *options)
     assert outcome.code == 1 and len(outcome.lines) == 1 and words in outcome.err
     assert not (tmp_path / "set").exists()
 
 
 def test_other_places_are_one_line(run, tmp_path):
-    outcome = run("data", "views", tmp_path / "nothing", "-o", tmp_path / "set")
+    outcome = run("views", "render", tmp_path / "nothing", "-o", tmp_path / "set")
     assert outcome.code == 1 and len(outcome.lines) == 1 and "no such file" in outcome.err
     (tmp_path / "file").write_text("")
     trimesh.creation.box().export(tmp_path / "box.stl")
-    outcome = run("data", "views", tmp_path / "box.stl", "-o", tmp_path / "file", *SMALL)
+    outcome = run("views", "render", tmp_path / "box.stl", "-o", tmp_path / "file", *SMALL)
     assert outcome.code == 1 and len(outcome.lines) == 1 and "file, not a folder" in outcome.err
-    assert run("data", "pictures", tmp_path / "box.stl", "-o", tmp_path / "x").code == 2

@@ -1,44 +1,6 @@
-"""The page of the viewer: one document, nothing from elsewhere.
-
-While the object is being turned, the page asks for views so small that they come within `GOAL` milliseconds, which it
-learns from how long the last ones took; at rest it asks once for a large one. There is never more than one request on
-its way, so a slow machine shows fewer views and not old ones.
-"""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>tokenfield views</title>
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; color: #222428; background: #fff; margin: 0 auto; max-width: 46rem;
-         padding: 1.5rem; }
-  h1 { font-size: 1.2rem; margin: 0 0 .25rem; }
-  p { margin: .25rem 0 .75rem; }
-  #view { width: min(100%, 30rem); aspect-ratio: 1; display: block; border: 1px solid #d9dbe0; border-radius: 6px;
-          touch-action: none; cursor: grab; background: #fff; }
-  #view:active { cursor: grabbing; }
-  #view:focus-visible { outline: 3px solid #5b6cc4; outline-offset: 2px; }
-  .row { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; margin: .75rem 0; }
-  select, button { font: inherit; padding: .15rem .5rem; }
-  #given img { width: 5.5rem; height: 5.5rem; border: 1px solid #d9dbe0; border-radius: 4px; }
-  #facts { color: #5c6068; font-variant-numeric: tabular-nums; min-height: 1.5em; }
-</style>
-</head>
-<body>
-<h1 id="title">tokenfield views</h1>
-<p>Drag to turn the object, or use the arrow keys; scroll, + and - zoom. The model renders every view.</p>
-<canvas id="view" width="480" height="480" tabindex="0" role="img" aria-label="what the model sees"></canvas>
-<p id="facts" role="status"></p>
-<div class="row">
-  <label>object <select id="object"></select></label>
-  <label>given views <select id="support"></select></label>
-  <button id="spin" aria-pressed="false">orbit</button>
-</div>
-<p>What the model was given:</p>
-<div class="row" id="given"></div>
-<script>
+// While the object is being turned, the page asks for views so small that they come within GOAL milliseconds, which it
+// learns from how long the last ones took; at rest it asks once for a large one. There is never more than one request on
+// its way, so a slow machine shows fewer views and not old ones.
 "use strict";
 const GOAL = 90;                      // milliseconds per view while something moves
 const find = id => document.getElementById(id);
@@ -60,8 +22,8 @@ async function draw(pixels) {
   paper.imageSmoothingEnabled = true;
   paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   const took = performance.now() - begun, rendering = Number(reply.headers.get("Server-Timing").split("=")[1]);
-  find("facts").textContent = `azimuth ${((camera.azimuth % 360 + 360) % 360).toFixed(0)}\\u00b0, elevation ` +
-    `${camera.elevation.toFixed(0)}\\u00b0, ${pixels} \\u00d7 ${pixels} rays rendered in ${rendering.toFixed(0)} ms`;
+  find("facts").textContent = `azimuth ${((camera.azimuth % 360 + 360) % 360).toFixed(0)}\u00b0, elevation ` +
+    `${camera.elevation.toFixed(0)}\u00b0, ${pixels} \u00d7 ${pixels} rays rendered in ${rendering.toFixed(0)} ms`;
   document.body.dataset.drawn = pixels;
   return took;
 }
@@ -115,11 +77,11 @@ function spin(now) {
   requestAnimationFrame(spin);
 }
 
-function showGiven() {
+function showSupport() {
   const given = find("given"), count = Number(find("support").value);
   given.replaceChildren(...Array.from({ length: count }, (_, i) => {
     const image = new Image();
-    image.src = "/given?" + new URLSearchParams({ object: find("object").value, view: i });
+    image.src = "/support?" + new URLSearchParams({ object: find("object").value, view: i });
     image.alt = `given view ${i + 1}`;
     return image;
   }));
@@ -133,11 +95,6 @@ function showGiven() {
   about.numbers.forEach(n => find("support").add(new Option(n, n, n === about.support, n === about.support)));
   camera.elevation = about.elevation;
   size = Math.min(64, about.size);
-  for (const id of ["object", "support"]) find(id).addEventListener("change", showGiven);
-  showGiven();
+  for (const id of ["object", "support"]) find(id).addEventListener("change", showSupport);
+  showSupport();
 })();
-</script>
-</body>
-</html>
-"""
-"""The document that `/` answers."""
