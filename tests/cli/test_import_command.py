@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from tokenfield import interop
+from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def test_the_folder_holds_the_imported_model(run, tmp_path, name):
     outcome = run("import", str(GOLDEN / f"{name}.pt"), "-o", str(tmp_path / "model"))
     assert outcome.code == 0, outcome.err
-    loaded, imported = pretrained.load(tmp_path / "model"), interop.import_checkpoint(GOLDEN / f"{name}.pt")
+    loaded, imported = pretrained.load(tmp_path / "model"), import_checkpoint(GOLDEN / f"{name}.pt")
     assert pretrained.model_hash(loaded) == pretrained.model_hash(imported)
 
 

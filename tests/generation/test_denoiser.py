@@ -4,18 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
-from tokenfield.errors import UserError
-from tokenfield.generation.denoiser import SIZES, AdaptiveBlock, DenoiserConfig
+from tokenfield.generation.denoiser import SIZES, AdaptiveBlock, DenoiserConfig, SelfAttention
 from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
 
 CONFIG = DenoiserConfig(tokens=7, latent_dim=5, width=24, depth=3, heads=3, classes=4)
 
 
-def denoiser(seed=0, **changes):
+def denoiser(seed=0, checkpointing=False, **changes):
     """A small one whose zero-initialised parts are random, too, so that everything has an effect."""
     torch.manual_seed(seed)
     model = replace(CONFIG, **changes).build()
+    model.checkpointing = checkpointing
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)
     return model.eval()
@@ -37,7 +39,7 @@ def test_the_paper_s_denoiser_has_458_million_parameters():
 
 
 def test_a_fresh_block_is_the_identity_and_a_fresh_denoiser_says_nothing():
-    block, x = AdaptiveBlock(24, num_heads=3), torch.randn(2, 7, 24)
+    block, x = AdaptiveBlock(24, SelfAttention(24, num_heads=3)), torch.randn(2, 7, 24)
     torch.nn.init.zeros_(block.adapt.weight), torch.nn.init.zeros_(block.adapt.bias)
     assert torch.equal(block(x, torch.randn(2, 24)), x)
     assert not CONFIG.build()(*inputs()).any()
@@ -79,7 +81,7 @@ def test_flow_counts_time_from_0_to_1_and_diffusion_to_T():
 def test_recomputed_blocks_give_the_same_gradient():
     gradients = []
     for wanted in (False, True):
-        model = denoiser().recompute(wanted)
+        model = denoiser(checkpointing=wanted)
         model(*inputs()).square().mean().backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):
@@ -88,7 +90,7 @@ def test_recomputed_blocks_give_the_same_gradient():
 
 @pytest.mark.parametrize("wanted", [False, True])
 def test_bfloat16_is_finite_and_near(wanted):
-    model, (noisy, time, label) = denoiser().recompute(wanted), inputs()
+    model, (noisy, time, label) = denoiser(checkpointing=wanted), inputs()
     exact = model(noisy, time, label)
     with torch.autocast("cpu", torch.bfloat16):
         answer = model(100 * noisy, time, label)
@@ -103,20 +105,28 @@ def test_a_saved_denoiser_holds_all_that_sampling_needs(tmp_path):
     mean, deviation = torch.randn(7, 5), torch.rand(7, 5) + 0.5
     told = {"class_names": ("cat", "dog", "eel", "fox"), "field_model": "photos-s", "field_hash": "ab" * 32}
     model.adopt(mean, deviation, **told, lattice=(7, 1), picture_size=(56, 8))
-    loaded = pretrained.load(pretrained.save(model, tmp_path / "denoiser"))
+    loaded = pretrained.load_any(pretrained.save(model, tmp_path / "denoiser"))
     assert loaded.config == model.config and loaded.config.class_names == told["class_names"]
     noisy, time, label = inputs()
     torch.testing.assert_close(loaded(noisy, time, label), model(noisy, time, label))
     assert torch.equal(loaded.standardize(mean), torch.zeros(7, 5))
     torch.testing.assert_close(loaded.restore(loaded.standardize(noisy)), noisy)
-    assert loaded.unlabelled == 4
+    assert loaded.config.classes == 4
 
 
-def test_it_is_no_field_model():
-    with pytest.raises(UserError, match="tokenfield generate"):
-        denoiser().encode(torch.rand(1, 3, 8, 8))
-    with pytest.raises(UserError, match="field model"):
-        denoiser().condition(torch.rand(1, 7, 5))
+def test_it_is_no_field_model(run, tmp_path):
+    """It has neither verb; commands that need them name the one that takes it, and `info` says what it is."""
+    model, folder = denoiser(), tmp_path / "denoiser"
+    assert not isinstance(model, FieldModel) and not hasattr(model, "encode") and not hasattr(model, "decode")
+    pretrained.save(model, folder)
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    for command in (("encode", tmp_path / "p.png", "-o", tmp_path / "p.field", "--model", folder),
+                    ("evaluate", folder, "--data", tmp_path), ("latents", folder, tmp_path, "-o", tmp_path / "l"),
+                    ("explain", tmp_path / "p.png", "--model", folder)):
+        outcome = run(*command)
+        assert outcome.code == 1 and "use it with tokenfield generate" in outcome.err, command
+    outcome = run("info", folder)
+    assert outcome.code == 0 and "see tokenfield generate" in outcome.out
 
 
 def test_muon_leaves_out_what_meets_latents_and_what_conditions():

@@ -52,7 +52,7 @@ def test_four_commands(pool, tmp_path, monkeypatch):
     for recipe in ("ldm-cutouts-32", "ldm-cutouts-32-flow"):
         denoiser, out = tmp_path / recipe, tmp_path / f"{recipe}-pictures"
         run("train", recipe, "--data", latents, "--out", denoiser, *DENOISER.split())
-        run("generate", "--model", denoiser, "--class", "dog", "--count", 6, "--size", 24, "--steps", 3, "-o", out)
+        run("generate", "samples", denoiser, "--class", "dog", "--count", 6, "--size", 24, "--steps", 3, "-o", out)
         assert read_picture(out / "0005.png").shape == (3, 24, 24) and (out / "sheet.png").is_file()
         assert Field.load(out / "0000.field").tokens.shape == (1, 1, 5, 11)
     anchored, lattices = tmp_path / "anchored", tmp_path / "lattices"
@@ -62,7 +62,7 @@ def test_four_commands(pool, tmp_path, monkeypatch):
     options = [word for pair in zip(DENOISER.split()[::2], DENOISER.split()[1::2], strict=False)
                if pair[0] != "--model.tokens" for word in pair]  # fmt: skip
     run("train", "ldm-cutouts-32-anchored", "--data", lattices, "--out", denoiser, *options, "--quiet")
-    run("generate", "--model", denoiser, "--class", "each", "--count", 2, "--size", 24, "--aspect", "3:2", "--steps", 3,
+    run("generate", "samples", denoiser, "--class", "each", "--count", 2, "--size", 24, "--aspect", "3:2", "--steps", 3,
         "-o", wide)
     assert read_picture(wide / "0001.png").shape == (3, 16, 24)
     assert Field.load(wide / "0000.field").tokens.shape == (2, 3, 11)

@@ -56,8 +56,8 @@ def of_lattices(model, tmp_path_factory):
     return denoiser_of(model, path, lattice=(3, 2), latent_dim=24, kind=LatticeDenoiserConfig)
 
 
-def drawn(run, denoiser, out, *options):
-    outcome = run("generate", "--model", denoiser, "-o", out, "--size", 24, "--steps", 3, *options)
+def drawn(run, denoiser, out, *options, form="samples"):
+    outcome = run("generate", form, denoiser, *options, "-o", out, "--size", 24, "--steps", 3)
     assert outcome.code == 0, outcome.err
     return outcome
 
@@ -100,11 +100,11 @@ def test_a_set_of_tokens_is_one_tile(run, of_sets, tmp_path):
 def test_between_two_samples_and_two_photographs(run, denoiser, tmp_path):
     write_picture(tmp_path / "a.png", smooth(30, 40, 1))
     write_picture(tmp_path / "b.png", smooth(50, 20, 2))
-    drawn(run, denoiser, tmp_path / "photos", "--between", tmp_path / "a.png", tmp_path / "b.png", "--frames", 4)
+    drawn(run, denoiser, tmp_path / "photos", tmp_path / "a.png", tmp_path / "b.png", "--frames", 4, form="interpolate")
     with Image.open(tmp_path / "photos" / "between.webp") as film:
         assert film.n_frames == 6 and film.size == (16, 24)
     drawn(run, denoiser, tmp_path / "o", "--count", 4, "--class", "cat")
-    outcome = drawn(run, denoiser, tmp_path / "samples", "--between", 1, 3, "--frames", 3, "--class", "cat")
+    outcome = drawn(run, denoiser, tmp_path / "samples", 1, 3, "--frames", 3, "--class", "cat", form="interpolate")
     assert "3 frames between samples 1 and 3" in outcome.out
     for end, number in ((0, 1), (1, 3)):
         one = read_picture(tmp_path / "samples" / f"000{end}.png")
@@ -114,8 +114,8 @@ def test_between_two_samples_and_two_photographs(run, denoiser, tmp_path):
 
 def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
     write_picture(tmp_path / "p.png", smooth(24, 16, 3))
-    outcome = drawn(run, denoiser, tmp_path / "o", "--fill", tmp_path / "p.png", "--box", 0, 0, 8, 8, "--share", 0.5,
-                    "--count", 2, "--repeats", 2, "--json", tmp_path / "f.json")
+    outcome = drawn(run, denoiser, tmp_path / "o", tmp_path / "p.png", "--box", 0, 0, 8, 8, "--share", 0.5,
+                    "--count", 2, "--repeats", 2, "--json", tmp_path / "f.json", form="infill")
     assert "drawing 1 of 6 tokens: (0, 0) anew" in outcome.out
     facts = json.loads((tmp_path / "f.json").read_text())
     assert facts["drawn"] == [[0, 0]] and facts["of"] == 6
@@ -125,8 +125,8 @@ def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
     mask = torch.zeros(3, 24, 16)
     mask[:, :8, :8] = 1
     write_picture(tmp_path / "m.png", mask)
-    drawn(run, denoiser, tmp_path / "m", "--fill", tmp_path / "p.png", "--mask", tmp_path / "m.png", "--share", 0.5,
-          "--count", 2, "--repeats", 2)
+    drawn(run, denoiser, tmp_path / "m", tmp_path / "p.png", "--mask", tmp_path / "m.png", "--share", 0.5,
+          "--count", 2, "--repeats", 2, form="infill")
     assert torch.equal(Field.load(tmp_path / "m" / "0001.field").tokens, other)
 
 
@@ -141,12 +141,12 @@ def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
         assert field.tokens.shape == (*cells, 24) and field.native_size == (4 * cells[0], 4 * cells[1])
         assert json.loads((tmp_path / "f.json").read_text())["lattice"] == list(cells)
     write_picture(tmp_path / "p.png", smooth(24, 48, 3))
-    wide = ("--aspect", "2:1", "--fill", tmp_path / "p.png", "--share", 0.5, "--repeats", 1)
-    outcome = drawn(run, of_lattices, tmp_path / "filled", *wide, "--box", 0, 24, 12, 12, "--count", 2)
+    wide = (tmp_path / "p.png", "--aspect", "2:1", "--share", 0.5, "--repeats", 1)
+    outcome = drawn(run, of_lattices, tmp_path / "filled", *wide, "--box", 0, 24, 12, 12, "--count", 2, form="infill")
     assert "drawing 1 of 8 tokens: (0, 2) anew" in outcome.out
     one, other = (Field.load(tmp_path / "filled" / f"000{k}.field").tokens for k in range(2))
     assert not torch.equal(one[0, 2], other[0, 2]) and torch.equal(one[0, :2], other[0, :2])
-    drawn(run, of_lattices, tmp_path / "between", "--between", 0, 1, "--frames", 3, "--cells", 2, 5)
+    drawn(run, of_lattices, tmp_path / "between", 0, 1, "--frames", 3, "--cells", 2, 5, form="interpolate")
     with Image.open(tmp_path / "between" / "between.webp") as film:
         assert film.size == (24, 10)
 
@@ -160,32 +160,42 @@ def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
     ],
 )
 def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, said):
-    outcome = run("generate", "--model", of_lattices, "-o", tmp_path / "o", *options)
+    outcome = run("generate", "samples", of_lattices, "-o", tmp_path / "o", *options)
     assert outcome.code == 1 and said in outcome.lines[-1] and len(outcome.lines) == 1
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("form", "options", "said"),
     [
-        (("--class", "dgo"), "no class is called 'dgo'; did you mean dog"),
-        (("--class", "zebra"), "there are: cat, dog, hot air balloon"),
-        (("--scheduler", "DIMM"), "did you mean DDIM"),
-        (("--steps", 0), "1 to 1000"),
-        (("--count", 0), "--count 0: give at least 1"),
-        (("--between", "0", "1", "--frames", 1), "at least 2"),
-        (("--between", "no.png", "nor.png"), "no.png"),
-        (("--fill", "p.png"), "either --mask PICTURE or --box"),
-        (("--box", 0, 0, 1, 1), "name it with --fill"),
-        (("--field", "photos-s"), "its weights are others"),
-        (("--size", 10**6), "give less"),
-        (("--aspect", "2:1"), "without places"),
+        ("samples", ("--class", "dgo"), "no class is called 'dgo'; did you mean dog"),
+        ("samples", ("--class", "zebra"), "there are: cat, dog, hot air balloon"),
+        ("samples", ("--scheduler", "DIMM"), "did you mean DDIM"),
+        ("samples", ("--steps", 0), "1 to 1000"),
+        ("samples", ("--count", 0), "--count 0: give at least 1"),
+        ("interpolate", ("0", "1", "--frames", 1), "--frames 1: give at least 2"),
+        ("interpolate", ("no.png", "nor.png"), "no.png"),
+        ("infill", ("p.png",), "either --mask PICTURE or --box"),
+        ("infill", ("p.png", "--box", 0, 0, 1, 1, "--share", 2), "--share 2: give a part"),
+        ("infill", ("p.png", "--box", 0, 0, 1, 1), "p.png"),
+        ("samples", ("--field", "photos-s"), "its weights are others"),
+        ("samples", ("--size", 10**6), "give less"),
+        ("samples", ("--aspect", "2:1"), "without places"),
     ],
 )
-def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, options, said):
-    outcome = run("generate", "--model", denoiser, "-o", tmp_path / "o", *options)
+def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, form, options, said):
+    outcome = run("generate", form, denoiser, *options, "-o", tmp_path / "o")
     assert outcome.code == 1 and said in outcome.lines[-1] and len(outcome.lines) == 1
 
 
+@pytest.mark.parametrize(("options", "form"), [
+    ((), "generate samples MODEL"), (("--between", 0, 1), "generate interpolate MODEL A B"),
+    (("--fill", "p.png", "--box", 0, 0, 1, 1), "generate infill MODEL PICTURE"),
+])
+def test_former_options_are_answered_by_what_they_became(run, denoiser, tmp_path, options, form):
+    outcome = run("generate", "--model", denoiser, "-o", tmp_path / "o", *options)
+    assert outcome.code == 2 and form in outcome.lines[-1] and len(outcome.lines) == 1
+
+
 def test_a_field_model_draws_nothing(run, model, tmp_path):
-    outcome = run("generate", "--model", model, "-o", tmp_path / "o")
+    outcome = run("generate", "samples", model, "-o", tmp_path / "o")
     assert outcome.code == 1 and "give the folder of a denoiser" in outcome.lines[-1]

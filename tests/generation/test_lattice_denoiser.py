@@ -25,10 +25,11 @@ CONFIG = LatticeDenoiserConfig(latent_dim=5, width=24, depth=2, heads=3, classes
                                picture_size=(40, 40))  # fmt: skip
 
 
-def denoiser(**changes):
+def denoiser(checkpointing=False, **changes):
     """One in which everything has an effect."""
     torch.manual_seed(0)
     model = replace(CONFIG, **changes).build()
+    model.checkpointing = checkpointing
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.2)
     return model.eval()
@@ -99,7 +100,7 @@ def test_recomputed_blocks_give_the_same_gradient_and_bfloat16_is_near():
     gradients, noisy = [], torch.randn(2, 3, 7, 5)
     arguments = noisy, torch.tensor([3.0, 900.0]), torch.tensor([0, 4])
     for wanted in (False, True):
-        model = denoiser().recompute(wanted)
+        model = denoiser(checkpointing=wanted)
         model(*arguments).square().mean().backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):
@@ -191,7 +192,7 @@ def test_parts_are_squares_of_their_entry_anywhere(latents):
         assert len(places) == 1 and one["time"] == other["time"] and one["label"] == other["label"]
         found |= set(places)
     assert len(found) == 4
-    assert parts.description()["lattice"] == (2, 2) and parts.description()["picture_size"] == (8, 8)
+    assert parts.origin()["lattice"] == (2, 2) and parts.origin()["picture_size"] == (8, 8)
 
 
 RECIPE = replace(toys.RECIPE, model=replace(CONFIG, classes=2, lattice=()), data=LatentsConfig(lattice=True, part=2))
@@ -205,7 +206,7 @@ def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_need
     halves = train(RECIPE, latents, tmp_path / "halves", resume=True, **options)
     one, other = (load_file(out / "model.safetensors") for out in (whole, halves))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    model = pretrained.load(whole)
+    model = pretrained.load_any(whole)
     assert (model.config.lattice, model.config.picture_size, model.mean.shape) == ((2, 2), (8, 8), (5,))
     assert torch.equal(model.mean, LatentFolder.open(latents).channel_mean)
 

@@ -49,7 +49,7 @@ class Answers(torch.nn.Module):
     def __init__(self, prediction, answer=0.0):
         super().__init__()
         self.config = DenoiserConfig(tokens=3, latent_dim=5, classes=2, prediction=prediction)
-        self.unlabelled, self.answer, self.asked = 2, answer, None
+        self.shape, self.horizon, self.answer, self.asked = (3, 5), 1000.0, answer, None
 
     def forward(self, noisy, time, label):
         self.asked = noisy, time, label
@@ -78,7 +78,7 @@ def test_labels_are_withheld_by_their_own_draw():
     assert model.asked[2].tolist() == [2, 2, 1, 1]
     denoising_errors(model, batch, 0.0)
     assert model.asked[2].tolist() == [1, 1, 1, 1]
-    model.config, model.unlabelled = replace(model.config, classes=0), 0  # unconditional: whatever the data say
+    model.config = replace(model.config, classes=0)  # unconditional: whatever the data say
     denoising_errors(model, batch, 0.0)
     assert model.asked[2].tolist() == [0, 0, 0, 0]
 
@@ -88,7 +88,6 @@ def test_the_exact_denoiser_s_loss_is_the_posterior_variance_and_nothing_gets_be
     """x_0 ~ N(m, d^2): given x_t, x_0 has the variance d^2 s^2 / (a^2 d^2 + s^2), whatever x_t is."""
     mean, deviation = torch.linspace(-1, 1, 15).view(1, 3, 5), 0.7
     model = analytic.MixtureDenoiser(mean, deviation, prediction)
-    model.unlabelled = 1
     clean = mean + deviation * torch.randn(6000, 3, 5, generator=torch.Generator().manual_seed(1))
     batch = batch_of(clean, 0.4)
     a, s = (n[0].item() for n in model.level(torch.tensor([0.4 * model.horizon])))
@@ -105,7 +104,7 @@ def test_the_exact_denoiser_s_loss_is_the_posterior_variance_and_nothing_gets_be
 def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     out = train(toys.RECIPE, latents, tmp_path / "run", device="cpu", quiet=True, workers=0)
-    folder, model = LatentsConfig().open(latents, "train").folder, pretrained.load(out)
+    folder, model = LatentsConfig().open(latents, "train").folder, pretrained.load_any(out)
     assert torch.equal(model.mean, folder.mean) and torch.equal(model.deviation, folder.deviation)
     assert (model.config.class_names, model.config.field_hash) == (("cat", "dog"), folder.model_hash)
     assert (model.config.picture_size, model.config.lattice, model.config.field_model) == ((13, 13), (), "toy")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tokenfield.errors import UserError
-from tokenfield.generation.guidance import guided
-from tokenfield.generation.sampling import generators, noise, sample, solve
-from tokenfield.generation.schedulers import DIFFUSION, FLOW, STOCHASTIC, Sampler, build, level
+from tokenfield.generation.paths import level
+from tokenfield.generation.sampling import generators, guided, noise, sample, solve
+from tokenfield.generation.schedulers import DIFFUSION, FLOW, STOCHASTIC, Sampler, build
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers, on numpy 2
 
@@ -192,15 +192,15 @@ def test_progress_counts_all_batches():
 )
 def test_samplers_that_do_not_fit_are_refused(sampler, prediction, said):
     with pytest.raises(UserError, match=said):
-        sampler.resolved(gaussian(prediction))
+        sampler.resolved(prediction, 1000)
 
 
 def test_names_of_diffusers_are_understood_and_the_recipe_is_the_papers():
-    assert Sampler().resolved(gaussian()) == Sampler("DDIM", 250, 2.5)
-    assert Sampler().resolved(gaussian("velocity")) == Sampler("Euler", 50, 2.5)
+    assert Sampler().resolved("sample", 1000) == Sampler("DDIM", 250, 2.5)
+    assert Sampler().resolved("velocity", 1000) == Sampler("Euler", 50, 2.5)
     for given in ("EulerDiscreteScheduler", "euler", "EulerDiscrete"):
-        assert Sampler(given).resolved(gaussian()).scheduler == "Euler"
-    assert Sampler("FlowMatchHeunDiscreteScheduler").resolved(gaussian("velocity")).scheduler == "Heun"
+        assert Sampler(given).resolved("sample", 1000).scheduler == "Euler"
+    assert Sampler("FlowMatchHeunDiscreteScheduler").resolved("velocity", 1000).scheduler == "Heun"
 
 
 def test_labels_and_numbers_that_are_wrong_are_refused():

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from tokenfield.errors import UserError
-from tokenfield.interop import import_checkpoint
+from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 
 GOLDEN = Path(__file__).parents[1] / "golden"

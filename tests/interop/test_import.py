@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from tokenfield.errors import UserError
-from tokenfield.interop import PROJECTS, import_checkpoint
+from tokenfield.interop.checkpoints import PROJECTS, import_checkpoint
 from tokenfield.models.ipc import IpcConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -293,5 +293,5 @@ def test_projects_know_their_own():
     projects = {"ipc": 0, "transinr": 0, "learned_init": 0, "ipc_nerf": 0, "yinboc_transinr": 1, "anr": 2}
     for name, project in projects.items():
         content = torch.load(GOLDEN / f"{name}_dev.pt", weights_only=True)
-        claims = [recognises(content) for recognises, _ in PROJECTS.values()]
+        claims = [project.recognises(content) for project in PROJECTS]
         assert claims.index(True) == project and sum(claims) == 1

@@ -11,8 +11,8 @@ import yaml
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.interop import import_checkpoint
-from tokenfield.interop.anr import BESIDE, INSIDE, _plan, build, import_anr, recognises
+from tokenfield.interop.anr import BESIDE, INSIDE, PROJECT, _plan, recognises
+from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
 from tokenfield.views.models.anr_radiance import AnrRadianceConfig
@@ -24,7 +24,7 @@ TOLERANCE = 1e-5  # the fixtures' promise; measured: tokens 2e-6, values 7e-7, r
 
 def fixture(name):
     with np.load(GOLDEN / f"{name}_io.npz") as arrays:
-        return import_anr(GOLDEN / f"{name}.pt", GOLDEN / f"{name}.yaml"), {
+        return import_checkpoint(GOLDEN / f"{name}.pt", GOLDEN / f"{name}.yaml"), {
             k: torch.from_numpy(arrays[k]) for k in arrays
         }
 
@@ -132,7 +132,7 @@ def test_other_sizes(name, depth):
     of_kind = AnrConfig if name == "anr_dev" else AnrRadianceConfig
     torch.manual_seed(0)
     model = of_kind(**sizes, **ends, depth=depth).build()
-    imported = build({"step": 0, "model": theirs(model)}, config)
+    imported = PROJECT.read({"step": 0, "model": theirs(model)}, config)
     assert imported.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(imported.parameters(), model.parameters(), strict=True))
 
@@ -167,7 +167,7 @@ def test_other_tensors_are_named(name):
     (checkpoint, config), (change, said) = contents("anr_dev"), BROKEN[name]
     change(checkpoint["model"])
     with pytest.raises(UserError, match=said):
-        build(checkpoint, config)
+        PROJECT.read(checkpoint, config)
 
 
 def changed(config, path, value):
@@ -207,30 +207,30 @@ def changed(config, path, value):
 def test_other_configurations_are_named(path, value, said):
     checkpoint, config = contents("anr_dev")
     with pytest.raises(UserError, match=said):
-        build(checkpoint, changed(config, path, value))
+        PROJECT.read(checkpoint, changed(config, path, value))
 
 
 def test_configurations_of_another_form_are_refused():
     checkpoint, config = contents("anr_dev")
     for broken in ({}, {"hyper_network": 3}, {"hyper_network": ["HyperNetwork"]}, {"model_framework": []}):
         with pytest.raises(UserError, match="lacks hyper_network"):
-            build(checkpoint, broken)
+            PROJECT.read(checkpoint, broken)
     with pytest.raises(UserError, match="'Other' is not known"):
-        build(checkpoint, {"hyper_network": ["Other", {}]})
+        PROJECT.read(checkpoint, {"hyper_network": ["Other", {}]})
     with pytest.raises(UserError, match="need their YAML"):
-        build(checkpoint, None)
+        PROJECT.read(checkpoint, None)
     config["model_framework"]["outer_model"][1]["is_norm_01"] = False
     with pytest.raises(UserError, match="is_norm_01"):
-        build(checkpoint, config)
+        PROJECT.read(checkpoint, config)
 
 
 def test_every_section_is_known():
     checkpoint, config = contents("anr_dev")
     with pytest.raises(UserError, match=r"losss_type, zzz are not known; did you mean 'loss_type'.*; accepted: hyper"):
-        build(checkpoint, config | {"losss_type": 1, "zzz": 1})
+        PROJECT.read(checkpoint, config | {"losss_type": 1, "zzz": 1})
     config["model_framework"]["outer_model"][1]["is_norm01"] = False
     with pytest.raises(UserError, match=r"outer_model\.is_norm01 is not known; did you mean 'is_norm_01'"):
-        build(checkpoint, config)
+        PROJECT.read(checkpoint, config)
 
 
 def test_the_moving_average_is_taken_when_asked_for(tmp_path):
@@ -248,11 +248,12 @@ def test_the_moving_average_is_taken_when_asked_for(tmp_path):
 def test_other_contents_are_refused(tmp_path):
     checkpoint, config = contents("anr_dev")
     with pytest.raises(UserError, match="holds unknown state_dict"):
-        build(checkpoint | {"state_dict": {}}, config)
-    with pytest.raises(UserError, match="none of Roninton/ANR"):
-        build({"model": {"weight": torch.zeros(1)}}, config)
+        PROJECT.read(checkpoint | {"state_dict": {}}, config)
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="is no checkpoint of kakaobrain/ginr-ipc"):
+        import_checkpoint(tmp_path / "other.pt")
     torch.save(checkpoint | {"ema": replace}, tmp_path / "code.pt")  # a function: nothing in a checkpoint may run
     with pytest.raises(UserError, match=r"code\.pt is no checkpoint of tensors and plain data"):
-        import_anr(tmp_path / "code.pt", GOLDEN / "anr_dev.yaml")
+        import_checkpoint(tmp_path / "code.pt", GOLDEN / "anr_dev.yaml")
     with pytest.raises(UserError, match=r"missing\.pt: no such file"):
-        import_anr(tmp_path / "missing.pt", GOLDEN / "anr_dev.yaml")
+        import_checkpoint(tmp_path / "missing.pt", GOLDEN / "anr_dev.yaml")

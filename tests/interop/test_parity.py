@@ -1,4 +1,4 @@
-"""Outputs of other projects' own code, from their checkpoints (`tests/golden`, experiments/golden_peers.py)."""
+"""Outputs of other projects' own code, from their checkpoints (`tests/golden`, experiments/release/golden_peers.py)."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tokenfield.coords import Grid
-from tokenfield.interop import import_checkpoint
+from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
 from tokenfield.views.radiance_field import field_of, rays, render, with_rays

@@ -4,10 +4,10 @@ The blocks are those of *Scalable Diffusion Models with Transformers* (DiT, Peeb
 scale, shift and gate every block through adaptive layer norm whose gates start at zero, so that a fresh block is the
 identity. Two things differ from a network over pictures:
 
-- There is no 2-D structure: no patches, no positions on a grid. LAINR's latents are a set, told apart by the learnable
-  token that each came from, so a token's identity is a learned vector, added once. Apart from it the network is
-  permutation-equivariant: permuting tokens and identities together permutes the answer. (Tokens that have places are
-  another composition of the same parts, `lattice_denoiser.py`.)
+- There is no 2-D structure: no patches, no positions on a grid. LAINR's latents are a set, each from a learnable token
+  of its own, so a token's identity is a learned vector, added once. Apart from it the network is equivariant:
+  permuting tokens and identities together permutes the answer. (Tokens that have places are another composition of the
+  same parts, `lattice_denoiser.py`.)
 - Time enters as a number in [0, 1], through the Fourier features of the coordinates.
 
 A trained denoiser is a folder like every model's, `config.json` and `model.safetensors`, and holds all that sampling
@@ -17,9 +17,8 @@ by `adopt` when training starts.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, TypedDict, Unpack
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tokenfield.errors import UserError
+from tokenfield.generation.paths import Prediction
 from tokenfield.models.base import Model
 from tokenfield.nn.attention import MultiHeadAttention
 from tokenfield.nn.fourier import fourier_features, frequencies
@@ -36,8 +36,6 @@ TIME_FEATURES = 256
 """Numbers that describe the time, as in DiT."""
 TIME_BANDWIDTH = 320.0
 """Highest frequency of time in half-turns per unit: about one radian per step of a thousand, as in DiT."""
-
-Prediction = Literal["sample", "epsilon", "v_prediction", "velocity"]
 
 
 @dataclass(frozen=True)
@@ -85,13 +83,31 @@ class DenoiserConfig(DenoiserSizes):
         return Denoiser(self)
 
 
-SIZES: dict[str, dict[str, Any]] = {
+class Size(TypedDict):
+    """Fields of `DenoiserSizes` that DiT names by a letter."""
+
+    depth: int
+    width: int
+    heads: int
+
+
+SIZES: dict[str, Size] = {
     "S": {"depth": 12, "width": 384, "heads": 6},
     "B": {"depth": 12, "width": 768, "heads": 12},
     "L": {"depth": 24, "width": 1024, "heads": 16},
     "XL": {"depth": 28, "width": 1152, "heads": 16},
 }
 """DiT's sizes: `DenoiserConfig(**SIZES["S"], classes=7)`. L is the paper's."""
+
+
+class Origin(TypedDict):
+    """Fields of `DenoiserSizes` that say what a denoiser was trained for."""
+
+    class_names: tuple[str, ...]
+    lattice: tuple[int, ...]
+    picture_size: tuple[int, int]
+    field_model: str
+    field_hash: str
 
 
 def for_all(vector: Float[Tensor, "b w"], tokens: Float[Tensor, "b *r w"]) -> Float[Tensor, "b *one w"]:
@@ -106,98 +122,94 @@ def modulate(
     return x * (1 + for_all(scale, x)) + for_all(shift, x)
 
 
+class SelfAttention(MultiHeadAttention):
+    """Every token sees all tokens."""
+
+    def forward(self, x: Float[Tensor, "b r w"]) -> Float[Tensor, "b r w"]:
+        """The tokens to themselves."""
+        return super().forward(x, x)
+
+
 class AdaptiveBlock(nn.Module):
     """x + gate Attention(modulated LN x), then x + gate FeedForward(modulated LN x).
 
     Args:
         dim: width of the tokens.
-        num_heads: must divide `dim`.
+        attention: of the tokens to one another.
         mlp_ratio: hidden width of the feed-forward part over `dim`.
     """
 
-    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0):
+    def __init__(self, dim: int, attention: nn.Module, *, mlp_ratio: float = 4.0):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
-        self.attention = self.make_attention(dim, num_heads)
+        self.attention = attention
         self.norm2 = nn.LayerNorm(dim, elementwise_affine=False, eps=1e-6)
         self.mlp = FeedForward(dim, int(dim * mlp_ratio))
         self.adapt = nn.Linear(dim, 6 * dim)
 
-    def make_attention(self, dim: int, num_heads: int) -> nn.Module:
-        """Every token sees all tokens."""
-        return MultiHeadAttention(dim, num_heads=num_heads)
-
-    def attend(self, x: Float[Tensor, "b *r w"]) -> Float[Tensor, "b *r w"]:
-        """The tokens to themselves."""
-        return self.attention(x, x)
-
-    def forward(self, x: Float[Tensor, "b *r w"], condition: Float[Tensor, "b w"]) -> Float[Tensor, "b *r w"]:
-        """Transform the tokens; `condition` is what time and label say, after its nonlinearity."""
-        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adapt(condition).chunk(6, -1)
-        x = x + for_all(gate_1, x) * self.attend(modulate(self.norm1(x), shift_1, scale_1))
+    def forward(self, x: Float[Tensor, "b *r w"], conditions: Float[Tensor, "b w"]) -> Float[Tensor, "b *r w"]:
+        """Transform the tokens; `conditions` is what time and label say, after its nonlinearity."""
+        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adapt(conditions).chunk(6, -1)
+        x = x + for_all(gate_1, x) * self.attention(modulate(self.norm1(x), shift_1, scale_1))
         return x + for_all(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
 class TokenDenoiser(Model, ABC):
     """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
 
-    Subclasses say how tokens are told apart (`make_places`, `place`), what a token sees (`make_block`), and which
-    numbers share their statistics (`statistics_shape`).
-
     Attributes:
         mean, deviation: of the latents it was trained on; `standardize` and `restore` use them.
         on_lattice: whether its tokens are (rows, columns, D), with statistics of a channel, and not (R, D).
+        checkpointing: compute blocks again in the backward pass: the same gradient, in the memory of one block.
     """
 
     command = "generate"
     takes = "latents"
+    after_training = "generate --model {out} -o {out}/samples"
+    default_recipe = None  # its data are latents, not pictures
     on_lattice: ClassVar[bool] = False
+    config: DenoiserSizes
+    checkpointing: bool = False
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, config: DenoiserSizes):
         super().__init__()
-        self.config: Any = config
+        self.config = config
         width = config.width
         self.embed = nn.Linear(config.latent_dim, width)
-        self.make_places()
+        places = self.make_places()
         first, second = nn.Linear(TIME_FEATURES, width), nn.Linear(width, width)
         self.time = nn.Sequential(first, nn.SiLU(), second)
         self.label = nn.Embedding(config.classes + 1, width)  # the last row: no label
-        blocks = [self.make_block() for _ in range(config.depth)]
+        blocks = [AdaptiveBlock(width, self.make_attention(), mlp_ratio=config.mlp_ratio) for _ in range(config.depth)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, config.latent_dim)
         self.register_buffer("mean", torch.zeros(self.statistics_shape))
         self.register_buffer("deviation", torch.ones(self.statistics_shape))
-        self.through: Callable[..., Tensor] = _call
         # DiT's start: Xavier for linear maps, small normal embeddings; gates and the output at zero.
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for embedding in (*self.places, self.label.weight, first.weight, second.weight):
+        for embedding in (*places, self.label.weight, first.weight, second.weight):
             nn.init.normal_(embedding, std=0.02)
         for last in (self.adapt, self.out, *(block.adapt for block in blocks)):
             nn.init.zeros_(last.weight)
 
     @abstractmethod
-    def make_places(self) -> None:
-        """The parameters that tell tokens apart."""
+    def make_places(self) -> tuple[Tensor, ...]:
+        """Make the parameters that tell tokens apart; returns them."""
 
     @abstractmethod
-    def make_block(self) -> AdaptiveBlock:
-        """One block."""
-
-    @property
-    @abstractmethod
-    def places(self) -> tuple[Tensor, ...]:
-        """The parameters of `make_places`."""
+    def make_attention(self) -> nn.Module:
+        """The attention of one block: what a token sees."""
 
     @abstractmethod
     def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
-        """What every token is told about itself, for tokens (*shape, D)."""
+        """A vector for every token that tells it apart, for tokens (*shape, D)."""
 
     @property
     @abstractmethod
@@ -218,11 +230,6 @@ class TokenDenoiser(Model, ABC):
         """The time at which nothing but noise is left: T, or 1 for flow matching."""
         return 1.0 if self.config.prediction == "velocity" else float(self.config.steps)
 
-    def recompute(self, wanted: bool = True) -> "TokenDenoiser":
-        """Whether blocks are computed again in the backward pass: the same gradient, in the memory of one block."""
-        self.through = _checkpointed if wanted else _call
-        return self
-
     def forward(
         self, noisy: Float[Tensor, "b *r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b *r d"]:
@@ -234,14 +241,14 @@ class TokenDenoiser(Model, ABC):
                 [0, 1], 1 being pure noise.
             label: class, from 0; `config.classes` for no label.
         """
-        condition = self.condition_on(time, label)
+        conditions = self.conditions(time, label)
         x = self.embed(noisy.to(self.embed.weight.dtype)) + self.place(noisy.shape[1:-1])  # (B, R, W)
         for block in self.blocks:
-            x = self.through(block, x, condition)
-        shift, scale = self.adapt(condition).chunk(2, -1)
+            x = checkpoint(block, x, conditions, use_reentrant=False) if self.checkpointing else block(x, conditions)
+        shift, scale = self.adapt(conditions).chunk(2, -1)
         return self.out(modulate(self.norm(x), shift, scale))
 
-    def condition_on(self, time: Float[Tensor, " b"], label: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
+    def conditions(self, time: Float[Tensor, " b"], label: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
         """One vector for time and label. Phases are float32 whatever the weights are."""
         omega = frequencies(TIME_BANDWIDTH, TIME_FEATURES // 2, device=time.device)
         features = fourier_features(time.float()[:, None] / self.horizon, omega)  # (B, 256)
@@ -252,11 +259,6 @@ class TokenDenoiser(Model, ABC):
         """What is gathered at a time where processes share the weights (training/sharding.py)."""
         return list(self.blocks)
 
-    @property
-    def unlabelled(self) -> int:
-        """The label of an instance without one."""
-        return self.config.classes
-
     def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
         """Latents of the field model, shaped as `self.shape`, with mean 0 and deviation 1 over the training set."""
         return (tokens - self.mean) / self.deviation
@@ -266,26 +268,17 @@ class TokenDenoiser(Model, ABC):
         return tokens * self.deviation + self.mean
 
     @torch.no_grad()
-    def adopt(self, mean: Float[Tensor, "*r d"], deviation: Float[Tensor, "*r d"], **described: Any) -> None:
-        """Take along the statistics of the latents, and fields of the configuration that describe them."""
+    def adopt(self, mean: Float[Tensor, "*r d"], deviation: Float[Tensor, "*r d"], **origin: Unpack[Origin]) -> None:
+        """Take over the statistics of the latents, and the fields of the configuration that say what they are."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
-        self.config = replace(self.config, **described)
-
-    def encode(self, images: Tensor) -> Tensor:
-        """No field model: pictures are not its input."""
-        raise UserError(
-            "a denoiser makes latents and encodes no pictures; give a field model, or use it with tokenfield generate"
-        )
-
-    def condition(self, tokens: Tensor) -> Any:
-        """No field model: its tokens have no coordinates."""
-        raise UserError("a denoiser makes latents and decodes none; give the field model that its latents came from")
+        self.config = replace(self.config, **origin)
 
     def muon_excluded(self) -> set[str]:
         """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
-        names = {name for name, _ in self.named_parameters() if "adapt" in name or name.startswith("time")}
-        return names | {"embed.weight", "out.weight"}
+        modules = (self.embed, self.out, self.time, self.adapt, *(block.adapt for block in self.blocks))
+        excluded = {id(parameter) for module in modules for parameter in module.parameters()}
+        return {name for name, parameter in self.named_parameters() if id(parameter) in excluded}
 
 
 class Denoiser(TokenDenoiser):
@@ -296,26 +289,22 @@ class Denoiser(TokenDenoiser):
     """
 
     name: ClassVar[str] = "denoiser"
+    config: DenoiserConfig
 
     def __init__(self, config: DenoiserConfig):
         super().__init__(config)
 
-    def make_places(self) -> None:
-        """The parameters that tell tokens apart."""
+    def make_places(self) -> tuple[Tensor, ...]:
+        """A learned vector per token."""
         self.identity = nn.Parameter(torch.empty(self.config.tokens, self.config.width))
-
-    def make_block(self) -> AdaptiveBlock:
-        """One block."""
-        config = self.config
-        return AdaptiveBlock(config.width, num_heads=config.heads, mlp_ratio=config.mlp_ratio)
-
-    @property
-    def places(self) -> tuple[Tensor, ...]:
-        """The parameters of `make_places`."""
         return (self.identity,)
 
+    def make_attention(self) -> nn.Module:
+        """Every token sees all tokens."""
+        return SelfAttention(self.config.width, num_heads=self.config.heads)
+
     def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
-        """What every token is told about itself, for tokens (*shape, D)."""
+        """A token's identity."""
         return self.identity
 
     @property
@@ -329,18 +318,6 @@ class Denoiser(TokenDenoiser):
         return self.shape
 
     def on(self, lattice: tuple[int, int]) -> "Denoiser":
-        """The same denoiser for pictures of another shape.
-
-        Raises:
-            UserError: tokens of a set have no places, and there are as many as there were.
-        """
+        """Raises UserError: tokens of a set have no places, and there are as many as there were."""
         raise UserError("this denoiser draws sets of tokens without places, in the shape of the pictures that were "
                         "encoded; another aspect needs tokens with anchors (recipe ldm-cutouts-32-anchored)")
-
-
-def _call(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
-    return block(x, condition)
-
-
-def _checkpointed(block: nn.Module, x: Tensor, condition: Tensor) -> Tensor:
-    return checkpoint(block, x, condition, use_reentrant=False)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,9 +26,10 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import PictureSource, Split
 from tokenfield.errors import UserError
-from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, opened, shard_path, told_by
+from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
 from tokenfield.generation.moments import Moments, merged
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
+from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.pretrained import model_hash
 
@@ -67,21 +68,14 @@ class Plan:
         source: its pictures.
         classes: names of the classes of both splits.
         labels: class of every picture; `len(classes)` for none.
-        entries: (picture, mirrored), in the order of the shards.
-        size: entries per shard.
+        shards: of each, its entries (picture, mirrored).
     """
 
     split: Split
     source: PictureSource
     classes: tuple[str, ...]
     labels: list[int]
-    entries: list[tuple[int, bool]]
-    size: int
-
-    @property
-    def shards(self) -> list[Sequence[tuple[int, bool]]]:
-        """The entries, shard by shard."""
-        return parts_of(self.entries, self.size)
+    shards: list[Sequence[tuple[int, bool]]]
 
 
 def lattice_and_size(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int]:
@@ -127,7 +121,7 @@ def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] 
     flips = (False, True) if encoding.flips and split == "train" else (False,)
     entries = [(i, mirrored) for i in range(len(source)) for mirrored in flips]
     numbers = [len(known) if label is None else label for label in labels]
-    return Plan(split, source, known, numbers, entries, encoding.shard)
+    return Plan(split, source, known, numbers, parts_of(entries, encoding.shard))
 
 
 def _class_folder(name: str) -> str:
@@ -141,36 +135,45 @@ def _class_folder(name: str) -> str:
 def identity(plan: Plan, number: int, encoding: Encoding, model_sha: str) -> str:
     """A digest of all that decides the contents of a shard but the bytes of the pictures."""
     names = [(plan.source.names[i], plan.labels[i], mirrored) for i, mirrored in plan.shards[number]]
-    told = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, plan.classes, names]
-    return hashlib.sha256(json.dumps(told).encode("utf-8", "surrogateescape")).hexdigest()
+    deciding = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, plan.classes, names]
+    return hashlib.sha256(json.dumps(deciding).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+@dataclass
+class Shard:
+    """One shard's latents (N, R, D) in parts, with their moments, the entries they are of, and what was skipped."""
+
+    latents: list[Tensor]
+    entries: list[tuple[int, bool]]
+    moments: Moments
+    skipped: SkippedFiles
 
 
 @torch.no_grad()
-def encode_shard(model: FieldModel, plan: Plan, number: int, encoding: Encoding, readers: ThreadPoolExecutor) -> dict:
-    """Latents, labels, moments and names of one shard; damaged pictures are left out and named."""
+def encode_shard(
+    model: FieldModel, plan: Plan, number: int, encoding: Encoding, readers: ThreadPoolExecutor, shape: tuple[int, int]
+) -> Shard:
+    """Latents of one shard, (N, *shape); damaged pictures are left out and named."""
     device = next(model.parameters()).device
-    latents, labels, mirrored, names, moments = [], [], [], [], []
-    skipped = SkippedFiles()
+    shard = Shard([torch.zeros(0, *shape, dtype=torch.float16 if encoding.half else torch.float32)], [],
+                  Moments.none(*shape), SkippedFiles())
     for part in parts_of(plan.shards[number], encoding.batch):
-        read = list(readers.map(partial(_read, plan.source), part))
-        kept = [(entry, picture) for entry, picture in zip(part, read, strict=True) if isinstance(picture, Tensor)]
-        for error in read:
-            if isinstance(error, PictureError):
-                skipped.catch(error)
-        if not kept:
+        pictures = []
+        for entry, result in zip(part, readers.map(partial(_read, plan.source), part), strict=True):
+            if isinstance(result, PictureError):
+                shard.skipped.catch(result)
+            else:
+                pictures.append(result)
+                shard.entries.append(entry)
+        if not pictures:
             continue
-        tokens = model.encode(torch.stack([picture for _, picture in kept]).to(device)).flatten(1, -2)  # (B, R, D)
-        tokens = tokens.cpu().to(torch.float16 if encoding.half else torch.float32)
+        tokens = model.encode(torch.stack(pictures).to(device)).flatten(1, -2).cpu().to(shard.latents[0].dtype)
         if not torch.isfinite(tokens).all():
             raise UserError("a token is not finite; half precision holds numbers up to 65504: leave out --half"
                             if encoding.half else "a token is not finite; the model is damaged")
-        latents.append(tokens)
-        moments.append(Moments.of(tokens))
-        labels += [plan.labels[index] for (index, _), _ in kept]
-        mirrored += [flag for (_, flag), _ in kept]
-        names += [plan.source.names[index] for (index, _), _ in kept]
-    return {"latents": latents, "labels": labels, "mirrored": mirrored, "names": names, "moments": moments,
-            "skipped": skipped}
+        shard.latents.append(tokens)
+        shard.moments += Moments.of(tokens)
+    return shard
 
 
 def _read(source: PictureSource, entry: tuple[int, bool]) -> Float[Tensor, "c h w"] | PictureError:
@@ -182,30 +185,28 @@ def _read(source: PictureSource, entry: tuple[int, bool]) -> Float[Tensor, "c h 
     return picture.flip(-1) if mirrored else picture
 
 
-def write_shard(path: Path, made: dict, shard_identity: str, shape: tuple[int, int]) -> None:
+def write_shard(path: Path, shard: Shard, plan: Plan, shard_identity: str) -> None:
     """One file, whole or absent."""
-    dtype = made["latents"][0].dtype if made["latents"] else torch.float32
-    moments = merged(made["moments"], *shape)
     tensors = {
-        "latents": torch.cat(made["latents"]) if made["latents"] else torch.zeros(0, *shape, dtype=dtype),
-        "labels": torch.tensor(made["labels"], dtype=torch.int64),
-        "mirrored": torch.tensor(made["mirrored"], dtype=torch.bool),
-        "count": torch.tensor(moments.count),
-        "mean": moments.mean,
-        "squares": moments.squares,
+        "latents": torch.cat(shard.latents),
+        "labels": torch.tensor([plan.labels[index] for index, _ in shard.entries], dtype=torch.int64),
+        "mirrored": torch.tensor([mirrored for _, mirrored in shard.entries], dtype=torch.bool),
+        "count": torch.tensor(shard.moments.count),
+        "mean": shard.moments.mean,
+        "squares": shard.moments.squares,
     }
-    told = {"identity": shard_identity, "names": made["names"], "skipped": made["skipped"].as_json()}
-    with written_aside(path) as file:
-        file.write(to_bytes(tensors, {"shard": json.dumps(told)}))  # one entry: their order in a file is random
+    names = [plan.source.names[index] for index, _ in shard.entries]
+    note = {"identity": shard_identity, "names": names, "skipped": shard.skipped.as_json()}
+    write_whole(path, to_bytes(tensors, {"shard": json.dumps(note)}))  # one entry: their order in a file is random
 
 
 def is_there(path: Path, shard_identity: str) -> bool:
     """Whether a shard was written already. Raises UserError if another one was."""
     if not path.exists():
         return False
-    with opened(path) as file:
-        found = told_by(file).get("identity")
-    if found != shard_identity:
+    with open_shard(path) as file:
+        there = read_note(file).get("identity")
+    if there != shard_identity:
         raise UserError(f"{path} holds latents of other pictures, another model or other options; give a new folder, "
                         "or remove this one")
     return True
@@ -243,12 +244,12 @@ def encode_data(
     workers: int = 2,
     meet: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Any]:
+) -> Record:
     """Encode both splits of a data set.
 
     Args:
         model: the field model, in evaluation mode, on the device to work on.
-        name: what the user called it; kept for whoever decodes latents later.
+        name: what the user called it, by which it is found when latents are decoded.
         data: folder of the data set.
         out: folder of the latents; shards that are there already are kept.
         encoding: how. Its `data.size` and `data.crop` are overruled by the model.
@@ -256,7 +257,7 @@ def encode_data(
         rank, world: this process encodes shards rank, rank + world, ... of each split.
         workers: threads that read pictures.
         meet: returns when all processes have called it.
-        progress: told how many of this process's shards are done.
+        progress: called with (done, total) of this process's shards.
     Returns:
         What `latents.json` says (on every process).
     Raises:
@@ -274,8 +275,9 @@ def encode_data(
             progress(done, len(mine))
             path, sha = shard_path(out, p.split, number), identity(p, number, encoding, model_sha)
             if not is_there(path, sha):
-                write_shard(path, encode_shard(model, p, number, encoding, readers), sha, shape)
+                write_shard(path, encode_shard(model, p, number, encoding, readers, shape), p, sha)
     meet()  # every shard is there now
+    shards = {p.split: [read_shard(shard_path(out, p.split, n)) for n in range(len(p.shards))] for p in plans}
     described = {
         "format": FORMAT,
         "model": name,
@@ -287,31 +289,27 @@ def encode_data(
         "picture_size": [side, side],
         "flips": encoding.flips,
         "half": encoding.half,
-        "splits": {p.split: summary(out, p) for p in plans},
+        "splits": {p.split: summary(p, shards[p.split]) for p in plans},
     }
     if rank == 0:
-        statistics = merged((shard_moments(shard_path(out, "train", n)) for n in range(len(plans[0].shards))), *shape)
-        with written_aside(out / STATISTICS) as file:
-            file.write(to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
-        with written_aside(out / DESCRIPTION) as file:
-            file.write((json.dumps(described, indent=1) + "\n").encode())
+        statistics = merged((moments for moments, _ in shards["train"]), *shape)
+        write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
+        write_whole(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
     meet()
     return described
 
 
-def shard_moments(path: Path) -> Moments:
-    """The moments that a shard holds of its own latents."""
-    with opened(path) as file:
-        return Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
+def read_shard(path: Path) -> tuple[Moments, Record]:
+    """The moments that a shard holds of its own latents, and what it says."""
+    with open_shard(path) as file:
+        moments = Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
+        return moments, read_note(file)
 
 
-def summary(out: Path, plan: Plan) -> dict[str, Any]:
+def summary(plan: Plan, shards: list[tuple[Moments, Record]]) -> Record:
     """How much there is of a split, and which pictures could not be read."""
-    entries, skipped = 0, []
-    for number in range(len(plan.shards)):
-        with opened(shard_path(out, plan.split, number)) as file:
-            entries += int(file.get_tensor("count"))
-            skipped += told_by(file)["skipped"]
+    entries = sum(moments.count for moments, _ in shards)
     if not entries:
         raise UserError(f"none of the {len(plan.source)} {plan.split} pictures can be read; check the folder")
-    return {"shards": len(plan.shards), "entries": entries, "pictures": len(plan.source), "skipped": skipped}
+    return {"shards": len(shards), "entries": entries, "pictures": len(plan.source),
+            "skipped": [item for _, note in shards for item in note["skipped"]]}

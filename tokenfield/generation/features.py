@@ -8,7 +8,6 @@ ship: `inception:PATH` takes them from a file. The others need nothing that is n
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,9 @@ from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.pca import Basis
+from tokenfield.generation.inception import FEATURES, load
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
 
 KINDS = {
     "pca": "codes of the packaged PCA basis: texture at the scale of 8 x 8 cells",
@@ -80,7 +82,7 @@ class PcaFeatures(FeatureNetwork):
 class TokenFeatures(FeatureNetwork):
     """Tokens of an anchored model, one per cell; their means and deviations: twice the width of a token."""
 
-    def __init__(self, model: Any, name: str):
+    def __init__(self, model: FieldModel, name: str):
         super().__init__()
         if model.input_size is not None:
             raise UserError(f"{name} takes pictures of {model.input_size} only; for features give a model whose tokens "
@@ -147,8 +149,6 @@ class InceptionFeatures(FeatureNetwork):
 
     def __init__(self, path: Path):
         super().__init__()
-        from tokenfield.generation.inception import FEATURES, load
-
         self.network = load(path).requires_grad_(False)
         self.name, self.num_features = f"inception:{path.name}", FEATURES
 
@@ -184,9 +184,6 @@ def find_features(spec: str) -> FeatureNetwork:
         return RandomFeatures(int(rest)).eval()
     if spec == "pca":
         return PcaFeatures().eval()
-
-    from tokenfield.models import pretrained
-
     if spec not in pretrained.names() and not Path(spec).is_dir():
         raise UserError(f"no features are called {spec!r}; give {', '.join(KINDS)} (MODEL is a folder or one of "
                         f"{', '.join(pretrained.names())})")

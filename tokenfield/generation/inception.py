@@ -11,7 +11,6 @@ Names of modules are those in the file of weights, hence the capitals. Nothing i
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +22,6 @@ from tokenfield.errors import UserError
 SIDE = 299
 """Pixels a side that the network sees."""
 FEATURES = 2048
-
-Step = tuple[str, int, int, int]
-"""A convolution: its name, its channels, the height and the width of its kernel."""
-Branch = tuple[Any, ...]
-"""Steps one after the other; the last may be a pair of steps, whose results are put side by side."""
-
 
 class Unit(nn.Module):
     """Convolution, batch normalisation, ReLU; padded to keep the size, unless it has a stride."""
@@ -49,28 +42,29 @@ class Mixed(nn.Module):
 
     Args:
         inward: channels.
-        branches: of convolutions.
+        branches: convolutions one after the other, "NAME CHANNELS HxW, ..." with 1x1 left out; with " + " between
+            them two that read the same map, whose results are put side by side.
         pooled: channels of the convolution after the pooling; 0 for none.
-        pool: what is pooled.
+        pool: what is pooled, "mean" or "max".
         stride: 2 where the block halves its map: its last convolutions and its pooling do.
     """
 
-    def __init__(self, inward: int, *branches: Branch, pooled: int = 0, pool: str = "mean", stride: int = 1):
+    def __init__(self, inward: int, *branches: str, pooled: int = 0, pool: str = "mean", stride: int = 1):
         super().__init__()
-        self.branches, self.pool, self.stride, self.width = branches, pool, stride, 0
+        self.pool, self.stride = pool, stride
+        self.branches: list[list[list[str]]] = []  # names of the convolutions
         for branch in branches:
-            channels = inward
-            for place, step in enumerate(branch):
-                last = place == len(branch) - 1
-                forks = step if isinstance(step[0], tuple) else (step,)
-                for name, outward, *kernel in forks:
-                    unit = Unit(channels, outward, tuple(kernel), stride=stride if last else 1)
-                    self.add_module(name, unit)
-                    self.width += outward if last else 0
-                channels = forks[0][1]
-        if pooled:
-            self.branch_pool = Unit(inward, pooled, (1, 1))
-        self.width += pooled or inward
+            channels, names = inward, []
+            steps = [[one.split() for one in step.split(" + ")] for step in branch.split(", ")]
+            for step in steps:
+                for name, outward, *kernel in step:
+                    height, width = map(int, (kernel or ["1x1"])[0].split("x"))
+                    last = stride if step is steps[-1] else 1
+                    self.add_module(name, Unit(channels, int(outward), (height, width), stride=last))
+                channels = int(step[0][1])
+                names.append([name for name, *_ in step])
+            self.branches.append(names)
+        self.branch_pool = Unit(inward, pooled, (1, 1)) if pooled else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
         """A map to another."""
@@ -81,48 +75,34 @@ class Mixed(nn.Module):
             around = F.max_pool2d(x, 3, stride=1, padding=1)
         else:
             around = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        return torch.cat([*results, self.branch_pool(around) if hasattr(self, "branch_pool") else around], 1)
+        return torch.cat([*results, self.branch_pool(around)], 1)
 
-    def along(self, branch: Branch, x: Tensor) -> Tensor:
+    def along(self, branch: list[list[str]], x: Tensor) -> Tensor:
         """Through one branch."""
-        for step in branch:
-            forks = step if isinstance(step[0], tuple) else (step,)
-            x = torch.cat([self.get_submodule(name)(x) for name, *_ in forks], 1)
+        for names in branch:
+            x = torch.cat([self.get_submodule(name)(x) for name in names], 1)
         return x
 
 
 def wide(inward: int, pooled: int) -> Mixed:
     """5 x 5, and twice 3 x 3."""
-    return Mixed(
-        inward,
-        (("branch1x1", 64, 1, 1),),
-        (("branch5x5_1", 48, 1, 1), ("branch5x5_2", 64, 5, 5)),
-        (("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)),
-        pooled=pooled,
-    )
+    return Mixed(inward, "branch1x1 64", "branch5x5_1 48, branch5x5_2 64 5x5",
+                 "branch3x3dbl_1 64, branch3x3dbl_2 96 3x3, branch3x3dbl_3 96 3x3", pooled=pooled)  # fmt: skip
 
 
 def crossed(inward: int, inner: int) -> Mixed:
     """7 x 7 as 1 x 7 and 7 x 1, once and twice."""
-    double = (("branch7x7dbl_1", inner, 1, 1), ("branch7x7dbl_2", inner, 7, 1), ("branch7x7dbl_3", inner, 1, 7),
-              ("branch7x7dbl_4", inner, 7, 1), ("branch7x7dbl_5", 192, 1, 7))  # fmt: skip
-    single = (("branch7x7_1", inner, 1, 1), ("branch7x7_2", inner, 1, 7), ("branch7x7_3", 192, 7, 1))
-    return Mixed(inward, (("branch1x1", 192, 1, 1),), single, double, pooled=192)
+    once = f"branch7x7_1 {inner}, branch7x7_2 {inner} 1x7, branch7x7_3 192 7x1"
+    twice = (f"branch7x7dbl_1 {inner}, branch7x7dbl_2 {inner} 7x1, branch7x7dbl_3 {inner} 1x7, "
+             f"branch7x7dbl_4 {inner} 7x1, branch7x7dbl_5 192 1x7")  # fmt: skip
+    return Mixed(inward, "branch1x1 192", once, twice, pooled=192)
 
 
 def spread(inward: int, pool: str) -> Mixed:
     """3 x 3 as 1 x 3 beside 3 x 1."""
-    def fork(name: str) -> tuple[Step, Step]:
-        return (f"{name}a", 384, 1, 3), (f"{name}b", 384, 3, 1)
-
-    return Mixed(
-        inward,
-        (("branch1x1", 320, 1, 1),),
-        (("branch3x3_1", 384, 1, 1), fork("branch3x3_2")),
-        (("branch3x3dbl_1", 448, 1, 1), ("branch3x3dbl_2", 384, 3, 3), fork("branch3x3dbl_3")),
-        pooled=192,
-        pool=pool,
-    )
+    once = "branch3x3_1 384, branch3x3_2a 384 1x3 + branch3x3_2b 384 3x1"
+    twice = "branch3x3dbl_1 448, branch3x3dbl_2 384 3x3, branch3x3dbl_3a 384 1x3 + branch3x3dbl_3b 384 3x1"
+    return Mixed(inward, "branch1x1 320", once, twice, pooled=192, pool=pool)
 
 
 class Inception(nn.Sequential):
@@ -141,23 +121,15 @@ class Inception(nn.Sequential):
             "Mixed_5b": wide(192, 32),
             "Mixed_5c": wide(256, 64),
             "Mixed_5d": wide(288, 64),
-            "Mixed_6a": Mixed(
-                288,
-                (("branch3x3", 384, 3, 3),),
-                (("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)),
-                stride=2,
-            ),
+            "Mixed_6a": Mixed(288, "branch3x3 384 3x3",
+                              "branch3x3dbl_1 64, branch3x3dbl_2 96 3x3, branch3x3dbl_3 96 3x3", stride=2),
             "Mixed_6b": crossed(768, 128),
             "Mixed_6c": crossed(768, 160),
             "Mixed_6d": crossed(768, 160),
             "Mixed_6e": crossed(768, 192),
-            "Mixed_7a": Mixed(
-                768,
-                (("branch3x3_1", 192, 1, 1), ("branch3x3_2", 320, 3, 3)),
-                (("branch7x7x3_1", 192, 1, 1), ("branch7x7x3_2", 192, 1, 7), ("branch7x7x3_3", 192, 7, 1),
-                 ("branch7x7x3_4", 192, 3, 3)),
-                stride=2,
-            ),
+            "Mixed_7a": Mixed(768, "branch3x3_1 192, branch3x3_2 320 3x3",
+                              "branch7x7x3_1 192, branch7x7x3_2 192 1x7, branch7x7x3_3 192 7x1, branch7x7x3_4 192 3x3",
+                              stride=2),
             "Mixed_7b": spread(1280, "mean"),
             "Mixed_7c": spread(2048, "max"),
         }  # fmt: skip
@@ -189,22 +161,22 @@ def load(path: Path) -> Inception:
     Raises:
         UserError: a file that holds no weights, or those of another network.
     """
-    wanted = "give pt_inception-2015-12-05-6726825d.pth, which published FIDs use"
+    hint = "give pt_inception-2015-12-05-6726825d.pth, which published FIDs use"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path} holds no weights that PyTorch reads ({first[:80]}); {wanted}") from error
+        raise UserError(f"{path} holds no weights that PyTorch reads ({first[:80]}); {hint}") from error
     with torch.device("meta"):  # no numbers are drawn only to be replaced
         network = Inception()
     # The classifier is not needed. Counters of batches are of no use, and older files have none.
     known = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith("_tracked")}
     tensors = saved if isinstance(saved, dict) else {}
-    kept = {name: tensor for name, tensor in tensors.items() if name in known and isinstance(tensor, Tensor)}
+    weights = {name: tensor for name, tensor in tensors.items() if name in known and isinstance(tensor, Tensor)}
     for name, shape in known.items():
-        if name not in kept or kept[name].shape != shape:
-            there = tuple(kept[name].shape) if name in kept else "absent"
-            raise UserError(f"{path} holds other weights: {name} is {there}, Inception v3 has {tuple(shape)}; {wanted}")
+        if name not in weights or weights[name].shape != shape:
+            there = tuple(weights[name].shape) if name in weights else "absent"
+            raise UserError(f"{path} holds other weights: {name} is {there}, Inception v3 has {tuple(shape)}; {hint}")
     counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("_tracked")}
-    network.load_state_dict({name: tensor.float() for name, tensor in kept.items()} | counters, assign=True)
+    network.load_state_dict({name: tensor.float() for name, tensor in weights.items()} | counters, assign=True)
     return network.eval()

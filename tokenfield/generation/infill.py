@@ -11,8 +11,6 @@ The step itself is DDIM's, which on the path of flow matching is Euler's: x_t' =
 and the e that the prediction amounts to.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -20,16 +18,16 @@ from torch import Tensor
 from tokenfield.errors import UserError
 from tokenfield.evaluation.locality import difference
 from tokenfield.fields.field import Field
-from tokenfield.generation.guidance import guided
-from tokenfield.generation.sampling import Progress, generators, noise
-from tokenfield.generation.schedulers import STRAIGHT, Sampler, build, level
+from tokenfield.generation.paths import clean_of, level, noise_of
+from tokenfield.generation.sampling import Predictor, Progress, device_of, generators, noise, predict
+from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
 
 
 def inside(field: Field, mask: Float[Tensor, "h w"], progress: Progress | None = None) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask, in [0, 1].
 
     What a token governs is measured, not assumed: the change of the picture when the token is replaced by zero
-    (`analysis.locality`), rendered at the size of the mask. Where tokens govern the whole picture, as those of weight
+    (`evaluation.locality`), rendered at the size of the mask. Where tokens govern the whole picture, as those of weight
     modulation do, every share is that of the mask itself, and in-filling a part of the picture is not possible.
 
     Args:
@@ -49,24 +47,11 @@ def inside(field: Field, mask: Float[Tensor, "h w"], progress: Progress | None =
     return out
 
 
-def clean_and_noise(
-    prediction: str, predicted: Float[Tensor, "b *s"], noisy: Float[Tensor, "b *s"], alpha: float, sigma: float
-) -> tuple[Float[Tensor, "b *s"], Float[Tensor, "b *s"]]:
-    """The x_0 and the e, with noisy = alpha x_0 + sigma e, that a prediction amounts to."""
-    if prediction == "epsilon":
-        return (noisy - sigma * predicted) / alpha, predicted
-    if prediction == "velocity":                                                   # u = e - x_0, alpha = 1 - sigma
-        clean = noisy - sigma * predicted
-        return clean, clean + predicted
-    clean = predicted if prediction == "sample" else alpha * noisy - sigma * predicted  # v = alpha e - sigma x_0
-    return clean, (noisy - alpha * clean) / sigma
-
-
 @torch.no_grad()
 def fill(
-    denoiser: Any,
+    denoiser: Predictor,
     known: Float[Tensor, "*r d"],
-    drawn: Bool[Tensor, "*r"],
+    redrawn: Bool[Tensor, "*r"],
     labels: Int[Tensor, " n"],
     sampler: Sampler,
     *,
@@ -80,7 +65,7 @@ def fill(
     Args:
         denoiser: in evaluation mode.
         known: standardised tokens of the picture.
-        drawn: which of them to draw anew; the others come back as they were, to the bit.
+        redrawn: which of them to draw anew; the others come back as they were, to the bit.
         labels: one class per result, `config.classes` for none.
         sampler: its steps and its guidance; the scheduler is DDIM, or Euler for flow.
         repeats: how often every step is taken. 1 is quick and fits worse.
@@ -88,36 +73,34 @@ def fill(
     Raises:
         UserError: another scheduler, fewer than one repeat.
     """
-    sampler = sampler.resolved(denoiser)
-    config = denoiser.config
+    config, device = denoiser.config, device_of(denoiser)
+    sampler = sampler.resolved(config.prediction, config.steps)
     if sampler.scheduler not in STRAIGHT or repeats < 1:
         raise UserError(f"in-filling with {sampler.scheduler} and {repeats} repeats; leave --scheduler out (DDIM, or "
                         "Euler for flow) and give at least 1 repeat")
-    device = next(denoiser.parameters()).device
-    times = [float(time) for time in build(sampler, config.prediction, config.steps).timesteps]
+    times = build(sampler, config.prediction, config.steps).timesteps.tolist()
     levels = [level(config.prediction, config.steps, time) for time in times] + [(1.0, 0.0)]
     sources = generators(seed, range(first, first + len(labels)))
 
     def fresh() -> Tensor:
         return noise(denoiser.shape, sources).to(device)
 
-    held, redrawn, labels = known.to(device), drawn.to(device)[..., None], labels.to(device)
+    known, redrawn, labels = known.to(device), redrawn.to(device)[..., None], labels.to(device)
     tokens = fresh()
     for step, time in enumerate(times):
-        (alpha, sigma), (following, remaining) = levels[step], levels[step + 1]
-        times_taken = repeats if remaining > 0 else 1  # nothing is put back after the last step
-        for again in range(times_taken):
-            tokens = torch.where(redrawn, tokens, alpha * held + sigma * fresh())
-            at = torch.full((len(tokens),), time * denoiser.horizon / config.steps, device=device)
-            predicted = guided(denoiser, tokens, at, labels, sampler.guidance)
-            clean, e = clean_and_noise(config.prediction, predicted, tokens, alpha, sigma)
-            tokens = following * clean + remaining * e
-            if again < times_taken - 1:
-                kept = alpha / following
-                tokens = kept * tokens + (sigma**2 - kept**2 * remaining**2) ** 0.5 * fresh()
+        here, (alpha_after, sigma_after) = levels[step], levels[step + 1]
+        alpha, sigma = here
+        for left in reversed(range(repeats if sigma_after > 0 else 1)):  # nothing is put back after the last step
+            tokens = torch.where(redrawn, tokens, alpha * known + sigma * fresh())
+            predicted = predict(denoiser, tokens, time, labels, sampler.guidance)
+            clean = clean_of(config.prediction, predicted, tokens, *here)
+            tokens = alpha_after * clean + sigma_after * noise_of(config.prediction, predicted, tokens, *here)
+            if left:
+                back = alpha / alpha_after
+                tokens = back * tokens + (sigma**2 - back**2 * sigma_after**2) ** 0.5 * fresh()
         if progress is not None:
             progress(step + 1, len(times))
-    return torch.where(redrawn, tokens, held).cpu()
+    return torch.where(redrawn, tokens, known).cpu()
 
 
 def describe(chosen: Bool[Tensor, "*lattice"], most: int = 12) -> str:

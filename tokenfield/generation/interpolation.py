@@ -8,7 +8,6 @@ sphere; they are joined by a straight line, and the frames show what the field m
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
-from tokenfield.generation.sampling import Progress, generators, noise, solve
+from tokenfield.generation.sampling import Predictor, Progress, generators, noise, solve
 from tokenfield.generation.schedulers import STOCHASTIC, Sampler
 from tokenfield.io.atomic import written_aside
 
@@ -52,7 +51,7 @@ def shares(frames: int) -> list[float]:
 
 
 def between_samples(
-    denoiser: Any,
+    denoiser: Predictor,
     numbers: tuple[int, int],
     labels: Int[Tensor, "2"],
     sampler: Sampler,
@@ -73,7 +72,7 @@ def between_samples(
     Raises:
         UserError: a stochastic scheduler.
     """
-    sampler = sampler.resolved(denoiser)
+    sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
     if sampler.scheduler in STOCHASTIC:
         raise UserError(f"scheduler {sampler.scheduler} adds noise of its own, so that frames do not hang together; "
                         "give one that does not, such as DDIM")

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +27,8 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
+from tokenfield.generation.denoiser import Origin
+from tokenfield.io.record import Record
 
 DESCRIPTION, STATISTICS = "latents.json", "statistics.safetensors"
 FORMAT = 1
@@ -61,7 +62,7 @@ class LatentFolder:
         model, model_hash: the field model, as the user named it, and its identity.
     """
 
-    def __init__(self, path: Path, split: Split, described: dict[str, Any]):
+    def __init__(self, path: Path, split: Split, described: Record):
         self.path, self.split, self.described = path, split, described
         self.classes = tuple(described["classes"])
         self.lattice, self.picture_size = tuple(described["lattice"]), tuple(described["picture_size"])
@@ -75,11 +76,11 @@ class LatentFolder:
         self._shards: list[Tensor] = []
         labels, self.names, mirrored = [], [], []
         for number in range(described["splits"][split]["shards"]):
-            with opened(shard_path(path, split, number)) as file:
+            with open_shard(shard_path(path, split, number)) as file:
                 self._shards.append(file.get_tensor("latents"))  # a view of the mapped file, not read yet
                 labels.append(file.get_tensor("labels").clone())
                 mirrored.append(file.get_tensor("mirrored").clone())
-                self.names += told_by(file)["names"]
+                self.names += read_note(file)["names"]
         self.labels: Int[Tensor, " n"] = torch.cat(labels)
         self.mirrored: Tensor = torch.cat(mirrored)
         self._ends = list(accumulate(len(shard) for shard in self._shards))
@@ -124,15 +125,10 @@ class LatentFolder:
         """The inverse of `standardize`."""
         return tokens * self.deviation + self.mean
 
-    def description(self) -> dict[str, Any]:
-        """What a denoiser keeps of it: fields of `DenoiserConfig`."""
-        return {
-            "class_names": self.classes,
-            "lattice": self.lattice,
-            "picture_size": self.picture_size,
-            "field_model": self.model,
-            "field_hash": self.model_hash,
-        }
+    def origin(self) -> Origin:
+        """Fields of a denoiser's configuration."""
+        return {"class_names": self.classes, "lattice": self.lattice, "picture_size": self.picture_size,
+                "field_model": self.model, "field_hash": self.model_hash}
 
 
 def _above_zero(deviation: Tensor) -> Tensor:
@@ -218,9 +214,9 @@ class LatentSource:
         """What of an entry is trained on: all of it."""
         return tokens
 
-    def description(self) -> dict[str, Any]:
-        """What a denoiser keeps of it: fields of its configuration."""
-        return self.folder.description()
+    def origin(self) -> Origin:
+        """Fields of a denoiser's configuration."""
+        return self.folder.origin()
 
     def pictures(self) -> Iterator[tuple[str, Tensor]]:
         """Names and standardised latents of all entries, in order: every source can be walked through."""
@@ -273,16 +269,16 @@ class LatticeSource(LatentSource):
         top, left = (draws.below(count - self.part + 1) for count in tokens.shape[:2])
         return tokens[top : top + self.part, left : left + self.part]
 
-    def description(self) -> dict[str, Any]:
+    def origin(self) -> Origin:
         """Samples have the shape of what was trained on."""
-        whole = super().description()
+        whole = super().origin()
         if not self.part:
             return whole
         cell = self.folder.picture_size[0] // self.folder.lattice[0]
-        return whole | {"lattice": (self.part,) * 2, "picture_size": (self.part * cell,) * 2}
+        return {**whole, "lattice": (self.part,) * 2, "picture_size": (self.part * cell, self.part * cell)}
 
 
-def opened(path: Path) -> Any:
+def open_shard(path: Path) -> safe_open:
     """A shard, ready to map. Raises UserError for one that is missing, damaged or cut short."""
     try:
         return safe_open(path, "pt")
@@ -291,6 +287,6 @@ def opened(path: Path) -> Any:
         raise UserError(f"{path} cannot be read ({detail}); remove it and run tokenfield latents again") from error
 
 
-def told_by(shard: Any) -> dict[str, Any]:
-    """What an opened shard says beside its tensors: `identity`, `names`, `skipped`; {} of another file."""
+def read_note(shard: safe_open) -> Record:
+    """What an open shard says beside its tensors: `identity`, `names`, `skipped`; {} of another file."""
     return json.loads((shard.metadata() or {}).get("shard", "{}"))

@@ -7,7 +7,7 @@ three of them replaced:
 - A token sees its neighbours, up to `radius` cells away, and tells them apart by their relative places
   (`neighbourhood.py`), not all tokens by their number. Its answer depends on nothing farther than depth x radius cells;
   what is farther is agreed on step by step, as the sampler goes on.
-- Its own place is told as the distances from the four borders, counted up to `margin` cells. Farther in all places are
+- Its own place is given as the distances from the four borders, counted up to `margin` cells. Farther in all places are
   alike, so those of a larger lattice are none that training did not have. Pictures with a composition, an object
   on white, need a margin; parts of photographs have no borders to know of: 0.
 - Mean and deviation are those of a channel, over all cells: a cell of another lattice has no statistics of its own.
@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.generation.denoiser import AdaptiveBlock, DenoiserSizes, TokenDenoiser
+from tokenfield.generation.denoiser import DenoiserSizes, TokenDenoiser
 from tokenfield.nn.neighbourhood import NeighbourhoodAttention
 
 
@@ -35,7 +35,7 @@ class LatticeDenoiserConfig(DenoiserSizes):
     radius: int = 1
     """Cells on each side that a token sees per block."""
     margin: int = 1
-    """Cells from a border within which a token knows how far it is; 0: borders are not told."""
+    """Cells from a border within which a token knows how far it is; 0: not at all."""
 
     def __post_init__(self):
         if self.radius < 1 or self.margin < 0:
@@ -44,29 +44,6 @@ class LatticeDenoiserConfig(DenoiserSizes):
     def build(self) -> "LatticeDenoiser":
         """The model with fresh weights."""
         return LatticeDenoiser(self)
-
-
-class NeighbourhoodAdaptiveBlock(AdaptiveBlock):
-    """The denoiser's block for a lattice: attention to the neighbours.
-
-    Args:
-        dim, num_heads, mlp_ratio: as for `AdaptiveBlock`.
-        radius: neighbours on each side, in cells.
-    """
-
-    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, radius: int = 1):
-        self.radius = radius
-        super().__init__(dim, num_heads=num_heads, mlp_ratio=mlp_ratio)
-
-    def make_attention(self, dim: int, num_heads: int) -> nn.Module:
-        """Every token sees its neighbours. Heads begin by looking at different places, which evenly they would not."""
-        attention = NeighbourhoodAttention(dim, num_heads=num_heads, radius=self.radius)
-        nn.init.normal_(attention.bias)
-        return attention
-
-    def attend(self, x: Float[Tensor, "b m n w"]) -> Float[Tensor, "b m n w"]:
-        """The tokens to their neighbours."""
-        return self.attention(x)
 
 
 def places_of(count: int, margin: int) -> Tensor:
@@ -85,25 +62,24 @@ class LatticeDenoiser(TokenDenoiser):
 
     name: ClassVar[str] = "lattice-denoiser"
     on_lattice: ClassVar[bool] = True
+    config: LatticeDenoiserConfig
 
     def __init__(self, config: LatticeDenoiserConfig):
         super().__init__(config)
         self.reach = config.depth * config.radius
 
-    def make_places(self) -> None:
+    def make_places(self) -> tuple[Tensor, ...]:
         """A vector for every distance from the two borders of an axis, rows and columns apart."""
         count = (self.config.margin + 1) ** 2
         self.rows, self.columns = (nn.Embedding(count, self.config.width) for _ in range(2))
-
-    @property
-    def places(self) -> tuple[Tensor, ...]:
-        """Of rows and of columns."""
         return self.rows.weight, self.columns.weight
 
-    def make_block(self) -> AdaptiveBlock:
-        """One block."""
-        c = self.config
-        return NeighbourhoodAdaptiveBlock(c.width, num_heads=c.heads, mlp_ratio=c.mlp_ratio, radius=c.radius)
+    def make_attention(self) -> nn.Module:
+        """Every token sees its neighbours. Heads begin by looking at different places, which evenly they would not."""
+        config = self.config
+        attention = NeighbourhoodAttention(config.width, num_heads=config.heads, radius=config.radius)
+        nn.init.normal_(attention.bias)
+        return attention
 
     def place(self, shape: tuple[int, ...]) -> Float[Tensor, "m n w"]:
         """The sum of what the row and the column say."""

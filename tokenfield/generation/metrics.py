@@ -15,8 +15,8 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from tokenfield.data.pyramid import cache_folder
 from tokenfield.errors import UserError
 from tokenfield.generation.features import FeatureNetwork
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
+from tokenfield.io.record import Record
 
 NEIGHBOURS = 3
 """k of precision and recall, as published."""
@@ -53,7 +54,7 @@ class Distances:
     recall: float
     """Share of the reference inside the set."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         """A plain dictionary."""
         return asdict(self)
 
@@ -118,11 +119,14 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """KID and its deviation over random subsets, which are drawn from a seed."""
     size = min(SUBSET_SIZE, len(generated), len(reference))
-    kind = _torchmetrics("kid").KernelInceptionDistance
+    try:
+        from torchmetrics.image.kid import KernelInceptionDistance
+    except ImportError as error:
+        raise UserError("KID is computed by torchmetrics, which is missing: pip install torchmetrics") from error
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # that features are kept in memory: they are there already
         torch.manual_seed(seed)          # torchmetrics draws from the global generator
-        metric = kind(feature=Given(reference.shape[1]), subsets=SUBSETS, subset_size=size)
+        metric = KernelInceptionDistance(feature=Given(reference.shape[1]), subsets=SUBSETS, subset_size=size)
         for values, real in ((reference, True), (generated, False)):
             metric.update(values.double(), real=real)
         mean, deviation = metric.compute()
@@ -131,15 +135,14 @@ def kernel_distance(
 
 def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = NEIGHBOURS) -> Bool[Tensor, " n"]:
     """Which points lie within the manifold of the others: no further from one of them than its k-th neighbour is."""
-    radii = torch.cat([part.kthvalue(k + 1, 1).values for _, part in _distances(others, others)])  # itself is the first
-    return torch.cat([(part <= radii * (1 + 1e-9)).any(1) for _, part in _distances(points, others)])
+    radii = torch.cat([part.kthvalue(k + 1, 1).values for part in _distances(others, others)])  # itself is the first
+    return torch.cat([(part <= radii * (1 + 1e-9)).any(1) for part in _distances(points, others)])
 
 
-def _distances(a: Tensor, b: Tensor, rows: int = 512) -> Iterable[tuple[int, Tensor]]:
+def _distances(a: Tensor, b: Tensor, rows: int = 512) -> Iterable[Tensor]:
     """Euclidean distances (rows, M) in float64, some rows at a time; differences, so that equal points are at zero."""
-    for start in range(0, len(a), rows):
-        yield start, torch.cdist(a[start : start + rows].double(), b.double(),
-                                 compute_mode="donot_use_mm_for_euclid_dist")
+    for part in a.split(rows):
+        yield torch.cdist(part.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 @torch.no_grad()
@@ -148,22 +151,14 @@ def features_of(
     pictures: Iterable[Float[Tensor, "3 h w"]],
     *,
     batch: int = 32,
-    told: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Float[Tensor, "n f"]:
-    """Features of pictures in [0, 1] of one size; `told` is how many are done."""
-    parts: list[Tensor] = []
-    waiting: list[Tensor] = []
-    done = 0
-    for picture in pictures:
-        waiting.append(picture.clamp(0, 1))
-        if len(waiting) == batch:
-            parts.append(network(torch.stack(waiting)).float().cpu())
-            done, waiting = done + batch, []
-            if told is not None:
-                told(done)
-    if waiting:
-        parts.append(network(torch.stack(waiting)).float().cpu())
-    return torch.cat(parts) if parts else torch.zeros(0, network.num_features)
+    """Features of pictures in [0, 1] of one size; `progress` is called with how many are done."""
+    remaining, parts, done = iter(pictures), [torch.zeros(0, network.num_features)], 0
+    while part := list(islice(remaining, batch)):
+        parts.append(network(torch.stack(part).clamp(0, 1)).float().cpu())
+        progress(done := done + len(part))
+    return torch.cat(parts)
 
 
 def set_hash(files: Iterable[tuple[str, Path]], how: str) -> str:
@@ -199,11 +194,11 @@ def reference_features(
     from safetensors.torch import save
 
     path = statistics_file(set_hash, network)
-    wanted = {"set": set_hash, "network": network.identity, "features": network.name}
+    key = {"set": set_hash, "network": network.identity, "features": network.name}
     if path.is_file():
         try:
             with safe_open(path, "pt") as file:
-                if file.metadata() == wanted:
+                if file.metadata() == key:
                     return file.get_tensor("features"), path, True
         except (SafetensorError, OSError):  # cut short by a full disk or a copy: as good as none
             pass
@@ -211,18 +206,5 @@ def reference_features(
     tensors = {"features": features, "mean": features.double().mean(0)}
     if len(features) > 1:
         tensors["covariance"] = features.double().T.cov().reshape(features.shape[1], -1)
-    with written_aside(path) as file:
-        file.write(save({key: value.contiguous() for key, value in tensors.items()}, wanted))
+    write_whole(path, save({name: value.contiguous() for name, value in tensors.items()}, key))
     return features, path, False
-
-
-def _torchmetrics(name: str) -> Any:
-    """A module of torchmetrics.image. Raises UserError where it is not installed."""
-    from importlib import import_module
-
-    try:
-        return import_module(f"torchmetrics.image.{name}")
-    except ImportError as error:
-        raise UserError("KID is computed by torchmetrics, which is missing: pip install torchmetrics") from (
-            error
-        )

@@ -47,8 +47,8 @@ def nearest(
     distance, way = both.min(0)
     if itself:
         distance.fill_diagonal_(float("inf"))
-    found = distance.topk(min(k, len(pool)), largest=False)
-    return Nearest(found.values / flat.shape[1] ** 0.5, found.indices, way.gather(1, found.indices))
+    near = distance.topk(min(k, len(pool)), largest=False)
+    return Nearest(near.values / flat.shape[1] ** 0.5, near.indices, way.gather(1, near.indices))
 
 
 def figure(
@@ -70,12 +70,12 @@ def figure(
         labels: of the pictures.
         scale: times that pictures are enlarged (bicubic), since training pictures of miniatures are small.
     """
-    found = nearest(pictures, pool, k)
+    near = nearest(pictures, pool, k)
     size = (pictures.shape[2] * scale, pictures.shape[3] * scale)
     groups = []
     for i, picture in enumerate(pictures):
         group = [Panel(bicubic(picture, *size), labels[i] if labels else "")]
-        for distance, index, way in zip(found.distance[i], found.index[i].tolist(), found.mirrored[i], strict=True):
+        for distance, index, way in zip(near.distance[i], near.index[i].tolist(), near.mirrored[i], strict=True):
             image = pool[index].flip(-1) if way else pool[index]
             group.append(Panel(bicubic(image, *size), names[index] if names else "", f"{distance:.3f}"))
         groups.append(group)

@@ -1,9 +1,8 @@
 """What a denoiser is trained on: the mean squared error of its prediction (LAINR 4.4, A.3).
 
-Latents are standardised, mixed with noise at a random place of the path (`generation/paths.py`), and the network says
-what it is asked: the clean latents in the paper. Noise, place and whether the label is dropped belong to every instance
-alone and are drawn by the source (`generation/latents.py`), so a run's steps do not depend on how many processes share
-them.
+Latents are standardised and mixed with noise at a random place of the path (`generation/paths.py`); the network
+predicts the clean latents in the paper. Noise, place and whether the label is dropped belong to every instance alone
+and are drawn by the source (`generation/latents.py`), so a run's steps do not depend on how many processes share them.
 
 The same objective is diffusion and flow matching; `model.prediction` decides.
 """
@@ -11,7 +10,8 @@ The same objective is diffusion and flow matching; `model.prediction` decides.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from itertools import islice
+from typing import ClassVar
 
 import torch
 from accelerate import Accelerator
@@ -19,8 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
+from tokenfield.generation.denoiser import Origin, TokenDenoiser
 from tokenfield.generation.latents import LatentSource
 from tokenfield.generation.paths import TARGETS, place
+from tokenfield.generation.sampling import Predictor
 from tokenfield.training.journal import LOSS, Measure
 
 EVALUATION_BATCH = 32
@@ -38,14 +40,15 @@ class DenoisingConfig:
 
     def __post_init__(self):
         if not 0 <= self.label_dropout <= 1:
-            raise UserError(f"coordinates.label_dropout {self.label_dropout} is not in [0, 1]; the paper's is 0.1")
+            raise UserError(f"objective.label_dropout {self.label_dropout} is not in [0, 1]; the paper's is 0.1")
 
-    def build(self, model: Any, *, bf16: bool = False) -> nn.Module:
+    def build(self, model: TokenDenoiser, *, bf16: bool = False) -> nn.Module:
         """The loss as a module."""
-        return DenoisingObjective(model.recompute(self.checkpointing), self, bf16=bf16)
+        model.checkpointing = self.checkpointing
+        return DenoisingObjective(model, self, bf16=bf16)
 
-    def check(self, model: Any, source: LatentSource, held_out: LatentSource | None, seed: int) -> None:
-        """Refuse latents that the model does not fit, and let it take along their statistics and description."""
+    def check(self, model: TokenDenoiser, source: LatentSource, held_out: LatentSource | None, seed: int) -> None:
+        """Refuse latents that the model does not fit, and give it their statistics and description."""
         folder, config = source.folder, model.config
         tokens, width = folder.mean.shape
         if source.on_lattice != model.on_lattice:
@@ -58,13 +61,13 @@ class DenoisingConfig:
                     f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; model.{key} is "
                     f"{getattr(config, key)}; set it to {needed}"
                 )
-        names = folder.classes if config.classes else ()
-        model.adopt(source.mean, source.deviation, **source.description() | {"class_names": names})
+        origin: Origin = {**source.origin(), "class_names": folder.classes if config.classes else ()}
+        model.adopt(source.mean, source.deviation, **origin)
 
     @torch.no_grad()
     def evaluate(
         self,
-        model: Any,
+        model: TokenDenoiser,
         source: LatentSource,
         count: int,
         accelerator: Accelerator,
@@ -73,7 +76,7 @@ class DenoisingConfig:
         """The loss on held-out latents, always at the same places with the same noise.
 
         Standardised latents have variance 1, so 1 is what the answer 0 would get where the clean latents or the noise
-        are asked for. Labels are not withheld.
+        are predicted. Labels are not withheld.
 
         Args:
             model: in float32.
@@ -87,26 +90,20 @@ class DenoisingConfig:
         was_training = model.training
         model.eval()
         total = torch.zeros(3, device=accelerator.device)
-        waiting: list[dict[str, Tensor]] = []
-        mine = [*source.held_out(accelerator.process_index, count, accelerator.num_processes), None]
-        for entry in mine:
-            if entry is not None:
-                waiting.append(entry)
-            if not waiting or (entry is not None and len(waiting) < EVALUATION_BATCH):
-                continue
+        entries = source.held_out(accelerator.process_index, count, accelerator.num_processes)
+        while part := list(islice(entries, EVALUATION_BATCH)):
             if halted():
                 total[2] = 1
                 break
-            batch = {key: torch.stack([e[key] for e in waiting]).to(accelerator.device) for key in waiting[0]}
+            batch = {key: torch.stack([entry[key] for entry in part]).to(accelerator.device) for key in part[0]}
             total[0] += denoising_errors(model, batch, 0.0).sum()
-            total[1] += len(waiting)
-            waiting.clear()
+            total[1] += len(part)
         model.train(was_training)
         error, instances, gave_up = accelerator.reduce(total, "sum").tolist()
         return (math.nan, 0) if gave_up or not instances else (error / instances, int(instances))
 
 
-def denoising_errors(model: Any, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:
+def denoising_errors(model: Predictor, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:
     """Mean squared error of the prediction, instance by instance.
 
     Args:
@@ -117,7 +114,7 @@ def denoising_errors(model: Any, batch: dict[str, Tensor], label_dropout: float)
     prediction = model.config.prediction
     here = place(prediction, batch["time"], model.config.steps)
     withheld = (batch["drop"] < label_dropout) | (model.config.classes == 0)
-    label = torch.where(withheld, model.unlabelled, batch["label"])
+    label = torch.where(withheld, model.config.classes, batch["label"])
     answer = model(here.mix(batch["clean"], batch["noise"]), here.time, label)
     target = TARGETS[prediction](here, batch["clean"], batch["noise"])
     return (answer.float() - target).square().flatten(1).mean(1)
@@ -132,7 +129,7 @@ class DenoisingObjective(nn.Module):
         bf16: run under bfloat16 autocast; mixing, time and loss stay in float32.
     """
 
-    def __init__(self, model: nn.Module, config: DenoisingConfig, *, bf16: bool = False):
+    def __init__(self, model: Predictor, config: DenoisingConfig, *, bf16: bool = False):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
 

@@ -1,6 +1,7 @@
-"""The path between data and noise, and what a network can be asked about a place on it.
+"""The path between data and noise, and what a network predicts at a place on it.
 
 Diffusion (*Denoising Diffusion Probabilistic Models*, Ho et al., 2020): whole steps t = 0 .. T-1 of a linear schedule,
+beta from 1e-4 to 0.02, abar_t the product of 1 - beta,
 
     x_t = alpha_t x_0 + sigma_t e,    alpha_t = sqrt(abar_t),    sigma_t = sqrt(1 - abar_t)
 
@@ -9,24 +10,47 @@ Flow matching (Lipman et al., 2023; rectified flow, Liu et al., 2023): the linea
     x_t = (1 - t) x_0 + t e,    dx_t / dt = e - x_0
 
 Any one of x_0, e, v and the velocity, with x_t, determines the others; which one a network predicts decides how its
-errors at different t count. Schedules are `diffusers`' own (schedulers.py), to which tests compare what is here.
+errors at different t count. Schedules are those of `diffusers`, to which tests compare what is here.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.generation.schedulers import alphas_cumprod
+from tokenfield.generation.schedulers import BETA
+
+Prediction = Literal["sample", "epsilon", "v_prediction", "velocity"]
+"""The clean tokens x_0; the noise e; v = alpha e - sigma x_0 (Salimans and Ho, 2022); e - x_0, of flow matching."""
+
+
+def alphas_cumprod(train_steps: int) -> Float[Tensor, " t"]:
+    """abar_t of the linear schedule, float32 as `diffusers` computes it."""
+    return (1 - torch.linspace(*BETA, train_steps)).cumprod(0)
+
+
+def level(prediction: str, train_steps: int, time: float | int) -> tuple[float, float]:
+    """(alpha, sigma) of the path at a time. A time below 0 is the end, (1, 0).
+
+    Args:
+        time: the timestep for diffusion, t T for flow.
+    """
+    if prediction == "velocity":
+        t = max(0.0, time / train_steps)
+        return 1 - t, t
+    if time < 0:
+        return 1.0, 0.0
+    abar = alphas_cumprod(train_steps)[round(time)].item()
+    return abar**0.5, (1 - abar) ** 0.5
 
 
 class Place(NamedTuple):
     """Where on the path instances are.
 
     Attributes:
-        time: what a denoiser is told: t, (B,).
+        time: what a denoiser takes as the time: t, (B,).
         alpha, sigma: (B,) factors of data and of noise.
     """
 
@@ -44,37 +68,41 @@ def each(factor: Float[Tensor, " b"], tokens: Float[Tensor, "b *s"]) -> Float[Te
     return factor.view(-1, *(1 for _ in tokens.shape[1:]))
 
 
-def diffusion_place(uniform: Float[Tensor, " b"], steps: int) -> Place:
-    """Whole steps of the schedule of `steps` steps from draws in [0, 1)."""
-    step = (uniform * steps).long()  # 0 .. T-1
-    kept = alphas_cumprod(steps).to(uniform.device)[step]  # abar_t
-    return Place(step.float(), kept.sqrt(), (1 - kept).sqrt())
+def place(prediction: str, uniform: Float[Tensor, " b"], steps: int) -> Place:
+    """Where draws in [0, 1) fall on the path: whole steps of diffusion; any t of flow matching."""
+    with torch.autocast(uniform.device.type, enabled=False):
+        uniform = uniform.float()
+        if prediction == "velocity":
+            return Place(uniform, 1 - uniform, uniform)
+        step = (uniform * steps).long()  # 0 .. T-1
+        abar = alphas_cumprod(steps).to(uniform.device)[step]
+        return Place(step.float(), abar.sqrt(), (1 - abar).sqrt())
 
-
-def flow_place(uniform: Float[Tensor, " b"], steps: int) -> Place:
-    """Places on the linear path from draws in [0, 1); it has no steps."""
-    return Place(uniform, 1 - uniform, uniform)
-
-
-PLACES: dict[str, Callable[[Tensor, int], Place]] = {
-    "sample": diffusion_place,
-    "epsilon": diffusion_place,
-    "v_prediction": diffusion_place,
-    "velocity": flow_place,
-}
-"""Prediction -> where draws in [0, 1) fall on its path."""
 
 TARGETS: dict[str, Callable[[Place, Tensor, Tensor], Tensor]] = {
     "sample": lambda place, clean, noise: clean,
     "epsilon": lambda place, clean, noise: noise,
-    # Salimans and Ho, 2022
     "v_prediction": lambda place, clean, noise: each(place.alpha, noise) * noise - each(place.sigma, clean) * clean,
     "velocity": lambda place, clean, noise: noise - clean,
 }
-"""Prediction -> what a network is asked, from (place, clean, noise)."""
+"""Prediction -> what a network should answer, from (place, clean, noise)."""
 
 
-def place(prediction: str, uniform: Float[Tensor, " b"], steps: int) -> Place:
-    """Where draws in [0, 1) fall on the path of a prediction."""
-    with torch.autocast(uniform.device.type, enabled=False):
-        return PLACES[prediction](uniform.float(), steps)
+def clean_of(prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float) -> Tensor:
+    """The x_0 of noisy = alpha x_0 + sigma e that a prediction amounts to."""
+    return {
+        "sample": lambda: predicted,
+        "epsilon": lambda: (noisy - sigma * predicted) / alpha,
+        "v_prediction": lambda: alpha * noisy - sigma * predicted,
+        "velocity": lambda: noisy - sigma * predicted,  # alpha = 1 - sigma
+    }[prediction]()
+
+
+def noise_of(prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float) -> Tensor:
+    """The e of noisy = alpha x_0 + sigma e that a prediction amounts to."""
+    return {
+        "sample": lambda: (noisy - alpha * predicted) / sigma,
+        "epsilon": lambda: predicted,
+        "v_prediction": lambda: alpha * predicted + sigma * noisy,
+        "velocity": lambda: noisy - sigma * predicted + predicted,
+    }[prediction]()

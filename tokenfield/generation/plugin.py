@@ -10,5 +10,6 @@ def register(registry: ModuleType) -> None:
     registry.DATA.add("latents", "tokenfield.generation.latents:LatentsConfig")
     registry.OBJECTIVES.add("denoising", "tokenfield.generation.objective:DenoisingConfig")
     registry.RECIPES.add_functions("tokenfield.generation.recipes", group="Generation: tokenizers and denoisers")
-    for name in ("latents", "generate", "score"):
-        registry.COMMANDS.add(name, f"tokenfield.generation.commands.{name}:{name}")
+    registry.COMMANDS.add("latents", "tokenfield.generation.commands.latents:latents")
+    registry.COMMANDS.add("generate", "tokenfield.generation.commands:generate")
+    registry.COMMANDS.add("score", "tokenfield.generation.commands.score:score")

@@ -7,7 +7,6 @@ denoiser of their own beside it, of the same size, that draws any aspect ratio.
 """
 
 from dataclasses import replace
-from typing import Any
 
 from tokenfield.data import DataConfig
 from tokenfield.generation.denoiser import SIZES, DenoiserConfig
@@ -88,14 +87,8 @@ def ldm_cutouts_32_anchored() -> Recipe:
     Width, depth and training are those of `ldm-cutouts-32`. An object on white fills its picture, so a token knows
     whether it lies at a border.
     """
-    recipe = ldm_cutouts_32()
-    sizes: dict[str, Any] = {"latent_dim": 64, "width": 128, "depth": 4, "heads": 4, "classes": 7}
-    return replace(
-        recipe,
-        name="ldm-cutouts-32-anchored",
-        model=LatticeDenoiserConfig(**sizes, radius=1, margin=1),
-        data=LatentsConfig(lattice=True),
-    )
+    model = LatticeDenoiserConfig(latent_dim=64, width=128, depth=4, heads=4, classes=7, radius=1, margin=1)
+    return replace(ldm_cutouts_32(), name="ldm-cutouts-32-anchored", model=model, data=LatentsConfig(lattice=True))
 
 
 def ldm_photos_64_anchored() -> Recipe:
@@ -104,14 +97,9 @@ def ldm_photos_64_anchored() -> Recipe:
     Its latents: tokenfield latents photos-s FOLDER --size 256. Crops have no borders to know of, and three blocks see
     three cells on each side, so the middle tokens of 8 x 8 cells see all that a token of a larger lattice sees.
     """
-    recipe = ldm_cutouts_32()
-    sizes: dict[str, Any] = {"latent_dim": 96, "width": 128, "depth": 3, "heads": 4, "classes": 0}
-    return replace(
-        recipe,
-        name="ldm-photos-64-anchored",
-        model=LatticeDenoiserConfig(**sizes, radius=1, margin=0),
-        data=LatentsConfig(lattice=True, part=8),
-    )
+    model = LatticeDenoiserConfig(latent_dim=96, width=128, depth=3, heads=4, classes=0, radius=1, margin=0)
+    data = LatentsConfig(lattice=True, part=8)
+    return replace(ldm_cutouts_32(), name="ldm-photos-64-anchored", model=model, data=data)
 
 
 def cutouts_32_lainr() -> Recipe:
@@ -162,17 +150,3 @@ def cutouts_32_anchored() -> Recipe:
         objective=ReconstructionConfig(jitter="none", average="decibels"),
         steps=1000,
     )
-
-
-RUNS = (
-    cutouts_32_lainr,
-    cutouts_32_ipc,
-    cutouts_32_anchored,
-    ldm_imagenet_256,
-    ldm_imagenet_256_flow,
-    ldm_cutouts_32,
-    ldm_cutouts_32_flow,
-    ldm_cutouts_32_anchored,
-    ldm_photos_64_anchored,
-)
-"""All of them; a recipe is called what its function is called, with hyphens."""

@@ -27,7 +27,7 @@ EACH = "each"
 
 def load_denoiser(name: str) -> TokenDenoiser:
     """A trained denoiser. Raises UserError for a folder that holds another model."""
-    model = pretrained.load(name)
+    model = pretrained.load_any(name)
     if not isinstance(model, TokenDenoiser):
         raise UserError(f"{name} holds a {model.name} model, which draws nothing; give the folder of a denoiser "
                         "(tokenfield latents MODEL DATA -o LATENTS, then tokenfield train on them)")
@@ -43,13 +43,13 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
     Raises:
         UserError: it is not there, or is another model.
     """
-    wanted = name or denoiser.config.field_model
+    name = name or denoiser.config.field_model
     try:
-        model = pretrained.load(wanted)
+        model = pretrained.load(name)
     except UserError as error:
         raise UserError(f"the model of the latents: {error}; say with --field where it is") from error
     if pretrained.model_hash(model) != denoiser.config.field_hash:
-        raise UserError(f"{wanted} is not the model that the latents came from ({denoiser.config.field_hash[:12]}): "
+        raise UserError(f"{name} is not the model that the latents came from ({denoiser.config.field_hash[:12]}): "
                         "its weights are others; say with --field where that one is")
     return model
 
@@ -75,14 +75,14 @@ def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first:
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
             raise UserError(f"no class is called {name!r}; {hint}")
     if not names:
-        return torch.full((count,), denoiser.unlabelled)
+        return torch.full((count,), denoiser.config.classes)
     chosen = [known.index(name) for name in names]
     return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
 
 
 def class_name(denoiser: TokenDenoiser, label: int) -> str | None:
     """What a label is called; None for no class."""
-    if label == denoiser.unlabelled:
+    if label == denoiser.config.classes:
         return None
     names = denoiser.config.class_names
     return names[label] if names else str(label)
@@ -139,7 +139,7 @@ def to_tokens(denoiser: TokenDenoiser, field: Field) -> Float[Tensor, "*r d"]:
     return denoiser.standardize(tokens.to(denoiser.mean))
 
 
-def fitted(denoiser: TokenDenoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
+def cut_to_fit(denoiser: TokenDenoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
     """A photograph of any size at the denoiser's: the largest middle part of that shape, resampled with Lanczos."""
     height, width = denoiser.config.picture_size
     scale = max(height / picture.shape[1], width / picture.shape[2])

@@ -6,25 +6,41 @@ rounding of the matrix products (float32: some 1e-6 of a token). Sample 7 can be
 processes can share the work by numbers (`--first`).
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.generation.guidance import guided
-from tokenfield.generation.schedulers import ONLY_NOISE, Sampler, build, draws_noise, level
+from tokenfield.generation.denoiser import DenoiserSizes
+from tokenfield.generation.paths import level, noise_of
+from tokenfield.generation.schedulers import ONLY_NOISE, STOCHASTIC, Sampler, Scaling, build
 from tokenfield.training import seeding
 
 NOISE = 21
 """Stream of the samples' noise among the streams of `training.seeding`."""
 
 Progress = Callable[[int, int], None]
-"""Told (evaluations done, evaluations in all) after every step of a batch."""
-Constrain = Callable[[Tensor, float], Tensor]
-"""(tokens (B, ...), time) -> tokens, before every evaluation: how in-filling holds on to what is known."""
+"""Called with (evaluations done, evaluations in all) after every step of a batch."""
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """What sampling asks of a denoiser, see `TokenDenoiser`; `parameters` lie on the device to work on."""
+
+    config: DenoiserSizes
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def horizon(self) -> float: ...
+
+    def __call__(self, noisy: Tensor, time: Tensor, label: Tensor) -> Tensor: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 def generators(seed: int, numbers: Sequence[int]) -> list[torch.Generator]:
@@ -37,8 +53,47 @@ def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> Float[T
     return torch.stack([torch.randn(shape, generator=source) for source in sources])
 
 
+def device_of(denoiser: Predictor) -> torch.device:
+    """Where its weights lie."""
+    return next(iter(denoiser.parameters())).device
+
+
+def predict(
+    denoiser: Predictor, tokens: Float[Tensor, "b *s"], timestep: float, labels: Int[Tensor, " b"], weight: float | int
+) -> Float[Tensor, "b *s"]:
+    """The guided prediction at a timestep of the schedule; flow counts t T as a timestep."""
+    time = torch.full((len(tokens),), timestep * denoiser.horizon / denoiser.config.steps, device=tokens.device)
+    return guided(denoiser, tokens, time, labels, weight)
+
+
+def guided(
+    denoiser: Predictor,
+    noisy: Float[Tensor, "b *s"],
+    time: Float[Tensor, " b"],
+    labels: Int[Tensor, " b"],
+    weight: float | int,
+) -> Float[Tensor, "b *s"]:
+    """Classifier-free guidance (Ho and Salimans, 2022): exaggerate what a class changes, without + w (with - without).
+
+    The sample, the noise, v and the velocity are affine in each other at a given x_t, with coefficients that sum to
+    one over both terms, so guiding any of them is guiding all of them.
+
+    Args:
+        labels: class of each sample, or `config.classes` for none.
+        weight: w; 0 and 1 cost one evaluation, as do samples that all have no class; everything else two, in one batch.
+    """
+    none = torch.full_like(labels, denoiser.config.classes)
+    if weight == 1 or torch.equal(labels, none):
+        return denoiser(noisy, time, labels).float()
+    if weight == 0:
+        return denoiser(noisy, time, none).float()
+    both = denoiser(torch.cat([noisy, noisy]), time.repeat(2), torch.cat([labels, none])).float()
+    with_class, without = both.chunk(2)
+    return without + weight * (with_class - without)
+
+
 def sample(
-    denoiser: Any,
+    denoiser: Predictor,
     labels: Int[Tensor, " n"],
     sampler: Sampler = Sampler(),  # noqa: B008, frozen
     *,
@@ -56,37 +111,39 @@ def sample(
         seed: of all samples.
         first: number of the first sample.
         batch: samples that are drawn at once.
-        progress: told after every step.
+        progress: called after every step.
     Returns:
         (N, *denoiser.shape), a set (N, R, D) or lattices (N, rows, columns, D), on the CPU, float32; sample k is a
         function of (seed, first + k) and its label.
     Raises:
         UserError: a sampler or a label that the denoiser does not have, or tokens that are not finite.
     """
-    sampler = sampler.resolved(denoiser)
-    check_labels(denoiser, labels)
+    config = denoiser.config
+    sampler = sampler.resolved(config.prediction, config.steps)
+    if ((labels < 0) | (labels > config.classes)).any():
+        raise UserError(f"labels {int(labels.min())} to {int(labels.max())} of a denoiser with {config.classes} "
+                        f"classes; give 0 to {config.classes}, the last for no class")
     parts = []
     for start in range(0, len(labels), batch):
         chosen = labels[start : start + batch]
         sources = generators(seed, range(first + start, first + start + len(chosen)))
 
-        def told(done: int, total: int, start: int = start) -> None:
+        def report(done: int, total: int, start: int = start, size: int = len(chosen)) -> None:
             if progress is not None:
-                progress(start * total + done * min(batch, len(labels) - start), len(labels) * total)
+                progress(start * total + done * size, len(labels) * total)
 
-        parts.append(solve(denoiser, noise(denoiser.shape, sources), chosen, sampler, sources, progress=told).cpu())
+        parts.append(solve(denoiser, noise(denoiser.shape, sources), chosen, sampler, sources, progress=report).cpu())
     return torch.cat(parts) if parts else torch.zeros(0, *denoiser.shape)
 
 
 @torch.no_grad()
 def solve(
-    denoiser: Any,
+    denoiser: Predictor,
     start: Float[Tensor, "b *s"],
     labels: Int[Tensor, " b"],
     sampler: Sampler,
     sources: Sequence[torch.Generator],
     *,
-    constrain: Constrain | None = None,
     progress: Progress | None = None,
 ) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
@@ -97,46 +154,24 @@ def solve(
         labels: class of each sample.
         sampler: resolved (`Sampler.resolved`).
         sources: a generator per sample for the noise of stochastic schedulers.
-        constrain: changes the tokens before each evaluation.
-        progress: told after every evaluation.
+        progress: called after every evaluation.
     """
-    config = denoiser.config
-    device = next(denoiser.parameters()).device
+    config, device = denoiser.config, device_of(denoiser)
     scheduler = build(sampler, config.prediction, config.steps)
-    stochastic: dict[str, Any] = {"generator": list(sources)} if draws_noise(scheduler) else {}
-    labels = labels.to(device)
-    tokens = start.to(device) * float(getattr(scheduler, "init_noise_sigma", 1.0))
-    times = scheduler.timesteps
-    for done, exact in enumerate(times, 1):
-        time = float(exact)
-        if constrain is not None:
-            tokens = constrain(tokens, time)
-        scaled = scheduler.scale_model_input(tokens, exact) if hasattr(scheduler, "scale_model_input") else tokens
-        at = torch.full((len(tokens),), time * denoiser.horizon / config.steps, device=device)
-        predicted = guided(denoiser, scaled, at, labels, sampler.guidance)
+    scaling = scheduler if isinstance(scheduler, Scaling) else None
+    options: dict[str, object] = {"generator": list(sources)} if sampler.scheduler in STOCHASTIC else {}
+    labels, tokens = labels.to(device), start.to(device)
+    tokens = tokens * float(scaling.init_noise_sigma) if scaling else tokens
+    for done, timestep in enumerate(scheduler.timesteps, 1):
+        scaled = scaling.scale_model_input(tokens, timestep) if scaling else tokens
+        time = float(timestep)
+        predicted = predict(denoiser, scaled, time, labels, sampler.guidance)
         if sampler.scheduler in ONLY_NOISE:
-            predicted = as_noise(config.prediction, predicted, scaled, *level(config.prediction, config.steps, time))
-        tokens = scheduler.step(predicted, exact, tokens, **stochastic).prev_sample
+            predicted = noise_of(config.prediction, predicted, scaled, *level(config.prediction, config.steps, time))
+        tokens = scheduler.step(predicted, timestep, tokens, return_dict=False, **options)[0]
         if progress is not None:
-            progress(done, len(times))
+            progress(done, len(scheduler.timesteps))
     if not tokens.isfinite().all():
         raise UserError(f"the {sampler.scheduler} sampler gave tokens that are not finite; give more --steps or less "
                         "--guidance, or train the denoiser further")
     return tokens
-
-
-def as_noise(
-    prediction: str, predicted: Float[Tensor, "b *s"], noisy: Float[Tensor, "b *s"], alpha: float, sigma: float
-) -> Float[Tensor, "b *s"]:
-    """The noise that a prediction of a diffusion model amounts to, at the level (alpha, sigma)."""
-    if prediction == "sample":
-        return (noisy - alpha * predicted) / sigma                                # x_t = alpha x_0 + sigma e
-    return predicted if prediction == "epsilon" else alpha * predicted + sigma * noisy  # v = alpha e - sigma x_0
-
-
-def check_labels(denoiser: Any, labels: Int[Tensor, " n"]) -> None:
-    """Raises UserError for a label that the denoiser does not have."""
-    classes = denoiser.config.classes
-    if ((labels < 0) | (labels > classes)).any():
-        raise UserError(f"labels {int(labels.min())} to {int(labels.max())} of a denoiser with {classes} classes; give "
-                        f"0 to {classes}, the last for no class")

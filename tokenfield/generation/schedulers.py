@@ -1,21 +1,19 @@
-"""Noise schedules and their solvers: those of `diffusers`, by name, on the schedule the denoiser was trained on.
+"""The solvers of `diffusers`, by name, on the schedule that a denoiser was trained on.
 
-Two families. Diffusion (A.3): x_t = alpha_t x_0 + sigma_t e with alpha_t^2 = abar_t, the product of 1 - beta, beta
-linear from 1e-4 to 0.02 over T steps; whole timesteps T - 1, ..., 0. Flow: x_s = (1 - s) x_0 + s e, s from 1 to 0; a
-scheduler counts it as a time s T, a denoiser is told s. A scheduler of one family is never given a denoiser of the
-other: it would integrate another equation and give pictures all the same.
+Two families, one per path (paths.py). A solver of diffusion counts whole timesteps T - 1, ..., 0; one of flow counts a
+share s of noise as a time s T. A solver of one family is never given a denoiser of the other: it would integrate
+another equation and give pictures all the same.
 """
 
 import inspect
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tokenfield.errors import UserError
+
+if TYPE_CHECKING:  # `Sampler` is also options of a command, whose help loads no torch
+    from torch import Tensor
 
 BETA = (1e-4, 0.02)
 """First and last beta of the linear schedule (Ho et al., 2020; A.3 of the LAINR paper)."""
@@ -46,7 +44,7 @@ FLOW = {
 """Name -> class of `diffusers`, for denoisers that predict the velocity."""
 
 ONLY_NOISE = ("EulerAncestral", "PNDM")
-"""These are told the noise, whatever the denoiser predicts: they do not take a sample, or average v over timesteps."""
+"""These take the noise, whatever the denoiser predicts: they do not take a sample, or average v over timesteps."""
 STOCHASTIC = ("DDPM", "EulerAncestral", "SASolver")
 """These draw noise while they solve; the others are functions of the first noise alone."""
 STRAIGHT = ("DDIM", "Euler")
@@ -61,37 +59,71 @@ class Sampler:
     """How tokens are drawn from a denoiser; the defaults are the recipe of A.3."""
 
     scheduler: str = "auto"
-    """A name of `DIFFUSION` or `FLOW`, as the denoiser predicts; auto is DDIM or Euler."""
+    """A solver of diffusers: DDIM, DDPM, DPMSolverMultistep, Euler, Heun, ...; auto is DDIM, and Euler for flow
+    matching."""
     steps: int | None = None
-    """Steps of the solver; None is 250 for diffusion, 50 for flow."""
+    """Steps of the solver; 250 for diffusion and 50 for flow, unless given."""
     guidance: float = 2.5
-    """Classifier-free guidance: 0 ignores the class, 1 is the class as it was trained, more exaggerates it."""
+    """How much the class is exaggerated: 0 ignores it, 1 is the class as it was trained, 2.5 the paper's."""
 
-    def resolved(self, denoiser: Any) -> "Sampler":
-        """The same with a scheduler and a number of steps that fit the denoiser.
+    def resolved(self, prediction: str, train_steps: int) -> "Sampler":
+        """The same with a scheduler and a number of steps that fit a denoiser: what it predicts, T of its training.
 
         Raises:
             UserError: a scheduler of the other family or of none, or numbers out of range.
         """
-        flow = denoiser.config.prediction == "velocity"
-        known = FLOW if flow else DIFFUSION
+        flow = prediction == "velocity"
+        known = {name.lower(): name for name in (FLOW if flow else DIFFUSION)}
+        default = "Euler" if flow else "DDIM"
         short = self.scheduler.lower().removesuffix("scheduler").removesuffix("discrete").removeprefix("flowmatch")
-        name = ("Euler" if flow else "DDIM") if short == "auto" else {n.lower(): n for n in known}.get(short)
+        name = default if short == "auto" else known.get(short)
         if name is None:
-            near = get_close_matches(short, {n.lower(): n for n in known}, 1)
-            hint = f"did you mean {next(n for n in known if n.lower() == near[0])}? " if near else ""
-            raise UserError(f"scheduler {self.scheduler!r} is none for a denoiser that predicts the "
-                            f"{denoiser.config.prediction}; {hint}give one of {', '.join(known)}")
-        steps = self.steps if self.steps is not None else DEFAULT_STEPS["Euler" if flow else "DDIM"]
-        most = denoiser.config.steps
-        if not 1 <= steps <= most:
-            raise UserError(f"{steps} steps; give 1 to {most}, the timesteps that the denoiser was trained on")
+            near = get_close_matches(short, known, 1)
+            hint = f"did you mean {known[near[0]]}? " if near else ""
+            raise UserError(f"scheduler {self.scheduler!r} is none for a denoiser that predicts the {prediction}; "
+                            f"{hint}give one of {', '.join(known.values())}")
+        steps = self.steps if self.steps is not None else DEFAULT_STEPS[default]
+        if not 1 <= steps <= train_steps:
+            raise UserError(f"{steps} steps; give 1 to {train_steps}, the timesteps that the denoiser was trained on")
         if not 0 <= self.guidance < float("inf"):
             raise UserError(f"guidance {self.guidance}; give a number of at least 0 (1 is none, 2.5 the paper's)")
         return Sampler(name, steps, float(self.guidance))
 
 
-def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
+@runtime_checkable
+class Scheduler(Protocol):
+    """What all solvers of `diffusers` have."""
+
+    timesteps: "Tensor"
+
+    def set_timesteps(self, num_inference_steps: int | None = None, *, sigmas: list[float] = ...) -> None:
+        """Choose the timesteps."""
+
+    def step(
+        self, predicted: "Tensor", timestep: "Tensor", tokens: "Tensor", /, **options: object
+    ) -> tuple["Tensor", ...]:
+        """The tokens at the next timestep first, then perhaps more."""
+
+
+@runtime_checkable
+class Scaling(Protocol):
+    """A solver that counts noise in a unit of its own: `init_noise_sigma` at the first timestep."""
+
+    init_noise_sigma: "float | Tensor"
+
+    def scale_model_input(self, sample: "Tensor", timestep: "Tensor") -> "Tensor":
+        """The tokens at the variance that the denoiser was trained on."""
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A solver that finds its step by the value of a timestep, which may repeat, unless it counts from a given one."""
+
+    def set_begin_index(self, begin_index: int) -> None:
+        """Count steps from here."""
+
+
+def build(sampler: Sampler, prediction: str, train_steps: int) -> Scheduler:
     """The scheduler of `diffusers`, its timesteps set.
 
     Args:
@@ -104,8 +136,7 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
     assert sampler.steps is not None, "a resolved sampler has steps"
     flow = prediction == "velocity"
     kind = getattr(diffusers, (FLOW if flow else DIFFUSION)[sampler.scheduler])
-    taken = inspect.signature(kind.__init__).parameters
-    options: dict[str, Any] = {"num_train_timesteps": train_steps}
+    options: dict[str, object] = {"num_train_timesteps": train_steps}
     if flow:
         options |= {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
     else:
@@ -114,36 +145,12 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Any:
         # Latents are no pictures in [-1, 1]: nothing is clipped. "trailing" begins at the timestep that is pure noise,
         # whatever the number of steps; "leading", the default, would begin at 900 with ten of them.
         options |= {"clip_sample": False, "timestep_spacing": "trailing", "lower_order_final": True}
-    scheduler = kind(**{name: value for name, value in options.items() if name in taken})
-    if flow and "sigmas" in inspect.signature(kind.set_timesteps).parameters and sampler.scheduler == "Euler":
+    accepted = inspect.signature(kind.__init__).parameters
+    scheduler: Scheduler = kind(**{name: value for name, value in options.items() if name in accepted})
+    if flow and sampler.scheduler == "Euler":
         scheduler.set_timesteps(sigmas=[1 - i / sampler.steps for i in range(sampler.steps)])  # equal steps to 0
     else:
         scheduler.set_timesteps(sampler.steps)
-    if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(0)  # timesteps can repeat, and are otherwise looked up by value
+    if isinstance(scheduler, Indexed):
+        scheduler.set_begin_index(0)
     return scheduler
-
-
-def level(prediction: str, train_steps: int, time: float | int) -> tuple[float, float]:
-    """(alpha, sigma) of the path at a time: x = alpha x_0 + sigma e. A time below 0 is the end, (1, 0).
-
-    Args:
-        time: the timestep for diffusion, s T for flow.
-    """
-    if prediction == "velocity":
-        s = max(0.0, time / train_steps)
-        return 1 - s, s
-    if time < 0:
-        return 1.0, 0.0
-    kept = alphas_cumprod(train_steps)[round(time)].item()  # abar_t
-    return kept**0.5, (1 - kept) ** 0.5
-
-
-def alphas_cumprod(train_steps: int) -> Float[Tensor, " t"]:
-    """abar_t of the linear schedule, float32 as `diffusers` computes it."""
-    return (1 - torch.linspace(*BETA, train_steps)).cumprod(0)
-
-
-def draws_noise(scheduler: Any) -> bool:
-    """Whether a step takes a generator."""
-    return "generator" in inspect.signature(scheduler.step).parameters

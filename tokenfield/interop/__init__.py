@@ -1,74 +1,12 @@
-"""Checkpoints of other projects as models of this one.
+"""Checkpoints of other projects as models of this one: `tokenfield import`.
+
+    from tokenfield.interop.checkpoints import import_checkpoint
 
     model = import_checkpoint("epoch400_model.pt", "config.yaml")
-    tokenfield.models.pretrained.save(model, "ipc-imagenette-178")
+    tokenfield.save(model, "ipc-imagenette-178")
 
-Every tensor of the checkpoint has its place in the model and the other way round: what is unknown, missing or of
-another shape is named, never ignored. Nothing in a checkpoint can run (`weights_only=True`).
+A project is a file (`ginr_ipc`, `trans_inr`, `anr`, `autoencoder_kl`): how its checkpoints are recognised, what its
+configurations say, and where each tensor goes. What they share: `reading` opens files so that nothing in them can run,
+`settings` knows every entry of a configuration, `tensors` every tensor of a checkpoint, `choices` is what is left to
+the caller. What is unknown, missing or of another shape is named, never ignored.
 """
-
-import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-from tokenfield.errors import UserError
-from tokenfield.interop import anr, autoencoder_kl, ginr_ipc, trans_inr
-from tokenfield.interop.choices import Choices, Weights
-from tokenfield.interop.reading import read_checkpoint, read_yaml
-from tokenfield.models.base import FieldModel
-
-Importer = Callable[[dict[str, Any], dict[str, Any] | None, Choices], FieldModel]
-
-PROJECTS: dict[str, tuple[Callable[[dict[str, Any]], bool], Importer]] = {
-    "kakaobrain/ginr-ipc": (ginr_ipc.recognises, ginr_ipc.build),
-    "yinboc/trans-inr": (trans_inr.recognises, trans_inr.build),
-    "Roninton/ANR": (anr.recognises, anr.build),
-}
-"""By project: whether a checkpoint is one of its own, and the model from checkpoint, configuration and choices."""
-
-
-def import_checkpoint(
-    checkpoint: str | os.PathLike,
-    config: str | os.PathLike | None = None,
-    *,
-    weights: Weights = "model",
-    size: tuple[int, int] | None = None,
-) -> FieldModel:
-    """A model of another project, in evaluation mode, float32, on the CPU.
-
-    What it had to assume, and which weights it took where there are two, it says as a warning.
-
-    Args:
-        checkpoint: a file that the project's own code saved, or a folder of diffusers' AutoencoderKL.
-        config: the project's YAML. None: the file of the checkpoint's name with the ending .yaml, or config.yaml
-            beside it, if there is one; checkpoints of trans-inr carry theirs. For an AutoencoderKL it may hold
-            `size`, [height, width].
-        weights: model for the weights that were trained, as the projects' own evaluations do; ema for their moving
-            average, where a checkpoint holds one.
-        size: height and width of the pictures, for a model that fits any: of Learned Init and AutoencoderKL.
-    Returns:
-        The same function: outputs agree to rounding.
-    Raises:
-        UserError: a file that cannot be read or is no checkpoint of these projects; a configuration that is missing,
-            holds unknown entries or asks for what no model here does; tensors that are unknown, missing or of another
-            shape; a choice that the checkpoint does not leave.
-    """
-    checkpoint, choices = Path(checkpoint), Choices(weights, size)
-    if checkpoint.is_dir():
-        return autoencoder_kl.read_folder(checkpoint, None if config is None else read_yaml(Path(config)), choices)
-    content = read_checkpoint(checkpoint)
-    projects = [name for name, (recognises, _) in PROJECTS.items() if recognises(content)]
-    if not projects:
-        given = ", ".join(map(str, list(content)[:8]))
-        raise UserError(f"{checkpoint} (with {given}) is no checkpoint of {', '.join(PROJECTS)}")
-    if config is None:
-        beside = (checkpoint.with_suffix(".yaml"), checkpoint.with_name("config.yaml"))
-        config = next((path for path in beside if path.is_file()), None)
-    _, build = PROJECTS[projects[0]]
-    try:
-        model = build(content, None if config is None else read_yaml(Path(config)), choices)
-        choices.check_size(model.input_size)
-        return model.float().eval()
-    except UserError as error:
-        raise UserError(f"{checkpoint}, of {projects[0]}: {error}") from error

@@ -5,25 +5,19 @@ tensors there, and must be equal here. Keys and values are one matrix in the tra
 Variational coordinates, dropout and the optimiser belong to training and are left behind.
 """
 
-import os
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import USUAL, Choices
-from tokenfield.interop.reading import read_checkpoint, read_yaml
-from tokenfield.interop.settings import Setting, Settings, check_names
-from tokenfield.interop.tensors import From, Plan, fill
+from tokenfield.interop.choices import Choices
+from tokenfield.interop.project import Project
+from tokenfield.interop.settings import Setting, Settings, check_names, free, must_be, only, optional, required
+from tokenfield.interop.tensors import From, Plan, fill, keys_and_values, weights_and_biases
+from tokenfield.io.record import Record
 from tokenfield.models.anr import AnrConfig, HyperConfig
 from tokenfield.models.base import FieldModel
 from tokenfield.views.models.anr_radiance import AnrRadianceConfig
-
-CONTENT = {"step", "model", "opt", "ema", "scaler"}
-"""What a checkpoint may hold. Their own evaluation reads the weights, not their moving average."""
 
 AVERAGED = "ema_model."
 """What the moving average's names begin with, among those of the weights it follows."""
@@ -43,86 +37,39 @@ MANAGER = ("image_shape", "loss_type", "target", "is_norm_01")
 INSIDE, BESIDE = "hypernet.hyponet.", "hypo_model."
 """Where the decoder is."""
 
-REQUIRED, FREE = Setting(), Setting(None)
-"""Without a default there; of no meaning for a trained model."""
 
-
-def _transformer(part: str, name: str) -> dict[str, Setting]:
-    sizes = {f"{part}.args.{size}": REQUIRED for size in ("dim", "depth", "n_head", "head_dim", "ff_dim")}
-    return {f"{part}.name": Setting(only=(name,)), f"{part}.args.dropout": FREE} | sizes
-
+TRANSFORMERS = {"tinr_enc": "TInrEncoder", "tinr_dec": "TInrDecoder"}
 
 KNOWN = {
-    "n_groups": FREE,
-    "grouping_mode": FREE,
+    **free("n_groups", "grouping_mode", "learned_sinusoidal_cond", "learned_sinusoidal_dim"),
+    **free(*(f"{part}.args.dropout" for part in TRANSFORMERS)),
+    **must_be({f"{part}.name": name for part, name in TRANSFORMERS.items()} | {"hyponet.name": "ANR"}),
+    **required(*(f"{part}.args.{size}" for part in TRANSFORMERS
+                 for size in ("dim", "depth", "n_head", "head_dim", "ff_dim"))),
+    **required("tokenizer.name", *(f"tokenizer.args.{name}" for name in ("input_size", "patch_size", "dim"))),
+    **required(*(f"hyponet.args.{name}" for name in ("depth", "in_dim", "out_dim", "hidden_dim", "token_len"))),
+    **optional({"tokenizer.args.padding": 0, "tokenizer.args.img_channels": 3, "hyponet.args.n_head": 6,
+                "hyponet.args.head_dim": 64, "hyponet.args.pe_dim": 128, "hyponet.args.pe_sigma": 1024,
+                "hyponet.args.adaptive_idim": False, "hyponet.args.att_threshold": None}),
+    **only({"use_timetoken": False, "hyponet.args.use_pe": True, "hyponet.args.out_scale": 1,
+            "hyponet.args.out_bias": 0, "hyponet.args.activation": "relu", "hyponet.args.rescale": False}),
     "direct_wtoken": Setting(False, (True,)),
-    "use_timetoken": Setting(False, (False,)),
-    "learned_sinusoidal_cond": FREE,
-    "learned_sinusoidal_dim": FREE,
-    **_transformer("tinr_enc", "TInrEncoder"),
     "tinr_enc.args.shortcut_every": Setting(2, (0,)),
-    **_transformer("tinr_dec", "TInrDecoder"),
-    "tokenizer.name": REQUIRED,
-    "tokenizer.args.input_size": REQUIRED,
-    "tokenizer.args.patch_size": REQUIRED,
-    "tokenizer.args.dim": REQUIRED,
-    "tokenizer.args.padding": Setting(0),
-    "tokenizer.args.img_channels": Setting(3),
-    "hyponet.name": Setting(only=("ANR",)),
-    "hyponet.args.depth": REQUIRED,
-    "hyponet.args.in_dim": REQUIRED,
-    "hyponet.args.out_dim": REQUIRED,
-    "hyponet.args.hidden_dim": REQUIRED,
-    "hyponet.args.token_len": REQUIRED,
-    "hyponet.args.n_head": Setting(6),
-    "hyponet.args.head_dim": Setting(64),
-    "hyponet.args.use_pe": Setting(True, (True,)),
-    "hyponet.args.pe_dim": Setting(128),
-    "hyponet.args.pe_sigma": Setting(1024),
-    "hyponet.args.out_scale": Setting(1, (1,)),
-    "hyponet.args.out_bias": Setting(0, (0,)),
-    "hyponet.args.adaptive_idim": Setting(False),
-    "hyponet.args.att_threshold": Setting(None),
-    "hyponet.args.activation": Setting("relu", ("relu",)),
-    "hyponet.args.rescale": Setting(False, (False,)),
-}
+}  # fmt: skip
 """Every argument of their hyper-network, its default there, and what of it is implemented here."""
-
 
 KINDS = {("ImgTokenizer", 2): AnrConfig, ("nvs_tokenizer", 3): AnrRadianceConfig}
 """What it is, by its tokenizer and its number of coordinates."""
 
 
-def import_anr(checkpoint: str | os.PathLike, config: str | os.PathLike) -> FieldModel:
-    """A model of Roninton/ANR, in evaluation mode, float32, on the CPU.
-
-    Args:
-        checkpoint: a file that their trainer saved.
-        config: the YAML it was trained with.
-    Raises:
-        UserError: a file that cannot be read; a configuration that asks for what no model here does; tensors that are
-            unknown, missing or of another shape.
-    """
-    try:
-        return build(read_checkpoint(Path(checkpoint)), read_yaml(Path(config))).float().eval()
-    except UserError as error:
-        raise UserError(f"{checkpoint}: {error}") from error
-
-
-def recognises(checkpoint: dict[str, Any]) -> bool:
+def recognises(checkpoint: Record) -> bool:
     """Whether the project's trainer saved this."""
     state = checkpoint.get("model")
     return isinstance(state, dict) and any(str(name).startswith("hypernet.tinr_enc.") for name in state)
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
+def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint and its YAML."""
-    if config is None:
-        raise UserError("such checkpoints need their YAML; give it as the configuration")
-    if unknown := sorted(map(str, checkpoint.keys() - CONTENT)):
-        raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
-    if not recognises(checkpoint):
-        raise UserError("the checkpoint has no hypernet.tinr_enc among its model; it is none of Roninton/ANR")
     arguments = _hyper_network(config)
     check_names(config, SECTIONS)
     settings = Settings(arguments, KNOWN, "hyper_network")
@@ -135,13 +82,13 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Ch
     return fill(of_kind, _plan(of_kind), state, also=_same_twice(state))
 
 
-def _average(ema: Any) -> dict[str, Any]:
+def _average(ema: object) -> Record:
     """The moving average of the weights in what their trainer keeps of it."""
     names = ema if isinstance(ema, dict) else {}
     return {n.removeprefix(AVERAGED): tensor for n, tensor in names.items() if str(n).startswith(AVERAGED)}
 
 
-def _hyper_network(config: dict[str, Any]) -> dict[str, Any]:
+def _hyper_network(config: Record) -> Record:
     """The arguments of the hyper-network: second of a pair, the first its name."""
     framework = config.get("model_framework")
     framework = framework if isinstance(framework, dict) else {}
@@ -161,54 +108,50 @@ def _hyper_network(config: dict[str, Any]) -> dict[str, Any]:
     return entry[1]
 
 
-def _decoder(settings: Settings) -> dict[str, Any]:
+def _decoder(settings: Settings) -> Record:
     """The fields of a configuration that say what follows the tokens."""
-
-    def said(name: str) -> Any:
-        return settings[f"hyponet.args.{name}"]
-
+    args = settings.inside("hyponet.args")
     for name in ("in_dim", "pe_dim", "hidden_dim", "token_len", "depth"):
-        if type(said(name)) is not int or said(name) < 1:
-            raise UserError(f"hyper_network.hyponet.args.{name} is {said(name)!r}; a whole number from 1 is accepted")
-    if not isinstance(said("att_threshold"), int | float | None):
-        raise UserError(f"hyper_network.hyponet.args.att_threshold is {said('att_threshold')!r}, not a number")
-    if said("in_dim") * said("pe_dim") != said("hidden_dim") and not said("adaptive_idim"):
-        raise UserError(
-            f"hyper_network.hyponet.args: in_dim {said('in_dim')} x pe_dim {said('pe_dim')} is not hidden_dim "
-            f"{said('hidden_dim')}, which there needs adaptive_idim"
-        )
+        if type(args[name]) is not int or args[name] < 1:
+            raise UserError(f"hyper_network.hyponet.args.{name} is {args[name]!r}; a whole number from 1 is accepted")
+    if not isinstance(args["att_threshold"], int | float | None):
+        raise UserError(f"hyper_network.hyponet.args.att_threshold is {args['att_threshold']!r}, not a number")
+    if args["in_dim"] * args["pe_dim"] != args["hidden_dim"] and not args["adaptive_idim"]:
+        raise UserError(f"hyper_network.hyponet.args: in_dim {args['in_dim']} x pe_dim {args['pe_dim']} is not "
+                        f"hidden_dim {args['hidden_dim']}, which there needs adaptive_idim")
     return {
-        "num_latents": said("token_len"),
-        "dim": said("hidden_dim"),
-        "heads": said("n_head"),
-        "head_dim": said("head_dim"),
-        "cutoff": (said("att_threshold") or 0.0) * said("token_len"),
-        "sigma": float(said("pe_sigma")),
-        "depth": said("depth"),
+        "num_latents": args["token_len"],
+        "dim": args["hidden_dim"],
+        "heads": args["n_head"],
+        "head_dim": args["head_dim"],
+        "cutoff": (args["att_threshold"] or 0.0) * args["token_len"],
+        "sigma": float(args["pe_sigma"]),
+        "depth": args["depth"],
     }
 
 
-def _encoder(settings: Settings) -> dict[str, Any]:
+def _encoder(settings: Settings) -> Record:
     """The fields that say what transformer it has; encoder and decoder have the same widths here."""
+    encoder, decoder = settings.inside("tinr_enc.args"), settings.inside("tinr_dec.args")
     for size in ("dim", "n_head", "head_dim", "ff_dim"):
-        one, other = (settings[f"{part}.args.{size}"] for part in ("tinr_enc", "tinr_dec"))
-        if one != other:
-            raise UserError(f"tinr_enc.args.{size} {one} and tinr_dec.args.{size} {other} differ; here they are one")
-    if settings["tokenizer.args.dim"] != settings["tinr_enc.args.dim"]:
+        if encoder[size] != decoder[size]:
+            raise UserError(f"tinr_enc.args.{size} {encoder[size]} and tinr_dec.args.{size} {decoder[size]} differ; "
+                            "here they are one")
+    if settings["tokenizer.args.dim"] != encoder["dim"]:
         raise UserError("tokenizer.args.dim and tinr_enc.args.dim differ; they must agree")
     return {
-        "encoder_dim": settings["tinr_enc.args.dim"],
-        "encoder_depth": settings["tinr_enc.args.depth"],
-        "decoder_depth": settings["tinr_dec.args.depth"],
-        "encoder_heads": settings["tinr_enc.args.n_head"],
-        "encoder_head_dim": settings["tinr_enc.args.head_dim"],
-        "encoder_hidden": settings["tinr_enc.args.ff_dim"],
+        "encoder_dim": encoder["dim"],
+        "encoder_depth": encoder["depth"],
+        "decoder_depth": decoder["depth"],
+        "encoder_heads": encoder["n_head"],
+        "encoder_head_dim": encoder["head_dim"],
+        "encoder_hidden": encoder["ff_dim"],
         "patch": _square(settings, "patch_size"),
         "padding": _square(settings, "padding"),
     }
 
 
-def _ends(settings: Settings) -> dict[str, Any]:
+def _ends(settings: Settings) -> Record:
     """The fields that say what it encodes and what it gives."""
     channels, given = settings["hyponet.args.out_dim"], settings["tokenizer.args.img_channels"]
     if settings["hyponet.args.in_dim"] == 3:
@@ -250,14 +193,6 @@ def _same_twice(state: dict[str, Tensor]) -> list[str]:
     return list(beside)
 
 
-def _keys(tensor: Tensor) -> Tensor:
-    return tensor.chunk(2)[0]
-
-
-def _values(tensor: Tensor) -> Tensor:
-    return tensor.chunk(2)[-1]
-
-
 def _plan(config: HyperConfig) -> Plan:
     """Where every tensor of the model comes from."""
     attention = "decoder.aggregator.attention"
@@ -284,8 +219,7 @@ def _plan(config: HyperConfig) -> Plan:
     for i in range(config.decoder_depth):
         parts = ("attention", "cross_attention", "mlp")
         _block(modules, tensors, f"encoder.decoder.{i}", f"tinr_dec.hypobuilder.{i}", parts)
-    for ours, theirs in modules.items():
-        tensors |= {f"{ours}.{part}": From(f"{theirs}.{part}") for part in ("weight", "bias")}
+    tensors |= weights_and_biases(modules)
     return {name: From(f"hypernet.{source.name}", source.via) for name, source in tensors.items()}
 
 
@@ -303,5 +237,13 @@ def _block(modules: dict[str, str], tensors: dict[str, From], ours: str, theirs:
             continue
         modules[f"{ours}.{part}.out"] = f"{inner}.to_out.0"
         tensors[f"{ours}.{part}.q.weight"] = From(f"{inner}.to_q.weight")
-        tensors[f"{ours}.{part}.k.weight"] = From(f"{inner}.to_kv.weight", _keys)
-        tensors[f"{ours}.{part}.v.weight"] = From(f"{inner}.to_kv.weight", _values)
+        tensors |= keys_and_values(f"{ours}.{part}", f"{inner}.to_kv.weight")
+
+
+PROJECT = Project(
+    name="Roninton/ANR",
+    content=frozenset({"step", "model", "opt", "ema", "scaler"}),
+    recognises=recognises,
+    build=build,
+)
+"""Their own evaluation reads the weights, not their moving average."""

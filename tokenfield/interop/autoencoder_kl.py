@@ -6,20 +6,20 @@ opened, nothing is downloaded, and what is missing, unknown or of another shape 
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tokenfield.configs import convert
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import USUAL, Choices
+from tokenfield.interop.choices import ANY, Choices
+from tokenfield.io.record import Record
 from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
 
 SIZE = (256, 256)
 """Pictures it will encode, unless the configuration says another `size`: those of Table 5."""
 
 
-def read_folder(folder: Path, settings: dict[str, Any] | None = None, choices: Choices = USUAL) -> AutoencoderKl:
+def read_folder(folder: Path, settings: Record | None = None, choices: Choices = ANY) -> AutoencoderKl:
     """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
 
     Args:
@@ -46,11 +46,11 @@ def read_folder(folder: Path, settings: dict[str, Any] | None = None, choices: C
     for what, said in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):
         if info.get(what):
             raise UserError(f"{folder}: its weights {said} {', '.join(map(str, list(info[what])[:3]))}")
-    model.network.load_state_dict(choices.state(loaded.state_dict(), None))
+    model.network.load_state_dict(choices.state(loaded.state_dict()))
     return model.float().eval()
 
 
-def _network_config(folder: Path) -> dict[str, Any]:
+def _network_config(folder: Path) -> Record:
     """The network's configuration, without diffusers' own notes."""
     path = folder / "config.json"
     if not path.is_file():

@@ -1,18 +1,19 @@
-"""What a checkpoint leaves open, and whoever imports it decides."""
+"""What a checkpoint leaves to whoever imports it."""
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 
 Weights = Literal["model", "ema"]
 
-SAID: dict[Weights, str] = {"model": "the trained weights themselves", "ema": "their moving average"}
+NAMES: dict[Weights, str] = {"model": "the trained weights themselves", "ema": "their moving average"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Choices:
         if self.size is not None and min(self.size) < 1:
             raise UserError(f"--size {self.size[0]} {self.size[1]}: a height and a width from 1 are accepted")
 
-    def state(self, trained: dict[str, Any], average: Any) -> dict[str, Any]:
+    def state(self, trained: Record, average: object = None) -> Record:
         """The state dict to take; a warning says which one it was where they would give different models.
 
         Args:
@@ -48,7 +49,7 @@ class Choices:
             other: Weights = "model" if self.weights == "ema" else "ema"
             warnings.warn(
                 f"the checkpoint holds its weights and a moving average that differs; taken were "
-                f"{SAID[self.weights]}, and --weights {other} takes {SAID[other]}",
+                f"{NAMES[self.weights]}, and --weights {other} takes {NAMES[other]}",
                 stacklevel=2,
             )
         return average if self.weights == "ema" else trained
@@ -65,21 +66,20 @@ class Choices:
         )
         return default
 
-    def check_size(self, told: tuple[int, int] | None) -> None:
+    def check_size(self, actual: tuple[int, int] | None) -> None:
         """A size that was chosen is the one that the model turned out to have."""
-        if self.size is not None and self.size != told:
+        if self.size is not None and self.size != actual:
             height, width = self.size
-            raise UserError(f"--size {height} {width} is not the size of this checkpoint, {told}; leave --size out")
+            raise UserError(f"--size {height} {width} is not the size of this checkpoint, {actual}; leave --size out")
 
 
-USUAL = Choices()
-"""Of a caller who has no wishes."""
+ANY = Choices()
+"""Of a caller who leaves everything to the defaults."""
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     return one.keys() == other.keys() and all(_equal(value, other[name]) for name, value in one.items())
 
 
-def _equal(a: Any, b: Any) -> bool:
-    both = isinstance(a, Tensor) and isinstance(b, Tensor)
-    return both and a.dtype == b.dtype and torch.equal(a, b)
+def _equal(a: object, b: object) -> bool:
+    return isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)

@@ -34,13 +34,13 @@ def import_checkpoint(
             default 178 178, and AutoencoderKL.
         json: also write what was made there, for machines.
     """
-    from tokenfield import interop
     from tokenfield.errors import UserError
+    from tokenfield.interop import checkpoints
     from tokenfield.models import pretrained
 
     if output.exists():
         raise UserError(f"{output} exists already; name a new folder with -o")
-    model = interop.import_checkpoint(checkpoint, config, weights=weights, size=size)
+    model = checkpoints.import_checkpoint(checkpoint, config, weights=weights, size=size)
     pretrained.save(model, output)
     facts = {"checkpoint": str(checkpoint), "output": str(output), **pretrained.describe(model)}
     console.say(f"{checkpoint} -> {output}: {model.name}, {model.num_parameters:,} parameters")

@@ -8,26 +8,24 @@ training has and a trained model has not, is left behind.
 import re
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import USUAL, Choices
+from tokenfield.interop.choices import Choices
 from tokenfield.interop.ginr_settings import ADAPTED_PICTURES, ENCODED_PICTURES, ENCODED_VIEWS, SECTIONS
+from tokenfield.interop.project import Project
 from tokenfield.interop.settings import Setting, Settings, check_names
-from tokenfield.interop.tensors import From, fill
+from tokenfield.interop.tensors import Config, From, Plan, bias, fill, rows, turned, weights_and_biases
+from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.nn.fourier import frequencies
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
-
-CONTENT = {"epoch", "state_dict", "state_dict_ema", "optimizer", "scheduler"}
-"""What a checkpoint may hold. Their evaluation reports the weights, then the moving average if there is one."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Kind:
         composed: whether a shared factor mixes the tokens.
     """
 
-    config: type
+    config: type[Config]
     known: dict[str, Setting]
     rows: str
     composed: bool
@@ -62,19 +60,14 @@ MOST_VIEWS = 5
 """Support views in what the project trains."""
 
 
-def recognises(checkpoint: dict[str, Any]) -> bool:
+def recognises(checkpoint: Record) -> bool:
     """Whether the project's trainer saved this."""
     state = checkpoint.get("state_dict")
     return isinstance(state, dict) and any(str(name).startswith("hyponet.params_dict.") for name in state)
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
+def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint and its YAML."""
-    if config is None:
-        raise UserError("such checkpoints need their YAML; give it as the configuration")
-    unknown = sorted(map(str, checkpoint.keys() - CONTENT))
-    if unknown:
-        raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
     arch = config.get("arch")
     if not isinstance(arch, dict):
         raise UserError("the YAML has no section arch")
@@ -89,7 +82,7 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Ch
     return _encoded(KINDS[kind], arch, dataset, state)
 
 
-def _encoded(kind: Kind, arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Tensor]) -> FieldModel:
+def _encoded(kind: Kind, arch: Record, dataset: Record, state: dict[str, Tensor]) -> FieldModel:
     """A transformer in front of the MLP."""
     settings = Settings(arch, kind.known, "arch")
     views = _views(settings, dataset) if kind.known is ENCODED_VIEWS else 1
@@ -101,15 +94,14 @@ def _encoded(kind: Kind, arch: dict[str, Any], dataset: dict[str, Any], state: d
     modulated = fields["modulated"] or tuple(range(fields["depth"]))
     fields[kind.rows] = _one_number(settings, "n_weight_groups", modulated)
     config = from_dict(kind.config, fields, "arch")
-    plan = _encoder_plan(config.encoder_depth, modulated)
-    plan |= _shared_plan(config.depth, modulated if kind.composed else ())
+    plan = _encoder_plan(fields["encoder_depth"], modulated)
+    plan |= _shared_plan(fields["depth"], modulated if kind.composed else ())
     if kind.composed:
-        plan |= {f"net.layers.{i}.factor": From(f"shared_factor.linear_wb{i}", _only) for i in modulated}
-    _check_frequencies(settings, state)
-    return fill(config, plan, state, also=["hyponet.ff_linear"])
+        plan |= {f"net.layers.{i}.factor": From(f"shared_factor.linear_wb{i}", _without_batch) for i in modulated}
+    return _filled(config, plan, settings, state)
 
 
-def _adapted(arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Tensor], choices: Choices) -> FieldModel:
+def _adapted(arch: Record, dataset: Record, state: dict[str, Tensor], choices: Choices) -> FieldModel:
     """Learned Init: the MLP and where its matrices start."""
     settings = Settings(arch, ADAPTED_PICTURES, "arch")
     fields = _mlp(settings) | {"inner_steps": settings["n_inner_step"], "inner_rate": float(settings["inner_lr"])}
@@ -120,14 +112,23 @@ def _adapted(arch: dict[str, Any], dataset: dict[str, Any], state: dict[str, Ten
     fields["size"] = (named, named) if named else choices.size_or(LearnedInitConfig().size)
     config = from_dict(LearnedInitConfig, fields, "arch")
     plan = _shared_plan(config.depth, modulated)
-    plan |= {f"initial.{i}": From(f"factors.init_modulation_factors.linear_wb{i}", _turned) for i in modulated}
+    plan |= {f"initial.{i}": From(f"factors.init_modulation_factors.linear_wb{i}", turned) for i in modulated}
     if config.rank:
         plan |= {f"net.layers.{i}.factor": From(f"factors.shared_factors.linear_wb{i}") for i in modulated}
-    _check_frequencies(settings, state)
+    return _filled(config, plan, settings, state)
+
+
+def _filled(config: Config, plan: Plan, settings: Settings, state: dict[str, Tensor]) -> FieldModel:
+    """The model, once its frequencies are known to be the formula's: the checkpoint's go nowhere."""
+    given, mapping = state.get("hyponet.ff_linear"), "hyponet.fourier_mapping."
+    if given is not None:  # else it is named among what is missing
+        expected = frequencies(_mlp(settings)["sigma"], settings[f"{mapping}ff_dim"] // settings["hyponet.input_dim"])
+        if given.shape != expected.shape or not torch.allclose(given, expected, rtol=1e-5):
+            raise UserError(f"hyponet.ff_linear holds other frequencies than {settings[f'{mapping}type']} makes")
     return fill(config, plan, state, also=["hyponet.ff_linear"])
 
 
-def _mlp(settings: Settings) -> dict[str, Any]:
+def _mlp(settings: Settings) -> Record:
     """The fields of a model's configuration that say what MLP it is."""
     widths = set(settings["hyponet.hidden_dim"])
     if len(widths) != 1:
@@ -143,7 +144,7 @@ def _mlp(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _encoder(settings: Settings) -> dict[str, Any]:
+def _encoder(settings: Settings) -> Record:
     """The fields that say what encoder it has."""
     if settings["latent_mapping.latent_dim"] != settings["transformer.embed_dim"]:
         raise UserError("arch.latent_mapping.latent_dim and arch.transformer.embed_dim differ; they must agree")
@@ -156,24 +157,24 @@ def _encoder(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _views(settings: Settings, dataset: dict[str, Any]) -> int:
+def _views(settings: Settings, dataset: Record) -> int:
     """Support views: what the data set's section says, or the one number that makes square views of the patches."""
     patches = settings["latent_mapping.n_patches"]
-    said = (dataset.get("train_config") or {}).get("n_support")
+    given = (dataset.get("train_config") or {}).get("n_support")
     possible = [n for n in range(1, MOST_VIEWS + 1) if _are_square(patches, n)]
-    if said is None and len(possible) != 1:
+    if given is None and len(possible) != 1:
         raise UserError(
             f"arch.latent_mapping.n_patches {patches} without dataset.train_config.n_support: "
             f"{'that leaves open how many square views there are' if possible else 'these are no square views'}; "
             f"n_support says how many"
         )
-    if said is not None and (type(said) is not int or not _are_square(patches, said)):
+    if given is not None and (type(given) is not int or not _are_square(patches, given)):
         raise UserError(
-            f"arch.latent_mapping.n_patches {patches} and dataset.train_config.n_support {said!r} do not fit, so the "
+            f"arch.latent_mapping.n_patches {patches} and dataset.train_config.n_support {given!r} do not fit, so the "
             f"project's own code cannot run this configuration either: for {patches} patches n_support is "
-            f"{' or '.join(map(str, possible)) or 'none'}, for {said} views n_patches is {said} x a square number"
+            f"{' or '.join(map(str, possible)) or 'none'}, for {given} views n_patches is {given} x a square number"
         )
-    return possible[0] if said is None else said
+    return possible[0] if given is None else given
 
 
 def _are_square(patches: int, views: int) -> bool:
@@ -181,7 +182,7 @@ def _are_square(patches: int, views: int) -> bool:
     return views > 0 and views * isqrt(patches // views) ** 2 == patches
 
 
-def _size(settings: Settings, dataset: dict[str, Any], views: int) -> tuple[int, int]:
+def _size(settings: Settings, dataset: Record, views: int) -> tuple[int, int]:
     """Height and width of the pictures: square, from the number of patches."""
     patches, spec = settings["latent_mapping.n_patches"], "data_encoder.encoder_spec."
     side = isqrt(patches // views)
@@ -193,7 +194,7 @@ def _size(settings: Settings, dataset: dict[str, Any], views: int) -> tuple[int,
     return pixels, pixels
 
 
-def _named_side(dataset: dict[str, Any]) -> int | None:
+def _named_side(dataset: Record) -> int | None:
     """The side in the name of the data set's transforms, `imagenette178x178`."""
     named = re.search(r"(\d+)x\1$", str((dataset.get("transforms") or {}).get("type")))
     return int(named[1]) if named else None
@@ -208,45 +209,15 @@ def _one_number(settings: Settings, name: str, modulated: tuple[int, ...]) -> in
     return which.pop()
 
 
-def _check_frequencies(settings: Settings, state: dict[str, Tensor]) -> None:
-    """The frequencies are a formula in both projects; a checkpoint with others would be another function."""
-    given, mapping = state.get("hyponet.ff_linear"), "hyponet.fourier_mapping."
-    if given is None:
-        return  # named among what is missing
-    wanted = frequencies(_mlp(settings)["sigma"], settings[f"{mapping}ff_dim"] // settings["hyponet.input_dim"])
-    if given.shape != wanted.shape or not torch.allclose(given, wanted, rtol=1e-5):
-        raise UserError(f"hyponet.ff_linear holds other frequencies than {settings[f'{mapping}type']} makes")
-
-
-def _only(tensor: Tensor) -> Tensor:
-    return tensor.squeeze(0)
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor[:-1].transpose(0, -1)
-
-
-def _turned(tensor: Tensor) -> Tensor:
-    return tensor.transpose(0, -1)
-
-
-def _last(tensor: Tensor) -> Tensor:
-    return tensor[-1]
-
-
 def _shared_plan(depth: int, composed: tuple[int, ...]) -> dict[str, From]:
     """Biases, and the matrices of layers that have one of their own."""
     source = {i: f"hyponet.params_dict.linear_wb{i}" for i in range(depth)}
-    plan = {f"net.layers.{i}.bias": From(name, _last) for i, name in source.items()}
-    return plan | {f"net.layers.{i}.weight": From(n, _rows) for i, n in source.items() if i not in composed}
+    plan = {f"net.layers.{i}.bias": From(name, bias) for i, name in source.items()}
+    return plan | {f"net.layers.{i}.weight": From(n, rows) for i, n in source.items() if i not in composed}
 
 
 def _encoder_plan(depth: int, modulated: tuple[int, ...]) -> dict[str, From]:
     """Patches, tokens, blocks and the maps to rows of weights."""
-    plan = {
-        "encoder.position": From("latent_mapping.pos_emb_latent", _only),
-        "encoder.latents": From("weight_groups.weight_groups"),
-    }
     modules = {"encoder.embed": "latent_mapping.latent_mapping"}
     for i in range(depth):
         ours, theirs = f"encoder.transformer.blocks.{i}", f"transformer.blocks.{i}"
@@ -257,6 +228,20 @@ def _encoder_plan(depth: int, modulated: tuple[int, ...]) -> dict[str, From]:
     for i in modulated:
         theirs = f"group_modulation_postfc.linear_wb{i}"
         modules |= {f"encoder.out.norm.{i}": f"{theirs}.0", f"encoder.out.linear.{i}": f"{theirs}.1"}
-    for ours, theirs in modules.items():
-        plan |= {f"{ours}.{part}": From(f"{theirs}.{part}") for part in ("weight", "bias")}
-    return plan
+    return weights_and_biases(modules) | {
+        "encoder.position": From("latent_mapping.pos_emb_latent", _without_batch),
+        "encoder.latents": From("weight_groups.weight_groups"),
+    }
+
+
+def _without_batch(tensor: Tensor) -> Tensor:
+    return tensor.squeeze(0)
+
+
+PROJECT = Project(
+    name="kakaobrain/ginr-ipc",
+    content=frozenset({"epoch", "state_dict", "state_dict_ema", "optimizer", "scheduler"}),
+    recognises=recognises,
+    build=build,
+)
+"""Their evaluation reports the weights, then the moving average if there is one."""

@@ -4,15 +4,15 @@ import pickle
 import re
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> Record:
     """The dictionary in a PyTorch file: tensors, numbers and text.
 
     Raises:
@@ -38,7 +38,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Record:
     """The mapping in a YAML file of plain data."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -12,8 +12,10 @@ from typing import Any
 
 from tokenfield.errors import UserError
 from tokenfield.interop.tensors import first_of
+from tokenfield.io.record import Record
 
-REQUIRED = object()
+NONE = object()
+"""The default of an entry that has to be given."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +23,53 @@ class Setting:
     """One entry.
 
     Attributes:
-        default: the project's own default; REQUIRED if it has none.
+        default: the project's own default; NONE if it has none.
         only: the values that are implemented here; empty for any.
     """
 
-    default: Any = REQUIRED
-    only: tuple[Any, ...] = ()
+    default: object = NONE
+    only: tuple[object, ...] = ()
 
 
-def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+Table = dict[str, Setting]
+"""Every entry by its dotted name."""
+
+
+def required(*names: str) -> Table:
+    """Entries without a default."""
+    return dict.fromkeys(names, Setting())
+
+
+def free(*names: str) -> Table:
+    """Entries that do not matter to a trained model, or are read by nothing there."""
+    return dict.fromkeys(names, Setting(None))
+
+
+def optional(values: Record) -> Table:
+    """Entries with the project's defaults."""
+    return {name: Setting(value) for name, value in values.items()}
+
+
+def only(values: Record) -> Table:
+    """Entries whose default is the one value that is implemented here."""
+    return {name: Setting(value, (value,)) for name, value in values.items()}
+
+
+def must_be(values: Record) -> Table:
+    """Entries that have to be given, with the one value that is implemented here."""
+    return {name: Setting(only=(value,)) for name, value in values.items()}
+
+
+def flatten(data: Record, prefix: str = "") -> Record:
     """Nested mappings as dotted names; lists are values."""
-    flat: dict[str, Any] = {}
+    flat: Record = {}
     for key, value in data.items():
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
     return flat
 
 
-def check_names(data: dict[str, Any], known: Collection[str], where: str = "") -> None:
+def check_names(data: Record, known: Collection[str], where: str = "") -> None:
     """Of what is hardly read, the names at least are known: a misspelt section reads like one that is not there.
 
     Args:
@@ -52,7 +83,7 @@ def check_names(data: dict[str, Any], known: Collection[str], where: str = "") -
         raise not_known(unknown, known, where)
 
 
-def _unknown(data: dict[str, Any], known: Collection[str], prefix: str, where: str) -> list[str]:
+def _unknown(data: Record, known: Collection[str], prefix: str, where: str) -> list[str]:
     unknown: list[str] = []
     for key, value in data.items():
         name = f"{prefix}{key}"
@@ -103,14 +134,14 @@ class Settings:
         UserError: an entry that is unknown, missing or not implemented.
     """
 
-    def __init__(self, data: dict[str, Any], known: dict[str, Setting], where: str):
+    def __init__(self, data: Record, known: Table, where: str):
         given, self._known = flatten(data), known
         self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
         # First what is another kind of model, then names, which another kind may well have more of.
         self._check(where, [name for name in given if name in known])
         if unknown := [name for name in given if name not in known]:
             raise not_known(unknown, known, f"{where}.")
-        lacking = [name for name, setting in known.items() if setting.default is REQUIRED and name not in given]
+        lacking = [name for name, setting in known.items() if setting.default is NONE and name not in given]
         if lacking:
             raise UserError(f"the configuration lacks {', '.join(f'{where}.{name}' for name in lacking)}")
         self._check(where, known)
@@ -124,3 +155,8 @@ class Settings:
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
+
+    def inside(self, place: str) -> Record:
+        """What a mapping holds, by the names in it."""
+        prefix = f"{place}."
+        return {name.removeprefix(prefix): v for name, v in self._values.items() if name.startswith(prefix)}

@@ -2,13 +2,21 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
+
+
+@runtime_checkable
+class Config(Protocol):
+    """The configuration of a model."""
+
+    def build(self) -> FieldModel:
+        """The model with fresh weights."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,34 @@ Plan = Mapping[str, From | Zeros]
 """By the name in the model."""
 
 
-def fill(config: Any, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
+def weights_and_biases(modules: Mapping[str, str]) -> dict[str, From]:
+    """Of linear maps and norms, by the name in the model: the foreign one."""
+    parts = ("weight", "bias")
+    return {f"{ours}.{part}": From(f"{theirs}.{part}") for ours, theirs in modules.items() for part in parts}
+
+
+def keys_and_values(ours: str, theirs: str) -> dict[str, From]:
+    """Two matrices of an attention that are one, keys before values, elsewhere."""
+    return {f"{ours}.k.weight": From(theirs, lambda both: both.chunk(2)[0]),
+            f"{ours}.v.weight": From(theirs, lambda both: both.chunk(2)[-1])}
+
+
+def turned(tensor: Tensor) -> Tensor:
+    """A matrix (fan-in, fan-out) as (fan-out, fan-in)."""
+    return tensor.transpose(0, -1)
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """The matrix of (fan-in + 1, fan-out) whose last row is the bias."""
+    return turned(tensor[:-1])
+
+
+def bias(tensor: Tensor) -> Tensor:
+    """That last row."""
+    return tensor[-1]
+
+
+def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
     """A model with the tensors of a state dict.
 
     Args:
@@ -44,12 +79,12 @@ def fill(config: Any, plan: Plan, state: Mapping[str, Tensor], also: Iterable[st
     Raises:
         UserError: names that are missing or unknown, and shapes that do not fit.
     """
-    wanted = dict.fromkeys([*(source.name for source in plan.values() if isinstance(source, From)), *also])
-    missing, unknown = [n for n in wanted if n not in state], [n for n in state if n not in wanted]
+    expected = dict.fromkeys([*(source.name for source in plan.values() if isinstance(source, From)), *also])
+    missing, unknown = [n for n in expected if n not in state], [n for n in state if n not in expected]
     problems = {"lacks": missing, "holds unknown": unknown}
-    said = [f"{what} {first_of(names)}" for what, names in problems.items() if names]
-    if said:
-        raise UserError(f"the state dict {' and '.join(said)}")
+    if any(problems.values()):
+        what = " and ".join(f"{verb} {first_of(names)}" for verb, names in problems.items() if names)
+        raise UserError(f"the state dict {what}")
     with torch.device("meta"):
         model = config.build()  # shapes alone: the weights are about to be put in
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
@@ -60,11 +95,11 @@ def fill(config: Any, plan: Plan, state: Mapping[str, Tensor], also: Iterable[st
             tensors[name] = torch.zeros(shapes[name])
             continue
         given = state[source.name]
-        made = source.via(given) if isinstance(given, Tensor) and given.ndim else given
-        if not isinstance(made, Tensor) or made.shape != shapes[name]:
+        tensor = source.via(given) if isinstance(given, Tensor) and given.ndim else given
+        if not isinstance(tensor, Tensor) or tensor.shape != shapes[name]:
             what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
             raise UserError(f"{source.name} is {what}, which gives no {name} of {tuple(shapes[name])}")
-        tensors[name] = made.float().contiguous().clone()
+        tensors[name] = tensor.float().contiguous().clone()
     model.load_state_dict(tensors, assign=True)
     return model
 

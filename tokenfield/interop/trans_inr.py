@@ -4,21 +4,16 @@ Keys and values are one matrix there, without biases, and views have no position
 (fan-in + 1) x fan-out with the bias in the last row.
 """
 
-from typing import Any
-
-from torch import Tensor
-
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import USUAL, Choices
-from tokenfield.interop.settings import Setting, Settings, check_names
-from tokenfield.interop.tensors import From, Plan, Zeros, fill
+from tokenfield.interop.choices import Choices
+from tokenfield.interop.project import Project
+from tokenfield.interop.settings import Setting, Settings, check_names, free, must_be, only, optional, required
+from tokenfield.interop.tensors import From, Plan, Zeros, bias, fill, keys_and_values, rows, weights_and_biases
+from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.views.models.radiance import TransInrRadianceConfig
-
-CONTENT = {"model", "optimizer", "epoch", "cfg"}
-"""What a checkpoint may hold."""
 
 SECTIONS = (
     "model",
@@ -28,63 +23,44 @@ SECTIONS = (
 )
 """What a YAML may hold. Only the model is compared; what the checkpoint itself carries has run."""
 
-FREE, REQUIRED = Setting(None), Setting()
 TRANSFORMER = ("dim", "depth", "n_head", "head_dim", "ff_dim")
 
+TOKENIZER, ENCODER, MLP = "args.tokenizer.args", "args.transformer_encoder.args", "args.hyponet.args"
+
 COMMON = {
-    "name": Setting(only=("trans_inr",)),
-    "args.n_groups": REQUIRED,
-    "args.tokenizer.args.input_size": REQUIRED,
-    "args.tokenizer.args.patch_size": REQUIRED,
-    "args.tokenizer.args.padding": Setting(0),
-    "args.tokenizer.args.dim": FREE,  # the transformer's, as it is set there
-    "args.transformer_encoder.name": Setting(only=("transformer_encoder",)),
-    "args.transformer_encoder.args.dropout": FREE,
-    **{f"args.transformer_encoder.args.{size}": REQUIRED for size in TRANSFORMER},
+    **must_be({"name": "trans_inr", "args.transformer_encoder.name": "transformer_encoder"}),
+    **required("args.n_groups", f"{TOKENIZER}.input_size", f"{TOKENIZER}.patch_size", "args.hyponet.name"),
+    **required(*(f"{ENCODER}.{size}" for size in TRANSFORMER)),
+    **optional({f"{TOKENIZER}.padding": 0}),
+    **free(f"{TOKENIZER}.dim", f"{ENCODER}.dropout"),  # the first is the transformer's, as it is set there
 }
 PICTURES = COMMON | {
-    "args.tokenizer.name": Setting(only=("imgrec_tokenizer",)),
-    "args.tokenizer.args.img_channels": Setting(3),
-    "args.hyponet.name": REQUIRED,
-    "args.hyponet.args.depth": REQUIRED,
-    "args.hyponet.args.in_dim": Setting(only=(2,)),
-    "args.hyponet.args.out_dim": REQUIRED,
-    "args.hyponet.args.hidden_dim": REQUIRED,
-    "args.hyponet.args.use_pe": Setting(only=(True,)),
-    "args.hyponet.args.pe_dim": REQUIRED,
-    "args.hyponet.args.pe_sigma": Setting(1024),
-    "args.hyponet.args.out_bias": Setting(0, (0.5,)),
+    **must_be({"args.tokenizer.name": "imgrec_tokenizer", f"{MLP}.in_dim": 2, f"{MLP}.use_pe": True}),
+    **required(*(f"{MLP}.{name}" for name in ("depth", "out_dim", "hidden_dim", "pe_dim"))),
+    **optional({f"{TOKENIZER}.img_channels": 3, f"{MLP}.pe_sigma": 1024}),
+    f"{MLP}.out_bias": Setting(0, (0.5,)),
 }
 RADIANCE = COMMON | {
-    "args.tokenizer.name": Setting(only=("nvs_tokenizer",)),
-    "args.tokenizer.args.img_channels": Setting(3, (3,)),
-    "args.hyponet.name": REQUIRED,
-    "args.hyponet.args": FREE,  # an empty mapping: the defaults
-    "args.hyponet.args.use_viewdirs": Setting(False, (False,)),
-    "args.hyponet.args.depth": Setting(6),
-    "args.hyponet.args.hidden_dim": Setting(256),
-    "args.hyponet.args.use_pe": Setting(True, (True,)),
-    "args.hyponet.args.pe_dim": Setting(40),
+    **must_be({"args.tokenizer.name": "nvs_tokenizer"}),
+    **only({f"{TOKENIZER}.img_channels": 3, f"{MLP}.use_viewdirs": False, f"{MLP}.use_pe": True}),
+    **optional({f"{MLP}.depth": 6, f"{MLP}.hidden_dim": 256, f"{MLP}.pe_dim": 40}),
+    **free(MLP),  # an empty mapping: the defaults
 }
 KNOWN = {"hypo_mlp": PICTURES, "hypo_nerf": RADIANCE}
 """By MLP: every entry of a model's specification, its default there, and what of it is implemented here."""
 
 
-def recognises(checkpoint: dict[str, Any]) -> bool:
+def recognises(checkpoint: Record) -> bool:
     """Whether the project's trainer saved this."""
     model = checkpoint.get("model")
     return isinstance(model, dict) and isinstance(model.get("sd"), dict) and "name" in model
 
 
-def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Choices = USUAL) -> FieldModel:
+def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint; its own configuration counts, and another one that is given must agree with it."""
-    unknown = sorted(map(str, checkpoint.keys() - CONTENT))
-    if unknown:
-        raise UserError(f"the checkpoint holds unknown {', '.join(unknown)}")
     specification = {name: value for name, value in checkpoint["model"].items() if name != "sd"}
-    if config is not None:
-        check_names(config, SECTIONS)
-    if config is not None and config.get("model") != specification:
+    check_names(config, SECTIONS)
+    if config and config.get("model") != specification:
         raise UserError("the checkpoint carries another model's configuration than the YAML; leave the YAML out")
     mlp = (specification.get("args") or {}).get("hyponet", {}).get("name")
     if mlp not in KNOWN:
@@ -95,35 +71,34 @@ def build(checkpoint: dict[str, Any], config: dict[str, Any] | None, choices: Ch
     layers = [f"wb{i}" for i in range(model.depth)]
     if not pictures:
         layers[-1] = "rgb_density_fc"
-    state = choices.state(checkpoint["model"]["sd"], None)  # no moving average there
+    state = choices.state(checkpoint["model"]["sd"])  # no moving average there
     return fill(model, _plan(model.encoder_depth, layers, pictures), state)
 
 
 def _pictures(settings: Settings) -> TransInrConfig:
-    channels = settings["args.tokenizer.args.img_channels"]
-    if settings["args.hyponet.args.out_dim"] != channels:
+    channels = settings[f"{TOKENIZER}.img_channels"]
+    if settings[f"{MLP}.out_dim"] != channels:
         raise UserError("model.args.hyponet.args.out_dim differs from the pictures' channels; they must agree")
     fields = {
         "channels": channels,
-        "feature_dim": 2 * settings["args.hyponet.args.pe_dim"],
-        "sigma": float(settings["args.hyponet.args.pe_sigma"]),
+        "feature_dim": 2 * settings[f"{MLP}.pe_dim"],
+        "sigma": float(settings[f"{MLP}.pe_sigma"]),
     }
     return from_dict(TransInrConfig, _sizes(settings) | fields, "model")
 
 
-def _radiance(settings: Settings, cfg: dict[str, Any]) -> TransInrRadianceConfig:
+def _radiance(settings: Settings, cfg: Record) -> TransInrRadianceConfig:
     dataset = (cfg.get("train_dataset") or {}).get("args") or {}
-    fields = {"feature_dim": 3 * settings["args.hyponet.args.pe_dim"], "views": dataset.get("n_support", 1)}
+    fields = {"feature_dim": 3 * settings[f"{MLP}.pe_dim"], "views": dataset.get("n_support", 1)}
     return from_dict(TransInrRadianceConfig, _sizes(settings) | fields, "model")
 
 
-def _sizes(settings: Settings) -> dict[str, Any]:
+def _sizes(settings: Settings) -> Record:
     """The fields of either configuration that say how large it is."""
-    size = settings["args.tokenizer.args.input_size"]
-    transformer = {size: settings[f"args.transformer_encoder.args.{size}"] for size in TRANSFORMER}
+    size, patch, padding = (settings[f"{TOKENIZER}.{name}"] for name in ("input_size", "patch_size", "padding"))
+    transformer = {name: settings[f"{ENCODER}.{name}"] for name in TRANSFORMER}
     if transformer["n_head"] * transformer["head_dim"] != transformer["dim"]:
         raise UserError(f"model.args.transformer_encoder {transformer}: heads that fill the width are implemented here")
-    patch, padding = settings["args.tokenizer.args.patch_size"], settings["args.tokenizer.args.padding"]
     size = (size, size) if isinstance(size, int) else tuple(size)
     if any((side + 2 * padding) % patch for side in size):
         raise UserError(f"model.args.tokenizer.args: {size} with padding {padding} is no whole patches of {patch}")
@@ -135,26 +110,10 @@ def _sizes(settings: Settings) -> dict[str, Any]:
         "encoder_depth": transformer["depth"],
         "encoder_heads": transformer["n_head"],
         "mlp_ratio": transformer["ff_dim"] / transformer["dim"],
-        "dim": settings["args.hyponet.args.hidden_dim"],
-        "depth": settings["args.hyponet.args.depth"],
+        "dim": settings[f"{MLP}.hidden_dim"],
+        "depth": settings[f"{MLP}.depth"],
         "groups": settings["args.n_groups"],
     }
-
-
-def _keys(tensor: Tensor) -> Tensor:
-    return tensor.chunk(2)[0]
-
-
-def _values(tensor: Tensor) -> Tensor:
-    return tensor.chunk(2)[-1]
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    return tensor[:-1].transpose(0, -1)
-
-
-def _last(tensor: Tensor) -> Tensor:
-    return tensor[-1]
 
 
 def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
@@ -173,17 +132,23 @@ def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
     for i in range(depth):
         ours, theirs = f"encoder.transformer.blocks.{i}", f"transformer_encoder.layers.{i}"
         plan[f"{ours}.attention.q.weight"] = From(f"{theirs}.0.fn.to_q.weight")
-        plan[f"{ours}.attention.k.weight"] = From(f"{theirs}.0.fn.to_kv.weight", _keys)
-        plan[f"{ours}.attention.v.weight"] = From(f"{theirs}.0.fn.to_kv.weight", _values)
+        plan |= keys_and_values(f"{ours}.attention", f"{theirs}.0.fn.to_kv.weight")
         plan |= {f"{ours}.attention.{x}.bias": Zeros() for x in "qkv"}
         modules |= {f"{ours}.norm1": f"{theirs}.0.norm", f"{ours}.norm2": f"{theirs}.1.norm"}
         modules |= {f"{ours}.attention.out": f"{theirs}.0.fn.to_out.0"}
         modules |= {f"{ours}.mlp.0": f"{theirs}.1.fn.net.0", f"{ours}.mlp.2": f"{theirs}.1.fn.net.3"}
     for i, name in enumerate(layers):
-        plan[f"net.layers.{i}.weight"] = From(f"base_params.{name}", _rows)
-        plan[f"net.layers.{i}.bias"] = From(f"base_params.{name}", _last)
+        plan[f"net.layers.{i}.weight"] = From(f"base_params.{name}", rows)
+        plan[f"net.layers.{i}.bias"] = From(f"base_params.{name}", bias)
         modules |= {f"encoder.out.norm.{i}": f"wtoken_postfc.{name}.0"}
         modules |= {f"encoder.out.linear.{i}": f"wtoken_postfc.{name}.1"}
-    for ours, theirs in modules.items():
-        plan |= {f"{ours}.{part}": From(f"{theirs}.{part}") for part in ("weight", "bias")}
-    return plan
+    return plan | weights_and_biases(modules)
+
+
+PROJECT = Project(
+    name="yinboc/trans-inr",
+    content=frozenset({"model", "optimizer", "epoch", "cfg"}),
+    recognises=recognises,
+    build=build,
+    needs_config=False,
+)

@@ -1,14 +1,15 @@
 """`tokenfield latents`: a data set becomes latent tokens, once, for the training of a denoiser."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.models import load_model
+from tokenfield.cli.options import load_model
 from tokenfield.errors import UserError
+from tokenfield.generation.commands.dataset import Dataset
 
 
 def latents(
@@ -16,8 +17,7 @@ def latents(
     data: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder",
-    holdout: float = 0.1,
+    dataset: Annotated[Dataset, tyro.conf.arg(name="")] = Dataset(),  # noqa: B008, frozen
     held_out: bool = True,
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
     flips: bool = True,
@@ -38,8 +38,7 @@ def latents(
         model: the field model: a packaged one, a folder that holds one, a training run, or hf:owner/name.
         data: folder of the data set.
         output: folder for the latents.
-        layout: how the data set lies on disk, as for training.
-        holdout: layout folder without train and test sub-folders: the share of pictures that is held out.
+        dataset: how it lies on disk.
         held_out: also encode the pictures that are held out; --no-held-out leaves the denoiser's training without.
         size: side of the pictures, for models that take any; a multiple of their cells.
         flips: encode every training picture a second time, mirrored.
@@ -58,7 +57,6 @@ def latents(
     import torch
     from accelerate import PartialState
 
-    from tokenfield.data import DataConfig
     from tokenfield.data.skipped import SkippedFiles
     from tokenfield.generation.encoding import Encoding, encode_data
     from tokenfield.models import pretrained
@@ -66,23 +64,21 @@ def latents(
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
     loaded = load_model(model, str(state.device) if device == "auto" else device)
     known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
-    named = model if known else str(Path(model).resolve())  # a folder, found from anywhere
-    encoding = Encoding(DataConfig(layout=layout, holdout=holdout), flips, shard, batch, held_out, half)
+    lasting_name = model if known else str(Path(model).resolve())  # a folder, found from anywhere
+    encoding = Encoding(dataset.config(), flips, shard, batch, held_out, half)
     with console.progress("encoding shards") as bar:
         described = encode_data(
-            loaded, named, data, output, encoding, size=size, workers=workers,
+            loaded, lasting_name, data, output, encoding, size=size, workers=workers,
             rank=state.process_index, world=state.num_processes, meet=state.wait_for_everyone, progress=bar.piece,
         )  # fmt: skip
     if not state.is_main_process:
         return console.OK
     total, skipped = 0, SkippedFiles()
-    for split, told in described["splits"].items():
-        total += told["pictures"]
-        for item in told["skipped"]:
+    for split, facts in described["splits"].items():
+        total += facts["pictures"]
+        for item in facts["skipped"]:
             skipped.add(item["file"], item["reason"])
-        console.say(
-            f"{output}: {split}: {told['entries']} entries of {described['tokens']} x {described['latent_dim']} in "
-            f"{told['shards']} shards, {len(described['classes'])} classes"
-        )
+        console.say(f"{output}: {split}: {facts['entries']} entries of {described['tokens']} x "
+                    f"{described['latent_dim']} in {facts['shards']} shards, {len(described['classes'])} classes")
     console.write_json(json, {"command": "latents", "output": str(output), **described})
     return console.finish(skipped, total)

@@ -2,24 +2,33 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json
-from tokenfield.cli.models import load_model
+from tokenfield.cli.options import load_model
 from tokenfield.errors import UserError
+from tokenfield.generation.commands.dataset import Dataset
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tokenfield.data.sources import PictureSource, Split
+    from tokenfield.generation.features import FeatureNetwork
+    from tokenfield.models.base import FieldModel
 
 
 def score(
     generated: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FOLDER]")] = None,
     *,
     reference: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
-    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder",
+    dataset: Annotated[Dataset, tyro.conf.arg(name="")] = Dataset(),  # noqa: B008, frozen
     split: Literal["test", "train"] = "test",
-    holdout: float = 0.1,
     size: int = 256,
     features: Annotated[str, tyro.conf.arg(metavar="NETWORK")] = "pca",
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
@@ -44,9 +53,8 @@ def score(
     Args:
         generated: folder of generated pictures; left out, only the field model is measured.
         reference: folder of real pictures.
-        layout: how that data set lies on disk.
+        dataset: how it lies on disk.
         split: which of its pictures are the reference: test, those held out, or train.
-        holdout: layout folder without train and test sub-folders: the share of pictures that is held out.
         size: side of the squares in pixels.
         features: what is compared in place of pixels.
         field: also encode and decode the reference with this model: rPSNR and rFID, the bounds of what can be drawn.
@@ -65,77 +73,72 @@ def score(
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
     from tokenfield.generation.features import find_features
 
-    network = find_features(features)
-    data = Reference(reference, layout, split, holdout, size)
+    data = Reference(reference, dataset, split, size, find_features(features), batch)
     begun = time.perf_counter()
-    real, kept, cached = data.features(network, batch)
-    console.notice(f"features of the reference: {kept}{' (from an earlier run)' if cached else ''}")
-    facts: dict[str, Any] = {
-        "command": "score", "features": {"name": network.name, "identity": network.identity},
-        "reference": {"folder": str(reference), "layout": layout, "split": split, "size": size, "pictures": len(real),
-                      "hash": data.hash, "classes": data.counts()},
-    }
+    facts: Record = {"command": "score", **data.describe()}
     if generated is not None:
-        facts |= score_generated(generated, data, network, real, size=size, batch=batch, seed=seed)
+        facts |= score_generated(generated, data, seed)
         if neighbours is not None:
             facts["neighbours"] = draw_neighbours(generated, data, neighbours, shown)
     if field is not None:
-        facts["reconstruction"] = score_field(load_model(field, device), field, data, network, real, batch)
+        facts["reconstruction"] = score_field(load_model(field, device), field, data)
     facts["seconds"] = round(time.perf_counter() - begun, 3)
     console.write_json(json, facts)
     return console.finish(data.source.skipped, len(data.source))
 
 
 class Reference:
-    """A split of a data set, cut to squares.
+    """A split of a data set, cut to squares, and the network that looks at it.
 
     Attributes:
         source: its pictures.
-        hash: of its files and how they are cut.
+        features: (N, F), from an earlier run where there was one; `cached` says whether, in `file`.
     """
 
-    def __init__(self, folder: Path, layout: str, split: str, holdout: float, size: int):
-        from tokenfield.data import DataConfig, open_source
-        from tokenfield.generation.metrics import set_hash
+    def __init__(
+        self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork", batch: int
+    ):
+        from tokenfield.generation.metrics import features_of, reference_features, set_hash
 
-        self.folder, self.split = folder, split
-        self.config = DataConfig(layout=layout, size=size, crop="center", holdout=holdout)  # type: ignore[arg-type]
-        self.source = open_source(self.config, folder, split)  # type: ignore[arg-type]
-        files = zip(self.source.names, self.source.paths, strict=True)
-        self.hash = set_hash(files, f"{split} center {size}")
+        self.folder, self.dataset, self.split, self.size = folder, dataset, split, size
+        self.network, self.batch = network, batch
+        self.source = self.open(split)
+        self.hash = set_hash(zip(self.source.names, self.source.paths, strict=True), f"{split} center {size}")
 
-    def other(self, split: str) -> Any:
-        """The pictures of another split, cut alike."""
-        from tokenfield.data import open_source
-
-        return open_source(self.config, self.folder, split)  # type: ignore[arg-type]
-
-    def features(self, network: Any, batch: int) -> Any:
-        """Features (N, F), the file they are kept in, and whether they were there."""
-        from tokenfield.generation.metrics import features_of, reference_features
-
-        def compute() -> Any:
+        def compute() -> "Tensor":
             with console.progress("features of the reference") as bar:
                 return features_of(network, (picture for _, picture in self.source.pictures()), batch=batch,
-                                   told=lambda done: bar.piece(done, len(self.source)))
+                                   progress=lambda done: bar.piece(done, len(self.source)))
 
-        return reference_features(network, self.hash, compute)
+        self.features, file, cached = reference_features(network, self.hash, compute)
+        console.notice(f"features of the reference: {file}{' (from an earlier run)' if cached else ''}")
 
-    def counts(self) -> dict[str, int]:
-        """Pictures per class, empty where there are no classes."""
-        labels = self.source.labels or ()
-        return dict(Counter(self.source.classes[label] for label in labels))
+    def open(self, split: "Split") -> "PictureSource":
+        """The pictures of a split, all cut alike."""
+        from tokenfield.data import open_source
+
+        return open_source(self.dataset.config(self.size), self.folder, split)
+
+    def describe(self) -> Record:
+        """For machines."""
+        classes = Counter(self.source.classes[label] for label in self.source.labels or ())
+        return {
+            "features": {"name": self.network.name, "identity": self.network.identity},
+            "reference": {"folder": str(self.folder), "layout": self.dataset.layout, "split": self.split,
+                          "size": self.size, "pictures": len(self.features), "hash": self.hash,
+                          "classes": dict(classes)},
+        }  # fmt: skip
 
 
 def generated_files(folder: Path) -> list[Path]:
     """The samples in a folder: pictures with a .field file beside them, or where there is none, all pictures."""
     from tokenfield.data.pictures import find_pictures
 
-    found = find_pictures(folder)
-    return [path for path in found if path.with_suffix(".field").is_file()] or found
+    pictures = find_pictures(folder)
+    return [path for path in pictures if path.with_suffix(".field").is_file()] or pictures
 
 
-def squares(files: list[Path], size: int) -> Any:
+def squares(files: list[Path], size: int) -> "Iterator[Tensor]":
     """Pictures of files as (3, size, size), cut as the reference is."""
     from tokenfield.data.decoding import read_rgb8
     from tokenfield.data.transforms import center_square, to_tensor
@@ -143,35 +146,34 @@ def squares(files: list[Path], size: int) -> Any:
     return (to_tensor(center_square(read_rgb8(path), size)) for path in files)
 
 
-def score_generated(
-    folder: Path, data: Reference, network: Any, real: Any, *, size: int, batch: int, seed: int
-) -> dict[str, Any]:
+def score_generated(folder: Path, data: Reference, seed: int) -> Record:
     """FID, KID, precision and recall, and the table of them."""
     from tokenfield.generation.metrics import compare, features_of
 
-    files = generated_files(folder)
+    files, network = generated_files(folder), data.network
     with console.progress("features of the samples") as bar:
-        mine = features_of(network, squares(files, size), batch=batch, told=lambda n: bar.piece(n, len(files)))
-    found = compare(mine, real, network.name, seed=seed)
+        features = features_of(network, squares(files, data.size), batch=data.batch,
+                               progress=lambda done: bar.piece(done, len(files)))
+    apart = compare(features, data.features, network.name, seed=seed)
     rows = [["samples", "reference", "FID", "KID x 1000", "precision", "recall"],
-            [str(found.generated), f"{found.reference} {data.split}", console.number(found.fid, 3),
-             f"{1000 * found.kid:.3f} +- {1000 * found.kid_deviation:.3f}", console.number(found.precision, 3),
-             console.number(found.recall, 3)]]
+            [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
+             f"{1000 * apart.kid:.3f} +- {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
+             console.number(apart.recall, 3)]]
     console.say(console.table(rows))
     console.say(f"features: {network.name} ({network.identity[:12]}), {network.num_features} numbers; squares of "
-                f"{size} pixels")
-    return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": found.to_json()}
+                f"{data.size} pixels")
+    return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": apart.to_json()}
 
 
-def score_field(model: Any, name: str, data: Reference, network: Any, real: Any, batch: int) -> dict[str, Any]:
+def score_field(model: "FieldModel", name: str, data: Reference) -> Record:
     """rPSNR, and the FID of what the field model gives back."""
     from tokenfield.fields.field import Field
     from tokenfield.generation.metrics import compare, features_of
     from tokenfield.metrics import psnr
 
-    decibels = []
+    decibels: list[float] = []
 
-    def reconstructions() -> Any:
+    def reconstructions() -> "Iterator[Tensor]":
         with console.progress("encoding and decoding", len(data.source)) as bar:
             for i, (title, picture) in enumerate(data.source.pictures()):
                 bar.file(i, title)
@@ -179,15 +181,15 @@ def score_field(model: Any, name: str, data: Reference, network: Any, real: Any,
                 decibels.append(psnr(again[None], picture[None]).item())
                 yield again
 
-    mine = features_of(network, reconstructions(), batch=batch)
-    found = compare(mine, real, network.name)
+    features = features_of(data.network, reconstructions(), batch=data.batch)
+    apart = compare(features, data.features, data.network.name)
     mean = sum(decibels) / len(decibels)
-    console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {found.fid:.3f} of {len(decibels)} {data.split} pictures, features "
-                f"{network.name}")
-    return {"model": name, "rpsnr": mean, "rfid": found.fid, "pictures": len(decibels), "distances": found.to_json()}
+    console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {apart.fid:.3f} of {len(decibels)} {data.split} pictures, features "
+                f"{data.network.name}")
+    return {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels), "distances": apart.to_json()}
 
 
-def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> dict[str, Any]:
+def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Record:
     """The figure of nearest training pictures, and how near they are beside held-out ones."""
     import torch
 
@@ -195,16 +197,15 @@ def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> di
     from tokenfield.generation.neighbours import figure, summary
 
     files = generated_files(folder)
-    mine = torch.stack(list(squares(files, data.config.size)))
-    pool = torch.stack([picture for _, picture in data.other("train").pictures()])
-    held_out = torch.stack([picture for _, picture in data.other("test").pictures()])
-    save_png(path, figure(mine[:shown], pool, labels=[file.stem for file in files[:shown]],
-                          scale=max(1, 96 // data.config.size)))
-    found = summary(mine, held_out, pool)
+    samples = torch.stack(list(squares(files, data.size)))
+    pool, held_out = (torch.stack([p for _, p in data.open(split).pictures()]) for split in ("train", "test"))
+    save_png(path, figure(samples[:shown], pool, labels=[file.stem for file in files[:shown]],
+                          scale=max(1, 96 // data.size)))
+    nearness = summary(samples, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):
-        rows.append([name, *(console.number(found[f"{key}_{what}"], 3) for what in ("smallest", "median"))])
+        rows.append([name, *(console.number(nearness[f"{key}_{what}"], 3) for what in ("smallest", "median"))])
     console.say(console.table(rows))
-    console.say(f"{found['nearer_than_held_out']:.1%} of the samples are nearer than any held-out picture; figure: "
+    console.say(f"{nearness['nearer_than_held_out']:.1%} of the samples are nearer than any held-out picture; figure: "
                 f"{path}")
-    return {"figure": str(path), **found}
+    return {"figure": str(path), **nearness}

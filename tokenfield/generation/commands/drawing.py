@@ -1,0 +1,150 @@
+"""What the sub-commands of `tokenfield generate` share: options, the models, and the files they write."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json
+from tokenfield.cli.decode import MAX_PIXELS
+from tokenfield.cli.options import find_device
+from tokenfield.errors import UserError
+from tokenfield.generation.schedulers import Sampler
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tokenfield.evaluation.figures import Panel
+    from tokenfield.generation.denoiser import TokenDenoiser
+    from tokenfield.models.base import FieldModel
+
+SHEET_SIDE = 128
+"""Pixels of a picture on the contact sheet, on its longer side."""
+SHEET_COLUMNS, SHEET_MOST = 8, 64
+
+
+@dataclass(frozen=True)
+class Models:
+    """A denoiser for the shape to draw, the model of its tokens, and how both are used.
+
+    Attributes:
+        size: height and width in pixels to render.
+    """
+
+    denoiser: "TokenDenoiser"
+    field_model: "FieldModel"
+    sampler: Sampler
+    size: tuple[int, int]
+
+
+@dataclass(kw_only=True)
+class Drawing(ABC):
+    """Options that all of them have."""
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """Folder of a denoiser that tokenfield train made from latents."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder for the results; files of the same names in it are replaced."""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="NAME ...")] = ()
+    """What to draw: sample i has class i mod the number of names; "each" is all classes in turn, equally often. Left
+    out, no class is given."""
+    size: int = 512
+    """Pixels on the longer side."""
+    aspect: Annotated[str | None, tyro.conf.arg(metavar="W:H")] = None
+    """Width to height, such as 2:1, for tokens with anchors; the shorter side has as many cells as the pictures that
+    were encoded."""
+    cells: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="ROWS COLUMNS")] = None
+    """Or rows and columns of cells."""
+    seed: int = 0
+    """Of all samples."""
+    sampler: Annotated[Sampler, tyro.conf.arg(name="")] = Sampler()  # noqa: RUF009, frozen
+    """How tokens are drawn."""
+    field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """Where the model of the latents is, if not where it was when they were made."""
+    device: str = "auto"
+    """auto (an accelerator where there is one), cpu, cuda, ..."""
+    json: Json = None
+    """Also write the results there, for machines."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises UserError for options out of range, before anything is loaded."""
+
+    @abstractmethod
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """Draw and write; what was drawn, in words and for machines."""
+
+    def run(self) -> int:
+        """Check, load, draw, report."""
+        at_least("size", self.size, 1)
+        self.check()
+        models = self.load()
+        denoiser, sampler, (height, width) = models.denoiser, models.sampler, models.size
+        begun = time.perf_counter()
+        what, facts = self.draw(models)
+        seconds = round(time.perf_counter() - begun, 3)
+        console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
+                    f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
+        config = denoiser.config
+        console.write_json(self.json, {
+            "command": f"generate {type(self).__name__.lower()}",
+            "model": {"origin": self.model, "field": config.field_model, "prediction": config.prediction},
+            "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
+            "seed": self.seed, "classes": list(self.classes), "height": height, "width": width,
+            "lattice": list(config.lattice), **facts, "seconds": seconds,
+        })  # fmt: skip
+        return console.OK
+
+    def load(self) -> Models:
+        """The models on the device, for the shape of the options."""
+        from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model, with_shape
+
+        device = find_device(self.device)
+        denoiser = load_denoiser(self.model)
+        field_model = load_field_model(denoiser, self.field).to(device)
+        denoiser = with_shape(denoiser.to(device), self.aspect, self.cells)
+        sampler = self.sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
+        return Models(denoiser, field_model, sampler, pixels(denoiser.config.picture_size, self.size))
+
+    def write(self, models: Models, tokens: "Tensor", number: int, label: int) -> tuple[Record, "Panel"]:
+        """The picture and the .field file of a sample; what to say of it, and its place on the sheet."""
+        from tokenfield.data.pictures import write_picture
+        from tokenfield.evaluation.figures import Panel
+        from tokenfield.generation.samples_to_fields import class_name, to_field
+
+        self.output.mkdir(parents=True, exist_ok=True)
+        field, name = to_field(models.denoiser, models.field_model, tokens), class_name(models.denoiser, label)
+        picture, stored = (self.output / f"{number:04d}.{suffix}" for suffix in ("png", "field"))
+        write_picture(picture, field.render(*models.size).cpu())
+        field.save(stored)
+        small = field.render(*pixels(field.native_size, SHEET_SIDE)).cpu()
+        item = {"number": number, "class": name, "picture": str(picture), "field": str(stored)}
+        return item, Panel(small, f"{number:04d}", name or "")
+
+    def write_sheet(self, panels: "Sequence[Panel]") -> str:
+        """The contact sheet: small pictures in rows of eight."""
+        from tokenfield.evaluation.figures import save_png, sheet
+
+        panels = panels[:SHEET_MOST]
+        rows = [panels[k : k + SHEET_COLUMNS] for k in range(0, len(panels), SHEET_COLUMNS)]
+        return str(save_png(self.output / "sheet.png", sheet(rows)))
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """Raises UserError for a smaller number."""
+    if value < least:
+        raise UserError(f"--{name} {value}: give at least {least}")
+
+
+def pixels(native: tuple[int, int], size: int) -> tuple[int, int]:
+    """(height, width) with `size` pixels on the longer side and the shape of the encoded pictures."""
+    height, width = (max(1, round(side * size / max(native))) for side in native)
+    if height * width > MAX_PIXELS:
+        raise UserError(f"--size {size}: {height} x {width} pixels are more than are drawn at once; give less")
+    return height, width

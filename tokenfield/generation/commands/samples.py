@@ -1,0 +1,49 @@
+"""`tokenfield generate samples`: new pictures, with their fields."""
+
+from dataclasses import dataclass
+
+from tokenfield.cli import console
+from tokenfield.generation.commands.drawing import Drawing, Models, at_least
+from tokenfield.io.record import Record
+
+
+@dataclass(kw_only=True)
+class Samples(Drawing):
+    """Draw new pictures: 0000.png, 0000.field, ..., and a contact sheet of them.
+
+    Sample number i is a function of --seed and i (and its class): neither --count nor --batch changes it, and
+    --first 1000 continues where another call, or another machine, stops.
+    """
+
+    count: int = 16
+    """Samples."""
+    first: int = 0
+    """Number of the first sample."""
+    batch: int = 16
+    """Samples drawn at once."""
+
+    def check(self) -> None:
+        """Numbers in range."""
+        at_least("count", self.count, 1)
+        at_least("first", self.first, 0)
+        at_least("batch", self.batch, 1)
+
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """Samples: a picture and a .field file of each, and the contact sheet."""
+        from tokenfield.generation.samples_to_fields import labels_for
+        from tokenfield.generation.sampling import sample
+
+        labels = labels_for(models.denoiser, self.classes, self.count, self.first)
+        with console.progress("drawing") as bar:
+            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=self.first,
+                            batch=self.batch, progress=bar.piece)
+        items, panels = [], []
+        with console.progress("rendering", self.count) as bar:
+            for number, (one, label) in enumerate(zip(tokens, labels.tolist(), strict=True), self.first):
+                bar.file(number - self.first, f"{number:04d}")
+                item, panel = self.write(models, one, number, label)
+                items.append(item)
+                panels.append(panel)
+        kinds = ", ".join(dict.fromkeys(item["class"] for item in items if item["class"])) or "no class"
+        facts = {"first": self.first, "items": items, "sheet": self.write_sheet(panels)}
+        return f"{self.count} samples ({kinds})", facts
