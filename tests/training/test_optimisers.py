@@ -9,6 +9,7 @@ from torch import nn
 from toys import LAINR
 
 from tokenfield.errors import UserError
+from tokenfield.models.base import Model
 from tokenfield.training.muon import Muon, orthogonalize
 from tokenfield.training.optimisers import OptimConfig, build_optimizers, muon_parameters, schedule, set_rate
 
@@ -18,7 +19,7 @@ def names(model, optimizer):
     return {by_id[id(p)] for group in optimizer.param_groups for p in group["params"]}
 
 
-class Small(nn.Module):
+class Small(Model):
     """One parameter of every kind."""
 
     def __init__(self):

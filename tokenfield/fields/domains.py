@@ -9,7 +9,7 @@ from tokenfield.models.base import FieldModel, Model
 from tokenfield.registry import DOMAINS
 
 
-def for_pictures(model: Model) -> None:
+def for_pictures(model: Model | type[Model]) -> None:
     """Raises UserError for a model that encodes something else, and says which command does."""
     if model.command != "encode":
         raise UserError(f"a {model.name} model takes {model.takes}, not pictures; use tokenfield {model.command}")

@@ -92,7 +92,7 @@ class Field:
             encoder = model if rate is None else model.at(model.width_at(rate))
             return cls(model, domain.encode(encoder, picture, progress), domain)
 
-    def __call__(self, coords: Grid | Tensor, *, dtype: torch.dtype | None = None) -> Tensor:
+    def __call__(self, coords: object, *, dtype: torch.dtype | None = None) -> Tensor:
         """Values at coordinates.
 
         Args:

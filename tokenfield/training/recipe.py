@@ -31,6 +31,7 @@ RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_eve
 M = TypeVar("M", bound=ModelConfig, default=ModelConfig)
 D = TypeVar("D", bound=Data, default=Data)
 L = TypeVar("L", bound=AnyObjective, default=AnyObjective)
+"""Classes of a recipe's model, data and objective (the loss): `Recipe[LainrConfig]`, or `Recipe` for any."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from tokenfield.data import Loader
+from tokenfield.data.loader import stack
 from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
 from tokenfield.io.clock import Stopwatch, Timer
@@ -206,9 +207,9 @@ class Trainer:
         """Give a model that starts from training pictures as many as it needs."""
         if self.model.initial_pictures:
             slots = range(self.model.initial_pictures)
-            images = [self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in slots]
-            assert all(isinstance(image, Tensor) for image in images), "a model starts from pictures"
-            self.model.initialize(torch.stack(images).to(self.accelerator.device))  # type: ignore[arg-type]
+            images = stack([self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in slots])
+            assert isinstance(images, Tensor), "a model starts from pictures"
+            self.model.initialize(images.to(self.accelerator.device))
             if self.ema:
                 self.ema.model.load_state_dict(self.model.state_dict())
 
