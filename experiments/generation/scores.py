@@ -100,7 +100,8 @@ def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options:
     held_out, pool = (open_source(config, options.data, split) for split in ("test", "train"))
     real = torch.stack([picture for _, picture in held_out.pictures()])
     labels = torch.tensor(held_out.labels)
-    sampler = Sampler(steps=options.steps, guidance=options.guidance).resolved(denoiser)
+    sampler = Sampler(steps=options.steps, guidance=options.guidance)
+    sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
     tokens = sample(denoiser, labels, sampler, seed=options.seed, batch=len(labels))
     drawn = render(reader, denoiser.restore(tokens), config.size)
     with torch.no_grad():

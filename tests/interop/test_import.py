@@ -153,7 +153,7 @@ def test_sections_of_their_trainer_are_accepted(tmp_path):
 
 
 def test_what_is_accepted_is_said_where_a_setting_is_misspelt(tmp_path):
-    with pytest.raises(UserError, match=r"; accepted in arch\.transformer: n_layer, embed_dim, mask, block$"):
+    with pytest.raises(UserError, match=r"; accepted in arch\.transformer: n_layer, block, embed_dim, mask$"):
         import_checkpoint(changed(tmp_path, "ipc", setting=("transformer.deep", 2)))
 
 
