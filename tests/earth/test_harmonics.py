@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare
 from tokenfield.earth.harmonics import CoarseGrid, Harmonics, basis
-from tokenfield.earth.reading import Snapshot
 from tokenfield.earth.sphere import LatLon, unit_vectors
 
 

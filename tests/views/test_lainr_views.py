@@ -66,7 +66,7 @@ def test_support_views_are_a_set_of_any_size(name):
 
 @pytest.mark.parametrize("count", [0, 4])
 def test_no_view_and_too_many_views_are_refused(count):
-    with pytest.raises(UserError, match=f"{count} support views; this model takes 1 to 3"):
+    with pytest.raises(UserError, match=f"{count} support views, and this lainr-views(-composed)? takes 1 to 3"):
         make().encode(torch.zeros(B, count, 9, SIDE, SIDE, dtype=torch.float64))
 
 

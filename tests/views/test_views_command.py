@@ -140,7 +140,7 @@ def test_the_page_shows_the_chosen_objects(root, models, monkeypatch, capsys):
 
 def test_points_come_from_the_run(models, tmp_path):
     from tokenfield.training.folder import store_recipe
-    from tokenfield.views.commands.opening import integral_of
+    from tokenfield.views.commands.options import integral_of
 
     recipe = recipes.views_ipc_64()
     recipe = replace(recipe, objective=replace(recipe.objective, points=17, near=1.5))

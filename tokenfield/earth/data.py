@@ -25,7 +25,7 @@ from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
-from tokenfield.earth.reading import SUFFIXES, ZARR, EarthFile, Layer, Snapshot
+from tokenfield.earth.files import SUFFIXES, ZARR, EarthFile, Layer, Snapshot
 from tokenfield.earth.sphere import Averaging, LatLon
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown

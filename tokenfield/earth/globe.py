@@ -24,8 +24,8 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.earth.data import GridSample
+from tokenfield.earth.files import Snapshot
 from tokenfield.earth.models import EarthModel, earth_model
-from tokenfield.earth.reading import Snapshot
 from tokenfield.earth.sphere import LatLon, places
 from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from tokenfield.earth.reading import Snapshot
+from tokenfield.earth.files import Snapshot
 from tokenfield.earth.sphere import Averaging, LatLon, plane
 
 RIDGE = 1e-9

@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import centers
+from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare, globe_of
-from tokenfield.earth.reading import Snapshot
 from tokenfield.earth.sphere import LatLon
 from tokenfield.evaluation.figures import INK, MISSING
 from tokenfield.fields.field import Field

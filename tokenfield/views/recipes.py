@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from tokenfield.io.record import Record
 from tokenfield.training.optimisers import OptimConfig
+from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.models.radiance import IpcRadianceConfig, RadianceConfig, TransInrRadianceConfig
+from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 from tokenfield.views.objective import LightFieldRays, RadianceRays
 
 BATCH = 32
@@ -78,9 +79,7 @@ def views_ablation_without_both() -> Recipe:
     return replace(views_ablation(), name="views-ablation-without-both", model=model)
 
 
-def _radiance(
-    name: str, model: RadianceConfig | AnrRadianceConfig, category: str, support: int, epochs: int
-) -> Recipe:
+def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs: int) -> Recipe:
     rays = RadianceRays(foreground_steps=steps(1, category))  # on the object in the first epoch, as in the code of both
     return replace(_light_field(name, category, epochs), model=model, objective=rays, accumulate=1,
                    data=ViewsConfig(category=category, support=support))

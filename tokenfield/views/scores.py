@@ -73,13 +73,6 @@ class Fitting:
     seed: int = 0
 
 
-def check_number(model: ViewsModel, support: int) -> None:
-    """Raises UserError for a number of support views that the model does not take."""
-    if support < 1 or support not in model.support_numbers(support):
-        raise UserError(f"{support} support views, and this {model.name} takes {model.numbers_in_words()}; "
-                        "give such a number")
-
-
 def field_of_views(
     model: ViewsModel, views: ViewSet, support: Sequence[int], integral: Integral | None = None,
     fitting: Fitting | None = None
@@ -95,7 +88,7 @@ def field_of_views(
     Raises:
         UserError: a number of views, or a size, that the model does not take.
     """
-    check_number(model, len(support))
+    model.check_support(len(support))
     size = (views.images.shape[-2], views.images.shape[-1])
     if tuple(model.input_size) != size:
         raise UserError(f"the views of {views.name} are {size[0]}x{size[1]}, the model takes "

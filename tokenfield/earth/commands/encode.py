@@ -9,7 +9,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.options import Device
-from tokenfield.earth.commands.opening import Names, load_earth_model, open_fields
+from tokenfield.earth.commands.options import Names, load_earth_model, open_fields
 
 
 @dataclass

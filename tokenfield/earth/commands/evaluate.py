@@ -10,7 +10,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.options import Device
 from tokenfield.earth.commands.map import draw_maps
-from tokenfield.earth.commands.opening import Names, load_earth_model, open_fields
+from tokenfield.earth.commands.options import Names, load_earth_model, open_fields
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:

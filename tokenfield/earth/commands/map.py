@@ -9,11 +9,11 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import Device
-from tokenfield.earth.commands.opening import OptionalModel, check_places, open_fields, open_globe
+from tokenfield.earth.commands.options import OptionalModel, check_places, open_fields, open_globe
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
-    from tokenfield.earth.reading import Snapshot
+    from tokenfield.earth.files import Snapshot
     from tokenfield.fields.field import Field
 
 

@@ -9,7 +9,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json
 from tokenfield.cli.options import Device
-from tokenfield.earth.commands.opening import OptionalModel, check_places, open_globe
+from tokenfield.earth.commands.options import OptionalModel, check_places, open_globe
 from tokenfield.errors import UserError
 
 Pairs = Annotated[tuple[tuple[float, float], ...], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]

@@ -9,7 +9,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-from tokenfield.views.commands.opening import FEW, Count, ModelOptions, at_least
+from tokenfield.views.commands.options import FEW, Count, ModelOptions, at_least
 
 if TYPE_CHECKING:
     from tokenfield.views.scores import ViewScore

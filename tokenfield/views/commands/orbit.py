@@ -10,7 +10,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Folder, Json, Out
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-from tokenfield.views.commands.opening import ModelOptions, Pixels, at_least, choose
+from tokenfield.views.commands.options import ModelOptions, Pixels, at_least, choose
 
 if TYPE_CHECKING:
     from torch import Tensor

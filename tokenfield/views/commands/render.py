@@ -9,7 +9,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
-from tokenfield.views.commands.opening import Count
+from tokenfield.views.commands.options import Count
 
 if TYPE_CHECKING:
     from tokenfield.views.meshes.catalogue import MeshEntry

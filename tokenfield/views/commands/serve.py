@@ -8,7 +8,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Folder
 from tokenfield.errors import UserError
-from tokenfield.views.commands.opening import FEW, ModelOptions, at_least, choose
+from tokenfield.views.commands.options import FEW, ModelOptions, at_least, choose
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
-from tokenfield.views.meshes.reading import BROKEN, UPRIGHT
+from tokenfield.views.meshes.files import BROKEN, UPRIGHT
 from tokenfield.views.meshes.surface import MeshError
 
 ARCHIVES = (".zip", ".sh3f")

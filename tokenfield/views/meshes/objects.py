@@ -39,8 +39,8 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import cannot_write, shown, written_aside
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
-from tokenfield.views.meshes.reading import UPRIGHT, read_surface
-from tokenfield.views.meshes.rendering import Camera, renderer_for
+from tokenfield.views.meshes.files import UPRIGHT, read_surface
+from tokenfield.views.meshes.renderer import Camera, renderer_for
 from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
 from tokenfield.views.rays import look_at, on_sphere
 

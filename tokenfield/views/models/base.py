@@ -47,6 +47,13 @@ class ViewsModel(PatchField):
             return [self.views or most]
         return list(range(1, min(most, self.views or most) + 1))
 
+    def check_support(self, number: int) -> None:
+        """Raises UserError for a number of support views that it does not take."""
+        if number < 1 or number not in self.support_numbers(number):
+            numbers = self.support_numbers(99)
+            words = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+            raise UserError(f"{number} support views, and this {self.name} takes {words}; give such a number")
+
     def inputs(
         self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
     ) -> Float[Tensor, "b v 9 h w"]:
@@ -55,16 +62,10 @@ class ViewsModel(PatchField):
 
     def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
         """V views with their rays, as `inputs` makes them -> tokens. Raises UserError for too many views or none."""
-        if self.views and images.shape[1] not in self.support_numbers(self.views):
-            raise UserError(f"{images.shape[1]} support views; this model takes {self.numbers_in_words()}")
+        self.check_support(images.shape[1])
         patches = self.cut(images.flatten(0, 1))  # (B V, N, 9 patch^2)
         tokens: Tensor = self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
         return tokens
-
-    def numbers_in_words(self) -> str:
-        """The numbers of support views that it takes, for messages."""
-        numbers = self.support_numbers(99)
-        return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
 
     def colours(
         self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: torch.Generator | None = None

@@ -8,7 +8,7 @@ import torch
 import trimesh
 from view_tools import project
 
-from tokenfield.views.meshes.rendering import LIGHTS, Camera, renderer_for, sky, to_display, to_light
+from tokenfield.views.meshes.renderer import LIGHTS, Camera, renderer_for, sky, to_display, to_light
 from tokenfield.views.meshes.surface import Material, join, plain
 from tokenfield.views.meshes.textures import bilinear, levels_seen, pyramid
 from tokenfield.views.rays import look_at

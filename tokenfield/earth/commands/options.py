@@ -35,7 +35,8 @@ def open_fields(
     from tokenfield.training.recipe import read
 
     recipe = Path(run) / "recipe.json"
-    config = read(recipe).data if run and recipe.exists() else GriddedConfig(size=model.input_size)
+    data_config = read(recipe).data if run and recipe.exists() else None
+    config = data_config if isinstance(data_config, GriddedConfig) else GriddedConfig(size=model.input_size)
     if split == "test" and not recipe.exists():
         raise UserError(f"{run} is no training run, so nothing says what it held out; give --split all")
     ours = [variable for variable in model.config.variables if variable.name]

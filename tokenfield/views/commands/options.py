@@ -58,11 +58,9 @@ class ModelOptions:
 
     def numbers(self, model: "ViewsModel") -> list[int]:
         """The numbers of support views."""
-        from tokenfield.views.scores import check_number
-
         numbers = list(self.support or model.support_numbers(5))
         for number in numbers:
-            check_number(model, number)
+            model.check_support(number)
         return numbers
 
     def rendering(self) -> "tuple[Integral, Fitting]":

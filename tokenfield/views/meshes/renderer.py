@@ -20,7 +20,7 @@ from jaxtyping import Float32, Float64, UInt8
 from tokenfield.coords import Grid
 from tokenfield.views.meshes.surface import Surface, smooth_normals
 from tokenfield.views.meshes.textures import Textures, spacing_of
-from tokenfield.views.meshes.tracing import Tracer
+from tokenfield.views.meshes.tracer import Tracer
 from tokenfield.views.rays import view_rays
 
 LIGHTS = 72
