@@ -20,7 +20,7 @@ import tyro
 
 from tokenfield.cli.options import load_model
 from tokenfield.errors import UserError
-from tokenfield.views.commands.opening import integral_of, open_views
+from tokenfield.views.commands.options import integral_of, open_views
 from tokenfield.views.models.base import views_model
 from tokenfield.views.viewer import server
 from tokenfield.views.viewer.server import PAGE
