@@ -17,7 +17,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data import DataConfig, open_source
+from tokenfield.data import DataConfig
 from tokenfield.data.demo_pictures import HELD_OUT, data_folder
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
@@ -162,7 +162,7 @@ def train_fresh(
     with tempfile.TemporaryDirectory(prefix="tokenfield-demo-") as aside:
         data, run = Path(aside, "pictures"), Path(aside, "run")
         link_pictures(files, data)
-        open_source(recipe.data, data, "train")  # decodes the photographs into the crop cache, once for all demos
+        recipe.data.open(data, "train")  # decodes the photographs into the crop cache, once for all demos
         for before, part in pairwise((0.0, *LEGS)):
             budget = (part - before) * seconds
             train(recipe, data, run, resume=before > 0, max_seconds=budget, quiet=True, callback=note)

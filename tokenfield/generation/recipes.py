@@ -17,6 +17,7 @@ from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.ipc import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes.baselines import shared
+from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -136,7 +137,7 @@ def cutouts_32_lainr() -> Recipe:
 def cutouts_32_ipc() -> Recipe:
     """IPC on 32-pixel cut-outs: 16 tokens of 64, the encoder, pictures, optimiser and steps of `cutouts-32-lainr`."""
     recipe = cutouts_32_lainr()
-    model = IpcConfig(**shared(recipe.model), num_latents=16)
+    model = IpcConfig(**shared(lainr_of(recipe)), num_latents=16)
     return replace(recipe, name="cutouts-32-ipc", model=model)
 
 

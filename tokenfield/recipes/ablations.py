@@ -7,7 +7,8 @@ system.
 
 from dataclasses import replace
 
-from tokenfield.recipes.published import IMAGENETTE, lainr_ffhq_256, lainr_imagenette_178, steps
+from tokenfield.io.record import Record
+from tokenfield.recipes.published import IMAGENETTE, lainr_ffhq_256, lainr_imagenette_178, lainr_of, steps
 from tokenfield.training.recipe import Recipe
 
 PLAIN_DEPTH = 4
@@ -19,10 +20,10 @@ def lainr_ablation() -> Recipe:
     return _variant("lainr-ablation")
 
 
-def _variant(name: str, **model) -> Recipe:
+def _variant(name: str, **changes: object) -> Recipe:
     base = lainr_imagenette_178()
-    model = replace(base.model, **{"heads": 1} | model)
-    return replace(base, name=name, model=model, steps=steps(400, IMAGENETTE))
+    fields: Record = {"heads": 1} | changes
+    return replace(base, name=name, model=replace(lainr_of(base), **fields), steps=steps(400, IMAGENETTE))
 
 
 def lainr_ablation_sigmas_rising() -> Recipe:

@@ -18,6 +18,7 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon, lainr_photos_178
+from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -107,7 +108,7 @@ def anr_photos_64_multiband() -> Recipe:
 def lainr_photos_64_localized() -> Recipe:
     """LAINR on 64-pixel crops with the localized attention of ANR as its aggregator."""
     base = lainr_photos_64()
-    return replace(base, name="lainr-photos-64-localized", model=LocalizedLainrConfig(base.model))
+    return replace(base, name="lainr-photos-64-localized", model=LocalizedLainrConfig(lainr_of(base)))
 
 
 def anr_photos_178() -> Recipe:
@@ -119,14 +120,14 @@ def anr_photos_178() -> Recipe:
 def anr_photos_178_multiband() -> Recipe:
     """ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP."""
     base = anr_photos_178()
-    model = replace(base.model, sigmas=lainr_photos_178().model.sigmas)
+    model = replace(base.model, sigmas=lainr_of(lainr_photos_178()).sigmas)
     return replace(base, name="anr-photos-178-multiband", model=model)
 
 
 def lainr_photos_178_localized() -> Recipe:
     """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
     base = lainr_photos_178()
-    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(base.model))
+    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(lainr_of(base)))
 
 
 def anr_photos_64_small() -> Recipe:

@@ -5,14 +5,14 @@ A run is LAINR's of the same pictures with another model: same encoder, data, ba
 """
 
 from dataclasses import replace
-from typing import Any
 
+from tokenfield.io.record import Record
 from tokenfield.models.ipc import IpcConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr import ComposedLainrConfig
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.recipes import ablations, photos, published
+from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.recipe import Recipe
 
@@ -20,33 +20,33 @@ CENTRES = ReconstructionConfig(jitter="none")
 """All pixels at their centres, where Learned Init adapts."""
 
 
-def shared(lainr: LainrConfig) -> dict[str, Any]:
+def shared(lainr: LainrConfig) -> Record:
     """What an encoder and an MLP have in common with a LAINR; the MLP's bandwidth is that of the finest band."""
     names = ("size", "patch", "padding", "channels", "encoder_dim", "encoder_depth", "encoder_heads", "mlp_ratio")
     sizes = {name: getattr(lainr, name) for name in names}
     return sizes | {"dim": lainr.dim, "feature_dim": lainr.feature_dim, "sigma": max(lainr.sigmas)}
 
 
-def _ipc(base: Recipe, name: str, **changes) -> Recipe:
+def _ipc(base: Recipe, name: str, **changes: int) -> Recipe:
     """Pattern composers in place of LAINR's decoder; as many tokens, of the MLP's width."""
-    sizes = shared(base.model) | {"num_latents": base.model.num_latents}
+    sizes = shared(lainr_of(base)) | {"num_latents": lainr_of(base).num_latents}
     return replace(base, name=name, model=IpcConfig(**sizes | changes))
 
 
-def _trans_inr(base: Recipe, name: str, **changes) -> Recipe:
-    return replace(base, name=name, model=TransInrConfig(**shared(base.model) | changes))
+def _trans_inr(base: Recipe, name: str, **changes: int) -> Recipe:
+    return replace(base, name=name, model=TransInrConfig(**shared(lainr_of(base)) | changes))
 
 
 def _learned_init(base: Recipe, name: str) -> Recipe:
-    lainr = base.model
-    mlp = {key: value for key, value in shared(lainr).items() if key in LearnedInitConfig.__dataclass_fields__}
+    fields = shared(lainr_of(base))
+    mlp = {key: value for key, value in fields.items() if key in LearnedInitConfig.__dataclass_fields__}
     return replace(base, name=name, model=LearnedInitConfig(**mlp), objective=CENTRES)
 
 
-def _composed(base: Recipe, name: str, **changes) -> Recipe:
+def _composed(base: Recipe, name: str, **changes: int) -> Recipe:
     """Tokens of the decoder's width in place of selective aggregation."""
-    model = replace(base.model, **{"latent_dim": base.model.dim} | changes)
-    return replace(base, name=name, model=ComposedLainrConfig(model))
+    fields: Record = {"latent_dim": lainr_of(base).dim} | changes
+    return replace(base, name=name, model=ComposedLainrConfig(replace(lainr_of(base), **fields)))
 
 
 def ipc_celeba_178() -> Recipe:

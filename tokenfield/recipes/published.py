@@ -50,6 +50,12 @@ def _published(name: str, model: LainrConfig, data: DataConfig, total: int, **ch
     )
 
 
+def lainr_of(recipe: Recipe) -> LainrConfig:
+    """The model of a LAINR's recipe, for the recipes that are derived from it."""
+    assert isinstance(recipe.model, LainrConfig), f"{recipe.name} is no LAINR's"
+    return recipe.model
+
+
 def lainr_celeba_178() -> Recipe:
     """Table 1, CelebA 178: 50.74 dB. 300 epochs."""
     return _published(
@@ -94,8 +100,8 @@ def _ffhq(name: str, model: LainrConfig) -> Recipe:
 
 def _bands(recipe: Recipe, count: int) -> Recipe:
     """The row L = `count` of Table 6."""
-    scale = recipe.model.sigmas[0] / BANDS[2][0]  # 2 at 1024 pixels
-    model = replace(recipe.model, sigmas=tuple(scale * sigma for sigma in BANDS[count]))
+    scale = lainr_of(recipe).sigmas[0] / BANDS[2][0]  # 2 at 1024 pixels
+    model = replace(lainr_of(recipe), sigmas=tuple(scale * sigma for sigma in BANDS[count]))
     return replace(recipe, name=f"{recipe.name}-l{count}", model=model)
 
 
