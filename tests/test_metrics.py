@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tokenfield.metrics import PSNR_CEILING, mse, psnr, psnr_8bit, ssim, to_8bit
+from tokenfield.metrics import PSNR_CEILING, decibels, mse, psnr, psnr_8bit, ssim, to_8bit
 
 
 def pictures(*shape, seed=0):
@@ -87,3 +87,12 @@ def test_ssim_of_constants_is_the_luminance_term():
 def test_ssim_of_pictures_smaller_than_its_window(size):
     picture = pictures(1, 3, *size)
     assert ssim(picture, picture).item() == pytest.approx(1.0)
+
+
+def test_decibels_of_numbers_and_of_tensors_agree():
+    errors = [0.0, 1e-30, 1e-4, 0.25, 1.0]
+    expected = [PSNR_CEILING, PSNR_CEILING, 40.0, 6.0206, 0.0]
+    assert [decibels(error) for error in errors] == pytest.approx(expected, abs=1e-4)
+    assert decibels(torch.tensor(errors)).tolist() == pytest.approx(expected, abs=1e-4)
+    assert decibels(0.25, data_range=10.0) == pytest.approx(26.0206, abs=1e-4)
+    assert math.isnan(decibels(math.nan))
