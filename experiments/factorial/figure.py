@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from experiments.factorial.rows import analysis
-from tokenfield.comparison.figures import Data
+from tokenfield.evaluation.figures import COLOURS, FAINT, GRID, INK, RULE
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.record import Record
 
 PANELS = (("main", "on average over the design"), ("taken", "taken from all changes"), ("added", "added to LAINR"))
-POSITIVE, NEGATIVE, INK, FAINT, GRID = "#17a398", "#e4572e", "#222428", "#787c84", "#e6e7ea"
+POSITIVE, NEGATIVE = COLOURS[1], COLOURS[0]
 
 
-def effects(data: Data, path: Path) -> None:
+def effects(data: Record, path: Path) -> None:
     """Three panels of bars over the same changes, on one scale; whiskers are standard errors."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ def effects(data: Data, path: Path) -> None:
         heights = [place[item["name"]] for item in items]
         values, errors = [item["effect"] for item in items], [item["error"] or 0 for item in items]
         colours = [POSITIVE if value >= 0 else NEGATIVE for value in values]
-        axes.barh(heights, values, xerr=errors, color=colours, height=0.62, ecolor="#6b6f78",
+        axes.barh(heights, values, xerr=errors, color=colours, height=0.62, ecolor=FAINT,
                   error_kw={"elinewidth": 1, "capsize": 2})
         for y, value, error in zip(heights, values, errors, strict=True):
             beyond = value + (error + 0.015 * reach) * (1 if value >= 0 else -1)
@@ -43,7 +44,7 @@ def effects(data: Data, path: Path) -> None:
         axes.set_yticks(range(len(names)), names if column == 1 else [""] * len(names), fontsize=9, color=INK)
         axes.set_title(title, loc="left", fontsize=10, color=INK)
         axes.set_xlabel("dB", fontsize=9, color=FAINT)
-        axes.axvline(0, color="#8a8d94", linewidth=0.8)
+        axes.axvline(0, color=RULE, linewidth=0.8)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)

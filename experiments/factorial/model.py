@@ -33,7 +33,7 @@ from experiments.factorial.positional_attention import (
 )
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.models.base import RecipeFields
+from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.lainr import SMALL, LainrConfig, build_aggregator, build_encoder, build_head, start_locally
 from tokenfield.models.token_field import TokenField
 from tokenfield.nn.attention import merge_heads
@@ -123,7 +123,7 @@ class AnchoredLainr(TokenField):
             raise UserError("lainr.start local is for LAINR's own encoder and aggregation; give start small")
         start_locally(encoder, aggregator, images, self.config.lainr)
 
-    def coarse(self, nodes: int) -> TokenField:
+    def coarse(self, nodes: int) -> FieldModel:
         """For content alone: attention by distance varies within a cell, and relative coordinates do at once."""
         if self.config.distance or self.config.relative:
             raise UserError("attention by distance varies within a cell, not slowly; leave out coarse decoding")

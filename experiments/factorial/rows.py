@@ -145,7 +145,7 @@ def aliases() -> list[list[tuple[str, str]]]:
     return list(groups.values())
 
 
-def said(found: dict[str, Any]) -> list[str]:
+def findings(found: dict[str, Any]) -> list[str]:
     """The analysis as Markdown."""
     titles = {"main": "main effect (8 runs with, 8 without)", "content": "nested effect (8 pairs)",
               "taken": "taken from all changes", "added": "added to LAINR",

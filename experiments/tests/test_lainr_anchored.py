@@ -66,7 +66,7 @@ def test_tokens_may_be_permuted_with_their_places(changes):
     before = model.decode(tokens, grid)
     assert not torch.allclose(before, model.decode(tokens[:, order], grid))  # they have places
     for module in model.modules():
-        if hasattr(module, "places"):
+        if "places" in dict(module.named_buffers(recurse=False)):
             module.places = module.places[order]
     torch.testing.assert_close(before, model.decode(tokens[:, order], grid))
 
@@ -124,7 +124,7 @@ def test_a_skip_reaches_its_own_token_alone_and_no_block_is_needed():
 
 
 def test_what_means_nothing_is_refused():
-    with pytest.raises(UserError, match="num_latents 5 and 2 x 3 cells; here they must agree"):
+    with pytest.raises(UserError, match="num_latents 5 and 6 cells; here they must agree"):
         made(sizes={"num_latents": 5})
     with pytest.raises(UserError, match="nothing tells tokens apart"):
         made(content=False)

@@ -200,5 +200,5 @@ def test_sizes_without_room_for_places_are_refused(changes):
 
 
 def test_other_systems_refuse_it():
-    with pytest.raises(UserError, match="lainr-localized takes start small"):
-        LocalizedLainrConfig(SIZES).build().initialize(pictures(SIZES.size))
+    with pytest.raises(UserError, match="start local is for LAINR's own aggregation; give start small"):
+        LocalizedLainrConfig(SIZES)

@@ -8,7 +8,7 @@ small remainder. `decode` is nothing but their composition, whole or in chunks.
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import ClassVar, Self, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -65,7 +65,7 @@ class Model(folder.NamedModel, PyTorchModelHubMixin, library_name="tokenfield"):
         folder.save(self, save_directory)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> Self:
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> "Model":
         """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
         local = Path(model_id)
         model = folder.load_folder(local if local.is_dir() else folder.download(model_id, revision))
@@ -107,7 +107,7 @@ class FieldModel(Model):
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
 
-    def at(self, width: int) -> Self:
+    def at(self, width: int) -> "FieldModel":
         """The same model, weights and all, encoding for one of its prefixes: tokens are (B, ..., width).
 
         Raises:
@@ -133,7 +133,7 @@ class FieldModel(Model):
             raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
         return fitting[-1]
 
-    def coarse(self, nodes: int) -> Self:
+    def coarse(self, nodes: int) -> "FieldModel":
         """The same model, weights and all, attending on nodes x nodes points and interpolating: see coarse.py.
 
         Raises:

@@ -5,7 +5,7 @@ A system's constructor builds the parts that its configuration names and hands t
 
 from copy import copy
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -107,7 +107,7 @@ class TokenField(PatchField):
         super().__init__(config, sizes, encoder)
         self.decoder = decoder
 
-    def coarse(self, nodes: int) -> Self:
+    def coarse(self, nodes: int) -> FieldModel:
         """The same model, weights and all, whose attention is computed on nodes x nodes points: see nn/coarse.py."""
         if not self.smooth:
             return super().coarse(nodes)

@@ -38,22 +38,24 @@ def fourier_features(coords: Float[Tensor, "*q x"], omega: Float[Tensor, " n"]) 
 
 
 def linear_over_axes(
-    gammas: Iterable[Float[Tensor, "n g"]], weight: Float[Tensor, "*b o f"], blocks: tuple[int, int, int]
-) -> Iterator[Float[Tensor, "*b n o"]]:
+    gammas: Iterable[Tensor], weight: Float[Tensor, "*b o f"], blocks: tuple[int, int, int]
+) -> Iterator[Tensor]:
     """What each axis of a grid adds to W gamma(y, x) = W_y gamma(y) + W_x gamma(x).
 
     Args:
-        gammas: features of every axis by itself.
+        gammas: features of every axis by itself, (n, F / X).
         weight: W, for features of points.
         blocks: how these are ordered: (cos | sin, axes, frequencies).
+    Yields:
+        (..., n, O) for every axis.
     """
     parts = weight.unflatten(-1, blocks)  # (..., O, cos | sin, X, n)
     for i, gamma in enumerate(gammas):
         yield gamma.to(weight.dtype) @ parts[..., i, :].flatten(-2).mT  # W_i gamma(v_i)
 
 
-def sum_over_axes(parts: Iterable[Float[Tensor, "*b n o"]]) -> Float[Tensor, "*b q o"]:
-    """Sums of one row per axis, for every point of a grid: (H, 1, O) + (W, O), row-major."""
+def sum_over_axes(parts: Iterable[Tensor]) -> Float[Tensor, "*b q o"]:
+    """Sums of one row per axis, (..., H, O) and (..., W, O) for a picture, for every point of a grid, row-major."""
     total, *others = parts
     for i, part in enumerate(others, 1):
         total = total.unsqueeze(-2) + part.unflatten(-2, (1,) * i + (-1,))

@@ -174,7 +174,7 @@ class PositionalQuery(nn.Module):
 class LocalizedAggregation(CrossAttention):
     """Localized attention as an aggregator: from the token set to one vector m_v per coordinate.
 
-    Any head can follow it. `PositionalQuery` in front makes the layer of ANR; a frequency feature (Eq. 4) and a linear
+    Whatever head follows, `PositionalQuery` in front makes the layer of ANR; a frequency feature (Eq. 4) and a linear
     map make selective token aggregation with a threshold.
 
     Args:
