@@ -59,7 +59,11 @@ def device_of(denoiser: Predictor) -> torch.device:
 
 
 def predict(
-    denoiser: Predictor, tokens: Float[Tensor, "b *s"], timestep: float, labels: Int[Tensor, " b"], weight: float | int
+    denoiser: Predictor,
+    tokens: Float[Tensor, "b *s"],
+    timestep: float | int,
+    labels: Int[Tensor, " b"],
+    weight: float | int,
 ) -> Float[Tensor, "b *s"]:
     """The guided prediction at a timestep of the schedule; flow counts t T as a timestep."""
     time = torch.full((len(tokens),), timestep * denoiser.horizon / denoiser.config.steps, device=tokens.device)

@@ -112,7 +112,24 @@ class Drawing(ABC):
         sampler = self.sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
         return Models(denoiser, field_model, sampler, pixels(denoiser.config.picture_size, self.size))
 
-    def write(self, models: Models, tokens: "Tensor", number: int, label: int) -> tuple[Record, "Panel"]:
+    def write(
+        self, models: Models, tokens: "Tensor", labels: "Tensor", first: int, panels: "Sequence[Panel]" = ()
+    ) -> Record:
+        """Pictures and fields of samples, number `first` and those after it; the sheet of `panels` and the samples."""
+        from tokenfield.evaluation.figures import save_png, sheet
+
+        items, panels = [], list(panels)
+        with console.progress("rendering", len(tokens)) as bar:
+            for k, label in enumerate(labels.tolist()):
+                bar.file(k, f"{first + k:04d}")
+                item, panel = self.write_one(models, tokens[k], first + k, label)
+                items.append(item)
+                panels.append(panel)
+        panels = panels[:SHEET_MOST]
+        rows = [panels[k : k + SHEET_COLUMNS] for k in range(0, len(panels), SHEET_COLUMNS)]
+        return {"first": first, "items": items, "sheet": str(save_png(self.output / "sheet.png", sheet(rows)))}
+
+    def write_one(self, models: Models, tokens: "Tensor", number: int, label: int) -> tuple[Record, "Panel"]:
         """The picture and the .field file of a sample; what to say of it, and its place on the sheet."""
         from tokenfield.data.pictures import write_picture
         from tokenfield.evaluation.figures import Panel
@@ -126,14 +143,6 @@ class Drawing(ABC):
         small = field.render(*pixels(field.native_size, SHEET_SIDE)).cpu()
         item = {"number": number, "class": name, "picture": str(picture), "field": str(stored)}
         return item, Panel(small, f"{number:04d}", name or "")
-
-    def write_sheet(self, panels: "Sequence[Panel]") -> str:
-        """The contact sheet: small pictures in rows of eight."""
-        from tokenfield.evaluation.figures import save_png, sheet
-
-        panels = panels[:SHEET_MOST]
-        rows = [panels[k : k + SHEET_COLUMNS] for k in range(0, len(panels), SHEET_COLUMNS)]
-        return str(save_png(self.output / "sheet.png", sheet(rows)))
 
 
 def at_least(name: str, value: int, least: int) -> None:

@@ -76,13 +76,9 @@ class Infill(Drawing):
         visible, small = picture * (1 - covered) + 0.5 * covered, pixels(denoiser.config.picture_size, SHEET_SIDE)
         panels = [Panel(bicubic(picture, *small), "photograph"), Panel(bicubic(visible, *small), "kept"),
                   Panel(field.render(*small).cpu(), "its tokens")]
-        items = []
-        for number, (one, label) in enumerate(zip(tokens, labels.tolist(), strict=True), self.first):
-            item, panel = self.write(models, one, number, label)
-            items.append(item)
-            panels.append(panel)
-        facts = {"first": self.first, "items": items, "sheet": self.write_sheet(panels),
-                 "drawn": places.nonzero().tolist(), "of": places.numel(), "share": self.share, "repeats": self.repeats}
+        facts = self.write(models, tokens, labels, self.first, panels) | {
+            "drawn": places.nonzero().tolist(), "of": places.numel(), "share": self.share, "repeats": self.repeats
+        }  # fmt: skip
         return f"{self.count} fillings of {self.picture}", facts
 
     def covered(self, size: tuple[int, int]) -> "Tensor":

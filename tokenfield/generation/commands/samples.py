@@ -37,13 +37,6 @@ class Samples(Drawing):
         with console.progress("drawing") as bar:
             tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=self.first,
                             batch=self.batch, progress=bar.piece)
-        items, panels = [], []
-        with console.progress("rendering", self.count) as bar:
-            for number, (one, label) in enumerate(zip(tokens, labels.tolist(), strict=True), self.first):
-                bar.file(number - self.first, f"{number:04d}")
-                item, panel = self.write(models, one, number, label)
-                items.append(item)
-                panels.append(panel)
-        kinds = ", ".join(dict.fromkeys(item["class"] for item in items if item["class"])) or "no class"
-        facts = {"first": self.first, "items": items, "sheet": self.write_sheet(panels)}
+        facts = self.write(models, tokens, labels, self.first)
+        kinds = ", ".join(dict.fromkeys(item["class"] for item in facts["items"] if item["class"])) or "no class"
         return f"{self.count} samples ({kinds})", facts
