@@ -110,8 +110,9 @@ def test_trained_by_its_name(start, photos, tmp_path):
 
 
 def test_compared(start, photos, tmp_path):
-    start("compare", "bilinear-grid", "grid-photos-64", "--data", photos, "--budget", "steps=2", "-o", tmp_path / "out")
-    assert any("bilinear-grid" in path.read_text() for path in (tmp_path / "out").rglob("*.md"))
+    start("compare", "bilinear-grid", "grid-photos-64", "--data", photos, "-o", tmp_path / "out", "--budget", "steps=2",
+          "--size", 32, "--pictures", 1)
+    assert "bilinear-grid" in (tmp_path / "out" / "table.md").read_text()
 
 
 @pytest.fixture
