@@ -112,7 +112,12 @@ def save(
         for name, data in contents.items():
             write_whole(folder / name, data)
         return folder
-    _write_folder(folder, contents)
+    try:
+        with folder_aside(folder) as aside:
+            for name, data in contents.items():
+                write_whole(aside / name, data)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}; nothing was changed") from error
     return folder
 
 
@@ -208,16 +213,6 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 def _json(data: Record) -> bytes:
     return (json.dumps(data, indent=2) + "\n").encode()
-
-
-def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
-    """A new folder with these files, whole or not at all."""
-    try:
-        with folder_aside(folder) as aside:
-            for name, data in contents.items():
-                (aside / name).write_bytes(data)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}; nothing was changed") from error
 
 
 def download(repository: str, revision: str | None = None) -> Path:

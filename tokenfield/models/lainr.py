@@ -19,7 +19,7 @@ from tokenfield.configs import Sizes, check_divides
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.token_field import PatchSizes, TokenField
+from tokenfield.models.token_field import EncoderSizes, PatchSizes, TokenField
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.local_start import local_start
@@ -30,23 +30,15 @@ from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, Sel
 
 
 @dataclass(frozen=True)
-class LainrConfig(PatchSizes):
+class LainrConfig(EncoderSizes):
     """Sizes of a LAINR for pictures; the defaults are the paper's 178-pixel model (docs/papers.md, "LAINR")."""
 
-    may_be_zero = PatchSizes.may_be_zero | {"plain_depth"}
+    may_be_zero = EncoderSizes.may_be_zero | {"plain_depth"}
 
     num_latents: int = 256
     """R, latent tokens per picture."""
     latent_dim: int = 256
     """Width of a latent token; values stored per picture are num_latents x latent_dim."""
-    encoder_dim: int = 768
-    """Width of the transformer."""
-    encoder_depth: int = 6
-    """Blocks of the transformer."""
-    encoder_heads: int = 12
-    """Heads of the transformer."""
-    mlp_ratio: float = 4.0
-    """Hidden width of its feed-forward parts over encoder_dim."""
     dim: int = 256
     """d, width of the decoder."""
     feature_dim: int = 256
@@ -69,7 +61,6 @@ class LainrConfig(PatchSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
         check_divides("heads", self.heads, "dim", self.dim)
 
     def build(self) -> "Lainr":

@@ -10,7 +10,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.configs import Sizes
+from tokenfield.configs import Sizes, check_divides
 from tokenfield.coords import Coordinates
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
@@ -61,6 +61,24 @@ class PatchSizes(Sizes):
         """Patches of a picture."""
         height, width = self.size
         return ((height + 2 * self.padding) // self.patch) * ((width + 2 * self.padding) // self.patch)
+
+
+@dataclass(frozen=True)
+class EncoderSizes(PatchSizes):
+    """Patches, and the transformer over them; the defaults are the papers'."""
+
+    encoder_dim: int = 768
+    """Width of the transformer."""
+    encoder_depth: int = 6
+    """Blocks of the transformer."""
+    encoder_heads: int = 12
+    """Heads of the transformer."""
+    mlp_ratio: float = 4.0
+    """Hidden width of its feed-forward parts over encoder_dim."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
 
 
 class PatchField(FieldModel):

@@ -5,9 +5,8 @@ TransINR and pattern composers differ in the kinds of their MLP's layers alone (
 
 from dataclasses import dataclass
 
-from tokenfield.configs import check_divides
 from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_layers
-from tokenfield.models.token_field import PatchField, PatchSizes
+from tokenfield.models.token_field import EncoderSizes, PatchField
 from tokenfield.nn.hyponet import Hyponet
 from tokenfield.nn.row_encoder import RowEncoder
 
@@ -15,23 +14,10 @@ __all__ = ["SMALL", "WeightConfig", "WeightField", "build_layers"]
 
 
 @dataclass(frozen=True)
-class WeightConfig(PatchSizes, ModulatedSizes):
+class WeightConfig(EncoderSizes, ModulatedSizes):
     """Encoder and MLP; the defaults are those of the published comparison at 178 pixels."""
 
-    may_be_zero = PatchSizes.may_be_zero | ModulatedSizes.may_be_zero
-
-    encoder_dim: int = 768
-    """Width of the transformer."""
-    encoder_depth: int = 6
-    """Blocks of the transformer."""
-    encoder_heads: int = 12
-    """Heads of the transformer."""
-    mlp_ratio: float = 4.0
-    """Hidden width of its feed-forward parts over encoder_dim."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
+    may_be_zero = EncoderSizes.may_be_zero | ModulatedSizes.may_be_zero
 
 
 SMALL: dict[str, object] = {
