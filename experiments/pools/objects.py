@@ -3,7 +3,7 @@
     python -m experiments.pools.objects build/objects --size 64
 
 fetches Debian's `sweethome3d-furniture` and `torcs-data` with `apt-get download`, unpacks them with `dpkg -x`, and
-renders what `tokenfield data views` would render of them (this is that command with a list of objects and a split):
+renders what `tokenfield views render` would render of them (this is that command with a list of objects and a split):
 
     build/objects/chairs/OBJECT/transforms.json, view-000.png ...    and lamps/, cars/
     build/objects/chairs_splits.json                                 {"train": [...], "test": [...]}

@@ -1,6 +1,6 @@
 """The race: every system on the same photographs, storing the same values, for the same seconds of a processor.
 
-`tokenfield compare race` runs it (`experiments.race`). A run is `race(system, size)`; with `full` it has the
+`python -m experiments.tables race` runs it (`experiments.race`). A run is `race(system, size)`; with `full` it has the
 papers' sizes, for an accelerator, and otherwise such that a core takes some hundred steps in a minute:
 
 | size | patches | tokens x width (LAINR) | transformer | decoder | batch, coordinates of each |
