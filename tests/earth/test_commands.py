@@ -118,7 +118,7 @@ def test_kelvin_arrays_without_axes(earth, run):
 
 NONSENSE = {
     "nowhere on Earth": (("query", "F", "--at", 91, 0), "latitude 91, longitude 0"),
-    "no place": (("query", "F"), "no place to ask at"),
+    "no place": (("query", "F"), "no place; give --at"),
     "no such file": (("query", "nothing.field", "--at", 1, 2), "no file nothing.field"),
     "a picture's model": (("evaluate", "photos-s", "--data", "D", "--split", "all"), "knows no latitudes"),
     "no run": (("evaluate", "M", "--data", "D"), "nothing says what it held out"),

@@ -167,7 +167,7 @@ def test_kelvin_becomes_celsius_and_nothing_becomes_metres_per_second(tmp_path):
     assert conversion("Deg C", "celsius", "SST") == conversion("", "K", "SST") == (1, 0)
     factor, summand = conversion("K", "degC", "SST")
     assert factor * 273.15 + summand == pytest.approx(0)
-    with pytest.raises(UserError, match="SST is in 'K', but 'm/s' is wanted"):
+    with pytest.raises(UserError, match="SST is in 'K', but 'm/s' is needed"):
         conversion("K", "m/s", "SST")
     read = first(write(tmp_path / "a.nc", hole=True))
     kelvin = read.convert(("K",))
