@@ -209,7 +209,7 @@ def default_recipe(system: str) -> Recipe:
     Raises:
         UserError: no system is called so, or it is not trained on a folder of pictures.
     """
-    model = MODELS[system]
+    model = (DENOISERS if system not in MODELS and system in DENOISERS else MODELS)[system]
     changes = model.default_recipe
     if changes is None or (model.command != "encode" and "data" not in changes):
         why = "is fitted to each picture by itself (tokenfield fit)"
