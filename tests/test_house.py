@@ -9,9 +9,10 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -274,6 +275,17 @@ def test_docstrings_name_files_that_exist(folder):
         for text, line in docstrings(ROOT / path)
         for name in missing_files(text, (ROOT / path).parent) + missing_names(text)
     ])
+
+
+def test_every_file_is_packaged():
+    """The wheel has what lies in the package beside its source, and nothing from outside it."""
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setuptools["packages"]["find"]["include"] == ["tokenfield*"]
+    patterns = setuptools["package-data"]["tokenfield"]
+    beside = [PurePath(path).relative_to("tokenfield") for path in TRACKED
+              if path.startswith("tokenfield/") and not path.endswith(".py")]
+    report([f"tokenfield/{path} is in no pattern of package-data in pyproject.toml" for path in beside
+            if not any(path.match(pattern) for pattern in patterns)])
 
 
 PAGES = [path for path in TRACKED if path.endswith(".md")]
