@@ -28,7 +28,7 @@ from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, Tok
 class HyperConfig(PatchSizes):
     """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (docs/papers.md)."""
 
-    may_be_zero = PatchSizes.may_be_zero | {"cutoff"}
+    may_be_zero = PatchSizes.may_be_zero | {"encoder_depth", "decoder_depth", "cutoff"}
 
     size: tuple[int, int] = (128, 128)
     """Height and width of the pictures it encodes."""

@@ -64,10 +64,10 @@ class AutoencoderKl(FieldModel):
         super().__init__()
         self.config, self.input_size, self.channels = config, config.size, config.channels
         ends = {"in_channels": config.channels, "out_channels": config.channels}
-        given = {key: value for key, value in config.network.items() if not key.startswith("_")}
-        if any(given.get(key, value) != value for key, value in ends.items()):
-            raise UserError(f"a network of {given.get('in_channels')} channels for pictures of {config.channels}")
-        self.network = autoencoder_class().from_config({**given, **ends})
+        network = {key: value for key, value in config.network.items() if not key.startswith("_")}
+        if any(network.get(key, value) != value for key, value in ends.items()):
+            raise UserError(f"a network of {network.get('in_channels')} channels for pictures of {config.channels}")
+        self.network = autoencoder_class().from_config({**network, **ends})
         self.cell = 2 ** (len(self.network.config.block_out_channels) - 1)
         if any(side % self.cell for side in config.size):
             raise UserError(

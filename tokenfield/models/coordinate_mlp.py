@@ -91,8 +91,8 @@ class CoordinateMlp(HyponetField):
         Yields:
             Tokens before every step, with their mean squared errors: what a caller keeps belongs to what it reads.
         """
-        given = self.net.layout.split(self.start(len(images)) if start is None else start)
-        rows = [r.detach().clone().requires_grad_() for r in given]
+        tokens = self.start(len(images)) if start is None else start
+        rows = [part.detach().clone().requires_grad_() for part in self.net.layout.split(tokens)]
         optimizer = torch.optim.Adam(rows, lr=self.config.rate)
         with torch.no_grad():
             located = self.net.locate(Grid.cells(*images.shape[-2:], device=images.device))

@@ -25,7 +25,7 @@ from tokenfield.nn.token_decoder import TokenDecoder
 class PatchSizes(Sizes):
     """How a signal is cut into patches; the defaults are those of the papers' comparison at 178 pixels."""
 
-    may_be_zero = frozenset({"padding", "encoder_depth", "decoder_depth"})
+    may_be_zero = frozenset({"padding"})
 
     size: tuple[int, int] = (178, 178)
     """Height and width of the pictures it encodes."""
@@ -66,6 +66,8 @@ class PatchSizes(Sizes):
 @dataclass(frozen=True)
 class EncoderSizes(PatchSizes):
     """Patches, and the transformer over them; the defaults are the papers'."""
+
+    may_be_zero = PatchSizes.may_be_zero | {"encoder_depth"}
 
     encoder_dim: int = 768
     """Width of the transformer."""

@@ -169,8 +169,8 @@ def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple
         return nnls(parts * importance[:, None], target * importance, maxiter=10_000)[0][: len(which)]
 
     ranked = np.argsort(-solve(list(range(len(omega)))), kind="stable")
-    kept = sorted(ranked[:most].tolist())
-    return kept, torch.from_numpy(solve(kept)).float()
+    which = sorted(ranked[:most].tolist())
+    return which, torch.from_numpy(solve(which)).float()
 
 
 @torch.no_grad()
@@ -211,8 +211,8 @@ def start_attention(aggregator: SelectiveTokenAggregation, anchors: Anchors) -> 
     columns, keys = [], []  # of gamma in a query, and of the map from codes to keys
     codes = anchors.codes.shape[1]
     for axis, numbers in enumerate((slice(0, len(anchors.counts)), slice(len(anchors.counts), codes))):
-        kept, weights = bump_weights(anchors.spacing[axis], omega, most)
-        for j, weight in zip(kept, weights, strict=True):
+        which, weights = bump_weights(anchors.spacing[axis], omega, most)
+        for j, weight in zip(which, weights, strict=True):
             phase = torch.pi * omega[j] * anchors.along(axis)
             for part, wave in enumerate((phase.cos(), phase.sin())):
                 columns.append((part * feature.in_dim + axis) * n + j)  # where gamma has it (Eq. 2)
@@ -225,19 +225,19 @@ def start_attention(aggregator: SelectiveTokenAggregation, anchors: Anchors) -> 
     attention.q.bias.zero_()
     attention.k.weight.mul_(QUIET)
     attention.k.bias.zero_()
-    which = torch.arange(count)
+    rows = torch.arange(count)
     if feature.linear is not None:  # Eq. 3: relu(+gamma_j) and relu(-gamma_j)
         feature.linear.weight[: 2 * count] = 0
         feature.linear.bias[: 2 * count] = 0
-        feature.linear.weight[which, columns] = 1
-        feature.linear.weight[count + which, columns] = -1
+        feature.linear.weight[rows, columns] = 1
+        feature.linear.weight[count + rows, columns] = -1
     for head in range(heads):
         query = attention.q.weight[head * width : head * width + count]
         query.zero_()
         if feature.linear is None:
-            query[which, columns] = 1
+            query[rows, columns] = 1
         else:  # Eq. 4: q_v = relu(gamma_j) - relu(-gamma_j) = gamma_j
-            query[which, which], query[which, count + which] = 1, -1
+            query[rows, rows], query[rows, count + rows] = 1, -1
         key = attention.k.weight[head * width : head * width + count]
         key.zero_()
         key[:, :codes] = torch.stack(keys)  # Eq. 5: q_v . k = sum_j w_j cos(pi omega_j (v - p))

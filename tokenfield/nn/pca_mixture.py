@@ -21,7 +21,6 @@ from tokenfield.io.progress import progress
 SHRINKAGE = 32
 """How many cells of the global covariance a subspace's own is mixed with: few cells know few directions."""
 
-
 CHUNK = 4096
 """Cells that are compared at once: their distances fit a core's cache."""
 
@@ -86,20 +85,20 @@ class Subspaces(nn.Module):
         if only is not None:
             weight[only] = 1
         parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
-        index, kept, left = (torch.cat(column) for column in zip(*parts, strict=True))
-        return index, kept, left
+        index, coefficients, errors = (torch.cat(column) for column in zip(*parts, strict=True))
+        return index, coefficients, errors
 
     def _choose(self, cells: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         best = cells.new_full((len(cells),), torch.inf)
         index = torch.zeros(len(cells), dtype=torch.long, device=cells.device)
-        kept = cells.new_zeros(len(cells), self.components.shape[-1])
-        left = cells.new_zeros(len(cells), len(self.usual))
-        for k, (errors, coefficients) in enumerate(self.errors(cells)):
-            score = errors @ weight
+        coefficients = cells.new_zeros(len(cells), self.components.shape[-1])
+        errors = cells.new_zeros(len(cells), len(self.usual))
+        for k, (errors_here, coefficients_here) in enumerate(self.errors(cells)):
+            score = errors_here @ weight
             better = (score < best).nonzero()[:, 0]
             best[better], index[better] = score[better], k
-            kept[better], left[better] = coefficients[better], errors[better]
-        return index, kept, left
+            coefficients[better], errors[better] = coefficients_here[better], errors_here[better]
+        return index, coefficients, errors
 
     def restore(self, index: Int[Tensor, " m"], coefficients: Float[Tensor, "m e"]) -> Float[Tensor, "m p"]:
         """Cells from their subspace and their leading coefficients, any number of them."""
