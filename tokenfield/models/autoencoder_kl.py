@@ -78,7 +78,8 @@ class AutoencoderKl(FieldModel):
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
         """Pictures in [0, 1] of `config.size` -> means of the latents."""
         dtype = next(self.network.parameters()).dtype
-        return self.network.encode(images.to(dtype) * 2 - 1).latent_dist.mode().movedim(1, -1)  # it works in [-1, 1]
+        means: Tensor = self.network.encode(images.to(dtype) * 2 - 1).latent_dist.mode()  # it works in [-1, 1]
+        return means.movedim(1, -1)
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Float[Tensor, "*b q 2"]:
         """Points (x, y), as `grid_sample` wants them."""

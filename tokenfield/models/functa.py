@@ -130,4 +130,5 @@ class Functa(MetaLearnedField):
 
     def combine(self, located: Float[Tensor, "*q d"], prepared: Float[Tensor, "b 1 s"]) -> Float[Tensor, "b q c"]:
         """The shifted SIREN."""
-        return self.siren(located, prepared)
+        values: Tensor = self.siren(located, prepared)
+        return values

@@ -163,4 +163,5 @@ class SpatialFuncta(MetaLearnedField):
     def combine(self, located: Located, prepared: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
         """The SIREN, shifted point by point."""
         read = read_grid if located.grid else read_points
-        return self.siren(located.first, read(prepared, *located.axes))
+        values: Tensor = self.siren(located.first, read(prepared, *located.axes))
+        return values

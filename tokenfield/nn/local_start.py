@@ -166,7 +166,8 @@ def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple
 
     def solve(which: list[int]) -> np.ndarray:
         parts = np.concatenate([cosines[:, which], constants], 1)
-        return nnls(parts * importance[:, None], target * importance, maxiter=10_000)[0][: len(which)]
+        weights: np.ndarray = nnls(parts * importance[:, None], target * importance, maxiter=10_000)[0]
+        return weights[: len(which)]
 
     ranked = np.argsort(-solve(list(range(len(omega)))), kind="stable")
     which = sorted(ranked[:most].tolist())
