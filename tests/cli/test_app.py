@@ -20,7 +20,7 @@ def command(monkeypatch):
     """Replaces `doctor` by any function without options."""
 
     def replace(function):
-        monkeypatch.setitem(app.COMMANDS, "doctor", function)
+        monkeypatch.setattr("tokenfield.cli.doctor.doctor", function)
 
     return replace
 
@@ -36,14 +36,20 @@ def raising(error):
 def test_help_lists_every_command_with_a_line(run):
     outcome = run("--help")
     assert outcome.code == 0
-    for name, function in app.COMMANDS.items():
-        assert name in outcome.out
-        assert function.__doc__.strip().split()[0] in outcome.out
+    for name, place in app.COMMANDS.places.items():
+        assert f"  {name} " in outcome.out
+        assert place.summary() and place.summary() in outcome.out
 
 
-@pytest.mark.parametrize("name", [name for name in app.COMMANDS if name not in ("train", "demo")])
+WITH_PARSERS = ("train", "generate", "views", "data")
+"""Their first word decides which options there are."""
+SUB_COMMANDS = ("generate samples", "generate interpolate", "generate infill", "views measure", "views orbit",
+                "views render")
+
+
+@pytest.mark.parametrize("name", [name for name in (*app.COMMANDS, *SUB_COMMANDS) if name not in WITH_PARSERS])
 def test_every_option_of_every_command_is_explained(run, name):
-    outcome = run(name, "--help")
+    outcome = run(*name.split(), "--help")
     assert outcome.code == 0
     assert "--json" in outcome.out
     text = " ".join(outcome.out.replace("│", " ").split())
@@ -52,8 +58,9 @@ def test_every_option_of_every_command_is_explained(run, name):
     assert not unexplained, unexplained
 
 
-def test_help_is_quick_because_it_imports_no_torch():
-    code = "import sys; from tokenfield.cli import main; main(['encode', '--help']); sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["encode", "--help"], ["train", "no-recipe"]])
+def test_help_is_quick_because_it_imports_no_torch(argv):
+    code = f"import sys; from tokenfield.cli import main; main({argv}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).returncode == 0
 
 
@@ -171,7 +178,7 @@ def test_json_is_strict_and_whole_or_absent(tmp_path):
 
 def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):
     drawn, now = io.StringIO(), [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("tokenfield.io.progress.time.monotonic", lambda: now[0])
     with console.progress("decoding", 2) as bar:
         bar.console = Console(file=drawn, force_terminal=True, width=80)
         bar.file(0, "a.field")
@@ -183,7 +190,7 @@ def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):
 
 
 def test_bench_runs_what_lies_beside_the_package_and_keeps_its_json(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tokenfield.__file__", str(tmp_path / "tokenfield" / "__init__.py"))
+    monkeypatch.setattr("tokenfield.cli.bench.ROOT", tmp_path)
     outcome = run("bench")
     assert outcome.code == 1 and "clone" in outcome.err and len(outcome.lines) == 1
     (tmp_path / "benchmarks").mkdir()
@@ -203,7 +210,7 @@ def test_a_bar_says_nothing_about_quick_work_and_a_line_about_slow_work(capsys, 
         bar.file(0, "a.png")
     assert capsys.readouterr().err == ""
     now = [0.0]
-    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("tokenfield.io.progress.time.monotonic", lambda: now[0])
     with console.progress("encoding", 4) as bar:
         for i, seconds in enumerate((1, 11, 12, 25)):
             now[0] = seconds

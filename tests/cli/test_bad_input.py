@@ -201,13 +201,13 @@ def test_folders_without_pictures(run, model, tmp_path, name, command):
 ARRAYS = {
     "nan": (torch.full((3, 5, 7), torch.nan), "finite"),
     "infinite": (torch.full((3, 5, 7), torch.inf), "finite"),
-    "bytes": (torch.zeros(3, 5, 7, dtype=torch.uint8), "/ 255"),
+    "bytes": (torch.zeros(3, 5, 7, dtype=torch.uint8), "divide by 255"),
     "0 to 255": (torch.full((3, 5, 7), 200.0), "[0, 1]"),
     "-1 to 1": (torch.full((3, 5, 7), -1.0), "[0, 1]"),
     "channels last": (torch.zeros(5, 7, 3), "permute(2, 0, 1)"),
-    "grey": (torch.zeros(1, 5, 7), "(3, height, width)"),
-    "a batch": (torch.zeros(2, 3, 5, 7), "(3, height, width)"),
-    "no pixels": (torch.zeros(3, 0, 7), "(3, height, width)"),
+    "grey": (torch.zeros(1, 5, 7), "(3, H, W)"),
+    "a batch": (torch.zeros(2, 3, 5, 7), "(C, H, W)"),
+    "no pixels": (torch.zeros(3, 0, 7), "(C, H, W)"),
     "numpy with NaN": (np.full((3, 5, 7), np.nan, np.float32), "finite"),
 }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tokenfield.cli import decode as decode_module
-from tokenfield.cli.decode import window
+from tokenfield.cli.decode import Size
 from tokenfield.cli.encode import plan
 from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.errors import UserError
@@ -158,13 +158,12 @@ def test_a_model_of_a_fixed_size_takes_any_picture_too(run, photo, tmp_path):
 
 def test_more_pixels_than_memory_are_refused_before_any_is_drawn(model, monkeypatch):
     field = Field.of(pretrained.load(model), torch.rand(3, 5, 7))
-    none = {"size": None, "width": None, "height": None, "scale": None, "crop": None}
     with pytest.raises(UserError, match="at most 256,000,000"):
-        window(field, **none | {"size": 10**6})
+        Size(size=10**6).window(field)
     monkeypatch.setattr(decode_module, "MAX_PIXELS", 35)
-    assert window(field, **none)[1] == (5, 7)
+    assert Size().window(field)[1] == (5, 7)
     with pytest.raises(UserError, match="at most 35"):
-        window(field, **none | {"scale": 1.2})
+        Size(scale=1.2).window(field)
 
 
 def test_info_about_everything(run, model, photo, folder, tmp_path):
@@ -202,7 +201,7 @@ def test_doctor_finds_everything_here_and_fails_never(run, tmp_path):
 
 
 def test_doctor_says_what_to_type_for_what_is_missing(run, monkeypatch):
-    from tokenfield.evaluation.evaluate import environment as versions
+    from tokenfield.evaluation import environment as versions
 
     found = versions.installed
     monkeypatch.setattr(versions, "installed", lambda name: None if name == "rich" else found(name))

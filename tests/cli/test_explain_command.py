@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tokenfield.cli.explain import typed
-from tokenfield.cli.models import DEFAULT
+from tokenfield.cli.explain import Detail, command_line
+from tokenfield.cli.options import DEFAULT
 from tokenfield.models import pretrained
 from tokenfield.models.ipc import IpcConfig
 
@@ -52,10 +52,10 @@ def test_page_and_numbers_say_every_option_that_made_them_and_no_path_of_this_ma
 
 
 def test_defaults_are_not_repeated_and_relative_paths_stay():
-    defaults = {"model": (DEFAULT,), "out": None, "size": None, "tokens": 256, "device": "auto"}
-    assert typed((Path("a/b.png"),), **defaults) == "tokenfield explain a/b.png"
-    told = typed((Path("a"),), **defaults | {"model": ("runs/one", "hf:owner/name"), "tokens": 6})
-    assert told == "tokenfield explain a --model runs/one hf:owner/name --tokens 6"
+    options = {"model": (DEFAULT,), "out": None, "device": "auto", "json": None}
+    assert command_line((Path("a/b.png"),), Detail(), **options) == "tokenfield explain a/b.png"
+    line = command_line((Path("a"),), Detail(tokens=6), **options | {"model": ("runs/one", "hf:owner/name")})
+    assert line == "tokenfield explain a --model runs/one hf:owner/name --tokens 6"
 
 
 @pytest.mark.parametrize(

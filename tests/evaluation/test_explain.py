@@ -116,7 +116,8 @@ def test_the_page_holds_maps_and_weights_to_the_bit_and_no_address_of_another_fi
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1])
     lainr, ipc, anchored = data
     assert (lainr["heads"], lainr["queries"], lainr["places"], lainr["without"]) == (3, 4, None, "")
-    assert (ipc["heads"], ipc["without"], ipc["pictures"][0]["attention"]) == (0, models["ipc"][0].without_attention, None)
+    without = models["ipc"][0].without_attention
+    assert (ipc["heads"], ipc["without"], ipc["pictures"][0]["attention"]) == (0, without, None)
     assert anchored["grid"] == [3, 3] and anchored["places"][4] == [1, 1] and anchored["labels"][4] == "1, 1"
     for model, name in zip(data, models, strict=True):
         for shown, one in zip(model["pictures"], models[name], strict=True):

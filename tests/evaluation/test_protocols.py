@@ -19,7 +19,7 @@ from lookup import Lookup, LookupConfig
 from PIL import Image
 
 import tokenfield
-from tokenfield.cli.evaluate import Protocol, find_pictures
+from tokenfield.cli.evaluate import Pictures, Protocol
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
@@ -131,7 +131,7 @@ def test_golden_number(name, tmp_path, photos_s, monkeypatch):
         cut = DataConfig(size=24, crop="pyramid", holdout=0.5)
         (run / "recipe.json").write_text(json.dumps(to_json(Recipe("golden", photos_s.config, cut))))
     data = tmp_path if name in DATA_SETS else PICTURES
-    pictures, total, skipped = find_pictures(str(run), str(data), name, size=48, count=None, seed=0)
+    pictures, total, skipped = Pictures(data=str(data), protocol=name, size=48).open(str(run))
     side = max(TAKEN[name])[0]
     model = photos_s if side <= 178 else shrinking(side)
     report = evaluation.evaluate(model, pictures, name, skipped=skipped)

@@ -1,8 +1,9 @@
 """`tokenfield COMMAND ...`: finds the command, reads its options, runs it, and turns what went wrong into one line.
 
 Commands are functions; `tyro` makes their options from the signature and their help from the docstring. A command
-imports torch and the models inside its body, so that `--help` and a mistyped option answer at once. It returns an exit
-code (`tokenfield.cli.console`) or anything else for success.
+imports torch and the models inside its body, so that `--help` and a mistyped option answer at once; the list of
+commands reads only their sources. A command returns an exit code (`tokenfield.cli.console`) or anything else for
+success. One whose options depend on its first word, such as `train`, has a `parser` beside it: from words to what runs.
 """
 
 import errno
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
-from typing import Any
+from importlib import import_module
 
 import tyro
 
@@ -36,7 +37,7 @@ OS_REASONS = {
 """What to say of the system's errors that no command turned into a line of its own."""
 
 DESCRIPTION = """\
-A photograph becomes a small set of tokens; the tokens are a field you can ask anywhere, at any zoom.
+A photograph becomes a small set of tokens; the tokens are a field that gives a value anywhere, at any zoom.
 
 `tokenfield COMMAND --help` explains a command. Exit codes: 0 all of it worked; 1 it did not, one line on stderr says
 why; 2 the command line was not understood; 3 a folder was worked through but files were skipped, which are named and
@@ -44,11 +45,14 @@ counted; 130 Ctrl-C. `--debug`, or TOKENFIELD_DEBUG=1, shows the traceback of an
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callable[[], object]] | None = None
+) -> int:
     """Run a command line.
 
     Args:
         argv: arguments without the program's name; those of this process by default.
+        parser: from arguments to what runs; `parse` by default, another one for programs beside `tokenfield`.
     Returns:
         The exit code.
     """
@@ -58,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: console.warn(message)
-            result = parse(argv)()
+            result = (parser or parse)(argv)()
             sys.stdout.flush()  # a full disk or a closed pipe shows here, where it still has a line of its own
     except Usage as error:
         console.fail(str(error))
@@ -96,56 +100,56 @@ def give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parse(argv: list[str]) -> Callable[[], Any]:
+def parse(argv: list[str]) -> Callable[[], object]:
     """The command, ready to run with its options. Raises `Usage`, or SystemExit after printing help."""
-    if argv[:1] == ["--version"]:
-        return functools.partial(console.say, f"tokenfield {__version__}")
     if not argv:
         raise Usage(f"no command given; there are: {', '.join(COMMANDS)}; tokenfield --help explains")
-    if argv[0] not in COMMANDS and not argv[0].startswith("-"):
-        near = get_close_matches(argv[0], COMMANDS, 1)
+    name, options = argv[0], argv[1:]
+    if name == "--version":
+        return functools.partial(console.say, f"tokenfield {__version__}")
+    if name in ("-h", "--help"):
+        return print_commands
+    if name.startswith("-"):
+        raise Usage(f"unrecognized options: {' '.join(argv)}; tokenfield --help lists the commands")
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
-        raise Usage(f"no command is called {argv[0]!r}; {hint}")
-    if argv[0] == "train":
-        from tokenfield.cli.train import train_parser
-
-        return one_line(lambda: train_parser(argv[1:]))
-    if argv[0] in COMMANDS:
-        command = deferred(COMMANDS[argv[0]])
-        return one_line(lambda: tyro.cli(command, prog=f"tokenfield {argv[0]}", args=argv[1:]))
-    commands = {name: deferred(command, brief=True) for name, command in COMMANDS.items()}
-    return one_line(
-        lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="tokenfield", description=DESCRIPTION, args=argv)
-    )
+        raise Usage(f"no command is called {name!r}; {hint}")
+    command = COMMANDS[name]
+    parser = getattr(import_module(command.__module__), "parser", None)
+    if parser is not None:
+        return one_line(lambda: parser(options))
+    return one_line(lambda: tyro.cli(deferred(command), prog=f"tokenfield {name}", args=options))
 
 
-def deferred(command: Callable[..., Any], *, brief: bool = False) -> Callable[..., Any]:
-    """The same signature and docstring, but calling it only notes the arguments: parsing and running stay apart.
+def print_commands() -> None:
+    """The help of the program: every command with the first line of its docstring."""
+    console.say(f"usage: tokenfield COMMAND [--OPTION VALUE ...]\n\n{DESCRIPTION}")
+    width = max(map(len, COMMANDS))
+    for name in COMMANDS:
+        console.say(f"  {name:<{width}}  {COMMANDS.places[name].summary()}")
 
-    Args:
-        command: what to run later.
-        brief: keep the first line of the docstring alone, for the list of commands.
-    """
+
+def deferred(command: Callable[..., object]) -> Callable[..., Callable[[], object]]:
+    """The same signature and docstring, but calling it only notes the arguments: parsing and running stay apart."""
 
     @functools.wraps(command)
-    def note(*args: Any, **kwargs: Any) -> Callable[[], Any]:
+    def note(*args: object, **kwargs: object) -> Callable[[], object]:
         return functools.partial(command, *args, **kwargs)
 
-    if brief:
-        note.__doc__ = (command.__doc__ or "").strip().split("\n")[0]
     return note
 
 
-def one_line(parser: Callable[[], Callable[[], Any]]) -> Callable[[], Any]:
+def one_line(parser: Callable[[], Callable[[], object]]) -> Callable[[], object]:
     """Runs a parser of `tyro` and turns the box that it draws around a complaint into a `Usage` of one line."""
-    drawn = io.StringIO()
+    box = io.StringIO()
     try:
-        with redirect_stderr(drawn):
+        with redirect_stderr(box):
             return parser()
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise Usage(condensed(drawn.getvalue())) from None
+        raise Usage(condensed(box.getvalue())) from None
 
 
 def condensed(box: str) -> str:
@@ -163,7 +167,7 @@ def condensed(box: str) -> str:
             sections.append([])
         elif not line.startswith(" " * 8):
             sections[-1].append(line.strip())
-    said = []
+    sentences = []
     for text in (" ".join(section) for section in sections if section):
         if text.startswith("Got errors:"):  # how every type in a union was tried in vain
             continue
@@ -171,8 +175,8 @@ def condensed(box: str) -> str:
                       r"\1 cannot be \2", text)
         text = re.sub(r"Argument helptext: (.*)", lambda found: f"give {names_only(found[1])}", text)
         text = re.sub(r"For full helptext, (run|see):? ", "see ", text)
-        said.append(text[:1].lower() + text[1:] if text[:5] in ("Error", "Missi", "Unrec", "Perha") else text)
-    return "; ".join(said)
+        sentences.append(text[:1].lower() + text[1:] if text[:5] in ("Error", "Missi", "Unrec", "Perha") else text)
+    return "; ".join(sentences)
 
 
 def names_only(text: str) -> str:

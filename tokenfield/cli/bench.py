@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import tokenfield
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository, where the package is installed from one."""
 
 
 def bench(*, only: Literal["all", "encode", "decode", "train"] = "all", json: Json = None) -> int:
@@ -19,16 +21,14 @@ def bench(*, only: Literal["all", "encode", "decode", "train"] = "all", json: Js
 
     Args:
         only: a part of them.
-        json: also write the results there, for machines.
     """
-    root = Path(tokenfield.__file__).resolve().parent.parent
-    if not (root / "benchmarks" / "lainr_178.py").exists():
+    if not (ROOT / "benchmarks" / "lainr_178.py").exists():
         raise UserError("the benchmarks are part of the repository, not of the installed package; clone it, then "
                         "type: make demo, and tokenfield bench in the clone")
     last = ""
     command = [sys.executable, "-m", "benchmarks.lainr_178", "--only", only]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None, "asked for a pipe"
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         for line in process.stdout:
             console.say(line.rstrip("\n"))
             last = line.strip() or last

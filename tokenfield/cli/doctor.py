@@ -3,11 +3,11 @@
 import platform
 import shutil
 from collections.abc import Callable
-from typing import Any
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 
 OPTIONAL = {
     "tensorboard": ("tokenfield train --tensorboard", "pip install tensorboard"),
@@ -22,13 +22,10 @@ def doctor(*, json: Json = None) -> int:
 
     Checks versions, device and threads, the packaged weights, the held-out photographs and the free disk space. The
     exit code is 0 whatever is found: finding it is the job.
-
-    Args:
-        json: also write it there, for machines.
     """
     from tokenfield.evaluation.environment import PACKAGES, installed
 
-    facts: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
+    facts: Record = {"python": platform.python_version(), "system": platform.platform()}
     problems: list[str] = []
     for package in ("tokenfield", *PACKAGES):
         found = installed(package)

@@ -1,29 +1,39 @@
 """`tokenfield encode`: photographs become `.field` files."""
 
-import math
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.models import DEFAULT, Precision, find_precision, load_model
+from tokenfield.cli.options import DEFAULT, Device, ModelName, Precision, Rate, find_precision, load_model
+from tokenfield.cli.types import Field, FieldModel, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+
+
+@dataclass(frozen=True)
+class Storing:
+    """How a picture is encoded and stored."""
+
+    rate: Rate = None
+    half: bool = False
+    """Store tokens as 16-bit numbers: half the file."""
+    check: bool = True
+    """Decode what was stored and print its PSNR; --no-check saves that time."""
+    precision: Precision = "fp32"
 
 
 def encode(
     input: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = DEFAULT,
-    rate: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None,
-    half: bool = False,
-    check: bool = True,
-    precision: Precision = "fp32",
-    device: str = "auto",
+    model: ModelName = DEFAULT,
+    storing: tyro.conf.OmitArgPrefixes[Storing] = Storing(),
+    device: Device = "auto",
     json: Json = None,
 ) -> int:
     """Turn photographs into tokens: a picture becomes a .field file, a folder of pictures a folder of them.
@@ -35,14 +45,6 @@ def encode(
         input: a picture, or a folder; sub-folders are searched and their structure is kept.
         output: the .field file, or the folder for them. Default for a picture: beside it, ending in .field; a file
             that is there already is only replaced if it is named here.
-        model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
-        rate: store at most so many values per pixel value, such as 0.125, with a model that knows several rates
-            (photos-ladder).
-        half: store tokens as 16-bit numbers: half the file.
-        check: decode what was stored and print its PSNR; --no-check saves that time.
-        precision: arithmetic inside the model.
-        device: auto (an accelerator where there is one), cpu, cuda, ...
-        json: also write the results there, for machines.
     """
     from tokenfield.data.pictures import PictureError, SkippedFiles, find_pictures
 
@@ -52,21 +54,18 @@ def encode(
     files = find_pictures(input, skipped)
     targets = plan(input, files, output, ".field")
     loaded = load_model(model, device)
-    items: list[dict[str, Any]] = []
+    items: list[Record] = []
     with console.progress("encoding", len(files)) as bar:
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                item = encode_one(
-                    loaded, path, target, rate=rate, half=half, check=check, precision=precision, bar=bar
-                )
+                items.append(encode_one(loaded, path, target, storing, bar))
             except PictureError as error:
                 if not input.is_dir():
                     raise
                 skipped.catch(error)
                 continue
-            items.append(item)
-            console.say(line(item))
+            console.say(line(items[-1]))
     console.write_json(json, {"command": "encode", "items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(items) + len(skipped))
 
@@ -99,70 +98,56 @@ def plan(source: Path, files: list[Path], output: Path | None, suffix: str) -> l
     return [output / (long if shared[brief] > 1 else brief) for brief, long in zip(short, full, strict=True)]
 
 
-def encode_one(
-    model: Any,
-    path: Path,
-    target: Path,
-    *,
-    rate: float | None,
-    half: bool,
-    check: bool,
-    precision: Precision,
-    bar: console.Bar,
-) -> dict[str, Any]:
+def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, bar: console.Bar) -> Record:
     """Encode one picture, write its file, and say what came of it."""
     import torch
 
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.field import Field
 
-    picture, dtype = read_picture(path), find_precision(precision)
+    picture = read_picture(path)
     begun = time.perf_counter()
-    made = Field.of(model, picture, rate=rate, dtype=dtype, progress=bar.piece)
-    took = time.perf_counter() - begun
+    field = Field.of(model, picture, rate=storing.rate, dtype=find_precision(storing.precision), progress=bar.piece)
+    seconds = time.perf_counter() - begun
     target.parent.mkdir(parents=True, exist_ok=True)
-    made.save(target, dtype=torch.float16 if half else torch.float32)
+    field.save(target, dtype=torch.float16 if storing.half else torch.float32)
     item = {
         "file": str(path),
         "field": str(target),
         "height": picture.shape[1],
         "width": picture.shape[2],
-        "tokens": made.tokens[..., 0].numel(),
-        "values_stored": made.values_stored,
-        "values_per_pixel_value": made.values_stored / picture.numel(),
+        "tokens": field.tokens[..., 0].numel(),
+        "values_stored": field.values_stored,
+        "values_per_pixel_value": field.values_stored / picture.numel(),
         "bytes": target.stat().st_size,
-        "encode_seconds": took,
+        "encode_seconds": seconds,
     }
-    if check:
-        item |= fidelity(Field.load(target, model), picture, dtype, bar)
+    if storing.check:
+        item |= fidelity(Field.load(target, model), picture, storing.precision, bar)
     return item
 
 
-def fidelity(made: Any, picture: Any, dtype: Any, bar: console.Bar) -> dict[str, float]:
-    """PSNR of a stored `Field` against its picture (C, H, W), in bands of rows, so that any size fits in memory."""
-    from tokenfield.metrics import PSNR_CEILING, mse, to_8bit
+def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) -> dict[str, float]:
+    """PSNR of a stored field against its picture (C, H, W), in bands of rows, so that any size fits in memory."""
+    import torch
+
+    from tokenfield.metrics import decibels, mse, to_8bit
 
     height, width = picture.shape[1:]
-    squared, squared_8bit, top = 0.0, 0.0, 0
-    begun = time.perf_counter()
-    for band in made.rows(height, width, dtype=dtype):                              # (C, n, W)
-        band, wanted = band.float().cpu(), picture[:, top : top + band.shape[1]]
-        squared += mse(band[None], wanted[None]).item() * wanted.numel()
-        squared_8bit += mse(to_8bit(band)[None], to_8bit(wanted)[None]).item() * wanted.numel()
+    squared = torch.zeros(2, dtype=torch.float64)  # sums of squares: of the values, and of 8-bit files
+    top, begun = 0, time.perf_counter()
+    for band in field.rows(height, width, dtype=find_precision(precision)):         # (C, n, W)
+        band, true = band.float().cpu(), picture[:, top : top + band.shape[1]]
+        both = torch.stack([band, to_8bit(band)]), torch.stack([true, to_8bit(true)])
+        squared += mse(*both).double() * true.numel()
         top += band.shape[1]
         bar.piece(top, height)
-    took = time.perf_counter() - begun
-    means = (total / picture.numel() for total in (squared, squared_8bit))
-    papers, files = (PSNR_CEILING if mean == 0 else decibels(mean) for mean in means)
-    return {"psnr": papers, "psnr_8bit": files, "decode_seconds": took}
+    seconds = time.perf_counter() - begun
+    papers, files = (decibels(total / picture.numel()) for total in squared.tolist())
+    return {"psnr": papers, "psnr_8bit": files, "decode_seconds": seconds}
 
 
-def decibels(mean_squared_error: float) -> float:
-    """-10 log10 MSE, for values in [0, 1]."""
-    return -10 * math.log10(mean_squared_error)
-
-
-def line(item: dict[str, Any]) -> str:
+def line(item: Record) -> str:
     """The line that a person reads."""
     text = (
         f"{item['file']}: {item['width']} x {item['height']} -> {item['tokens']} tokens, "

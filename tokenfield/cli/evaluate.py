@@ -1,13 +1,17 @@
 """`tokenfield evaluate`: how well a model gives pictures back, by a named protocol."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Folder, Json
-from tokenfield.cli.models import Precision, find_precision, load_model
+from tokenfield.cli.options import Device, Precision, Rate, find_precision, load_model
+from tokenfield.cli.types import Report, SkippedFiles, Tensor
 from tokenfield.errors import UserError
 
 Protocol = Literal[
@@ -20,21 +24,78 @@ LISTED = 40
 """Most pictures that are listed one by one; of more only the worst are."""
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Which pictures are measured, and how they are cut."""
+
+    data: Annotated[str, tyro.conf.arg(metavar="skimage256|FOLDER")] = "skimage256"
+    """Skimage256, or a folder of pictures."""
+    protocol: Protocol = "auto"
+    """Auto is skimage256 for that data, and folder for any other."""
+    size: int = 256
+    """Side of the crops of protocol folder, in pixels."""
+    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """Measure only so many pictures of a folder, drawn by the seed (of recipe and data sets: the first)."""
+    seed: int = 0
+    """Of that draw."""
+
+    @property
+    def chosen(self) -> str:
+        """The protocol that is followed."""
+        return self.protocol if self.protocol != "auto" else "skimage256" if self.data == "skimage256" else "folder"
+
+    def check(self) -> None:
+        """Raises UserError for options that exclude each other."""
+        if (self.chosen == "skimage256") != (self.data == "skimage256"):
+            raise UserError(f"protocol {self.chosen} and data {self.data}: --data skimage256 goes with protocol "
+                            "skimage256, and --data FOLDER with every other protocol")
+        for name in ("size", "count"):
+            check_positive(name, getattr(self, name))
+
+    def open(self, model: str) -> tuple[Iterable[tuple[str, Tensor]], int, SkippedFiles]:
+        """The pictures by name, how many there are, and the list of skipped files, which grows meanwhile."""
+        from tokenfield.data import DataConfig, open_source
+        from tokenfield.data.demo_pictures import HELD_OUT
+        from tokenfield.data.pictures import SkippedFiles
+        from tokenfield.evaluation import evaluate as evaluation
+        from tokenfield.evaluation.protocols import DATA_SETS, PROTOCOLS
+        from tokenfield.training.recipe import read
+
+        folder, count = Path(self.data), self.count
+        if self.chosen in DATA_SETS:
+            return PROTOCOLS[self.chosen].open(folder, count)
+        if self.chosen == "skimage256":
+            return evaluation.held_out(), len(HELD_OUT), SkippedFiles()
+        if self.chosen == "recipe":
+            data = read(Path(model) / "recipe.json").data
+            if not isinstance(data, DataConfig):
+                raise UserError(f"{model} was trained on other data than pictures; give a data set")
+            source = open_source(data, folder, "test")
+            total = len(source) if count is None else min(count, len(source))
+            return islice(source.pictures(), count), total, source.skipped
+        skipped = SkippedFiles()
+        files = evaluation.folder_files(folder, skipped, count=count, seed=self.seed)
+        size = self.size if self.chosen == "folder" else None
+        return evaluation.folder_pictures(folder, files, skipped, size=size), len(files), skipped
+
+
+def check_positive(name: str, value: int | None) -> None:
+    """Raises UserError for a number below 1."""
+    if value is not None and value < 1:
+        raise UserError(f"--{name} {value}: give at least 1")
+
+
 def evaluate(
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")],
     *,
-    data: Annotated[str, tyro.conf.arg(metavar="skimage256|FOLDER")] = "skimage256",
-    protocol: Protocol = "auto",
-    size: int = 256,
-    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
-    seed: int = 0,
-    rate: Annotated[float | None, tyro.conf.arg(metavar="RATE")] = None,
+    pictures: tyro.conf.OmitArgPrefixes[Pictures] = Pictures(),
+    rate: Rate = None,
     against: Literal["nothing", "pca"] = "nothing",
     basis: File = None,
     save: Folder = None,
     keep: int = 4,
     precision: Precision = "fp32",
-    device: str = "auto",
+    device: Device = "auto",
     json: Json = None,
 ) -> int:
     """Measure a model on pictures: PSNR by the papers' protocol, SSIM, values stored, seconds.
@@ -49,46 +110,36 @@ def evaluate(
 
     Args:
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
-        data: skimage256, or a folder of pictures.
-        protocol: auto is skimage256 for that data, and folder for any other.
-        size: side of the crops of protocol folder, in pixels.
-        count: measure only so many pictures of a folder, drawn by the seed (of recipe and data sets: the first).
-        seed: of that draw.
-        rate: store at most so many values per pixel value, with a model that knows several rates (photos-ladder).
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear.
         basis: another basis for it, made by python -m tokenfield.evaluation.pca.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
-        precision: arithmetic inside the model; what is measured stays float32.
-        device: auto (an accelerator where there is one), cpu, cuda, ...
-        json: also write the results there, for machines.
     """
     from tokenfield.evaluation import evaluate as evaluation
     from tokenfield.evaluation.gallery import Gallery
     from tokenfield.evaluation.pca import Basis
     from tokenfield.fields.domains import for_pictures
 
-    chosen = protocol if protocol != "auto" else "skimage256" if data == "skimage256" else "folder"
-    check_options(data, chosen, size, count, keep)
+    pictures.check()
+    check_positive("keep", keep)
     loaded = load_model(model, device)
     for_pictures(loaded)
     if rate is not None:
         loaded = loaded.at(loaded.width_at(rate))
-    floor = Basis.load(basis) if against == "pca" or basis is not None else None
     gallery = Gallery(keep) if save is not None else None
-    pictures, total, skipped = find_pictures(model, data, chosen, size=size, count=count, seed=seed)
+    found, total, skipped = pictures.open(model)
     with console.progress("evaluating", total) as bar:
         report = evaluation.evaluate(
             loaded,
-            pictures,
-            chosen,
+            found,
+            pictures.chosen,
             precision=find_precision(precision),
-            basis=floor,
+            basis=Basis.load(basis) if against == "pca" or basis is not None else None,
             gallery=gallery,
             skipped=skipped,
-            settings={"data": data, "size": size if chosen == "folder" else None, "count": count, "seed": seed,
-                      "rate": rate, "precision": precision},
+            settings={"data": pictures.data, "size": pictures.size if pictures.chosen == "folder" else None,
+                      "count": pictures.count, "seed": pictures.seed, "rate": rate, "precision": precision},
             before=bar.file,
             progress=bar.piece,
         )
@@ -99,81 +150,34 @@ def evaluate(
     return console.finish(skipped, len(report.pictures) + len(skipped))
 
 
-def check_options(data: str, protocol: str, size: int, count: int | None, keep: int) -> None:
-    """Raises UserError for options that exclude each other."""
-    if (protocol == "skimage256") != (data == "skimage256"):
-        raise UserError(f"protocol {protocol} and data {data}: --data skimage256 goes with protocol skimage256, and "
-                        "--data FOLDER with every other protocol")
-    for name, value in (("size", size), ("count", count), ("keep", keep)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: give at least 1")
+COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-bit dB", 2), "ssim": ("SSIM", 4),
+           "tokens": ("tokens", 0), "values_stored": ("values", 0), "values_per_pixel_value": ("per value", 3),
+           "encode_seconds": ("encode s", 3), "decode_seconds": ("decode s", 3)}
+"""Numbers of a score: heading, digits."""
 
 
-def find_pictures(
-    model: str, data: str, protocol: str, *, size: int, count: int | None, seed: int
-) -> tuple[Any, int, Any]:
-    """The pictures of a protocol as (name, picture), how many there are, and the `SkippedFiles` that grow meanwhile."""
-    from itertools import islice
-
-    from tokenfield.data import open_source
-    from tokenfield.data.demo_pictures import HELD_OUT
-    from tokenfield.data.pictures import SkippedFiles
-    from tokenfield.evaluation import evaluate as evaluation
-    from tokenfield.evaluation.protocols import DATA_SETS, PROTOCOLS
-    from tokenfield.training.recipe import read
-
-    if protocol in DATA_SETS:
-        return PROTOCOLS[protocol].open(Path(data), count)
-    if protocol == "skimage256":
-        return evaluation.held_out(), len(HELD_OUT), SkippedFiles()
-    if protocol == "recipe":
-        source = open_source(read(Path(model) / "recipe.json").data, Path(data), "test")
-        total = len(source) if count is None else min(count, len(source))
-        return islice(source.pictures(), count), total, source.skipped
-    skipped = SkippedFiles()
-    files = evaluation.folder_files(Path(data), skipped, count=count, seed=seed)
-    side = size if protocol == "folder" else None
-    return evaluation.folder_pictures(Path(data), files, skipped, size=side), len(files), skipped
-
-
-def show(report: Any) -> None:
-    """The table that a person reads of a `Report`."""
-    heading = ["picture", "size", "PSNR dB", "8-bit dB", "SSIM", "tokens", "values", "per value"]
-    heading += ["encode s", "decode s"]
-    columns = ["psnr", "psnr_8bit", "ssim", "values_per_pixel_value", "encode_seconds", "decode_seconds"]
-    if report.pca is not None:
-        heading.insert(3, "PCA dB")
+def show(report: Report) -> None:
+    """The table that a person reads, and what was measured."""
+    columns = {name: column for name, column in COLUMNS.items() if name != "pca_psnr" or report.pca is not None}
     listed = list(report.pictures)
     if len(listed) > LISTED:
         console.say(f"The {LISTED // 2} worst of {len(listed)} pictures:")
         listed = sorted(listed, key=lambda score: score.psnr)[: LISTED // 2]
-    rows = [heading]
+    rows = [["picture", "size", *(heading for heading, _ in columns.values())]]
     for score in listed:
-        rows.append(row(score.name, f"{score.width}x{score.height}", score, report.pca is not None))
-    middle: dict[str, Any] = {name: report.mean(name) for name in columns[:4]}
-    middle |= {name: report.median(name) for name in columns[4:]}
-    middle |= {"tokens": round(report.mean("tokens")), "values_stored": round(report.mean("values_stored"))}
-    middle |= {"pca_psnr": report.mean("pca_psnr") if report.pca is not None else None}
-    rows.append(row(f"mean of {len(report.pictures)}", "", middle, report.pca is not None))
+        numbers = (console.number(getattr(score, name), digits) for name, (_, digits) in columns.items())
+        rows.append([score.name, f"{score.width}x{score.height}", *numbers])
+    middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns}
+    numbers = (console.number(middle[name], digits) for name, (_, digits) in columns.items())
+    rows.append([f"mean of {len(report.pictures)}", "", *numbers])
     console.say(console.table(rows))
     protocol = report.to_json()["protocol"]
     console.say(f"protocol {report.protocol}: {protocol['pictures']}")
     console.say("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))
     console.say("seconds: the median.")
     if report.pca is not None:
-        above = report.mean("psnr") - report.mean("pca_psnr")
+        above = middle["psnr"] - middle["pca_psnr"]
         console.say(f"{above:+.2f} dB against principal components of {report.pca['cell']}x{report.pca['cell']} cells "
                     "that store no more values.")
     console.say(f"model {report.model['origin'] or report.model['name']} ({report.model['hash'][:12]}), "
                 f"on {report.machine['device']}")
-
-
-def row(name: str, size: str, numbers: Any, with_pca: bool) -> list[str]:
-    """A row of the table from a `Score`, or from a dictionary of means."""
-    get = numbers.get if isinstance(numbers, dict) else lambda key: getattr(numbers, key)
-    cells = [name, size, console.number(get("psnr")), console.number(get("psnr_8bit")), console.number(get("ssim"), 4)]
-    cells += [str(get("tokens")), str(get("values_stored")), console.number(get("values_per_pixel_value"), 3)]
-    cells += [console.number(get("encode_seconds"), 3), console.number(get("decode_seconds"), 3)]
-    if with_pca:
-        cells.insert(3, console.number(get("pca_psnr")))
-    return cells

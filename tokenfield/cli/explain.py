@@ -1,16 +1,46 @@
 """`tokenfield explain PICTURE ...`: what each token governs, and where a pixel looks."""
 
-import inspect
 import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.models import DEFAULT, load_model
+from tokenfield.cli.options import DEFAULT, Device, labels, load_model
+from tokenfield.cli.types import Explained
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+
+LEAST = {"maps": 8}
+"""Smallest value of an option, where that is not 1."""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """How much of every picture is looked at."""
+
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
+    """Side in pixels for models of any size; default 128."""
+    tokens: int = 256
+    """Most tokens to remove and to show; of more, so many spread evenly."""
+    maps: Annotated[int, tyro.conf.arg(metavar="PIXELS")] = 64
+    """Side of the removal maps, on which areas are measured, in pixels."""
+    queries: int = 24
+    """Pixels per side whose attention is kept."""
+    count: int = 8
+    """Most pictures of a folder."""
+
+    def check(self) -> None:
+        """Raises UserError for what no page could show."""
+        for name in ("tokens", "maps", "queries", "count"):
+            if (value := getattr(self, name)) < LEAST.get(name, 1):
+                raise UserError(f"--{name} {value}; give at least {LEAST.get(name, 1)}")
+        if self.size is not None and self.size < 8:
+            raise UserError(f"--size {self.size} is no picture; give at least 8 pixels")
 
 
 def explain(
@@ -18,35 +48,22 @@ def explain(
     *,
     model: Annotated[tuple[str, ...], tyro.conf.arg(metavar="MODEL [MODEL ...]")] = (DEFAULT,),
     out: Out = None,
-    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
-    tokens: int = 256,
-    maps: Annotated[int, tyro.conf.arg(metavar="PIXELS")] = 64,
-    queries: int = 24,
-    count: int = 8,
-    device: str = "auto",
+    detail: tyro.conf.OmitArgPrefixes[Detail] = Detail(),
+    device: Device = "auto",
     json: Json = None,
 ) -> int:
     """Show what tokens are for: what each one governs, and which ones a clicked pixel looks at.
 
     Every token is replaced by zero in turn; the map of what that changes, rescaled to a maximum of 1, and the share of
-    the picture that holds 90 % of it (small is local) are computed for any system. For systems with attention from
-    coordinates to tokens (LAINR, ANR and their compositions, anchored) the weights of a lattice of pixels are kept,
-    too. Writes explained.html, one page that needs no network: click the photograph, point at a token; locality.json;
-    and tokens.png, the same tokens over all pictures.
+    the picture that holds 90 % of it (small is local) are computed for any system. For systems in which coordinates
+    attend to tokens the weights of a lattice of pixels are kept, too. Writes explained.html, one page that needs no
+    network: click the photograph, point at a token; locality.json; and tokens.png, the same tokens over all pictures.
 
     Args:
         pictures: picture files or folders; the middle square of each, resized to what a model takes, is explained.
         model: packaged models, folders that hold one, training runs, or hf:owner/name; several are compared.
         out: folder for the three files; default: ./explained.
-        size: side in pixels for models of any size; default 128.
-        tokens: most tokens to remove and to show; of more, so many spread evenly.
-        maps: side of the removal maps, on which areas are measured, in pixels.
-        queries: pixels per side whose attention is kept.
-        count: most pictures of a folder.
-        device: auto (an accelerator where there is one), cpu, cuda, ...
-        json: also write the results there, for machines.
     """
-    from tokenfield.cli.superres import labels
     from tokenfield.data.pictures import SkippedFiles, find_pictures
     from tokenfield.evaluation import explain as analysis
     from tokenfield.evaluation.environment import machine, versions
@@ -54,27 +71,28 @@ def explain(
     from tokenfield.evaluation.explain_page import write_page
     from tokenfield.evaluation.figures import save_png
 
-    check_options(pictures, model, size=size, tokens=tokens, maps=maps, queries=queries, count=count)
-    names = labels(model)
-    models = {name: load_model(path, device) for name, path in zip(names, model, strict=True)}
+    if not pictures:
+        raise UserError("no picture given; give picture files or a folder: tokenfield explain photo.jpg")
+    if not model:
+        raise UserError("--model without a name; give one or more models, or leave it out")
+    detail.check()
+    models = {name: load_model(path, device) for name, path in zip(labels(model), model, strict=True)}
     skipped = SkippedFiles()
-    files = [file for path in pictures for file in find_pictures(path, skipped)[:count]]
+    files = [file for path in pictures for file in find_pictures(path, skipped)[: detail.count]]
     read = analysis.read_all(files, skipped)
     if not read:
         raise UserError(f"no picture to explain; {skipped.summary(len(files))}")
-    results: dict[str, list[Any]] = {}
+    results: dict[str, list[Explained]] = {name: [] for name in models}
     with console.progress("removing tokens", len(models) * len(read)) as bar:
-        for name, loaded in models.items():
-            for picture_name, picture in read:
-                bar.file(sum(map(len, results.values())), picture_name)
-                one = analysis.explain(loaded, picture_name, picture, size=size, most_tokens=tokens, map_size=maps,
-                                       queries=queries, progress=bar.piece)
-                results.setdefault(name, []).append(one)
+        for done, (name, (title, picture)) in enumerate((name, one) for name in models for one in read):
+            bar.file(done, title)
+            results[name].append(analysis.explain(
+                models[name], title, picture, size=detail.size, most_tokens=detail.tokens, map_size=detail.maps,
+                queries=detail.queries, progress=bar.piece))
 
     folder = out if out is not None else Path("explained")
-    command = typed(pictures, model=model, out=out, size=size, tokens=tokens, maps=maps, queries=queries, count=count,
-                    device=device, json=json)
-    write_page(folder / "explained.html", results, {name: loaded.name for name, loaded in models.items()}, command)
+    command = command_line(pictures, detail, model=model, out=out, device=device, json=json)
+    write_page(folder / "explained.html", results, command)
     save_png(folder / "tokens.png", analysis.figure(list(results.items())))
     numbers = {
         name: {**analysis.locality(explained), "model": describe_model(models[name]), "areas": by_picture(explained)}
@@ -83,58 +101,49 @@ def explain(
     report = {"command": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
               "machine": machine(), "versions": versions()}
     console.write_json(folder / "locality.json", report)
-    show(numbers, [name for name, _ in read])
-    for name, explained in results.items():
-        if explained[0].attention is None:
-            console.say(f"{name}: {analysis.NO_ATTENTION}")
+    show(numbers, len(read))
+    for name, (first, *_) in results.items():
+        if first.attention is None:
+            console.say(f"{name}: {first.without_attention}")
     console.notice(f"explained.html, tokens.png and locality.json are in {folder}")
     console.write_json(json, report)
     return console.finish(skipped, len(read) + len(skipped))
 
 
-def check_options(pictures: tuple[Path, ...], model: tuple[str, ...], *, size: int | None, **counts: int) -> None:
-    """Raises UserError for what no page could show."""
-    if not pictures:
-        raise UserError("no picture given; give picture files or a folder: tokenfield explain photo.jpg")
-    if not model:
-        raise UserError("--model without a name; give one or more models, or leave it out")
-    for name, value in counts.items():
-        if value < (8 if name == "maps" else 1):
-            raise UserError(f"--{name} {value}; give at least {8 if name == 'maps' else 1}")
-    if size is not None and size < 8:
-        raise UserError(f"--size {size} is no picture; give at least 8 pixels")
-
-
-def typed(pictures: tuple[Path, ...], **options: Any) -> str:
+def command_line(
+    pictures: Sequence[Path], detail: Detail, *, model: tuple[str, ...], out: Path | None, device: str,
+    json: Path | None,
+) -> str:
     """The command that makes the same page again: every option that is not at its default.
 
-    Pages are handed on, so of a path that starts at this machine's root only the last part is told.
+    Pages are handed on, so of a path that starts at this machine's root only the last part is named.
     """
-    defaults = inspect.signature(explain).parameters
-    words = ["tokenfield", "explain", *map(told, pictures)]
+    options = {"model": () if model == (DEFAULT,) else model, "out": out}
+    options |= {one.name: value for one in fields(detail) if (value := getattr(detail, one.name)) != one.default}
+    options |= {"device": None if device == "auto" else device, "json": json}
+    words = ["tokenfield", "explain", *map(word, pictures)]
     for name, value in options.items():
-        if value != defaults[name].default:
-            words += [f"--{name}", *map(told, value if isinstance(value, tuple) else (value,))]
+        if value not in (None, ()):
+            words += [f"--{name}", *map(word, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
 
 
-def told(value: Path | str | int) -> str:
+def word(value: object) -> str:
     """One word of a command, absolute paths by their last part."""
     return Path(value).name if isinstance(value, Path | str) and Path(value).is_absolute() else str(value)
 
 
-def by_picture(explained: list[Any]) -> dict[str, float]:
+def by_picture(explained: Sequence[Explained]) -> dict[str, float]:
     """Mean area over the tokens, of every picture."""
     return {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}
 
 
-def show(numbers: dict[str, Any], pictures: list[str]) -> None:
+def show(numbers: Mapping[str, Record], pictures: int) -> None:
     """The table that a person reads."""
     rows = [["model", "tokens", "area %", "median %", "x equal share", "PSNR dB"]]
     for name, number in numbers.items():
-        areas = (console.number(100 * number[key]) for key in ("area_mean", "area_median"))
-        rows.append([name, str(number["tokens"]), *areas, console.number(number["shares"]),
-                     console.number(number["psnr"])])
+        values = 100 * number["area_mean"], 100 * number["area_median"], number["shares"], number["psnr"]
+        rows.append([name, str(number["tokens"]), *map(console.number, values)])
     console.say(console.table(rows))
-    console.say(f"Share of the picture that holds 90 % of what one token changes, over {len(pictures)} pictures; small "
-                "is local.")
+    console.say(f"Share of the picture that holds 90 % of what one token changes, over {pictures} pictures; small is "
+                "local.")

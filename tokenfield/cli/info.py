@@ -2,13 +2,14 @@
 
 import json as json_module
 from pathlib import Path
-from typing import Any
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
+from tokenfield.cli.types import FieldModel
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 
 LONGEST = 200
 """Characters of a value that is still printed: a mask of the sea is thousands."""
@@ -19,7 +20,6 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
 
     Args:
         path: a file, a folder, or the name of a packaged model.
-        json: also write it there, for machines.
     """
     facts = describe(path)
     width = max(len(name) for name in facts)
@@ -36,8 +36,8 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
     return console.OK
 
 
-def describe(path: str) -> dict[str, Any]:
-    """The facts about a path. Raises UserError for what this program knows nothing about."""
+def describe(path: str) -> Record:
+    """The facts about a path. Raises UserError for what is none of these."""
     from tokenfield.models import pretrained
 
     place = Path(path)
@@ -55,7 +55,7 @@ def describe(path: str) -> dict[str, Any]:
     return about_field(place) if place.suffix.lower() in (".field", ".safetensors") else about_picture(place)
 
 
-def about_field(path: Path) -> dict[str, Any]:
+def about_field(path: Path) -> Record:
     """A .field file, without reading its tokens or loading its model."""
     from math import prod
 
@@ -89,19 +89,18 @@ def about_field(path: Path) -> dict[str, Any]:
     }
 
 
-def about_model(folder: Path) -> dict[str, Any]:
+def about_model(folder: Path) -> Record:
     """A model in a folder: its system, its size, what was measured."""
     from tokenfield.models import pretrained
+    from tokenfield.models.base import FieldModel as Encoding
 
     model = pretrained.load_folder(folder)
-    size = model.input_size
-    takes = "any size" if size is None else f"any size, in tiles of {size[1]} x {size[0]}"
-    facts: dict[str, Any] = {
+    facts: Record = {
         "kind": "model",
         "system": model.name,
         "parameters": model.num_parameters,
         "bytes": (folder / pretrained.WEIGHTS).stat().st_size,
-        "pictures": f"{takes}, {model.channels} channels, cells of {model.cell} pixels",
+        **(pictures_of(model) if isinstance(model, Encoding) else {model.takes: f"see tokenfield {model.command}"}),
         "hash": pretrained.model_hash(model),
         "configuration": {key: value for key, value in pretrained.describe(model).items() if key != "model"},
     }
@@ -110,13 +109,20 @@ def about_model(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def summary_of(evaluation: Any) -> dict[str, Any]:
+def pictures_of(model: FieldModel) -> dict[str, str]:
+    """What a field model takes."""
+    size = model.input_size
+    takes = "any size" if size is None else f"any size, in tiles of {size[1]} x {size[0]}"
+    return {"pictures": f"{takes}, {model.channels} channels, cells of {model.cell} pixels"}
+
+
+def summary_of(evaluation: object) -> Record:
     """The single numbers and words of an `eval.json`, without its lists."""
     plain = evaluation if isinstance(evaluation, dict) else {}
     return {key: value for key, value in plain.items() if isinstance(value, int | float | str)}
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """A JSON file. Raises UserError if it is none."""
     try:
         return json_module.loads(path.read_text())
@@ -124,7 +130,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is no JSON file ({error})") from error
 
 
-def about_run(folder: Path) -> dict[str, Any]:
+def about_run(folder: Path) -> Record:
     """A training run: how far it is, how well it does, and how to go on."""
     from tokenfield.models import pretrained
     from tokenfield.training import checkpoint, journal
@@ -136,7 +142,7 @@ def about_run(folder: Path) -> dict[str, Any]:
     measure = recipe.objective.measure
     kept = checkpoint.found(folder)
     steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in kept]
-    facts: dict[str, Any] = {
+    facts: Record = {
         "kind": "training run",
         "recipe": recipe.name,
         "system": model_name(recipe.model),
@@ -147,12 +153,12 @@ def about_run(folder: Path) -> dict[str, Any]:
     if trained:
         facts["seconds"] = trained[-1]["seconds"]
         facts[f"training_{measure.name}"] = round(trained[-1][measure.name], 2 if measure == journal.PSNR else 4)
-    if told := measure.last(lines):
-        facts[f"held_out_{measure.name}"] = round(told[0], 2 if measure == journal.PSNR else 4)
+    if score := measure.last(lines):
+        facts[f"held_out_{measure.name}"] = round(score[0], 2 if measure == journal.PSNR else 4)
     return facts
 
 
-def about_picture(path: Path) -> dict[str, Any]:
+def about_picture(path: Path) -> Record:
     """A picture as `encode` would read it."""
     from tokenfield.data.pictures import read_picture
 
@@ -167,7 +173,7 @@ def about_picture(path: Path) -> dict[str, Any]:
     }
 
 
-def about_folder(folder: Path) -> dict[str, Any]:
+def about_folder(folder: Path) -> Record:
     """How many files of which kind a folder holds. Raises UserError for one that holds none we know."""
     from tokenfield.data.pictures import SUFFIXES
 

@@ -1,15 +1,27 @@
 """`tokenfield optimize`: what a picture's field gains when it is fitted to that very picture."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import tyro
 
-from tokenfield.cli import console
-from tokenfield.cli.console import File, Json, Out
-from tokenfield.cli.fit import MOST_PIXELS, Pixels, Rate, Seconds, Steps, default_seconds, finish, new_folder, watch
-from tokenfield.cli.models import DEFAULT, load_model
+from tokenfield.cli.console import Json, Out
+from tokenfield.cli.fit import (
+    MOST_PIXELS,
+    UNLIMITED,
+    Budget,
+    Figure,
+    LearningRate,
+    Pixels,
+    finish,
+    new_folder,
+    watch,
+)
+from tokenfield.cli.options import DEFAULT, Device, ModelName, load_model
+from tokenfield.cli.types import Field, Optimization, Tensor
 from tokenfield.errors import UserError
 
 Rival = Literal["scratch", "ffnet", "siren"]
@@ -20,22 +32,41 @@ SHARE = 1 << 18
 """Pixels per step of a larger picture."""
 
 
+@dataclass(frozen=True)
+class Moves:
+    """What Adam moves, from where, and how fast."""
+
+    what: Literal["latents", "decoder", "all"] = "latents"
+    """Latents alone; all parameters of the decoder; or both."""
+    start: Literal["predicted", "scratch"] = "predicted"
+    """Predicted by the model, or from scratch: latents of zero."""
+    rate: LearningRate = None
+    """Learning rate of the latents at the start of a cosine; by default 0.03, from scratch 0.5."""
+    decoder_rate: LearningRate = None
+    """Learning rate of the decoder; by default 0.003."""
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """What `Optimization` takes."""
+        from tokenfield.fields.optimization import RATES, SCRATCH_RATE
+
+        usual = RATES | ({} if self.start == "predicted" else {"latents": SCRATCH_RATE})
+        given = {"latents": self.rate, "decoder": self.decoder_rate}
+        return usual | {name: rate for name, rate in given.items() if rate is not None}
+
+
 def optimize(
     picture: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    what: Literal["latents", "decoder", "all"] = "latents",
-    start: Literal["predicted", "scratch"] = "predicted",
-    seconds: Seconds = None,
-    steps: Steps = None,
-    rate: Rate = None,
-    decoder_rate: Rate = None,
+    moves: tyro.conf.OmitArgPrefixes[Moves] = Moves(),
+    budget: tyro.conf.OmitArgPrefixes[Budget] = UNLIMITED,
     pixels: Pixels = None,
     beside: tuple[Rival, ...] = ("ffnet", "siren"),
-    model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = DEFAULT,
+    model: ModelName = DEFAULT,
     seed: int = 0,
-    device: str = "auto",
-    figure: File = None,
+    device: Device = "auto",
+    figure: Figure = None,
     json: Json = None,
 ) -> int:
     """Optimise the field of one picture at test time, beside MLPs that are fitted to it from scratch.
@@ -51,48 +82,41 @@ def optimize(
         picture: a picture of any size.
         output: the .field file, or for decoder and all the folder, which must not exist yet. Default: beside the
             picture.
-        what: latents alone; all parameters of the decoder; or both.
-        start: predicted by the model, or from scratch: latents of zero.
-        seconds: to optimise for, each; measuring PSNR does not count. 30 unless --steps is given.
-        steps: of Adam, in place of seconds or as another limit.
-        rate: learning rate of the latents at the start of a cosine; by default 0.03, from scratch 0.5.
-        decoder_rate: learning rate of the decoder; by default 0.003.
         pixels: per step, random rows times random columns. By default a step takes all pixels, of pictures above
             1 megapixel 262144.
         beside: what else to fit: scratch (the latents from zero), ffnet, siren; nothing after the option for none.
-        model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         seed: of the MLPs' weights and of drawn pixels.
-        device: auto (an accelerator where there is one), cpu, cuda, ...
-        figure: also draw PSNR against seconds there, a PNG file.
-        json: also write the results there, for machines.
     """
     from tokenfield.data.pictures import read_picture
-    from tokenfield.fields.optimization import RATES, SCRATCH_RATE, Optimization, save_with_model, scratch
+    from tokenfield.fields.field import Field
+    from tokenfield.fields.optimization import Optimization, save_with_model, scratch
 
-    image = read_picture(picture)
-    budget: dict[str, Any] = {"seconds": default_seconds(seconds, steps, 30.0), "steps": steps}
-    target = new_target(output, picture) if what == "latents" else new_folder(output, picture, "optimised")
-    field, took = predict(load_model(model, device), image)
-    latents = (RATES["latents"] if start == "predicted" else SCRATCH_RATE) if rate is None else rate
-    rates = {"latents": latents, "decoder": RATES["decoder"] if decoder_rate is None else decoder_rate}
+    image, limits, own = read_picture(picture), budget.limits(30.0), moves.what != "latents"
+    target = new_folder(output, picture, "optimised") if own else new_target(output, picture)
+    loaded = load_model(model, device)
+    begun = time.perf_counter()
+    field = Field.of(loaded, image)
+    predicted = time.perf_counter() - begun
     pixels = SHARE if pixels is None and image[0].numel() > EXACT else pixels
-    begin = field if start == "predicted" else scratch(field)
-    fitting = Optimization(begin, image, what, rates=rates, pixels=pixels, seed=seed)
-    name = what if start == "predicted" else "scratch"
-    curve, interrupted = watch(fitting, name, **budget, head_start=took if start == "predicted" else 0.0)
-    path = keep(fitting.best, target, what, picture, save_with_model)
+    begin, name, head_start = (scratch(field), "scratch", 0.0) if moves.start == "scratch" else (
+        field, moves.what, predicted)
+    fitting = Optimization(begin, image, moves.what, rates=moves.rates, pixels=pixels, seed=seed)
+    curve, interrupted = watch(fitting, name, **limits, head_start=head_start)
+    if own:
+        target = save_with_model(fitting.best, target, picture.stem)
+    else:
+        fitting.best.save(target)
     curves = [curve]
     for rival in beside:
         if not interrupted:
-            other, interrupted = watch(competitor(rival, field, image, pixels, seed), rival, **budget)
+            other, interrupted = watch(competitor(rival, field, image, pixels, seed), rival, **limits)
             curves.append(other)
     report = {
         "command": "optimize", "picture": picture.name, "height": image.shape[1], "width": image.shape[2],
-        "model": model, "what": what, "start": start, "rates": rates, "pixels": pixels, "seed": seed,
-        "field": str(path), "interrupted": interrupted, "curves": [c.to_json() for c in curves],
+        "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates, "pixels": pixels, "seed": seed,
+        "field": str(target), "interrupted": interrupted, "curves": [c.to_json() for c in curves],
     }
-    finish(report, curves, path, figure=figure, json=json, title=f"{picture.name}: test-time optimisation")
-    return console.INTERRUPTED if interrupted else console.OK
+    return finish(report, curves, figure=figure, json=json, title=f"{picture.name}: test-time optimisation")
 
 
 def new_target(output: Path | None, picture: Path) -> Path:
@@ -105,27 +129,16 @@ def new_target(output: Path | None, picture: Path) -> Path:
     return target
 
 
-def predict(model: Any, image: Any) -> tuple[Any, float]:
-    """The field that the model predicts, and the seconds it took."""
-    from tokenfield.fields.field import Field
-
-    begun = time.perf_counter()
-    return Field.of(model, image), time.perf_counter() - begun
-
-
-def competitor(name: Rival, field: Any, image: Any, pixels: int | None, seed: int, **options: Any) -> Any:
-    """Another `Optimization` for the same picture: latents from zero, or an MLP from scratch."""
+def competitor(
+    name: Rival, field: Field, image: Tensor, pixels: int | None, seed: int,
+    timer: Callable[[], float] | None = None,
+) -> Optimization:
+    """Another optimisation for the same picture: latents from zero, or an MLP from scratch."""
     from tokenfield.fields.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
 
     if name == "scratch":
-        return Optimization(scratch(field), image, rates={"latents": SCRATCH_RATE}, pixels=pixels, seed=seed, **options)
-    fresh = untrained(name, tuple(image.shape[1:]), seed=seed, device=field.tokens.device)
-    return Optimization(fresh, image, rates={"latents": MLP_RATES[name]}, pixels=MOST_PIXELS, seed=seed, **options)
-
-
-def keep(best: Any, target: Path, what: str, picture: Path, save_with_model: Any) -> Path:
-    """Write the best field: alone, or with the model that is its own."""
-    if what != "latents":
-        return save_with_model(best, target, picture.stem)
-    best.save(target)
-    return target
+        begin, rate = scratch(field), SCRATCH_RATE
+    else:
+        begin = untrained(name, tuple(image.shape[1:]), seed=seed, device=field.tokens.device)
+        rate, pixels = MLP_RATES[name], MOST_PIXELS
+    return Optimization(begin, image, rates={"latents": rate}, pixels=pixels, seed=seed, timer=timer)

@@ -2,11 +2,11 @@
 
 import statistics
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.steps import Governed, HalfSize, Return, Zoom
 from tokenfield.evaluation.environment import machine, versions
+from tokenfield.io.record import Record
 
 GAIN = 16
 """How many times as strong the difference is shown."""
@@ -25,7 +25,7 @@ class Findings:
     half_size: HalfSize | None = None
     governed: list[Governed] = field(default_factory=list)
     fresh: Fresh | None = None
-    model: dict[str, Any] = field(default_factory=dict)
+    model: Record = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -44,7 +44,7 @@ class Findings:
         return statistics.fmean(getattr(result.score, what) for result in self.returns)
 
 
-def report(found: Findings) -> dict[str, Any]:
+def report(found: Findings) -> Record:
     """All numbers, JSON-able."""
     returns = [asdict(result.score) for result in found.returns]
     assert found.zoom is not None and found.half_size is not None, "the tour has ended"

@@ -10,12 +10,11 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from PIL import Image
@@ -23,19 +22,13 @@ from torch import Tensor
 
 from tokenfield.demo import sheets
 from tokenfield.demo.findings import Findings
-from tokenfield.demo.fresh import train_fresh
+from tokenfield.demo.fresh import Snapshot, train_fresh
 from tokenfield.demo.page import write_page
-from tokenfield.demo.steps import (
-    Pictures,
-    governed,
-    half_size_check,
-    protocol_psnr,
-    there_and_back,
-    zoom,
-)
+from tokenfield.demo.steps import Pictures, Return, governed, half_size_check, protocol_psnr, there_and_back, zoom
 from tokenfield.evaluation.evaluate import describe_model
 from tokenfield.evaluation.figures import learning_curve, save_png
 from tokenfield.evaluation.pca import Basis
+from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.training.recipe import Recipe
 
@@ -65,23 +58,31 @@ class Plan:
     seconds: float
 
 
-Tell = Callable[[str, Any], None]
-"""Told how it goes, an event and what it is about: `stage`, a line of text; `returned`, a `Return`; `trained`, a line
-of metrics of the fresh model; `seen`, a `Snapshot` of it."""
+@runtime_checkable
+class Watcher(Protocol):
+    """What hears how it goes."""
+
+    def stage(self, text: str) -> None:
+        """Something begins."""
+
+    def returned(self, result: Return) -> None:
+        """A photograph is decoded."""
+
+    def trained(self, metrics: Record) -> None:
+        """A line of metrics of the fresh model."""
+
+    def looked(self, snapshot: Snapshot) -> None:
+        """The fresh model was tried on the photograph that it never saw."""
 
 
-def silent(event: str, what: Any) -> None:
-    """Tells nobody."""
-
-
-def tour(model: FieldModel, plan: Plan, out: Path, tell: Tell = silent) -> Findings:
+def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings:
     """Show everything.
 
     Args:
         model: trained, on the CPU.
         plan: what on.
         out: folder for the files; those of an earlier tour are replaced, others stay.
-        tell: see `Tell`.
+        watcher: hears how it goes.
     Raises:
         UserError: the folder cannot be written, a picture cannot be used, the fresh model diverged.
     """
@@ -94,32 +95,32 @@ def tour(model: FieldModel, plan: Plan, out: Path, tell: Tell = silent) -> Findi
         found.files.append(name)
 
     with timed(found, "reconstruction"):
-        tell("stage", "photographs to tokens and back")
+        watcher.stage("photographs to tokens and back")
         for result in there_and_back(model, plan.pictures, Basis.load()):
             found.returns.append(result)
             write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, found.gain))
-            tell("returned", result)
+            watcher.returned(result)
         found.protocol_psnr = protocol_psnr(model, plan.pictures)
     with timed(found, "zoom"):
-        tell("stage", f"{plan.zoomed} at 4x and a detail at 16x")
+        watcher.stage(f"{plan.zoomed} at 4x and a detail at 16x")
         found.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
         found.half_size = half_size_check(model, plan.pictures)
         for name, image in sheets.zoom(found.zoom).items():
             write(name, image)
     with timed(found, "tokens"):
-        tell("stage", "which region each token governs")
+        watcher.stage("which region each token governs")
         found.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
         write("tokens.png", sheets.tokens(found.governed))
     if plan.seconds > 0:
         with timed(found, "training"):
-            tell("stage", f"a fresh model, {plan.seconds:g} seconds of training")
+            watcher.stage(f"a fresh model, {plan.seconds:g} seconds of training")
             found.fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model",
-                                      watch=partial(tell, "trained"), seen=partial(tell, "seen"))
+                                      trained=watcher.trained, looked=watcher.looked)
             write("training.png", sheets.training(found.fresh))
             learning_curve(out / "curve.png", found.fresh.curve, found.fresh.held_out, title="A fresh LAINR")
             found.files += ["curve.png", "fresh-model"]
     with timed(found, "page"):
-        tell("stage", "one page")
+        watcher.stage("one page")
         write_page(out / "index.html", found)
         found.files.append("index.html")
     found.seconds["all"] = round(time.perf_counter() - begun, 2)

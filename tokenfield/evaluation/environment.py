@@ -1,11 +1,14 @@
 """What a number was measured with: versions of what matters, device and threads."""
 
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+
+from tokenfield._version import __version__
+from tokenfield.io.record import Record
 
 PACKAGES = ("torch", "numpy", "pillow", "safetensors", "huggingface_hub", "accelerate", "tyro", "rich", "matplotlib",
-            "jaxtyping", "scikit-image")
+            "jinja2", "jaxtyping", "scikit-image")
 """What this package needs, by the names that pip knows."""
 
 
@@ -19,18 +22,14 @@ def installed(package: str) -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions that can change a measured number."""
-    from tokenfield._version import __version__
-
     named = {name: installed(name) for name in ("torch", "numpy", "pillow", "scikit-image")}
     return {"tokenfield": __version__, "python": platform.python_version(), **{k: v for k, v in named.items() if v}}
 
 
-def machine(device: Any = "cpu") -> dict[str, Any]:
+def machine(device: object = "cpu") -> Record:
     """Where a number was measured: kind of device and its name, processors, and the threads that torch uses."""
-    import os
-
     import torch
 
-    device = torch.device(device)
+    device = torch.device(str(device))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {"device": device.type, "name": name, "processors": os.cpu_count(), "threads": torch.get_num_threads()}

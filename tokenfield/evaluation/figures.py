@@ -1,15 +1,15 @@
 """Pictures of pictures: panels with labels, enlargements, differences, maps, learning curves.
 
-Colours and sizes stand here once, so that everything this package draws looks alike: white paper, dark grey text of one
-sans-serif face (it comes with Pillow: no font has to be installed), equal gaps. Pictures are never resampled without
-the label saying so, and enlargements without interpolation are whole-number repeats.
+Colours and sizes stand here once, so that all figures look alike: white paper, dark grey text of one sans-serif face
+(it comes with Pillow: no font has to be installed), equal gaps. Pictures are never resampled without the label saying
+so, and enlargements without interpolation are whole-number repeats.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,9 +19,16 @@ from torch import Tensor
 
 from tokenfield.io.atomic import written_aside
 
-PAPER, INK, FAINT = (255, 255, 255), (34, 36, 40), (120, 124, 132)
-COLOURS = ("#e4572e", "#17a398", "#f3a712", "#5b6cc4", "#c2458f", "#6a994e")
-"""One per token, curve, ...: told apart in print and by most colour-blind readers, bright on dark and on white."""
+if TYPE_CHECKING:
+    import matplotlib.axes
+
+PAPER, INK, FAINT = "#ffffff", "#222428", "#787c84"
+GRID, RULE, AXIS = "#e6e7ea", "#8a8d94", "#b9bcc4"
+"""Lines behind a chart, lines that mark a level in it, and curves of little weight."""
+MISSING, SHADE = "#d8d5cf", "#f4f2ee"
+"""Cells of a map that have no value; a part of a chart that is another regime."""
+COLOURS = ("#d55e00", "#009e73", "#e69f00", "#0072b2", "#cc79a7", "#56b4e9")
+"""One per token, curve, ...: those of Okabe and Ito (2008), which colour-blind readers tell apart."""
 MARGIN, GAP = 28, 18
 """Pixels around a sheet and between its panels."""
 
@@ -184,7 +191,9 @@ def rgb(colour: str) -> tuple[float, float, float]:
 
 
 @contextmanager
-def plot(path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: Any) -> Iterator[Any]:
+def plot(
+    path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: str
+) -> Iterator["matplotlib.axes.Axes"]:
     """A chart in the house's look: yields matplotlib axes to draw on, and writes a PNG file when the block ends.
 
     Args:
@@ -200,8 +209,8 @@ def plot(path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **la
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
     FigureCanvasAgg(figure)  # no display, and no global state of pyplot
     axes = figure.add_subplot(**labels)
-    axes.set_title(title, loc="left", fontsize=11, color="#222428")
-    axes.grid(axis="y", color="#e6e7ea", linewidth=0.8)
+    axes.set_title(title, loc="left", fontsize=11, color=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     yield axes
@@ -215,7 +224,7 @@ def learning_curve(
     """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
     with plot(path, title=title, xlabel="seconds of training", ylabel="PSNR / dB") as axes:
         if training:
-            axes.plot(*zip(*training, strict=True), color="#b9bcc4", linewidth=1, label="training batches")
+            axes.plot(*zip(*training, strict=True), color=AXIS, linewidth=1, label="training batches")
         if held_out:
             axes.plot(*zip(*held_out, strict=True), "o-", color=COLOURS[0], markersize=5, label="held-out picture")
         if training or held_out:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tokenfield.evaluation.figures import COLOURS, plot
 from tokenfield.fields.optimization import Point
+from tokenfield.io.record import Record
 
 STYLES = {
     "latents": (COLOURS[0], "-"),
@@ -51,7 +51,7 @@ class Curve:
         reached = [p.psnr for p in self.points if self.head_start + p.seconds <= seconds]
         return max(reached, default=float("nan"))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         """Plain dictionaries."""
         return {
             "name": self.name,
@@ -66,7 +66,7 @@ class Curve:
         }
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any]) -> "Curve":
+    def from_json(cls, plain: Record) -> "Curve":
         """What `to_json` wrote, to the digits it kept."""
         points = tuple(Point(**point) for point in plain["points"])
         return cls(plain["name"], points, plain["best_psnr"], plain["values"], plain["head_start_seconds"])

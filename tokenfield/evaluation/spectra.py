@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.evaluation.figures import COLOURS, INK, plot
+from tokenfield.evaluation.figures import COLOURS, INK, SHADE, plot
 
 NYQUIST = 0.5
 """Cycles per pixel."""
@@ -86,12 +86,12 @@ def spectrum_figure(
     """
     labels = {"xlabel": "cycles per encoded pixel", "ylabel": "power", "yscale": "log"}
     with plot(path, title=title, size=(7.5, 4.8), **labels) as axes:
-        axes.axvspan(NYQUIST, scale / 2, color="#f4f2ee", linewidth=0)
+        axes.axvspan(NYQUIST, scale / 2, color=SHADE, linewidth=0)
         axes.text(NYQUIST, 0.02, " beyond the encoded pixels", transform=axes.get_xaxis_transform(), fontsize=8)
         for number, (name, power) in enumerate(curves.items()):
             at = scale * (torch.arange(len(power)) + 0.5) / (2 * len(power))
             ink = number < plain
-            colour = "#" + "".join(f"{c:02x}" for c in INK) if ink else COLOURS[(number - plain) % len(COLOURS)]
+            colour = INK if ink else COLOURS[(number - plain) % len(COLOURS)]
             style = ("-", "--", ":")[number % 3] if ink else ("-", "--", ":")[(number - plain) // len(COLOURS) % 3]
             axes.plot(at, power, style, color=colour, linewidth=1.6 if ink and not number else 1.1, label=name)
         axes.set_xlim(0, scale / 2)

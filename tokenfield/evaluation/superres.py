@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log10
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
+from PIL.Image import Image
 from torch import Tensor
 
 from tokenfield.data.decoding import read_rgb8
@@ -30,7 +30,10 @@ from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import Panel, bicubic, lanczos, repeat, sheet
 from tokenfield.evaluation.spectra import power_beyond, radial_power
+from tokenfield.evaluation.tables import markdown as markdown_table
+from tokenfield.evaluation.tables import number
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 
@@ -89,7 +92,7 @@ class Method:
     """
 
     name: str
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Record = field(default_factory=dict)
     native: list[float] = field(default_factory=list)
     scales: dict[int, list[Scale]] = field(default_factory=dict)
 
@@ -125,7 +128,7 @@ class Comparison:
         power, true = (max(m.mean(scale, "power"), FLOOR) for m in (method, self.photograph))
         return 10 * log10(power / true)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Record:
         """Plain numbers: means first, then every picture."""
         methods = []
         for method in self.methods:
@@ -171,7 +174,7 @@ def compare(
     size: int,
     scales: Sequence[int],
     *,
-    facts: Mapping[str, dict[str, Any]] | None = None,
+    facts: Mapping[str, Record] | None = None,
     details: int = 3,
     before: Callable[[int, str], None] = lambda index, name: None,
 ) -> Comparison:
@@ -183,7 +186,7 @@ def compare(
         size, scales: as there.
         facts: what to remember of each model.
         details: of how many photographs pictures are kept.
-        before: told index and name of each photograph.
+        before: called with index and name of each photograph.
     Raises:
         UserError: no photographs.
     """
@@ -221,8 +224,8 @@ def _renderer(
     """(height, width) -> picture of that size, from the small one."""
     if name in interpolations:
         return lambda height, width: interpolations[name](small, height, width)
-    made = Field.of(models[name], small)
-    return lambda height, width: made.render(height, width).float().cpu()
+    field = Field.of(models[name], small)
+    return lambda height, width: field.render(height, width).float().cpu()
 
 
 def _note(method: Method, sizes: Sizes, scale: int, rendered: Tensor, own: Tensor) -> None:
@@ -238,27 +241,35 @@ def _note(method: Method, sizes: Sizes, scale: int, rendered: Tensor, own: Tenso
     method.scales.setdefault(scale, []).append(entry)
 
 
-def markdown(result: Comparison, command: str) -> str:
-    """The table of a comparison, and what was done."""
-    heads = ["method", "noise", "1x", *(f"{s}x{what}" for s in result.scales for what in ("", " own", " beyond"))]
-    lines = [f"`{command}`", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+def rows(result: Comparison) -> list[list[str]]:
+    """The table of a comparison: a row per method, under a heading."""
+    table = [["method", "noise", "1x", *(f"{s}x{what}" for s in result.scales for what in ("", " own", " beyond"))]]
     for method in result.methods:
-        cells = [method.name, str(method.facts.get("noise", "-"))]
-        cells.append(f"{statistics.fmean(method.native):.2f}" if method.native else "exact")
+        cells = [method.name, str(method.facts.get("noise") or "-")]
+        cells.append(number(statistics.fmean(method.native)) if method.native else "exact")
         for scale in result.scales:
-            own = f"{method.mean(scale, 'interpolated'):.2f}" if method.native else "-"
-            cells += [f"{method.mean(scale, 'psnr'):.2f}", own, f"{result.beyond(method, scale):+.1f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    note = (
-        f"\nPSNR in dB, means of {len(result.pictures)} photographs encoded at {result.size} pixels. own: the method's "
+            own = method.mean(scale, "interpolated") if method.native else None
+            cells += [number(method.mean(scale, "psnr")), number(own), f"{result.beyond(method, scale):+.1f}"]
+        table.append(cells)
+    return table
+
+
+def explanation(result: Comparison) -> str:
+    """What the columns of `rows` are."""
+    return (
+        f"PSNR in dB, means of {len(result.pictures)} photographs encoded at {result.size} pixels. own: the method's "
         "rendering at the encoded size, enlarged by bicubic interpolation. beyond: power at frequencies that the "
         "encoded size cannot hold, over the photographs', in dB (above 0: aliasing; far below: blur)."
     )
-    return "\n".join([*lines, note]) + "\n"
 
 
-def detail_sheet(result: Comparison, part: float = 0.35) -> Any:
-    """The middle of some photographs at the largest scale, by every method, as a Pillow image."""
+def markdown(result: Comparison, command: str) -> str:
+    """The table of a comparison, and what was done."""
+    return f"`{command}`\n\n{markdown_table(rows(result))}\n\n{explanation(result)}\n"
+
+
+def detail_sheet(result: Comparison, part: float = 0.35) -> Image:
+    """The middle of some photographs at the largest scale, by every method."""
     rows, scale = [], max(result.scales)
     for pictures in result.details.values():
         side = pictures["photograph"].shape[1]
@@ -279,9 +290,8 @@ def detail_sheet(result: Comparison, part: float = 0.35) -> Any:
 
 def noise_of(folder: Path) -> str | None:
     """The coordinate noise that a run was trained with, from the recipe in its folder; None where there is none."""
-    path = folder / "recipe.json"
-    if not path.is_file():
+    if not (folder / "recipe.json").is_file():
         return None
-    coordinates = json.loads(path.read_text()).get("objective", {})
-    kind, whose = coordinates.get("jitter"), coordinates.get("noise", "batch")
-    return None if kind is None else kind if whose == "batch" or kind == "none" else f"{kind}, each picture's own"
+    objective = json.loads((folder / "recipe.json").read_text()).get("objective", {})
+    kind, noise = objective.get("jitter"), objective.get("noise", "batch")
+    return kind if kind in (None, "none") or noise == "batch" else f"{kind}, each picture's own"

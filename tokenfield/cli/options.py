@@ -1,19 +1,33 @@
-"""The options that commands with a model share: which model, on which device, in which precision."""
+"""Options that commands with a model share: which model, on which device, in which precision."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from tokenfield.cli.console import notice
+from tokenfield.cli.types import FieldModel, Model
 from tokenfield.errors import UserError
 
+if TYPE_CHECKING:
+    import torch
+
 DEFAULT = "photos-s"
-"""The packaged model that commands use unless they are told another one."""
+"""The packaged model that commands use unless another one is named."""
+WHICH = "a packaged model, a folder that holds one, a training run, or hf:owner/name."
 
-Precision = Literal["fp32", "bf16", "fp16"]
+ModelName = Annotated[str, tyro.conf.arg(metavar="MODEL", help=WHICH)]
+Precision = Annotated[Literal["fp32", "bf16", "fp16"], tyro.conf.arg(
+    help="arithmetic inside the model; what is measured and written stays float32.")]
+Device = Annotated[str, tyro.conf.arg(help="auto (an accelerator where there is one), cpu, cuda, ...")]
+Rate = Annotated[float | None, tyro.conf.arg(
+    metavar="RATE",
+    help="store at most so many values per pixel value, such as 0.125, with a model that knows several rates "
+         "(photos-ladder).")]
 
 
-def load_model(name: str, device: str) -> Any:
-    """The `FieldModel` that a user names, on the device that a user names.
+def load_model(name: str, device: str) -> FieldModel:
+    """The model that a user names, on the device that a user names.
 
     Args:
         name: a packaged name, a model's folder, `hf:owner/name`, or the folder of a training run; of a run that was
@@ -28,11 +42,11 @@ def load_model(name: str, device: str) -> Any:
     target = find_device(device)
     folder = Path(name)
     if name not in pretrained.names() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.found(folder):
-        return from_checkpoint(folder).to(target)
+        return pretrained.check_field_model(from_checkpoint(folder), name).to(target)
     return pretrained.load(name).to(target)
 
 
-def from_checkpoint(run: Path) -> Any:
+def from_checkpoint(run: Path) -> Model:
     """The model of the newest whole checkpoint of a run: its moving average if it keeps one."""
     from safetensors.torch import load_file
 
@@ -53,8 +67,8 @@ def from_checkpoint(run: Path) -> Any:
     raise UserError(f"every checkpoint in {run} is damaged; train again, or give another model")
 
 
-def find_device(name: str) -> Any:
-    """A `torch.device` that is there. Raises UserError for one that is not."""
+def find_device(name: str) -> "torch.device":
+    """A device that is there. Raises UserError for one that is not."""
     import torch
 
     if name == "auto":
@@ -69,8 +83,18 @@ def find_device(name: str) -> Any:
     return device
 
 
-def find_precision(name: Precision) -> Any:
-    """The torch.dtype that `Field` takes; None for float32."""
+def find_precision(name: str) -> "torch.dtype | None":
+    """What `Field` takes for fp32, bf16 or fp16; None for float32."""
     import torch
 
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def labels(models: tuple[str, ...]) -> list[str]:
+    """What to call each of several models: the last part of its path, or all of it where that would name two alike."""
+    short = [Path(model).name or model for model in models]
+    if len(set(short)) == len(short):
+        return short
+    if len(set(models)) < len(models):
+        raise UserError(f"a model is given twice: {' '.join(models)}")
+    return list(models)

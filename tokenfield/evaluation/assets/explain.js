@@ -1,24 +1,3 @@
-"""How `explained.html` looks and what moves on it, beside the house's style (`tokenfield.demo.template`)."""
-
-STYLE = """
-.explain { margin: 1.6rem 0 0; }
-.two { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 1.4rem; margin: 1rem 0 0; }
-.photo, .tokens { position: relative; aspect-ratio: 1; border-radius: 10px; overflow: hidden; background: var(--well);
-  touch-action: none; }
-.photo { cursor: crosshair; } .tokens { cursor: pointer; }
-.photo:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-.photo img, .photo canvas, .tokens canvas { position: absolute; inset: 0; width: 100%; height: 100%; }
-.photo img { image-rendering: pixelated; }
-.says { min-height: 3.2em; max-width: none; margin: 1rem 0 0; font-variant-numeric: tabular-nums; }
-.best { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: .7rem; margin: .4rem 0 0; }
-.best figure { cursor: pointer; } .best canvas { width: 100%; border-radius: 7px; display: block; }
-.best figure[aria-current=true] canvas { outline: 2px solid var(--accent); outline-offset: 2px; }
-.explain .strip { margin-top: 1.6rem; grid-template-columns: repeat(auto-fill, 6.2rem); }
-.explain .strip img { image-rendering: pixelated; } .explain .set:empty { display: none; }
-@media (max-width: 46rem) { .two { grid-template-columns: 1fr; } .best { grid-template-columns: repeat(3, 1fr); } }
-"""
-
-SCRIPT = """
 document.documentElement.classList.add("js");
 const models = JSON.parse(document.getElementById("data").textContent);
 const find = (s) => document.querySelector(".explain " + s), clamp = (v, lo, hi) => Math.min(hi, Math.max(lo, v));
@@ -219,4 +198,3 @@ show(model.pictures[0]).then(() => {
   const k = model.labels.indexOf(start.get("token"));
   if (k >= 0) { held = k; draw(); }
 });
-"""

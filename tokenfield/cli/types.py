@@ -1,0 +1,37 @@
+"""Types of what commands hand from function to function, by name: at run time none of their modules is loaded here.
+
+Commands import torch in their bodies alone, so that `--help` and a mistyped option answer at once.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor as Tensor
+
+    from tokenfield.data.skipped import SkippedFiles as SkippedFiles
+    from tokenfield.demo.findings import Findings as Findings
+    from tokenfield.demo.fresh import Snapshot as Snapshot
+    from tokenfield.demo.steps import Return as Return
+    from tokenfield.demo.tour import Plan as Plan
+    from tokenfield.evaluation.evaluate import Report as Report
+    from tokenfield.evaluation.explain import Explained as Explained
+    from tokenfield.evaluation.optimization_curves import Curve as Curve
+    from tokenfield.evaluation.superres import Comparison as Comparison
+    from tokenfield.fields.field import Field as Field
+    from tokenfield.fields.optimization import Optimization as Optimization
+    from tokenfield.models.base import FieldModel as FieldModel
+    from tokenfield.models.base import Model as Model
+    from tokenfield.training.recipe import Recipe as Recipe
+else:
+    Tensor = "torch.Tensor"
+    SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
+    Findings, Plan = "tokenfield.demo.findings.Findings", "tokenfield.demo.tour.Plan"
+    Snapshot, Return = "tokenfield.demo.fresh.Snapshot", "tokenfield.demo.steps.Return"
+    Report = "tokenfield.evaluation.evaluate.Report"
+    Explained = "tokenfield.evaluation.explain.Explained"
+    Curve = "tokenfield.evaluation.optimization_curves.Curve"
+    Comparison = "tokenfield.evaluation.superres.Comparison"
+    Field = "tokenfield.fields.field.Field"
+    Optimization = "tokenfield.fields.optimization.Optimization"
+    FieldModel, Model = "tokenfield.models.base.FieldModel", "tokenfield.models.base.Model"
+    Recipe = "tokenfield.training.recipe.Recipe"
