@@ -23,13 +23,13 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from tokenfield.comparison.systems import size_of
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.functa import FunctaConfig
-from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.lainr import LocalizedLainrConfig
-from tokenfield.models.spatial_functa import SpatialFunctaConfig
+from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
+from tokenfield.models.spatial_functa import SpatialFunctaConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
@@ -128,22 +128,22 @@ def miniature(recipe: Recipe, seed: int = 0) -> Recipe:
     model = shrink(recipe.model)
     if isinstance(model, SIRENS):
         common = replace(common, optim=replace(common.optim, rate=common.optim.rate / 10))
-    side = size_of(model) or (SIDE, SIDE)
+    side = size_of(model) or SIDE
     coordinates = replace(common.objective, jitter="none") if hasattr(model, "inner_steps") else common.objective
-    coordinates = replace(coordinates, fraction=(SIDE / side[0]) ** 2)
-    data = replace(common.data, size=side[0])
+    coordinates = replace(coordinates, fraction=(SIDE / side) ** 2)
+    data = replace(common.data, size=side)
     return replace(common, name="miniature", model=model, data=data, objective=coordinates, seed=seed)
 
 
 def tiny(recipe: Recipe, *, steps: int = 2) -> Recipe:
     """The recipe with its model shrunk, and small pictures, few of them: what the tests run of every recipe."""
     model = shrink(recipe.model)
-    side = size_of(model) or (SIDE, SIDE)
+    side = size_of(model) or SIDE
     return replace(
         recipe,
         model=model,
         objective=replace(recipe.objective, prefixes=getattr(model, "prefixes", ())),
-        data=replace(recipe.data, size=side[0] * recipe.objective.zoom),
+        data=replace(recipe.data, size=side * recipe.objective.zoom),
         optim=replace(recipe.optim, warmup=min(recipe.optim.warmup, steps // 2)),
         steps=steps,
         batch_size=2 * recipe.accumulate,
@@ -152,8 +152,3 @@ def tiny(recipe: Recipe, *, steps: int = 2) -> Recipe:
         evaluate_pictures=2,
         checkpoint_every=steps,
     )
-
-
-def size_of(model: Any) -> tuple[int, int] | None:
-    """The size of the pictures that a configuration's model takes; None: any."""
-    return getattr(model, "size", None) or getattr(getattr(model, "lainr", None), "size", None)

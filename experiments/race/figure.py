@@ -4,8 +4,10 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tokenfield.comparison.figures import Data, shown
+from tokenfield.comparison.figures import rows_with_result
+from tokenfield.evaluation.figures import AXIS, FAINT, GRID, INK
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.record import Record
 
 STYLES: dict[str, tuple[str, str, str]] = {
     "anchored": ("anchored (linear)", "#d1431f", "-"),
@@ -17,7 +19,6 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "trans-inr": ("TransINR", "#c98a00", "-"),
 }
 """Name in the figure, colour and line of a system: the same in every panel, and in every figure of the race."""
-INK, FAINT, GRID = "#222428", "#787c84", "#e6e7ea"
 
 
 def split_name(recipe: str) -> tuple[str, int]:
@@ -26,7 +27,7 @@ def split_name(recipe: str) -> tuple[str, int]:
     return system, int(size)
 
 
-def mean_course(row: dict[str, Any]) -> list[tuple[float, float]]:
+def mean_course(row: Record) -> list[tuple[float, float]]:
     """(processor seconds, PSNR), means over the seeds, at the steps that all seeds were measured at.
 
     The last point of every run is at its own step, so it is matched by its place and not by the step.
@@ -64,13 +65,13 @@ def spread(places: list[float], gap: float) -> list[float]:
     return heights
 
 
-def race(data: Data, path: Path) -> None:
+def race(data: Record, path: Path) -> None:
     """All panels; nothing but the table's JSON is needed."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels: dict[int, dict[str, dict[str, Any]]] = {}
-    for row in shown(data):
+    panels: dict[int, dict[str, Record]] = {}
+    for row in rows_with_result(data):
         system, size = split_name(row["recipe"])
         panels.setdefault(size, {})[system] = row
     columns = min(2, len(panels))
@@ -88,7 +89,7 @@ def race(data: Data, path: Path) -> None:
         figure.savefig(file, format="png", dpi=160)
 
 
-def panel(axes: Any, size: int, systems: dict[str, dict[str, Any]]) -> None:
+def panel(axes: Any, size: int, systems: dict[str, Record]) -> None:
     """One picture size."""
     courses = {system: mean_course(systems[system]) for system in STYLES if system in systems}
     courses = {system: course for system, course in courses.items() if course}
@@ -122,7 +123,7 @@ def panel(axes: Any, size: int, systems: dict[str, dict[str, Any]]) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#b9bcc4")
+    axes.spines[["left", "bottom"]].set_color(AXIS)
     axes.tick_params(labelsize=8.5, colors=FAINT, which="both")
     marks = [mark for mark in (1, 3, 10, 30, 100, 300, 1000) if mark < 0.75 * last]
     axes.set_xticks([*marks, last], [*map(str, marks), f"{last:.0f} s"])

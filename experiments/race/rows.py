@@ -103,7 +103,7 @@ def mean_if_all(values: list[float | None]) -> float | None:
     return round(statistics.fmean(known), 1) if len(known) == len(values) else None
 
 
-def said(found: list[dict[str, Any]]) -> list[str]:
+def findings(found: list[dict[str, Any]]) -> list[str]:
     """The analysis as Markdown."""
     if not found:
         return []

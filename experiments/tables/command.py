@@ -1,26 +1,34 @@
-"""`tokenfield compare TABLE ...`: the papers' tables and figures, measured on the user's pictures."""
+"""`python -m experiments.tables TABLE ...`: the papers' tables and figures, measured on the user's pictures."""
 
-import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
-from tokenfield.cli import console
+from experiments.tables import report
+from experiments.tables.rows import PHOTOGRAPHS, Row, Scale, Table
+from experiments.tables.tables import TABLES, find_table
+from tokenfield.cli import app, console
+from tokenfield.cli.compare import conduct, facts, finish
 from tokenfield.cli.console import Json
+from tokenfield.comparison.report import as_markdown
+from tokenfield.comparison.schedule import Job
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.errors import UserError
 
 DEFAULT_OUT, DEFAULT_RUNS = Path("results/compare"), Path("runs/compare")
 
 
-def compare(
-    tables: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TABLE [TABLE ...]")],
+def tables(
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="TABLE [TABLE ...]")],
     *,
     budget: Annotated[str, tyro.conf.arg(metavar="steps=N|seconds=N|processor=N|published")],
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = DEFAULT_OUT,
     seeds: int = 3,
-    scale: Literal["miniature", "photos", "published"] = "miniature",
+    scale: Scale = "miniature",
     pictures: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
     runs: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = DEFAULT_RUNS,
     max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
@@ -41,10 +49,10 @@ def compare(
     command goes on where it was stopped, and a row that two tables share is trained once.
 
     Args:
-        tables: which ones, or all of photographs.
+        names: which ones, or all of photographs.
         budget: of every run: steps, seconds on the wall or of the processor, or as much as was published.
         data: pictures, with test pictures of their own; a folder of photographs unless the scale is published.
-        out: TABLE/table.json, TABLE/table.md and TABLE/figure.png are written there.
+        out: TABLE/table.json, .md, .csv and .tex and TABLE/figure.png are written there.
         seeds: how many, from 0 on.
         scale: miniature, 16-pixel crops and all sizes divided, for two cores; photos, the published sizes on crops of
             photographs, for an accelerator; published, the papers' data sets.
@@ -55,77 +63,31 @@ def compare(
         device: auto (an accelerator where there is one) or cpu.
         json: also write all tables there, for machines.
     """
-    import datetime
-
-    import torch
-
-    from experiments.tables import report
-    from experiments.tables.rows import PHOTOGRAPHS
-    from experiments.tables.tables import TABLES, find_table
-    from tokenfield.comparison.running import Budget, Busy, Circumstances
-    from tokenfield.training import Interrupted
-
     if seeds < 1 or threads < 1:
         raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
     every = {name: table for name, table in TABLES.items() if table.data == PHOTOGRAPHS}
-    chosen = every if tables == ("all",) else dict(map(find_table, tables))
+    chosen = every if names == ("all",) else dict(map(find_table, names))
     if not chosen:
         raise UserError(f"give a table: {', '.join(TABLES)}, or all")
-    torch.set_num_threads(threads)
-    told = Circumstances(Budget.parse(budget), data, runs, pictures, device)
-    begun = time.monotonic()
-
-    interrupted = False
-
-    def left() -> float | None:
-        """Nothing after Ctrl-C: what is finished is read, and nothing begun."""
-        if interrupted:
-            return 0.0
-        return None if max_seconds is None else max_seconds - (time.monotonic() - begun)
-
-    options = f"--seeds {seeds} --scale {scale}" + (f" --pictures {pictures}" if pictures else "")
-    facts = {"budget": budget, "scale": scale, "seed_list": list(range(seeds)), "threads": threads,
-             "date": str(datetime.date.today())}
-    results: dict[str, dict[str, list[dict]]] = {name: {} for name in chosen}
-    rows = {name: there(table, scale) for name, table in chosen.items()}
+    setting = Setting(Budget.parse(budget), data, runs, pictures, device)
+    rows = {name: rows_at(table, scale) for name, table in chosen.items()}
     work = [(name, row, seed) for seed in range(seeds) for name in chosen for row in rows[name]]
     work.sort(key=lambda item: item[1].extra)  # the papers' own rows first, for all seeds
-    total, over = len(work), False
-    with console.progress("comparing", total) as bar:
-        while work:
-            name, row, seed = item = work.pop(0)
-            bar.file(total - len(work) - 1, f"{name}: {row.label}, seed {seed}")
-            try:
-                result = row.run(scale, seed, told, left)
-            except Busy:  # another process is at it; its result is read later
-                if not interrupted:
-                    work.append(item)
-                    time.sleep(0.2)
-                continue
-            except (KeyboardInterrupt, Interrupted):  # a run that trained has saved a checkpoint first
-                if interrupted:
-                    raise
-                interrupted, over = True, True
-                continue
-            if result is None:
-                over = True
-                continue
-            results[name].setdefault(row.label, []).append(result)
+    jobs = [Job(name, row.label, seed, partial(row.run, scale, seed, setting)) for name, row, seed in work]
+    outcome = conduct(jobs, max_seconds, threads)
+    options = f"--seeds {seeds} --scale {scale}" + (f" --pictures {pictures}" if pictures else "")
     written = {}
     for name, table in chosen.items():
-        told_facts = facts | {"command": f"tokenfield compare {name} --budget {budget} --data {table.data} {options}"}
-        written[name] = report.gather(name, table, results[name], told_facts | {"figure": table.figure})
-        report.write(written[name], out / name, figure=True)
-        console.say(report.markdown(written[name]))
-    console.write_json(json, {"command": "compare", "tables": written})
-    if over:
-        done = sum(len(runs) for table in results.values() for runs in table.values())
-        told_why = f"{done} of {total} runs; what is finished is in {out}; the same command goes on"
-        console.fail(f"interrupted after {told_why}" if interrupted else f"the time was over after {told_why}")
-    return console.INTERRUPTED if interrupted else console.FAILED if over else console.OK
+        command = f"python -m experiments.tables {name} --budget {budget} --data {table.data} {options}"
+        own = facts(budget, seeds, threads) | {"command": command, "scale": scale}
+        written[name] = report.gather(name, table, outcome.results.get(name, {}), own)
+        report.write(written[name], out / name)
+        console.say(as_markdown(written[name]))
+    console.write_json(json, {"command": "tables", "tables": written})
+    return finish(outcome, len(jobs), out)
 
 
-def there(table: Any, scale: str) -> list[Any]:
+def rows_at(table: Table, scale: Scale) -> list[Row]:
     """The rows of a table that exist at a scale; the others are named."""
     rows = []
     for row in table.rows:
@@ -136,3 +98,13 @@ def there(table: Any, scale: str) -> list[Any]:
         else:
             rows.append(row)
     return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, as `tokenfield.cli.main` does."""
+    return app.main(argv, parse)
+
+
+def parse(argv: list[str]) -> Callable[[], int]:
+    """The command, ready to run with its options."""
+    return app.one_line(lambda: tyro.cli(app.deferred(tables), prog="python -m experiments.tables", args=argv))

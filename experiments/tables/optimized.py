@@ -1,14 +1,13 @@
 """Figure 7 as a table: PSNR against seconds of test-time optimisation, beside MLPs from scratch.
 
 A row is trained like the LAINR of Table 2 that it is (and shared with it); then the fields of the first held-out
-pictures are optimised one after the other, each for the same seconds. What moves is told by the row. An MLP has the
+pictures are optimised one after the other, each for the same seconds. What moves is the row. An MLP has the
 width and the highest bandwidth of the decoder that it is compared with, and knows nothing before its first step.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -18,10 +17,12 @@ from torch import Tensor
 
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison import running
-from tokenfield.comparison.running import Circumstances, claimed, keep, planned
+from tokenfield.comparison.running import Deadline, claim, keep
+from tokenfield.comparison.setting import Setting
 from tokenfield.evaluation.optimization_curves import MEANING, Curve
 from tokenfield.fields.field import Field
 from tokenfield.fields.optimization import MLP_RATES, Optimization, What, untrained
+from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.lainr import LainrConfig
@@ -47,23 +48,21 @@ class OptimizedRow(Row):
     what: What | Mlp = "latents"
     """A key of `optimization_curves.MEANING`."""
 
-    def run(
-        self, scale: str, seed: int, told: Circumstances, deadline: Callable[[], float | None]
-    ) -> dict[str, Any] | None:
+    def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Train the row's model, or read the run that another row made of it, and optimise its fields."""
-        trained = running.run(self.at(scale, seed), told, deadline=deadline)
+        trained = running.run(self.at(scale, seed), setting, deadline=deadline)
         if trained is None or trained["failure"]:
             return trained
-        recipe, folder = planned(self.at(scale, seed), told)
+        recipe, folder = setting.plan(self.at(scale, seed))
         path = folder / f"optimized-{self.what}.json"
-        with claimed(path):
+        with claim(path):
             if path.exists():
                 return json.loads(path.read_text())
             left = deadline()
             if left is not None and left <= 0:
                 return None
-            model = pretrained.load(folder).eval().to(told.place)
-            pictures = dict(islice(recipe.data.open(told.data, "test").pictures(), PICTURES))
+            model = pretrained.load(folder).eval().to(setting.place)
+            pictures = dict(islice(recipe.data.open(setting.data, "test").pictures(), PICTURES))
             curves = {name: self.optimize(model, picture, scale, seed) for name, picture in pictures.items()}
             some = next(iter(pictures.values()))
             return keep(path, trained | self.measured(curves, some.numel(), SECONDS[scale]))
@@ -88,7 +87,7 @@ class OptimizedRow(Row):
         points = tuple(fitting.run(seconds=SECONDS[scale]))
         return Curve(self.what, points, fitting.best_psnr, fitting.values, took)
 
-    def measured(self, curves: dict[str, Curve], pixel_values: int, seconds: float) -> dict[str, Any]:
+    def measured(self, curves: dict[str, Curve], pixel_values: int, seconds: float) -> Record:
         """What of a result the optimisation decides; the rest is that of the trained model."""
         found = list(curves.values())
         times = [seconds * share for share in TIMES if seconds * share >= max(c.head_start for c in found)]

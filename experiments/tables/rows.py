@@ -4,14 +4,18 @@ A row is made from a recipe of this package, so whatever a row changes is writte
 it is that recipe; at the miniature scale the recipe's model with all sizes divided (`experiments.miniature`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from experiments import miniature
-from tokenfield.comparison import memory, running
+from tokenfield.comparison import memory
 from tokenfield.comparison.held_out import HeldOut
+from tokenfield.comparison.running import Deadline
+from tokenfield.comparison.setting import Setting
+from tokenfield.comparison.systems import at_size, size_of
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 from tokenfield.recipes.photos import lainr_photos_178
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe
@@ -65,16 +69,17 @@ class Row:
 
     def held_out(self, scale: str) -> HeldOut | None:
         """Pictures to measure it on at a scale; None: the held-out pictures of the recipe's own data."""
-        any_size = scale == "photos" and miniature.size_of(RECIPES[self.recipe]().model) is None
+        any_size = scale == "photos" and size_of(RECIPES[self.recipe]().model) is None
         return HeldOut(lainr_photos_178().data) if any_size else None
 
-    def run(
-        self, scale: str, seed: int, told: running.Circumstances, deadline: Callable[[], float | None]
-    ) -> dict[str, Any] | None:
-        """Make the run of this row, or read what it came to: see `running.run`; with the memory that it takes."""
-        recipe = self.at(scale, seed)
-        result = running.run(recipe, told, held_out=self.held_out(scale), deadline=deadline)
-        return result and result | {"peak_memory": memory.of_training(recipe, told, deadline)}
+    def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
+        """Make the run of this row, or read what it came to: see `memory.run`."""
+        return memory.run(self.at(scale, seed), setting, held_out=self.held_out(scale), deadline=deadline)
+
+    def facts(self) -> Record:
+        """What the table's JSON says of it."""
+        return {"label": self.label, "recipe": self.recipe, "changes": dict(self.changes), "extra": self.extra,
+                "published": self.published}
 
 
 def on_photographs(recipe: Recipe) -> Recipe:
@@ -82,13 +87,10 @@ def on_photographs(recipe: Recipe) -> Recipe:
 
     A model of any size learns from larger crops, of whole cells, and is measured on those of 178 (`Row.held_out`).
     """
-    model, size, side = recipe.model, miniature.size_of(recipe.model), 192
-    if size is not None:
-        side = max(size[0], SIDE)
-    if size is not None and size[0] < SIDE:
-        grid = {"grid": tuple(round(n * SIDE / size[0]) for n in model.grid)} if hasattr(model, "grid") else {}
-        model = replace(model, size=(SIDE, SIDE), **grid)
-    return replace(recipe, model=model, data=replace(lainr_photos_178().data, size=side))
+    own = size_of(recipe.model)
+    side = 192 if own is None else max(own, SIDE)
+    data = replace(lainr_photos_178().data, size=side)
+    return replace(recipe, model=at_size(recipe.model, side), data=data)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from experiments.tables.rows import Row, Table
-from tokenfield.comparison import memory, running
-from tokenfield.comparison.measuring import counted
-from tokenfield.comparison.running import Circumstances, curve
+from tokenfield.comparison import memory
+from tokenfield.comparison.measuring import count_macs, curve
+from tokenfield.comparison.running import Deadline
+from tokenfield.comparison.setting import Setting
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
+from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.training.recipe import Recipe
 from tokenfield.views import recipes as recipes
@@ -60,26 +61,22 @@ class ViewsRow(Row):
         rays = replace(recipe.objective, evaluate_views=1)
         return replace(recipe, name="miniature", model=model, data=data, objective=rays, seed=seed)
 
-    def run(
-        self, scale: str, seed: int, told: Circumstances, deadline: Callable[[], float | None]
-    ) -> dict[str, Any] | None:
+    def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make the run of this row, or read what it came to."""
-        told = replace(told, pictures=told.pictures or OBJECTS)
-        recipe = self.at(scale, seed)
-        result = running.run(recipe, told, deadline=deadline, measurement=measure)
-        return result and result | {"peak_memory": memory.of_training(recipe, told, deadline)}
+        setting = replace(setting, pictures=setting.pictures or OBJECTS)
+        return memory.run(self.at(scale, seed), setting, deadline=deadline, measurement=measure)
 
 
-def measure(recipe: Recipe, told: Circumstances, folder: Path) -> dict[str, Any]:
+def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:
     """Everything about a trained run of views but how long it took. Per pixel: of one view that is rendered."""
-    model = pretrained.load(folder).eval().to(told.place)
+    model = pretrained.load(folder).eval().to(setting.place)
     support, integral = recipe.data.support, recipe.objective.integral
-    objects = list(islice(recipe.data.open(told.data, "test").objects(), told.pictures))
+    objects = list(islice(recipe.data.open(setting.data, "test").objects(), setting.pictures))
     scores = protocol.measure(model, objects, [support], integral=integral, targets=ASKED)
     first, given = objects[0], list(range(support))
     field, pixels = protocol.field_of_views(model, first, given, integral), first.images[0, 0].numel()
-    encode = counted(lambda: encode_views(model, first, given)) / pixels
-    decode = counted(lambda: render_from(field, first.poses[:1])) / pixels
+    encode = count_macs(lambda: encode_views(model, first, given)) / pixels
+    decode = count_macs(lambda: render_from(field, first.poses[:1])) / pixels
     return {
         "psnr": statistics.fmean(score.psnr for score in scores),
         "ssim": statistics.fmean(score.ssim for score in scores),

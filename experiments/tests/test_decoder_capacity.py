@@ -51,8 +51,8 @@ def test_a_study_is_made_row_by_row_and_goes_on(study, photographs, tmp_path, mo
     sizes = {"seeds": 1, "pictures": 2, "unseen": 2, "side": 32, "steps": 5}
     options = study.Options(photographs, tmp_path / "out", tmp_path / "runs", **sizes)
     study.main(options)
-    told = json.loads((tmp_path / "out" / "capacity.json").read_text())
-    assert [row["label"] for row in told["rows"]] == ["LAINR", "w/o STA", "w/o multiFM", "IPC (w/o both)"]
+    setting = json.loads((tmp_path / "out" / "capacity.json").read_text())
+    assert [row["label"] for row in setting["rows"]] == ["LAINR", "w/o STA", "w/o multiFM", "IPC (w/o both)"]
     first = study.path(options, study.rows()[0][1], 0)
     kept = first.read_text()
     assert json.loads(kept)["curve"][-1][0] == 5
@@ -61,5 +61,5 @@ def test_a_study_is_made_row_by_row_and_goes_on(study, photographs, tmp_path, mo
     study.main(options)
     assert first.read_text() == kept
     again = json.loads((tmp_path / "out" / "capacity.json").read_text())
-    assert [row["psnr"] for row in again["rows"]] == [row["psnr"] for row in told["rows"]]
+    assert [row["psnr"] for row in again["rows"]] == [row["psnr"] for row in setting["rows"]]
     assert (tmp_path / "out" / "figure.png").stat().st_size > 1000

@@ -9,14 +9,15 @@ import torch
 from experiments.tables import optimized, report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
-from tokenfield.comparison.running import Budget, Circumstances
+from tokenfield.comparison.report import as_markdown
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 
 ROWS = {row.what: row for row in TABLES["figure-7"].rows}
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
+def setting(tmp_path, monkeypatch):
     """One step on two pictures, then a twentieth of a second on each of three others."""
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(optimized, "PICTURES", 2)
@@ -25,16 +26,16 @@ def told(tmp_path, monkeypatch):
     for number in range(5):
         split = "train" if number < 2 else "test"
         write_picture(tmp_path / "pool" / split / f"{number}.png", torch.rand(3, 64, 65, generator=draw))
-    return Circumstances(Budget("steps", 1), tmp_path / "pool", tmp_path / "runs", device="cpu")
+    return Setting(Budget("steps", 1), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
 def unlimited() -> None:
     return None
 
 
-def test_all_rows_optimise_the_same_run_and_are_kept(told, monkeypatch):
-    results = {what: row.run("miniature", 0, told, unlimited) for what, row in ROWS.items()}
-    assert len([path for path in told.runs.iterdir() if path.is_dir()]) == 1
+def test_all_rows_optimise_the_same_run_and_are_kept(setting, monkeypatch):
+    results = {what: row.run("miniature", 0, setting, unlimited) for what, row in ROWS.items()}
+    assert len([path for path in setting.runs.iterdir() if path.is_dir()]) == 1
     latents, decoder, both, ffnet, siren = (results[what] for what in ("latents", "decoder", "all", "ffnet", "siren"))
     assert latents["start_psnr"] == decoder["start_psnr"] == both["start_psnr"] != ffnet["start_psnr"]
     assert latents["values_stored"] == 12 * 48 < decoder["values_stored"] == both["values_stored"]
@@ -47,16 +48,16 @@ def test_all_rows_optimise_the_same_run_and_are_kept(told, monkeypatch):
         assert all(a <= b for a, b in pairwise(psnr))  # the best so far
     monkeypatch.setattr(running, "train", None)
     monkeypatch.setattr(optimized, "Optimization", None)  # calling either would fail
-    assert {what: row.run("miniature", 0, told, unlimited) for what, row in ROWS.items()} == results
+    assert {what: row.run("miniature", 0, setting, unlimited) for what, row in ROWS.items()} == results
 
 
-def test_no_time_for_it(told):
+def test_no_time_for_it(setting):
     """Trained, and then the time was over: the next call optimises."""
     row = ROWS["latents"]
-    assert row.run("miniature", 0, told, lambda: 0.0) is None
-    running.run(row.at("miniature", 0), told)
-    assert row.run("miniature", 0, told, lambda: 0.0) is None
-    assert row.run("miniature", 0, told, unlimited)["system"] == "latents"
+    assert row.run("miniature", 0, setting, lambda: 0.0) is None
+    running.run(row.at("miniature", 0), setting)
+    assert row.run("miniature", 0, setting, lambda: 0.0) is None
+    assert row.run("miniature", 0, setting, unlimited)["system"] == "latents"
 
 
 def test_an_mlp_is_like_the_decoder_beside_it():
@@ -66,12 +67,12 @@ def test_an_mlp_is_like_the_decoder_beside_it():
     assert published == {"dim": 256, "feature_dim": 256, "sigma": 256.0}
 
 
-def test_the_table_and_the_figure_need_the_json_alone(told, tmp_path):
-    results = {row.label: [row.run("miniature", seed, told, unlimited) for seed in (0, 1)] for row in ROWS.values()}
+def test_the_table_and_the_figure_need_the_json_alone(setting, tmp_path):
+    results = {row.label: [row.run("miniature", seed, setting, unlimited) for seed in (0, 1)] for row in ROWS.values()}
     facts = {"scale": "miniature", "budget": "steps=1", "seed_list": [0, 1], "date": "2026-11-29",
-             "command": "tokenfield ...", "figure": "optimized"}
+             "command": "tokenfield ..."}
     data = json.loads(json.dumps(report.gather("figure-7", TABLES["figure-7"], results, facts)))
-    text = report.markdown(data)
+    text = as_markdown(data)
     assert "| FFNet from scratch | " in text and "processor seconds a picture" in text
-    files = report.write(data, tmp_path / "out", figure=True)
+    files = report.write(data, tmp_path / "out")
     assert files[-1].name == "figure.png" and files[-1].read_bytes().startswith(b"\x89PNG")

@@ -9,11 +9,13 @@ import torch
 
 from experiments.race.figure import mean_course, split_name, spread
 from experiments.race.recipes import SIZES, SYSTEMS, held_out, lainr, race, values
-from experiments.race.rows import analysis, said
+from experiments.race.rows import analysis, findings
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced
-from tokenfield.comparison.running import Budget, Circumstances, run, whole_cells
+from tokenfield.comparison.measuring import cost
+from tokenfield.comparison.running import run
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data import DataConfig
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
@@ -79,30 +81,31 @@ def test_psnr_of_all_pixels_is_the_protocols(tmp_path):
     model = AnchoredConfig(cell=4, latent_dim=7, encoder_dim=16, decoder_dim=16, head_dim=8, harmonics=8).build().eval()
     found = sampled_psnr(model, [("a", picture)], 64)
     assert found["a"] == pytest.approx(measure(model, "a", picture)[0].psnr, abs=1e-3)
-    assert whole_cells(picture, 4).shape == (3, 16, 20)
+    whole, cells = cost(model, picture), cost(model, picture[:, :16, :20])
+    assert whole["values_stored"] == 5 * 6 * 7 and whole["macs_per_pixel"] == cells["macs_per_pixel"]
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
+def setting(tmp_path, monkeypatch):
     """A fifth of a second of the processor on four small pictures."""
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     draw = torch.Generator().manual_seed(0)
     for number in range(4):
         split = "train" if number < 2 else "test"
         write_picture(tmp_path / "pool" / split / f"{number}.png", torch.rand(3, 64, 70, generator=draw))
-    return Circumstances(Budget("processor", 0.2), tmp_path / "pool", tmp_path / "runs", device="cpu")
+    return Setting(Budget("processor", 0.2), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
-def test_a_run_is_trained_on_one_size_and_measured_on_another(told):
+def test_a_run_is_trained_on_one_size_and_measured_on_another(setting):
     recipe = race("anchored-random", 64)
     other = HeldOut(DataConfig(size=50, levels=1), pictures=1)
-    result = run(recipe, told, held_out=other)
+    result = run(recipe, setting, held_out=other)
     assert result["size"] == [50, 50] and list(result["pictures"]) == ["test/2.png"] and result["locality"] is None
     assert result["values_stored"] == 7 * 7 * 96 and result["seconds"] >= 0.2
     assert result["curve"][-1]["step"] == result["steps"] and result["curve"][-1]["seconds"] == result["seconds"]
     assert result["curve"][-1]["psnr"] == pytest.approx(result["psnr"], abs=1e-3)  # 50 x 50 is all of it, both times
-    assert run(recipe, told, held_out=other) == result
-    assert told.folder(recipe) != told.folder(recipe, other)
+    assert run(recipe, setting, held_out=other) == result
+    assert setting.folder(recipe) != setting.folder(recipe, other)
 
 
 def test_measurements_double():
@@ -138,10 +141,10 @@ def test_the_figure_needs_the_json_alone(tmp_path):
     table = TABLES["race"]
     results = {row.label: [result(0, 20.0 + i), result(1, 21.0 + i)] for i, row in enumerate(table.rows)}
     facts = {"scale": "miniature", "budget": "processor=60", "seed_list": [0, 1], "date": "", "command": "x"}
-    data = json.loads(json.dumps(report.gather("race", table, results, facts | {"figure": table.figure})))
+    data = json.loads(json.dumps(report.gather("race", table, results, facts | {"date": "2026-11-29"})))
     assert split_name(data["rows"][0]["recipe"]) == ("anchored", 64)
     assert mean_course(data["rows"][0]) == [(6.0, 16.5), (12.0, 20.5), (14.5, 22.0)]
-    files = report.write(data, tmp_path / "race", figure=True)
+    files = report.write(data, tmp_path / "race")
     assert files[-1].read_bytes().startswith(b"\x89PNG")
     text = files[1].read_text()
     assert "64 x 64 along the curves" in text and "| size | IPC ends at, dB |" in text
@@ -160,4 +163,4 @@ def test_when_a_system_reaches_another_ones_end():
     assert (found["size"], found["ipc_steps"], found["ipc_seconds"]) == (178, 9, 9.0)
     assert found["steps"] == pytest.approx(8 + 3 / 7, abs=0.05) and found["seconds"] == pytest.approx(16.9, abs=0.05)
     (never,) = analysis([ipc, row("anchored", 19.0, points(13, 17, 19))])
-    assert never["steps"] is None and "not reached" in said([never])[-1]
+    assert never["steps"] is None and "not reached" in findings([never])[-1]

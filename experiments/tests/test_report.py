@@ -7,6 +7,7 @@ import pytest
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.figures import mean_curve, reached
+from tokenfield.comparison.report import as_markdown, cells
 
 FACTS = {"scale": "miniature", "budget": "steps=8", "seed_list": [0, 1], "date": "2026-11-22"}
 FACTS |= {"command": "tokenfield ..."}
@@ -23,7 +24,7 @@ def result(seed: int, psnr: float, **changes) -> dict:
 
 def gathered(name: str, results: dict) -> dict:
     table = TABLES[name]
-    return report.gather(name, table, results, FACTS | {"figure": table.figure})
+    return report.gather(name, table, results, FACTS)
 
 
 def test_means_and_deviations():
@@ -42,21 +43,21 @@ def test_differences_are_taken_seed_by_seed():
     assert first["above_reference"] == 0 and second["above_reference"] == pytest.approx(-0.4)
     assert second["above_reference_deviation"] == pytest.approx(0.02**0.5, abs=1e-3)
     assert third["above_reference"] is None and last["above_reference"] is None
-    lines = [line for line in report.markdown(data).splitlines() if line.startswith("| ")]
-    assert lines[0].split(" | ")[2] == "above LAINR, same seeds" and lines[3].split(" | ")[2] == "-0.40 ± 0.14"
-    assert [line.split(" | ")[2] for line in (lines[2], lines[4], lines[5])] == ["-", "-", "-"]
+    lines = [line for line in as_markdown(data).splitlines() if line.startswith("| ")]
+    assert lines[0].split(" | ")[2] == "above LAINR, same seeds" and lines[2].split(" | ")[2] == "-0.40 ± 0.14"
+    assert [line.split(" | ")[2] for line in (lines[1], lines[3], lines[4])] == ["-", "-", "-"]
 
 
 def test_a_diverged_run_is_counted_and_not_averaged():
     failed = {"system": "lainr", "seed": 1, "failure": "diverged", "steps": 1, "seconds": 1.0, "peak_memory": None}
     row = gathered("3", {"LAINR": [result(0, 20.0), failed]})["rows"][0]
     assert row["psnr"] == 20 and row["deviation"] is None and (row["seeds"], row["failed"]) == (1, 1)
-    assert report.cells(row)[2] == "1 (1 diverged)"
+    assert cells({"rows": [row]})[1][2] == "1 (1 diverged)"
 
 
 def test_the_table_for_people():
     data = gathered("3", {"LAINR": [result(0, 20.0), result(1, 22.0)]})
-    text = report.markdown(json.loads(json.dumps(data)))
+    text = as_markdown(json.loads(json.dumps(data)))
     assert "| LAINR | 21.00 ± 1.41 | - | 2 | 37.46 | 576 | 0.75 |" in text
     assert "| w/o STA | - | - | 0 | 34.54 |" in text  # not measured yet, and shown as such
     for word in ("clamp: none", "coordinates: cell centres", "16-pixel crops", "steps=8", "tokenfield ..."):
@@ -68,8 +69,8 @@ def test_the_table_for_people():
 @pytest.mark.parametrize("name", ["3", "figure-1", "figure-5", "locality", "sizes"])
 def test_figures_need_the_json_alone(name, tmp_path):
     results = {row.label: [result(0, 20.0 + i), result(1, 21.0 + i)] for i, row in enumerate(TABLES[name].rows)}
-    files = report.write(json.loads(json.dumps(gathered(name, results))), tmp_path / name, figure=True)
-    assert [path.name for path in files] == ["table.json", "table.md", "figure.png"]
+    files = report.write(json.loads(json.dumps(gathered(name, results))), tmp_path / name)
+    assert [path.name for path in files] == ["table.json", "table.md", "table.csv", "table.tex", "figure.png"]
     assert files[-1].read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,7 +9,8 @@ from view_tools import miniature
 from experiments.tables import report, views
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import memory
-from tokenfield.comparison.running import Budget, Circumstances
+from tokenfield.comparison.report import as_markdown
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.registry import RECIPES
@@ -48,17 +49,16 @@ def test_a_row_is_trained_measured_and_kept(row, objects, tmp_path, monkeypatch)
     monkeypatch.setattr(memory, "of_training", lambda *_: 7)
     monkeypatch.setattr(views, "SMALL", {name: lambda f=f: tiny(f) for name, f in views.SMALL.items()})
     monkeypatch.setattr(views, "CATEGORY", "balls")
-    told = Circumstances(Budget("steps", 2), objects, tmp_path / "runs", device="cpu")
-    result = row.run("miniature", 0, told, lambda: None)
+    setting = Setting(Budget("steps", 2), objects, tmp_path / "runs", device="cpu")
+    result = row.run("miniature", 0, setting, lambda: None)
     assert result["steps"] == 2 and result["peak_memory"] == 7 and result["curve"][-1]["step"] == 2
     assert result["psnr"] == pytest.approx(sum(result["pictures"].values()) / len(result["pictures"]), abs=1e-3)
     assert result["macs_per_pixel"]["encode"] > 0 and result["macs_per_pixel"]["decode"] > 0
     assert result["values_per_pixel_value"] == result["values_stored"] / (3 * 3 * 64)
-    assert row.run("miniature", 0, told, lambda: 0.0) == result
-    facts = {"scale": "miniature", "budget": "steps=2", "seed_list": [0], "date": "2026-11-29", "command": "...",
-             "figure": "dots"}
+    assert row.run("miniature", 0, setting, lambda: 0.0) == result
+    facts = {"scale": "miniature", "budget": "steps=2", "seed_list": [0], "date": "2026-11-29", "command": "..."}
     data = json.loads(json.dumps(report.gather("3-lamps", TABLES["3-lamps"], {row.label: [result]}, facts)))
-    assert "of the support views" in report.markdown(data)
+    assert "of the support views" in as_markdown(data)
 
 
 def tiny(run):

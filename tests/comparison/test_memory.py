@@ -9,18 +9,18 @@ import torch
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import memory
 from tokenfield.comparison.memory import of_training, with_peak_memory
-from tokenfield.comparison.running import Budget, Circumstances
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 
 LAINR = TABLES["3"].rows[0]
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
+def setting(tmp_path, monkeypatch):
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     for name in ("train/a.png", "train/b.png", "test/c.png"):
         write_picture(tmp_path / "pool" / name, torch.rand(3, 18, 16))
-    return Circumstances(Budget("steps", 1), tmp_path / "pool", tmp_path / "runs", device="cpu")
+    return Setting(Budget("steps", 1), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
 def test_peak_memory_sees_what_was_held_for_a_moment():
@@ -32,27 +32,27 @@ def test_peak_memory_sees_what_was_held_for_a_moment():
     assert peak is None or peak >= 48 * 1024**2  # 64 MB, less what lay free before
 
 
-def test_a_larger_batch_needs_more_whatever_this_process_holds(told):
+def test_a_larger_batch_needs_more_whatever_this_process_holds(setting):
     """Some 500 MB held and freed here change nothing there; the seed has no say, and the number is kept."""
     held = torch.ones(128, 1024, 1024)
     small = LAINR.at("miniature", 0)
-    first = of_training(small, told, lambda: None)
+    first = of_training(small, setting, lambda: None)
     del held
-    large = of_training(replace(small, batch_size=512), told, lambda: None)
+    large = of_training(replace(small, batch_size=512), setting, lambda: None)
     if first is None or large is None:
         pytest.skip("this system does not tell peak memory")
     assert 1 << 20 < first < large
-    kept = sorted((told.runs / "memory").glob("*.json"))
+    kept = sorted((setting.runs / "memory").glob("*.json"))
     assert len(kept) == 2 and {json.loads(path.read_text())["peak_memory"] for path in kept} == {first, large}
-    assert of_training(replace(small, seed=7), told, lambda: 0.0) == first  # no time: it is there already
+    assert of_training(replace(small, seed=7), setting, lambda: 0.0) == first  # no time: it is there already
 
 
-def test_no_time_left(told):
-    assert of_training(LAINR.at("miniature", 0), told, lambda: 0.0) is None
-    assert not (told.runs / "memory").exists()
+def test_no_time_left(setting):
+    assert of_training(LAINR.at("miniature", 0), setting, lambda: 0.0) is None
+    assert not (setting.runs / "memory").exists()
 
 
-def test_a_model_that_fails_has_no_number(told):
+def test_a_model_that_fails_has_no_number(setting):
     """The process reports the failure; the row itself says what it was."""
     broken = replace(LAINR.at("miniature", 0), data=replace(LAINR.at("miniature", 0).data, size=15))
-    assert memory.of_training(broken, told, lambda: None) is None
+    assert memory.of_training(broken, setting, lambda: None) is None

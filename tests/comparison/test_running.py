@@ -10,7 +10,8 @@ import torch
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
 from tokenfield.comparison.measuring import locality, multiply_adds
-from tokenfield.comparison.running import RESULT, Budget, Circumstances, run
+from tokenfield.comparison.running import RESULT, run
+from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
@@ -20,18 +21,18 @@ LAINR = TABLES["3"].rows[0]
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch):
+def setting(tmp_path, monkeypatch):
     """Two steps on four small pictures."""
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     draw = torch.Generator().manual_seed(0)
     for number in range(4):
         split = "train" if number < 2 else "test"
         write_picture(tmp_path / "pool" / split / f"{number}.png", torch.rand(3, 17, 19, generator=draw))
-    return Circumstances(Budget("steps", 2), tmp_path / "pool", tmp_path / "runs", device="cpu")
+    return Setting(Budget("steps", 2), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
-def test_a_finished_run_is_kept(told, monkeypatch):
-    result = run(LAINR.at("miniature", 0), told)
+def test_a_finished_run_is_kept(setting, monkeypatch):
+    result = run(LAINR.at("miniature", 0), setting)
     assert result["steps"] == 2 and set(result["pictures"]) == {"test/2.png", "test/3.png"}
     assert result["psnr"] == pytest.approx(sum(result["pictures"].values()) / 2, abs=1e-3)
     assert result["values_stored"] == 12 * 48 and result["values_per_pixel_value"] == 0.75
@@ -39,20 +40,21 @@ def test_a_finished_run_is_kept(told, monkeypatch):
     assert result["curve"][-1]["psnr"] == pytest.approx(result["psnr"], abs=1e-3)  # one protocol, two places
     assert 0 < result["locality"] <= 0.9 and result["failure"] is None
     monkeypatch.setattr(running, "train", None)  # calling it would fail
-    assert run(LAINR.at("miniature", 0), told) == result
+    assert run(LAINR.at("miniature", 0), setting) == result
 
 
-def test_rows_that_are_the_same_run_share_a_folder_and_others_do_not(told):
-    folders = {told.folder(row.at("miniature", 0)) for row in (LAINR, TABLES["7"].rows[0], TABLES["figure-1"].rows[0])}
+def test_rows_that_are_the_same_run_share_a_folder_and_others_do_not(setting):
+    rows = (LAINR, TABLES["7"].rows[0], TABLES["figure-1"].rows[0])
+    folders = {setting.folder(row.at("miniature", 0)) for row in rows}
     assert len(folders) == 1
-    assert told.folder(LAINR.at("miniature", 1)) not in folders
-    assert told.folder(TABLES["7"].rows[1].at("miniature", 0)) not in folders
+    assert setting.folder(LAINR.at("miniature", 1)) not in folders
+    assert setting.folder(TABLES["7"].rows[1].at("miniature", 0)) not in folders
 
 
-def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(told, tmp_path, monkeypatch):
+def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(setting, tmp_path, monkeypatch):
     """The first call has no time left after one step; the second finishes the same run, bit for bit."""
-    whole = run(LAINR.at("miniature", 0), told)
-    again = Circumstances(told.budget, told.data, tmp_path / "others", device="cpu")
+    whole = run(LAINR.at("miniature", 0), setting)
+    again = Setting(setting.budget, setting.data, tmp_path / "others", device="cpu")
     assert run(LAINR.at("miniature", 0), again, deadline=lambda: 0.0) is None
     train, calls = running.train, []
 
@@ -66,32 +68,32 @@ def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(told, tmp_pat
     assert resumed["pictures"] == whole["pictures"] and resumed["steps"] == 2
 
 
-def test_two_processes_do_not_make_the_same_run(told):
-    recipe = replace(told.budget.of(LAINR.at("miniature", 0)), evaluate_pictures=10**6)
-    with running.claimed(told.folder(recipe)), pytest.raises(running.Busy):
-        run(LAINR.at("miniature", 0), told)
-    with running.claimed(told.folder(recipe)):  # free again
+def test_two_processes_do_not_make_the_same_run(setting):
+    recipe = replace(setting.budget.of(LAINR.at("miniature", 0)), evaluate_pictures=10**6)
+    with running.claim(setting.folder(recipe)), pytest.raises(running.Busy):
+        run(LAINR.at("miniature", 0), setting)
+    with running.claim(setting.folder(recipe)):  # free again
         pass
 
 
-def test_a_run_that_diverges_is_a_row_and_no_end(told, monkeypatch):
+def test_a_run_that_diverges_is_a_row_and_no_end(setting, monkeypatch):
     def diverge(*args, **options):
         raise Diverged("training diverged: the loss is nan at step 1")
 
     monkeypatch.setattr(running, "train", diverge)
-    result = run(LAINR.at("miniature", 0), told)
+    result = run(LAINR.at("miniature", 0), setting)
     assert result["failure"] == "diverged" and "psnr" not in result
-    (written,) = told.runs.glob(f"*/{RESULT}")
+    (written,) = setting.runs.glob(f"*/{RESULT}")
     assert json.loads(written.read_text()) == result
 
 
-def test_other_errors_are_errors(told, monkeypatch):
+def test_other_errors_are_errors(setting, monkeypatch):
     def fail(*args, **options):
         raise UserError("no such folder")
 
     monkeypatch.setattr(running, "train", fail)
     with pytest.raises(UserError, match="no such folder"):
-        run(LAINR.at("miniature", 0), told)
+        run(LAINR.at("miniature", 0), setting)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,12 @@
-"""`tokenfield compare`: systems trained alike on the same pictures within the same budget, and measured alike."""
+"""Systems trained alike on the same pictures within the same budget, and measured alike (`tokenfield compare`).
+
+    setting    budget, data and folders that all runs share
+    systems    recipes made alike: same pictures, same size, as many stored values where a system can
+    running    a recipe and a seed -> one finished run, kept and resumed
+    schedule   all runs of all tables, one after the other, until the time is over
+    measuring  PSNR, stored values, multiply-adds and locality of a trained run
+    held_out   pictures that are measured on while systems train
+    memory     peak memory of training, in a process of its own
+    report     all runs -> JSON, and tables as Markdown, CSV and LaTeX
+    figures    curves and dots, from the JSON alone
+"""

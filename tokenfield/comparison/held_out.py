@@ -10,21 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from tokenfield.coords import Grid, centers
-from tokenfield.data import DataConfig
-from tokenfield.data.sources import Source
+from tokenfield.data import DataConfig, Pictures
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 
 SIDE, FINAL_SIDE = 64, 256
-"""Most rows, and columns, of a picture that are asked for: along a curve, and at its end."""
+"""Most rows, and columns, of a picture that are decoded: along a curve, and at its end."""
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -36,7 +35,7 @@ class HeldOut:
     pictures: int | None = None
     """The first so many; None: all of them."""
 
-    def open(self, root: Path) -> Source:
+    def open(self, root: Path) -> Pictures:
         """The pictures."""
         return self.data.open(root, "test")
 
@@ -44,7 +43,7 @@ class HeldOut:
 def spaced(n: int, most: int) -> Int[Tensor, " m"]:
     """Indices of `most` of n pixels, one in every share of n / most, or of all of them if there are no more.
 
-    Where in its share is told by the golden ratio's multiples, which fall together with no period of cells.
+    Where in its share follows from the golden ratio's multiples, which fall together with no period of cells.
     """
     m = min(n, most)
     i = torch.arange(m, dtype=torch.float64)
@@ -60,8 +59,8 @@ def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side
         grid = Grid((centers(picture.shape[1])[rows], centers(picture.shape[2])[columns])).to(device)
         with torch.no_grad():
             values = Field.of(model, picture.to(device))(grid).float().cpu()  # (Q, C)
-        wanted = picture[:, rows[:, None], columns].flatten(1).T
-        found[name] = psnr(values[None], wanted[None]).item()
+        target = picture[:, rows[:, None], columns].flatten(1).T
+        found[name] = psnr(values[None], target[None]).item()
     return found
 
 
@@ -80,7 +79,7 @@ class Doubling:
         """After a power of two, but for the first two."""
         return step >= 4 and step & (step - 1) == 0
 
-    def __call__(self, model: FieldModel) -> dict[str, Any]:
+    def __call__(self, model: FieldModel) -> Record:
         """Mean PSNR, and of how many pictures."""
         was_training = model.training
         found = sampled_psnr(model.eval(), self.pictures, SIDE)

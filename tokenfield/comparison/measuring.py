@@ -1,6 +1,9 @@
-"""What is measured on a trained model beside its PSNR: multiply-adds, locality."""
+"""What is measured on a trained run: PSNR, stored values, multiply-adds, locality."""
 
+import statistics
 from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,13 +12,78 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from tokenfield.comparison.held_out import FINAL_SIDE, HeldOut, sampled_psnr
+from tokenfield.comparison.setting import Setting
 from tokenfield.coords import Grid, centers, in_pieces
+from tokenfield.data import Pictures
+from tokenfield.evaluation import evaluate
+from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.locality import influences, spread_tokens
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
+from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
+from tokenfield.training import journal
+from tokenfield.training.recipe import Recipe
 
 LOCALITY_PICTURES, LOCALITY_TOKENS = 8, 8
 """Pictures, and tokens of each, whose area is averaged."""
+
+
+def measure(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut | None = None) -> Record:
+    """Everything about a trained run but how long it took.
+
+    On every pixel of the held-out pictures of the recipe's data; or on pictures of the table's own, at some pixels of
+    each and without locality, which asks for every pixel once per token.
+    """
+    model = pretrained.load(folder).eval().to(setting.place)
+    if held_out is None:
+        source = recipe.data.open(setting.data, "test")
+        assert isinstance(source, Pictures), "systems that are compared are trained on pictures"
+        report = evaluate.evaluate(model, islice(source.pictures(), setting.pictures), "recipe", skipped=source.skipped)
+        scores = {score.name: score.psnr for score in report.pictures}
+        some = [picture for _, picture in islice(source.pictures(), LOCALITY_PICTURES)]
+        area, side = locality(model, some), None
+    else:
+        pictures = list(islice(held_out.open(setting.data).pictures(), held_out.pictures))
+        scores = sampled_psnr(model, pictures, FINAL_SIDE)
+        some, area, side = [pictures[0][1]], None, FINAL_SIDE
+    first = some[0].to(next(model.parameters()).device)
+    return {
+        "psnr": statistics.fmean(scores.values()),
+        "pictures": {name: round(score, 3) for name, score in scores.items()},
+        "size": list(first.shape[1:]),
+        **cost(model, first, side),
+        "locality": area,
+        "curve": curve(folder),
+        "machine": machine(first.device),
+        "versions": versions(),
+    }
+
+
+def cost(model: FieldModel, picture: Float[Tensor, "c h w"], side: int | None = None) -> Record:
+    """Stored values of a picture, parameters, and multiply-adds per pixel (see `multiply_adds`)."""
+    with torch.no_grad():
+        values = Field.of(model, picture).values_stored
+    cell = model.cell if model.input_size is None else 1  # multiply-adds: of a whole number of cells
+    height, width = (n // cell * cell for n in picture.shape[1:])
+    encode, decode = multiply_adds(model, picture[None, :, :height, :width], side)
+    return {
+        "values_stored": values,
+        "values_per_pixel_value": values / picture.numel(),
+        "parameters": model.num_parameters,
+        "macs_per_pixel": {"encode": round(encode, 1), "decode": round(decode, 1)},
+    }
+
+
+def curve(folder: Path) -> list[Record]:
+    """Held-out PSNR after steps and seconds of training."""
+    points, seconds = [], 0.0
+    for line in journal.read(folder / journal.METRICS):
+        seconds = line.get("seconds", seconds)
+        if "evaluation_psnr" in line:
+            points.append({"step": line["step"], "seconds": seconds, "psnr": round(line["evaluation_psnr"], 4)})
+    return points
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
@@ -77,13 +145,11 @@ def multiply_adds(
     def combine() -> Tensor:
         return in_pieces(lambda part: model.combine(model.locate(part, lattice), prepared), grid, model.chunk)
 
-    encode, condition, combined = (
-        counted(part) for part in (lambda: model.encode(image), lambda: model.prepare(tokens), combine)
-    )
-    return encode / (height * width), condition / (height * width) + combined / len(grid)
+    encoding, preparing = count_macs(lambda: model.encode(image)), count_macs(lambda: model.prepare(tokens))
+    return encoding / (height * width), preparing / (height * width) + count_macs(combine) / len(grid)
 
 
-def counted(part: Callable[[], Any]) -> float:
+def count_macs(part: Callable[[], Any]) -> float:
     """Multiply-adds of a call."""
     with torch.no_grad(), Counter() as counter:
         part()

@@ -6,7 +6,6 @@ rows came before.
 
 import ctypes
 import gc
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -21,8 +20,12 @@ from typing import TypeVar
 
 import torch
 
-from tokenfield.comparison.running import Circumstances, keep
+from tokenfield.comparison import running
+from tokenfield.comparison.held_out import HeldOut
+from tokenfield.comparison.running import Deadline, Measurement, keep
+from tokenfield.comparison.setting import Setting, digest
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 from tokenfield.training.recipe import Recipe, decisive, model_name
 from tokenfield.training.trainer import train
 
@@ -32,18 +35,30 @@ STEPS = 2
 """After one that loads what the first step of a process loads."""
 
 
-def of_training(recipe: Recipe, told: Circumstances, deadline: Callable[[], float | None]) -> int | None:
+def run(
+    recipe: Recipe,
+    setting: Setting,
+    *,
+    held_out: HeldOut | None = None,
+    deadline: Deadline = lambda: None,
+    measurement: Measurement | None = None,
+) -> Record | None:
+    """`running.run`, and the peak memory of its training."""
+    result = running.run(recipe, setting, held_out=held_out, deadline=deadline, measurement=measurement)
+    return result and result | {"peak_memory": of_training(recipe, setting, deadline)}
+
+
+def of_training(recipe: Recipe, setting: Setting, deadline: Deadline) -> int | None:
     """Bytes that training needs at its peak beyond what the process held before it; see `with_peak_memory`.
 
     Args:
         recipe: of a row; its seed has no say.
-        told: data, device, and the folder of the runs, in which the number is kept.
-        deadline: seconds that are left; without any, only a number that is there already is told.
+        setting: data, device, and the folder of the runs, in which the number is kept.
+        deadline: seconds that are left; without any, only a number that is there already is given.
     """
     recipe = replace(recipe, seed=0, steps=STEPS, evaluate_every=0, checkpoint_every=STEPS)
-    facts = [decisive(recipe), recipe.batch_size, told.place]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    path = told.runs / "memory" / f"{model_name(recipe.model)}-{digest}.json"
+    facts = [decisive(recipe), recipe.batch_size, setting.place]
+    path = setting.runs / "memory" / f"{model_name(recipe.model)}-{digest(facts)}.json"
     if path.exists():
         return json.loads(path.read_text())["peak_memory"]
     left = deadline()
@@ -51,13 +66,13 @@ def of_training(recipe: Recipe, told: Circumstances, deadline: Callable[[], floa
         return None
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            found = pool.submit(measured, recipe, told.data, told.device, torch.get_num_threads()).result()
+            found = pool.submit(measure_here, recipe, setting.data, setting.device, torch.get_num_threads()).result()
     except (BrokenProcessPool, UserError):  # one that dies or diverges in two steps has a row that says so
         found = None
     return keep(path, {"peak_memory": found})["peak_memory"]
 
 
-def measured(recipe: Recipe, data: Path, device: str, threads: int) -> int | None:
+def measure_here(recipe: Recipe, data: Path, device: str, threads: int) -> int | None:
     """The same, in the process that this is called in: one that has done nothing else."""
     torch.set_num_threads(threads)
     with TemporaryDirectory() as folder:

@@ -1,10 +1,24 @@
-"""`tokenfield compare` as it is typed."""
+"""`python -m experiments.tables` as it is typed."""
 
 import json
 
 import pytest
+from fixtures import Outcome
 
+from experiments.tables.command import main
 from tokenfield.data.pictures import write_picture
+
+
+@pytest.fixture
+def run(capsys):
+    """Types a command line: `run("3", "--budget", "steps=1")`."""
+
+    def typed(*argv: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(argument) for argument in argv])
+        return Outcome(code, *capsys.readouterr())
+
+    return typed
 
 
 @pytest.fixture
@@ -21,20 +35,21 @@ def pool(tmp_path, monkeypatch):
 def test_two_tables_share_their_runs(run, pool, tmp_path):
     options = ("--budget", "steps=1", "--data", pool, "--seeds", 1, "-o", tmp_path / "out", "--runs", tmp_path / "runs",
                "--device", "cpu")  # fmt: skip
-    outcome = run("compare", "figure-1", "figure-5", *options, "--json", tmp_path / "all.json")
+    outcome = run("figure-1", "figure-5", *options, "--json", tmp_path / "all.json")
     assert outcome.code == 0, outcome.err
     assert len([path for path in (tmp_path / "runs").glob("*-seed0-*") if path.is_dir()]) == 2  # once each
     assert "| LAINR | " in outcome.out and "38.72" in outcome.out and "pictures" in outcome.out
     data = json.loads((tmp_path / "out" / "figure-1" / "table.json").read_text())
     assert [row["label"] for row in data["rows"]] == ["LAINR", "IPC"] and data["rows"][0]["steps"] == 1
     assert str(tmp_path) not in (tmp_path / "out" / "figure-1" / "table.json").read_text()  # no path of this machine
-    assert {"table.json", "table.md", "figure.png"} == {p.name for p in (tmp_path / "out" / "figure-5").iterdir()}
+    names = {"table.json", "table.md", "table.csv", "table.tex", "figure.png"}
+    assert {path.name for path in (tmp_path / "out" / "figure-5").iterdir()} == names
     assert set(json.loads((tmp_path / "all.json").read_text())["tables"]) == {"figure-1", "figure-5"}
 
 
 def test_the_time_was_over(run, pool, tmp_path):
     options = ("--budget", "steps=1", "--data", pool, "-o", tmp_path / "out", "--runs", tmp_path / "runs")
-    outcome = run("compare", "figure-1", *options, "--max-seconds", 0)
+    outcome = run("figure-1", *options, "--max-seconds", 0)
     assert outcome.code == 1 and "0 of 6 runs" in outcome.lines[-1] and "the same command goes on" in outcome.lines[-1]
     assert (tmp_path / "out" / "figure-1" / "table.md").exists()
 
@@ -54,7 +69,7 @@ def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
         return train(*args, **options)
 
     monkeypatch.setattr(running, "train", interrupted_once)
-    argv = ("compare", "figure-1", "--budget", "steps=1", "--data", pool, "--seeds", 2, "-o", tmp_path / "out")
+    argv = ("figure-1", "--budget", "steps=1", "--data", pool, "--seeds", 2, "-o", tmp_path / "out")
     argv += ("--runs", tmp_path / "runs", "--device", "cpu")
     outcome = run(*argv)
     assert outcome.code == 130 and outcome.lines[-1].count("interrupted after 1 of 4 runs") == 1 and len(calls) == 2
@@ -73,5 +88,5 @@ def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
     ],
 )
 def test_bad_input(run, argv, code, said):
-    outcome = run("compare", *argv)
+    outcome = run(*argv)
     assert outcome.code == code and said in outcome.err and len(outcome.lines) == 1

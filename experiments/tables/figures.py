@@ -1,0 +1,70 @@
+"""Figures of the papers' tables that no other comparison has, drawn from a table's JSON alone."""
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.factorial.figure import effects
+from experiments.race.figure import race
+from tokenfield.comparison.figures import curves, dots, heading, rows_with_result
+from tokenfield.evaluation.figures import COLOURS, plot
+from tokenfield.evaluation.optimization_curves import STYLES
+from tokenfield.io.record import Record
+
+
+def sizes(data: Record, path: Path) -> None:
+    """PSNR against values stored, a line per family of rows (the label up to its comma)."""
+    families: dict[str, list[Record]] = {}
+    for row in rows_with_result(data):
+        families.setdefault(row["label"].split(",")[0], []).append(row)
+    labels = {"xlabel": "values stored per picture", "ylabel": "PSNR / dB", "xscale": "log"}
+    with plot(path, title=data["title"], size=(8.0, 5.0), **labels) as axes:
+        for (family, rows), colour in zip(families.items(), COLOURS, strict=False):
+            rows = sorted(rows, key=lambda row: row["values_stored"])
+            x, y = [row["values_stored"] for row in rows], [row["psnr"] for row in rows]
+            deviations = [row["deviation"] or 0 for row in rows]
+            axes.errorbar(x, y, deviations, fmt="o", color=colour, markersize=4, capsize=3, label=family)
+            axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
+            for row in rows:
+                note = row["label"].split(",", 1)[-1].strip()
+                place = (row["values_stored"], row["psnr"])
+                axes.annotate(note, place, (4, 4), textcoords="offset points", fontsize=7, color=colour)
+        axes.legend(frameon=False, loc="best")
+
+
+def areas(data: Record, path: Path) -> None:
+    """The locality number of every row beside its PSNR, a point per seed; colour and mark tell the rows apart."""
+    share = "share of the picture that holds 90 % of a token's effect"
+    with plot(path, title=heading(data), xlabel=share, ylabel="PSNR / dB", size=(9.0, 4.4)) as axes:
+        for number, row in enumerate(rows_with_result(data)):
+            points = [(run["locality"], run["psnr"]) for run in row["runs"] if run.get("locality") is not None]
+            if points:
+                name = f"{row['label']}: {row['locality']:.3f}, {row['values_stored']} values"
+                colour, mark = COLOURS[number % len(COLOURS)], "os^Dv"[number // len(COLOURS) % 5]
+                axes.plot(*zip(*points, strict=True), mark, color=colour, label=name)
+        axes.set_xlim(0, 0.95)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def optimized(data: Record, path: Path) -> None:
+    """PSNR against seconds of optimisation: a thin line per seed, a thick one for their mean."""
+    labels = {"xlabel": "seconds per picture, encoding included", "ylabel": "PSNR / dB", "xscale": "log"}
+    with plot(path, title=heading(data), size=(10.0, 4.6), **labels) as axes:
+        for row in rows_with_result(data):
+            good = [run for run in row["runs"] if not run.get("failure")]
+            colour, line = STYLES[good[0]["system"]]
+            seeds = [{point["seconds"]: point["psnr"] for point in run["curve"]} for run in good]
+            times = sorted(set.intersection(*map(set, seeds)))
+            for seed in seeds:
+                axes.plot(times, [seed[at] for at in times], line, color=colour, alpha=0.35, linewidth=0.7)
+            means = [statistics.fmean(seed[at] for seed in seeds) for at in times]
+            label = f"{row['label']}: {row['psnr']:.1f} dB, {row['values_stored']} values"
+            axes.plot(times, means, line, color=colour, linewidth=2, label=label)
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+FIGURES: dict[str, Callable[[Record, Path], None]] = {
+    "dots": dots, "curves": curves, "sizes": sizes, "locality": areas, "optimized": optimized, "race": race,
+    "factorial": effects,
+}  # fmt: skip
+"""What `Table.figure` names."""

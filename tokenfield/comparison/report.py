@@ -1,0 +1,184 @@
+"""All runs of a table -> JSON, the same table as Markdown, CSV and LaTeX, and a figure, in one folder."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tokenfield.comparison.figures import curves
+from tokenfield.evaluation import tables
+from tokenfield.evaluation.tables import Rows, number
+from tokenfield.io.atomic import written_aside
+from tokenfield.io.record import Record
+
+Results = Mapping[str, Sequence[Record]]
+"""By the label of a row, the results of its seeds so far, in any order."""
+
+NOTES = (
+    "MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of two steps "
+    "of training in a process of their own, beyond what it held before them. Seconds: of training alone. Locality: "
+    "mean share of a picture that holds 90 % of what zeroing a token changes; small is local."
+)
+"""What the columns mean."""
+
+
+def gather(rows: Sequence[Record], results: Results, reference: str = "") -> list[Record]:
+    """The rows of a table's JSON: what each row is, means and deviations of its runs, and the runs themselves.
+
+    Args:
+        rows: `label`, and what else a row says of itself.
+        results: what `running.run` returned.
+        reference: label of the row that all others are compared with, seed by seed; "": there is none.
+    """
+    whole = []
+    for row in rows:
+        runs = sorted(results.get(row["label"], []), key=lambda run: run["seed"])
+        whole.append({**row, **summary(runs), "runs": runs, **difference(runs, results.get(reference, []))})
+    return whole
+
+
+def summary(runs: Sequence[Record]) -> Record:
+    """Means over the seeds of a row, and the standard deviation of PSNR between them."""
+    good = [run for run in runs if not run.get("failure")]
+    facts: Record = {"seeds": len(good), "failed": len(runs) - len(good)}
+    if not good:
+        return facts | {"psnr": None, "deviation": None}
+    areas = [run["locality"] for run in good if run["locality"] is not None]
+    first = good[0]  # what is the same for all seeds
+    return facts | {
+        **mean_and_deviation([run["psnr"] for run in good], "psnr", "deviation"),
+        "values_stored": first["values_stored"],
+        "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
+        "parameters": first["parameters"],
+        "macs_per_pixel": first["macs_per_pixel"],
+        "peak_memory": first.get("peak_memory"),
+        "steps": round(statistics.fmean(run["steps"] for run in good)),
+        "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
+        "locality": round(statistics.fmean(areas), 4) if areas else None,
+    }
+
+
+def difference(runs: Sequence[Record], others: Sequence[Record]) -> Record:
+    """By how much a row is above another, seed by seed: what a seed does to both of them cancels."""
+    by_seed = {run["seed"]: run["psnr"] for run in others if not run.get("failure")}
+    values = [run["psnr"] - by_seed[run["seed"]] for run in runs if not run.get("failure") and run["seed"] in by_seed]
+    return mean_and_deviation(values, "above_reference", "above_reference_deviation")
+
+
+def mean_and_deviation(values: Sequence[float], mean: str, deviation: str) -> Record:
+    """Both under these names; None for what too few values do not have."""
+    return {mean: round(statistics.fmean(values), 3) if values else None,
+            deviation: round(statistics.stdev(values), 3) if len(values) > 1 else None}
+
+
+def spread(mean: float, deviation: float | None, sign: str = "") -> str:
+    """`21.00 ± 1.41`, or `21.00`."""
+    return f"{mean:{sign}.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
+
+
+def columns(data: Record) -> dict[str, Callable[[Record], str]]:
+    """Headings, and what a row has under each; columns that no row fills are left out."""
+    reference, rows = data.get("reference", ""), data["rows"]
+
+    def there(key: str) -> bool:
+        return any(row.get(key) is not None for row in rows)
+
+    def psnr(row: Record) -> str:
+        if row["psnr"] is None:
+            return "diverged" if row["failed"] else "-"
+        return spread(row["psnr"], row["deviation"])
+
+    def above(row: Record) -> str:
+        mean = None if row["label"] == reference else row["above_reference"]
+        return "-" if mean is None else spread(mean, row["above_reference_deviation"], "+")
+
+    def macs(which: str) -> Callable[[Record], str]:
+        return lambda row: number(row.get("macs_per_pixel", {}).get(which), 0)
+
+    def seeds(row: Record) -> str:
+        failed = row["psnr"] is not None and row["failed"]
+        return f"{row['seeds']}" + (f" ({row['failed']} diverged)" if failed else "")
+
+    def whole(key: str) -> Callable[[Record], str]:
+        return lambda row: str(row.get(key, "-"))
+
+    return {
+        "system": whole("label"),
+        "PSNR, dB": psnr,
+        **({f"above {reference}, same seeds": above} if reference else {}),
+        "seeds": seeds,
+        **({"published": lambda row: number(row["published"])} if there("published") else {}),
+        "values stored": whole("values_stored"),
+        "per pixel value": lambda row: number(row.get("values_per_pixel_value")),
+        "parameters": whole("parameters"),
+        "MACs / pixel, encode": macs("encode"),
+        "MACs / pixel, decode": macs("decode"),
+        "peak memory, MB": lambda row: number(None if row.get("peak_memory") is None else row["peak_memory"] / 1e6, 0),
+        "steps": whole("steps"),
+        "seconds": lambda row: number(row.get("seconds"), 0),
+        **({"locality": lambda row: number(row.get("locality"), 3)} if there("locality") else {}),
+    }
+
+
+def cells(data: Record) -> list[list[str]]:
+    """The table as text; the first row is the heading."""
+    parts = columns(data)
+    return [list(parts), *([cell(row) for cell in parts.values()] for row in data["rows"])]
+
+
+def as_csv(rows: Rows) -> str:
+    """Rows as comma-separated values."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def as_latex(rows: Rows) -> str:
+    """Rows as a `tabular` with the rules of booktabs."""
+    signs = {"\\": r"\textbackslash{}", "±": r"$\pm$", **{sign: "\\" + sign for sign in "&%#_${}"}}
+    heading, *body = (" & ".join("".join(signs.get(sign, sign) for sign in cell) for cell in row) + r" \\"
+                      for row in rows)
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\toprule", heading, r"\midrule", *body,
+             r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+def as_markdown(data: Record) -> str:
+    """The table for people, with all that is needed to read it."""
+    machines = [run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run]
+    machine = machines[0] if machines else {}
+    where = f"{machine.get('device', '-')} ({machine.get('name', '-')}), {machine.get('threads', '-')} threads"
+    notes = [
+        *data["notes"],
+        f"budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
+        "Means over pictures, then mean ± standard deviation over seeds"
+        + (", also of the difference between two rows with the same seed." if data.get("reference") else "."),
+        NOTES,
+        f"measured on {where}; {data['date']}.",
+    ]
+    lines = [f"# {data['title']}", "", f"`{data['command']}`", "", tables.markdown(cells(data)),
+             *data.get("findings", []), "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] | None = curves) -> list[Path]:
+    """The files of a table; each is whole or absent.
+
+    Args:
+        data: title, command, budget, seed_list, date, notes, rows (from `gather`), and whatever else is to be kept.
+        folder: where.
+        draw: the figure, which takes seconds; None: none.
+    """
+    rows = cells(data)
+    texts = {"json": json.dumps(data, indent=1, allow_nan=False) + "\n", "md": as_markdown(data), "csv": as_csv(rows),
+             "tex": as_latex(rows)}
+    for kind, text in texts.items():
+        with written_aside(folder / f"table.{kind}") as file:
+            file.write(text.encode())
+    files = [folder / f"table.{kind}" for kind in texts]
+    if draw is not None and any(row["psnr"] is not None for row in data["rows"]):
+        files.append(folder / "figure.png")
+        draw(data, files[-1])
+    return files

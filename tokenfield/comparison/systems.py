@@ -1,0 +1,153 @@
+"""Systems made alike: the same pictures at the same size, and as many stored values where a system can."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar
+
+import torch
+
+from tokenfield.comparison import memory
+from tokenfield.comparison.held_out import HeldOut
+from tokenfield.comparison.running import Deadline
+from tokenfield.comparison.setting import Setting
+from tokenfield.data import DataConfig
+from tokenfield.errors import UserError
+from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
+from tokenfield.training.recipe import Recipe
+
+KNOBS = ("num_latents", "groups", "latent_dim")
+"""Fields of a model that stored values are proportional to, in the order in which they are tried."""
+CLOSE = 0.02
+"""Share by which stored values may differ and still count as equal."""
+
+TRIES = 12
+"""Numbers of tokens, or widths, that are tried around the right one, where that is not allowed."""
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class SystemRow:
+    """One system of a comparison."""
+
+    label: str
+    recipe: Recipe
+    held_out: HeldOut
+
+    def facts(self) -> Record:
+        """What the table's JSON says of it."""
+        return {"label": self.label, "recipe": self.recipe.name, "extra": False}
+
+    def run(self, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
+        """Make its run, or read what it came to."""
+        recipe = replace(self.recipe, seed=seed)
+        return memory.run(recipe, setting, held_out=self.held_out, deadline=deadline)
+
+
+def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, values: int | None = None
+         ) -> list[SystemRow]:
+    """The systems, made alike.
+
+    Args:
+        recipes: label and recipe of each; pictures are cut out as the first one's are.
+        size: side of the pictures; None: what the first one encodes.
+        values: stored values per picture; None: those of the first one at that size; 0: each system's own.
+    Raises:
+        UserError: a recipe of other data than pictures, or a model that cannot be made for this size.
+    """
+    for label, recipe in recipes:
+        if not isinstance(recipe.data, DataConfig):
+            raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
+    first = recipes[0][1]
+    size = size or size_of(first.model) or first.data.size // getattr(first.objective, "zoom", 1)
+    alike = []
+    for label, recipe in recipes:
+        recipe = resize(label, recipe, first.data, size)
+        if values is None:
+            values = stored_values(recipe, size)
+        alike.append(SystemRow(label, match(recipe, size, values), HeldOut(replace(first.data, size=size))))
+    return alike
+
+
+def size_of(model: object) -> int | None:
+    """The side of the pictures that a configuration's model takes; None: any."""
+    found = find_field(model, "size")
+    return max(found) if isinstance(found, tuple) else None
+
+
+def at_size(model: Config, size: int) -> Config:
+    """A model's configuration for pictures of another size; a lattice of latents grows with the picture."""
+    side = size_of(model)
+    if side is None or side == size:
+        return model
+    grid = find_field(model, "grid")
+    if isinstance(grid, tuple):
+        model = change(model, "grid", tuple(round(n * size / side) for n in grid))
+    return change(model, "size", (size, size))
+
+
+def resize(label: str, recipe: Recipe, data: DataConfig, size: int) -> Recipe:
+    """The recipe on these pictures at this size, its model for it.
+
+    Raises:
+        UserError: a model that cannot be made for this size.
+    """
+    zoom = getattr(recipe.objective, "zoom", 1)
+    try:
+        recipe = replace(recipe, model=at_size(recipe.model, size), data=replace(data, size=size * zoom))
+        stored_values(recipe, size)
+    except (UserError, ValueError) as error:
+        raise UserError(f"{label} at {size} x {size} pixels: {error}; give another --size") from error
+    return recipe
+
+
+def match(recipe: Recipe, size: int, values: int) -> Recipe:
+    """The recipe whose model stores so many values, or as nearly as many as its numbers of tokens and widths allow."""
+    own = nearest = stored_values(recipe, size)
+    best = recipe
+    if not values:
+        return recipe
+    for knob in KNOBS:
+        number = find_field(recipe.model, knob)
+        if abs(nearest - values) <= CLOSE * values or not isinstance(number, int):
+            continue
+        aim = max(1, round(number * values / own))
+        for other in sorted(range(1, 2 * aim + 1), key=lambda n: abs(n - aim))[:TRIES]:
+            try:
+                changed = replace(recipe, model=change(recipe.model, knob, other))
+                found = stored_values(changed, size)
+            except (UserError, ValueError):  # not a number that this model can have
+                continue
+            if abs(found - values) < abs(nearest - values):
+                best, nearest = changed, found
+            if abs(found - values) <= CLOSE * values:
+                break
+    return best
+
+
+def stored_values(recipe: Recipe, size: int) -> int:
+    """Values that the recipe's model stores of one picture."""
+    with torch.random.fork_rng(devices=[]):
+        model = recipe.model.build().eval()
+    with torch.no_grad():
+        return Field.of(model, torch.zeros(model.channels, size, size)).values_stored
+
+
+def find_field(config: object, name: str) -> object:
+    """A field of a configuration, or of one inside it; None without such a field."""
+    if not is_dataclass(config):
+        return None
+    if hasattr(config, name):
+        return getattr(config, name)
+    return next((found for field in fields(config)
+                 if (found := find_field(getattr(config, field.name), name)) is not None), None)
+
+
+def change(config: Config, name: str, value: object) -> Config:
+    """The configuration with another value of the field that `find_field` finds."""
+    if hasattr(config, name):
+        return replace(config, **{name: value})  # type: ignore[type-var]
+    inner = next(field.name for field in fields(config)  # type: ignore[arg-type]
+                 if find_field(getattr(config, field.name), name) is not None)
+    return replace(config, **{inner: change(getattr(config, inner), name, value)})  # type: ignore[type-var]
