@@ -34,7 +34,7 @@ class ViewsModel(PatchField):
 
     command = "views"
     takes = "views"
-    after_training = "views {out} --data {data}"
+    after_training = "views measure {out} --data {data}"
     default_recipe = None
     kind: ClassVar[str]
     fewer_views: ClassVar[bool] = True
