@@ -5,7 +5,7 @@
 The three tables are about decoders, but each row is trained behind a transformer, and in a short run it is the
 transformer that limits all of them (`results/compare/README.md`). Here the tokens of a few pictures are free numbers,
 trained together with the shared decoder by Adam; then the decoder is frozen and the tokens of unseen pictures are
-found in the same way. The rows are those of `tokenfield compare` at the miniature scale, on larger pictures if asked:
+found in the same way. The rows are those of `experiments.tables` at the miniature scale, on larger pictures if asked:
 
     python -m experiments.capacity.decoders --data PHOTOGRAPHS --side 48 --out results/compare/capacity-48
 

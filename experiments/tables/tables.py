@@ -198,7 +198,7 @@ TABLES: dict[str, Table] = {
         expected="ANR above IPC and TransINR at fewer values stored",
     ),
 }
-"""What `tokenfield compare` can run."""
+"""What `python -m experiments.tables` can run."""
 
 ALIASES = {"2/6": "2", "6": "2", "2-6": "2", "figure-12": "figure-5", "fig1": "figure-1", "fig5": "figure-5",
            "fig7": "figure-7"}
