@@ -176,7 +176,6 @@ def build_terms(config: AnchoredLainrConfig) -> Aggregator:
                 feature_dim=sizes.feature_dim,
                 sigma_q=sizes.sigma_q,
                 num_heads=sizes.heads,
-                linear=sizes.linear_frequency,
             )
         )
     if config.distance:

@@ -54,7 +54,7 @@ class ContentTerm(Term):
     """q(v) . k(z_j) / sqrt(c), with the queries of Eq. 4.
 
     Args:
-        in_dim, sigma_q, feature_dim, linear: of the query's frequency feature.
+        in_dim, sigma_q, feature_dim: of the query's frequency feature.
         dim: width of queries and keys, over all heads.
         latent_dim: width of a token.
         num_heads: H.
@@ -69,11 +69,10 @@ class ContentTerm(Term):
         feature_dim: int,
         sigma_q: float,
         num_heads: int,
-        linear: bool = True,
     ):
         super().__init__()
         self.num_heads = num_heads
-        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim, linear=linear)
+        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim)
         self.q, self.k = nn.Linear(dim, dim), nn.Linear(latent_dim, dim)
 
     def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:

@@ -1,7 +1,7 @@
 """What a nested model gives at each of its rates, beside principal components that store as many values.
 
     python -m experiments.ladder.table photos-ladder --data POOL --out results/ladder
-    python -m experiments.ladder.table photos-ladder --data POOL --seeds runs/seed-1 runs/seed-2 --specialised runs/only-6
+    python -m experiments.ladder.table photos-ladder --seeds runs/seed-1 runs/seed-2 --specialised runs/only-6
 
 Measured on the eight held-out photographs of scikit-image (256-pixel centre crops, protocol skimage256), and with
 --data on the centre crops of the pool's test pictures, which were used for no choice. PSNR per picture (float32,

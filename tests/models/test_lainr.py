@@ -137,6 +137,17 @@ def test_ablations_are_compositions_that_train(name):
     same(model.decode(model.encode(images), grid), model.decode(model.encode(images), grid.coords()))
 
 
+def test_a_linear_layer_of_table_7_is_one_map_per_band():
+    """At L = 2 the paper's rows have two maps less, four without both; the queries (Eq. 4) keep theirs."""
+    same_width = replace(TOY, sigmas=(8.0, 4.0), feature_dim=TOY.dim)
+    whole, maps = make(same_width).num_parameters, TOY.dim**2 + TOY.dim
+    for fields, count in ((("linear_frequency",), 2), (("linear_modulation",), 2),
+                          (("linear_frequency", "linear_modulation"), 4)):
+        ablated = make(replace(same_width, **dict.fromkeys(fields, False)))
+        assert whole - ablated.num_parameters == count * maps
+        assert ablated.decoder.aggregator.query.linear is not None
+
+
 def test_gradients_by_finite_differences():
     model, images = make(replace(TOY, encoder_depth=1, sigmas=(8.0, 4.0), sigma_q=2.0)), random(1, 3, HEIGHT, WIDTH)
     tokens, coords = model.encode(images).detach().requires_grad_(), random(3, 2).requires_grad_()

@@ -48,7 +48,7 @@ OTHERS = {
     "no squares": {"size": (24, 48), "num_latents": 18},
     "narrow heads of the encoder": {"encoder_heads": 12},
     "one block": {"encoder_depth": 1},
-    "without W_q": {"dim": 64, "linear_frequency": False},
+    "w/o linear Eq. 6": {"dim": 64, "linear_frequency": False},
     "w/o multiFM": {"plain_depth": 2},
 }
 

@@ -114,3 +114,12 @@ def test_models_come_back_from_their_folders(name, tmp_path):
     model = make(name).float()
     loaded = pretrained.load(pretrained.save(model, tmp_path / "model"))
     assert type(loaded) is type(model) and pretrained.model_hash(loaded) == pretrained.model_hash(model)
+
+
+def test_a_linear_layer_of_table_7_is_one_map_per_band():
+    """As for pictures: two maps less at L = 2, and none of the query's (Eq. 4)."""
+    sizes = replace(TOY, dim=12, feature_dim=12)
+    whole, ablated = (
+        LainrViewsConfig(replace(sizes, linear_frequency=linear)).build().num_parameters for linear in (True, False)
+    )
+    assert whole - ablated == 2 * (12 * 12 + 12)

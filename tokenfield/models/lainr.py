@@ -50,7 +50,7 @@ class LainrConfig(EncoderSizes):
     heads: int = 2
     """Heads of the aggregation."""
     linear_frequency: bool = True
-    """False: Table 7, without the linear layer of Eq. 6."""
+    """False: Table 7, without W_F, b_F and ReLU of the bands (Eq. 6); the queries (Eq. 4) keep theirs."""
     linear_modulation: bool = True
     """False: Table 7, without the linear layer of Eq. 7."""
     plain_depth: int = 0
@@ -163,7 +163,6 @@ def build_aggregator(config: LainrConfig, *, in_dim: int = 2) -> SelectiveTokenA
         feature_dim=config.feature_dim,
         sigma_q=config.sigma_q,
         num_heads=config.heads,
-        linear=config.linear_frequency,
     )
 
 
@@ -185,7 +184,7 @@ def build_head(config: LainrConfig, *, in_dim: int = 2) -> Head:
 def build_localized_aggregator(config: LainrConfig, cutoff: float) -> LocalizedAggregation:
     """The queries of Eq. 4, and ANR's attention, whose projections have no bias, with its threshold."""
     query = nn.Sequential(
-        FrequencyFeature(2, config.sigma_q, config.feature_dim, config.dim, linear=config.linear_frequency),
+        FrequencyFeature(2, config.sigma_q, config.feature_dim, config.dim),
         nn.Linear(config.dim, config.dim, bias=False),
     )
     attention = LocalizedAttention(

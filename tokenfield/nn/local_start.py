@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.optimize import nnls
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from tokenfield.coords import Grid, centers
@@ -203,9 +203,10 @@ def local_start(
 def start_attention(aggregator: SelectiveTokenAggregation, anchors: Anchors) -> None:
     """Queries are Fourier features, keys weighted Fourier features of the place whose code a token holds."""
     feature, attention = aggregator.query, aggregator.attention
+    linear = cast(nn.Linear, feature.linear)  # W_q, which every query has
     n, heads = feature.num_frequencies, attention.num_heads
     width = attention.q.out_features // heads  # c, of a head
-    most = min(width // 4, n if feature.linear is None else attention.q.in_features // 8, n)
+    most = min(width // 4, attention.q.in_features // 8, n)
     if not most:
         raise UserError(f"start local: heads {width} wide cannot tell places apart; use fewer heads or a larger dim")
     omega = frequencies(feature.sigma, n)
@@ -227,18 +228,14 @@ def start_attention(aggregator: SelectiveTokenAggregation, anchors: Anchors) -> 
     attention.k.weight.mul_(QUIET)
     attention.k.bias.zero_()
     rows = torch.arange(count)
-    if feature.linear is not None:  # Eq. 3: relu(+gamma_j) and relu(-gamma_j)
-        feature.linear.weight[: 2 * count] = 0
-        feature.linear.bias[: 2 * count] = 0
-        feature.linear.weight[rows, columns] = 1
-        feature.linear.weight[count + rows, columns] = -1
+    linear.weight[: 2 * count] = 0
+    linear.bias[: 2 * count] = 0
+    linear.weight[rows, columns] = 1  # Eq. 3: relu(+gamma_j) and relu(-gamma_j)
+    linear.weight[count + rows, columns] = -1
     for head in range(heads):
         query = attention.q.weight[head * width : head * width + count]
         query.zero_()
-        if feature.linear is None:
-            query[rows, columns] = 1
-        else:  # Eq. 4: q_v = relu(gamma_j) - relu(-gamma_j) = gamma_j
-            query[rows, rows], query[rows, count + rows] = 1, -1
+        query[rows, rows], query[rows, count + rows] = 1, -1  # Eq. 4: q_v = relu(gamma_j) - relu(-gamma_j) = gamma_j
         key = attention.k.weight[head * width : head * width + count]
         key.zero_()
         key[:, :codes] = torch.stack(keys)  # Eq. 5: q_v . k = sum_j w_j cos(pi omega_j (v - p))

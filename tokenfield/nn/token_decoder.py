@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
 from tokenfield.nn.affine import Affine, apply, fold, wide
-from tokenfield.nn.attention import MultiHeadAttention, attend, merge_heads
+from tokenfield.nn.attention import MultiHeadAttention, merge_heads
 from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.parts import Located, Prepared
 
@@ -61,7 +61,26 @@ class Aggregator(nn.Module):
 
 
 class CrossAttention(Aggregator):
-    """An aggregator that prepares keys and values (B, H, R, c) and takes weighted means of the values."""
+    """An aggregator whose coordinates attend to keys and values (B, H, R, c) of the tokens.
+
+    Attributes:
+        attention: the layer that makes these, weighs them, and holds the output map.
+    """
+
+    attention: MultiHeadAttention
+
+    @property
+    def output_map(self) -> nn.Linear:
+        """The attention's."""
+        return self.attention.out
+
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
+        """Projected keys and values."""
+        return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
+
+    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q d"]:
+        """Attended values. (Eq. 5)"""
+        return merge_heads(self.attention.attend(located, *prepared))
 
     def attention_weights(
         self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
@@ -89,7 +108,6 @@ class SelectiveTokenAggregation(CrossAttention):
         feature_dim: d_F of the Fourier features.
         sigma_q: query bandwidth.
         num_heads: heads of the attention.
-        linear: False for `w/o linear Eq. 6`, see `FrequencyFeature`.
     """
 
     def __init__(
@@ -101,28 +119,14 @@ class SelectiveTokenAggregation(CrossAttention):
         feature_dim: int,
         sigma_q: float,
         num_heads: int,
-        linear: bool = True,
     ):
         super().__init__()
-        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim, linear=linear)
+        self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim)
         self.attention = MultiHeadAttention(dim, num_heads=num_heads, token_dim=latent_dim)
-
-    @property
-    def output_map(self) -> nn.Linear:
-        """The attention's."""
-        return self.attention.out
 
     def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
         """Projected queries of the coordinates. (Eq. 4)"""
         return self.attention.queries(self.query(coords, self.output_map.weight.dtype))  # h_F(v; sigma_q, W_q, b_q)
-
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
-        """Projected keys and values."""
-        return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
-
-    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q d"]:
-        """Attended values. (Eq. 5)"""
-        return merge_heads(attend(located, *prepared))
 
 
 class Head(nn.Module):
@@ -167,7 +171,7 @@ class MultiBandModulation(Head):
         feature_dim: d_F.
         sigmas: bandwidths sigma_1 >= ... >= sigma_L, L >= 1.
         out_dim: d_out.
-        linear_frequency: False for `w/o linear Eq. 6`.
+        linear_frequency: False for `w/o linear Eq. 6` of Table 7, see `FrequencyFeature`.
         linear_modulation: False for `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
     """
 
