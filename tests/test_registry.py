@@ -34,6 +34,7 @@ def test_a_part_is_imported_when_it_is_used():
         animals["dog"]
     animals.add("cat", "decimal:Decimal")
     assert animals["cat"].__name__ == "Decimal" and animals.get("bird", 3) == 3
+    assert ["cat"] not in animals and None not in animals
 
 
 def test_an_unknown_name_gives_the_three_nearest():

@@ -114,6 +114,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return self.places[name].load() if name in self else default
 
     def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):  # from a file, it may be anything
+            return False
         if name not in self.places:
             read_plugins()
         return name in self.places
