@@ -4,6 +4,8 @@ Keys and values depend on the tokens alone and queries on the coordinates alone,
 the same tokens project each side once and meet in `attend`.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -47,6 +49,7 @@ class MultiHeadAttention(nn.Module):
         token_dim: width of the tokens that are attended to; default `dim`.
         head_dim: c, width of a head; default `dim` / H, which must be a whole number.
         bias: whether queries, keys and values have one; the result always has.
+        project_queries: False for queries that are projected already, H c wide.
     """
 
     def __init__(
@@ -57,13 +60,14 @@ class MultiHeadAttention(nn.Module):
         token_dim: int | None = None,
         head_dim: int | None = None,
         bias: bool = True,
+        project_queries: bool = True,
     ):
         super().__init__()
         if head_dim is None and dim % num_heads:
             raise UserError(f"width {dim} is no multiple of {num_heads} heads")
         self.num_heads = num_heads
         inner, token_dim = num_heads * (head_dim or dim // num_heads), token_dim or dim
-        self.q = nn.Linear(dim, inner, bias=bias)
+        self.q = cast(nn.Linear, nn.Linear(dim, inner, bias=bias) if project_queries else nn.Identity())
         self.k = nn.Linear(token_dim, inner, bias=bias)
         self.v = nn.Linear(token_dim, inner, bias=bias)
         self.out = nn.Linear(inner, dim)
@@ -76,7 +80,13 @@ class MultiHeadAttention(nn.Module):
         """Projected keys and values of the tokens."""
         return split_heads(self.k(tokens), self.num_heads), split_heads(self.v(tokens), self.num_heads)
 
-    def forward(self, query: Float[Tensor, "b q d"], tokens: Float[Tensor, "b r e"]) -> Float[Tensor, "b q d"]:
-        """Attend from `query` to `tokens`."""
-        attended: Tensor = self.out(merge_heads(attend(self.queries(query), *self.keys_values(tokens))))
-        return attended
+    def attend(
+        self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"], value: Float[Tensor, "b h r e"]
+    ) -> Float[Tensor, "b h q e"]:
+        """Weighted means of the values."""
+        return attend(query, key, value)
+
+    def forward(self, query: Float[Tensor, "*shared q d"], tokens: Float[Tensor, "b r e"]) -> Float[Tensor, "b q o"]:
+        """Attend from `query`, of every instance or shared by all, to `tokens`."""
+        result: Tensor = self.out(merge_heads(self.attend(self.queries(query), *self.keys_values(tokens))))
+        return result

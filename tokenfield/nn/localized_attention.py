@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.nn.attention import attend, merge_heads, split_heads
+from tokenfield.nn.attention import MultiHeadAttention, attend
 from tokenfield.nn.fourier import fourier_features, linear_over_axes, sum_over_axes
 from tokenfield.nn.token_decoder import CrossAttention
 
@@ -84,7 +84,7 @@ def attend_locally(
     return (above.to(value.dtype) @ value) / above.sum(-1, keepdim=True).to(value.dtype)
 
 
-class LocalizedAttention(nn.Module):
+class LocalizedAttention(MultiHeadAttention):
     """Multi-head attention with a threshold, from queries that are projected already; no biases but in the output map.
 
     Args:
@@ -95,30 +95,21 @@ class LocalizedAttention(nn.Module):
     """
 
     def __init__(self, *, token_dim: int, out_dim: int, num_heads: int, head_dim: int, cutoff: float = CUTOFF):
-        super().__init__()
         if not cutoff >= 0:
             raise UserError(f"cutoff {cutoff} is negative; give 0 for plain attention, {CUTOFF} as published")
-        self.num_heads, self.cutoff = num_heads, cutoff
-        self.k = nn.Linear(token_dim, num_heads * head_dim, bias=False)
-        self.v = nn.Linear(token_dim, num_heads * head_dim, bias=False)
-        self.out = nn.Linear(num_heads * head_dim, out_dim)
+        super().__init__(
+            out_dim, num_heads=num_heads, token_dim=token_dim, head_dim=head_dim, bias=False, project_queries=False
+        )
+        self.cutoff = cutoff
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}, cutoff={self.cutoff}"
 
-    def queries(self, projected: Float[Tensor, "*b q hc"]) -> Float[Tensor, "*b h q c"]:
-        """Rows of heads."""
-        return split_heads(projected, self.num_heads)
-
-    def keys_values(self, tokens: Float[Tensor, "b r e"]) -> tuple[Float[Tensor, "b h r c"], Float[Tensor, "b h r c"]]:
-        """Projected keys and values of the tokens."""
-        return split_heads(self.k(tokens), self.num_heads), split_heads(self.v(tokens), self.num_heads)
-
-    def forward(self, projected: Float[Tensor, "*shared q hc"], tokens: Float[Tensor, "b r e"]) -> Tensor:
-        """Attend from projected queries (Q, H c) or (B, Q, H c) to the tokens -> (B, Q, out_dim)."""
-        attended = attend_locally(self.queries(projected), *self.keys_values(tokens), self.cutoff)
-        result: Tensor = self.out(merge_heads(attended))
-        return result
+    def attend(
+        self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"], value: Float[Tensor, "b h r e"]
+    ) -> Float[Tensor, "b h q e"]:
+        """Weighted means of the values above the threshold."""
+        return attend_locally(query, key, value, self.cutoff)
 
 
 class PositionalQuery(nn.Module):
@@ -186,19 +177,6 @@ class LocalizedAggregation(CrossAttention):
         super().__init__()
         self.query, self.attention = query, attention
 
-    @property
-    def output_map(self) -> nn.Linear:
-        """The attention's."""
-        return self.attention.out
-
     def locate(self, coords: Coordinates) -> Float[Tensor, "*b h q c"]:
         """Queries of the coordinates."""
         return self.attention.queries(self.query(coords).to(self.output_map.weight.dtype))
-
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
-        """Projected keys and values of the tokens."""
-        return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
-
-    def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q hc"]:
-        """Attended values, before the output map."""
-        return merge_heads(attend_locally(located, *prepared, self.attention.cutoff))
