@@ -69,7 +69,8 @@ def test_levels_and_times_are_layers(tmp_path):
     data.to_netcdf(tmp_path / "a.nc", engine="scipy")
     file = EarthFile(tmp_path / "a.nc")
     layers = list(file.layers(("SST",), stacked=False))
-    assert sorted((layer.step, layer.level) for layer in layers) == [(t, (z,)) for t in range(3) for z in range(2)]
+    places = [(layer.step, dict(layer.index)) for layer in layers]
+    assert places == [(t, {"depth": z, "time": t}) for z in range(2) for t in range(3)]
     last = file.read(next(layer for layer in layers if layer.step == 2))
     assert "time=2" in last.name and "depth=0" in last.name
     np.testing.assert_allclose(last.values[0], truth(LATITUDES, LONGITUDES, 2), atol=1e-5)

@@ -85,14 +85,12 @@ class Layer:
         variables: its channels.
         index: (dimension, position) of every axis but latitude and longitude.
         step: position in time; 0 where there is no time.
-        level: positions on all other axes.
     """
 
     path: Path
     variables: tuple[str, ...]
     index: tuple[tuple[str, int], ...] = ()
     step: int = 0
-    level: tuple[int, ...] = ()
 
 
 Oriented = tuple[LatLon, np.ndarray, np.ndarray]
@@ -238,7 +236,7 @@ class EarthFile:
             for place in np.ndindex(*others.values()):
                 index = tuple(zip(others, place, strict=True))
                 step = next((i for d, i in index if d in times), 0)
-                yield Layer(self.path, group, index, step, tuple(i for d, i in index if d not in times))
+                yield Layer(self.path, group, index, step)
 
     def read(self, layer: Layer) -> Snapshot:
         """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""

@@ -11,7 +11,6 @@ projections are a few lines.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,9 +134,8 @@ def sheet(rows: list[list[Map]], path: Path) -> Path:
             place.set_axis_off()
         for place, one in zip(line, row, strict=False):
             _draw(figure, place, one)
-    with written_aside(path) as file, BytesIO() as buffer:
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-        file.write(buffer.getvalue())
+    with written_aside(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
     return path
 
 

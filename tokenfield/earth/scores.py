@@ -19,7 +19,8 @@ from tokenfield.earth.models import EarthModel
 from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.evaluate import describe_model, seconds
+from tokenfield.evaluation.evaluate import describe_model
+from tokenfield.io.clock import seconds
 from tokenfield.io.record import Record
 
 

@@ -36,7 +36,7 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.layouts import held_out_places
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import cannot_write, shown, written_aside
+from tokenfield.io.atomic import cannot_write, shown, write_whole
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
@@ -221,18 +221,12 @@ def claim(root: Path, category: str, settings: ViewSettings) -> None:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
         changed = [f"{key} {before.get(key)} became {value}" for key, value in now.items() if before.get(key) != value]
     except (FileNotFoundError, NotADirectoryError):  # of the latter, writing tells
-        return write_json(file, {"settings": now, "objects": []})
+        return write_whole(file, json.dumps({"settings": now, "objects": []}, indent=1) + "\n")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{shown(file)}: is no list of rendered objects; remove it or render elsewhere") from error
     if changed:
         raise UserError(f"{shown(root / category)} holds objects that were rendered otherwise: {', '.join(changed)}; "
                         "render with the same settings to continue, or into a new folder")
-
-
-def write_json(file: Path, content: object) -> None:
-    """Writes a small file, whole or not at all."""
-    with written_aside(file) as out:
-        out.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def write_lists(
@@ -255,6 +249,7 @@ def write_lists(
     split = {"train": [n for n in names if n not in chosen], "test": [n for n in names if n in chosen]}
     facts = [{"name": e.name, "title": e.title, "author": e.author, "file": e.file.name, "member": e.member}
              for e in entries]
-    write_json(root / f"{category}_splits.json", split)
-    write_json(root / f"{category}_objects.json", {"settings": asdict(settings), "objects": facts})
+    lists = {"splits": split, "objects": {"settings": asdict(settings), "objects": facts}}
+    for name, content in lists.items():
+        write_whole(root / f"{category}_{name}.json", json.dumps(content, indent=1) + "\n")
     return len(split["train"]), len(split["test"])

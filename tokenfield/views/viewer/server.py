@@ -27,6 +27,7 @@ from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import to_pil
+from tokenfield.evaluation.pages import render
 from tokenfield.fields.field import Field
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import LightField, camera_of
@@ -43,15 +44,8 @@ CACHE_SIZE = 64
 """Objects, each with one number of support views, whose tokens stay in memory."""
 
 
-def joined_page() -> str:
-    """The page as one document that loads nothing from elsewhere."""
-    html, css, js = ((Path(__file__).parent / "assets" / f"page.{kind}").read_text(encoding="utf-8")
-                     for kind in ("html", "css", "js"))
-    page = html.replace("<!-- page.css -->", f"<style>\n{css}</style>")
-    return page.replace("<!-- page.js -->", f"<script>\n{js}</script>")
-
-
-PAGE = joined_page()
+PAGE = render(Path(__file__).parent / "assets" / "viewer.html")
+"""One document that loads nothing from elsewhere."""
 
 
 class Refusal(Exception):
