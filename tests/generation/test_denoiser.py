@@ -125,6 +125,8 @@ def test_it_is_no_field_model(run, tmp_path):
                     ("explain", tmp_path / "p.png", "--model", folder)):
         outcome = run(*command)
         assert outcome.code == 1 and "use it with tokenfield generate" in outcome.err, command
+    outcome = run("train", "denoiser", "--data", tmp_path)
+    assert outcome.code == 1 and "takes latents, not pictures" in outcome.err
     outcome = run("info", folder)
     assert outcome.code == 0 and "see tokenfield generate" in outcome.out
 

@@ -125,7 +125,7 @@ def modulate(
 class SelfAttention(MultiHeadAttention):
     """Every token sees all tokens."""
 
-    def forward(self, x: Float[Tensor, "b r w"]) -> Float[Tensor, "b r w"]:
+    def forward(self, x: Float[Tensor, "b r w"]) -> Float[Tensor, "b r w"]:  # type: ignore[override]
         """The tokens to themselves."""
         return super().forward(x, x)
 
@@ -165,7 +165,7 @@ class TokenDenoiser(Model, ABC):
 
     command = "generate"
     takes = "latents"
-    after_training = "generate --model {out} -o {out}/samples"
+    after_training = "generate samples --model {out} -o {out}/samples"
     default_recipe = None  # its data are latents, not pictures
     on_lattice: ClassVar[bool] = False
     config: DenoiserSizes
@@ -276,7 +276,8 @@ class TokenDenoiser(Model, ABC):
 
     def muon_excluded(self) -> set[str]:
         """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
-        modules = (self.embed, self.out, self.time, self.adapt, *(block.adapt for block in self.blocks))
+        adaptive = [module for name, module in self.named_modules() if name.endswith("adapt")]
+        modules = (self.embed, self.out, self.time, *adaptive)
         excluded = {id(parameter) for module in modules for parameter in module.parameters()}
         return {name for name, parameter in self.named_parameters() if id(parameter) in excluded}
 

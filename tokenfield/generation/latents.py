@@ -155,10 +155,7 @@ class LatentsConfig:
 
     def open(self, root: str | Path, split: Split) -> "LatentSource":
         """The latents of one split."""
-        folder = LatentFolder.open(root, split)
-        mirrored = self.mirrored and split == "train"
-        return (LatticeSource(folder, mirrored=mirrored, part=self.part) if self.lattice
-                else LatentSource(folder, mirrored=mirrored))
+        return LatentSource(LatentFolder.open(root, split), self, mirrored=self.mirrored and split == "train")
 
 
 class LatentSource:
@@ -166,19 +163,29 @@ class LatentSource:
 
     Args:
         folder: the latents.
+        config: whether tokens keep their places, and the part of a lattice that is trained on.
         mirrored: whether entries of mirrored pictures are among them.
+    Raises:
+        UserError: tokens without places, or lattices smaller than their parts.
 
     Attributes:
         mean, deviation: what they are standardised with.
         on_lattice: whether they are (rows, columns, D) and not (R, D).
     """
 
-    on_lattice = False
-
-    def __init__(self, folder: LatentFolder, *, mirrored: bool = True):
-        self.folder, self.skipped = folder, SkippedFiles()
+    def __init__(self, folder: LatentFolder, config: LatentsConfig, *, mirrored: bool = True):
+        self.folder, self.skipped, self.on_lattice, self.part = folder, SkippedFiles(), config.lattice, config.part
         self.mean, self.deviation = folder.mean, folder.deviation
         self.indices = [i for i in range(len(folder)) if mirrored or not folder.mirrored[i]]
+        if config.lattice:
+            self.mean, self.deviation = folder.channel_mean, folder.channel_deviation
+            if not folder.lattice:
+                raise UserError(f"{folder.path} has latents of a set: tokens of {folder.model} have no places; train a "
+                                "denoiser of sets (ldm-cutouts-32), or encode with an anchored model")
+            rows, columns = folder.lattice
+            if self.part > min(rows, columns):
+                raise UserError(f"{folder.path} has lattices of {rows} x {columns} cells, and data.part is {self.part};"
+                                f" give at most {min(rows, columns)}, or encode larger pictures (--size)")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -207,16 +214,24 @@ class LatentSource:
         }
 
     def tokens(self, index: int) -> Float[Tensor, "*r d"]:
-        """One entry of the folder, standardised."""
-        return (self.folder[index] - self.mean) / self.deviation
+        """One entry of the folder, standardised: of a lattice by channel, of a set by token and channel."""
+        tokens = (self.folder[index] - self.mean) / self.deviation
+        return tokens.unflatten(0, self.folder.lattice) if self.on_lattice else tokens
 
     def cut(self, tokens: Float[Tensor, "*r d"], draws: Draws) -> Float[Tensor, "*s d"]:
-        """What of an entry is trained on: all of it."""
-        return tokens
+        """What of an entry is trained on: all of it, or a square of `part` x `part` cells, anywhere."""
+        if not self.part:
+            return tokens
+        top, left = (draws.below(count - self.part + 1) for count in tokens.shape[:2])
+        return tokens[top : top + self.part, left : left + self.part]
 
     def origin(self) -> Origin:
-        """Fields of a denoiser's configuration."""
-        return self.folder.origin()
+        """Fields of a denoiser's configuration. Samples have the shape of what was trained on."""
+        whole = self.folder.origin()
+        if not self.part:
+            return whole
+        side = self.part * (self.folder.picture_size[0] // self.folder.lattice[0])
+        return {**whole, "lattice": (self.part, self.part), "picture_size": (side, side)}
 
     def pictures(self) -> Iterator[tuple[str, Tensor]]:
         """Names and standardised latents of all entries, in order: every source can be walked through."""
@@ -233,49 +248,6 @@ class LatentSource:
         count = min(count, len(self))
         for place in range(rank, count, world):
             yield self.entry(self.indices[place], (place + 0.5) / count, Draws(0, place))
-
-
-class LatticeSource(LatentSource):
-    """The same with tokens in their places, (rows, columns, D), and one mean and deviation per channel.
-
-    Args:
-        folder, mirrored: as for `LatentSource`.
-        part: side in cells of the random squares that are cut from an entry; 0: whole entries.
-    Raises:
-        UserError: tokens without places, or lattices smaller than their parts.
-    """
-
-    on_lattice = True
-
-    def __init__(self, folder: LatentFolder, *, mirrored: bool = True, part: int = 0):
-        super().__init__(folder, mirrored=mirrored)
-        if not folder.lattice:
-            raise UserError(f"{folder.path} has latents of a set: tokens of {folder.model} have no places; train a "
-                            "denoiser of sets (ldm-cutouts-32), or encode with an anchored model")
-        if part > min(folder.lattice):
-            rows, columns = folder.lattice
-            raise UserError(f"{folder.path} has lattices of {rows} x {columns} cells, and data.part is {part}; give at "
-                            f"most {min(rows, columns)}, or encode larger pictures (--size)")
-        self.mean, self.deviation, self.part = folder.channel_mean, folder.channel_deviation, part
-
-    def tokens(self, index: int) -> Float[Tensor, "m n d"]:
-        """One entry of the folder, standardised by channel."""
-        return super().tokens(index).unflatten(0, self.folder.lattice)
-
-    def cut(self, tokens: Float[Tensor, "m n d"], draws: Draws) -> Float[Tensor, "s t d"]:
-        """A square of `part` x `part` cells, anywhere; or all of them."""
-        if not self.part:
-            return tokens
-        top, left = (draws.below(count - self.part + 1) for count in tokens.shape[:2])
-        return tokens[top : top + self.part, left : left + self.part]
-
-    def origin(self) -> Origin:
-        """Samples have the shape of what was trained on."""
-        whole = super().origin()
-        if not self.part:
-            return whole
-        cell = self.folder.picture_size[0] // self.folder.lattice[0]
-        return {**whole, "lattice": (self.part,) * 2, "picture_size": (self.part * cell, self.part * cell)}
 
 
 def open_shard(path: Path) -> safe_open:

@@ -58,7 +58,8 @@ KNOWN = {
 }  # fmt: skip
 """Every argument of their hyper-network, its default there, and what of it is implemented here."""
 
-KINDS = {("ImgTokenizer", 2): AnrConfig, ("nvs_tokenizer", 3): AnrRadianceConfig}
+Kind = type[AnrConfig] | type[AnrRadianceConfig]
+KINDS: dict[tuple[str, int], Kind] = {("ImgTokenizer", 2): AnrConfig, ("nvs_tokenizer", 3): AnrRadianceConfig}
 """What it is, by its tokenizer and its number of coordinates."""
 
 

@@ -6,6 +6,7 @@ opened, nothing is downloaded, and what is missing, unknown or of another shape 
 
 import json
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -32,7 +33,8 @@ def read_folder(folder: Path, settings: Record | None = None, choices: Choices =
     settings = settings or {}
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
-    size = convert(tuple[int, int], settings["size"], "size") if "size" in settings else choices.size_or(SIZE)
+    given = cast(tuple[int, int] | None, convert(tuple[int, int] | None, settings.get("size"), "size"))
+    size = given or choices.size_or(SIZE)
     choices.check_size(size)
     network = _network_config(folder)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced

@@ -97,8 +97,8 @@ def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable
         given = state[source.name]
         tensor = source.via(given) if isinstance(given, Tensor) and given.ndim else given
         if not isinstance(tensor, Tensor) or tensor.shape != shapes[name]:
-            what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-            raise UserError(f"{source.name} is {what}, which gives no {name} of {tuple(shapes[name])}")
+            shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            raise UserError(f"{source.name} is {shape}, which gives no {name} of {tuple(shapes[name])}")
         tensors[name] = tensor.float().contiguous().clone()
     model.load_state_dict(tensors, assign=True)
     return model
