@@ -66,3 +66,11 @@ def test_the_results_run(monkeypatch, capsys):
 def test_commands_parse(page, line):
     """The command exists and takes these options. Nothing is run."""
     assert callable(app.parse(shlex.split(line)[1:]))
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_modules_exist(page):
+    """`python -m experiments.tables` and the like."""
+    for name in re.findall(r"python -m ((?:tokenfield|experiments|benchmarks)[\w.]*)", PAGES[page]):
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), f"{page} runs {name}: no such file"
