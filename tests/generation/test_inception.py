@@ -43,10 +43,10 @@ def test_it_has_the_published_number_of_weights():
 
 def test_pictures_are_resized_as_tensorflow_did():
     picture = torch.rand(2, 3, 299, 299)
-    assert torch.equal(inception.resized(picture), picture)
+    assert torch.equal(inception.resize(picture), picture)
     ramp = torch.arange(31.0).expand(1, 1, 7, 31)
     at = (torch.arange(299) * (31 / 299)).clamp(max=30)  # after the last pixel there is nothing but itself
-    torch.testing.assert_close(inception.resized(ramp)[0, 0, 150], at, atol=1e-4, rtol=0)
+    torch.testing.assert_close(inception.resize(ramp)[0, 0, 150], at, atol=1e-4, rtol=0)
 
 
 def test_score_measures_with_weights_from_a_file(weights, tmp_path, monkeypatch):

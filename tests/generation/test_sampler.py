@@ -8,7 +8,7 @@ import torch
 
 from tokenfield.errors import UserError
 from tokenfield.generation.paths import level
-from tokenfield.generation.sampling import generators, guided, noise, sample, solve
+from tokenfield.generation.sampling import generators, guide, noise, sample, solve
 from tokenfield.generation.schedulers import DIFFUSION, FLOW, STOCHASTIC, Sampler, build
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # diffusers, on numpy 2
@@ -122,7 +122,7 @@ def test_guidance_is_that_of_the_scores(prediction):
 
     wanted = (1 - weight) * score(None) + weight * score(labels)
     with torch.no_grad():
-        got = guided(denoiser, noisy, time, labels, weight)
+        got = guide(denoiser, noisy, time, labels, weight)
     clean = {
         "sample": lambda: got,
         "epsilon": lambda: (noisy - s * got) / a,
@@ -145,9 +145,9 @@ def test_guidance_costs_a_second_evaluation_only_where_it_says_something():
     noisy, time = torch.randn(3, TOKENS, DIM), torch.full((3,), 9.0)
     for weight, labels, calls in ((1, [0, 1, 0], 3), (0, [0, 1, 0], 3), (2.5, [2, 2, 2], 3), (2.5, [0, 2, 1], 6)):
         denoiser = gaussian()
-        guided(denoiser, noisy, time, torch.tensor(labels), weight)
+        guide(denoiser, noisy, time, torch.tensor(labels), weight)
         assert denoiser.calls == [calls]
-    both = guided(gaussian(), noisy, time, torch.tensor([0, 2, 1]), 0.0)
+    both = guide(gaussian(), noisy, time, torch.tensor([0, 2, 1]), 0.0)
     torch.testing.assert_close(both, gaussian()(noisy, time, no_class(3)))
 
 

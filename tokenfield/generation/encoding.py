@@ -27,7 +27,7 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import PictureSource, Split
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
-from tokenfield.generation.moments import Moments, merged
+from tokenfield.generation.moments import Moments, merge
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
@@ -292,7 +292,7 @@ def encode_data(
         "splits": {p.split: summary(p, shards[p.split]) for p in plans},
     }
     if rank == 0:
-        statistics = merged((moments for moments, _ in shards["train"]), *shape)
+        statistics = merge((moments for moments, _ in shards["train"]), *shape)
         write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
         write_whole(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
     meet()

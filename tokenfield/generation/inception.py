@@ -138,11 +138,11 @@ class Inception(nn.Sequential):
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Resized, through all layers, and averaged over what is left of the map."""
-        x = (resized(pictures) - 128) / 128
+        x = (resize(pictures) - 128) / 128
         return super().forward(x).mean((2, 3))
 
 
-def resized(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
+def resize(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
     """At 299 x 299, linear between pixels, pixel i at i n / 299 (no half pixels, no filter), as TensorFlow 1 did."""
     for axis in (2, 3):
         count = pictures.shape[axis]

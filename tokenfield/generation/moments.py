@@ -58,7 +58,7 @@ class Moments:
         return (self.squares / max(1, self.count)).sqrt()
 
 
-def merged(parts: Iterable[Moments], *shape: int) -> Moments:
+def merge(parts: Iterable[Moments], *shape: int) -> Moments:
     """All parts together, in their order: the same parts in the same order give the same bits."""
     total = Moments.none(*shape)
     for part in parts:

@@ -67,10 +67,10 @@ def predict(
 ) -> Float[Tensor, "b *s"]:
     """The guided prediction at a timestep of the schedule; flow counts t T as a timestep."""
     time = torch.full((len(tokens),), timestep * denoiser.horizon / denoiser.config.steps, device=tokens.device)
-    return guided(denoiser, tokens, time, labels, weight)
+    return guide(denoiser, tokens, time, labels, weight)
 
 
-def guided(
+def guide(
     denoiser: Predictor,
     noisy: Float[Tensor, "b *s"],
     time: Float[Tensor, " b"],
