@@ -9,11 +9,10 @@ from tokenfield.nn.token_decoder import SelectiveTokenAggregation
 B, R, E, DIM = 3, 5, 6, 8
 
 
-def make(in_dim=2, heads=2, linear=True):
+def make(in_dim=2, heads=2):
     torch.manual_seed(0)
-    width = 4 * in_dim if linear else DIM
-    options = {"in_dim": in_dim, "dim": DIM, "latent_dim": E, "feature_dim": width, "sigma_q": 16.0}
-    return SelectiveTokenAggregation(**options, num_heads=heads, linear=linear).double()
+    options = {"in_dim": in_dim, "dim": DIM, "latent_dim": E, "feature_dim": 4 * in_dim, "sigma_q": 16.0}
+    return SelectiveTokenAggregation(**options, num_heads=heads).double()
 
 
 def random(*shape):
@@ -31,9 +30,8 @@ def test_it_is_attention_of_the_frequency_feature(heads):
     torch.testing.assert_close(whole(aggregation, coords, tokens), expected)
 
 
-@pytest.mark.parametrize("linear", [True, False])
-def test_shared_coordinates_equal_repeated_ones(linear):
-    aggregation, coords, tokens = make(linear=linear), random(7, 2), random(B, R, E)
+def test_shared_coordinates_equal_repeated_ones():
+    aggregation, coords, tokens = make(), random(7, 2), random(B, R, E)
     repeated = whole(aggregation, coords.expand(B, -1, -1), tokens)
     torch.testing.assert_close(whole(aggregation, coords, tokens), repeated)
 
