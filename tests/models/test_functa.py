@@ -158,7 +158,7 @@ def test_weights_add_up_to_one_and_cells_exist(read):
     found = read(coords, 3)
     same(found.weights.sum(-1), torch.ones(6))
     assert found.cells.min() >= 0 and found.cells.max() <= 2
-    assert found.seen.min() >= 0 and found.seen.max() <= 1
+    assert found.local.min() >= 0 and found.local.max() <= 1
 
 
 def test_linear_latents_make_a_continuous_field():

@@ -145,7 +145,7 @@ def test_the_published_models_have_the_published_sizes():
 
 
 def test_layers_that_do_not_exist_are_refused():
-    with pytest.raises(UserError, match=r"modulated layers \(5,\) of 5; the first is 0"):
+    with pytest.raises(UserError, match=r"modulated layers \(5,\) of depth 5; the first is 0"):
         replace(SYSTEMS["ipc"][0], modulated=(5,)).build()
 
 

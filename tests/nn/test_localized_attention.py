@@ -207,7 +207,7 @@ def test_without_a_cutoff_it_is_selective_token_aggregation():
     ours = LocalizedAggregation(query, LocalizedAttention(token_dim=E, out_dim=8, num_heads=2, head_dim=4, cutoff=0.0))
     query[0], query[1].weight = theirs.query, theirs.attention.q.weight
     ours.attention.k.weight, ours.attention.v.weight = theirs.attention.k.weight, theirs.attention.v.weight
-    ours.attention.out = theirs.out
+    ours.attention.out = theirs.attention.out
     for projection in (theirs.attention.q, theirs.attention.k, theirs.attention.v):
         nn.init.zeros_(projection.bias)
     grid, tokens = Grid.cells(3, 5).to(torch.float64), random(B, R, E)

@@ -98,7 +98,7 @@ def test_every_parameter_learns(config):
         optimizer.step()
         losses.append(loss.item())
     assert all(p.grad is not None for p in model.parameters())
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 def test_tokens_are_as_wide_as_the_decoder():

@@ -25,7 +25,8 @@ def attend(
     """
     if query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
         scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
-        return scores.softmax(-1, dtype=scores.dtype) @ value
+        attended: Tensor = scores.softmax(-1, dtype=scores.dtype) @ value
+        return attended
     return F.scaled_dot_product_attention(query.expand(*key.shape[:-2], -1, -1), key, value)
 
 

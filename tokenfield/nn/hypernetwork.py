@@ -93,5 +93,5 @@ class HyperNetwork(PatchEncoder):
         tokens = self.latents.to(encoded.dtype)[None]  # (1, R, D): the same for all until they meet the patches
         for block in self.decoder:
             tokens = block(tokens, encoded)
-        tokens = self.scale * self.out(self.norm(tokens)) + self.shift
-        return tokens
+        result: Tensor = self.scale * self.out(self.norm(tokens)) + self.shift
+        return result

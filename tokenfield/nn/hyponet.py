@@ -232,8 +232,9 @@ class Hyponet(nn.Module):
         """Features of the coordinates, or the first layer's output (Q, d) where that is shared."""
         features: Features = self.features(coords)
         first = self.layers[0]
-        shared = isinstance(first, Shared) and not first.rows
-        return self.activation(self.first(features, first.affine())) if shared else features
+        if isinstance(first, Shared) and not first.rows:
+            return self.activation(self.first(features, first.affine()))
+        return features
 
     def prepare(self, tokens: Float[Tensor, "b r d"]) -> list[Affine]:
         """Matrices and biases of the layers that `locate` has not passed yet."""

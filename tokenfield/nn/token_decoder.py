@@ -205,7 +205,8 @@ class MultiBandModulation(Head):
 
     def fold(self, out: nn.Linear | None) -> list[Affine | None]:
         """W_m^(l) after the aggregator's output map, for every band."""
-        return [fold(out, band) for band in self.modulate or [None] * self.num_bands]
+        bands: Sequence[nn.Linear | None] = self.modulate or [None] * self.num_bands
+        return [fold(out, band) for band in bands]
 
     def modulations(self, folded: list[Affine | None], m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
         """W_m^(l) m_v + b_m^(l) of every band. (Eq. 7)"""
