@@ -8,7 +8,7 @@ import pytest
 from tokenfield.data.demo_pictures import HELD_OUT
 from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.models import pretrained
-from tokenfield.registry import RECIPES
+from tokenfield.registry import MODELS, RECIPES
 from tokenfield.training import recipe as recipes
 
 OVERRIDES = """
@@ -143,12 +143,33 @@ def test_a_run_that_has_not_ended_gives_its_newest_whole_checkpoint(run, trained
 def test_help_lists_recipes_and_every_option_of_one(run):
     outcome = run("train", "--help")
     assert outcome.code == 0
-    positions = [outcome.out.index(f"  {name} ") for name in RECIPES]
+    positions = [outcome.out.index(f"  {name} ") for name in (*RECIPES, *MODELS)]
     assert all(earlier < later for earlier, later in pairwise(positions))
+    for heading in ("Photographs, any folder of them:", "LAINR as published:", "Systems:"):
+        assert f"\n{heading}\n" in outcome.out
     outcome = run("train", "anchored-photos-s", "--help")
     assert outcome.code == 0
     for option in ("--data FOLDER", "--model.latent-dim", "--optim.rate", "--data.layout", "--steps", "--resume"):
         assert option in outcome.out
+
+
+def test_a_system_is_trained_by_its_name(run, photographs, tmp_path):
+    out = tmp_path / "lainr"
+    overrides = MINIATURE[: MINIATURE.index("--steps")]
+    options = "--steps", 2, "--batch-size", 2, "--evaluate-pictures", 1, "--quiet"
+    outcome = run("train", "lainr", "--data", photographs, "--out", out, *overrides, *options)
+    assert outcome.code == 0, outcome.err
+    recipe = recipes.read(out / "recipe.json")
+    assert recipe.name == "lainr" and recipe.model.dim == 16 and recipe.steps == 2
+    assert f"next: tokenfield evaluate {out}" in outcome.out
+
+
+def test_a_mistyped_recipe_or_system_gets_the_three_nearest(run):
+    for name, meant in (("lainr-photo-64", "lainr-photos-64"), ("anchord", "anchored"), ("zzz", "")):
+        outcome = run("train", name, "--data", ".")
+        assert outcome.code == 1 and len(outcome.lines) == 1
+        near = outcome.err.split("did you mean ")[1].split("?")[0].replace(" or ", ", ").split(", ")
+        assert len(near) == 3 and all(one in RECIPES or one in MODELS for one in near) and (not meant or meant in near)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -173,7 +173,7 @@ def condensed(box: str) -> str:
             continue
         text = re.sub(r"Error parsing (\S+): no type matching .* could be instantiated from \[(.*)\]\.",
                       r"\1 cannot be \2", text)
-        text = re.sub(r"Argument helptext: (.*)", lambda found: f"give {names_only(found[1])}", text)
+        text = re.sub(r"Argument helptext: (.*)", lambda match: f"give {names_only(match[1])}", text)
         text = re.sub(r"For full helptext, (run|see):? ", "see ", text)
         sentences.append(text[:1].lower() + text[1:] if text[:5] in ("Error", "Missi", "Unrec", "Perha") else text)
     return "; ".join(sentences)

@@ -131,11 +131,11 @@ def find_fields(source: Path) -> list[Path]:
     """The file, or every .field file under the folder in a fixed order. Raises UserError if there is none."""
     if not source.is_dir():
         return [source]
-    found = [path for path in sorted(source.rglob("*")) if path.suffix.lower() == ".field" and path.is_file()
-             and not any(part.startswith(".") for part in path.relative_to(source).parts)]
-    if not found:
+    fields = [path for path in sorted(source.rglob("*")) if path.suffix.lower() == ".field" and path.is_file()
+              and not any(part.startswith(".") for part in path.relative_to(source).parts)]
+    if not fields:
         raise UserError(f"{source}: no file in it ends in .field; tokenfield encode makes them")
-    return found
+    return fields
 
 
 def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, FieldModel], device: str) -> Field:  # noqa: UP045

@@ -41,12 +41,12 @@ def demo(
     plan = make_plan(seconds)
     screen = Screen(seconds)
     try:
-        found = tour(load_model(model, "cpu"), plan, out, screen)
+        findings = tour(load_model(model, "cpu"), plan, out, screen)
     finally:
         screen.bar.close()
-    show(found)
+    show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
-    numbers = report(found)
+    numbers = report(findings)
     console.write_json(json, numbers)
     if open:
         import webbrowser
@@ -106,26 +106,27 @@ class Screen:
         console.notice(f"  {snapshot.seconds:5.1f} s  step {snapshot.step:5d}  {snapshot.psnr:6.2f} dB  {marks}")
 
 
-def show(found: Findings) -> None:
+def show(findings: Findings) -> None:
     """The results, on stdout: a row per photograph, then lines that fit a narrow terminal."""
     numbers = "psnr", "pca_psnr", "encode_seconds", "decode_seconds"
     rows = [["photograph", "pixels", "tokens", "values", "PSNR", "PCA", "encode", "decode"]]
-    for score in (result.score for result in found.returns):
+    for score in (result.score for result in findings.returns):
         rows.append([score.name, f"{score.width}x{score.height}", str(score.tokens), str(score.values_stored),
                      *(console.number(getattr(score, name)) for name in numbers)])
-    rows.append(["mean", "", "", "", *(console.number(found.mean(name)) for name in numbers)])
+    rows.append(["mean", "", "", "", *(console.number(findings.mean(name)) for name in numbers)])
     console.say(console.table(rows))
-    zoom, half, fresh = found.zoom, found.half_size, found.fresh
+    zoom, half, fresh = findings.zoom, findings.half_size, findings.fresh
     assert zoom is not None and half is not None, "the tour has ended"
     console.say(f"""
 PSNR in dB as in the papers: per picture, float32, unclamped; PCA: principal
-components of 8x8 cells that store no more values ({found.mean('values_per_pixel_value'):.2f} per pixel value).
+components of 8x8 cells that store no more values ({findings.mean('values_per_pixel_value'):.2f} per pixel value).
 Encode and decode in seconds.
 
-{found.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
+{findings.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
 {half.psnr:.2f} dB encoded at half size, rendered at full (bicubic {half.bicubic_psnr:.2f} dB)
 {zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels
-{100 * found.area:.2f} % of the area holds 90 % of what a token changes, {found.shares:.2f} times its equal share""")
+{100 * findings.area:.2f} % of the area holds 90 % of what a token changes,
+{findings.shares:.2f} times its equal share""")
     if fresh is not None:
         first, last = fresh.snapshots[0], fresh.snapshots[-1]
         console.say(f"{last.psnr:.2f} dB, from {first.psnr:.2f}: a fresh LAINR after {last.seconds:.0f} s on a "

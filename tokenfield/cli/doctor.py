@@ -28,9 +28,9 @@ def doctor(*, json: Json = None) -> int:
     facts: Record = {"python": platform.python_version(), "system": platform.platform()}
     problems: list[str] = []
     for package in ("tokenfield", *PACKAGES):
-        found = installed(package)
-        facts[package] = found or "missing"
-        if found is None:
+        version = installed(package)
+        facts[package] = version or "missing"
+        if version is None:
             problems.append(f"{package} is missing; type: pip install {package}")
     for package, (purpose, command) in OPTIONAL.items():
         facts[package] = installed(package) or f"not installed (for {purpose}: {command})"
@@ -55,10 +55,10 @@ def device() -> str:
     """What models would run on."""
     import torch
 
-    found = torch.accelerator.current_accelerator(check_available=True)
-    if found is None:
+    chip = torch.accelerator.current_accelerator(check_available=True)
+    if chip is None:
         return "cpu (no accelerator that this torch can use)"
-    return f"{found.type}, {torch.accelerator.device_count()} of them; --device cpu leaves it alone"
+    return f"{chip.type}, {torch.accelerator.device_count()} of them; --device cpu leaves it alone"
 
 
 def bfloat16() -> str:

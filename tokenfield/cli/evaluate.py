@@ -128,11 +128,11 @@ def evaluate(
     if rate is not None:
         loaded = loaded.at(loaded.width_at(rate))
     gallery = Gallery(keep) if save is not None else None
-    found, total, skipped = pictures.open(model)
+    named, total, skipped = pictures.open(model)
     with console.progress("evaluating", total) as bar:
         report = evaluation.evaluate(
             loaded,
-            found,
+            named,
             pictures.chosen,
             precision=find_precision(precision),
             basis=Basis.load(basis) if against == "pca" or basis is not None else None,

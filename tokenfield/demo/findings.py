@@ -1,4 +1,4 @@
-"""What a tour found, and the same as plain numbers for machines."""
+"""What a tour findings, and the same as plain numbers for machines."""
 
 import statistics
 from dataclasses import asdict, dataclass, field
@@ -44,35 +44,35 @@ class Findings:
         return statistics.fmean(getattr(result.score, what) for result in self.returns)
 
 
-def report(found: Findings) -> Record:
+def report(findings: Findings) -> Record:
     """All numbers, JSON-able."""
-    returns = [asdict(result.score) for result in found.returns]
-    assert found.zoom is not None and found.half_size is not None, "the tour has ended"
-    fresh = found.fresh
+    returns = [asdict(result.score) for result in findings.returns]
+    assert findings.zoom is not None and findings.half_size is not None, "the tour has ended"
+    fresh = findings.fresh
     return {
         "command": "demo",
-        "model": found.model,
+        "model": findings.model,
         "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
         "pictures": returns,
-        "mean": {what: round(found.mean(what), 4) for what in MEANS},
-        "skimage256_psnr": round(found.protocol_psnr, 4),
-        "zoom": {"picture": found.zoom.name, "factor": found.zoom.factor, "render_seconds": found.zoom.seconds,
-                 "detail_factor": found.zoom.detail_factor, "detail_box": list(found.zoom.box)},
-        "half_size": asdict(found.half_size),
+        "mean": {what: round(findings.mean(what), 4) for what in MEANS},
+        "skimage256_psnr": round(findings.protocol_psnr, 4),
+        "zoom": {"picture": findings.zoom.name, "factor": findings.zoom.factor, "render_seconds": findings.zoom.seconds,
+                 "detail_factor": findings.zoom.detail_factor, "detail_box": list(findings.zoom.box)},
+        "half_size": asdict(findings.half_size),
         "locality": {
-            "area_holding_90_percent": found.area,
-            "equal_shares": found.shares,
+            "area_holding_90_percent": findings.area,
+            "equal_shares": findings.shares,
             "pictures": [{"name": one.name, "areas": one.areas, "tokens": one.tokens, "shown": [
                 {"token": list(influence.token), "largest_difference": influence.largest, "area": influence.area}
-                for influence in one.influences]} for one in found.governed],
+                for influence in one.influences]} for one in findings.governed],
         },
         "training": None if fresh is None else {
             "recipe": fresh.recipe.name, "parameters": fresh.parameters, "trained_on": fresh.trained_on,
             "snapshots": [{"seconds": s.seconds, "step": s.step, "psnr": s.psnr} for s in fresh.snapshots],
             "curve": fresh.curve,
         },
-        "seconds": found.seconds,
-        "files": found.files,
+        "seconds": findings.seconds,
+        "files": findings.files,
         "machine": machine(),
         "versions": versions(),
     }

@@ -25,23 +25,23 @@ POINTS = 160
 """Most points of a curve on the page."""
 
 
-def write_page(path: Path, found: Findings) -> None:
+def write_page(path: Path, findings: Findings) -> None:
     """Writes the page, whole or not at all."""
-    pages.write_page(path, TEMPLATE, **values(found))
+    pages.write_page(path, TEMPLATE, **values(findings))
 
 
-def values(found: Findings) -> Record:
+def values(findings: Findings) -> Record:
     """What the template needs."""
-    governed = [(one, *token_pictures(one)) for one in found.governed]
+    governed = [(one, *token_pictures(one)) for one in findings.governed]
     return {
-        "found": found,
-        "fresh": found.fresh,
-        "scores": [result.score for result in found.returns],
+        "findings": findings,
+        "fresh": findings.fresh,
+        "scores": [result.score for result in findings.returns],
         "governed": governed,
         "colours": COLOURS,
-        "chart": None if found.fresh is None else chart(found.fresh),
-        "about": about(found),
-        "median": lambda what: statistics.median(getattr(result.score, what) for result in found.returns),
+        "chart": None if findings.fresh is None else chart(findings.fresh),
+        "about": about(findings),
+        "median": lambda what: statistics.median(getattr(result.score, what) for result in findings.returns),
         "cells": cells,
         "title": title,
         "embed": embed,
@@ -86,17 +86,17 @@ def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return [(statistics.fmean(x for x, _ in group), statistics.fmean(y for _, y in group)) for group in groups]
 
 
-def about(found: Findings) -> dict[str, str]:
+def about(findings: Findings) -> dict[str, str]:
     """Where the numbers come from, and how to get them again."""
-    model, where = found.model, machine()
-    side = max(max(result.score.height, result.score.width) for result in found.returns)
+    model, where = findings.model, machine()
+    side = max(max(result.score.height, result.score.width) for result in findings.returns)
     return {
         "model": f"{model['origin'] or model['name']}: {model['name']}, {model['parameters']:,} parameters",
         "its hash": model["hash"],
         "machine": f"{where['device']}, {where['name']}, {where['threads']} threads",
         "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
         "photographs": f"those inside the scikit-image package; of each the middle, at most {side} x {side} pixels",
-        "files": ", ".join(found.files),
+        "files": ", ".join(findings.files),
         "again": "tokenfield demo",
     }
 

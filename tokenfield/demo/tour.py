@@ -86,50 +86,51 @@ def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings
     Raises:
         UserError: the folder cannot be written, a picture cannot be used, the fresh model diverged.
     """
-    found = Findings()
-    found.model = describe_model(model) | {"cell": model.cell}
+    findings = Findings()
+    findings.model = describe_model(model) | {"cell": model.cell}
     begun = time.perf_counter()
 
     def write(name: str, image: Image.Image) -> None:
         save_png(out / name, image)
-        found.files.append(name)
+        findings.files.append(name)
 
-    with timed(found, "reconstruction"):
+    with timed(findings, "reconstruction"):
         watcher.stage("photographs to tokens and back")
         for result in there_and_back(model, plan.pictures, Basis.load()):
-            found.returns.append(result)
-            write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, found.gain))
+            findings.returns.append(result)
+            write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, findings.gain))
             watcher.returned(result)
-        found.protocol_psnr = protocol_psnr(model, plan.pictures)
-    with timed(found, "zoom"):
+        findings.protocol_psnr = protocol_psnr(model, plan.pictures)
+    with timed(findings, "zoom"):
         watcher.stage(f"{plan.zoomed} at 4x and a detail at 16x")
-        found.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
-        found.half_size = half_size_check(model, plan.pictures)
-        for name, image in sheets.zoom(found.zoom).items():
+        findings.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
+        findings.half_size = half_size_check(model, plan.pictures)
+        for name, image in sheets.zoom(findings.zoom).items():
             write(name, image)
-    with timed(found, "tokens"):
+    with timed(findings, "tokens"):
         watcher.stage("which region each token governs")
-        found.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
-        write("tokens.png", sheets.tokens(found.governed))
+        findings.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
+        write("tokens.png", sheets.tokens(findings.governed))
     if plan.seconds > 0:
-        with timed(found, "training"):
+        with timed(findings, "training"):
             watcher.stage(f"a fresh model, {plan.seconds:g} seconds of training")
-            found.fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model",
-                                      trained=watcher.trained, looked=watcher.looked)
-            write("training.png", sheets.training(found.fresh))
-            learning_curve(out / "curve.png", found.fresh.curve, found.fresh.held_out, title="A fresh LAINR")
-            found.files += ["curve.png", "fresh-model"]
-    with timed(found, "page"):
+            fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model",
+                                trained=watcher.trained, looked=watcher.looked)
+            write("training.png", sheets.training(fresh))
+            learning_curve(out / "curve.png", fresh.curve, fresh.held_out, title="A fresh LAINR")
+            findings.fresh = fresh
+            findings.files += ["curve.png", "fresh-model"]
+    with timed(findings, "page"):
         watcher.stage("one page")
-        write_page(out / "index.html", found)
-        found.files.append("index.html")
-    found.seconds["all"] = round(time.perf_counter() - begun, 2)
-    return found
+        write_page(out / "index.html", findings)
+        findings.files.append("index.html")
+    findings.seconds["all"] = round(time.perf_counter() - begun, 2)
+    return findings
 
 
 @contextmanager
-def timed(found: Findings, what: str) -> Iterator[None]:
+def timed(findings: Findings, what: str) -> Iterator[None]:
     """Notes how long a block took."""
     begun = time.perf_counter()
     yield
-    found.seconds[what] = round(time.perf_counter() - begun, 2)
+    findings.seconds[what] = round(time.perf_counter() - begun, 2)

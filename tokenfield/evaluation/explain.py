@@ -201,8 +201,8 @@ def _fit(image: Float[Tensor, "3 h w"], side: int) -> Float[Tensor, "3 side side
 
 def read_all(files: Sequence[Path], skipped: SkippedFiles) -> list[tuple[str, Tensor]]:
     """The pictures that can be read, each with a name of its own."""
-    found: dict[str, Tensor] = {}
+    pictures: dict[str, Tensor] = {}
     for path, picture in read_pictures(files, skipped):
-        name = path.stem if path.stem not in found else str(path)
-        found[name] = picture
-    return list(found.items())
+        name = path.stem if path.stem not in pictures else str(path)
+        pictures[name] = picture
+    return list(pictures.items())

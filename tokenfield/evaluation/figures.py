@@ -176,12 +176,12 @@ def tinted(
 def framed(
     image: Float[Tensor, "3 h w"], box: tuple[int, int, int, int], colour: str, thickness: int = 2
 ) -> Float[Tensor, "3 h w"]:
-    """A copy with a rectangle drawn just outside (top, left, bottom, right), in pixels."""
+    """A copy with a rectangle just outside (top, left, bottom, right), in pixels."""
     top, left, bottom, right = box
-    drawn = to_pil(image)
+    canvas = to_pil(image)
     edge = (left - thickness, top - thickness, right + thickness - 1, bottom + thickness - 1)
-    ImageDraw.Draw(drawn).rectangle(edge, outline=colour, width=thickness)
-    return from_pil(drawn)
+    ImageDraw.Draw(canvas).rectangle(edge, outline=colour, width=thickness)
+    return from_pil(canvas)
 
 
 def rgb(colour: str) -> tuple[float, float, float]:

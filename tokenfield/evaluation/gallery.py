@@ -35,11 +35,11 @@ class Gallery:
     def offer(self, name: str, psnr: float, photograph: Tensor, reconstruction: Tensor) -> None:
         """Keeps the picture if it belongs among the worst or the best so far."""
         sides = ((self.worst, psnr), (self.best, -psnr))
-        wanted = [(side, key) for side, key in sides if len(side) < self.keep or key < side[-1][0]]
-        if not wanted:
+        ranks = [(side, key) for side, key in sides if len(side) < self.keep or key < side[-1][0]]
+        if not ranks:
             return
         png = to_png(panel(photograph, reconstruction))
-        for side, key in wanted:
+        for side, key in ranks:
             side.append((key, name, png))
             side.sort(key=lambda entry: entry[0])  # stable: of equals the first one stays
             del side[self.keep :]

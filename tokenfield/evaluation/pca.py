@@ -157,8 +157,8 @@ def fit(
     return Basis(mean.float(), components, cell=cell, cells=total, pictures=used, seed=seed)
 
 
-def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], kept: int) -> Float[Tensor, "c h w"]:
-    """The picture from the first `kept` coefficients of each of its cells; neither clamped nor rounded.
+def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], count: int) -> Float[Tensor, "c h w"]:
+    """The picture from the first `count` coefficients of each of its cells; neither clamped nor rounded.
 
     Raises:
         UserError: a picture of another number of channels than the basis.
@@ -167,8 +167,8 @@ def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], kept: int) -> Flo
     if picture.shape[0] != channels:
         raise UserError(f"the PCA basis is for {channels} channels, the picture has {picture.shape[0]}")
     cells, mean = to_cells(picture, basis.cell), basis.mean.to(picture)           # (N, F), (F,)
-    components = basis.components[:kept].to(picture)                              # (kept, F)
-    coefficients = (cells - mean) @ components.T                                  # (N, kept): what would be stored
+    components = basis.components[:count].to(picture)                              # (count, F)
+    coefficients = (cells - mean) @ components.T                                  # (N, count): what would be stored
     height, width = picture.shape[-2:]
     return from_cells(mean + coefficients @ components, height, width, basis.cell)
 
@@ -181,9 +181,9 @@ def values_per_cell(shape: Sequence[int], cell: int, values_stored: float | int)
 
 
 def floor_of(basis: Basis, picture: Float[Tensor, "c h w"], values_stored: float | int) -> float:
-    """PSNR (dB, papers' protocol) of one picture for which `values_stored` numbers may be kept."""
-    kept = values_per_cell(picture.shape, basis.cell, values_stored)
-    return psnr(reconstruct(basis, picture, kept)[None], picture[None]).item()
+    """PSNR (dB, papers' protocol) of one picture for which `values_stored` numbers may be stored."""
+    count = values_per_cell(picture.shape, basis.cell, values_stored)
+    return psnr(reconstruct(basis, picture, count)[None], picture[None]).item()
 
 
 def floor(

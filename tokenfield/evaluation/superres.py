@@ -185,7 +185,7 @@ def compare(
         photographs: from `sizes_of`; held one at a time.
         size, scales: as there.
         facts: what to remember of each model.
-        details: of how many photographs pictures are kept.
+        details: of how many photographs details are held.
         before: called with index and name of each photograph.
     Raises:
         UserError: no photographs.
@@ -196,10 +196,10 @@ def compare(
     for index, sizes in enumerate(photographs):
         before(index, sizes.name)
         result.pictures.append(sizes.name)
-        kept = result.details.setdefault(sizes.name, {}) if index < details else {}
+        parts = result.details.setdefault(sizes.name, {}) if index < details else {}
         largest = max(scales)
-        kept["photograph"] = sizes.large[largest]
-        kept["encoded"] = sizes.small
+        parts["photograph"] = sizes.large[largest]
+        parts["encoded"] = sizes.small
         for scale in scales:
             _note(result.photograph, sizes, scale, sizes.large[scale], sizes.small)
         for method in result.methods:
@@ -211,7 +211,7 @@ def compare(
                 rendered = enlarge(scale * size, scale * size)
                 _note(method, sizes, scale, rendered, own)
                 if scale == largest:
-                    kept[method.name] = rendered
+                    parts[method.name] = rendered
     if not result.pictures:
         raise UserError(f"no photograph is large enough for {max(scales)} times {size} pixels; give larger ones, or "
                         "smaller --scales or --size")
