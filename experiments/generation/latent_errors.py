@@ -10,7 +10,7 @@ where it ends up:
 - white over object: the root mean square of the change on pixels that are white in the cut-out, where nothing should
   happen, over that on the other pixels;
 - area: of the difference that one token makes when the mean token takes its place, the smallest share of the picture
-  that holds 90 %, averaged over tokens and pictures (`analysis/locality.py`).
+  that holds 90 %, averaged over tokens and pictures (`evaluation/locality.py`).
 
 Written: one JSON and one sheet of pictures.
 """
