@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
@@ -86,12 +86,12 @@ def curve(folder: Path) -> list[Record]:
     return points
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+def _attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> int:
     """Of the fused attention of processors, which PyTorch's own list of formulas lacks."""
     return sdpa_flop_count(query.shape, key.shape, value.shape)
 
 
-FORMULAS: dict[Any, Callable[..., Any]] = {
+FORMULAS: dict[object, Callable[..., int]] = {
     **flop_registry,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
 }
@@ -108,7 +108,9 @@ class Counter(TorchDispatchMode):
         super().__init__()
         self.operations = 0
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[object, ...] = (), kwargs: Record | None = None
+    ) -> object:
         """Runs an operation, in the parts that the formulas know, and counts it."""
         kwargs, formula = kwargs or {}, FORMULAS.get(func._overloadpacket)
         if formula is None:
@@ -149,7 +151,7 @@ def multiply_adds(
     return encoding / (height * width), preparing / (height * width) + count_macs(combine) / len(grid)
 
 
-def count_macs(part: Callable[[], Any]) -> float:
+def count_macs(part: Callable[[], object]) -> float:
     """Multiply-adds of a call."""
     with torch.no_grad(), Counter() as counter:
         part()
