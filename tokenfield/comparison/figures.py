@@ -55,20 +55,26 @@ def reached(curve: Sequence[tuple[int | float, float]], goal: float) -> float | 
 
 
 def curves(data: Record, path: Path) -> None:
-    """PSNR over steps: a line per seed and their mean; where the first row reaches the last row's final PSNR."""
+    """PSNR while training: a line per seed over steps and their mean, or a line per seed over seconds if those decide.
+
+    Of two systems, also the step at which the first reaches the final PSNR of the second.
+    """
     rows = rows_with_result(data)
-    with plot(path, title=heading(data), size=(8.0, 4.2), xlabel="step", ylabel="PSNR / dB") as axes:
-        for row, colour in zip(rows, COLOURS, strict=False):
-            for run in row["runs"]:
-                points = [(point["step"], point["psnr"]) for point in run.get("curve", [])]
-                if points:
-                    axes.plot(*zip(*points, strict=True), color=colour, alpha=0.3, linewidth=0.8)
-            mean = mean_curve(row)
+    axis = "seconds" if str(data["budget"]).startswith(("seconds", "processor")) else "step"
+    with plot(path, title=heading(data), size=(8.0, 4.6), xlabel=axis, ylabel="PSNR / dB") as axes:
+        for number, row in enumerate(rows):
+            colour, line = COLOURS[number % len(COLOURS)], ("-", "--", ":")[number // len(COLOURS) % 3]
+            label: str | None = f"{row['label']}: {row['psnr']:.2f} dB, {row['values_stored']} values"
+            mean = mean_curve(row) if axis == "step" else []
             if mean:
-                axes.plot(*zip(*mean, strict=True), "o-", color=colour, markersize=3,
-                          label=f"{row['label']}: {row['psnr']:.2f} dB, {row['values_stored']} values")
-        goal, step = rows[-1]["psnr"], reached(mean_curve(rows[0]), rows[-1]["psnr"])
-        if step is not None and len(rows) > 1:
-            axes.axhline(goal, color=RULE, linewidth=0.8, linestyle="--")
+                axes.plot(*zip(*mean, strict=True), line, marker="o", color=colour, markersize=3, label=label)
+            for run in (run for run in row["runs"] if run.get("curve")):
+                points = [(point[axis], point["psnr"]) for point in run["curve"]]
+                style = {"alpha": 0.3, "linewidth": 0.8} if mean else {"marker": "o", "markersize": 3, "label": label}
+                axes.plot(*zip(*points, strict=True), line, color=colour, **style)
+                label = None  # once for all seeds
+        step = reached(mean_curve(rows[0]), rows[1]["psnr"]) if len(rows) == 2 and axis == "step" else None
+        if step is not None:
+            axes.axhline(rows[1]["psnr"], color=RULE, linewidth=0.8, linestyle="--")
             axes.axvline(step, color=RULE, linewidth=0.8, linestyle="--")
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="best", fontsize=9)
