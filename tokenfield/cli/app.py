@@ -93,7 +93,7 @@ def explain(error: UserError | OSError | KeyboardInterrupt) -> int:
 
 
 def give_up_stdout() -> None:
-    """If stdout cannot take what was printed, let nobody try again: Python would, at exit, and complain once more."""
+    """If stdout cannot take what was printed, drop the rest: Python would try once more at exit, and complain again."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -142,7 +142,7 @@ def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, Field
     """The field in a file, with the chosen model or the one that the file names.
 
     Raises:
-        UserError: no .field file, a damaged one, or one whose model is another one or not at hand.
+        UserError: no .field file, a damaged one, or one whose model is another one or cannot be found.
     """
     from tokenfield.fields.field import Field
     from tokenfield.fields.field_file import read_field
@@ -167,7 +167,7 @@ def draw(
     precision: str,
     bar: console.Bar,
 ) -> Record:
-    """Render a part of a field, write the picture, and say what came of it."""
+    """Render a part of a field, write the picture, and return what is printed about it."""
     from tokenfield.data.pictures import write_picture
 
     begun = time.perf_counter()

@@ -21,7 +21,7 @@ GOVERNED = ("astronaut", "coffee", "motorcycle_left")
 def demo(
     *, out: Path = Path("demo"), seconds: float = 20.0, model: str = "photos-s", json: Json = None, open: bool = False
 ) -> Record:
-    """Show everything on real photographs: there and back, any zoom, what a token governs, training.
+    """Show everything on real photographs: reconstruction, any zoom, what a token governs, training.
 
     The photographs are those inside the scikit-image package; nothing that ships with this one was trained on them.
     Written are PNG files and one page, index.html, that shows all of it and needs no network.

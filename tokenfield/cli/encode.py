@@ -99,7 +99,7 @@ def plan(source: Path, files: list[Path], output: Path | None, suffix: str) -> l
 
 
 def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, bar: console.Bar) -> Record:
-    """Encode one picture, write its file, and say what came of it."""
+    """Encode one picture, write its file, and return what is printed about it."""
     import torch
 
     from tokenfield.data.pictures import read_picture

@@ -138,7 +138,7 @@ def watch(
 
 
 def finish(report: Record, curves: Sequence[Curve], *, figure: Path | None, json: Path | None, title: str) -> int:
-    """Say what came of it, write the figure and the JSON where they are wanted, and choose the exit code."""
+    """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
     from tokenfield.evaluation.environment import machine, versions
     from tokenfield.evaluation.optimization_curves import MEANING, draw
 

@@ -1,6 +1,6 @@
 """The demonstration: photographs become tokens and come back, told in pictures, numbers and one page.
 
-    steps     what a trained model does with photographs: there and back, zoom, what a token governs
+    steps     what a trained model does with photographs: reconstruction, zoom, what a token governs
     fresh     a small LAINR, trained from nothing for a few seconds
     tour      all of it in order, the PNG files, the report
     page      the report as one HTML file that needs nothing else

@@ -38,14 +38,14 @@ ALSO_TRAINED_ON = (
 )
 """Photographs of scikit-image that are in no evaluation."""
 LEGS = (0.15, 0.35, 0.65, 1.0)
-"""Parts of the time after which the model is looked at."""
+"""Parts of the time after which the model is tried."""
 
 
 def lainr_in_seconds() -> Recipe:
     """LAINR on 16-pixel tiles: 94 k parameters, one stored value per two pixel values of a tile, no published number.
 
-    Muon at a constant rate, and a moving average of the weights in place of a rate that falls: nobody knows beforehand
-    how many steps the seconds will hold.
+    Muon at a constant rate, and a moving average of the weights in place of a rate that falls: how many
+    steps the seconds will hold is not known beforehand.
     """
     model = LainrConfig(
         size=(16, 16),
@@ -80,7 +80,7 @@ def lainr_in_seconds() -> Recipe:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The unseen photograph, there and back, at one moment of training."""
+    """The unseen photograph, encoded and decoded, at one moment of training."""
 
     seconds: float
     step: int
@@ -137,7 +137,7 @@ def train_fresh(
     Args:
         recipe: of a model; its steps should be more than the seconds hold.
         files: training photographs.
-        photograph: what the model is looked at with.
+        photograph: what the model is tried on.
         seconds: of training, in all; at least one step is made per leg.
         out: folder for the trained model.
         trained: called with every line of metrics.

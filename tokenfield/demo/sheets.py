@@ -1,4 +1,4 @@
-"""The PNG files of the demonstration: what was found, side by side, on paper."""
+"""The PNG files of the demonstration: pictures side by side, with labels."""
 
 from collections.abc import Sequence
 

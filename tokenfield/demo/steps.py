@@ -33,10 +33,10 @@ class Return:
     reconstruction: Float[Tensor, "3 h w"]
 
 
-def there_and_back(model: FieldModel, pictures: Pictures, basis: Basis | None) -> Iterator[Return]:
+def reconstruct_all(model: FieldModel, pictures: Pictures, basis: Basis | None) -> Iterator[Return]:
     """Encode and decode every picture, and measure.
 
-    A small piece goes there and back first, unmeasured: what a process does once is in no picture's seconds.
+    A small piece is encoded and decoded first, unmeasured: what a process does once is in no picture's seconds.
     """
     measure(model, "warm-up", center_crop(next(iter(pictures.values())), 64))
     for name, picture in pictures.items():

@@ -24,7 +24,7 @@ from tokenfield.demo import sheets
 from tokenfield.demo.findings import Findings
 from tokenfield.demo.fresh import Snapshot, train_fresh
 from tokenfield.demo.page import write_page
-from tokenfield.demo.steps import Pictures, Return, governed, half_size_check, protocol_psnr, there_and_back, zoom
+from tokenfield.demo.steps import Pictures, Return, governed, half_size_check, protocol_psnr, reconstruct_all, zoom
 from tokenfield.evaluation.evaluate import describe_model
 from tokenfield.evaluation.figures import learning_curve, save_png
 from tokenfield.evaluation.pca import Basis
@@ -96,7 +96,7 @@ def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings
 
     with timed(findings, "reconstruction"):
         watcher.stage("photographs to tokens and back")
-        for result in there_and_back(model, plan.pictures, Basis.load()):
+        for result in reconstruct_all(model, plan.pictures, Basis.load()):
             findings.returns.append(result)
             write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, findings.gain))
             watcher.returned(result)
