@@ -81,7 +81,7 @@ class Report:
 
     def median(self, what: str) -> float:
         """Median over pictures: for seconds, since the first picture also warms the machine up."""
-        return statistics.median(getattr(score, what) for score in self.pictures)
+        return float(statistics.median(getattr(score, what) for score in self.pictures))
 
     def to_json(self) -> Record:
         """Plain dictionaries and lists, summary first: what `--json` and `eval.json` hold."""

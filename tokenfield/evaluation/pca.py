@@ -86,8 +86,9 @@ def orthonormal(components: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
     In order, so that the first n rows span what they spanned for every n. Without it the rounding to float16 would cap
     the reconstruction from all components near 60 dB.
     """
-    q, r = torch.linalg.qr(components.double().T)
-    return (q * r.diagonal().sign()).T.float().contiguous()
+    factors = torch.linalg.qr(components.double().T)
+    q: Tensor = factors.Q
+    return (q * factors.R.diagonal().sign()).T.float().contiguous()
 
 
 def to_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "n f"]:

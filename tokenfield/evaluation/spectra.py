@@ -34,7 +34,8 @@ def power_spectrum(image: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
     values = image.detach().double().cpu()
     values = values - values.mean((1, 2), keepdim=True)
     window = _window(values.shape[1])[:, None] * _window(values.shape[2])
-    return torch.fft.fft2(values * window, norm="ortho").abs().square().mean(0)
+    spectrum: Tensor = torch.fft.fft2(values * window, norm="ortho")
+    return spectrum.abs().square().mean(0)
 
 
 def _window(n: int) -> Float[Tensor, " n"]:
@@ -43,9 +44,15 @@ def _window(n: int) -> Float[Tensor, " n"]:
     return window / window.square().mean().sqrt()
 
 
+def _cycles(n: int) -> Float[Tensor, " n"]:
+    """Signed frequencies along an axis of n pixels, in cycles per pixel."""
+    cycles: Tensor = torch.fft.fftfreq(n, dtype=torch.float64)
+    return cycles
+
+
 def frequencies(height: int, width: int) -> Float[Tensor, "h w"]:
     """|f| of every entry of `power_spectrum`, in cycles per pixel."""
-    fy, fx = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))
+    fy, fx = _cycles(height), _cycles(width)
     return (fy[:, None].square() + fx.square()).sqrt()
 
 
@@ -67,9 +74,9 @@ def power_beyond(image: Float[Tensor, "c h w"], scale: float | int) -> float:
 
     Its frequencies fill the square max(|fy|, |fx|) < 1 / (2 scale); what lies outside is counted.
     """
-    fy, fx = (torch.fft.fftfreq(n, dtype=torch.float64).abs() for n in image.shape[1:])
+    fy, fx = (_cycles(n).abs() for n in image.shape[1:])
     beyond = (fy[:, None] >= NYQUIST / scale) | (fx >= NYQUIST / scale)
-    return (power_spectrum(image) * beyond).mean().item()
+    return float((power_spectrum(image) * beyond).mean())
 
 
 def spectrum_figure(
