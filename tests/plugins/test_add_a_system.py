@@ -110,7 +110,7 @@ def test_trained_by_its_name(start, photos, tmp_path):
 
 
 def test_compared(start, photos, tmp_path):
-    start("compare", "bilinear-grid", "grid-photos-64", "--data", photos, "-o", tmp_path / "out", "--budget", "steps=2",
+    start("compare", "bilinear-grid", "--data", photos, "-o", tmp_path / "out", "--budget", "steps=2",
           "--size", 32, "--pictures", 1)
     assert "bilinear-grid" in (tmp_path / "out" / "table.md").read_text()
 
