@@ -19,6 +19,7 @@ from experiments.factorial.recipes import FACTORS
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.errors import UserError
+from tokenfield.evaluation import tables
 from tokenfield.training.recipe import Recipe
 
 SHAPES = {"miniature": "16-pixel crops, 16 tokens of 36 values (experiments/factorial/recipes.py); one thread"}
@@ -152,9 +153,7 @@ def findings(found: dict[str, Any]) -> list[str]:
               "aliased": "interactions of two, as far as the design tells them apart"}
     lines = []
     for key, title in titles.items():
-        if found[key]:
-            lines += ["", f"| {title} | dB | standard error |", "| --- | --- | --- |"]
-        for item in sorted(found[key], key=lambda item: -abs(item["effect"])):
-            error = "-" if item["error"] is None else f"{item['error']:.2f}"
-            lines.append(f"| {item['name']} | {item['effect']:+.2f} | {error} |")
+        items = sorted(found[key], key=lambda item: -abs(item["effect"]))
+        rows = [[item["name"], f"{item['effect']:+.2f}", tables.number(item["error"])] for item in items]
+        lines += ["", tables.markdown([[title, "dB", "standard error"], *rows])] if rows else []
     return lines

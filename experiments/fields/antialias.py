@@ -27,6 +27,7 @@ from tokenfield.coords import Grid
 from tokenfield.data import DataConfig
 from tokenfield.data.demo_pictures import held_out_pictures
 from tokenfield.data.pictures import write_picture
+from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
@@ -129,9 +130,8 @@ def main(options: Options) -> None:
                 write_picture(options.out / "coffee-quarter.png", torch.cat(rows, 2))
     means = {n: {way: sum(values) / len(values) for way, values in ways.items()} for n, ways in sums.items()}
     ways = list(means[REDUCTIONS[0]])
-    lines = ["| size | " + " | ".join(ways) + " |", "|---" * (len(ways) + 1) + "|"]
-    lines += [f"| 1/{n} | " + " | ".join(f"{means[n][way]:.2f}" for way in ways) + " |" for n in REDUCTIONS]
-    text = "\n".join(lines) + "\n"
+    rows = [[f"1/{n}", *(f"{means[n][way]:.2f}" for way in ways)] for n in REDUCTIONS]
+    text = tables.markdown([["size", *ways], *rows]) + "\n"
     trained = {"seconds": options.seconds, "steps": steps, "seed": options.seed}
     facts = {"model": options.model, "cell_decoding": trained,
              "machine": machine(torch.device("cpu")), "versions": versions()}

@@ -31,6 +31,7 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.data import DataConfig, open_source
+from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.figures import Panel, save_png, sheet
 from tokenfield.evaluation.locality import influences
@@ -234,7 +235,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     heading = ["", "rPSNR dB", *(f"{what} {n}" for n in NETWORKS for what in ("rFID", "FID")), "KID x 1000 pca",
                "precision", "recall", "fine x 1000", "paper x 1000", "between x 1000", "area of a token",
                "nearest, median"]
-    rows = [heading, ["---"] * len(heading)]
+    rows = [heading]
     for run in runs:
         mine, again, marks = run["distances"], run["reconstruction"], run["artefacts"]
         row = [run["name"], f"{again['rpsnr']:.2f}"]
@@ -248,7 +249,7 @@ def table(runs: list[dict[str, Any]]) -> str:
         row += [f"{run['field_model']['areas_holding_90_percent']:.2f}",
                 f"{near['generated_median']:.3f} ({near['held_out_median']:.3f})"]
         rows.append(row)
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return tables.markdown(rows)
 
 
 if __name__ == "__main__":

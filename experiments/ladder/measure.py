@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokenfield.evaluation import tables
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
@@ -71,8 +72,7 @@ def table(title: str, rows: list[dict[str, Any]]) -> str:
     titles = {"seeds_gain": f"gain, {rows[0].get('seeds')} seeds", "specialised_psnr": "a model of this rate alone, dB"}
     there = [key for key in more if any(key in row for row in rows)]
     heading += [titles[key] for key in there]
-    lines = [f"**{title}** ({len(rows[0]['pictures'])} pictures)", "", "| " + " | ".join(heading) + " |",
-             "|---" * len(heading) + "|"]
+    body = [heading]
     for row in rows:
         cells = [
             f"1/{round(1 / row['values_per_pixel_value'])}",
@@ -83,8 +83,8 @@ def table(title: str, rows: list[dict[str, Any]]) -> str:
             f"{row['prefix_psnr']:.2f}",
             *(more[key](row) if key in row else "-" for key in there),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        body.append(cells)
+    return f"**{title}** ({len(rows[0]['pictures'])} pictures)\n\n{tables.markdown(body)}\n"
 
 
 def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:

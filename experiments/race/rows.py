@@ -10,6 +10,7 @@ from experiments.tables.rows import Row, Table
 from tokenfield.comparison.figures import reached
 from tokenfield.comparison.held_out import FINAL_SIDE, SIDE, HeldOut
 from tokenfield.errors import UserError
+from tokenfield.evaluation import tables
 from tokenfield.training.recipe import Recipe
 
 SHAPES = {
@@ -108,12 +109,11 @@ def findings(found: list[dict[str, Any]]) -> list[str]:
     if not found:
         return []
     when = "after steps, seconds"
-    heading = ("size", "IPC ends at, dB", when, "reached by", when, "share of steps")
-    lines = ["", "| " + " | ".join(heading) + " |", "| --- " * len(heading) + "|"]
+    rows = [["size", "IPC ends at, dB", when, "reached by", when, "share of steps"]]
     for item in found:
         place, share = "not reached", "-"
         if item["steps"] is not None:
             place, share = f"{item['steps']:g}, {item['seconds']:g}", f"1/{item['ipc_steps'] / item['steps']:.0f}"
-        lines.append(f"| {item['size']} | {item['goal']:.2f} | {item['ipc_steps']}, {item['ipc_seconds']:g} "
-                     f"| {item['system']} | {place} | {share} |")
-    return lines
+        rows.append([str(item["size"]), f"{item['goal']:.2f}", f"{item['ipc_steps']}, {item['ipc_seconds']:g}",
+                     item["system"], place, share])
+    return ["", tables.markdown(rows)]
