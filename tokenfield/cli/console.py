@@ -15,7 +15,7 @@ import tyro
 from tokenfield.cli.types import SkippedFiles
 from tokenfield.evaluation import tables
 from tokenfield.io.atomic import written_aside
-from tokenfield.io.progress import Bar
+from tokenfield.io.progress import Bar as Bar
 
 OK = 0
 """All of it worked."""

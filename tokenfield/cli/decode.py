@@ -1,6 +1,7 @@
 """`tokenfield decode`: `.field` files become pictures, at any size."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
@@ -50,7 +51,7 @@ class Size:
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise UserError(f"--scale {self.scale:g}: give a number above 0, such as 4")
 
-    def window(self, field: Field) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    def window(self, field: Field) -> tuple[Sequence[float | int], tuple[int, int]]:
         """Which part of a field to draw, as a box for `Field.crop`, and at how many (height, width) pixels.
 
         Raises:
@@ -162,7 +163,7 @@ def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, Field
 def draw(
     field: Field,
     target: Path,
-    box: tuple[float, float, float, float],
+    box: Sequence[float | int],
     pixels: tuple[int, int],
     precision: str,
     bar: console.Bar,

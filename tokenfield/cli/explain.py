@@ -118,7 +118,7 @@ def command_line(
 
     Pages are handed on, so of a path that starts at this machine's root only the last part is named.
     """
-    options = {"model": () if model == (DEFAULT,) else model, "out": out}
+    options: Record = {"model": () if model == (DEFAULT,) else model, "out": out}
     options |= {one.name: value for one in fields(detail) if (value := getattr(detail, one.name)) != one.default}
     options |= {"device": None if device == "auto" else device, "json": json}
     words = ["tokenfield", "explain", *map(word, pictures)]

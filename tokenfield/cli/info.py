@@ -94,7 +94,7 @@ def about_model(folder: Path) -> Record:
     from tokenfield.models import pretrained
     from tokenfield.models.base import FieldModel as Encoding
 
-    model = pretrained.load_folder(folder)
+    model = pretrained.load_any(folder)
     facts: Record = {
         "kind": "model",
         "system": model.name,

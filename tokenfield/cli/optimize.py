@@ -139,6 +139,6 @@ def competitor(
     if name == "scratch":
         begin, rate = scratch(field), SCRATCH_RATE
     else:
-        begin = untrained(name, tuple(image.shape[1:]), seed=seed, device=field.tokens.device)
+        begin = untrained(name, (image.shape[1], image.shape[2]), seed=seed, device=field.tokens.device)
         rate, pixels = MLP_RATES[name], MOST_PIXELS
     return Optimization(begin, image, rates={"latents": rate}, pixels=pixels, seed=seed, timer=timer)

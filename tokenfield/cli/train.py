@@ -124,7 +124,8 @@ def find_recipe(name: str) -> Recipe:
         UserError: none of these; the line names the nearest three that there are.
     """
     if name in RECIPES:
-        return RECIPES[name]()
+        recipe: Recipe = RECIPES[name]()
+        return recipe
     if name.endswith(".json"):
         from tokenfield.training.recipe import read
 

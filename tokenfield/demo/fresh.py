@@ -158,7 +158,9 @@ def train_fresh(
             result.curve.append((metrics["seconds"], metrics["psnr"]))
             trained(metrics)
 
-    look(fresh_model(recipe), 0.0, 0)
+    fresh = fresh_model(recipe)
+    assert isinstance(fresh, FieldModel)
+    look(fresh, 0.0, 0)
     with tempfile.TemporaryDirectory(prefix="tokenfield-demo-") as aside:
         data, run = Path(aside, "pictures"), Path(aside, "run")
         link_pictures(files, data)

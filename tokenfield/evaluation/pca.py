@@ -88,7 +88,8 @@ def orthonormal(components: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
     """
     factors = torch.linalg.qr(components.double().T)
     q: Tensor = factors.Q
-    return (q * factors.R.diagonal().sign()).T.float().contiguous()
+    r: Tensor = factors.R
+    return (q * r.diagonal().sign()).T.float().contiguous()
 
 
 def to_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "n f"]:
