@@ -71,7 +71,7 @@ class CellDecoding(nn.Module):
         scale, shift = self.modulation(size).chunk(2)
         coefficients = self.head.coefficients(tokens, features * (1 + scale) + shift)
         located = self.model.locate(grid, tuple(tokens.shape[1:-1]))
-        local = self.head.on_grid(coefficients, *located.gaps, located.fades)
+        local = self.head.on_grid(coefficients, *located.grid)
         return self.model.aggregation(local[..., -1], located.distance, located.outside, local[..., :-1]) + 0.5
 
 

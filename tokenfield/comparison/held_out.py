@@ -20,7 +20,8 @@ from tokenfield.data import DataConfig, Pictures
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, Model
+from tokenfield.models.pretrained import check_field_model
 
 SIDE, FINAL_SIDE = 64, 256
 """Most rows, and columns, of a picture that are decoded: along a curve, and at its end."""
@@ -79,9 +80,9 @@ class Doubling:
         """After a power of two, but for the first two."""
         return step >= 4 and step & (step - 1) == 0
 
-    def __call__(self, model: FieldModel) -> Record:
+    def __call__(self, model: Model) -> Record:
         """Mean PSNR, and of how many pictures."""
         was_training = model.training
-        found = sampled_psnr(model.eval(), self.pictures, SIDE)
+        found = sampled_psnr(check_field_model(model.eval(), "the run"), self.pictures, SIDE)
         model.train(was_training)
         return {"evaluation_psnr": sum(found.values()) / len(found), "evaluation_pictures": len(found)}

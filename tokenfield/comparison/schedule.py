@@ -10,6 +10,10 @@ from tokenfield.io.record import Record
 from tokenfield.training.stopping import Interrupted
 
 
+End = Literal["done", "over", "interrupted"]
+"""All runs are there; the time was over before; Ctrl-C came before."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One run of a table, to be made or read."""
@@ -30,7 +34,7 @@ class Outcome:
     """Results by table and label, and why work ended."""
 
     results: dict[str, dict[str, list[Record]]]
-    end: Literal["done", "over", "interrupted"]
+    end: End
 
     @property
     def count(self) -> int:
@@ -46,7 +50,8 @@ def work(jobs: Sequence[Job], max_seconds: float | None, announce: Callable[[int
         max_seconds: begin nothing after so many seconds and stop what is running.
         announce: called with the number of jobs behind, and what comes now.
     """
-    waiting, begun, end = list(jobs), time.monotonic(), "done"
+    waiting, begun = list(jobs), time.monotonic()
+    end: End = "done"
     results: dict[str, dict[str, list[Record]]] = {job.table: {} for job in jobs}
 
     def deadline() -> float | None:

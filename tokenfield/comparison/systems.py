@@ -14,6 +14,7 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
+from tokenfield.models.pretrained import check_field_model
 from tokenfield.training.recipe import Recipe
 
 KNOBS = ("num_latents", "groups", "latent_dim")
@@ -56,18 +57,23 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
     Raises:
         UserError: a recipe of other data than pictures, or a model that cannot be made for this size.
     """
-    for label, recipe in recipes:
-        if not isinstance(recipe.data, DataConfig):
-            raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
+    data = [pictures_of(label, recipe) for label, recipe in recipes][0]
     first = recipes[0][1]
-    size = size or size_of(first.model) or first.data.size // getattr(first.objective, "zoom", 1)
+    size = size or size_of(first.model) or data.size // getattr(first.objective, "zoom", 1)
     alike = []
     for label, recipe in recipes:
-        recipe = resize(label, recipe, first.data, size)
+        recipe = resize(label, recipe, data, size)
         if values is None:
             values = stored_values(recipe, size)
-        alike.append(SystemRow(label, match(recipe, size, values), HeldOut(replace(first.data, size=size))))
+        alike.append(SystemRow(label, match(recipe, size, values), HeldOut(replace(data, size=size))))
     return alike
+
+
+def pictures_of(label: str, recipe: Recipe) -> DataConfig:
+    """The recipe's data. Raises UserError if they are no pictures."""
+    if not isinstance(recipe.data, DataConfig):
+        raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
+    return recipe.data
 
 
 def size_of(model: object) -> int | None:
@@ -129,7 +135,7 @@ def match(recipe: Recipe, size: int, values: int) -> Recipe:
 def stored_values(recipe: Recipe, size: int) -> int:
     """Values that the recipe's model stores of one picture."""
     with torch.random.fork_rng(devices=[]):
-        model = recipe.model.build().eval()
+        model = check_field_model(recipe.model.build().eval(), recipe.name)
     with torch.no_grad():
         return Field.of(model, torch.zeros(model.channels, size, size)).values_stored
 
