@@ -9,7 +9,6 @@ from tokenfield.comparison.running import Busy, Deadline
 from tokenfield.io.record import Record
 from tokenfield.training.stopping import Interrupted
 
-
 End = Literal["done", "over", "interrupted"]
 """All runs are there; the time was over before; Ctrl-C came before."""
 

@@ -57,7 +57,7 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
     Raises:
         UserError: a recipe of other data than pictures, or a model that cannot be made for this size.
     """
-    data = [pictures_of(label, recipe) for label, recipe in recipes][0]
+    data, *_ = [pictures_of(label, recipe) for label, recipe in recipes]  # all of them, the first one's is taken
     first = recipes[0][1]
     size = size or size_of(first.model) or data.size // getattr(first.objective, "zoom", 1)
     alike = []
