@@ -19,7 +19,7 @@ from tokenfield.training.objective import Reconstruction, ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig, build_optimizers
 
 PAPER = LainrConfig()
-"""docs/papers.md, "LAINR", settings: 178 pixels, 42.5 M parameters in the encoder, 256 tokens of 256 values, two bands."""
+"""docs/papers.md, "LAINR", settings: 178 pixels, 42.5 M parameters in the encoder, 256 tokens of 256, two bands."""
 TOY = replace(
     PAPER,
     size=(14, 14),
