@@ -217,7 +217,10 @@ def reflected(cell: int) -> Int[Tensor, " n"]:
 
 
 class Anchored(AnchorField):
-    """The model. Tokens are (B, rows, columns, latent_dim), one per cell, unit variance on the training pictures."""
+    """One token per cell of a picture of any size. Tokens are (B, rows, columns, latent_dim).
+
+    They have unit variance on the training pictures.
+    """
 
     name = "anchored"
     token = "a latent vector of one cell of the picture"

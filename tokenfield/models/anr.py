@@ -142,7 +142,7 @@ class HyperField(TokenField):
 
 
 class Anr(HyperField):
-    """The model of the paper for pictures of one size.
+    """ANR as in the paper, for pictures of one size.
 
     Inside, pictures are in [-1, 1], as in the paper: zero padding is mid-grey and the output bias is 0. Outside they
     are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.

@@ -54,7 +54,7 @@ def autoencoder_class() -> Any:
 
 
 class AutoencoderKl(FieldModel):
-    """The model. Tokens are (B, H / factor, W / factor, D), D latent channels."""
+    """Latent diffusion's autoencoder, bilinear between pixels. Tokens are (B, H / factor, W / factor, D)."""
 
     name = "autoencoder-kl"
     token = "a cell of a convolutional network's latents"

@@ -103,7 +103,7 @@ class MetaLearnedField(FieldModel):
 
 
 class Functa(MetaLearnedField):
-    """The model with vector latents. Tokens are (B, 1, latent_dim): the vector is one token, without a place."""
+    """Functa, whose latent is a vector. Tokens are (B, 1, latent_dim): the vector is one token, without a place."""
 
     name = "functa"
     token = "the latent vector of the whole picture"

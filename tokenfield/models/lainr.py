@@ -214,7 +214,7 @@ def build_composing_decoder(config: LainrConfig, *, in_dim: int = 2) -> TokenDec
 
 
 class Lainr(TokenField):
-    """The model of the paper for pictures of one size. Tokens are (B, R, latent_dim), a set."""
+    """LAINR as in the paper, for pictures of one size. Tokens are (B, R, latent_dim), a set."""
 
     name = "lainr"
     smooth = True

@@ -65,7 +65,10 @@ class PcaMixtureConfig(Sizes):
 
 
 class PcaMixture(AnchorField):
-    """The model. Tokens are (B, rows, columns, 1 + n): the index of a subspace, then coefficients in it."""
+    """The best of many linear codes for every cell. Tokens are (B, rows, columns, 1 + n).
+
+    The first number is the index of a subspace, the others are coefficients in it.
+    """
 
     name = "switched"
     token = "the number of a linear code and coefficients in it, of one cell of the picture"

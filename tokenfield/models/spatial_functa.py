@@ -127,7 +127,7 @@ def read_points(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Ten
 
 
 class SpatialFuncta(MetaLearnedField):
-    """The model with grid latents. Tokens are (B, rows, columns, latent_dim), one for every cell."""
+    """Functa whose latent is a grid. Tokens are (B, rows, columns, latent_dim), one for every cell."""
 
     name = "spatial-functa"
     token = "a latent vector of one cell of the picture"
