@@ -226,7 +226,6 @@ def _core() -> None:
         "fit": "fit:fit",
         "optimize": "optimize:optimize",
         "explain": "explain:explain",
-        "superres": "superres:superres",
         "compare": "compare:compare",
         "doctor": "doctor:doctor",
         "bench": "bench:bench",

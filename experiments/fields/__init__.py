@@ -1,1 +1,1 @@
-"""Studies of one field: rendering below its native size, optimisation of its tokens."""
+"""Studies of one field: rendering below its native size and above it, optimisation of its tokens."""

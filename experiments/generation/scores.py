@@ -29,13 +29,13 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
+from experiments.fields.spectra import power_beyond
 from tokenfield.coords import Grid
 from tokenfield.data import DataConfig, open_source
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.figures import Panel, save_png, sheet
 from tokenfield.evaluation.locality import influences
-from tokenfield.evaluation.spectra import power_beyond
 from tokenfield.fields.field import Field
 from tokenfield.generation.features import find_features
 from tokenfield.generation.metrics import compare, features_of

@@ -74,6 +74,7 @@ def test_version(run):
         ((), "no command given; there are: demo, train"),
         (("enocde",), "did you mean 'encode'?"),
         (("frobnicate",), "there are: demo, train"),
+        (("superres", "a"), "became python -m experiments.fields.superres"),
         (("encode",), "missing from tokenfield encode: PATH"),
         (("encode", "a", "--outptu", "b"), "unrecognized options: --outptu, b; perhaps you meant: -o, --output PATH"),
         (("decode", "a", "--size", "big"), "--size cannot be 'big'; give --size PIXELS"),

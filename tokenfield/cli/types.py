@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tokenfield.evaluation.evaluate import Report as Report
     from tokenfield.evaluation.explain import Explained as Explained
     from tokenfield.evaluation.optimization_curves import Curve as Curve
-    from tokenfield.evaluation.superres import Comparison as Comparison
     from tokenfield.fields.field import Field as Field
     from tokenfield.fields.optimization import Optimization as Optimization
     from tokenfield.models.base import FieldModel as FieldModel
@@ -30,7 +29,6 @@ else:
     Report = "tokenfield.evaluation.evaluate.Report"
     Explained = "tokenfield.evaluation.explain.Explained"
     Curve = "tokenfield.evaluation.optimization_curves.Curve"
-    Comparison = "tokenfield.evaluation.superres.Comparison"
     Field = "tokenfield.fields.field.Field"
     Optimization = "tokenfield.fields.optimization.Optimization"
     FieldModel, Model = "tokenfield.models.base.FieldModel", "tokenfield.models.base.Model"

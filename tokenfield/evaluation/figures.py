@@ -114,11 +114,6 @@ def bicubic(
     return interpolated(picture, height, width, Image.Resampling.BICUBIC, box)
 
 
-def lanczos(picture: Float[Tensor, "c h w"], height: int, width: int) -> Float[Tensor, "c height width"]:
-    """Pillow's Lanczos interpolation (a sinc over three pixels to each side), in float32."""
-    return interpolated(picture, height, width, Image.Resampling.LANCZOS)
-
-
 def interpolated(
     picture: Float[Tensor, "c h w"],
     height: int,

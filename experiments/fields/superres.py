@@ -1,17 +1,30 @@
-"""`tokenfield superres MODEL [MODEL ...]`: what fields know between the pixels they were encoded from."""
+"""What fields know between the pixels they were encoded from: super-resolution, as a table, spectra and details.
 
+    python -m experiments.fields.superres MODEL [MODEL ...] --data FOLDER
+"""
+
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from tokenfield.cli import console
+from experiments.fields import superres_protocol as protocol
+from experiments.fields.spectra import spectrum_figure
+from tokenfield.cli import app, console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import Device, labels, load_model
-from tokenfield.cli.types import Comparison, SkippedFiles
+from tokenfield.data.demo_pictures import HELD_OUT, data_folder
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.evaluation.environment import machine, versions
+from tokenfield.evaluation.evaluate import describe_model, folder_files
+from tokenfield.evaluation.figures import save_png
+from tokenfield.io.atomic import write_whole
 
+PROGRAM = "python -m experiments.fields.superres"
 DEFAULT_SIZE = 64
 """Pixels per side that models of any size encode, unless --size names others."""
 
@@ -33,10 +46,6 @@ class Photographs:
 
     def find(self) -> tuple[list[Path], list[str], SkippedFiles]:
         """Files, their names, and where files that cannot be used are noted."""
-        from tokenfield.data.demo_pictures import HELD_OUT, data_folder
-        from tokenfield.data.pictures import SkippedFiles
-        from tokenfield.evaluation.evaluate import folder_files
-
         skipped = SkippedFiles()
         if self.data == "skimage":
             return [data_folder() / file for file in HELD_OUT.values()], list(HELD_OUT), skipped
@@ -46,7 +55,7 @@ class Photographs:
 
     def command(self, models: tuple[str, ...]) -> str:
         """What to type for the same photographs and sizes."""
-        words = ["tokenfield superres", *models, "--data", self.data, "--scales", *map(str, self.scales)]
+        words = [PROGRAM, *models, "--data", self.data, "--scales", *map(str, self.scales)]
         words += [f"--{name} {value}" for name in ("size", "count") if (value := getattr(self, name)) is not None]
         return " ".join(words)
 
@@ -71,13 +80,9 @@ def superres(
         models: packaged models, folders that hold one, training runs, or hf:owner/name.
         out: folder for superres.json, superres.md, spectrum.png and details.png; default: ./superres.
     """
-    from tokenfield.evaluation import superres as protocol
-    from tokenfield.evaluation.environment import machine, versions
-    from tokenfield.evaluation.evaluate import describe_model
-
     scales = photographs.scales
     if not models:
-        raise UserError("no model given; give one or more: tokenfield superres MODEL [MODEL ...] --data FOLDER")
+        raise UserError(f"no model given; give one or more: {PROGRAM} MODEL [MODEL ...] --data FOLDER")
     if not scales or min(scales) < 2 or len(set(scales)) < len(scales):
         raise UserError(f"--scales {' '.join(map(str, scales))}; give whole numbers of at least 2, each once")
     loaded = {name: load_model(path, device) for name, path in zip(labels(models), models, strict=True)}
@@ -106,16 +111,25 @@ def superres(
     return console.finish(skipped, len(result.pictures) + len(skipped))
 
 
-def write_figures(folder: Path, result: Comparison, command: str) -> None:
+def write_figures(folder: Path, result: protocol.Comparison, command: str) -> None:
     """The table as Markdown, the spectra and the sheet of details."""
-    from tokenfield.evaluation import superres as protocol
-    from tokenfield.evaluation.figures import save_png
-    from tokenfield.evaluation.spectra import spectrum_figure
-    from tokenfield.io.atomic import write_whole
-
     write_whole(folder / "superres.md", protocol.markdown(result, command))
     largest = max(result.scales)
     curves = {method.name: method.spectrum(largest) for method in (result.photograph, *result.methods)}
     title = f"Radial power spectra, {largest} x {result.size} pixels, means of {len(result.pictures)} photographs"
     spectrum_figure(folder / "spectrum.png", curves, largest, title=title, plain=1 + len(protocol.METHODS))
     save_png(folder / "details.png", protocol.detail_sheet(result))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, as `tokenfield.cli.main` does."""
+    return app.main(argv, parse)
+
+
+def parse(argv: list[str]) -> Callable[[], object]:
+    """The command, ready to run with its options."""
+    return app.one_line(lambda: tyro.cli(app.deferred(superres), prog=PROGRAM, args=argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,27 @@
-"""`tokenfield superres`: files, table, exit codes and complaints."""
+"""`python -m experiments.fields.superres`: files, table, exit codes and complaints."""
 
 import json
 
 import pytest
 import torch
+from fixtures import Outcome
 
+from experiments.fields.superres import main
 from tokenfield.data.pictures import write_picture
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
+
+
+@pytest.fixture
+def run(capsys):
+    """Types a command line: `run("photos-s", "--scales", 2)`."""
+
+    def typed(*argv: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(argument) for argument in argv])
+        return Outcome(code, *capsys.readouterr())
+
+    return typed
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +46,13 @@ def large(tmp_path):
 
 def test_one_command_makes_table_figures_and_json(small, model, large, tmp_path, run):
     write_picture(large / "tiny.png", torch.rand(3, 9, 9))
-    outcome = run("superres", small, model, "--data", large, "--scales", 2, 4, "-o", tmp_path / "o")
+    outcome = run(small, model, "--data", large, "--scales", 2, 4, "-o", tmp_path / "o")
     assert outcome.code == 3 and "tiny.png" in outcome.err and "is 9 x 9" in outcome.err  # skipped, named, counted
     rows = [line.split()[0] for line in outcome.out.splitlines()[1:5]]
     assert rows == ["bicubic", "lanczos", "small", "tiny"]
     report = json.loads((tmp_path / "o" / "superres.json").read_text())
     assert report["size"] == 8 and report["count"] == 2 and report["methods"][2]["noise"] == "normal"
-    assert report["command"].startswith("tokenfield superres ") and report["skipped"]
+    assert report["command"].startswith("python -m experiments.fields.superres ") and report["skipped"]
     assert {path.name for path in (tmp_path / "o").iterdir()} == {
         "superres.json", "superres.md", "spectrum.png", "details.png"
     }
@@ -55,11 +69,11 @@ def test_one_command_makes_table_figures_and_json(small, model, large, tmp_path,
     ],
 )
 def test_what_cannot_be_is_one_line(options, said, small, large, tmp_path, run):
-    outcome = run("superres", small, "--data", large, "-o", tmp_path / "o", *options)
+    outcome = run(small, "--data", large, "-o", tmp_path / "o", *options)
     assert outcome.code == 1 and said in outcome.err and len(outcome.lines) == 1
     assert not (tmp_path / "o").exists()
 
 
 def test_two_folders_of_one_name_keep_their_paths(small, run, large, tmp_path):
-    outcome = run("superres", small, small, "--data", large, "-o", tmp_path / "o")
+    outcome = run(small, small, "--data", large, "-o", tmp_path / "o")
     assert outcome.code == 1 and "given twice" in outcome.err

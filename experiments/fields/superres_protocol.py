@@ -21,15 +21,15 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from PIL.Image import Image
+from PIL.Image import Image, Resampling
 from torch import Tensor
 
+from experiments.fields.spectra import power_beyond, radial_power
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.pictures import PictureError, SkippedFiles
 from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import Panel, bicubic, lanczos, repeat, sheet
-from tokenfield.evaluation.spectra import power_beyond, radial_power
+from tokenfield.evaluation.figures import Panel, bicubic, interpolated, repeat, sheet
 from tokenfield.evaluation.tables import markdown as markdown_table
 from tokenfield.evaluation.tables import number
 from tokenfield.fields.field import Field
@@ -42,6 +42,13 @@ PROTOCOL = (
     "picture, float32, unclamped, then the mean; beyond: power outside the encoded size's frequencies over the "
     "photograph's, of the pictures' sums, in dB"
 )
+
+
+def lanczos(picture: Float[Tensor, "c h w"], height: int, width: int) -> Float[Tensor, "c height width"]:
+    """Pillow's Lanczos interpolation (a sinc over three pixels to each side), in float32."""
+    return interpolated(picture, height, width, Resampling.LANCZOS)
+
+
 METHODS: dict[str, Callable[[Tensor, int, int], Tensor]] = {"bicubic": bicubic, "lanczos": lanczos}
 """Interpolations of the encoded photograph that every field is compared with."""
 FLOOR = 1e-20

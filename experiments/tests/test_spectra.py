@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from experiments.fields.spectra import frequencies, power_beyond, power_spectrum, radial_power, spectrum_figure
 from tokenfield.evaluation.figures import bicubic
-from tokenfield.evaluation.spectra import frequencies, power_beyond, power_spectrum, radial_power, spectrum_figure
 
 SIZES = [(31, 31), (29, 47), (16, 24), (1, 7)]
 

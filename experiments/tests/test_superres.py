@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from experiments.fields.superres_protocol import METHODS, compare, detail_sheet, markdown, noise_of, sizes_of
 from tokenfield.coords import Grid
 from tokenfield.data.pictures import write_picture
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import bicubic
-from tokenfield.evaluation.superres import METHODS, compare, detail_sheet, markdown, noise_of, sizes_of
 from tokenfield.models.lainr import LainrConfig
 
 SIZE, SCALES = 8, (2, 3)
@@ -93,8 +93,8 @@ def test_results_are_plain_numbers_a_table_and_pictures(files, models):
     plain = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert plain["count"] == 3 and [m["name"] for m in plain["methods"]] == [*METHODS, "a", "b"]
     assert set(plain["methods"][2]["scales"]) == {"2", "3"}
-    table = markdown(result, "tokenfield superres a b")
-    assert table.count("\n| ") == 5 and "`tokenfield superres a b`" in table  # a heading and four methods
+    table = markdown(result, "superres a b")
+    assert table.count("\n| ") == 5 and "`superres a b`" in table  # a heading and four methods
     assert len(result.details) == 2 and detail_sheet(result).size[0] > 100
 
 
