@@ -8,7 +8,7 @@ import torch
 import trimesh
 from view_tools import project
 
-from tokenfield.views.meshes.renderer import LIGHTS, Camera, renderer_for, sky, to_display, to_light
+from tokenfield.views.meshes.renderer import LIGHTS, Camera, Renderer, sky, to_display, to_light
 from tokenfield.views.meshes.surface import Material, join, plain
 from tokenfield.views.meshes.textures import bilinear, levels_seen, pyramid
 from tokenfield.views.rays import look_at
@@ -22,8 +22,7 @@ def camera(position, size=64, samples=3, angle=ANGLE):
 
 
 def shot(surface, view, distance=4.0):
-    return renderer_for(surface, angle_x=view.angle_x, distance=distance, size=view.size, samples=view.samples).picture(
-        view)
+    return Renderer(surface, angle_x=view.angle_x, distance=distance, size=view.size, samples=view.samples).picture(view)
 
 
 def ball(radius, colour=(0.7, 0.7, 0.7, 1.0), at=(0, 0, 0)):

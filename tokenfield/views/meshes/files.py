@@ -22,7 +22,9 @@ from tokenfield.data.decoding import DAMAGE
 from tokenfield.errors import UserError
 from tokenfield.views.meshes.ac3d import read_ac3d
 from tokenfield.views.meshes.surface import Material, MeshError, Surface, Up, join, plain
-from tokenfield.views.meshes.tracer import INSTALL
+
+INSTALL = "pip install trimesh embreex"
+"""What to type where one of the two is missing."""
 
 UPRIGHT: dict[str, Up] = {".obj": "y", ".glb": "y", ".gltf": "y", ".ac": "y", ".acc": "y",
                           ".ply": "z", ".stl": "z", ".off": "z"}

@@ -40,7 +40,7 @@ from tokenfield.io.atomic import cannot_write, shown, write_whole
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
-from tokenfield.views.meshes.renderer import Camera, renderer_for
+from tokenfield.views.meshes.renderer import Camera, Renderer
 from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
 from tokenfield.views.rays import look_at, on_sphere
 
@@ -117,8 +117,8 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
             surface = fit_sphere(surface, UPRIGHT[kind] if settings.up == "auto" else settings.up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
-    renderer = renderer_for(surface, angle_x=ANGLE_X, distance=settings.distance, size=settings.size,
-                            samples=settings.samples)
+    renderer = Renderer(surface, angle_x=ANGLE_X, distance=settings.distance, size=settings.size,
+                        samples=settings.samples)
     aside = folder / f".{entry.name}.{os.getpid()}.part"
     try:
         remove_leftovers(folder, entry.name)

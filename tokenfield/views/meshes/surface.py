@@ -1,11 +1,11 @@
-"""Surfaces: triangles with what it takes to shade them. Every corner of every triangle has its own values."""
+"""Surfaces: triangles with what it takes to shade them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 
 from tokenfield.data.decoding import PictureError
 
@@ -27,35 +27,27 @@ class MeshError(PictureError):
 
 @dataclass(frozen=True)
 class Material:
-    """What a triangle looks like.
-
-    Attributes:
-        colour: red, green, blue, alpha as displayed, in [0, 1]; multiplies the texture.
-        texture: a picture, repeated over the plane; None for a plain colour.
-        cutoff: alpha below it is a hole and above it solid, where the file says so; None lets alpha blend.
-    """
+    """What a triangle looks like."""
 
     colour: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)
+    """Red, green, blue, alpha as displayed, in [0, 1]; multiplies the texture."""
     texture: UInt8[np.ndarray, "h w 4"] | None = None
+    """A picture, repeated over the plane; None for a plain colour."""
     cutoff: float | None = None
+    """Alpha below it is a hole and above it solid, where the file says so; None lets alpha blend."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles.
-
-    Attributes:
-        corners: positions.
-        uv: texture coordinates: u to the right, v upwards, the picture covers [0, 1].
-        colours: of the vertices, multiplied by the material's; white where a file has none.
-        material: of each triangle, an index into `materials`.
-        materials: the looks.
-    """
+    """Triangles. Every corner of every triangle has its own values."""
 
     corners: Float32[np.ndarray, "f 3 3"]
     uv: Float32[np.ndarray, "f 3 2"]
+    """Texture coordinates: u to the right, v upwards, the picture covers [0, 1]."""
     colours: UInt8[np.ndarray, "f 3 4"]
+    """Of the vertices, multiplied by the material's; white where a file has none."""
     material: Int64[np.ndarray, " f"]
+    """Of each triangle, an index into `materials`."""
     materials: tuple[Material, ...]
 
     def __len__(self) -> int:
@@ -69,7 +61,7 @@ class Surface:
 
 def plain(corners: np.ndarray, material: Material, uv: np.ndarray | None = None,
           colours: np.ndarray | None = None) -> Surface:
-    """Triangles of one material; without texture coordinates or vertex colours where none are given."""
+    """Triangles of one material."""
     count = len(corners)
     uv = np.zeros((count, 3, 2), np.float32) if uv is None else np.asarray(uv, np.float32)
     colours = np.full((count, 3, 4), 255, np.uint8) if colours is None else np.asarray(colours, np.uint8)
@@ -85,10 +77,15 @@ def join(parts: Sequence[Surface]) -> Surface:
                    tuple(material for part in parts for material in part.materials))
 
 
-def rotate(surface: Surface, rotation: np.ndarray) -> Surface:
-    """The surface with every point multiplied by a 3 x 3 matrix."""
-    corners = surface.corners.astype(np.float64) @ np.asarray(rotation, np.float64).T
-    return replace(surface, corners=corners.astype(np.float32))
+def rotate(surface: Surface, rotation: Float64[np.ndarray, "3 3"]) -> Surface:
+    """The surface with every point multiplied by a matrix."""
+    return replace(surface, corners=(surface.corners.astype(np.float64) @ rotation.T).astype(np.float32))
+
+
+def face_normals(corners: Float32[np.ndarray, "f 3 3"]) -> Float64[np.ndarray, "f 3"]:
+    """Normals of triangles, twice their area long."""
+    edges = np.diff(corners.astype(np.float64), axis=1)
+    return np.cross(edges[:, 0], edges[:, 1])
 
 
 STAND_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -96,22 +93,20 @@ STAND_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 
 
 def fit_sphere(surface: Surface, up: Up, radius: float) -> Surface:
-    """The surface as the cameras expect it: z up, its middle at the origin, inside a sphere.
+    """The surface as the cameras expect it: z up, the middle of its bounding box at the origin, inside a sphere.
 
     Triangles without area or with a coordinate that is not finite are left out.
 
     Args:
         surface: in any unit, anywhere.
         up: which of its axes points upwards.
-        radius: of the sphere around the origin that its farthest vertex will touch. The middle is that of the bounding
-            box, so an object stands in the middle of its pictures whatever its mesh is dense in.
+        radius: of the sphere, which the farthest vertex touches.
     Raises:
-        MeshError: nothing is left.
+        MeshError: no triangle is left, or too many are.
     """
     with np.errstate(all="ignore"):
         surface = surface.keep(np.isfinite(surface.corners).all((1, 2)) & np.isfinite(surface.uv).all((1, 2)))
-        edges = np.diff(surface.corners.astype(np.float64), axis=1)
-        area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+        area = np.linalg.norm(face_normals(surface.corners), axis=1)
         surface = surface.keep(np.isfinite(area) & (area > 0))
     if not len(surface):
         raise MeshError("the mesh", "has no triangles with an area")
@@ -129,12 +124,11 @@ def fit_sphere(surface: Surface, up: Up, radius: float) -> Surface:
 def smooth_normals(corners: Float32[np.ndarray, "f 3 3"]) -> Float32[np.ndarray, "f 3 3"]:
     """A unit normal for every corner: round where faces meet at less than `CREASE`, sharp elsewhere.
 
-    At every point, a corner's normal is the mean of the normals of the faces there that are within the crease angle of
-    its own, weighted by their area. A face that is turned inside out counts as if it were not: meshes of the world are
-    not consistent about that. Normals in files are not used, since as many files lack them or have them wrong.
+    A corner's normal is the mean, weighted by area, of those faces at its point that are within the crease angle of its
+    own. A face turned inside out counts as if it were not: meshes of the world are not consistent about that. Normals
+    in files are not used, since as many files lack them or have them wrong.
     """
-    edges = np.diff(corners.astype(np.float64), axis=1)
-    weighted = np.cross(edges[:, 0], edges[:, 1])  # (F, 3), twice the area long
+    weighted = face_normals(corners)
     unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
     extent = max(float(np.abs(corners).max()), 1e-30)
     places = np.round(corners.reshape(-1, 3) / (extent * 1e-5)).astype(np.int64)

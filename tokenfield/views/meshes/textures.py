@@ -6,13 +6,11 @@ have unrelated texels, and no field could learn them. Each texture is therefore 
 distance between two samples of the view.
 """
 
-import math
-
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int, UInt8
 from PIL import Image
 
-from tokenfield.views.meshes.surface import Surface
+from tokenfield.views.meshes.surface import Surface, face_normals
 
 LARGEST = 1024
 """Longer side of the largest level: finer texels show in no view that a model of today takes."""
@@ -48,32 +46,21 @@ def halved(level: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k w c"]:
 
 
 def levels_seen(surface: Surface, spacing: float) -> Float64[np.ndarray, " f"]:
-    """For each triangle, the level of its texture (0: the largest) whose texels are about `spacing` world units large.
+    """For each triangle, the level of its texture (0: the largest, or none) whose texels are about `spacing` large.
 
-    Triangles without a texture get 0.
+    `spacing` is the distance of neighbouring samples of a view on the object, in world units.
     """
-    edges = np.diff(surface.corners.astype(np.float64), axis=1)
-    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
+    area = np.linalg.norm(face_normals(surface.corners), axis=1)
     steps = np.diff(surface.uv.astype(np.float64), axis=1)
     covered = np.abs(steps[:, 0, 0] * steps[:, 1, 1] - steps[:, 0, 1] * steps[:, 1, 0])
-    texels = np.array([0 if m.texture is None else _shown(m.texture) for m in surface.materials])[surface.material]
+    shapes = [(0, 1) if m.texture is None else m.texture.shape[:2] for m in surface.materials]
+    texels = np.array([h * w * min(1.0, LARGEST / max(h, w)) ** 2 for h, w in shapes])[surface.material]
     per_unit = np.sqrt(covered * texels / area)  # texels along one unit of length
     return np.maximum(0.0, np.log2(np.maximum(per_unit * spacing, 1e-30)))
 
 
-def _shown(texture: np.ndarray) -> float:
-    """Texels of the largest level."""
-    height, width = texture.shape[:2]
-    return height * width * min(1.0, LARGEST / max(height, width)) ** 2
-
-
 class Textures:
-    """Colours of the materials of a surface.
-
-    Args:
-        surface: whose materials and texture coordinates these are.
-        spacing: distance of neighbouring samples of a view on the object, world units.
-    """
+    """Colours of the materials of a surface; `spacing` as in `levels_seen`."""
 
     def __init__(self, surface: Surface, spacing: float):
         self.surface = surface
@@ -81,34 +68,30 @@ class Textures:
         self.base = np.array([material.colour for material in surface.materials], np.float32)
         pictures = {id(m.texture): m.texture for m in surface.materials if m.texture is not None}  # parts share them
         pyramids = {key: pyramid(texture) for key, texture in pictures.items()}
-        self.pyramids = [pyramids.get(id(m.texture)) for m in surface.materials]
-        self.plain = np.array([p is None for p in self.pyramids])
+        self.pyramids = [pyramids.get(id(m.texture), []) for m in surface.materials]
 
     def colours(
-        self, triangle: Int64[np.ndarray, " n"], weights: Float32[np.ndarray, "n 3"]
+        self, triangle: Int[np.ndarray, " n"], weights: Float32[np.ndarray, "n 3"]
     ) -> Float32[np.ndarray, "n 4"]:
         """Red, green, blue, alpha, as displayed and in [0, 1], at points of triangles.
 
         Args:
-            triangle: which.
-            weights: of its three corners, summing to 1.
+            triangle: indices.
+            weights: of the three corners, summing to 1.
         """
         surface = self.surface
         material = surface.material[triangle]
         out = self.base[material] * np.einsum("nk,nkc->nc", weights, surface.colours[triangle] / np.float32(255))
-        textured = np.flatnonzero(~self.plain[material])
-        if len(textured):
-            uv = np.einsum("nk,nkc->nc", weights[textured], surface.uv[triangle[textured]])
-            pictures = material[textured] * 64 + self.levels[triangle[textured]].clip(0, 63)
-            for picture in np.unique(pictures):
-                here, (which, at) = pictures == picture, divmod(int(picture), 64)
-                stack = self.pyramids[which]
-                assert stack is not None, "plain materials were left out above"
-                looked_up = bilinear(stack[min(at, len(stack) - 1)], uv[here])
+        uv = np.einsum("nk,nkc->nc", weights, surface.uv[triangle])
+        pictures = material * 64 + self.levels[triangle].clip(0, 63)
+        for picture in np.unique(pictures):
+            here, (which, at) = pictures == picture, divmod(int(picture), 64)
+            if levels := self.pyramids[which]:
+                texels = bilinear(levels[min(at, len(levels) - 1)], uv[here])
                 cutoff = surface.materials[which].cutoff
                 if cutoff is not None:
-                    looked_up[:, 3] = looked_up[:, 3] >= cutoff
-                out[textured[here]] *= looked_up
+                    texels[:, 3] = texels[:, 3] >= cutoff
+                out[here] *= texels
         return out
 
 
@@ -124,8 +107,3 @@ def bilinear(level: Float32[np.ndarray, "h w 4"], uv: Float32[np.ndarray, "n 2"]
     mixed = upper * (1 - fy) + lower * fy
     alpha = mixed[:, 3:]
     return np.concatenate([mixed[:, :3] / np.maximum(alpha, 1e-6), alpha], 1).clip(0, 1).astype(np.float32)
-
-
-def spacing_of(angle_x: float, distance: float, samples: int) -> float:
-    """Distance on the object between neighbouring samples of a view, `samples` across it, world units."""
-    return 2 * distance * math.tan(angle_x / 2) / samples
