@@ -12,11 +12,11 @@ Files are read from folders, so that pictures and materials beside them are foun
 
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tokenfield.data.decoding import DAMAGE
 from tokenfield.errors import UserError
@@ -33,6 +33,8 @@ files of the world mostly do, printable ones (STL) stand on z."""
 
 BROKEN = (*DAMAGE, NameError, MemoryError, struct.error, zlib.error)
 """What readers raise on damaged files."""
+
+WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
 def read_surface(file: Path) -> Surface:
@@ -73,28 +75,29 @@ def read_scene(file: Path) -> list[Surface]:
         geometry = scene.geometry[name]
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
             corners = trimesh.transform_points(geometry.vertices, place)[geometry.faces]
-            parts.extend(painted(corners, geometry.faces, geometry.visual))
+            parts += painted(corners, geometry.faces, geometry.visual)
     return parts
 
 
 def painted(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Surface]:
     """Triangles with the looks that trimesh's `visual` gives them."""
-    if visual.kind == "texture":
-        uv = None if visual.uv is None or not len(visual.uv) else np.asarray(visual.uv)[faces]
-        material = visual.material
-        which = getattr(visual, "face_materials", None)
-        if getattr(material, "materials", None) and which is not None:  # several materials in one mesh
-            return [plain(corners[which == i], look(each, uv is not None), None if uv is None else uv[which == i])
-                    for i, each in enumerate(material.materials)]
-        colours = visual.vertex_attributes.get("color")
-        colours = None if colours is None or np.shape(colours)[-1] != 4 else as_bytes(np.asarray(colours)[faces])
-        return [plain(corners, look(material, uv is not None), uv, colours)]
+    from trimesh.visual.color import to_rgba
+
     if visual.kind == "vertex":
-        return [plain(corners, Material((1.0, 1.0, 1.0, 1.0)), colours=np.asarray(visual.vertex_colors)[faces])]
+        return [plain(corners, Material(WHITE), colours=visual.vertex_colors[faces])]
     if visual.kind == "face":
-        colours = np.repeat(np.asarray(visual.face_colors)[:, None], 3, 1)
-        return [plain(corners, Material((1.0, 1.0, 1.0, 1.0)), colours=colours)]
-    return [plain(corners, Material())]
+        return [plain(corners, Material(WHITE), colours=np.repeat(visual.face_colors[:, None], 3, 1))]
+    if visual.kind != "texture":
+        return [plain(corners, Material())]
+    uv = None if visual.uv is None or not len(visual.uv) else np.asarray(visual.uv)[faces]
+    several = getattr(visual.material, "materials", None)
+    if several and visual.face_materials is not None:
+        which = visual.face_materials
+        return [plain(corners[which == i], look(each, uv is not None), None if uv is None else uv[which == i])
+                for i, each in enumerate(several)]
+    colours = visual.vertex_attributes.get("color")
+    colours = None if colours is None or np.shape(colours)[-1] != 4 else to_rgba(colours)[faces]
+    return [plain(corners, look(visual.material, uv is not None), uv, colours)]
 
 
 def look(material: Any, mapped: bool) -> Material:
@@ -104,51 +107,34 @@ def look(material: Any, mapped: bool) -> Material:
         material: of trimesh.
         mapped: whether the triangles have texture coordinates; without them a texture has no place.
     """
-    if hasattr(material, "baseColorFactor"):
-        colour = (1.0,) * 4 if material.baseColorFactor is None else unit(material.baseColorFactor)
-        image, mode = material.baseColorTexture, material.alphaMode or "OPAQUE"
-        if mode == "OPAQUE":
-            colour = (*colour[:3], 1.0)
-        cutoff = (material.alphaCutoff or 0.5) if mode == "MASK" else None
-        texture = texels(image) if mapped and image is not None else None
-        if texture is not None and mode == "OPAQUE":
+    physical = hasattr(material, "baseColorFactor")
+    image = material.baseColorTexture if physical else getattr(material, "image", None)
+    texture = np.array(image.convert("RGBA")) if mapped and image is not None else None
+    if not physical:
+        colour = unit(material.diffuse)
+        if texture is not None and max(colour[:3]) == 0:
+            colour = WHITE
+        return Material((*colour[:3], opacity(getattr(material, "kwargs", {}))), texture)
+    colour = WHITE if material.baseColorFactor is None else unit(material.baseColorFactor)
+    mode = material.alphaMode or "OPAQUE"
+    if mode == "OPAQUE":
+        colour = (*colour[:3], 1.0)
+        if texture is not None:
             texture[..., 3] = 255
-        return Material(colour, texture, cutoff)
-    image = getattr(material, "image", None)
-    colour, settings = unit(material.diffuse), getattr(material, "kwargs", {})
-    texture = texels(image) if mapped and image is not None else None
-    if texture is not None and max(colour[:3]) == 0:
-        colour = (1.0, 1.0, 1.0, 1.0)
-    return Material((*colour[:3], opacity(settings)), texture)
+    return Material(colour, texture, (material.alphaCutoff or 0.5) if mode == "MASK" else None)
 
 
 def opacity(settings: dict[str, Any]) -> float:
     """What an MTL file says of a material: `d` if there is one, else 1 - `Tr`, else opaque; in [0, 1]."""
-    for key, sign in (("d", 1.0), ("tr", -1.0)):
+    for key in ("d", "tr"):
         words = [word for word in settings.get(key, []) if word.lower() != "-halo"]
-        try:
+        with suppress(IndexError, ValueError):
             value = float(words[0])
-        except (IndexError, ValueError):
-            continue
-        return min(1.0, max(0.0, value if sign > 0 else 1 - value))
+            return min(1.0, max(0.0, value if key == "d" else 1 - value))
     return 1.0
 
 
-def unit(colour: Any) -> tuple[float, float, float, float]:
-    """A colour of trimesh (bytes, or floats of at most 1; alpha may lack) as floats in [0, 1]."""
-    red, green, blue, alpha = (as_bytes(np.atleast_1d(np.asarray(colour)))[:4] / 255).tolist()
+def unit(colour: np.ndarray) -> tuple[float, float, float, float]:
+    """RGBA bytes as floats in [0, 1]."""
+    red, green, blue, alpha = (colour / 255).tolist()
     return red, green, blue, alpha
-
-
-def as_bytes(colours: np.ndarray) -> np.ndarray:
-    """RGBA bytes of RGB or RGBA, bytes or floats of at most 1, on the last axis."""
-    if colours.dtype.kind == "f":
-        colours = np.rint(np.clip(colours, 0, 1) * 255)
-    if colours.shape[-1] == 3:
-        colours = np.concatenate([colours, np.full_like(colours[..., :1], 255)], -1)
-    return colours.astype(np.uint8)
-
-
-def texels(image: Image.Image) -> np.ndarray:
-    """A picture as RGBA bytes. Raises what Pillow raises on damaged ones."""
-    return np.array(image.convert("RGBA"))

@@ -4,21 +4,19 @@
     FOLDER/chairs_splits.json                                   {"train": [...], "test": [...]}
     FOLDER/chairs_objects.json                                  settings, and where each object is from
 
-An object is rendered into a hidden neighbour that is renamed when it is complete, so a run that was stopped is
-continued by running it again: what is there is not rendered twice. Everything is a function of the object's name, the
-settings and the mesh; nothing depends on the number of processes or the order of the files.
+A run that was stopped is continued by running it again. Pictures are functions of the object's name, the settings and
+the mesh; nothing depends on the number of processes or the order of the files.
 """
 
 import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from glob import escape
 from hashlib import sha256
 from math import asin, pi, radians, sin
@@ -42,7 +40,7 @@ from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
 from tokenfield.views.meshes.renderer import Camera, Renderer
 from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
-from tokenfield.views.rays import look_at, on_sphere
+from tokenfield.views.rays import RADIUS, look_at, on_sphere
 
 ANGLE_X = 0.6911112070083618
 """Horizontal field of view of learnit's and NeRF-synthetic's cameras, radians."""
@@ -50,28 +48,17 @@ ANGLE_X = 0.6911112070083618
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How meshes are rendered.
-
-    Attributes:
-        views: of every object.
-        size: side in pixels.
-        samples: points along each side of a pixel.
-        low, high: lowest and highest elevation of the cameras, degrees, evenly over the sphere's surface.
-        radius: of the sphere that bounds an object; with cameras at distance 4 it fills 88 % of the view.
-        distance: of the cameras from the middle of the object.
-        up: which axis of a mesh points upwards; auto decides by the kind of its file.
-        seed: of the cameras' places.
-    """
+    """How meshes are rendered."""
 
     views: int = 50
-    size: int = 128
-    samples: int = 3
-    low: float = 0.0
+    size: int = 128  # pixels of a side
+    samples: int = 3  # points along each side of a pixel
+    low: float = 0.0  # lowest elevation of the cameras, degrees
     high: float = 70.0
-    radius: float = 1.2
-    distance: float = 4.0
-    up: Literal["auto", "y", "z"] = "auto"
-    seed: int = 0
+    radius: float = 1.2  # of the sphere that bounds an object, which then fills 88 % of the view
+    distance: float = RADIUS  # of the cameras from the middle of the object
+    up: Literal["auto", "y", "z"] = "auto"  # axis of a mesh that points upwards; auto decides by the kind of its file
+    seed: int = 0  # of the cameras' places
 
     def __post_init__(self) -> None:
         for name in ("views", "size", "samples"):
@@ -109,12 +96,12 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
         UserError: the folder cannot be written.
     """
     with mesh_file(entry) as file:
-        kind = file.suffix.lower()
+        up = UPRIGHT[file.suffix.lower()] if settings.up == "auto" else settings.up
         try:
             surface = read_surface(file)
             if entry.rotation:
                 surface = rotate(surface, np.array(entry.rotation).reshape(3, 3))
-            surface = fit_sphere(surface, UPRIGHT[kind] if settings.up == "auto" else settings.up, settings.radius)
+            surface = fit_sphere(surface, up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
     renderer = Renderer(surface, angle_x=ANGLE_X, distance=settings.distance, size=settings.size,
@@ -148,34 +135,34 @@ def remove_leftovers(folder: Path, name: str) -> None:
 def render_all(
     entries: Sequence[MeshEntry], folder: Path, settings: ViewSettings, skipped: SkippedFiles, *, processes: int = 0
 ) -> Iterator[str]:
-    """Renders the objects that are not there yet; yields the names of all, in any order.
+    """Renders the objects of a category that are not there yet into its folder; yields the names of all, in any order.
 
-    Args:
-        entries: the objects.
-        folder: of the category.
-        settings: how.
-        skipped: objects that no views can be made of.
-        processes: at once; 0 is one for every core, yet for four objects at most one: each takes seconds to start.
+    Objects that no views can be made of are noted in `skipped`. 0 processes are one for every core, yet for four
+    objects at most one: each takes seconds to start.
+
     Raises:
         UserError: the folder cannot be written, or a process died.
     """
     todo = []
     for entry in entries:
-        if (folder / entry.name / "transforms.json").is_file():
+        if is_rendered(entry, folder):
             yield entry.name
         else:
             todo.append(entry)
     processes = min(processes, len(todo)) if processes else min(os.cpu_count() or 1, len(todo) // 4)
     if processes <= 1:
         for entry in todo:
-            attempt(partial(render_object, entry, folder, settings), skipped)
+            with failures_noted(skipped):
+                render_object(entry, folder, settings)
             yield entry.name
         return
-    with ProcessPoolExecutor(processes, fresh_processes(), ignore_interrupts) as pool:
+    # Ctrl-C reaches every process of a terminal; this one decides what it means, the others ignore it.
+    with ProcessPoolExecutor(processes, fresh_processes(), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         try:
             jobs = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for job in as_completed(jobs):
-                attempt(job.result, skipped)
+                with failures_noted(skipped):
+                    job.result()
                 yield jobs[job].name
         except BrokenProcessPool as error:
             raise UserError(f"a process that rendered died ({error}); run it again to continue, or with "
@@ -186,36 +173,30 @@ def render_all(
 
 
 def fresh_processes() -> BaseContext:
-    """Processes that are no copies of this one, whose threads may hold locks that nobody would release in a copy.
-
-    Where the system can, they are copies of one that has only imported this module.
-    """
-    forkserver = "forkserver" in get_all_start_methods()
-    context = get_context("forkserver" if forkserver else "spawn")
-    if forkserver:
-        context.set_forkserver_preload([__name__])
+    """Processes that are no copies of this one, whose threads may hold locks that nobody would release in a copy."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # they are copies of one that has only imported this module
     return context
 
 
-def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; of these one, the first, decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def attempt(work: Callable[[], None], skipped: SkippedFiles) -> None:
-    """Does the work, and notes the mesh that it fails for."""
+@contextmanager
+def failures_noted(skipped: SkippedFiles) -> Iterator[None]:
+    """Notes the mesh that the block fails for."""
     try:
-        work()
+        yield
     except MeshError as error:
         skipped.catch(error)
 
 
-def claim(root: Path, category: str, settings: ViewSettings) -> None:
-    """Notes the settings of a category before its first object, and refuses to mix views of other settings into it.
+def is_rendered(entry: MeshEntry, folder: Path) -> bool:
+    """Whether the views of an object are in the folder of its category."""
+    return (folder / entry.name / "transforms.json").is_file()
 
-    Raises:
-        UserError: objects of other settings are there, or the folder cannot be written.
-    """
+
+def claim(root: Path, category: str, settings: ViewSettings) -> None:
+    """Notes the settings of a category before its first object. Raises UserError where it has objects of others."""
     file, now = root / f"{category}_objects.json", json.loads(json.dumps(asdict(settings)))
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
@@ -235,21 +216,15 @@ def write_lists(
 ) -> tuple[int, int]:
     """Writes the split, and where objects are from; returns how many are trained on and how many tested.
 
-    Args:
-        entries: the objects; those without views are left out.
-        root, category: where they are.
-        settings: they were rendered with.
-        holdout: share of the objects that is tested, chosen by a hash of each name: objects added later leave the
-            split of the others as it was.
-        test: names to test in place of that.
+    Objects without views are left out. Tested is the share `holdout`, chosen by a hash of each name, so that objects
+    added later leave the split of the others as it was; or the names in `test`.
     """
-    entries = [entry for entry in entries if (root / category / entry.name / "transforms.json").is_file()]
+    entries = [entry for entry in entries if is_rendered(entry, root / category)]
     names = tuple(entry.name for entry in entries)
     chosen = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test)
     split = {"train": [n for n in names if n not in chosen], "test": [n for n in names if n in chosen]}
     facts = [{"name": e.name, "title": e.title, "author": e.author, "file": e.file.name, "member": e.member}
              for e in entries]
-    lists = {"splits": split, "objects": {"settings": asdict(settings), "objects": facts}}
-    for name, content in lists.items():
+    for name, content in (("splits", split), ("objects", {"settings": asdict(settings), "objects": facts})):
         write_whole(root / f"{category}_{name}.json", json.dumps(content, indent=1) + "\n")
     return len(split["train"]), len(split["test"])
