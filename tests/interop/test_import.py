@@ -94,6 +94,8 @@ SETTINGS = [
     ("n_weight_groups", [16, 8, 16, 16, 16], r"weight_groups is \(16, 48\)"),
     ("data_encoder.n_channel", 1, "n_channel and arch.hyponet.output_dim differ"),
     ("type", "functa", "arch.type 'functa' is not known"),
+    ("transformer.block", 3, r"arch\.transformer\.block is 3, not a mapping; accepted in it: n_head, "),
+    ("hyponet.n_layer", {"deep": 1}, r"arch\.depth: {'deep': 1} is not int"),
 ]
 
 

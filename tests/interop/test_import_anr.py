@@ -11,7 +11,7 @@ import yaml
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.interop.anr import BESIDE, INSIDE, PROJECT, _plan, recognises
+from tokenfield.interop.anr import BESIDE, INSIDE, PROJECT, _plan
 from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
@@ -144,8 +144,9 @@ def test_the_importer_of_all_projects_knows_them(name, kind):
 
 def test_only_their_checkpoints_are_recognised():
     checkpoint, _ = contents("anr_dev")
-    assert recognises(checkpoint)
-    assert not any(recognises(c) for c in ({}, {"model": 3}, {"model": {"a": 1}}, {"state_dict": checkpoint["model"]}))
+    assert PROJECT.recognises(checkpoint)
+    others = {}, {"model": 3}, {"model": {"a": 1}}, {"state_dict": checkpoint["model"]}
+    assert not any(map(PROJECT.recognises, others))
 
 
 LAYER = "hypernet.tinr_enc.layers.0.0.fn.to_kv.weight"

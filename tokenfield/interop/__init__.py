@@ -6,7 +6,7 @@
     tokenfield.save(model, "ipc-imagenette-178")
 
 A project is a file (`ginr_ipc`, `trans_inr`, `anr`, `autoencoder_kl`): how its checkpoints are recognised, what its
-configurations say, and where each tensor goes. What they share: `reading` opens files so that nothing in them can run,
-`settings` knows every entry of a configuration, `tensors` every tensor of a checkpoint, `choices` is what is left to
-the caller. What is unknown, missing or of another shape is named, never ignored.
+configurations say, and where each tensor goes. They share `settings`, which knows every entry of a configuration,
+`tensors`, every tensor of a checkpoint, and `project`. What is unknown, missing or of another shape is named, never
+ignored.
 """

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import Choices
-from tokenfield.interop.project import Project
-from tokenfield.interop.settings import Setting, Settings, check_names, free, must_be, only, optional, required
-from tokenfield.interop.tensors import From, Plan, fill, keys_and_values, weights_and_biases
+from tokenfield.interop.project import Choices, Project
+from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
+from tokenfield.interop.tensors import From, Plan, block, fill, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.anr import AnrConfig, HyperConfig
 from tokenfield.models.base import FieldModel
@@ -22,7 +21,7 @@ from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 AVERAGED = "ema_model."
 """What the moving average's names begin with, among those of the weights it follows."""
 
-SECTIONS = (
+SECTIONS = free(
     "hyper_network",
     *(f"model_framework.{part}" for part in ("frame_work", "inner_model", "outer_model")),
     *("dataset_kwargs", "image_shape", "hypo_hiddim", "hypo_depth", "model_comment", "milestone", "batch_size"),
@@ -31,12 +30,11 @@ SECTIONS = (
 )
 """What the whole YAML may hold; the hyper-network is read, and the model around it for the range of its pictures."""
 
-MANAGER = ("image_shape", "loss_type", "target", "is_norm_01")
-"""The arguments of the model around the hyper-network."""
+MANAGER = only({"is_norm_01": True}) | free("image_shape", "loss_type", "target")
+"""The arguments of the model around the hyper-network: pictures are in [0, 1]."""
 
 INSIDE, BESIDE = "hypernet.hyponet.", "hypo_model."
 """Where the decoder is."""
-
 
 TRANSFORMERS = {"tinr_enc": "TInrEncoder", "tinr_dec": "TInrDecoder"}
 
@@ -58,55 +56,41 @@ KNOWN = {
 }  # fmt: skip
 """Every argument of their hyper-network, its default there, and what of it is implemented here."""
 
-Kind = type[AnrConfig] | type[AnrRadianceConfig]
-KINDS: dict[tuple[str, int], Kind] = {("ImgTokenizer", 2): AnrConfig, ("nvs_tokenizer", 3): AnrRadianceConfig}
+KINDS: dict[tuple[str, int], type[AnrConfig] | type[AnrRadianceConfig]] = {
+    ("ImgTokenizer", 2): AnrConfig,
+    ("nvs_tokenizer", 3): AnrRadianceConfig,
+}
 """What it is, by its tokenizer and its number of coordinates."""
-
-
-def recognises(checkpoint: Record) -> bool:
-    """Whether the project's trainer saved this."""
-    state = checkpoint.get("model")
-    return isinstance(state, dict) and any(str(name).startswith("hypernet.tinr_enc.") for name in state)
 
 
 def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint and its YAML."""
-    arguments = _hyper_network(config)
-    check_names(config, SECTIONS)
-    settings = Settings(arguments, KNOWN, "hyper_network")
-    state = choices.state(checkpoint["model"], _average(checkpoint.get("ema")))
+    settings = Settings(_hyper_network(Settings(config, SECTIONS)), KNOWN, "hyper_network")
+    average = checkpoint.get("ema")
+    names = average if isinstance(average, dict) else {}
+    averaged = {n.removeprefix(AVERAGED): tensor for n, tensor in names.items() if str(n).startswith(AVERAGED)}
+    state = choices.state(checkpoint["model"], averaged)
     what = settings["tokenizer.name"], settings["hyponet.args.in_dim"]
     if what not in KINDS:
         known = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
         raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {known} are")
-    of_kind = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _ends(settings), "hyper_network")
+    of_kind = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _patches(settings), "hyper_network")
     return fill(of_kind, _plan(of_kind), state, also=_same_twice(state))
 
 
-def _average(ema: object) -> Record:
-    """The moving average of the weights in what their trainer keeps of it."""
-    names = ema if isinstance(ema, dict) else {}
-    return {n.removeprefix(AVERAGED): tensor for n, tensor in names.items() if str(n).startswith(AVERAGED)}
-
-
-def _hyper_network(config: Record) -> Record:
+def _hyper_network(sections: Settings) -> Record:
     """The arguments of the hyper-network: second of a pair, the first its name."""
-    framework = config.get("model_framework")
-    framework = framework if isinstance(framework, dict) else {}
-    for entry in (framework.get("inner_model"), config.get("hyper_network")):
-        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], dict):
-            break
-    else:
+    pairs = [sections[name] for name in ("model_framework.inner_model", "hyper_network", "model_framework.outer_model")]
+    inner, beside, manager = (
+        pair if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], dict) else None for pair in pairs)
+    hyper_network = inner or beside
+    if hyper_network is None:
         raise UserError("the configuration lacks hyper_network, a pair of a name and a mapping of arguments")
-    if entry[0] != "HyperNetwork":
-        raise UserError(f"hyper_network {entry[0]!r} is not known; HyperNetwork is")
-    manager = framework.get("outer_model")
-    arguments = manager[1] if isinstance(manager, list) and len(manager) == 2 else None
-    arguments = arguments if isinstance(arguments, dict) else {}
-    check_names(arguments, MANAGER, "model_framework.outer_model.")
-    if not arguments.get("is_norm_01", True):
-        raise UserError("model_framework.outer_model.is_norm_01 is False; only pictures in [0, 1] are implemented here")
-    return entry[1]
+    if hyper_network[0] != "HyperNetwork":
+        raise UserError(f"hyper_network {hyper_network[0]!r} is not known; HyperNetwork is")
+    if manager is not None:
+        Settings(manager[1], MANAGER, "model_framework.outer_model")
+    return hyper_network[1]
 
 
 def _decoder(settings: Settings) -> Record:
@@ -120,7 +104,13 @@ def _decoder(settings: Settings) -> Record:
     if args["in_dim"] * args["pe_dim"] != args["hidden_dim"] and not args["adaptive_idim"]:
         raise UserError(f"hyper_network.hyponet.args: in_dim {args['in_dim']} x pe_dim {args['pe_dim']} is not "
                         f"hidden_dim {args['hidden_dim']}, which there needs adaptive_idim")
+    channels, given = args["out_dim"], settings["tokenizer.args.img_channels"]
+    if args["in_dim"] == 3 and (channels, given) != (4, 3):
+        raise UserError(f"views of {given} channels, points of {channels}: RGB, and RGB with density, are implemented")
+    if args["in_dim"] == 2 and channels != given:
+        raise UserError(f"hyponet.args.out_dim {channels} and tokenizer.args.img_channels {given} differ")
     return {
+        "channels": channels,
         "num_latents": args["token_len"],
         "dim": args["hidden_dim"],
         "heads": args["n_head"],
@@ -147,42 +137,23 @@ def _encoder(settings: Settings) -> Record:
         "encoder_heads": encoder["n_head"],
         "encoder_head_dim": encoder["head_dim"],
         "encoder_hidden": encoder["ff_dim"],
-        "patch": _square(settings, "patch_size"),
-        "padding": _square(settings, "padding"),
     }
 
 
-def _ends(settings: Settings) -> Record:
-    """The fields that say what it encodes and what it gives."""
-    channels, given = settings["hyponet.args.out_dim"], settings["tokenizer.args.img_channels"]
-    if settings["hyponet.args.in_dim"] == 3:
-        if (channels, given) != (4, 3):
-            raise UserError(
-                f"views of {given} channels, points of {channels}: RGB, and RGB with density, are implemented"
-            )
-    elif channels != given:
-        raise UserError(f"hyponet.args.out_dim {channels} and tokenizer.args.img_channels {given} differ")
-    size = _pair(settings, "input_size")
-    padding, patch = (_square(settings, name) for name in ("padding", "patch_size"))
-    rest = any((side + 2 * padding) % patch for side in size)  # beyond the last whole patch: not seen there either
-    return {"size": size, "channels": channels, "drop_rest": rest}
-
-
-def _pair(settings: Settings, name: str) -> tuple[int, int]:
-    """A size per axis; one number stands for both."""
-    value = settings[f"tokenizer.args.{name}"]
-    pair = (value, value) if isinstance(value, int) else value
-    if not isinstance(pair, list | tuple) or [type(side) for side in pair] != [int, int]:
-        raise UserError(f"tokenizer.args.{name} is {value!r}; a number or a pair of numbers is accepted")
-    return pair[0], pair[1]
-
-
-def _square(settings: Settings, name: str) -> int:
-    """A size that is the same on both axes."""
-    rows, columns = _pair(settings, name)
-    if rows != columns:
-        raise UserError(f"tokenizer.args.{name} {[rows, columns]}: one number for both axes is implemented here")
-    return rows
+def _patches(settings: Settings) -> Record:
+    """The fields that say what it is cut into; there one number stands for both axes, or a pair has one per axis."""
+    pairs = {}
+    for name in ("input_size", "patch_size", "padding"):
+        value = settings[f"tokenizer.args.{name}"]
+        pair = (value, value) if isinstance(value, int) else value
+        if not isinstance(pair, list | tuple) or [type(side) for side in pair] != [int, int]:
+            raise UserError(f"tokenizer.args.{name} is {value!r}; a number or a pair of numbers is accepted")
+        if name != "input_size" and pair[0] != pair[1]:
+            raise UserError(f"tokenizer.args.{name} {list(pair)}: one number for both axes is implemented here")
+        pairs[name] = pair[0], pair[1]
+    size, (patch, _), (padding, _) = pairs.values()
+    rest = any((side + 2 * padding) % patch for side in size)  # beyond the last whole patch: not encoded there either
+    return {"size": size, "patch": patch, "padding": padding, "drop_rest": rest}
 
 
 def _same_twice(state: dict[str, Tensor]) -> list[str]:
@@ -206,45 +177,28 @@ def _plan(config: HyperConfig) -> Plan:
     }
     modules |= {f"decoder.head.layers.{i}": f"hyponet.mlp.{i}.0" for i in range(config.depth - 1)}
     tensors = {
-        "encoder.latents": From("wtokens"),
-        "encoder.scale": From("base_params.dtoken_w"),
-        "encoder.shift": From("base_params.dtoken_b"),
-        "decoder.aggregator.query.linear.weight": From("hyponet.attn.to_q.weight"),
-        f"{attention}.k.weight": From("hyponet.attn.to_k.weight"),
-        f"{attention}.v.weight": From("hyponet.attn.to_v.weight"),
+        "encoder.latents": "wtokens",
+        "encoder.scale": "base_params.dtoken_w",
+        "encoder.shift": "base_params.dtoken_b",
+        "decoder.aggregator.query.linear.weight": "hyponet.attn.to_q.weight",
+        f"{attention}.k.weight": "hyponet.attn.to_k.weight",
+        f"{attention}.v.weight": "hyponet.attn.to_v.weight",
     }
     if isinstance(config, AnrConfig):  # views have rays in place of positions
-        tensors["encoder.position"] = From("tokenizer.posemb")
+        tensors["encoder.position"] = "tokenizer.posemb"
+    plan = weights_and_biases(modules) | {ours: From(theirs) for ours, theirs in tensors.items()}
     for i in range(config.encoder_depth):
-        _block(modules, tensors, f"encoder.encoder.{i}", f"tinr_enc.layers.{i}", ("attention", "mlp"))
+        plan |= block(f"encoder.encoder.{i}", f"tinr_enc.layers.{i}", ("attention", "mlp"))
     for i in range(config.decoder_depth):
-        parts = ("attention", "cross_attention", "mlp")
-        _block(modules, tensors, f"encoder.decoder.{i}", f"tinr_dec.hypobuilder.{i}", parts)
-    tensors |= weights_and_biases(modules)
-    return {name: From(f"hypernet.{source.name}", source.via) for name, source in tensors.items()}
-
-
-NORMS = {"attention": "norm1", "cross_attention": "norm_cross", "mlp": "norm2"}
-"""Which norm is in front of what."""
-
-
-def _block(modules: dict[str, str], tensors: dict[str, From], ours: str, theirs: str, parts: tuple[str, ...]) -> None:
-    """Adds a block; there its parts are numbered, each with its norm."""
-    for k, part in enumerate(parts):
-        modules[f"{ours}.{NORMS[part]}"] = f"{theirs}.{k}.norm"
-        inner = f"{theirs}.{k}.fn"
-        if part == "mlp":
-            modules |= {f"{ours}.mlp.0": f"{inner}.net.0", f"{ours}.mlp.2": f"{inner}.net.3"}
-            continue
-        modules[f"{ours}.{part}.out"] = f"{inner}.to_out.0"
-        tensors[f"{ours}.{part}.q.weight"] = From(f"{inner}.to_q.weight")
-        tensors |= keys_and_values(f"{ours}.{part}", f"{inner}.to_kv.weight")
+        plan |= block(f"encoder.decoder.{i}", f"tinr_dec.hypobuilder.{i}", ("attention", "cross_attention", "mlp"))
+    return {name: From(f"hypernet.{source.name}", source.via) for name, source in plan.items() if source}
 
 
 PROJECT = Project(
     name="Roninton/ANR",
     content=frozenset({"step", "model", "opt", "ema", "scaler"}),
-    recognises=recognises,
+    state=("model",),
+    mark="hypernet.tinr_enc.",
     build=build,
 )
 """Their own evaluation reads the weights, not their moving average."""

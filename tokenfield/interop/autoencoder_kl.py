@@ -12,7 +12,7 @@ import torch
 
 from tokenfield.configs import convert
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import ANY, Choices
+from tokenfield.interop.project import Choices
 from tokenfield.io.record import Record
 from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
 
@@ -20,17 +20,15 @@ SIZE = (256, 256)
 """Pictures it will encode, unless the configuration says another `size`: those of Table 5."""
 
 
-def read_folder(folder: Path, settings: Record | None = None, choices: Choices = ANY) -> AutoencoderKl:
+def read_folder(folder: Path, settings: Record, choices: Choices) -> AutoencoderKl:
     """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
 
     Args:
         folder: what `AutoencoderKL.save_pretrained` wrote.
-        settings: `size`, height and width of the pictures it will encode.
-        choices: the same size, where no settings are.
+        settings: `size`, height and width of the pictures it will encode; {}: the caller's choice.
     Raises:
         UserError: another kind of folder or setting, weights that do not fit, or no diffusers.
     """
-    settings = settings or {}
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
     given = cast(tuple[int, int] | None, convert(tuple[int, int] | None, settings.get("size"), "size"))

@@ -1,12 +1,11 @@
 """Checkpoints of kakaobrain/ginr-ipc: IPC and TransINR, for pictures and as radiance fields, and Learned Init.
 
 Matrices there are (fan-in + 1) x fan-out with the bias in the last row; here they are fan-out x fan-in. A layer that
-pattern composers modulate keeps a base matrix there which nothing reads: its bias alone is taken. Dropout, which their
+pattern composers modulate has a base matrix there which nothing reads: its bias alone is taken. Dropout, which their
 training has and a trained model has not, is left behind.
 """
 
 import re
-from dataclasses import dataclass
 from math import isqrt
 
 import torch
@@ -14,11 +13,9 @@ from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import Choices
-from tokenfield.interop.ginr_settings import ADAPTED_PICTURES, ENCODED_PICTURES, ENCODED_VIEWS, SECTIONS
-from tokenfield.interop.project import Project
-from tokenfield.interop.settings import Setting, Settings, check_names
-from tokenfield.interop.tensors import Config, From, Plan, bias, fill, rows, turned, weights_and_biases
+from tokenfield.interop.project import Choices, Project
+from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
+from tokenfield.interop.tensors import Config, From, Plan, fill, turned, weight_and_bias, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.ipc import IpcConfig
@@ -27,29 +24,69 @@ from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.nn.fourier import frequencies
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 
+SECTIONS = free(
+    "arch",
+    "dataset.type",
+    *(f"dataset.transforms.{name}" for name in ("type", "normalize", "random_crop", "scale")),
+    *(f"dataset.transforms.{name}" for name in ("total_secs", "patch_secs", "sampling_rate")),
+    *(f"dataset.train_config.{name}" for name in ("split", "n_support", "n_query", "repeat", "views_range")),
+    *("dataset.val_config", "trainer", "loss", "optimizer", "experiment", "seed", "runtime", "result_path"),
+)
+"""What the whole YAML may hold, also as their trainer writes it beside its checkpoints. The data set's section is read
+for sizes; those after it matter to training alone."""
 
-@dataclass(frozen=True)
-class Kind:
-    """A type of model with an encoder.
+FOURIER, SPEC = "hyponet.fourier_mapping", "data_encoder.encoder_spec"
 
-    Attributes:
-        config: its configuration here.
-        known: its settings there.
-        rows: the field that `n_weight_groups` becomes.
-        composed: whether a shared factor mixes the tokens.
-    """
+HYPONET = {
+    **required("type", "hyponet.hidden_dim"),
+    **optional({"hyponet.n_layer": 5, f"{FOURIER}.ff_sigma": 1024, f"{FOURIER}.ff_dim": 128}),
+    **only({"hyponet.type": "mlp", "hyponet.use_bias": True, "hyponet.activation.type": "relu",
+            "hyponet.normalize_weight": True, f"{FOURIER}.trainable": False, f"{FOURIER}.use_ff": True}),
+    **free("ema", "hyponet.activation.siren_w0", "hyponet.initialization.weight_init_type",
+           "hyponet.initialization.bias_init_type", "coord_sampler.train_strategy", "coord_sampler.val_strategy",
+           "modulated_layer_idxs"),
+}  # fmt: skip
+"""The MLP."""
 
-    config: type[Config]
-    known: dict[str, Setting]
-    rows: str
-    composed: bool
+ENCODER = {
+    **required("transformer.n_layer", "transformer.block.n_head", "n_weight_groups"),
+    **optional({f"{SPEC}.patch_size": 9, f"{SPEC}.padding": 1, "latent_mapping.n_patches": 400,
+                "latent_mapping.latent_dim": 256, "transformer.embed_dim": 768}),
+    **only({"data_encoder.type": "unfold", "latent_mapping.type": "linear", "latent_mapping.use_pe": True,
+            "transformer.mask": False, "transformer.block.mlp_bias": True, "transformer.block.attn_bias": True,
+            "transformer.block.gelu": "v1"}),
+    **free("data_encoder.trainable", "latent_mapping.n_layer", "latent_mapping.activation", "latent_mapping.hidden_dim",
+           "transformer.block.embed_dim", "transformer.block.attn_pdrop", "transformer.block.resid_pdrop"),
+}  # fmt: skip
+"""The transformer and the tokens. The width of a block is replaced there by the transformer's."""
 
+PICTURES = {
+    **optional({"hyponet.output_dim": 3}),
+    **only({"hyponet.input_dim": 2, "hyponet.output_bias": 0.5, f"{FOURIER}.type": "deterministic_transinr",
+            "coord_sampler.data_type": "image"}),
+    **must_be({"coord_sampler.coord_range": [-1.0, 1.0]}),
+}  # fmt: skip
+"""What it is used for: pictures."""
 
-KINDS = {
-    "low_rank_modulated_transinr": Kind(IpcConfig, ENCODED_PICTURES, "num_latents", True),
-    "transinr": Kind(TransInrConfig, ENCODED_PICTURES, "groups", False),
-    "low_rank_modulated_transinr_nerf": Kind(IpcRadianceConfig, ENCODED_VIEWS, "num_latents", True),
-    "transinr_nerf": Kind(TransInrRadianceConfig, ENCODED_VIEWS, "groups", False),
+RADIANCE = {
+    **only({"data_encoder.n_channel": 9, "hyponet.input_dim": 3, "hyponet.output_dim": 4, "hyponet.output_bias": 0.0,
+            f"{FOURIER}.type": "deterministic_transinr_nerf", "coord_sampler.data_type": "nvs"}),
+    **free("coord_sampler.coord_range", "coord_sampler.num_points_per_ray"),
+}  # fmt: skip
+"""What it is used for: points in space, which lie on rays between near and far; how many is a matter of rendering."""
+
+ADAPTATION = {
+    **required("rank"),
+    **optional({"n_inner_step": 2, "inner_lr": 0.01, "use_factorization": True}),
+    **only({"ignore_base_param": True}),
+}
+"""Learned Init, which has no encoder."""
+
+KINDS: dict[str, type[Config]] = {
+    "low_rank_modulated_transinr": IpcConfig,
+    "transinr": TransInrConfig,
+    "low_rank_modulated_transinr_nerf": IpcRadianceConfig,
+    "transinr_nerf": TransInrRadianceConfig,
 }
 """With an encoder, by the type in the YAML."""
 
@@ -60,85 +97,79 @@ MOST_VIEWS = 5
 """Support views in what the project trains."""
 
 
-def recognises(checkpoint: Record) -> bool:
-    """Whether the project's trainer saved this."""
-    state = checkpoint.get("state_dict")
-    return isinstance(state, dict) and any(str(name).startswith("hyponet.params_dict.") for name in state)
-
-
 def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint and its YAML."""
-    arch = config.get("arch")
+    sections = Settings(config, SECTIONS)
+    arch = sections["arch"]
     if not isinstance(arch, dict):
         raise UserError("the YAML has no section arch")
-    check_names(config, SECTIONS)
     kind = arch.get("type")
     if not isinstance(kind, str) or kind not in {*KINDS, ADAPTED}:
         raise UserError(f"arch.type {kind!r} is not known; {', '.join(KINDS)} and {ADAPTED} are")
-    dataset = config.get("dataset") or {}
     state = choices.state(checkpoint["state_dict"], checkpoint.get("state_dict_ema"))
     if kind == ADAPTED:
-        return _adapted(arch, dataset, state, choices)
-    return _encoded(KINDS[kind], arch, dataset, state)
+        return _adapted(arch, sections, state, choices)
+    return _encoded(kind, arch, sections, state)
 
 
-def _encoded(kind: Kind, arch: Record, dataset: Record, state: dict[str, Tensor]) -> FieldModel:
+def _encoded(kind: str, arch: Record, sections: Settings, state: Record) -> FieldModel:
     """A transformer in front of the MLP."""
-    settings = Settings(arch, kind.known, "arch")
-    views = _views(settings, dataset) if kind.known is ENCODED_VIEWS else 1
-    fields = _mlp(settings) | _encoder(settings) | {"size": _size(settings, dataset, views)}
-    if kind.known is ENCODED_VIEWS:
+    in_space, composed = kind.endswith("_nerf"), kind.startswith("low_rank")  # a shared factor mixes the tokens
+    known = HYPONET | ENCODER | (RADIANCE if in_space else PICTURES | {"data_encoder.n_channel": Setting(3)})
+    settings = Settings(arch, known, "arch")
+    views = _views(settings, sections) if in_space else 1
+    fields = _mlp(settings) | _encoder(settings) | {"size": _size(settings, sections, views)}
+    if in_space:
         fields["views"] = views
     elif settings["data_encoder.n_channel"] != fields["channels"]:
         raise UserError("arch.data_encoder.n_channel and arch.hyponet.output_dim differ; they must agree")
     modulated = fields["modulated"] or tuple(range(fields["depth"]))
-    fields[kind.rows] = _one_number(settings, "n_weight_groups", modulated)
-    config = from_dict(kind.config, fields, "arch")
+    fields["num_latents" if composed else "groups"] = _one_number(settings, "n_weight_groups", modulated)
+    config = from_dict(KINDS[kind], fields, "arch")
     plan = _encoder_plan(fields["encoder_depth"], modulated)
-    plan |= _shared_plan(fields["depth"], modulated if kind.composed else ())
-    if kind.composed:
+    plan |= _layers_plan(fields["depth"], modulated if composed else ())
+    if composed:
         plan |= {f"net.layers.{i}.factor": From(f"shared_factor.linear_wb{i}", _without_batch) for i in modulated}
     return _filled(config, plan, settings, state)
 
 
-def _adapted(arch: Record, dataset: Record, state: dict[str, Tensor], choices: Choices) -> FieldModel:
+def _adapted(arch: Record, sections: Settings, state: Record, choices: Choices) -> FieldModel:
     """Learned Init: the MLP and where its matrices start."""
-    settings = Settings(arch, ADAPTED_PICTURES, "arch")
+    settings = Settings(arch, HYPONET | PICTURES | ADAPTATION, "arch")
     fields = _mlp(settings) | {"inner_steps": settings["n_inner_step"], "inner_rate": float(settings["inner_lr"])}
     modulated = fields["modulated"] or tuple(range(fields["depth"]))
     if settings["use_factorization"]:
         fields["rank"] = _one_number(settings, "rank", modulated)
-    named = _named_side(dataset)  # any size fits such a model
+    named = _named_side(sections)  # any size fits such a model
     fields["size"] = (named, named) if named else choices.size_or(LearnedInitConfig().size)
     config = from_dict(LearnedInitConfig, fields, "arch")
-    plan = _shared_plan(config.depth, modulated)
+    plan = _layers_plan(config.depth, modulated)
     plan |= {f"initial.{i}": From(f"factors.init_modulation_factors.linear_wb{i}", turned) for i in modulated}
     if config.rank:
         plan |= {f"net.layers.{i}.factor": From(f"factors.shared_factors.linear_wb{i}") for i in modulated}
     return _filled(config, plan, settings, state)
 
 
-def _filled(config: Config, plan: Plan, settings: Settings, state: dict[str, Tensor]) -> FieldModel:
+def _filled(config: Config, plan: Plan, settings: Settings, state: Record) -> FieldModel:
     """The model, once its frequencies are known to be the formula's: the checkpoint's go nowhere."""
-    given, mapping = state.get("hyponet.ff_linear"), "hyponet.fourier_mapping."
+    given = state.get("hyponet.ff_linear")
     if given is not None:  # else it is named among what is missing
-        expected = frequencies(_mlp(settings)["sigma"], settings[f"{mapping}ff_dim"] // settings["hyponet.input_dim"])
+        expected = frequencies(_mlp(settings)["sigma"], settings[f"{FOURIER}.ff_dim"] // settings["hyponet.input_dim"])
         if given.shape != expected.shape or not torch.allclose(given, expected, rtol=1e-5):
-            raise UserError(f"hyponet.ff_linear holds other frequencies than {settings[f'{mapping}type']} makes")
+            raise UserError(f"hyponet.ff_linear holds other frequencies than {settings[f'{FOURIER}.type']} makes")
     return fill(config, plan, state, also=["hyponet.ff_linear"])
 
 
 def _mlp(settings: Settings) -> Record:
     """The fields of a model's configuration that say what MLP it is."""
-    widths = set(settings["hyponet.hidden_dim"])
+    widths, sigma = set(settings["hyponet.hidden_dim"]), settings[f"{FOURIER}.ff_sigma"]
     if len(widths) != 1:
         raise UserError(f"arch.hyponet.hidden_dim {settings['hyponet.hidden_dim']}: one width is implemented here")
-    sigma = settings["hyponet.fourier_mapping.ff_sigma"]
     return {
         "channels": settings["hyponet.output_dim"],
         "dim": widths.pop(),
         "depth": settings["hyponet.n_layer"],
-        "feature_dim": 2 * settings["hyponet.fourier_mapping.ff_dim"],
+        "feature_dim": 2 * settings[f"{FOURIER}.ff_dim"],
         "sigma": float(2**sigma if settings["hyponet.input_dim"] == 3 else sigma),  # in space it is an exponent
         "modulated": tuple(settings["modulated_layer_idxs"] or ()),
     }
@@ -149,18 +180,17 @@ def _encoder(settings: Settings) -> Record:
     if settings["latent_mapping.latent_dim"] != settings["transformer.embed_dim"]:
         raise UserError("arch.latent_mapping.latent_dim and arch.transformer.embed_dim differ; they must agree")
     return {
-        "patch": settings["data_encoder.encoder_spec.patch_size"],
-        "padding": settings["data_encoder.encoder_spec.padding"],
+        "patch": settings[f"{SPEC}.patch_size"],
+        "padding": settings[f"{SPEC}.padding"],
         "encoder_dim": settings["transformer.embed_dim"],
         "encoder_depth": settings["transformer.n_layer"],
         "encoder_heads": settings["transformer.block.n_head"],
     }
 
 
-def _views(settings: Settings, dataset: Record) -> int:
+def _views(settings: Settings, sections: Settings) -> int:
     """Support views: what the data set's section says, or the one number that makes square views of the patches."""
-    patches = settings["latent_mapping.n_patches"]
-    given = (dataset.get("train_config") or {}).get("n_support")
+    patches, given = settings["latent_mapping.n_patches"], sections["dataset.train_config.n_support"]
     possible = [n for n in range(1, MOST_VIEWS + 1) if _are_square(patches, n)]
     if given is None and len(possible) != 1:
         raise UserError(
@@ -182,21 +212,20 @@ def _are_square(patches: int, views: int) -> bool:
     return views > 0 and views * isqrt(patches // views) ** 2 == patches
 
 
-def _size(settings: Settings, dataset: Record, views: int) -> tuple[int, int]:
+def _size(settings: Settings, sections: Settings, views: int) -> tuple[int, int]:
     """Height and width of the pictures: square, from the number of patches."""
-    patches, spec = settings["latent_mapping.n_patches"], "data_encoder.encoder_spec."
-    side = isqrt(patches // views)
-    if views * side**2 != patches:
+    patches = settings["latent_mapping.n_patches"]
+    if not _are_square(patches, views):
         raise UserError(f"arch.latent_mapping.n_patches {patches} is no square number; square pictures are implemented")
-    pixels = side * settings[f"{spec}patch_size"] - 2 * settings[f"{spec}padding"]
-    if (named := _named_side(dataset)) not in (None, pixels):
+    pixels = isqrt(patches // views) * settings[f"{SPEC}.patch_size"] - 2 * settings[f"{SPEC}.padding"]
+    if (named := _named_side(sections)) not in (None, pixels):
         raise UserError(f"dataset.transforms.type names {named} pixels, but the patches cover {pixels}")
     return pixels, pixels
 
 
-def _named_side(dataset: Record) -> int | None:
+def _named_side(sections: Settings) -> int | None:
     """The side in the name of the data set's transforms, `imagenette178x178`."""
-    named = re.search(r"(\d+)x\1$", str((dataset.get("transforms") or {}).get("type")))
+    named = re.search(r"(\d+)x\1$", str(sections["dataset.transforms.type"]))
     return int(named[1]) if named else None
 
 
@@ -209,14 +238,17 @@ def _one_number(settings: Settings, name: str, modulated: tuple[int, ...]) -> in
     return which.pop()
 
 
-def _shared_plan(depth: int, composed: tuple[int, ...]) -> dict[str, From]:
-    """Biases, and the matrices of layers that have one of their own."""
-    source = {i: f"hyponet.params_dict.linear_wb{i}" for i in range(depth)}
-    plan = {f"net.layers.{i}.bias": From(name, bias) for i, name in source.items()}
-    return plan | {f"net.layers.{i}.weight": From(n, rows) for i, n in source.items() if i not in composed}
+def _layers_plan(depth: int, composed: tuple[int, ...]) -> Plan:
+    """Of the MLP; the matrix of a composed layer is made of tokens."""
+    plan: Plan = {}
+    for i in range(depth):
+        plan |= weight_and_bias(f"net.layers.{i}", f"hyponet.params_dict.linear_wb{i}")
+    for i in composed:
+        del plan[f"net.layers.{i}.weight"]
+    return plan
 
 
-def _encoder_plan(depth: int, modulated: tuple[int, ...]) -> dict[str, From]:
+def _encoder_plan(depth: int, modulated: tuple[int, ...]) -> Plan:
     """Patches, tokens, blocks and the maps to rows of weights."""
     modules = {"encoder.embed": "latent_mapping.latent_mapping"}
     for i in range(depth):
@@ -241,7 +273,8 @@ def _without_batch(tensor: Tensor) -> Tensor:
 PROJECT = Project(
     name="kakaobrain/ginr-ipc",
     content=frozenset({"epoch", "state_dict", "state_dict_ema", "optimizer", "scheduler"}),
-    recognises=recognises,
+    state=("state_dict",),
+    mark="hyponet.params_dict.",
     build=build,
 )
 """Their evaluation reports the weights, then the moving average if there is one."""

@@ -5,7 +5,7 @@ one table: which of them are sizes, which must have the one value that the model
 matter to a trained model. Anything else is an error.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,24 +15,20 @@ from tokenfield.interop.tensors import first_of
 from tokenfield.io.record import Record
 
 NONE = object()
-"""The default of an entry that has to be given."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One entry.
-
-    Attributes:
-        default: the project's own default; NONE if it has none.
-        only: the values that are implemented here; empty for any.
-    """
+    """One entry."""
 
     default: object = NONE
+    """The project's own; NONE if the entry has to be given."""
     only: tuple[object, ...] = ()
+    """The values that are implemented here; empty for any."""
 
 
 Table = dict[str, Setting]
-"""Every entry by its dotted name."""
+"""Every entry by its dotted name; whatever lies inside an entry is its value."""
 
 
 def required(*names: str) -> Table:
@@ -41,7 +37,7 @@ def required(*names: str) -> Table:
 
 
 def free(*names: str) -> Table:
-    """Entries that do not matter to a trained model, or are read by nothing there."""
+    """Entries of any value, None by default: most do not matter to a trained model."""
     return dict.fromkeys(names, Setting(None))
 
 
@@ -60,98 +56,28 @@ def must_be(values: Record) -> Table:
     return {name: Setting(only=(value,)) for name, value in values.items()}
 
 
-def flatten(data: Record, prefix: str = "") -> Record:
-    """Nested mappings as dotted names; lists are values."""
-    flat: Record = {}
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        flat |= flatten(value, f"{name}.") if isinstance(value, dict) and value else {name: value}
-    return flat
-
-
-def check_names(data: Record, known: Collection[str], where: str = "") -> None:
-    """Of what is hardly read, the names at least are known: a misspelt section reads like one that is not there.
-
-    Args:
-        data: nested mappings.
-        known: dotted names; with a name everything inside it is accepted.
-        where: of the mappings in the file, with a dot at the end, for messages.
-    Raises:
-        UserError: entries that are not known, or no mapping where one should be.
-    """
-    if unknown := _unknown(data, known, "", where):
-        raise not_known(unknown, known, where)
-
-
-def _unknown(data: Record, known: Collection[str], prefix: str, where: str) -> list[str]:
-    unknown: list[str] = []
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        if name in known:
-            continue
-        if not any(entry.startswith(f"{name}.") for entry in known):
-            unknown.append(name)
-        elif isinstance(value, dict):
-            unknown += _unknown(value, known, f"{name}.", where)
-        elif value:
-            raise UserError(f"{where}{name} is {value!r}, not a mapping; accepted in it: {_inside(name, known)}")
-    return unknown
-
-
-def not_known(names: list[str], known: Collection[str], where: str) -> UserError:
-    """The error that names what is not known, what may have been meant, and what is accepted in its place."""
-    near = dict.fromkeys(near for name in names for near in get_close_matches(name, known, 1))
-    meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    places = dict.fromkeys(_place(name, known) for name in names)
-    accepted = "".join(f"; accepted{f' in {where}{p}' if p else ''}: {_inside(p, known)}" for p in list(places)[:3])
-    verb = "is" if len(names) == 1 else "are"
-    return UserError(f"{first_of([f'{where}{name}' for name in names])} {verb} not known{meant}{accepted}")
-
-
-def _place(name: str, known: Collection[str]) -> str:
-    """The innermost mapping around a name that is known."""
-    while name := name.rpartition(".")[0]:
-        if any(entry.startswith(f"{name}.") for entry in known):
-            break
-    return name
-
-
-def _inside(place: str, known: Collection[str]) -> str:
-    """What is accepted in a mapping."""
-    prefix = f"{place}." if place else ""
-    inside = (name.removeprefix(prefix) for name in known if name.startswith(prefix))
-    return ", ".join(dict.fromkeys(name.partition(".")[0] for name in inside))
-
-
 class Settings:
     """What a configuration says, with the project's defaults.
 
     Args:
         data: nested mappings.
-        known: every entry by its dotted name.
-        where: of the mappings in the file, for messages.
+        known: every entry.
+        where: name of `data` in the file, for messages; "" for the whole of it.
     Raises:
-        UserError: an entry that is unknown, missing or not implemented.
+        UserError: an entry that is unknown, missing or not implemented, or no mapping where one should be.
     """
 
-    def __init__(self, data: Record, known: Table, where: str):
-        given, self._known = flatten(data), known
+    def __init__(self, data: Record, known: Table, where: str = ""):
+        self._known, self._where = known, f"{where}." if where else ""
+        given, unknown = self._sort(data)
         self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
         # First what is another kind of model, then names, which another kind may well have more of.
-        self._check(where, [name for name in given if name in known])
-        if unknown := [name for name in given if name not in known]:
-            raise not_known(unknown, known, f"{where}.")
-        lacking = [name for name, setting in known.items() if setting.default is NONE and name not in given]
-        if lacking:
-            raise UserError(f"the configuration lacks {', '.join(f'{where}.{name}' for name in lacking)}")
-        self._check(where, known)
-
-    def _check(self, where: str, names: Iterable[str]) -> None:
-        for name in names:
-            accepted = self._known[name].only
-            if accepted and self._values[name] not in accepted:
-                only = " or ".join(repr(value) for value in accepted)
-                raise UserError(f"{where}.{name} is {self._values[name]!r}; only {only} is implemented here")
+        self._check(given)
+        if unknown:
+            raise self._not_known(unknown)
+        if lacking := [name for name, setting in known.items() if setting.default is NONE and name not in given]:
+            raise UserError(f"the configuration lacks {', '.join(f'{self._where}{name}' for name in lacking)}")
+        self._check(known)
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -160,3 +86,44 @@ class Settings:
         """What a mapping holds, by the names in it."""
         prefix = f"{place}."
         return {name.removeprefix(prefix): v for name, v in self._values.items() if name.startswith(prefix)}
+
+    def _sort(self, data: Record, prefix: str = "") -> tuple[Record, list[str]]:
+        """Known entries by dotted name, and the names of all others."""
+        given: Record = {}
+        unknown: list[str] = []
+        for key, value in data.items():
+            name = f"{prefix}{key}"
+            if name in self._known:
+                given[name] = value
+            elif not self._inside(name):
+                unknown.append(name)
+            elif isinstance(value, dict):
+                known_inside, unknown_inside = self._sort(value, f"{name}.")
+                given |= known_inside
+                unknown += unknown_inside
+            elif value:
+                raise UserError(f"{self._where}{name} is {value!r}, not a mapping; accepted in it: "
+                                f"{', '.join(self._inside(name))}")
+        return given, unknown
+
+    def _check(self, names: Iterable[str]) -> None:
+        for name in names:
+            accepted = self._known[name].only
+            if accepted and self._values[name] not in accepted:
+                values = " or ".join(map(repr, accepted))
+                raise UserError(f"{self._where}{name} is {self._values[name]!r}; only {values} is implemented here")
+
+    def _not_known(self, names: list[str]) -> UserError:
+        """The error that names what is not known, what may have been meant, and what is accepted in its place."""
+        near = dict.fromkeys(near for name in names for near in get_close_matches(name, self._known, 1))
+        said = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        for place in list(dict.fromkeys(name.rpartition(".")[0] for name in names))[:3]:
+            said += f"; accepted{f' in {self._where}{place}' if place else ''}: {', '.join(self._inside(place))}"
+        verb = "is" if len(names) == 1 else "are"
+        return UserError(f"{first_of([f'{self._where}{name}' for name in names])} {verb} not known{said}")
+
+    def _inside(self, place: str) -> list[str]:
+        """What is accepted in a mapping; "" for the outermost."""
+        prefix = f"{place}." if place else ""
+        inside = (name.removeprefix(prefix) for name in self._known if name.startswith(prefix))
+        return list(dict.fromkeys(name.partition(".")[0] for name in inside))

@@ -21,36 +21,43 @@ class Config(Protocol):
 
 @dataclass(frozen=True)
 class From:
-    """Where a tensor of the model comes from.
-
-    Attributes:
-        name: the foreign name.
-        via: makes the tensor of it; as it is by default.
-    """
+    """Where a tensor of the model comes from: a foreign name, and what makes the tensor of the foreign one."""
 
     name: str
     via: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
-@dataclass(frozen=True)
-class Zeros:
-    """A tensor of the model that the foreign one does without."""
+Plan = dict[str, From | None]
+"""By the name in the model; None for zeros in place of what the foreign one does without."""
 
 
-Plan = Mapping[str, From | Zeros]
-"""By the name in the model."""
-
-
-def weights_and_biases(modules: Mapping[str, str]) -> dict[str, From]:
-    """Of linear maps and norms, by the name in the model: the foreign one."""
+def weights_and_biases(modules: Mapping[str, str]) -> Plan:
+    """Of linear maps and norms: the foreign name by that in the model."""
     parts = ("weight", "bias")
     return {f"{ours}.{part}": From(f"{theirs}.{part}") for ours, theirs in modules.items() for part in parts}
 
 
-def keys_and_values(ours: str, theirs: str) -> dict[str, From]:
-    """Two matrices of an attention that are one, keys before values, elsewhere."""
-    return {f"{ours}.k.weight": From(theirs, lambda both: both.chunk(2)[0]),
-            f"{ours}.v.weight": From(theirs, lambda both: both.chunk(2)[-1])}
+NORMS = {"attention": "norm1", "cross_attention": "norm_cross", "mlp": "norm2"}
+"""Which norm is in front of what."""
+
+
+def block(ours: str, theirs: str, parts: tuple[str, ...]) -> Plan:
+    """A transformer block of trans-inr and ANR, where parts are numbered, each with its norm.
+
+    Keys and values are one matrix there, keys before values, and have no biases.
+    """
+    plan: Plan = {}
+    for k, part in enumerate(parts):
+        inner, modules = f"{theirs}.{k}.fn", {f"{ours}.{NORMS[part]}": f"{theirs}.{k}.norm"}
+        if part == "mlp":
+            modules |= {f"{ours}.mlp.0": f"{inner}.net.0", f"{ours}.mlp.2": f"{inner}.net.3"}
+        else:
+            modules[f"{ours}.{part}.out"] = f"{inner}.to_out.0"
+            plan[f"{ours}.{part}.q.weight"] = From(f"{inner}.to_q.weight")
+            plan[f"{ours}.{part}.k.weight"] = From(f"{inner}.to_kv.weight", lambda both: both.chunk(2)[0])
+            plan[f"{ours}.{part}.v.weight"] = From(f"{inner}.to_kv.weight", lambda both: both.chunk(2)[-1])
+        plan |= weights_and_biases(modules)
+    return plan
 
 
 def turned(tensor: Tensor) -> Tensor:
@@ -58,14 +65,10 @@ def turned(tensor: Tensor) -> Tensor:
     return tensor.transpose(0, -1)
 
 
-def rows(tensor: Tensor) -> Tensor:
-    """The matrix of (fan-in + 1, fan-out) whose last row is the bias."""
-    return turned(tensor[:-1])
-
-
-def bias(tensor: Tensor) -> Tensor:
-    """That last row."""
-    return tensor[-1]
+def weight_and_bias(ours: str, theirs: str) -> Plan:
+    """Of a linear map that is one matrix (fan-in + 1, fan-out) there, the bias in its last row."""
+    return {f"{ours}.weight": From(theirs, lambda both: turned(both[:-1])),
+            f"{ours}.bias": From(theirs, lambda both: both[-1])}
 
 
 def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
@@ -79,7 +82,7 @@ def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable
     Raises:
         UserError: names that are missing or unknown, and shapes that do not fit.
     """
-    expected = dict.fromkeys([*(source.name for source in plan.values() if isinstance(source, From)), *also])
+    expected = dict.fromkeys([*(source.name for source in plan.values() if source), *also])
     missing, unknown = [n for n in expected if n not in state], [n for n in state if n not in expected]
     problems = {"lacks": missing, "holds unknown": unknown}
     if any(problems.values()):
@@ -91,7 +94,7 @@ def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable
     assert plan.keys() == shapes.keys(), sorted(plan.keys() ^ shapes.keys())
     tensors = {}
     for name, source in plan.items():
-        if isinstance(source, Zeros):
+        if source is None:
             tensors[name] = torch.zeros(shapes[name])
             continue
         given = state[source.name]

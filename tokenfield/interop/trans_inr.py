@@ -1,21 +1,20 @@
 """Checkpoints of yinboc/trans-inr: TransINR for pictures and as a radiance field. They carry their configuration.
 
-Keys and values are one matrix there, without biases, and views have no positions. Matrices of the MLP are
-(fan-in + 1) x fan-out with the bias in the last row.
+Attention has no biases there, and views have no positions. Matrices of the MLP are (fan-in + 1) x fan-out with the
+bias in the last row.
 """
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.interop.choices import Choices
-from tokenfield.interop.project import Project
-from tokenfield.interop.settings import Setting, Settings, check_names, free, must_be, only, optional, required
-from tokenfield.interop.tensors import From, Plan, Zeros, bias, fill, keys_and_values, rows, weights_and_biases
+from tokenfield.interop.project import Choices, Project
+from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
+from tokenfield.interop.tensors import From, Plan, block, fill, weight_and_bias, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.views.models.radiance import TransInrRadianceConfig
 
-SECTIONS = (
+SECTIONS = free(
     "model",
     *(f"{which}_dataset.{name}" for which in ("train", "test") for name in ("name", "args", "loader")),
     *("trainer", "optimizer", "env", "eval_model", "render_ray_batch", "train_n_rays", "train_points_per_ray"),
@@ -44,53 +43,36 @@ RADIANCE = COMMON | {
     **must_be({"args.tokenizer.name": "nvs_tokenizer"}),
     **only({f"{TOKENIZER}.img_channels": 3, f"{MLP}.use_viewdirs": False, f"{MLP}.use_pe": True}),
     **optional({f"{MLP}.depth": 6, f"{MLP}.hidden_dim": 256, f"{MLP}.pe_dim": 40}),
-    **free(MLP),  # an empty mapping: the defaults
 }
 KNOWN = {"hypo_mlp": PICTURES, "hypo_nerf": RADIANCE}
 """By MLP: every entry of a model's specification, its default there, and what of it is implemented here."""
 
 
-def recognises(checkpoint: Record) -> bool:
-    """Whether the project's trainer saved this."""
-    model = checkpoint.get("model")
-    return isinstance(model, dict) and isinstance(model.get("sd"), dict) and "name" in model
-
-
 def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     """The model of a checkpoint; its own configuration counts, and another one that is given must agree with it."""
     specification = {name: value for name, value in checkpoint["model"].items() if name != "sd"}
-    check_names(config, SECTIONS)
-    if config and config.get("model") != specification:
+    if config and Settings(config, SECTIONS)["model"] != specification:
         raise UserError("the checkpoint carries another model's configuration than the YAML; leave the YAML out")
     mlp = (specification.get("args") or {}).get("hyponet", {}).get("name")
     if mlp not in KNOWN:
         raise UserError(f"model.args.hyponet.name {mlp!r} is not known; {', '.join(KNOWN)} are")
     settings = Settings(specification, KNOWN[mlp], "model")
-    pictures = KNOWN[mlp] is PICTURES
-    model = _pictures(settings) if pictures else _radiance(settings, checkpoint.get("cfg") or {})
-    layers = [f"wb{i}" for i in range(model.depth)]
-    if not pictures:
+    fields, pictures = _sizes(settings), KNOWN[mlp] is PICTURES
+    layers = [f"wb{i}" for i in range(settings[f"{MLP}.depth"])]
+    model: TransInrConfig | TransInrRadianceConfig
+    if pictures:
+        fields["channels"] = settings[f"{MLP}.out_dim"]
+        if fields["channels"] != settings[f"{TOKENIZER}.img_channels"]:
+            raise UserError("model.args.hyponet.args.out_dim differs from the pictures' channels; they must agree")
+        fields |= {"feature_dim": 2 * settings[f"{MLP}.pe_dim"], "sigma": float(settings[f"{MLP}.pe_sigma"])}
+        model = from_dict(TransInrConfig, fields, "model")
+    else:
+        dataset = ((checkpoint.get("cfg") or {}).get("train_dataset") or {}).get("args") or {}
+        fields |= {"feature_dim": 3 * settings[f"{MLP}.pe_dim"], "views": dataset.get("n_support", 1)}
+        model = from_dict(TransInrRadianceConfig, fields, "model")
         layers[-1] = "rgb_density_fc"
     state = choices.state(checkpoint["model"]["sd"])  # no moving average there
     return fill(model, _plan(model.encoder_depth, layers, pictures), state)
-
-
-def _pictures(settings: Settings) -> TransInrConfig:
-    channels = settings[f"{TOKENIZER}.img_channels"]
-    if settings[f"{MLP}.out_dim"] != channels:
-        raise UserError("model.args.hyponet.args.out_dim differs from the pictures' channels; they must agree")
-    fields = {
-        "channels": channels,
-        "feature_dim": 2 * settings[f"{MLP}.pe_dim"],
-        "sigma": float(settings[f"{MLP}.pe_sigma"]),
-    }
-    return from_dict(TransInrConfig, _sizes(settings) | fields, "model")
-
-
-def _radiance(settings: Settings, cfg: Record) -> TransInrRadianceConfig:
-    dataset = (cfg.get("train_dataset") or {}).get("args") or {}
-    fields = {"feature_dim": 3 * settings[f"{MLP}.pe_dim"], "views": dataset.get("n_support", 1)}
-    return from_dict(TransInrRadianceConfig, _sizes(settings) | fields, "model")
 
 
 def _sizes(settings: Settings) -> Record:
@@ -117,29 +99,19 @@ def _sizes(settings: Settings) -> Record:
 
 
 def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
-    """Where every tensor comes from.
-
-    Args:
-        depth: of the transformer.
-        layers: of the MLP, by their names there.
-        positions: whether patches have any.
-    """
-    plan: dict[str, From | Zeros] = {
-        "encoder.position": From("tokenizer.posemb") if positions else Zeros(),
+    """Where every tensor comes from: of a transformer of some depth, with positions of patches or without, and the
+    layers of the MLP, by their names there."""
+    plan: Plan = {
+        "encoder.position": From("tokenizer.posemb") if positions else None,
         "encoder.latents": From("wtokens"),
     }
     modules = {"encoder.embed": "tokenizer.prefc"}
     for i in range(depth):
-        ours, theirs = f"encoder.transformer.blocks.{i}", f"transformer_encoder.layers.{i}"
-        plan[f"{ours}.attention.q.weight"] = From(f"{theirs}.0.fn.to_q.weight")
-        plan |= keys_and_values(f"{ours}.attention", f"{theirs}.0.fn.to_kv.weight")
-        plan |= {f"{ours}.attention.{x}.bias": Zeros() for x in "qkv"}
-        modules |= {f"{ours}.norm1": f"{theirs}.0.norm", f"{ours}.norm2": f"{theirs}.1.norm"}
-        modules |= {f"{ours}.attention.out": f"{theirs}.0.fn.to_out.0"}
-        modules |= {f"{ours}.mlp.0": f"{theirs}.1.fn.net.0", f"{ours}.mlp.2": f"{theirs}.1.fn.net.3"}
+        ours = f"encoder.transformer.blocks.{i}"
+        plan |= block(ours, f"transformer_encoder.layers.{i}", ("attention", "mlp"))
+        plan |= {f"{ours}.attention.{x}.bias": None for x in "qkv"}
     for i, name in enumerate(layers):
-        plan[f"net.layers.{i}.weight"] = From(f"base_params.{name}", rows)
-        plan[f"net.layers.{i}.bias"] = From(f"base_params.{name}", bias)
+        plan |= weight_and_bias(f"net.layers.{i}", f"base_params.{name}")
         modules |= {f"encoder.out.norm.{i}": f"wtoken_postfc.{name}.0"}
         modules |= {f"encoder.out.linear.{i}": f"wtoken_postfc.{name}.1"}
     return plan | weights_and_biases(modules)
@@ -148,7 +120,8 @@ def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
 PROJECT = Project(
     name="yinboc/trans-inr",
     content=frozenset({"model", "optimizer", "epoch", "cfg"}),
-    recognises=recognises,
+    state=("model", "sd"),
+    mark="transformer_encoder.",
     build=build,
     needs_config=False,
 )
