@@ -6,16 +6,9 @@ from pathlib import Path
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.options import load_model
-from tokenfield.cli.types import Findings, Plan, Return, Snapshot
+from tokenfield.cli.types import Findings, Plan, Snapshot
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-
-VIEW = 512
-"""Most pixels per side of what is encoded: the middle of a larger photograph, so that two cores are done in seconds."""
-ZOOMED, DETAIL = "chelsea", (93, 152, 133, 192)
-"""The photograph that is enlarged, and a detail of it, (top, left, bottom, right): an eye of the cat."""
-GOVERNED = ("astronaut", "coffee", "motorcycle_left")
-"""Photographs whose tokens are taken away one at a time."""
 
 
 def demo(
@@ -34,7 +27,6 @@ def demo(
     """
     if not 0 <= seconds < float("inf"):
         raise UserError(f"--seconds {seconds:g}: give how long to train, or 0 for not at all")
-    from tokenfield.demo.findings import report
     from tokenfield.demo.tour import tour
 
     begun = time.perf_counter()
@@ -46,7 +38,7 @@ def demo(
         screen.bar.close()
     show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
-    numbers = report(findings)
+    numbers = findings.to_json()
     console.write_json(json, numbers)
     if open:
         import webbrowser
@@ -62,10 +54,10 @@ def make_plan(seconds: float) -> Plan:
     from tokenfield.demo.tour import Plan
 
     return Plan(
-        pictures=dict(held_out_pictures(VIEW)),
-        zoomed=ZOOMED,
-        detail=DETAIL,
-        governed=GOVERNED,
+        pictures=dict(held_out_pictures(512)),  # the middle of larger ones, so that two cores are done in seconds
+        zoomed="chelsea",
+        detail=(93, 152, 133, 192),  # an eye of the cat
+        governed=("astronaut", "coffee", "motorcycle_left"),
         recipe=lainr_in_seconds(),
         training_files=training_files(),
         unseen=held_out(UNSEEN, size=256),
@@ -74,14 +66,10 @@ def make_plan(seconds: float) -> Plan:
 
 
 class Screen:
-    """What a person sees while the tour goes on (`tokenfield.demo.tour.Watcher`): lines and a bar, on stderr.
-
-    Args:
-        seconds: of training, for the bar.
-    """
+    """What a person sees while the tour goes on (`tokenfield.demo.fresh.Watcher`): lines and a bar, on stderr."""
 
     def __init__(self, seconds: float):
-        self.seconds = seconds
+        self.seconds = seconds  # of training, for the bar
         self.bar = console.Bar("", 1)
 
     def stage(self, text: str) -> None:
@@ -89,9 +77,6 @@ class Screen:
         self.bar.close()
         console.notice(f"{text} ...")
         self.bar = console.Bar("", 1)
-
-    def returned(self, result: Return) -> None:
-        """A photograph is decoded; all of them are in the table at the end."""
 
     def trained(self, metrics: Record) -> None:
         """Training goes on."""

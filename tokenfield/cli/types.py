@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from tokenfield.data.skipped import SkippedFiles as SkippedFiles
     from tokenfield.demo.findings import Findings as Findings
     from tokenfield.demo.fresh import Snapshot as Snapshot
-    from tokenfield.demo.steps import Return as Return
     from tokenfield.demo.tour import Plan as Plan
     from tokenfield.evaluation.evaluate import Report as Report
     from tokenfield.evaluation.explain import Explained as Explained
@@ -25,7 +24,7 @@ else:
     Tensor = "torch.Tensor"
     SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
     Findings, Plan = "tokenfield.demo.findings.Findings", "tokenfield.demo.tour.Plan"
-    Snapshot, Return = "tokenfield.demo.fresh.Snapshot", "tokenfield.demo.steps.Return"
+    Snapshot = "tokenfield.demo.fresh.Snapshot"
     Report = "tokenfield.evaluation.evaluate.Report"
     Explained = "tokenfield.evaluation.explain.Explained"
     Curve = "tokenfield.evaluation.optimization_curves.Curve"

@@ -1,4 +1,4 @@
-"""What a tour findings, and the same as plain numbers for machines."""
+"""What a tour finds, and the same as plain numbers for machines."""
 
 import statistics
 from dataclasses import asdict, dataclass, field
@@ -18,6 +18,7 @@ MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "enc
 class Findings:
     """What the tour found; `None` until it got there."""
 
+    model: Record
     gain: int = GAIN
     returns: list[Return] = field(default_factory=list)
     protocol_psnr: float = 0.0
@@ -25,7 +26,6 @@ class Findings:
     half_size: HalfSize | None = None
     governed: list[Governed] = field(default_factory=list)
     fresh: Fresh | None = None
-    model: Record = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -43,36 +43,38 @@ class Findings:
         """Mean over the photographs of a number of `Score`."""
         return statistics.fmean(getattr(result.score, what) for result in self.returns)
 
+    def median(self, what: str) -> float:
+        """Median over the photographs: for seconds."""
+        return float(statistics.median(getattr(result.score, what) for result in self.returns))
 
-def report(findings: Findings) -> Record:
-    """All numbers, JSON-able."""
-    returns = [asdict(result.score) for result in findings.returns]
-    assert findings.zoom is not None and findings.half_size is not None, "the tour has ended"
-    fresh = findings.fresh
-    return {
-        "command": "demo",
-        "model": findings.model,
-        "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
-        "pictures": returns,
-        "mean": {what: round(findings.mean(what), 4) for what in MEANS},
-        "skimage256_psnr": round(findings.protocol_psnr, 4),
-        "zoom": {"picture": findings.zoom.name, "factor": findings.zoom.factor, "render_seconds": findings.zoom.seconds,
-                 "detail_factor": findings.zoom.detail_factor, "detail_box": list(findings.zoom.box)},
-        "half_size": asdict(findings.half_size),
-        "locality": {
-            "area_holding_90_percent": findings.area,
-            "equal_shares": findings.shares,
-            "pictures": [{"name": one.name, "areas": one.areas, "tokens": one.tokens, "shown": [
-                {"token": list(influence.token), "largest_difference": influence.largest, "area": influence.area}
-                for influence in one.influences]} for one in findings.governed],
-        },
-        "training": None if fresh is None else {
-            "recipe": fresh.recipe.name, "parameters": fresh.parameters, "trained_on": fresh.trained_on,
-            "snapshots": [{"seconds": s.seconds, "step": s.step, "psnr": s.psnr} for s in fresh.snapshots],
-            "curve": fresh.curve,
-        },
-        "seconds": findings.seconds,
-        "files": findings.files,
-        "machine": machine(),
-        "versions": versions(),
-    }
+    def to_json(self) -> Record:
+        """All numbers, once the tour has ended."""
+        assert self.zoom is not None and self.half_size is not None, "the tour has ended"
+        zoom, fresh = self.zoom, self.fresh
+        return {
+            "command": "demo",
+            "model": self.model,
+            "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
+            "pictures": [asdict(result.score) for result in self.returns],
+            "mean": {what: round(self.mean(what), 4) for what in MEANS},
+            "skimage256_psnr": round(self.protocol_psnr, 4),
+            "zoom": {"picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
+                     "detail_factor": zoom.detail_factor, "detail_box": list(zoom.box)},
+            "half_size": asdict(self.half_size),
+            "locality": {
+                "area_holding_90_percent": self.area,
+                "equal_shares": self.shares,
+                "pictures": [{"name": one.name, "areas": one.areas, "tokens": one.tokens, "shown": [
+                    {"token": list(influence.token), "largest_difference": influence.largest, "area": influence.area}
+                    for influence in one.influences]} for one in self.governed],
+            },
+            "training": None if fresh is None else {
+                "recipe": fresh.recipe.name, "parameters": fresh.parameters, "trained_on": fresh.trained_on,
+                "snapshots": [{"seconds": s.seconds, "step": s.step, "psnr": s.psnr} for s in fresh.snapshots],
+                "curve": fresh.curve,
+            },
+            "seconds": self.seconds,
+            "files": self.files,
+            "machine": machine(),
+            "versions": versions(),
+        }

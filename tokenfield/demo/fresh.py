@@ -9,10 +9,11 @@ of the one before, so stopping and resuming are shown, too.
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -47,20 +48,8 @@ def lainr_in_seconds() -> Recipe:
     Muon at a constant rate, and a moving average of the weights in place of a rate that falls: how many
     steps the seconds will hold is not known beforehand.
     """
-    model = LainrConfig(
-        size=(16, 16),
-        patch=4,
-        padding=0,
-        num_latents=16,
-        latent_dim=24,
-        encoder_dim=64,
-        encoder_depth=1,
-        encoder_heads=2,
-        dim=64,
-        feature_dim=64,
-        sigma_q=4.0,
-        sigmas=(16.0, 4.0),
-    )
+    model = LainrConfig(size=(16, 16), patch=4, padding=0, num_latents=16, latent_dim=24, encoder_dim=64,
+                        encoder_depth=1, encoder_heads=2, dim=64, feature_dim=64, sigma_q=4.0, sigmas=(16.0, 4.0))
     return Recipe(
         name="lainr-in-seconds",
         model=model,
@@ -90,30 +79,39 @@ class Snapshot:
 
 @dataclass
 class Fresh:
-    """The training of a fresh model.
-
-    Attributes:
-        recipe: what was trained.
-        photograph: the one it never saw.
-        snapshots: before the first step and after every leg.
-        curve: (seconds, dB) of the training batches, means over a few steps.
-        trained_on: names of the training photographs.
-        parameters: of the model.
-        values_per_pixel_value: stored for the unseen photograph, whose tiles overlap.
-    """
+    """The training of a fresh model."""
 
     recipe: Recipe
     photograph: Float[Tensor, "3 h w"]
+    """The one that it never saw."""
     trained_on: list[str]
+    """Names of the training photographs."""
     snapshots: list[Snapshot] = field(default_factory=list)
+    """Before the first step and after every leg."""
     curve: list[tuple[float, float]] = field(default_factory=list)
+    """(seconds, dB) of the training batches, means over a few steps."""
     parameters: int = 0
     values_per_pixel_value: float = 0.0
+    """Stored for the unseen photograph, whose tiles overlap."""
 
     @property
     def held_out(self) -> list[tuple[float, float]]:
         """(seconds, dB) of the photograph."""
         return [(shot.seconds, shot.psnr) for shot in self.snapshots]
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Who watches the demonstration."""
+
+    def stage(self, text: str) -> None:
+        """Something begins."""
+
+    def trained(self, metrics: Record) -> None:
+        """A line of metrics of the fresh model."""
+
+    def looked(self, snapshot: Snapshot) -> None:
+        """The fresh model was tried on the photograph that it never saw."""
 
 
 def training_files() -> list[Path]:
@@ -128,20 +126,11 @@ def train_fresh(
     photograph: Float[Tensor, "3 h w"],
     seconds: float,
     out: Path,
-    *,
-    trained: Callable[[Record], None] = lambda metrics: None,
-    looked: Callable[[Snapshot], None] = lambda snapshot: None,
+    watcher: Watcher,
 ) -> Fresh:
-    """Train by a recipe for so many seconds.
+    """Train by a recipe on picture files for so many seconds, and save the model in a folder.
 
-    Args:
-        recipe: of a model; its steps should be more than the seconds hold.
-        files: training photographs.
-        photograph: what the model is tried on.
-        seconds: of training, in all; at least one step is made per leg.
-        out: folder for the trained model.
-        trained: called with every line of metrics.
-        looked: called with every snapshot.
+    At least one step is made per leg; the recipe's own steps should be more than the seconds hold.
     """
     result = Fresh(recipe, photograph, [path.stem for path in files])
 
@@ -151,12 +140,12 @@ def train_fresh(
         result.snapshots.append(Snapshot(at, step, psnr(rendered[None], photograph[None]).item(), rendered))
         result.parameters = model.num_parameters
         result.values_per_pixel_value = field.values_stored / photograph.numel()
-        looked(result.snapshots[-1])
+        watcher.looked(result.snapshots[-1])
 
     def note(step: int, metrics: Record) -> None:
         if "psnr" in metrics:
             result.curve.append((metrics["seconds"], metrics["psnr"]))
-            trained(metrics)
+            watcher.trained(metrics)
 
     fresh = fresh_model(recipe)
     assert isinstance(fresh, FieldModel)
@@ -171,7 +160,8 @@ def train_fresh(
             state = checkpoint.verify(checkpoint.found(run)[-1])
             model = pretrained.load(run)
             look(model, state["seconds"], state["step"])
-        pretrained.save(model, out, card=card(recipe, seconds))
+        about = f"Trained for {seconds:g} seconds by `tokenfield demo`. A demonstration, not for use."
+        pretrained.save(model, out, card=f"# {recipe.name}\n\n{about}\n")
     return result
 
 
@@ -187,8 +177,3 @@ def link_pictures(files: Sequence[Path], folder: Path) -> None:
                 os.symlink(path.resolve(), folder / split / path.name)
             except OSError:  # a system where links need a privilege
                 shutil.copy2(path, folder / split / path.name)
-
-
-def card(recipe: Recipe, seconds: float) -> str:
-    """What the folder of the fresh model says about it."""
-    return f"# {recipe.name}\n\nTrained for {seconds:g} seconds by `tokenfield demo`. A demonstration, not for use.\n"

@@ -41,7 +41,6 @@ def values(findings: Findings) -> Record:
         "colours": COLOURS,
         "chart": None if findings.fresh is None else chart(findings.fresh),
         "about": about(findings),
-        "median": lambda what: statistics.median(getattr(result.score, what) for result in findings.returns),
         "cells": cells,
         "title": title,
         "embed": embed,

@@ -19,9 +19,17 @@ from tokenfield.models.base import FieldModel
 
 Pictures = Mapping[str, Tensor]
 """Photographs (3, H, W) in [0, 1] by their names."""
+Box = tuple[int, int, int, int]
+"""(top, left, bottom, right) in pixels."""
 
 PROTOCOL_SIZE = 256
 """Side of the centre crops on which the numbers in the README were measured."""
+FACTOR, DETAIL_FACTOR = 4, 16
+"""How much larger a photograph, and a detail of it, are rendered."""
+SHOWN, SAMPLED = 5, 24
+"""Tokens that maps are made of, and tokens whose area is measured, the former among them."""
+GOVERNED_SIZE = 64
+"""Pixels a side that a photograph is shrunk to before its tokens are removed."""
 
 
 @dataclass(frozen=True)
@@ -44,81 +52,64 @@ def reconstruct_all(model: FieldModel, pictures: Pictures, basis: Basis | None) 
         yield Return(score, picture, reconstruction)
 
 
+def rendered_psnr(model: FieldModel, source: Float[Tensor, "3 h w"], target: Float[Tensor, "3 k l"]) -> float:
+    """PSNR (dB) of the field of one picture, rendered at the size of another."""
+    return psnr(Field.of(model, source).render(*target.shape[1:])[None], target[None]).item()
+
+
 def protocol_psnr(model: FieldModel, pictures: Pictures) -> float:
     """Mean PSNR (dB) on the centre crops of `PROTOCOL_SIZE` pixels, each encoded by itself."""
-    values = []
-    for picture in pictures.values():
-        crop = center_crop(picture, PROTOCOL_SIZE)
-        values.append(psnr(Field.of(model, crop).render(*crop.shape[1:])[None], crop[None]).item())
-    return statistics.fmean(values)
+    crops = (center_crop(picture, PROTOCOL_SIZE) for picture in pictures.values())
+    return statistics.fmean(rendered_psnr(model, crop, crop) for crop in crops)
 
 
 @dataclass(frozen=True)
 class Zoom:
-    """A photograph rendered larger than it is, beside what interpolation of its pixels gives.
-
-    Attributes:
-        name: of the photograph.
-        whole, whole_bicubic: (3, factor H, factor W), from tokens and from pixels.
-        factor: how much larger.
-        box: (top, left, bottom, right) of a detail, in pixels of the photograph.
-        pixels: (3, h, w) of the detail as they are.
-        detail, detail_bicubic: (3, detail_factor h, detail_factor w).
-        detail_factor: how much larger.
-        seconds: to render the whole.
-    """
+    """A photograph rendered larger than it is, beside what interpolation of its pixels gives."""
 
     name: str
     whole: Float[Tensor, "3 _h _w"]
+    """`FACTOR` times the photograph, from tokens."""
     whole_bicubic: Float[Tensor, "3 _h _w"]
-    factor: int
-    box: tuple[int, int, int, int]
+    """The same from pixels."""
+    box: Box
+    """The detail, in pixels of the photograph."""
     pixels: Float[Tensor, "3 _a _b"]
+    """The detail as it is."""
     detail: Float[Tensor, "3 _k _l"]
     detail_bicubic: Float[Tensor, "3 _k _l"]
-    detail_factor: int
     seconds: float
+    """To render the whole."""
+    factor: int = FACTOR
+    detail_factor: int = DETAIL_FACTOR
 
 
-def zoom(
-    model: FieldModel,
-    name: str,
-    picture: Float[Tensor, "3 h w"],
-    box: tuple[int, int, int, int],
-    *,
-    factor: int = 4,
-    detail_factor: int = 16,
-) -> Zoom:
-    """Render a photograph `factor` times as large, and a detail of it `detail_factor` times."""
-    height, width = picture.shape[1:]
+def zoom(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], box: Box) -> Zoom:
+    """Render a photograph, and a detail of it, larger."""
+    height, width = (FACTOR * side for side in picture.shape[1:])
     top, left, bottom, right = box
     field = Field.of(model, picture)
     begun = time.perf_counter()
-    whole = field.render(factor * height, factor * width)
+    whole = field.render(height, width)
     seconds = time.perf_counter() - begun
-    size = detail_factor * (bottom - top), detail_factor * (right - left)
+    size = DETAIL_FACTOR * (bottom - top), DETAIL_FACTOR * (right - left)
     return Zoom(
         name=name,
         whole=whole,
-        whole_bicubic=bicubic(picture, factor * height, factor * width),
-        factor=factor,
+        whole_bicubic=bicubic(picture, height, width),
         box=box,
         pixels=picture[:, top:bottom, left:right],
         detail=field.crop(field.pixel_box(*box), size),
         detail_bicubic=bicubic(picture, *size, box=box),
-        detail_factor=detail_factor,
         seconds=seconds,
     )
 
 
 @dataclass(frozen=True)
 class HalfSize:
-    """How much of a photograph comes back when only its half-size version was encoded: zoom, with the truth at hand.
+    """How much of photographs comes back when only their half-size versions were encoded: zoom, with the truth at hand.
 
-    Attributes:
-        psnr: mean over the pictures (dB) of the field rendered at twice the size that was encoded.
-        bicubic_psnr: of bicubic interpolation of the same half-size pixels.
-        pictures: how many.
+    Means of dB over so many pictures, of the field and of bicubic interpolation of the same half-size pixels.
     """
 
     psnr: float
@@ -126,56 +117,44 @@ class HalfSize:
     pictures: int
 
 
-def half_size_check(model: FieldModel, pictures: Pictures, size: int = PROTOCOL_SIZE) -> HalfSize:
-    """Encode centre crops of at most `size` pixels at half their size (means of 2 x 2), render them at their own."""
+def half_size_check(model: FieldModel, pictures: Pictures) -> HalfSize:
+    """Encode centre crops of at most `PROTOCOL_SIZE` pixels at half size (means of 2 x 2), render them at their own."""
     tokens, pixels = [], []
     for picture in pictures.values():
-        crop = center_crop(picture, size)
+        crop = center_crop(picture, PROTOCOL_SIZE)
         crop = crop[:, : crop.shape[1] // 2 * 2, : crop.shape[2] // 2 * 2]
-        small, shape = half_size(crop), crop.shape[1:]
-        tokens.append(psnr(Field.of(model, small).render(*shape)[None], crop[None]).item())
-        pixels.append(psnr(bicubic(small, *shape)[None], crop[None]).item())
+        small = half_size(crop)
+        tokens.append(rendered_psnr(model, small, crop))
+        pixels.append(psnr(bicubic(small, *crop.shape[1:])[None], crop[None]).item())
     return HalfSize(statistics.fmean(tokens), statistics.fmean(pixels), len(tokens))
 
 
 @dataclass(frozen=True)
 class Governed:
-    """What several tokens govern in one photograph.
-
-    Attributes:
-        name: of the photograph.
-        photograph: as large as the maps; encoded was one shrunk further, so that a token's place can be seen.
-        influences: of the tokens shown, the same ones for every photograph of this size.
-        boxes: where each of them lies, (top, left, bottom, right) in pixels of the maps.
-        areas: of more tokens, the shown ones first: share of the area that holds 90 % of the influence.
-        tokens: how many there are in all.
-    """
+    """What several tokens govern in one photograph."""
 
     name: str
     photograph: Float[Tensor, "3 h w"]
+    """As large as the maps; encoded was one shrunk further, so that a token's place can be seen."""
     influences: list[Influence]
-    boxes: list[tuple[int, int, int, int]]
+    """Of the tokens shown, the same ones for every photograph of this size."""
+    boxes: list[Box]
+    """Where each of them lies, in pixels of the maps."""
     areas: list[float]
+    """Of more tokens, the shown ones first: share of the area that holds 90 % of the influence."""
     tokens: int
+    """How many there are in all."""
 
 
-def governed(
-    model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], *, shown: int = 5, sampled: int = 24, size: int = 64
-) -> Governed:
-    """Take tokens away one at a time.
-
-    Args:
-        shown: tokens to make maps of, at three times the size that is encoded: the field is asked, not enlarged.
-        sampled: tokens to measure, the shown ones among them.
-        size: pixels a side that the photograph's middle square is shrunk to.
-    """
-    small = shrunk(picture, size)
+def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> Governed:
+    """Remove tokens one at a time; maps are rendered at three times the size that is encoded, not enlarged."""
+    small = shrunk(picture, GOVERNED_SIZE)
     field, side = Field.of(model, small), small.shape[1]
-    chosen = spread_tokens(field, max(shown, sampled))
+    chosen = spread_tokens(field, SAMPLED)
     areas = [influence.area for influence in influences(field, chosen, side, side)]
-    maps = influences(field, chosen[:shown], 3 * side, 3 * side)
+    maps = influences(field, chosen[:SHOWN], 3 * side, 3 * side)
     boxes = []
-    for token in chosen[:shown]:
+    for token in chosen[:SHOWN]:
         top, left, bottom, right = (round((edge + 1) / 2 * 3 * side) for edge in place(field, token))
         boxes.append((top, left, bottom, right))
     photograph = bicubic(shrunk(picture, 3 * side), 3 * side, 3 * side)  # itself, unless the photograph is that small
