@@ -10,9 +10,9 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
@@ -21,6 +21,8 @@ from tokenfield.views.meshes.files import BROKEN, UPRIGHT
 from tokenfield.views.meshes.surface import MeshError
 
 ARCHIVES = (".zip", ".sh3f")
+BAD_ARCHIVE = (zipfile.BadZipFile, *BROKEN)
+"""What `zipfile` raises on damaged or encrypted archives."""
 CATALOGUE = "PluginFurnitureCatalog.properties"
 """The catalogue of a `.sh3f`, in English: lines `key#number=value`."""
 
@@ -30,22 +32,13 @@ UNPACKED = 1 << 30
 
 @dataclass(frozen=True)
 class MeshEntry:
-    """One object.
+    """One object; what a catalogue would say is empty where there is none."""
 
-    Attributes:
-        name: what its folder of views is called: letters, digits, dots, dashes; unique in a listing.
-        title: what people call it.
-        file: the mesh file, or the archive it lies in.
-        member: its path in the archive; "" outside of archives.
-        rotation: 9 numbers, a matrix row by row that stands the model upright; () for none.
-        category, author: from a catalogue; "" where there is none.
-    """
-
-    name: str
-    title: str
-    file: Path
-    member: str = ""
-    rotation: tuple[float, ...] = ()
+    name: str  # of its folder of views: letters, digits, dots, dashes; unique in a listing
+    title: str  # what people call it
+    file: Path  # the mesh file, or the archive it lies in
+    member: str = ""  # path in the archive
+    rotation: tuple[float, ...] = ()  # 9 numbers, a matrix row by row that stands the model upright
     category: str = ""
     author: str = ""
 
@@ -58,9 +51,8 @@ class MeshEntry:
 def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     """The objects of a file, an archive or a folder, in a fixed order with unique names.
 
-    Args:
-        path: of any of these.
-        skipped: archives that cannot be read, and models of a catalogue that are missing or of another kind.
+    Archives that cannot be read, and models of a catalogue that are missing or of another kind, go to `skipped`.
+
     Raises:
         UserError: there is nothing at the path, or nothing of use.
     """
@@ -82,7 +74,7 @@ def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     return unique(entries)
 
 
-def hidden(path: Path) -> bool:
+def hidden(path: PurePath) -> bool:
     """Whether any part of a path begins with a dot."""
     return any(part.startswith(".") for part in path.parts)
 
@@ -94,11 +86,11 @@ def in_archive(file: Path, skipped: SkippedFiles) -> list[MeshEntry]:
             names = {info.filename for info in archive.infolist() if not info.is_dir()}
             if CATALOGUE in names:
                 return in_catalogue(file, archive.read(CATALOGUE).decode("latin-1"), names, skipped)
-    except (zipfile.BadZipFile, NotImplementedError, *BROKEN) as error:
+    except BAD_ARCHIVE as error:
         skipped.add(file, f"is no archive that can be read ({' '.join(str(error).split())[:80]})")
         return []
     meshes = sorted(name for name in names if PurePosixPath(name).suffix.lower() in UPRIGHT
-                    and not hidden(Path(name)) and safe(name) is not None)
+                    and not hidden(PurePosixPath(name)) and is_safe(name))
     if not meshes:
         skipped.add(file, "holds no mesh")
     return [MeshEntry(slug(PurePosixPath(name).with_suffix("").as_posix()), PurePosixPath(name).stem, file, name)
@@ -116,10 +108,9 @@ def in_catalogue(file: Path, text: str, names: set[str], skipped: SkippedFiles) 
             skipped.add(f"{file}:{member}", "is in the catalogue and missing" if member not in names
                         else "is no mesh of a kind that is read")
             continue
-        try:
+        rotation: tuple[float, ...] = ()
+        with suppress(ValueError):
             rotation = tuple(float(word) for word in entry.get("modelRotation", "").split())
-        except ValueError:
-            rotation = ()
         name = slug(PurePosixPath(member).stem)
         out.append(MeshEntry(name, entry.get("name", name), file, member, rotation if len(rotation) == 9 else (),
                              entry.get("category", ""), entry.get("creator", "")))
@@ -155,10 +146,10 @@ def unique(entries: list[MeshEntry]) -> list[MeshEntry]:
     return list(out.values())
 
 
-def safe(name: str) -> PurePosixPath | None:
-    """An archive's path if it stays inside the folder it is unpacked to, else None."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return None if path.is_absolute() or ".." in path.parts or ":" in name or "\0" in name else path
+def is_safe(name: str) -> bool:
+    """Whether an archive's path stays inside the folder it is unpacked to."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 @contextmanager
@@ -171,26 +162,18 @@ def mesh_file(entry: MeshEntry) -> Iterator[Path]:
     if not entry.member:
         yield entry.file
         return
+    beside = PurePosixPath(entry.member).parent
     with tempfile.TemporaryDirectory(prefix="tokenfield-mesh-") as folder:
         try:
-            unpack(entry, Path(folder))
+            with zipfile.ZipFile(entry.file) as archive:
+                members = [info for info in archive.infolist()
+                           if is_safe(info.filename) and PurePosixPath(info.filename).is_relative_to(beside)]
+                size = sum(info.file_size for info in members)
+                if size > UNPACKED:
+                    raise MeshError(entry.where, f"unpacks to {size / 1e9:.1f} GB; at most {UNPACKED / 1e9:.1f} are")
+                archive.extractall(folder, members)
         except MeshError:
             raise
-        except (zipfile.BadZipFile, NotImplementedError, *BROKEN) as error:
+        except BAD_ARCHIVE as error:
             raise MeshError(entry.where, f"cannot be unpacked ({' '.join(str(error).split())[:80]})") from error
         yield Path(folder) / entry.member
-
-
-def unpack(entry: MeshEntry, folder: Path) -> None:
-    """Writes the members below the folder of an entry's model, and nothing outside `folder`."""
-    beside = PurePosixPath(entry.member).parent
-    with zipfile.ZipFile(entry.file) as archive:
-        members = [(info, path) for info in archive.infolist() if not info.is_dir()
-                   and (path := safe(info.filename)) is not None and path.is_relative_to(beside)]
-        size = sum(info.file_size for info, _ in members)
-        if size > UNPACKED:
-            raise MeshError(entry.where, f"unpacks to {size / 1e9:.1f} GB; at most {UNPACKED / 1e9:.1f} are")
-        for info, path in members:
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(info))
