@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from math import log10
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from PIL.Image import Image, Resampling
+from PIL.Image import Image, Resampling, fromarray
 from torch import Tensor
 
 from experiments.fields.spectra import power_beyond, radial_power
@@ -29,7 +30,7 @@ from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.pictures import PictureError, SkippedFiles
 from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import Panel, bicubic, interpolated, repeat, sheet
+from tokenfield.evaluation.figures import Panel, bicubic, repeat, sheet
 from tokenfield.evaluation.tables import markdown as markdown_table
 from tokenfield.evaluation.tables import number
 from tokenfield.fields.field import Field
@@ -46,7 +47,8 @@ PROTOCOL = (
 
 def lanczos(picture: Float[Tensor, "c h w"], height: int, width: int) -> Float[Tensor, "c height width"]:
     """Pillow's Lanczos interpolation (a sinc over three pixels to each side), in float32."""
-    return interpolated(picture, height, width, Resampling.LANCZOS)
+    channels = [fromarray(channel.numpy()).resize((width, height), Resampling.LANCZOS) for channel in picture]
+    return torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])
 
 
 METHODS: dict[str, Callable[[Tensor, int, int], Tensor]] = {"bicubic": bicubic, "lanczos": lanczos}

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tokenfield.evaluation.attention_maps import lattice
+from tokenfield.coords import Grid
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.ipc import IpcConfig
@@ -27,6 +27,11 @@ ANCHORED = AnchoredConfig(
 SWITCHED = PcaMixtureConfig(cell=5, codes=3, prefixes=(2, 5), harmonics=8, sharpness=2.0, rounds=2)
 WITH = {"lainr": LAINR, "anr": ANR, "localized": LocalizedLainrConfig(LAINR, cutoff=0.9), "anchored": ANCHORED}
 HEADS = {"lainr": 3, "anr": 2, "localized": 3, "anchored": 1}
+
+
+def lattice(side):
+    """Centres of side x side cells, row-major."""
+    return Grid.cells(side, side).coords()
 
 
 def setting(config):

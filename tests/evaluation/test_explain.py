@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tokenfield.evaluation.attention_maps import attention_on, lattice
-from tokenfield.evaluation.explain import explain, figure, label, locality, strongest
-from tokenfield.evaluation.explain_page import atlas, attention_table, page
+from tokenfield.coords import Grid
+from tokenfield.evaluation.explain import attention_on, explain, figure, label, locality, strongest
+from tokenfield.evaluation.explain_page import TEMPLATE, atlas, attention_table, values
+from tokenfield.evaluation.pages import render
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.ipc import IpcConfig
@@ -31,6 +32,12 @@ CONFIGS = {
     "anchored": AnchoredConfig(cell=5, latent_dim=5, encoder_dim=16, encoder_depth=1, decoder_dim=16, decoder_depth=1,
                                head_dim=8, harmonics=8),
 }
+
+def page(models, command):
+    """The page as text."""
+    return render(TEMPLATE, **values(models, command))
+
+
 TOKENS = {"lainr": 7, "anr": 11, "ipc": 5, "anchored": 9}  # 15 pixels in cells of 5
 
 
@@ -75,7 +82,7 @@ def test_weights_belong_to_the_tokens_that_were_removed():
         torch.testing.assert_close(influence.map, whole.influences[k].map)
     model = built("lainr")
     tokens = model.encode(whole.image[None]).detach()
-    torch.testing.assert_close(whole.attention.weights, model.attention(tokens, lattice(4)).detach())
+    torch.testing.assert_close(whole.attention.weights, model.attention(tokens, Grid.cells(4, 4).coords()).detach())
 
 
 def test_how_many_tokens_hold_90_percent():

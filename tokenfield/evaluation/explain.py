@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL.Image import Image
 from torch import Tensor
 
+from tokenfield.coords import Grid
 from tokenfield.data.pictures import SkippedFiles, read_pictures
-from tokenfield.evaluation.attention_maps import Attention, attention_on, lattice
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
-from tokenfield.evaluation.locality import Influence, Token, difference, influence_of, spread_tokens
+from tokenfield.evaluation.locality import HELD, Influence, Token, difference, influence_of, spread_tokens
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
@@ -30,31 +30,45 @@ ANY_SIZE = 128
 
 
 @dataclass(frozen=True)
-class Explained:
-    """One picture through one model.
+class Attention:
+    """Where pixels look: weights of the tokens that are shown, and what the others take."""
 
-    Attributes:
-        name: of the picture.
-        system: name of the model's system.
-        token: what one of its tokens is.
-        image: (3, H, W), what was encoded: the middle square, resized to what the model takes.
-        psnr: dB of the reconstruction, papers' protocol.
-        influences: one per token that was removed.
-        tokens: how many tokens there are.
-        grid: (rows, columns) of the tokens where they have places, None where they are a set.
-        attention: of `queries` x `queries` pixels, weights for the removed tokens; None without attention.
-        queries: side of the lattice of pixels.
-    """
+    weights: Float[Tensor, "h q r"]
+    elsewhere: Float[Tensor, "h q"]
+    """The share that falls on all other tokens; with `weights`, rows of sum 1."""
+    enough: Int[Tensor, "1+h q"]
+    """How many tokens, shown or not, hold 90 % of a pixel's attention: of the mean over heads, then of each head."""
+
+
+def attention_on(weights: Float[Tensor, "h q r"], shown: Sequence[int]) -> Attention:
+    """What the weights of `FieldModel.attention` say of the tokens that are shown, by their numbers."""
+    some = weights[..., list(shown)]
+    ranked = torch.cat([weights.mean(0, keepdim=True), weights]).double().sort(descending=True).values.cumsum(-1)
+    short = ranked < HELD * (1 - 1e-9) * ranked[..., -1:]  # ten equal weights: nine of them are 90 %
+    return Attention(some, (weights.sum(-1) - some.sum(-1)).clamp(min=0), short.sum(-1) + 1)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One picture through one model."""
 
     name: str
+    """Of the picture."""
     system: str
     token: str
+    """What one of the system's tokens is."""
     image: Float[Tensor, "c h w"]
+    """What was encoded: the middle square, resized to what the model takes."""
     psnr: float
+    """dB of the reconstruction, papers' protocol."""
     influences: tuple[Influence, ...]
+    """One per token that was removed."""
     tokens: int
+    """How many there are."""
     grid: tuple[int, int] | None
+    """(rows, columns) of the tokens where they have places, None where they are a set."""
     attention: Attention | None
+    """Of `queries` x `queries` pixels, weights for the removed tokens; None without attention."""
     queries: int
 
     @property
@@ -83,13 +97,11 @@ def explain(
     """Remove every token of a picture in turn, and ask a lattice of pixels where they look.
 
     Args:
-        model: any system for pictures.
-        name: of the picture.
         picture: of any size; its middle square is resized to what the model takes, so that it is one piece.
         size: side for models of any size; default `ANY_SIZE`.
         most_tokens: of more tokens, as many as this, spread evenly, are removed.
         map_size: side of the removal maps, on which areas are measured; at most the picture's own.
-        queries: pixels per side whose attention is kept.
+        queries: pixels per side whose attention is noted.
         progress: called with (tokens removed, tokens to remove).
     """
     side = model.input_size[0] if model.input_size is not None else size or ANY_SIZE
@@ -97,48 +109,39 @@ def explain(
     if image.shape[1] < side:  # a small picture: what the model takes decides
         image = from_pil(to_pil(image).resize((side, side)))
     field = Field.of(model, image)
-    shape, map_side = tuple(field.tokens.shape[:-1]), min(map_size, side)
-    lead = 0 if model.input_size is None else 2  # axes that count tiles, here 1 x 1
-    chosen = all_or_some(field, most_tokens)
+    shape, map_side = field.tokens.shape[:-1], min(map_size, side)
+    chosen: list[Token] = [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
+    if len(chosen) > most_tokens:
+        chosen = sorted(spread_tokens(field, most_tokens))
     whole = field.render(map_side, map_side)
-    removed = []
+    influences = []
     for done, token in enumerate(chosen):
         progress(done, len(chosen))
-        removed.append(influence_of(token, difference(field, token, whole).cpu()))
-    places = shape[lead:]
+        influences.append(influence_of(token, difference(field, token, whole).cpu()))
+    places = shape if model.input_size is None else shape[2:]  # without the axes that count tiles, here 1 x 1
     return Explained(
         name=name,
         system=model.name,
         token=model.token,
         image=image,
         psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
-        influences=tuple(removed),
-        tokens=field.tokens[..., 0].numel(),
+        influences=tuple(influences),
+        tokens=shape.numel(),
         grid=(places[0], places[1]) if len(places) == 2 else None,
-        attention=_attention(field, chosen, lead, queries),
+        attention=_attention(field, chosen, queries),
         queries=queries,
     )
 
 
-def all_or_some(field: Field, most: int) -> list[Token]:
-    """All tokens in their order, or `most` of them spread evenly, in their order."""
-    shape = field.tokens.shape[:-1]
-    if shape.numel() > most:
-        return sorted(spread_tokens(field, most))
-    return [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
-
-
 @torch.no_grad()
-def _attention(field: Field, chosen: Sequence[Token], lead: int, queries: int) -> Attention | None:
+def _attention(field: Field, chosen: Sequence[Token], queries: int) -> Attention | None:
     """With weights for the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
-    tokens = field.tokens if not lead else field.tokens[0, 0]  # one tile
-    weights = field.model.attention(tokens[None], lattice(queries).to(tokens))
+    tokens = field.tokens if field.model.input_size is None else field.tokens[0, 0]  # one tile
+    weights = field.model.attention(tokens[None], Grid.cells(queries, queries).coords().to(tokens))
     if weights is None:
         return None
-    shape = field.tokens.shape[:-1]
-    strides = [shape[axis + 1 :].numel() for axis in range(len(shape))]
-    flat = [sum(i * stride for i, stride in zip(token, strides, strict=True)) for token in chosen]
-    return attention_on(weights.float().cpu(), flat)
+    numbers = torch.arange(field.tokens[..., 0].numel()).view(field.tokens.shape[:-1])
+    return attention_on(weights.float().cpu(), [int(numbers[token]) for token in chosen])
 
 
 def label(one: Explained, number: int) -> str:
@@ -178,25 +181,21 @@ def strongest(explained: Sequence[Explained], count: int) -> list[int]:
 
 def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side: int = 128) -> Image:
     """The same tokens over several pictures, models one below the other (Fig. 5 and 12)."""
+
+    def fit(image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 side side"]:
+        """Pixels as squares where that fits, else Pillow's default reduction."""
+        return from_pil(to_pil(image).resize((side, side), 0 if side % image.shape[1] == 0 else None))
+
     panels = []
     for name, explained in rows:
         chosen = strongest(explained, count)
         for one in explained:
-            line = [Panel(_fit(one.image, side), name if len(name) <= 16 else name[:15] + "…")]
+            line = [Panel(fit(one.image), name if len(name) <= 16 else name[:15] + "…")]
             for k in chosen:
                 influence = one.influences[k]
-                line.append(Panel(_fit(heat(influence.map), side), f"token {label(one, k)}", _percent(influence.area)))
+                line.append(Panel(fit(heat(influence.map)), f"token {label(one, k)}", f"{100 * influence.area:.1f} %"))
             panels.append(line)
     return sheet(panels)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _fit(image: Float[Tensor, "3 h w"], side: int) -> Float[Tensor, "3 side side"]:
-    """Pixels as squares where that fits, else Pillow's default reduction."""
-    return from_pil(to_pil(image).resize((side, side), 0 if side % image.shape[1] == 0 else None))
 
 
 def read_all(files: Sequence[Path], skipped: SkippedFiles) -> list[tuple[str, Tensor]]:

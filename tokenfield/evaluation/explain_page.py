@@ -24,13 +24,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from tokenfield.evaluation import pages
-from tokenfield.evaluation.attention_maps import Attention
-from tokenfield.evaluation.explain import Explained, label, locality
+from tokenfield.evaluation.explain import Attention, Explained, label, locality
 from tokenfield.evaluation.figures import to_pil
 from tokenfield.io.record import Record
 
-DIGITS = 4
-"""Significant digits of numbers in the page."""
 TEMPLATE = pages.ASSETS / "explain.html"
 
 address = partial(pages.data_address, quality=80, method=4)
@@ -38,23 +35,12 @@ address = partial(pages.data_address, quality=80, method=4)
 
 
 def write_page(path: Path, models: Mapping[str, Sequence[Explained]], command: str) -> None:
-    """Writes the page, whole or not at all.
-
-    Args:
-        path: of the HTML file.
-        models: by name, the same pictures through each, in the same order.
-        command: what made it, for the foot of the page.
-    """
+    """Writes the page, whole or not at all; `models` by name, the same pictures through each, in the same order."""
     pages.write_page(path, TEMPLATE, **values(models, command))
 
 
-def page(models: Mapping[str, Sequence[Explained]], command: str) -> str:
-    """The page as text."""
-    return pages.render(TEMPLATE, **values(models, command))
-
-
 def values(models: Mapping[str, Sequence[Explained]], command: str) -> Record:
-    """What the template needs."""
+    """What the template needs; `command` made the page and stands at its foot."""
     data = [model_data(name, explained) for name, explained in models.items()]
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     rows = [{"row": row(name, explained)} for name, explained in models.items()]
@@ -120,5 +106,5 @@ def attention_table(attention: Attention) -> Image.Image:
 
 
 def rounded(value: float) -> float:
-    """A number with few digits: people read it."""
-    return float(f"{value:.{DIGITS}g}")
+    """A number with four digits: people read it."""
+    return float(f"{value:.4g}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 from tokenfield.io.atomic import written_aside
@@ -35,13 +35,7 @@ MARGIN, GAP = 28, 18
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture in a sheet.
-
-    Attributes:
-        image: (3, H, W); clamped to [0, 1].
-        label: what it is.
-        note: numbers about it, in a fainter colour after the label.
-    """
+    """A picture in a sheet, clamped to [0, 1]; what it is, and numbers about it in a fainter colour."""
 
     image: Float[Tensor, "3 h w"]
     label: str = ""
@@ -84,9 +78,9 @@ def save_png(path: Path, image: Image.Image) -> Path:
     return path
 
 
-def to_pil(image: Float[Tensor, "3 h w"]) -> Image.Image:
-    """Values in [0, 1], clamped, as 8 bits."""
-    pixels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0)
+def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
+    """Values in [0, 1], clamped, as 8 bits: RGB, or grey of one channel."""
+    pixels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)
     return Image.fromarray(pixels.contiguous().numpy())
 
 
@@ -96,8 +90,8 @@ def from_pil(image: Image.Image) -> Float[Tensor, "3 _h _w"]:
 
 
 def difference(
-    photograph: Float[Tensor, "3 h w"], reconstruction: Float[Tensor, "3 h w"], gain: float | int
-) -> Float[Tensor, "3 h w"]:
+    photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"], gain: float | int
+) -> Float[Tensor, "c h w"]:
     """`gain` times the difference around mid-grey: grey is right, brighter is too bright."""
     return (0.5 + gain * (reconstruction - photograph)).clamp(0, 1)
 
@@ -110,30 +104,14 @@ def repeat(image: Float[Tensor, "c h w"], times: int) -> Float[Tensor, "c _h _w"
 def bicubic(
     picture: Float[Tensor, "c h w"], height: int, width: int, box: tuple[int, int, int, int] | None = None
 ) -> Float[Tensor, "c height width"]:
-    """Pillow's bicubic interpolation, in float32; see `interpolated`."""
-    return interpolated(picture, height, width, Image.Resampling.BICUBIC, box)
+    """Pillow's bicubic interpolation, in float32.
 
-
-def interpolated(
-    picture: Float[Tensor, "c h w"],
-    height: int,
-    width: int,
-    method: Image.Resampling,
-    box: tuple[int, int, int, int] | None = None,
-) -> Float[Tensor, "c height width"]:
-    """One of Pillow's interpolations, in float32.
-
-    Args:
-        picture: source.
-        height, width: of the result.
-        method: which one.
-        box: (top, left, bottom, right) in pixels of the source; all of it for None. The pixels around a box count too.
+    `box` is (top, left, bottom, right) in pixels of the source, None for all of it. The pixels around a box count too.
     """
     top, left, bottom, right = box or (0, 0, *picture.shape[1:])
-    channels = [
-        Image.fromarray(channel.contiguous().numpy()).resize((width, height), method, box=(left, top, right, bottom))
-        for channel in picture.float().cpu()
-    ]
+    method, edges = Image.Resampling.BICUBIC, (left, top, right, bottom)
+    channels = [Image.fromarray(channel.contiguous().numpy()).resize((width, height), method, box=edges)
+                for channel in picture.float().cpu()]
     return torch.stack([torch.from_numpy(np.array(channel)) for channel in channels])
 
 
@@ -157,13 +135,11 @@ def heat(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(colormaps["magma"](values.numpy())[..., :3]).float().permute(2, 0, 1)
 
 
-def tinted(
-    photograph: Float[Tensor, "3 h w"], maps: Sequence[Float[Tensor, "h w"]], colours: Sequence[str] = COLOURS
-) -> Float[Tensor, "3 h w"]:
-    """The photograph in dim grey, lit in one colour per map where that map is large."""
+def tinted(photograph: Float[Tensor, "3 h w"], maps: Sequence[Float[Tensor, "h w"]]) -> Float[Tensor, "3 h w"]:
+    """The photograph in dim grey, lit in one of `COLOURS` per map where that map is large."""
     image = 0.12 + 0.5 * photograph.mean(0, keepdim=True).expand(3, -1, -1)
     for number, values in enumerate(maps):
-        colour = torch.tensor(rgb(colours[number % len(colours)]))[:, None, None]
+        colour = torch.tensor(ImageColor.getrgb(COLOURS[number % len(COLOURS)]))[:, None, None] / 255
         image = image + 0.9 * values.sqrt() * (colour - image)  # the root: half as much is still well visible
     return image
 
@@ -179,23 +155,13 @@ def framed(
     return from_pil(canvas)
 
 
-def rgb(colour: str) -> tuple[float, float, float]:
-    """`#rrggbb` as three numbers in [0, 1]."""
-    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    return red, green, blue
-
-
 @contextmanager
 def plot(
     path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: str
 ) -> Iterator["matplotlib.axes.Axes"]:
     """A chart in the house's look: yields matplotlib axes to draw on, and writes a PNG file when the block ends.
 
-    Args:
-        path: written whole or not at all.
-        title: above the chart, to the left.
-        size: in inches of 120 pixels.
-        labels: what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ...
+    `size` is in inches of 120 pixels; `labels` are what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ...
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -5,27 +5,24 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
-from tokenfield.io.atomic import written_aside
+from tokenfield.evaluation.figures import difference, to_pil
+from tokenfield.io.atomic import write_whole
+
+GAIN = 8.0
+"""How many times as strong the difference is shown."""
 
 
-def panel(
-    photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"], *, gain: float = 8.0
-) -> Float[Tensor, "c h w3"]:
-    """Photograph | reconstruction | their difference, `gain` times as strong, around mid-grey; 4 pixels in between."""
-    difference = 0.5 + gain * (reconstruction - photograph)
+def panel(photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w3"]:
+    """Photograph | reconstruction | their difference around mid-grey; 4 pixels in between."""
     gap = torch.ones(*photograph.shape[:2], 4)
-    return torch.cat([photograph, gap, reconstruction, gap, difference], -1).clamp(0, 1)
+    strong = difference(photograph, reconstruction, GAIN)
+    return torch.cat([photograph, gap, reconstruction, gap, strong], -1).clamp(0, 1)
 
 
 class Gallery:
-    """The `keep` worst and the `keep` best pictures, kept as compressed PNG until `save`, so that memory is bounded.
-
-    Args:
-        keep: how many of each.
-    """
+    """The `keep` worst and the `keep` best pictures, as compressed PNG until `save`, so that memory is bounded."""
 
     def __init__(self, keep: int = 4):
         self.keep = keep
@@ -38,9 +35,10 @@ class Gallery:
         ranks = [(side, key) for side, key in sides if len(side) < self.keep or key < side[-1][0]]
         if not ranks:
             return
-        png = to_png(panel(photograph, reconstruction))
+        png = io.BytesIO()
+        to_pil(panel(photograph, reconstruction)).save(png, "PNG")
         for side, key in ranks:
-            side.append((key, name, png))
+            side.append((key, name, png.getvalue()))
             side.sort(key=lambda entry: entry[0])  # stable: of equals the first one stays
             del side[self.keep :]
 
@@ -49,17 +47,6 @@ class Gallery:
         paths = []
         for side, entries in (("worst", self.worst), ("best", self.best)):
             for rank, (_, name, png) in enumerate(entries, 1):
-                path = folder / f"{side}-{rank}-{name.replace('/', '_')}.png"
-                with written_aside(path) as file:
-                    file.write(png)
-                paths.append(path)
+                paths.append(folder / f"{side}-{rank}-{name.replace('/', '_')}.png")
+                write_whole(paths[-1], png)
         return paths
-
-
-def to_png(image: Float[Tensor, "c h w"]) -> bytes:
-    """The PNG file of a picture with values in [0, 1]."""
-    pixels = (image * 255).round().byte()                                          # (C, H, W)
-    array = pixels[0] if len(pixels) == 1 else pixels.movedim(0, -1)
-    buffer = io.BytesIO()
-    Image.fromarray(array.contiguous().numpy()).save(buffer, "PNG")
-    return buffer.getvalue()
