@@ -15,8 +15,9 @@ from tokenfield.interop.anr import BESIDE, INSIDE, PROJECT, _plan
 from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
-from tokenfield.views.models.anr_radiance import AnrRadianceConfig
-from tokenfield.views.radiance_field import field_of, rays, render, with_rays
+from tokenfield.views.models.radiance import AnrRadianceConfig
+from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.rays import rays, with_rays
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TOLERANCE = 1e-5  # the fixtures' promise; measured: tokens 2e-6, values 7e-7, rays 0, rendered values 3e-7

@@ -10,7 +10,8 @@ from tokenfield.coords import Grid
 from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
-from tokenfield.views.radiance_field import field_of, rays, render, with_rays
+from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.rays import rays, with_rays
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

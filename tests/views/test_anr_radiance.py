@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tokenfield.models import pretrained
-from tokenfield.views.models.anr_radiance import AnrRadianceConfig
-from tokenfield.views.radiance_field import field_of, rays, render, with_rays
+from tokenfield.views.models.radiance import AnrRadianceConfig
+from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.rays import rays, with_rays
 
 B, V, SIDE = 2, 3, 6
 

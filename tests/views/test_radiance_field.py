@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
-from tokenfield.views.radiance_field import composite, depths, field_of, rays, render, with_rays
+from tokenfield.views.radiance_field import composite, depths, field_of, render
+from tokenfield.views.rays import rays, with_rays
 
 HEIGHT, WIDTH, FOCAL = 5, 7, (11.0, 13.0)
 
@@ -60,7 +61,7 @@ def raw(colour, density):
 
 
 def test_empty_space_is_white_and_walls_have_their_colour():
-    z, colour = depths(points=9, device="cpu").double(), 0.1 + 0.8 * random(9, 3)
+    z, colour = depths(points=9).double(), 0.1 + 0.8 * random(9, 3)
     torch.testing.assert_close(composite(raw(colour, torch.full((9,), -3.0).double()), z), torch.ones(3).double())
     density = torch.zeros(9).double()
     density[4] = 1e9

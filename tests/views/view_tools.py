@@ -9,9 +9,8 @@ from torch import Tensor
 
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe
-from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 from tokenfield.views.models.lainr_views import TokenViewsConfig
-from tokenfield.views.models.radiance import IpcRadianceConfig
+from tokenfield.views.models.radiance import AnrRadianceConfig, IpcRadianceConfig
 from tokenfield.views.objective import RadianceRays
 
 RUNS = {name: RECIPES[name] for name in RECIPES if RECIPES.places[name].module == "tokenfield.views.recipes"}

@@ -16,7 +16,7 @@ from tokenfield.interop.tensors import From, Plan, block, fill, weights_and_bias
 from tokenfield.io.record import Record
 from tokenfield.models.anr import AnrConfig, HyperConfig
 from tokenfield.models.base import FieldModel
-from tokenfield.views.models.anr_radiance import AnrRadianceConfig
+from tokenfield.views.models.radiance import AnrRadianceConfig
 
 AVERAGED = "ema_model."
 """What the moving average's names begin with, among those of the weights it follows."""

@@ -7,7 +7,7 @@ SYSTEMS = {
     "lainr-views-composed": "lainr_views:ComposedLainrViews",
     "ipc-radiance": "radiance:IpcRadiance",
     "trans-inr-radiance": "radiance:TransInrRadiance",
-    "anr-radiance": "anr_radiance:AnrRadiance",
+    "anr-radiance": "radiance:AnrRadiance",
 }
 """Where each system is, below `tokenfield.views.models`."""
 

@@ -4,7 +4,6 @@ A radiance field gives a colour and a density at every point in space; the colou
 (*NeRF*, Mildenhall et al., 2020). Cameras and rays are those of `tokenfield.views.rays`; the background is white.
 
     origins, directions = rays(poses, focals, 128, 128)
-    tokens = model.encode(with_rays(views, support_poses, support_focals))
     colours = render(field_of(model, tokens), origins.flatten(1, -2), directions.flatten(1, -2))
 """
 
@@ -16,8 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.models.base import FieldModel
-from tokenfield.views.rays import rays as rays
-from tokenfield.views.rays import with_rays as with_rays
 
 NEAR, FAR, POINTS = 2.0, 6.0, 128
 """Where rays begin and end, in world units, and points per ray (docs/papers.md, "Released code")."""
@@ -31,50 +28,40 @@ Field = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Integral:
-    """How a radiance field is integrated along a ray; a light field has no use for it.
-
-    Attributes:
-        near, far: distances along the optical axis between which there is something, world units.
-        points: evaluations per ray.
-    """
+    """How a radiance field is integrated along a ray; a light field has no use for it."""
 
     near: float = NEAR
+    """Distance along the optical axis where rays begin, world units."""
     far: float = FAR
+    """Where they end."""
     points: int = POINTS
+    """Evaluations per ray."""
 
 
 PUBLISHED = Integral()
 
 
 def depths(
-    near: float = NEAR, far: float = FAR, points: int = POINTS, *, jitter: tuple[int, torch.Generator] | None = None,
-    device: torch.device | str | None = None
+    near: float = NEAR, far: float = FAR, points: int = POINTS, *, jitter: tuple[int, torch.Generator] | None = None
 ) -> Float[Tensor, "*n p"]:
-    """Depths of the points along a ray, from near to far.
+    """Depths of the points along a ray, from near to far: (points,) for all rays.
 
-    Args:
-        near, far: first and last depth.
-        points: how many.
-        jitter: (number of rays, generator): every depth of every ray moved on by up to one interval, as in training.
-        device: of the result.
-    Returns:
-        (points,) for all rays, or (rays, points).
+    With jitter, (number of rays, generator), every depth of every ray is moved on by up to one interval, as in
+    training: (rays, points).
     """
     z = torch.linspace(near, far, points)
     if jitter is not None:
         count, generator = jitter
         z = z + torch.rand(count, points, generator=generator) * ((far - near) / max(points - 1, 1))
-    return z.to(device)
+    return z
 
 
 def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[Tensor, "*n 3"]:
-    """Colours of rays before white: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
+    """Colours of rays before white, in [0, 1]: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
 
     Args:
-        raw: of every point, colour before the sigmoid and density before the ReLU.
+        raw: what a `Field` gives at every point.
         z: depths, ascending.
-    Returns:
-        Colours in [0, 1].
     """
     colour, density = raw[..., :3].sigmoid(), raw[..., 3].relu()
     length = torch.cat([z.diff(dim=-1), torch.full_like(z[..., :1], LAST)], -1)
@@ -95,18 +82,15 @@ def render(
     field: Field, origins: Float[Tensor, "b n 3"], directions: Float[Tensor, "b n 3"], *, near: float = NEAR,
     far: float = FAR, points: int = POINTS, generator: torch.Generator | None = None, chunk: int = 1 << 15
 ) -> Float[Tensor, "b n 3"]:
-    """Colours of rays.
+    """Colours of rays, N per instance.
 
     Args:
-        field: of `field_of`.
-        origins, directions: of the rays, N per instance.
         near, far, points: see `depths`.
         generator: draws the jitter of training, on the CPU; None: fixed depths.
         chunk: most points per instance at once; the result is the same.
     """
     jitter = None if generator is None else (origins.shape[1], generator)
-    z = depths(near, far, points, jitter=jitter, device=origins.device).to(origins.dtype)
-    z = z.expand(origins.shape[1], -1)  # (N, P)
+    z = depths(near, far, points, jitter=jitter).to(origins).expand(origins.shape[1], -1)  # (N, P)
     colours = []
     for o, d, t in zip(*(part.split(max(1, chunk // points), -2) for part in (origins, directions, z)), strict=True):
         at = o.unsqueeze(-2) + d.unsqueeze(-2) * t.unsqueeze(-1)  # (B, n, P, 3)

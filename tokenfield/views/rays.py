@@ -8,8 +8,8 @@ A light field is a function of rays, not of points, so a ray needs a name that d
 written down from. Plucker coordinates (d, o x d) with unit d are one: o x d is the same for every o on the ray (*Light
 Field Networks*, Sitzmann et al., 2021).
 
-    rows = plucker(*view_rays(poses, angle_x, Grid.cells(64, 64), 64, 64))     # (..., 4096, 6)
     poses = orbit(48)                                                          # (48, 4, 4) around the z axis
+    rows = plucker(*view_rays(poses, angle_x, Grid.cells(64, 64), 64, 64))     # (48, 4096, 6)
 """
 
 import math
@@ -26,30 +26,20 @@ RADIUS = 4.0
 
 
 class Rays(NamedTuple):
-    """Rays through the pictures of B cameras.
+    """Rays through the pictures of B cameras, N each."""
 
-    Attributes:
-        origins, directions: of N rays per camera, world units; directions are of unit length.
-        axes: where the cameras look, of unit length.
-    """
-
-    origins: Float[Tensor, "b n 3"]
-    directions: Float[Tensor, "b n 3"]
-    axes: Float[Tensor, "b 3"]
+    origins: Float[Tensor, "b n 3"]  # world units
+    directions: Float[Tensor, "b n 3"]  # of unit length
+    axes: Float[Tensor, "b 3"]  # where the cameras look, of unit length
 
 
 def rays(
     poses: Float[Tensor, "*v 3 4"], focals: Float[Tensor, "*v 2"], height: int, width: int
 ) -> tuple[Float[Tensor, "*v h w 3"], Float[Tensor, "*v h w 3"]]:
-    """Rays through the centres of the pixels.
+    """Origins and directions of the rays through the centres of pixels, for focal lengths (x, y) in pixels.
 
-    Args:
-        poses: three camera axes and the camera's position, as columns in world coordinates.
-        focals: focal lengths (x, y) in pixels.
-        height, width: of the pictures, in pixels.
-    Returns:
-        Origins and directions in world coordinates. Directions reach the plane at distance 1 in front of the camera,
-        so they are at least 1 long: a depth along them is a distance along the optical axis.
+    Directions reach the plane at distance 1 in front of the camera, so they are at least 1 long: a depth along them is
+    a distance along the optical axis.
     """
     x = torch.arange(width, device=poses.device) + 0.5 - width / 2
     y = torch.arange(height, device=poses.device) + 0.5 - height / 2
@@ -77,7 +67,7 @@ def focals_of(angle_x: Float[Tensor, "*v"], width: int) -> Float[Tensor, "*v 2"]
 def view_rays(
     poses: Float[Tensor, "*v 4 4"], angle_x: Float[Tensor, "*v"], coords: Coordinates, height: int, width: int
 ) -> tuple[Float[Tensor, "*v q 3"], Float[Tensor, "*v q 3"]]:
-    """Rays through any points of posed views.
+    """Origins and unit directions of the rays through any points of posed views.
 
     Args:
         poses: camera-to-world.
@@ -85,8 +75,6 @@ def view_rays(
         coords: (y, x) in [-1, 1] over the picture, y downwards: points (Q, 2) that all views share, (*V, Q, 2) of
             their own, or a grid of Q points. `Grid.cells(height, width)` are the centres of the pixels.
         height, width: of the picture; only their ratio matters.
-    Returns:
-        Origins in world coordinates, and directions of unit length.
     """
     at = coords.coords() if isinstance(coords, Grid) else coords
     half = torch.tan(0.5 * angle_x)[..., None]  # half the picture's width at distance 1
@@ -98,13 +86,9 @@ def view_rays(
 
 
 def plucker(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -> Float[Tensor, "*q 6"]:
-    """Plucker coordinates (d, o x d) of rays, with d scaled to unit length.
+    """Plucker coordinates (d, o x d) of rays, with d scaled to unit length and o any point of the ray.
 
-    Args:
-        origins: any point of each ray, world units.
-        directions: of any positive length.
-    Returns:
-        The unit direction and the moment. The moment's length is the ray's distance from the world's origin.
+    The length of the moment o x d is the ray's distance from the world's origin.
     """
     unit = directions / directions.norm(dim=-1, keepdim=True)
     return torch.cat([unit, torch.linalg.cross(origins, unit)], -1)
@@ -123,13 +107,7 @@ def with_plucker(
 def on_sphere(
     azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"], radius: float = RADIUS
 ) -> Float[Tensor, "*n 3"]:
-    """Points on a sphere around the origin.
-
-    Args:
-        azimuth: radians from the x axis, towards the y axis.
-        elevation: radians above the plane z = 0, from -pi/2 to pi/2.
-        radius: world units.
-    """
+    """Points on a sphere around the origin: azimuth in radians from x towards y, elevation above the plane z = 0."""
     level = elevation.cos()
     return radius * torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], -1)
 
@@ -157,11 +135,7 @@ def orbit(
 ) -> Float[Tensor, "n 4 4"]:
     """Poses evenly around the z axis, closing the circle: the frame after the last would be the first.
 
-    Args:
-        frames: how many, at least 1.
-        elevation: of the camera above the object's middle, radians.
-        radius: distance from the origin, world units.
-        start: azimuth of the first frame, radians.
+    `elevation` above the object's middle and `start`, the azimuth of the first frame, are in radians.
     """
     azimuth = start + 2 * math.pi * torch.arange(frames) / frames
     return look_at(on_sphere(azimuth, torch.full_like(azimuth, elevation), radius))

@@ -15,9 +15,8 @@ from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe
 from tokenfield.views.data import ViewsConfig
-from tokenfield.views.models.anr_radiance import AnrRadianceConfig
 from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
+from tokenfield.views.models.radiance import AnrRadianceConfig, IpcRadianceConfig, TransInrRadianceConfig
 from tokenfield.views.objective import LightFieldRays, RadianceRays
 
 BATCH = 32

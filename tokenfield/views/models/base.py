@@ -23,23 +23,20 @@ VIEW_CHANNELS = 9
 
 
 class ViewsModel(PatchField):
-    """A system that encodes support views of an object. Tokens are (B, R, D).
-
-    Attributes:
-        kind: what its fields are called.
-        views: V, the most support views that it encodes; None: any number.
-        fewer_views: whether fewer do as well. Not where every place in their order has positions of its own.
-        input_size: (H, W) of the views.
-    """
+    """A system that encodes support views of an object. Tokens are (B, R, D)."""
 
     command = "views"
     takes = "views"
     after_training = "views measure {out} --data {data}"
     default_recipe = None
     kind: ClassVar[str]
-    fewer_views: ClassVar[bool] = True
+    """What its fields are called."""
     views: int | None = None
+    """V, the most support views that it encodes; None: any number."""
+    fewer_views: ClassVar[bool] = True
+    """Whether fewer do as well. Not where every place in their order has positions of its own."""
     input_size: tuple[int, int]
+    """Height and width of the views."""
 
     def support_numbers(self, most: int) -> list[int]:
         """The numbers of support views that it takes, up to `most`."""
@@ -70,11 +67,9 @@ class ViewsModel(PatchField):
     def colours(
         self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: torch.Generator | None = None
     ) -> Float[Tensor, "b n 3"]:
-        """Colours of rays, N of each of B instances.
+        """Colours of rays, N of one camera for each of B instances.
 
         Args:
-            tokens: of the instances.
-            rays: of one camera each.
             integral: how a radiance field is integrated; nothing to a light field.
             generator: draws the depths of a radiance field's points, as in training; None: fixed depths.
         """
@@ -87,12 +82,7 @@ class ViewsModel(PatchField):
     ) -> Float[Tensor, "b q 3"]:
         """Colours at coordinates of the pictures that B cameras take, one of each instance.
 
-        Args:
-            tokens: of B instances.
-            poses, angle_x: of the cameras.
-            coords: (y, x) in [-1, 1] over the picture: (Q, 2) or a `Grid` for all, (B, Q, 2) of every camera's own.
-            size: height and width of the picture; only their ratio matters.
-            integral, generator: see `colours`.
+        For poses, angle_x, coords and size see `view_rays`; for integral and generator, `colours`.
         """
         origins, directions = view_rays(poses, angle_x, coords, *size)
         axes = -poses[..., :3, 2]  # cameras look along their -z

@@ -1,11 +1,11 @@
 """LAINR for views: from one to five posed pictures of an object to its light field (4.2, A.2).
 
-The decoder is the pictures' decoder over rays: a query is the Plucker coordinate (d, o x d) of a ray, d_in = 6, and one
+The decoder is the pictures' decoder over rays: a query is the Plucker coordinate (d, o x d) of a ray, and one
 evaluation is the ray's colour, without points along it and without volume rendering. The encoder reads patches of all
-support views, whose channels are RGB and the same six numbers of every pixel.
+support views, whose channels are RGB and the same six numbers of every pixel. Patches have no learned positions, for
+rays tell them apart: support views are a set of any size.
 
-Patches have no learned positions: their rays say where they look from and where to. So support views are a set of any
-size. Table 3's rows are other compositions: `plain_depth` is `w/o multiFM`, `ComposedLainrViews` is `w/o STA`, and both
+Table 3's rows are other compositions: `plain_depth` is `w/o multiFM`, `ComposedLainrViews` is `w/o STA`, and both
 together are a light field by IPC's MLP.
 """
 
@@ -66,12 +66,12 @@ class ComposedLainrViewsConfig(TokenViewsConfig):
 
 
 def build_view_encoder(sizes: LainrConfig) -> LatentEncoder:
-    """The transformer over patches of all views; they share one position, for rays tell them apart."""
+    """The transformer over patches of all views, which share one position."""
     return build_encoder(sizes, channels=VIEW_CHANNELS, num_patches=1)
 
 
 class LainrViews(LightFieldModel, TokenField):
-    """LAINR over rays; with `plain_depth` Table 3's `w/o multiFM`. Tokens are (B, R, latent_dim), a set."""
+    """LAINR over rays. Tokens are (B, R, latent_dim), a set."""
 
     name = "lainr-views"
 
@@ -83,7 +83,7 @@ class LainrViews(LightFieldModel, TokenField):
 
 
 class ComposedLainrViews(LightFieldModel, TokenField):
-    """Table 3 over rays: `w/o STA`, and with `lainr.plain_depth` `w/o both`. The tokens' order matters."""
+    """Composers of weights in place of attention. The tokens' order matters."""
 
     name = "lainr-views-composed"
 

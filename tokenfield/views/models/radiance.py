@@ -1,15 +1,16 @@
-"""Radiance fields of IPC and TransINR: from one to five posed views to colour and density in space.
+"""Radiance fields of IPC, TransINR and ANR: from posed views of an object to colour and density in space.
 
-Patches are cut from all views, whose channels are RGB and the ray through the pixel; the MLP reads points in world
-coordinates and gives four numbers, which `tokenfield.views.radiance_field` renders. Frequencies are powers of two in
-radians here, up to 2^8, as in the code of both.
+Patches are cut from all views, whose channels are RGB and the ray through the pixel; a field reads points in world
+coordinates and gives four numbers, which `tokenfield.views.radiance_field` renders. Frequencies of IPC and TransINR
+are powers of two in radians here, up to 2^8, as in the code of both.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tokenfield.models.weight_space import WeightConfig, WeightField, build_layers
-from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Scaled
+from tokenfield.models.anr import HyperConfig, HyperField
+from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp
+from tokenfield.nn.hyponet import Composed, Fourier, Layer, Scaled
 from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
 
@@ -38,17 +39,14 @@ class RadianceConfig(WeightConfig):
 class WeightRadiance(RadianceModel, WeightField):
     """An encoder of patches of all views, and an MLP over points some of whose layers are the instance's.
 
-    Args:
-        config: sizes.
-        kind: makes a layer that an instance modulates, from fan-in, fan-out and number of tokens.
-        rows: tokens per such layer.
+    `kind` makes such a layer from fan-in, fan-out and number of tokens, which is `rows`.
     """
 
     fewer_views = False
 
     def __init__(self, config: RadianceConfig, kind: Callable[[int, int, int], Layer], rows: int):
         features = Fourier(3, config.feature_dim, config.sigma, unit=1.0)
-        net = Hyponet(features, build_layers(config, features, kind, rows))
+        net = build_mlp(config, kind, rows, features=features, output_bias=0.0)
         super().__init__(config, net, patch_channels=VIEW_CHANNELS, views=config.views)
         self.views = config.views
 
@@ -95,3 +93,36 @@ class TransInrRadiance(WeightRadiance):
 
     def __init__(self, config: TransInrRadianceConfig):
         super().__init__(config, Scaled, config.groups)
+
+
+@dataclass(frozen=True)
+class AnrRadianceConfig(HyperConfig):
+    """Sizes of a radiance field by ANR; the defaults are the paper's for ShapeNet cars."""
+
+    patch: int = 8
+    """Side of a patch in pixels."""
+    padding: int = 0
+    """Zeros around a view before it is cut into patches."""
+    channels: int = 4
+    """Numbers per point: red, green, blue, density."""
+    num_latents: int = 128
+    """R, tokens per object."""
+    sigma: float = 512.0
+    """Bandwidth of the positional encoding; of its `dim` features, two in 512 are zeros in space."""
+
+    def build(self) -> "AnrRadiance":
+        """The model with fresh weights."""
+        return AnrRadiance(self)
+
+
+class AnrRadiance(RadianceModel, HyperField):
+    """ANR over points. Tokens are (B, R, dim), a set.
+
+    Patches tell their place by their rays and have no learned positions, so there can be any number of views in any
+    order.
+    """
+
+    name = "anr-radiance"
+
+    def __init__(self, config: AnrRadianceConfig):
+        super().__init__(config, in_dim=3, patch_channels=VIEW_CHANNELS, positions=False)
