@@ -48,7 +48,6 @@ CONFIGS = {
         "up_block_types": ("UpDecoderBlock2D",) * 2, "norm_num_groups": 2}),
 }  # fmt: skip
 WITH_ATTENTION = {"lainr", "lainr-localized", "anr", "anchored", "switched"}
-WITH_PLACES = {"spatial-functa", "anchored", "switched", "autoencoder-kl"}
 NAMES = sorted(CONFIGS)
 
 
@@ -84,18 +83,14 @@ def test_a_system_says_what_it_is(model):
     assert model.sharded_parts == []
 
 
-def test_where_coordinates_look_and_where_tokens_are(model):
+def test_where_coordinates_look(model):
     tokens = model.encode(images()[:1]).detach()
     count, points = tokens[..., 0].numel(), Grid.cells(3, 4).coords()
-    weights, places = model.attention(tokens, points), model.places(tokens)
+    weights = model.attention(tokens, points)
     assert (weights is not None) == (model.name in WITH_ATTENTION)
-    assert (places is not None) == (model.name in WITH_PLACES)
     if weights is not None:
         assert weights.shape[1:] == (len(points), count) and (weights >= 0).all()
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
-    if places is not None:
-        assert places.shape == (count, 2) and places.abs().max() < 1
-        torch.testing.assert_close(places[0], places.amin(0))
 
 
 @pytest.mark.parametrize("name", ["lainr", "anr", "ipc"])

@@ -1,8 +1,6 @@
 """The two verbs every system answers: `encode` and `decode`.
 
-Decoding is three parts: `locate` depends on the coordinates alone and is computed once for a grid that a batch or a
-film shares; `prepare` depends on the tokens alone and is computed once per instance; `combine` needs both and is the
-small remainder. `decode` is nothing but their composition, whole or in chunks.
+`decode` is nothing but the composition of the three parts of decoding (`tokenfield.nn.parts`), whole or in chunks.
 """
 
 from collections.abc import Mapping
@@ -14,10 +12,10 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid, count, in_pieces
+from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
 from tokenfield.models import folder
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import Decoding, Located, Prepared
 
 RecipeFields: TypeAlias = Mapping[str, object]
 """Fields of a recipe by name, nested as in recipe.json."""
@@ -30,7 +28,7 @@ class Model(folder.NamedModel, PyTorchModelHubMixin, library_name="tokenfield"):
         command: the command that handles what this system takes; `encode` for pictures.
         takes: what that is called in messages.
         after_training: what to type after a run, after `tokenfield`; {out} is its folder, {data} that of its data.
-        initial_pictures: how many training pictures `initialize` wants to see before the first step; 0: none.
+        initial_pictures: how many training pictures `initialize` takes before the first step; 0: none.
         default_recipe: where `tokenfield train NAME` departs from `training.recipe.default_recipe`: fields of the
             recipe by name, nested as in recipe.json, such as {"model": {"size": (64, 64)}, "optim": {"name": "adam"}}.
             None: nothing of this system is trained, or not on a folder of pictures.
@@ -89,7 +87,7 @@ class FieldModel(Model):
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         width: the prefix that `encode` gives, see `at`; None: whole tokens.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
-        chunk: coordinates to decode at once where no gradient is asked: their activations fit a core's cache.
+        chunk: coordinates to decode at once where no gradient is recorded: their activations fit a core's cache.
     """
 
     token: ClassVar[str] = "a latent vector"
@@ -145,20 +143,25 @@ class FieldModel(Model):
         """How many numbers tokens (..., D), one instance's or several's, hold that say something."""
         return tokens.numel()
 
+    @property
+    def decoding(self) -> Decoding:
+        """The part that decodes, of a system that has one; others override `locate`, `prepare` and `combine`."""
+        raise NotImplementedError(f"{type(self).__name__}: locate, prepare and combine")
+
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
-        """What depends on the coordinates alone; tokens that have places also tell the shape of their lattice."""
-        raise NotImplementedError(f"{type(self).__name__}.locate")
+        """What depends on the coordinates alone, and for tokens that have places on the shape of their lattice."""
+        return self.decoding.locate(coords)
 
     def prepare(self, tokens: Tensor) -> Prepared:
         """What depends on the tokens alone."""
-        raise NotImplementedError(f"{type(self).__name__}.prepare")
+        return self.decoding.prepare(tokens)
 
     def combine(self, located: Located, prepared: Prepared) -> Tensor:
         """What needs both -> values (B, Q, C)."""
-        raise NotImplementedError(f"{type(self).__name__}.combine")
+        return self.decoding.combine(located, prepared)
 
     def decode(self, tokens: Tensor, coords: Coordinates, chunk: int | None = None) -> Tensor:
-        """Values of the field at the coordinates.
+        """Values (B, Q, C) of the field at the coordinates, neither clamped nor rounded; a grid is row-major.
 
         Args:
             tokens: what `encode` returned, B instances.
@@ -166,8 +169,6 @@ class FieldModel(Model):
                 the model's input, float32 or wider.
             chunk: most coordinates per instance to work on at once; the result is the same, the memory is bounded by
                 it. Default: all of them while gradients are recorded, else `self.chunk` shared out over the batch.
-        Returns:
-            (B, Q, C), neither clamped nor rounded; grid points in row-major order.
         """
         if chunk is None:
             chunk = count(coords) if torch.is_grad_enabled() else max(1, self.chunk // max(1, len(tokens)))
@@ -178,21 +179,9 @@ class FieldModel(Model):
         """Values (B, Q, C) at the coordinates of the fields of the pictures: `decode` of `encode`."""
         return self.decode(self.encode(images), coords)
 
-    def places(self, tokens: Tensor) -> Tensor | None:
-        """(y, x) in [-1, 1]^2 of the places that tokens (B, rows, columns, D) stand for, (R, 2), row-major.
-
-        None for tokens without places: a set, or the rows of matrices. `locate` is told the lattice they are on.
-        """
-        lattice = tokens.shape[1:-1]
-        return Grid.cells(*lattice, device=tokens.device).coords() if len(lattice) == 2 else None
-
     def attention(self, tokens: Tensor, coords: Tensor) -> Tensor | None:
-        """How much every coordinate attends to every token of one instance.
+        """How much every coordinate (Q, X) attends to every token of one instance, a batch of one.
 
-        Args:
-            tokens: (1, ..., D), a batch of one.
-            coords: (Q, X) over the model's input.
-        Returns:
-            (H, Q, R), rows of sum 1, a lattice row-major; None for a system in which coordinates attend to no tokens.
+        (H, Q, R), rows of sum 1, a lattice row-major; None for a system in which coordinates attend to no tokens.
         """
         return None

@@ -11,7 +11,7 @@ biases. `fit` yields while it goes; whoever stops reading keeps what there is.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import count
 from typing import Literal
 
 import torch
@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from tokenfield.coords import Grid
 from tokenfield.metrics import mse
 from tokenfield.models.hyponet_field import HyponetField, MlpSizes
-from tokenfield.nn.affine import relu
 from tokenfield.nn.hyponet import Fourier, Hyponet, Raw, Whole, sizes
-from tokenfield.nn.siren import sine, weight_bound
+from tokenfield.nn.siren import weight_bound
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,16 @@ class CoordinateMlp(HyponetField):
         siren = config.kind == "siren"
         features = Raw(2) if siren else Fourier(2, config.feature_dim, config.sigma)
         bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
-        activation = partial(sine, w0=config.w0) if siren else relu
+        activation = (lambda x: torch.sin(config.w0 * x)) if siren else torch.relu_
         self.net = Hyponet(features, [Whole(i, o) for i, o in bounds], output_bias=0.5, activation=activation)
         self.initial = nn.ParameterList(self._start(i, o, layer) for layer, (i, o) in enumerate(bounds))
 
     def _start(self, fan_in: int, fan_out: int, layer: int) -> Tensor:
         """Weights uniform within a bound, biases within 1 / sqrt(fan-in), as linear layers start by default."""
-        bound = 1 / math.sqrt(fan_in)
-        if self.config.kind == "siren":
-            bound = weight_bound(fan_in, self.config.w0, first=layer == 0)
+        usual = 1 / math.sqrt(fan_in)
+        bound = weight_bound(fan_in, self.config.w0, first=layer == 0) if self.config.kind == "siren" else usual
         weight = torch.empty(fan_out, fan_in).uniform_(-bound, bound)
-        bias = torch.empty(fan_out, 1).uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
-        return torch.cat([weight, bias], 1)
+        return torch.cat([weight, torch.empty(fan_out, 1).uniform_(-usual, usual)], 1)
 
     def start(self, count: int) -> Float[Tensor, "b r d"]:
         """The tokens from which `count` pictures start, all alike."""
@@ -82,14 +79,9 @@ class CoordinateMlp(HyponetField):
     def fit(
         self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None, steps: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
-        """Adam on all pixels of every picture, each by itself.
+        """Adam on all pixels of every picture, each by itself: tokens before every step, and their mean squared errors.
 
-        Args:
-            images: values in [0, 1].
-            start: tokens to go on from; None starts from the model's own start.
-            steps: how many; None never ends.
-        Yields:
-            Tokens before every step, with their mean squared errors: what a caller keeps belongs to what it reads.
+        It goes on from `start`, by default the model's own; `steps` None never ends.
         """
         tokens = self.start(len(images)) if start is None else start
         rows = [part.detach().clone().requires_grad_() for part in self.net.layout.split(tokens)]
@@ -97,8 +89,7 @@ class CoordinateMlp(HyponetField):
         with torch.no_grad():
             located = self.net.locate(Grid.cells(*images.shape[-2:], device=images.device))
             target = images.flatten(2).mT
-        step = 0
-        while steps is None or step < steps:
+        for _ in count() if steps is None else range(steps):
             with torch.enable_grad():
                 values = self.combine(located, self.prepare(self.net.layout.join(rows)))
                 errors = mse(values, target.to(values.dtype))
@@ -106,7 +97,6 @@ class CoordinateMlp(HyponetField):
                 errors.sum().backward()  # instances do not meet: each has its own gradient
             yield self.net.layout.join(rows).detach(), errors.detach()
             optimizer.step()
-            step += 1
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """The best of `config.steps` steps, for every picture by itself; no gradient reaches the start."""

@@ -4,9 +4,8 @@ One SIREN is shared by all pictures; a picture is a latent vector, from which a 
 layers. There is no encoder: the latent starts at zero and takes 3 steps of gradient descent on the picture's error, and
 the SIREN, the map and the rates of the steps are trained through them, in second order.
 
-From the published runs: the latent starts at zero; 3 steps, in training and in evaluation alike; a rate per entry,
-starting uniform in [0.005, 0.1] and kept in [0, 1]; shifts alone and a linear map (deeper ones were worse); w0 = 30;
-coordinates in [0, 1]; Adam at 3e-6 for everything shared. CelebA-HQ at 64 pixels: width 512, depth 15.
+From the published runs: the same 3 steps in training and in evaluation; a rate per entry; shifts alone and a linear map
+(deeper ones were worse); coordinates in [0, 1]; Adam at 3e-6 for everything shared.
 """
 
 from collections.abc import Iterator
@@ -21,8 +20,15 @@ from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.nn.meta_learning import EntryRates, descend
-from tokenfield.nn.siren import ModulatedSiren, exactly, unit_points
+from tokenfield.nn.meta_learning import descend
+from tokenfield.nn.siren import ModulatedSiren, exactly
+
+META_RECIPE: dict[str, object] = {
+    "optim": {"name": "adam", "rate": 3e-4},
+    "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
+    "accumulate": 4,
+}
+"""How systems that adapt by a few steps of descent are trained."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +66,23 @@ class FunctaConfig(MetaSizes):
         return Functa(self)
 
 
+class EntryRates(nn.Module):
+    """A rate in [0, 1] for every entry of a latent, trained like a weight (Meta-SGD); uniform at the start."""
+
+    def __init__(self, shape: tuple[int, ...], lowest: float, highest: float):
+        super().__init__()
+        self.rate = nn.Parameter(torch.empty(shape).uniform_(lowest, highest))
+
+    def forward(self) -> Float[Tensor, "*d"]:
+        """The rates."""
+        return self.rate.clamp(0, 1)
+
+
 class MetaLearnedField(FieldModel):
-    """What vector and grid latents share: a modulated SIREN, and tokens that are adapted from zero.
+    """What vector and grid latents share: a modulated SIREN, and tokens of a `shape` that are adapted from zero.
 
     Subclasses say where coordinates lie (`locate`), and which shifts a latent means (`prepare`, `combine`).
-
-    Args:
-        config: sizes.
-        shape: of an instance's tokens.
-        error_scale: what the mean squared error over the picture is multiplied with before its gradient is taken.
+    `error_scale` multiplies the mean squared error over the picture before its gradient is taken.
     """
 
     def __init__(self, config: MetaSizes, shape: tuple[int, ...], error_scale: float = 1.0):
@@ -76,13 +90,12 @@ class MetaLearnedField(FieldModel):
         self.config, self.input_size, self.channels = config, config.size, config.channels
         self.shape, self.error_scale = shape, error_scale
         self.siren = ModulatedSiren(2, config.dim, config.depth, config.channels, config.w0)
-        self.rates = EntryRates(*shape, lowest=config.lowest_rate, highest=config.highest_rate)
+        self.rates = EntryRates(shape, config.lowest_rate, config.highest_rate)
 
     def adapt(self, images: Float[Tensor, "b c h w"], steps: int) -> Iterator[Float[Tensor, "b *d"]]:
         """Tokens before the first step, which are zero, and after each."""
-        grid = Grid.cells(*images.shape[-2:], device=images.device)
         target, rates = images.flatten(2).mT, self.rates()  # (B, Q, C)
-        located = self.locate(grid, self.shape[:-1])
+        located = self.locate(Grid.cells(*images.shape[-2:], device=images.device))
 
         def error(at: list[Tensor]) -> Tensor:
             values = self.combine(located, self.prepare(at[0]))
@@ -107,12 +120,7 @@ class Functa(MetaLearnedField):
 
     name = "functa"
     token = "the latent vector of the whole picture"
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": {"dim": 128, "depth": 5},
-        "optim": {"name": "adam", "rate": 3e-4},
-        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
-        "accumulate": 4,
-    }
+    default_recipe: ClassVar[RecipeFields | None] = META_RECIPE | {"model": {"dim": 128, "depth": 5}}
 
     def __init__(self, config: FunctaConfig):
         super().__init__(config, (1, config.latent_dim))
@@ -121,8 +129,9 @@ class Functa(MetaLearnedField):
         nn.init.zeros_(self.to_shifts.bias)
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Float[Tensor, "*q d"]:
-        """The first layer, before its shift."""
-        return self.siren.locate(unit_points(coords))
+        """The first layer, before its shift; the SIREN sees points in [0, 1]."""
+        points = coords.coords() if isinstance(coords, Grid) else coords
+        return self.siren.locate((points + 1) / 2)
 
     def prepare(self, tokens: Float[Tensor, "b 1 d"]) -> Float[Tensor, "b 1 s"]:
         """Shifts of all layers."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.weight_space import SMALL, WeightConfig, WeightField, build_layers
-from tokenfield.nn.hyponet import Composed, Fourier, Hyponet
+from tokenfield.models.hyponet_field import SMALL, WeightConfig, WeightField, build_mlp
+from tokenfield.nn.hyponet import Composed
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,4 @@ class Ipc(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
-        features = Fourier(2, config.feature_dim, config.sigma)
-        layers = build_layers(config, features, Composed, config.num_latents)
-        super().__init__(config, Hyponet(features, layers, output_bias=0.5), patch_channels=config.channels)
+        super().__init__(config, build_mlp(config, Composed, config.num_latents), patch_channels=config.channels)

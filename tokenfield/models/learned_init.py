@@ -1,9 +1,9 @@
 """Learned Init: *Learned Initializations for Optimizing Coordinate-Based Neural Representations* (CVPR 2021).
 
-There is no encoder. A picture's MLP is what a few steps of gradient descent make of a shared start, and the start is
-trained so that these few steps go far: the gradient of the error after the last step passes through all of them, in
-second order. As in the comparison of IPC (Algorithm 1), the matrices move and biases stay, and the rate of a matrix is
-scaled by its squared norm, since the normalised matrix turns by an angle that does not depend on it otherwise.
+There is no encoder. A picture's MLP is what a few steps of gradient descent make of a shared start, which is trained
+through them (`tokenfield.nn.meta_learning`). As in the comparison of IPC (Algorithm 1), the matrices move and biases
+stay, and the rate of a matrix is scaled by its squared norm, since the normalised matrix turns by an angle that does
+not depend on it otherwise.
 
 `rank` above 0 is that paper's meta-learned variant of pattern composers: W = V U, of which V alone moves.
 """
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from tokenfield.coords import Grid
 from tokenfield.metrics import mse
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_layers
-from tokenfield.nn.hyponet import Composed, Fourier, Given, Hyponet
+from tokenfield.models.functa import META_RECIPE
+from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_mlp
+from tokenfield.nn.hyponet import Composed, Given
 from tokenfield.nn.meta_learning import descend
 
 
@@ -59,22 +60,15 @@ class LearnedInit(HyponetField):
     name = "learned-init"
     token = "a row of a weight matrix that a few steps of descent adapted"
     config: LearnedInitConfig
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": {"size": (64, 64), "sigma": 64.0},
-        "optim": {"name": "adam", "rate": 3e-4},
-        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
-        "accumulate": 4,
-    }
+    default_recipe: ClassVar[RecipeFields | None] = META_RECIPE | {"model": {"size": (64, 64), "sigma": 64.0}}
 
     def __init__(self, config: LearnedInitConfig):
         super().__init__()
         self.config, self.input_size, self.channels = config, config.size, config.channels
-        features = Fourier(2, config.feature_dim, config.sigma)
         rows = config.rank or max(config.dim, config.channels)  # whole matrices have as many rows as outputs
-        layers = build_layers(config, features, Composed if config.rank else Given, rows)
-        self.net = Hyponet(features, layers, output_bias=0.5)
+        self.net = build_mlp(config, Composed if config.rank else Given, rows)
         self.initial = nn.ParameterDict()
-        for i, layer in enumerate(layers):
+        for i, layer in enumerate(self.net.layers):
             if layer.rows:  # factors of matrices, or matrices themselves, whose scale sets the rate
                 scale = 1.0 if config.rank else 1 / sqrt(layer.width)
                 self.initial[str(i)] = nn.Parameter(torch.randn(layer.rows, layer.width) * scale)

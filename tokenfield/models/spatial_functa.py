@@ -14,9 +14,8 @@ The gradient of a picture's mean error by one cell falls with the number of cell
 here (the error of a cell's own pixels), so that the published range of rates means the same for any grid.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.functa import MetaLearnedField, MetaSizes
+from tokenfield.models.functa import META_RECIPE, MetaLearnedField, MetaSizes
 from tokenfield.nn.anchors import neighbours
 from tokenfield.nn.siren import exactly
 
@@ -53,8 +52,7 @@ class SpatialFunctaConfig(MetaSizes):
         return SpatialFuncta(self)
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """What coordinates of one axis read: cells and their weights, and the coordinate that the SIREN sees.
 
     Attributes:
@@ -82,11 +80,7 @@ def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
     return Read(two, 1 - around.relative.abs(), (coords + 1) / 2)
 
 
-INTERPOLATIONS: dict[str, Callable[[Tensor, int], Read]] = {"nearest": nearest, "linear": linear}
-
-
-@dataclass(frozen=True)
-class Located:
+class Located(NamedTuple):
     """Coordinates among the cells.
 
     Attributes:
@@ -131,30 +125,25 @@ class SpatialFuncta(MetaLearnedField):
 
     name = "spatial-functa"
     token = "a latent vector of one cell of the picture"
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": {"size": (64, 64), "grid": (8, 8), "latent_dim": 96, "kernel": 1, "dim": 64, "depth": 5},
-        "optim": {"name": "adam", "rate": 3e-4},
-        "objective": {"jitter": "none", "fraction": 1.0},  # all pixels, where it adapts
-        "accumulate": 4,
+    default_recipe: ClassVar[RecipeFields | None] = META_RECIPE | {
+        "model": {"size": (64, 64), "grid": (8, 8), "latent_dim": 96, "kernel": 1, "dim": 64, "depth": 5}
     }
 
     def __init__(self, config: SpatialFunctaConfig):
         rows, columns = config.grid
         super().__init__(config, (rows, columns, config.latent_dim), error_scale=float(rows * columns))
-        self.to_shifts = nn.Conv2d(
-            config.latent_dim, self.siren.num_shifts, config.kernel, padding=config.kernel // 2
-        )
+        self.to_shifts = nn.Conv2d(config.latent_dim, self.siren.num_shifts, config.kernel, padding=config.kernel // 2)
         nn.init.trunc_normal_(self.to_shifts.weight, std=(config.latent_dim * config.kernel**2) ** -0.5)
         nn.init.zeros_(self.to_shifts.get_parameter("bias"))
-        self.read = INTERPOLATIONS[config.interpolation]
+        self.read = nearest if config.interpolation == "nearest" else linear
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Which cells the coordinates read, and the first layer before its shift."""
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
         y, x = (self.read(axis, cells) for axis, cells in zip(axes, self.shape[:-1], strict=True))
-        if isinstance(coords, Grid):
-            return Located(self.siren.locate(Grid((y.local, x.local)).coords()), (y, x), True)
-        return Located(self.siren.locate(torch.stack([y.local, x.local], -1)), (y, x), False)
+        grid = isinstance(coords, Grid)
+        points = Grid((y.local, x.local)).coords() if grid else torch.stack([y.local, x.local], -1)
+        return Located(self.siren.locate(points), (y, x), grid)
 
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
         """Shifts of all layers, in every cell."""

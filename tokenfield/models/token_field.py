@@ -1,22 +1,18 @@
-"""Systems put together of parts: an encoder of patches in front; an aggregator and a head, one `TokenDecoder`, behind.
-
-A system's constructor builds the parts that its configuration names and hands them over; what it computes is here.
-"""
+"""Systems put together of parts: an encoder of patches in front; a `TokenDecoder`, aggregator and head, behind."""
 
 from copy import copy
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.configs import Sizes, check_divides
-from tokenfield.coords import Coordinates
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.coarse import CoarseDecoder
 from tokenfield.nn.encoder import PatchEncoder
-from tokenfield.nn.parts import Located, Prepared
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.token_decoder import TokenDecoder
 
@@ -38,11 +34,12 @@ class PatchSizes(Sizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if any(rest := self.rest) and not self.cuts_rest:
+        rest = max((side + 2 * self.padding) % self.patch for side in self.size)
+        if rest and not self.cuts_rest:
             height, width = self.size
             raise UserError(
                 f"size {height} x {width}, padding {self.padding}: no whole number of {self.patch}-pixel patches, "
-                f"{max(rest)} pixels are left; change size, patch or padding"
+                f"{rest} pixels are left; change size, patch or padding"
             )
 
     @property
@@ -51,16 +48,9 @@ class PatchSizes(Sizes):
         return False
 
     @property
-    def rest(self) -> tuple[int, int]:
-        """Rows and columns beyond the last whole patch."""
-        height, width = self.size
-        return (height + 2 * self.padding) % self.patch, (width + 2 * self.padding) % self.patch
-
-    @property
     def num_patches(self) -> int:
         """Patches of a picture."""
-        height, width = self.size
-        return ((height + 2 * self.padding) // self.patch) * ((width + 2 * self.padding) // self.patch)
+        return prod((side + 2 * self.padding) // self.patch for side in self.size)
 
 
 @dataclass(frozen=True)
@@ -109,11 +99,7 @@ class PatchField(FieldModel):
 
 
 class TokenField(PatchField):
-    """A system whose tokens are read by an aggregator. Tokens are (B, R, D).
-
-    Args:
-        config, sizes, encoder: see `PatchField`.
-        decoder: tokens and coordinates -> values.
+    """A system whose tokens (B, R, D) are read by the aggregator of a `TokenDecoder`.
 
     Attributes:
         smooth: whether attention varies slowly over [-1, 1]^2, so that `coarse` may compute it on nodes.
@@ -136,21 +122,9 @@ class TokenField(PatchField):
         return other
 
     @property
-    def answering(self) -> TokenDecoder | CoarseDecoder:
-        """Which decoder answers."""
+    def decoding(self) -> TokenDecoder | CoarseDecoder:
+        """The decoder, or its approximation on nodes."""
         return self.on_nodes or self.decoder
-
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
-        """Queries (Eq. 4) and frequency features (Eq. 6) of the coordinates."""
-        return self.answering.locate(coords)
-
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Prepared:
-        """Keys, values, and the head's matrices with the attention's output map folded in."""
-        return self.answering.prepare(tokens)
-
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
-        """The aggregator's vectors and the head's values: Eq. 5, 7, 8, 9 and the output bias."""
-        return self.answering.combine(located, prepared)
 
     def attention(
         self, tokens: Float[Tensor, "one r d"], coords: Float[Tensor, "q x"]

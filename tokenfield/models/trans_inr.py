@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.weight_space import SMALL, WeightConfig, WeightField, build_layers
-from tokenfield.nn.hyponet import Fourier, Hyponet, Scaled
+from tokenfield.models.hyponet_field import SMALL, WeightConfig, WeightField, build_mlp
+from tokenfield.nn.hyponet import Scaled
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,4 @@ class TransInr(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"groups": 16}}
 
     def __init__(self, config: TransInrConfig):
-        features = Fourier(2, config.feature_dim, config.sigma)
-        layers = build_layers(config, features, Scaled, config.groups)
-        super().__init__(config, Hyponet(features, layers, output_bias=0.5), patch_channels=config.channels)
+        super().__init__(config, build_mlp(config, Scaled, config.groups), patch_channels=config.channels)

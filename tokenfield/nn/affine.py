@@ -27,16 +27,11 @@ def apply(affine: Affine | None, x: Float[Tensor, "*b q i"]) -> Float[Tensor, "*
     return F.linear(x, weight, bias) if weight.ndim == 2 else (x @ weight.mT).add_(bias)
 
 
-def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor]) -> Tensor:
-    """The affine maps one after the other, with the activation between them."""
+def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor] = torch.relu_) -> Tensor:
+    """The affine maps one after the other, with the activation between them; it may work in place."""
     for affine in affines[:-1]:
         x = activation(apply(affine, x))
     return apply(affines[-1], x)
-
-
-def relu(x: Tensor) -> Tensor:
-    """In place: for sums that nobody else holds."""
-    return x.relu_()
 
 
 def wide(x: Tensor) -> Tensor:

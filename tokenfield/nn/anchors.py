@@ -20,7 +20,7 @@ class Neighbours:
     Attributes:
         lower: index of the anchor at or below the coordinate, -1 .. cells - 1; the upper one is lower + 1. Index -1
             and index `cells` stand outside the lattice.
-        relative: (..., 2), coordinate minus anchor, in cells, for the lower and the upper neighbour.
+        relative: coordinate minus anchor, for the lower and the upper neighbour.
         cells: anchors along the axis.
     """
 
@@ -66,10 +66,9 @@ def harmonics(relative: Float[Tensor, "*q"], n: int) -> Float[Tensor, "*q n"]:
 def fade(n: int, cell: int, span: float) -> Float[Tensor, " n"]:
     """What the mean over a box of `span` pixels leaves of the n harmonics: sin(s a) / (s sin a), a = pi k / (4 cell).
 
-    For whole numbers of pixels it is their plain average, as when a photograph is reduced by its area; for one pixel
-    it is 1, since a pixel's value is what the field shows at its centre. In between it is the mean over the box,
-    relative to the mean over one pixel. It holds for any cosine of the harmonics at any place, so a box costs what a
-    point costs (an integral of the function; the weights that blend neighbours are those of the centre).
+    For whole numbers of pixels it is their plain average, as when a photograph is reduced by its area, and for one
+    pixel it is 1: a pixel's value is what the field shows at its centre. It holds for any cosine of the harmonics at
+    any place, so a box costs what a point costs (the weights that blend neighbours are those of its centre).
     """
     angle = torch.pi * torch.arange(n, dtype=torch.float64) / (4 * cell)
     ratio = (span * angle).sin() / (span * angle.sin())
@@ -80,12 +79,12 @@ def fade(n: int, cell: int, span: float) -> Float[Tensor, " n"]:
 class Gaps:
     """Coordinates of one axis sorted into the gaps between anchors, so that a gap's points share both neighbours.
 
-    A grid asks for many coordinates in every gap. Sorted and padded to the same number per gap they are one batched
+    A grid has many coordinates in every gap. Sorted and padded to the same number per gap they are one batched
     matrix product per axis, with no table of tokens gathered per coordinate.
 
     Attributes:
-        relative: (2, gaps, m), for the lower and the upper neighbour; zero where a gap has fewer points than m.
-        place: (N,) where in the flat (gaps x m) list each coordinate stands.
+        relative: for the lower and the upper neighbour; zero where a gap has fewer points than m.
+        place: where in the flat (gaps x m) list each of the N coordinates stands.
         first: index of the first gap's lower anchor; gaps are consecutive.
     """
 
@@ -117,11 +116,9 @@ class AnchoredAggregation(nn.Module):
         a_j(v) = softmax_j( c_j(v - p_j) + s w(v - p_j) ),      value(v) = sum_j a_j(v) f_j(v - p_j)
 
     The content score c_j is a product of the coordinate's relative harmonics (the query) and a map of the token (the
-    key), so it is one more function of the relative head. The distance term w has compact support (`window`): four
-    neighbours are exact, the field is continuous, and the cost per coordinate does not depend on the number of tokens.
-
-    Args:
-        sharpness: s at the start of training; 1 blends as cos^2, large values select the nearest anchor.
+    key), so it is one more function of the relative head. The distance term w is `window`: four neighbours are exact,
+    and the cost per coordinate does not depend on the number of tokens. The sharpness s is learned, from a given start;
+    1 blends as cos^2, large values select the nearest anchor.
     """
 
     def __init__(self, *, sharpness: float):

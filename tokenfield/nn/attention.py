@@ -19,9 +19,8 @@ def attend(
 ) -> Float[Tensor, "*b h q e"]:
     """softmax(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
 
-    The fused kernel never writes the (q, r) scores to memory, which halves what a training step of the encoder holds.
-    Narrow types on a CPU are the exception: there two plain products are faster. (Second derivatives need
-    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` around the call.)
+    The fused kernel never writes the (q, r) scores to memory. In narrow types on a CPU two plain products are faster.
+    (Second derivatives need `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` around the call.)
     """
     if query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
         scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
@@ -46,9 +45,8 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         dim: width of the queries and of the result.
-        num_heads: H.
+        num_heads, head_dim: H heads of c numbers; c is `dim` / H by default, which must be a whole number.
         token_dim: width of the tokens that are attended to; default `dim`.
-        head_dim: c, width of a head; default `dim` / H, which must be a whole number.
         bias: whether queries, keys and values have one; the result always has.
         project_queries: False for queries that are projected already, H c wide.
     """

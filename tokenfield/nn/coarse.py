@@ -27,11 +27,6 @@ Near = tuple[Tensor, Tensor]
 """The first of a coordinate's four nodes along an axis, (Q,) or (B, Q), and the weights of all four, (..., Q, 4)."""
 
 
-def nodes(n: int, *, device: torch.device | None = None) -> Float[Tensor, " n"]:
-    """n nodes from -1 to 1, ends included: no coordinate of the signal lies outside."""
-    return torch.linspace(-1, 1, n, device=device)
-
-
 def near(axis: Float[Tensor, "*q"], n: int) -> tuple[Int[Tensor, "*q"], Float[Tensor, "*q 4"]]:
     """Lagrange's weights of the four nodes around a coordinate; towards an end, of the last four.
 
@@ -53,14 +48,10 @@ def matrix(first: Int[Tensor, " q"], weights: Float[Tensor, "q 4"]) -> tuple[sli
 
 
 class CoarseDecoder:
-    """A `TokenDecoder` whose aggregation happens on n x n nodes; the same parts, the same weights.
+    """A `TokenDecoder` of pictures whose aggregation happens on n x n nodes; the same parts, the same weights.
 
-    Args:
-        decoder: the exact one, of pictures (d_in = 2).
-        n: nodes per axis, at least 4; 8 to 16 times sigma_q serve trained models.
-
-    Raises:
-        UserError: fewer nodes, or a head whose first step is not linear in m_v.
+    8 to 16 times sigma_q nodes per axis serve trained models. Raises UserError for fewer than 4, and for a head whose
+    first step is not linear in m_v.
     """
 
     def __init__(self, decoder: TokenDecoder, n: int):
@@ -72,17 +63,15 @@ class CoarseDecoder:
 
     def locate(self, coords: Coordinates) -> tuple[Located, tuple[Near, Near], bool]:
         """The bands' features, the nodes near each row and column (or point), and whether it is a grid."""
-        features = self.decoder.head.locate(coords)
-        if isinstance(coords, Grid):
-            y, x = coords.axes
-            return features, (near(y, self.n), near(x, self.n)), True
-        return features, (near(coords[..., 0], self.n), near(coords[..., 1], self.n)), False
+        gridded = isinstance(coords, Grid)
+        y, x = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
+        return self.decoder.head.locate(coords), (near(y, self.n), near(x, self.n)), gridded
 
     def prepare(self, tokens: Float[Tensor, "b r e"]) -> list[Float[Tensor, "b n n d"]]:
         """Eq. 5 and W_m m_v + b_m of every band on the nodes."""
         aggregator, head = self.decoder.aggregator, self.decoder.head
         prepared, folded = aggregator.prepare(tokens), head.fold(aggregator.output_map)
-        lattice = Grid((nodes(self.n, device=tokens.device),) * 2)
+        lattice = Grid((torch.linspace(-1, 1, self.n, device=tokens.device),) * 2)  # no coordinate lies outside
 
         def modulations(part: Coordinates) -> Tensor:
             m = aggregator.combine(aggregator.locate(part), prepared)  # Eq. 5

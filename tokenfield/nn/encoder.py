@@ -1,9 +1,14 @@
-"""The transformer encoder: data tokens and learnable tokens in, latent tokens out (LAINR 3.2, A)."""
+"""The transformer encoder: data tokens and learnable tokens in, latent tokens out (LAINR 3.2, A).
+
+For systems whose tokens are rows of weights it is the same (the papers' comparison holds the encoder fixed), but
+`ToRows` stands at its end.
+"""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.nn.hyponet import Layout
 from tokenfield.nn.transformer import Transformer
 
 
@@ -11,7 +16,7 @@ class PatchEncoder(nn.Module):
     """What encodes patches: `forward` takes (B, N, patch_dim) and gives tokens (B, R, D).
 
     Attributes:
-        embed: the map that meets the patches; its weights say in which type they are wanted.
+        embed: the map that meets the patches; they come in the type of its weights.
     """
 
     embed: nn.Linear
@@ -25,8 +30,7 @@ class LatentEncoder(PatchEncoder):
     Args:
         patch_dim: numbers per patch.
         num_patches: N, data tokens of one instance; each has a learned positional embedding.
-        num_latents: R.
-        latent_dim: d, width of a latent token.
+        num_latents, latent_dim: R latent tokens, d wide.
         dim, depth, num_heads, mlp_ratio: of the transformer; 768, 6, 12, 4 in the paper.
         deviation: of the normal distribution that learnable tokens and positions start from.
     """
@@ -38,9 +42,9 @@ class LatentEncoder(PatchEncoder):
         num_patches: int,
         num_latents: int,
         latent_dim: int,
-        dim: int = 768,
-        depth: int = 6,
-        num_heads: int = 12,
+        dim: int,
+        depth: int,
+        num_heads: int,
         mlp_ratio: float = 4.0,
         deviation: float = 0.02,
     ):
@@ -59,3 +63,19 @@ class LatentEncoder(PatchEncoder):
         tokens = self.transformer(torch.cat([data, learnable], 1), keep=len(self.latents))
         latents: Tensor = self.out(self.norm(tokens))
         return latents
+
+
+class ToRows(nn.Module):
+    """LayerNorm and a linear map to fan-in, for every modulated layer of an MLP's `layout`."""
+
+    def __init__(self, dim: int, layout: Layout):
+        super().__init__()
+        self.layout = layout
+        modulated = {str(i): width for i, (n, width) in enumerate(zip(layout.counts, layout.widths, strict=True)) if n}
+        self.norm = nn.ModuleDict({i: nn.LayerNorm(dim) for i in modulated})
+        self.linear = nn.ModuleDict({i: nn.Linear(dim, width) for i, width in modulated.items()})
+
+    def forward(self, x: Float[Tensor, "b r e"]) -> Float[Tensor, "b r d"]:
+        """The transformer's last R outputs -> tokens."""
+        parts: tuple[Tensor, ...] = x.split(self.layout.counts, 1)
+        return self.layout.join([self.linear[i](norm(parts[int(i)])) for i, norm in self.norm.items()])

@@ -26,28 +26,19 @@ def frequencies(
 def fourier_features(coords: Float[Tensor, "*q x"], omega: Float[Tensor, " n"]) -> Float[Tensor, "*q f"]:
     """gamma(v) = [cos(pi w_j v_i), sin(pi w_j v_i)]: all cosines, coordinate-major, then all sines. (Eq. 2)
 
-    Args:
-        coords: any real numbers; the features have period 2 in the lowest frequency.
-        omega: (n,) frequencies in half-turns per unit.
-    Returns:
-        2 x n features in [-1, 1] per point.
+    Frequencies are in half-turns per unit; a point has F = 2 x n features, of period 2 in the lowest frequency.
     """
-    phase = torch.pi * coords.unsqueeze(-1) * omega.to(coords.dtype)  # (*Q, X, n), at least float32
-    phase = phase.flatten(-2)
+    phase = (torch.pi * coords.unsqueeze(-1) * omega.to(coords.dtype)).flatten(-2)  # (*Q, X n), at least float32
     return torch.cat([phase.cos(), phase.sin()], -1)
 
 
 def linear_over_axes(
     gammas: Iterable[Tensor], weight: Float[Tensor, "*b o f"], blocks: tuple[int, int, int]
 ) -> Iterator[Tensor]:
-    """What each axis of a grid adds to W gamma(y, x) = W_y gamma(y) + W_x gamma(x).
+    """What each axis of a grid adds to W gamma(y, x) = W_y gamma(y) + W_x gamma(x): (..., n, O) for every axis.
 
-    Args:
-        gammas: features of every axis by itself, (n, F / X).
-        weight: W, for features of points.
-        blocks: how these are ordered: (cos | sin, axes, frequencies).
-    Yields:
-        (..., n, O) for every axis.
+    `gammas` are features of every axis by itself, (n, F / X); W is for features of points, and `blocks` says how these
+    are ordered: (cos | sin, axes, frequencies).
     """
     parts = weight.unflatten(-1, blocks)  # (..., O, cos | sin, X, n)
     for i, gamma in enumerate(gammas):
@@ -97,22 +88,17 @@ class FrequencyFeature(nn.Module):
         The result has the type that its linear map works in (autocast's, the weights'), and without one `dtype`, by
         default that of the coordinates.
         """
-        if self.linear is None:
+        linear = self.linear
+        if linear is None:
             coords = coords.coords() if isinstance(coords, Grid) else coords
-            return fourier_features(coords, self._omega(coords)).to(dtype or coords.dtype)
-        if isinstance(coords, Grid):
-            return self._on_grid(coords, self.linear)
-        return self._at_points(coords, self.linear)
-
-    def _omega(self, like: Tensor) -> Tensor:
-        return frequencies(self.sigma, self.num_frequencies, device=like.device, dtype=like.dtype)
-
-    def _at_points(self, coords: Tensor, linear: nn.Linear) -> Tensor:
-        gamma = fourier_features(coords, self._omega(coords))  # (..., F)
-        features: Tensor = linear(gamma.to(linear.weight.dtype)).relu_()  # Eq. 3
-        return features
-
-    def _on_grid(self, grid: Grid, linear: nn.Linear) -> Tensor:
-        gammas = (fourier_features(axis[:, None], self._omega(axis)) for axis in grid.axes)  # (len, 2 n)
+            return self._gamma(coords).to(dtype or coords.dtype)
+        if not isinstance(coords, Grid):
+            features: Tensor = linear(self._gamma(coords).to(linear.weight.dtype)).relu_()  # Eq. 3
+            return features
+        gammas = (self._gamma(axis[:, None]) for axis in coords.axes)  # (len, 2 n)
         first, *others = linear_over_axes(gammas, linear.weight, (2, self.in_dim, self.num_frequencies))
         return sum_over_axes([linear.bias.to(first.dtype) + first, *others]).relu_()  # (Q, d)
+
+    def _gamma(self, coords: Tensor) -> Tensor:
+        omega = frequencies(self.sigma, self.num_frequencies, device=coords.device, dtype=coords.dtype)
+        return fourier_features(coords, omega)

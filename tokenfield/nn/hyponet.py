@@ -15,9 +15,7 @@ here; the papers transpose them, so that their "weight columns" are these rows.
 | `Whole` | rows, and their last entry is the bias: no sharing at all | fan-out |
 
 unit divides every row by its Euclidean norm. The tokens of an instance are all its rows, one layer after the other.
-
-The three parts of decoding: Fourier features, and the whole first layer where that is shared, depend on coordinates
-alone; the matrices on tokens alone; the rest of the MLP on both.
+Every layer has `rows` of `width` numbers, and `affine(rows)` gives weights (B, out, in) and its bias.
 """
 
 import math
@@ -33,14 +31,30 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
-from tokenfield.nn.affine import Affine, apply, relu, stack, wide
+from tokenfield.nn.affine import Affine, apply, stack, wide
 from tokenfield.nn.fourier import frequencies, linear_over_axes, sum_over_axes
 
 Features = Tensor | list[Tensor]
 """What an MLP reads: features of points (..., Q, F), or of every axis of a grid (n, F / X)."""
 
 
-class Fourier(nn.Module):
+class Raw(nn.Module):
+    """The coordinates themselves, for sine layers."""
+
+    def __init__(self, in_dim: int):
+        super().__init__()
+        self.in_dim, self.out_dim, self.blocks = in_dim, in_dim, (1, in_dim, 1)
+
+    def of(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q f"]:
+        """Features of points, or of one axis (n, 1)."""
+        return coords
+
+    def forward(self, coords: Coordinates) -> Features:
+        """Of every point, or of every axis of a grid by itself: H + W rows in place of H W."""
+        return [self.of(axis[:, None]) for axis in coords.axes] if isinstance(coords, Grid) else self.of(coords)
+
+
+class Fourier(Raw):
     """[cos(u w_j v_i), sin(u w_j v_i)], coordinate-major, all cosines first. (Eq. 2 of LAINR for u = pi)
 
     Args:
@@ -51,8 +65,8 @@ class Fourier(nn.Module):
     """
 
     def __init__(self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi):
-        super().__init__()
-        self.in_dim, self.sigma, self.unit, self.n = in_dim, sigma, unit, feature_dim // (2 * in_dim)
+        super().__init__(in_dim)
+        self.sigma, self.unit, self.n = sigma, unit, feature_dim // (2 * in_dim)
         if self.n < 1:
             raise UserError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
         self.out_dim, self.blocks = 2 * in_dim * self.n, (2, in_dim, self.n)
@@ -68,22 +82,6 @@ class Fourier(nn.Module):
         phase = math.pi * (turns - 2 * (turns / 2).round()).to(coords.dtype)  # in [-pi, pi]
         return torch.cat([phase.cos(), phase.sin()], -1)
 
-    def forward(self, coords: Coordinates) -> Features:
-        """Of every point, or of every axis of a grid by itself: H + W rows in place of H W."""
-        return [self.of(axis[:, None]) for axis in coords.axes] if isinstance(coords, Grid) else self.of(coords)
-
-
-class Raw(nn.Module):
-    """The coordinates themselves, for sine layers."""
-
-    def __init__(self, in_dim: int):
-        super().__init__()
-        self.in_dim, self.out_dim, self.blocks = in_dim, in_dim, (1, in_dim, 1)
-
-    def forward(self, coords: Coordinates) -> Features:
-        """Points as they are; the axes of a grid as (n, 1) each."""
-        return [axis[:, None] for axis in coords.axes] if isinstance(coords, Grid) else coords
-
 
 def unit(weight: Float[Tensor, "*b o i"]) -> Float[Tensor, "*b o i"]:
     """Every row divided by its Euclidean norm over fan-in."""
@@ -98,8 +96,8 @@ class Shared(nn.Linear):
         nn.init.zeros_(self.bias)
         self.rows, self.width = rows, fan_in
 
-    def affine(self, rows: Float[Tensor, "b r i"] | None = None) -> Affine:
-        """Normalised weight and bias."""
+    def affine(self, rows: Tensor | None = None) -> Affine:
+        """Normalised weight (out, in) and bias."""
         return unit(self.weight), self.bias
 
 
@@ -111,8 +109,8 @@ class Scaled(Shared):
             raise UserError(f"{rows} groups do not divide a layer of {fan_out} outputs; choose a divisor")
         super().__init__(fan_in, fan_out, rows)
 
-    def affine(self, rows: Float[Tensor, "b r i"] | None = None) -> Affine:
-        """Weights (B, out, in) and the shared bias."""
+    def affine(self, rows: Tensor | None = None) -> Affine:
+        """Rows are (B, g, in)."""
         assert rows is not None, "a scaled layer has rows"
         return unit(self.weight * rows.repeat(1, self.out_features // self.rows, 1)), self.bias
 
@@ -127,7 +125,7 @@ class Composed(nn.Module):
         self.bias = nn.Parameter(torch.zeros(fan_out))
 
     def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
-        """Weights (B, out, in) and the shared bias."""
+        """Rows are (B, R, in)."""
         return unit(self.factor.T @ rows), self.bias
 
 
@@ -141,7 +139,7 @@ class Given(nn.Module):
         self.bias = nn.Parameter(torch.zeros(fan_out))
 
     def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
-        """Weights (B, out, in) and the shared bias."""
+        """Rows are (B, out, in)."""
         return unit(rows), self.bias
 
 
@@ -153,7 +151,7 @@ class Whole(nn.Module):
         self.rows, self.width = fan_out, fan_in + 1
 
     def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
-        """Weights (B, out, in) and biases (B, 1, out)."""
+        """Rows are (B, out, in + 1), biases (B, 1, out)."""
         return rows[..., :-1], rows[..., -1].unsqueeze(-2)
 
 
@@ -162,11 +160,9 @@ Layer = Shared | Composed | Given | Whole
 
 @dataclass(frozen=True)
 class Layout:
-    """Which of an instance's tokens are the rows of which layer.
+    """Which of an instance's tokens are the rows of which layer: its `counts` rows of `widths` numbers.
 
-    Attributes:
-        counts: rows per layer, 0 for a shared one.
-        widths: numbers per row; tokens are as wide as the widest, narrower rows are filled up with zeros.
+    Shared layers have no rows. Tokens are as wide as the widest; narrower rows are filled up with zeros.
     """
 
     counts: tuple[int, ...]
@@ -205,7 +201,7 @@ def sizes(features: int, dim: int, depth: int, out_dim: int) -> list[tuple[int, 
 
 
 class Hyponet(nn.Module):
-    """The MLP.
+    """The MLP, and its three parts of decoding.
 
     Args:
         features: `Fourier` or `Raw`.
@@ -216,11 +212,11 @@ class Hyponet(nn.Module):
 
     def __init__(
         self,
-        features: Fourier | Raw,
+        features: Raw,
         layers: Sequence[Layer],
         *,
         output_bias: float = 0.0,
-        activation: Callable[[Tensor], Tensor] = relu,
+        activation: Callable[[Tensor], Tensor] = torch.relu_,
     ):
         super().__init__()
         self.features = features

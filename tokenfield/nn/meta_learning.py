@@ -8,29 +8,25 @@ for every entry of what moves. Learned Init moves weights, Functa moves a latent
 from collections.abc import Callable, Iterator
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
-
-Error = Callable[[list[Tensor]], Tensor]
-"""The errors of a batch, summed: instances do not meet in it, so each has its own gradient."""
+from torch import Tensor
 
 
 def descend(
-    start: list[Tensor], error: Error, rates: Callable[[list[Tensor]], list[Tensor]], steps: int
+    start: list[Tensor],
+    error: Callable[[list[Tensor]], Tensor],
+    rates: Callable[[list[Tensor]], list[Tensor]],
+    steps: int,
 ) -> Iterator[list[Tensor]]:
-    """Gradient descent, x <- x - rate * d error / d x, which can itself be differentiated.
+    """Gradient descent, x <- x - rate * d error / d x: what moves, before the first step and after each.
 
-    `torch.func.grad` differentiates by what moves, also where no gradient is recorded, as in evaluation; whether its
-    result can be differentiated again, by the start and by whatever else the error depends on, is up to the caller's
-    autograd: it can while gradients are recorded.
+    `torch.func.grad` differentiates by what moves, also where no gradient is recorded, as in evaluation. Its result can
+    be differentiated again, by the start and by whatever else the error depends on, while gradients are recorded.
 
     Args:
         start: what moves, with the batch as first axis.
-        error: see `Error`.
+        error: of a batch, summed over it: instances do not meet in it, so each has its own gradient.
         rates: of what moves, given where it is; of shapes that broadcast to it.
         steps: how many.
-    Yields:
-        What moves, before the first step and after each.
     """
     at = start
     yield at
@@ -38,20 +34,3 @@ def descend(
         gradients = torch.func.grad(error)(at)
         at = [x - rate * g for x, rate, g in zip(at, rates(at), gradients, strict=True)]
         yield at
-
-
-class EntryRates(nn.Module):
-    """A rate for every entry of a latent, trained like a weight (Meta-SGD), as functa's published runs have them.
-
-    Args:
-        shape: of the latent.
-        lowest, highest: rates start uniform between them; 0.005 and 0.1 in the published runs.
-    """
-
-    def __init__(self, *shape: int, lowest: float = 0.005, highest: float = 0.1):
-        super().__init__()
-        self.rate = nn.Parameter(torch.empty(shape).uniform_(lowest, highest))
-
-    def forward(self) -> Float[Tensor, "*d"]:
-        """The rates, kept in [0, 1]."""
-        return self.rate.clamp(0, 1)

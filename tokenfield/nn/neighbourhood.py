@@ -19,20 +19,13 @@ from tokenfield.nn.transformer import FeedForward
 def shifted(x: Tensor, radius: int) -> list[Tensor]:
     """The lattice as seen by each token's neighbours: (2 radius + 1)^2 views of (B, rows, cols, ...), zero outside."""
     rows, columns = x.shape[1:3]
-    pad = [0, 0] * (x.ndim - 3) + [radius] * 4
-    x = F.pad(x, pad)
+    x = F.pad(x, [0, 0] * (x.ndim - 3) + [radius] * 4)
     offsets = range(2 * radius + 1)
     return [x[:, i : i + rows, j : j + columns] for i in offsets for j in offsets]
 
 
 class NeighbourhoodAttention(nn.Module):
-    """softmax over the neighbours of (q . k / sqrt(c) + bias), heads side by side.
-
-    Args:
-        dim: width of the tokens.
-        num_heads: must divide `dim`.
-        radius: neighbours on each side, in cells.
-    """
+    """softmax over the neighbours, `radius` cells on each side, of (q . k / sqrt(c) + bias); heads side by side."""
 
     def __init__(self, dim: int, *, num_heads: int, radius: int = 1):
         super().__init__()
@@ -57,7 +50,7 @@ class NeighbourhoodAttention(nn.Module):
 class NeighbourhoodBlock(nn.Module):
     """x + NeighbourhoodAttention(LN x), then x + FeedForward(LN x)."""
 
-    def __init__(self, dim: int, *, num_heads: int, radius: int = 1, mlp_ratio: float = 4.0):
+    def __init__(self, dim: int, *, num_heads: int, radius: int, mlp_ratio: float):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attention = NeighbourhoodAttention(dim, num_heads=num_heads, radius=radius)
@@ -74,7 +67,7 @@ class NeighbourhoodBlock(nn.Module):
 class NeighbourhoodTransformer(nn.Sequential):
     """`depth` blocks; a token depends on `reach` = depth x radius cells around it."""
 
-    def __init__(self, dim: int, *, depth: int, num_heads: int, radius: int = 1, mlp_ratio: float = 4.0):
+    def __init__(self, dim: int, *, depth: int, num_heads: int, radius: int, mlp_ratio: float):
         super().__init__(
             *(NeighbourhoodBlock(dim, num_heads=num_heads, radius=radius, mlp_ratio=mlp_ratio) for _ in range(depth))
         )

@@ -7,9 +7,27 @@
 Every part has types of its own for the first two, and nobody but that part looks into them.
 """
 
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from torch import Tensor
+
+from tokenfield.coords import Coordinates
 
 Located: TypeAlias = Any
 """What a part makes of coordinates."""
 Prepared: TypeAlias = Any
 """What a part makes of tokens."""
+
+
+@runtime_checkable
+class Decoding(Protocol):
+    """What has the three parts."""
+
+    def locate(self, coords: Coordinates, /) -> Located:
+        """What depends on the coordinates alone."""
+
+    def prepare(self, tokens: Tensor, /) -> Prepared:
+        """What depends on the tokens alone."""
+
+    def combine(self, located: Located, prepared: Prepared, /) -> Tensor:
+        """Values (B, Q, C)."""

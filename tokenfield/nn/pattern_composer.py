@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
-from tokenfield.nn.affine import Affine, relu, stack, wide
+from tokenfield.nn.affine import Affine, stack, wide
 from tokenfield.nn.hyponet import Composed, Features, Fourier, Hyponet, Shared
 from tokenfield.nn.token_decoder import Aggregator, Head
 
@@ -22,12 +22,7 @@ from tokenfield.nn.token_decoder import Aggregator, Head
 class PatternComposer(Aggregator):
     """An aggregator whose modulation vector is the second layer of a coordinate MLP, an instance's own.
 
-    Args:
-        in_dim: d_in, number of coordinates.
-        dim: d, width of both layers and of a token.
-        feature_dim: d_F of the Fourier features.
-        sigma_q: their bandwidth.
-        num_latents: R, the rank.
+    Both layers and a token are `dim` wide; the instance's matrix has rank R = `num_latents`.
     """
 
     def __init__(self, *, in_dim: int, dim: int, feature_dim: int, sigma_q: float, num_latents: int):
@@ -49,13 +44,7 @@ class PatternComposer(Aggregator):
 
 
 class NormalizedStack(Head):
-    """m_v through ReLU layers whose rows have norm 1, as in the MLP of TransINR and IPC.
-
-    Args:
-        dim: d, width of m_v and of the hidden layers.
-        depth: linear layers before the output, at least 0.
-        out_dim: d_out.
-    """
+    """m_v through `depth` ReLU layers and an output whose rows have norm 1, as in the MLP of TransINR and IPC."""
 
     def __init__(self, *, dim: int, depth: int, out_dim: int):
         super().__init__()
@@ -71,4 +60,4 @@ class NormalizedStack(Head):
 
     def combine(self, located: None, folded: list[Affine], m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
         """Attended values (B, Q, d), before the aggregator's output map -> values (B, Q, d_out)."""
-        return wide(stack(m, folded, relu))
+        return wide(stack(m, folded))

@@ -22,17 +22,13 @@ SHRINKAGE = 32
 """How many cells of the global covariance a subspace's own is mixed with: few cells know few directions."""
 
 CHUNK = 4096
-"""Cells that are compared at once: their distances fit a core's cache."""
+"""Cells to compare at once: their distances fit a core's cache."""
 
 
 class Subspaces(nn.Module):
-    """K affine subspaces of dimension n in a space of dimension p. They are fitted, not trained: buffers.
+    """K = `count` affine subspaces of dimension n = `rank` in a space of dimension p = `dim`. Fitted: buffers.
 
-    Args:
-        count: K.
-        dim: p, values of a cell.
-        rank: n, coefficients.
-        prefixes: numbers of coefficients whose errors decide the choice, rising, the last one n.
+    `prefixes` are the numbers of coefficients whose errors decide the choice, rising, the last one n.
     """
 
     mean: Tensor
@@ -77,13 +73,9 @@ class Subspaces(nn.Module):
     ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m n"], Float[Tensor, "m e"]]:
         """The best subspace of every cell, its coefficients there, and its errors at every prefix.
 
-        Args:
-            cells: M of them.
-            only: the prefix that counts, a place in `prefixes`; None: all do.
+        `only` is the place in `prefixes` of the one that counts; None: all do.
         """
-        weight = torch.zeros_like(self.usual) if only is not None else 1 / self.usual
-        if only is not None:
-            weight[only] = 1
+        weight = 1 / self.usual if only is None else (torch.arange(len(self.usual)) == only).to(self.usual)
         parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
         index, coefficients, errors = (torch.cat(column) for column in zip(*parts, strict=True))
         return index, coefficients, errors
@@ -111,27 +103,19 @@ class Subspaces(nn.Module):
         return cells.index_add(0, order, torch.cat(spans)) if spans else cells
 
     @torch.no_grad()
-    def fit(
-        self,
-        cells: Float[Tensor, "m p"],
-        picture: Int[Tensor, " m"],
-        *,
-        rounds: int = 8,
-        seed: int = 0,
-    ) -> None:
-        """Find the subspaces of training cells.
+    def fit(self, cells: Float[Tensor, "m p"], picture: Int[Tensor, " m"], *, rounds: int) -> None:
+        """Find the subspaces of training cells, by rounds of choosing and fitting; all but two look at half of them.
 
-        Args:
-            cells: of all training pictures.
-            picture: which picture each is from, 0 .. N-1: pictures count by their PSNR, so a cell of an easy one weighs
-                more than one of a hard one (the derivative of the logarithm of its picture's error).
-            rounds: of choosing and fitting. All but the last two look at half of the cells.
-            seed: of the beginning.
+        `picture` says which picture each is from, 0 .. N-1: pictures count by their PSNR, so a cell of an easy one
+        weighs more than one of a hard one (the derivative of the logarithm of its picture's error).
         """
-        draw = torch.Generator().manual_seed(seed)
+        draw = torch.Generator().manual_seed(0)
         weight = torch.ones(len(cells))
         center, spread, axes = principal(cells, weight)
-        index = self._begin(cells, center, axes, draw)
+        # At first by the direction of their leading coefficients: what kind of detail, however strong.
+        directions = nn.functional.normalize((cells - center) @ axes[:, 1 : 1 + min(24, axes.shape[1] - 1)], dim=1)
+        chosen = directions[torch.randperm(len(cells), generator=draw)[: len(self.mean)]]
+        index = (directions @ chosen.T).abs().argmax(1)
         self._fit_all(cells, weight, index, spread, draw)
         for done in progress(range(rounds), rounds, "fitting subspaces"):
             half = torch.randperm(len(cells), generator=draw)[: len(cells) // 2] if done < rounds - 2 else slice(None)
@@ -143,12 +127,6 @@ class Subspaces(nn.Module):
             self.usual.copy_(mean[sizes[:, 0] > 0].log().mean(0).exp())
             weight = (self.usual / mean).mean(1).clamp(0.1, 10.0)[of]
             self._fit_all(some, weight, index, spread, draw)
-
-    def _begin(self, cells: Tensor, center: Tensor, axes: Tensor, draw: torch.Generator) -> Tensor:
-        """Cells by the direction of their leading coefficients: what kind of detail, however strong."""
-        directions = nn.functional.normalize((cells - center) @ axes[:, 1 : 1 + min(24, axes.shape[1] - 1)], dim=1)
-        chosen = directions[torch.randperm(len(cells), generator=draw)[: len(self.mean)]]
-        return (directions @ chosen.T).abs().argmax(1)
 
     def _fit_all(self, cells: Tensor, weight: Tensor, index: Tensor, spread: Tensor, draw: torch.Generator) -> None:
         """Mean and components of every subspace from its cells; one with too few starts again from a random draw."""

@@ -41,11 +41,8 @@ class ScaledLinear(nn.Linear):
 class RelativeHead(nn.Module):
     """Tokens to local functions with `channels` values each, and those to values at coordinates.
 
-    Args:
-        latent_dim: width of a token.
-        feature_dim: width of the decoder's features beside it; 0 if there are none.
-        channels: values per coordinate.
-        num_harmonics: cosines per axis; twice the side of a cell in pixels represents anything on the pixels.
+    The decoder's features beside a token are `feature_dim` wide, 0 if there are none. `num_harmonics` cosines per axis,
+    twice the side of a cell in pixels, represent anything on the pixels.
     """
 
     def __init__(self, *, latent_dim: int, feature_dim: int, channels: int, num_harmonics: int):

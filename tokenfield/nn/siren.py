@@ -17,14 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid
 from tokenfield.nn.affine import wide
 from tokenfield.nn.hyponet import sizes
-
-
-def sine(x: Tensor, w0: float) -> Tensor:
-    """sin(w0 x)."""
-    return torch.sin(w0 * x)
 
 
 def weight_bound(fan_in: int, w0: float, *, first: bool) -> float:
@@ -43,15 +37,10 @@ def exactly(layer: nn.Module, x: Tensor) -> Tensor:
 class ModulatedSiren(nn.Module):
     """A SIREN whose hidden layers are shifted, point by point or alike for all points of a picture.
 
-    Args:
-        in_dim: X, number of coordinates; they are taken as they come, in [0, 1] in the published runs.
-        dim: width of the hidden layers.
-        depth: L, linear layers, the output included.
-        out_dim: C, values per point; 1/2 is added, so that pictures are centred.
-        w0: factor inside the sines.
+    It has L = `depth` linear layers, the output included; 1/2 is added to values, so that pictures are centred.
     """
 
-    def __init__(self, in_dim: int, dim: int, depth: int, out_dim: int, w0: float = 30.0):
+    def __init__(self, in_dim: int, dim: int, depth: int, out_dim: int, w0: float):
         super().__init__()
         self.dim, self.w0 = dim, w0
         layers = [nn.Linear(i, o) for i, o in sizes(in_dim, dim, depth, out_dim)]
@@ -73,13 +62,7 @@ class ModulatedSiren(nn.Module):
     def forward(self, located: Float[Tensor, "*q d"], shifts: Float[Tensor, "b p s"]) -> Float[Tensor, "b q c"]:
         """Values at located points (Q, d) or (B, Q, d), with shifts for every point (P = Q) or for all (P = 1)."""
         first, *others = wide(shifts).split(self.dim, -1)  # (B, P, d) each
-        x = sine(located + first, self.w0)
+        x = torch.sin(self.w0 * (located + first))
         for layer, shift in zip(list(self.layers)[1:-1], others, strict=True):
-            x = sine(exactly(layer, x) + shift, self.w0)
+            x = torch.sin(self.w0 * (exactly(layer, x) + shift))
         return exactly(self.layers[-1], x) + 0.5
-
-
-def unit_points(coords: Coordinates) -> Float[Tensor, "*q x"]:
-    """Points in [-1, 1] or a `Grid` -> points in [0, 1], the range in which functa's published runs have them."""
-    points = coords.coords() if isinstance(coords, Grid) else coords
-    return (points + 1) / 2

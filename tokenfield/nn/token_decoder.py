@@ -34,11 +34,14 @@ from tokenfield.nn.parts import Located, Prepared
 
 
 class Aggregator(nn.Module):
-    """From the token set to one modulation vector m_v per coordinate, before the output map."""
+    """From the token set to one modulation vector m_v per coordinate, before the output map.
+
+    Attributes:
+        output_map: the last linear map, left to the head; None where there is none.
+    """
 
     @property
     def output_map(self) -> nn.Linear | None:
-        """The last linear map, left to the head; None where there is none."""
         return None
 
     def locate(self, coords: Coordinates) -> Located:
@@ -61,21 +64,16 @@ class Aggregator(nn.Module):
 
 
 class CrossAttention(Aggregator):
-    """An aggregator whose coordinates attend to keys and values (B, H, R, c) of the tokens.
-
-    Attributes:
-        attention: the layer that makes these, weighs them, and holds the output map.
-    """
+    """An aggregator whose coordinates attend to the tokens by a layer, `attention`, that holds the output map."""
 
     attention: MultiHeadAttention
 
     @property
     def output_map(self) -> nn.Linear:
-        """The attention's."""
         return self.attention.out
 
     def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[Tensor, Tensor]:
-        """Projected keys and values."""
+        """Projected keys and values, (B, H, R, c)."""
         return self.attention.keys_values(tokens.to(self.output_map.weight.dtype))
 
     def combine(self, located: Tensor, prepared: tuple[Tensor, Tensor]) -> Float[Tensor, "b q d"]:
@@ -101,24 +99,11 @@ class SelectiveTokenAggregation(CrossAttention):
 
     A low query bandwidth sigma_q lets neighbouring coordinates select the same tokens: locality, learned, not imposed.
 
-    Args:
-        in_dim: d_in, number of coordinates.
-        dim: d, width of queries and of m_v.
-        latent_dim: width of a token.
-        feature_dim: d_F of the Fourier features.
-        sigma_q: query bandwidth.
-        num_heads: heads of the attention.
+    Sizes: d_in coordinates, d = `dim` of queries and of m_v, `latent_dim` of a token, d_F Fourier features.
     """
 
     def __init__(
-        self,
-        *,
-        in_dim: int,
-        dim: int,
-        latent_dim: int,
-        feature_dim: int,
-        sigma_q: float,
-        num_heads: int,
+        self, *, in_dim: int, dim: int, latent_dim: int, feature_dim: int, sigma_q: float, num_heads: int
     ):
         super().__init__()
         self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim)
@@ -134,7 +119,7 @@ class Head(nn.Module):
 
     Attributes:
         num_bands: L, maps of m_v that come first and are linear in it: `modulations` and `values` compute what lies
-            before and after. 0: the head has no such step.
+            before and after. 0: the head has no such step, and a `combine` of its own.
     """
 
     num_bands: int = 0
@@ -166,11 +151,8 @@ class MultiBandModulation(Head):
     The highest bandwidth is l = 1 and so passes through the most non-linear layers.
 
     Args:
-        in_dim: d_in.
         dim: d, width of m_v and of every band.
-        feature_dim: d_F.
         sigmas: bandwidths sigma_1 >= ... >= sigma_L, L >= 1.
-        out_dim: d_out.
         linear_frequency: False for `w/o linear Eq. 6` of Table 7, see `FrequencyFeature`.
         linear_modulation: False for `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
     """
@@ -228,13 +210,7 @@ class MultiBandModulation(Head):
 
 
 class PlainMLP(Head):
-    """m_v through a stack of ReLU layers: the row `w/o multiFM` of Table 3, and the global MLP of ANR.
-
-    Args:
-        dim: d, width of m_v and of the hidden layers.
-        depth: linear layers before the output, at least 0.
-        out_dim: d_out.
-    """
+    """m_v through `depth` ReLU layers and an output: the row `w/o multiFM` of Table 3, and the global MLP of ANR."""
 
     num_bands = 1
 
@@ -263,13 +239,7 @@ class PlainMLP(Head):
 
 
 class TokenDecoder(nn.Module):
-    """An aggregator and a head: everything from coordinates and tokens to values, for any d_in and d_out.
-
-    Args:
-        aggregator: up to m_v.
-        head: from m_v on.
-        output_bias: added to every value; 0.5 centres pictures in [0, 1].
-    """
+    """An aggregator, up to m_v, and a head from there on; `output_bias` 0.5 centres pictures in [0, 1]."""
 
     def __init__(self, aggregator: Aggregator, head: Head, *, output_bias: float = 0.5):
         super().__init__()

@@ -16,12 +16,7 @@ class FeedForward(nn.Sequential):
 class Block(nn.Module):
     """x + Attention(LN x), then x + FeedForward(LN x).
 
-    Args:
-        dim: width of the tokens.
-        num_heads: must divide `dim`, if `head_dim` is not given.
-        mlp_ratio: hidden width of the feed-forward part over `dim`.
-        hidden: the same as a number.
-        head_dim, bias: of the attention.
+    The feed-forward part is `hidden` wide in the middle, by default `mlp_ratio` times `dim`.
     """
 
     def __init__(
