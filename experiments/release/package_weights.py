@@ -16,7 +16,8 @@ import tyro
 
 from experiments.ladder import measure as ladder
 from tokenfield.coords import Grid
-from tokenfield.evaluation.evaluate import evaluate, held_out
+from tokenfield.data.demo_pictures import held_out_pictures
+from tokenfield.evaluation.evaluate import evaluate
 from tokenfield.evaluation.pca import Basis
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
@@ -87,7 +88,7 @@ def side_by_side(model: FieldModel) -> tuple[float, int] | None:
     A `Field` of a model of one size is blended from overlapping tiles, which store more per pixel than the model does.
     None for models of any size, and where tiles do not divide the pictures.
     """
-    pictures, size = [picture for _, picture in held_out()], model.input_size
+    pictures, size = [picture for _, picture in held_out_pictures(256)], model.input_size
     if size is None or any(side % tile for p in pictures for side, tile in zip(p.shape[1:], size, strict=True)):
         return None
     height, width = size
@@ -112,7 +113,7 @@ def main(options: Options) -> None:
     size = (folder / "model.safetensors").stat().st_size
     assert size <= LIMIT, f"{size / MIB:.1f} MiB of weights; at most {LIMIT / MIB:.0f} MiB are packaged"
     model = pretrained.load(folder)
-    report = evaluate(model, held_out(), basis=Basis.load()).to_json()
+    report = evaluate(model, held_out_pictures(256), basis=Basis.load()).to_json()
 
     rows = [f"| {p['name']} | {p['psnr']:.2f} | {p['pca_psnr']:.2f} | {p['ssim']:.4f} |" for p in report["pictures"]]
     table = "\n".join(["| photograph | PSNR, dB | PCA, dB | SSIM |", "|---|---|---|---|", *rows])
@@ -121,7 +122,7 @@ def main(options: Options) -> None:
     disjoint, stored = side_by_side(model), report["values_per_pixel_value"]
     rungs, tiled, together = "", "", ""
     if model.prefixes:
-        measured = ladder.measure(model, held_out(), Basis.load())
+        measured = ladder.measure(model, held_out_pictures(256), Basis.load())
         rungs = "\n" + ladder.table("One nested model, scikit-image", measured)
     if disjoint:
         tiled = f"; tiles overlap, 256 x 256 pixels store {stored:.2f} per pixel value"

@@ -9,7 +9,7 @@ from lookup import Lookup, LookupConfig
 from PIL import Image
 
 from tokenfield.data import demo_pictures
-from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder, held_out
+from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder, held_out, held_out_pictures
 from tokenfield.data.pictures import SkippedFiles, read_picture, write_picture
 from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
@@ -89,12 +89,17 @@ def test_progress_is_told(model):
     assert named == [(0, "picture-0"), (1, "picture-1")] and (1, 1) in pieces
 
 
-def test_the_draw_is_a_function_of_the_seed():
-    items = list(range(101))
-    drawn = evaluation.choose(items, 7, seed=1)
-    assert drawn == evaluation.choose(items, 7, seed=1) == sorted(drawn)
-    assert drawn != evaluation.choose(items, 7, seed=2) and len(set(drawn)) == 7
-    assert evaluation.choose(items, None, 0) == evaluation.choose(items, 1000, 0) == items
+def test_the_draw_is_a_function_of_the_seed(tmp_path):
+    for number in range(101):
+        (tmp_path / f"{number:03}.png").touch()
+
+    def draw(count, seed):
+        return evaluation.folder_files(tmp_path, SkippedFiles(), count=count, seed=seed)
+
+    drawn = draw(7, seed=1)
+    assert drawn == draw(7, seed=1) == sorted(drawn)
+    assert drawn != draw(7, seed=2) and len(set(drawn)) == 7
+    assert draw(None, 0) == draw(1000, 0) == sorted(tmp_path.iterdir())
 
 
 def test_folder_protocols(tmp_path):
@@ -121,7 +126,7 @@ def test_center_crop_is_the_middle_and_never_resampled():
 
 
 def test_held_out_photographs_are_the_files_of_scikit_image():
-    named = dict(evaluation.held_out())
+    named = dict(held_out_pictures(256))
     assert list(named) == list(HELD_OUT) and all(p.shape == (3, 256, 256) for p in named.values())
     with Image.open(data_folder() / "chelsea.png") as file:
         top, left = (file.height - 256) // 2, (file.width - 256) // 2

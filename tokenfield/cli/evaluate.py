@@ -55,7 +55,7 @@ class Pictures:
     def open(self, model: str) -> tuple[Iterable[tuple[str, Tensor]], int, SkippedFiles]:
         """The pictures by name, how many there are, and the list of skipped files, which grows meanwhile."""
         from tokenfield.data import DataConfig, open_source
-        from tokenfield.data.demo_pictures import HELD_OUT
+        from tokenfield.data.demo_pictures import HELD_OUT, held_out_pictures
         from tokenfield.data.pictures import SkippedFiles
         from tokenfield.evaluation import evaluate as evaluation
         from tokenfield.evaluation.protocols import DATA_SETS, PROTOCOLS
@@ -65,7 +65,7 @@ class Pictures:
         if self.chosen in DATA_SETS:
             return PROTOCOLS[self.chosen].open(folder, count)
         if self.chosen == "skimage256":
-            return evaluation.held_out(), len(HELD_OUT), SkippedFiles()
+            return held_out_pictures(256), len(HELD_OUT), SkippedFiles()
         if self.chosen == "recipe":
             data = read(Path(model) / "recipe.json").data
             if not isinstance(data, DataConfig):

@@ -10,13 +10,12 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data.demo_pictures import center_crop, held_out_pictures
+from tokenfield.data.demo_pictures import center_crop
 from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
@@ -30,7 +29,6 @@ from tokenfield.metrics import psnr, psnr_8bit, ssim
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
-Item = TypeVar("Item")
 Named = Iterable[tuple[str, Tensor]]
 """Pictures (C, H, W) in [0, 1] with their names."""
 
@@ -102,22 +100,13 @@ class Report:
         }
 
 
-def held_out() -> Named:
-    """The pictures of protocol `skimage256`."""
-    return held_out_pictures(256)
-
-
-def choose(items: list[Item], count: int | None, seed: int) -> list[Item]:
-    """`count` items drawn without replacement, in their order; all of them for None or where there are no more."""
-    if count is None or count >= len(items):
-        return items
-    chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))[:count]
-    return [items[i] for i in sorted(chosen.tolist())]
-
-
 def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = None, seed: int = 0) -> list[Path]:
-    """The files of protocols `folder` and `native`: all pictures of a folder, or `count` drawn by a seed."""
-    return choose(find_pictures(folder, skipped), count, seed)
+    """The files of protocols `folder` and `native`: all pictures of a folder, or `count` drawn by a seed, in order."""
+    files = find_pictures(folder, skipped)
+    if count is None or count >= len(files):
+        return files
+    chosen = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))[:count]
+    return [files[i] for i in sorted(chosen.tolist())]
 
 
 def folder_pictures(
@@ -148,15 +137,12 @@ def evaluate(
     before: Callable[[int, str], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Encode and decode pictures, and measure.
+    """Encode and decode pictures of any sizes, one at a time, on the model's device, and measure.
 
     Args:
-        model: on the device to work on.
-        pictures: names and pictures (C, H, W) in [0, 1], any sizes; held one at a time.
-        protocol: which one they follow, for the report.
+        protocol: which one the pictures follow, for the report.
         precision: torch.bfloat16 or torch.float16 runs the model under autocast; metrics stay float32.
         basis: also measure principal components that store no more values than the model does.
-        gallery: keeps the worst and the best pictures.
         skipped: files left out while `pictures` is read; listed in the report.
         settings: what to remember beside the results.
         before: called with index and name of each picture before it is encoded.
@@ -175,14 +161,13 @@ def evaluate(
             gallery.offer(name, score.psnr, picture, reconstruction)
     if not scores:
         raise UserError(f"no pictures to evaluate; {skipped.summary() or 'give a folder that holds some'}")
-    facts = None if basis is None else {key: getattr(basis, key) for key in ("cell", "cells", "pictures", "seed")}
     return Report(
         protocol=protocol,
         pictures=tuple(scores),
         model=describe_model(model),
         settings=settings or {},
         skipped=tuple(skipped.as_json()),
-        pca=facts,
+        pca=None if basis is None else dict(basis.facts),
         machine=machine(next(model.parameters()).device),
     )
 

@@ -27,19 +27,15 @@ the k-th token of a tile."""
 
 @dataclass(frozen=True)
 class Influence:
-    """What one token governs.
-
-    Attributes:
-        token: which one.
-        map: (H, W) in [0, 1], maximum 1, or all zeros where the token changes nothing.
-        largest: what the map was divided by: the largest mean over channels of the absolute difference.
-        area: share of the area that holds 90 % of the difference; 0 where there is none.
-    """
+    """What one token governs."""
 
     token: Token
     map: Float[Tensor, "h w"]
+    """In [0, 1], maximum 1, or all zeros where the token changes nothing."""
     largest: float
+    """What the map was divided by: the largest mean over channels of the absolute difference."""
     area: float
+    """Share of the picture that holds 90 % of the difference; 0 where there is none."""
 
 
 def influences(field: Field, tokens: Sequence[Token], height: int, width: int) -> list[Influence]:
@@ -56,13 +52,7 @@ def influence_of(token: Token, change: Float[Tensor, "h w"]) -> Influence:
 
 
 def difference(field: Field, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
-    """Mean over channels of |prediction - prediction without a token|.
-
-    Args:
-        field: whole, as it was encoded.
-        token: the one that is replaced by zero.
-        whole: `field.render(h, w)`, which all tokens share.
-    """
+    """Mean over channels of |prediction - prediction without a token|; `whole` is `field.render(h, w)`."""
     return (without(field, token).render(*whole.shape[1:]) - whole).abs().mean(0)
 
 
@@ -75,13 +65,9 @@ def without(field: Field, token: Token) -> Field:
 
 
 def area_holding(change: Float[Tensor, "h w"], share: float = HELD) -> float:
-    """The area of the smallest set of pixels that holds a share of the sum, as a part of the whole area.
+    """The area of the smallest set of pixels that holds a share of a sum of values >= 0, as a part of the whole area.
 
-    Args:
-        change: not negative.
-        share: in (0, 1].
-    Returns:
-        k / (H W) for the smallest k whose k largest values sum to at least `share` of all; 0 if all are zero.
+    That is k / (H W) for the smallest k whose k largest values sum to at least `share` of all; 0 if all are zero.
     """
     ranked = change.flatten().double().sort(descending=True).values
     total = ranked.cumsum(0)

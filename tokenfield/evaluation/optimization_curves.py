@@ -30,21 +30,18 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Curve:
-    """A course of optimisation.
-
-    Attributes:
-        name: what moved and from where, a key of `MEANING`.
-        points: as `Optimization.run` gave them.
-        best_psnr: dB, of the field that was kept.
-        values: numbers that are the picture's own: latents, and the decoder if that moved.
-        head_start: seconds before the first step, in which the latents were predicted.
-    """
+    """A course of optimisation."""
 
     name: str
+    """What moved and from where, a key of `MEANING`."""
     points: tuple[Point, ...]
+    """As `Optimization.run` gave them."""
     best_psnr: float
+    """dB, of the best field."""
     values: int
+    """Numbers that are the picture's own: latents, and the decoder if that moved."""
     head_start: float = 0.0
+    """Seconds before the first step, in which the latents were predicted."""
 
     def psnr_after(self, seconds: float) -> float:
         """The best PSNR within so many seconds; that of the start if there is none."""

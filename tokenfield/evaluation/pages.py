@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
 
 ASSETS = Path(__file__).parent / "assets"
 """What pages of all kinds share: `page.html`, which others extend, and `page.css`."""
@@ -19,17 +19,13 @@ ASSETS = Path(__file__).parent / "assets"
 
 def write_page(path: Path, template: Path, **values: object) -> None:
     """Fills a template and writes the page, whole or not at all."""
-    with written_aside(path) as file:
-        file.write(render(template, **values).encode())
+    write_whole(path, render(template, **values))
 
 
 def render(template: Path, **values: object) -> str:
-    """A template filled with values; text is escaped, `Markup` is not.
+    """A template filled with the values that it names, all of them; text is escaped, `Markup` is not.
 
-    Args:
-        template: an HTML file; it and those beside it may extend `page.html`, and include styles and scripts by
-            `asset(NAME)`.
-        values: by the names that the template uses; one that is missing is an error.
+    The template and those beside it may extend `page.html`, and include styles and scripts by `asset(NAME)`.
     """
     loader = FileSystemLoader([template.parent, ASSETS])
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -39,11 +35,9 @@ def render(template: Path, **values: object) -> str:
 
 
 def data_address(image: Image.Image, *, quality: int = 20, method: int = 2) -> str:
-    """A picture without loss as a data address.
+    """An 8-bit picture without loss as a data address.
 
-    Args:
-        image: 8 bits.
-        quality, method: how hard WebP looks for a smaller file; the usual ones are a fifth below PNG, and as fast.
+    `quality` and `method` say how hard WebP looks for a smaller file: a fifth below PNG, and as fast.
     """
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "WEBP", lossless=True, quality=quality, method=method)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
 from tokenfield.metrics import psnr
 
 PACKAGED = Path(__file__).parent.parent / "models" / "weights" / "pca-8x8" / "basis.safetensors"
@@ -27,43 +27,37 @@ PACKAGED = Path(__file__).parent.parent / "models" / "weights" / "pca-8x8" / "ba
 
 @dataclass(frozen=True)
 class Basis:
-    """An orthonormal basis of cell space, most variance first.
-
-    Attributes:
-        mean: (F,) mean cell, F = C * cell * cell, values in [0, 1] as pictures are.
-        components: (F, F) float32, one component per row, orthonormal.
-        cell: side of a cell in pixels.
-        cells: how many cells it was fitted on.
-        pictures: from how many pictures those came.
-        seed: of the random positions.
-    """
+    """An orthonormal basis of cell space, most variance first: F = C * cell * cell values in [0, 1], as in pictures."""
 
     mean: Float[Tensor, " f"]
     components: Float[Tensor, "f f"]
+    """float32, one component per row."""
     cell: int = 8
+    """Side of a cell in pixels."""
     cells: int = 0
+    """How many cells it was fitted on, from how many pictures, and the seed of their positions."""
     pictures: int = 0
     seed: int = 0
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What the basis was fitted on."""
+        return {"cell": self.cell, "cells": self.cells, "pictures": self.pictures, "seed": self.seed}
 
     def save(self, path: Path) -> None:
         """Write the basis as safetensors: float16 (192 x 192 numbers are 74 kB), the facts of the fit as metadata."""
         from safetensors.torch import save
 
-        numbers = {name: str(getattr(self, name)) for name in ("cell", "cells", "pictures", "seed")}
+        facts = {name: str(value) for name, value in self.facts.items()}
         tensors = {"mean": self.mean.half(), "components": self.components.half().contiguous()}
-        with written_aside(Path(path)) as file:
-            file.write(save(tensors, metadata={"format": "tokenfield.pca", **numbers}))
+        write_whole(path, save(tensors, metadata={"format": "tokenfield.pca", **facts}))
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Basis":
-        """Read a basis; the packaged one by default.
-
-        Raises:
-            UserError: the file is missing, or is not such a basis.
-        """
+        """Read a basis, the packaged one by default. Raises UserError if the file is missing, or is no such basis."""
         from safetensors import SafetensorError, safe_open
 
-        path = PACKAGED if path is None else Path(path)
+        path = path or PACKAGED
         remedy = f"fit one with: python -m tokenfield.evaluation.pca FOLDER {path}"
         if not path.is_file():
             raise UserError(f"no PCA basis at {path}; {remedy}")
@@ -76,8 +70,8 @@ class Basis:
         except (SafetensorError, OSError) as error:
             detail = str(error).splitlines()[0]
             raise UserError(f"{path} is no PCA basis, or is damaged ({detail}); {remedy}") from error
-        numbers = {name: int(metadata[name]) for name in ("cell", "cells", "pictures", "seed")}
-        return cls(mean=mean, components=orthonormal(components), **numbers)
+        facts = {name: int(metadata[name]) for name in ("cell", "cells", "pictures", "seed")}
+        return cls(mean, orthonormal(components), **facts)
 
 
 def orthonormal(components: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
@@ -93,10 +87,9 @@ def orthonormal(components: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
 
 
 def to_cells(picture: Float[Tensor, "c h w"], cell: int) -> Float[Tensor, "n f"]:
-    """Cut a picture into cells, row by row of cells; a side that is no multiple of `cell` is continued by its edge.
+    """Cut a picture into N = ceil(H / cell) * ceil(W / cell) cells, row by row; F = C * cell * cell, channel first.
 
-    Returns:
-        Shape (N, F): N = ceil(H / cell) * ceil(W / cell) cells of F = C * cell * cell values, channel first.
+    A side that is no multiple of `cell` is continued by its edge.
     """
     height, width = picture.shape[-2:]
     padded = functional.pad(picture[None], (0, -width % cell, 0, -height % cell), mode="replicate")
@@ -120,23 +113,13 @@ def random_cells(picture: Float[Tensor, "c h w"], count: int, cell: int, seed: i
     return picture[:, rows, columns].transpose(0, 1).flatten(1)                  # (count, C * cell * cell)
 
 
-def fit(
-    pictures: Iterable[Tensor],
-    *,
-    cell: int = 8,
-    cells_per_picture: int = 8192,
-    seed: int = 0,
-) -> Basis:
-    """Principal components of random cells of pictures.
+def fit(pictures: Iterable[Tensor], *, cell: int = 8, cells_per_picture: int = 8192, seed: int = 0) -> Basis:
+    """Principal components of random cells of pictures (C, H, W) of the same C, in [0, 1].
 
     Every picture gives the same number of cells, whatever its size, so that one huge photograph does not speak for
-    all. Moments are summed in float64, one picture in memory at a time.
+    all; one smaller than a cell is left out. Moments are summed in float64, one picture in memory at a time. Picture i
+    draws its positions from (seed, i), so that adding one leaves the others' draws alone.
 
-    Args:
-        pictures: (C, H, W) float32 in [0, 1], all of the same C; one smaller than a cell is left out.
-        cell: side of a cell in pixels.
-        cells_per_picture: random cells taken from each picture.
-        seed: of the positions; picture i draws from (seed, i), so that adding one leaves the others' draws alone.
     Raises:
         UserError: fewer cells than a basis has components.
     """
@@ -162,8 +145,7 @@ def fit(
 def reconstruct(basis: Basis, picture: Float[Tensor, "c h w"], count: int) -> Float[Tensor, "c h w"]:
     """The picture from the first `count` coefficients of each of its cells; neither clamped nor rounded.
 
-    Raises:
-        UserError: a picture of another number of channels than the basis.
+    Raises UserError for a picture of another number of channels than the basis.
     """
     channels = len(basis.mean) // basis.cell**2
     if picture.shape[0] != channels:
@@ -188,9 +170,7 @@ def floor_of(basis: Basis, picture: Float[Tensor, "c h w"], values_stored: float
     return psnr(reconstruct(basis, picture, count)[None], picture[None]).item()
 
 
-def floor(
-    basis: Basis, pictures: Iterable[Tensor], values_per_pixel_value: float
-) -> Float[Tensor, " n"]:
+def floor(basis: Basis, pictures: Iterable[Tensor], values_per_pixel_value: float) -> Float[Tensor, " n"]:
     """`floor_of` each picture (C, H, W) at a rate of stored values per pixel value, in (0, 1]; shape (N,)."""
     return torch.tensor([floor_of(basis, picture, values_per_pixel_value * picture.numel()) for picture in pictures])
 

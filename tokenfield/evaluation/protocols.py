@@ -30,7 +30,7 @@ MEASURED: dict[str, str] = {
 """How closeness is measured, in every protocol."""
 
 SQUARE = "shorter side resized to {0} (Pillow, bilinear, antialiased), then the middle {0} x {0}"
-
+LAST_QUARTER = "the last quarter of the sorted list of files, as ANR's evaluation (validation and test, 0.75 to 1)"
 
 Named = Iterator[tuple[str, Float[Tensor, "c h w"]]]
 """Pictures in [0, 1] with their names."""
@@ -59,13 +59,9 @@ class Protocol:
         return facts | ({"published": self.published} if self.published else {})
 
     def open(self, root: Path, count: int | None) -> tuple[Named, int, SkippedFiles]:
-        """(name, picture) of the test split, how many there are, and what is skipped meanwhile.
+        """(name, picture) of the test split, or the first `count`; how many there are, and what is skipped meanwhile.
 
-        Args:
-            root: the data set's folder.
-            count: only so many, the first ones; None: all.
-        Raises:
-            UserError: the folder is laid out differently, or holds no picture of the split.
+        Raises UserError for a folder that is laid out differently, or holds no picture of the split.
         """
         assert self.data is not None, "a protocol without a data set is opened by its name"
         size = self.data.size
@@ -88,9 +84,7 @@ def last_part(root: Path, share: float, size: int) -> PictureFiles:
                         skipped=skipped)
 
 
-def _data_set(
-    layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0
-) -> Protocol:
+def _data_set(layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0) -> Protocol:
     data = DataConfig(layout=layout, size=size, crop="center")  # type: ignore[arg-type]  # checked by itself
     return Protocol(pictures, split, SQUARE.format(size), published, data, last)
 
@@ -132,14 +126,12 @@ PROTOCOLS: dict[str, Protocol] = {
         "Table 5 (NeurIPS 2023): LAINR 37.7, Spatial Functa 37.2 and 37.7, LDM's autoencoder 27.4 dB",
     ),
     "celeba128": _data_set(
-        "folder", 128, "CelebA, aligned and cropped, at 128 pixels",
-        "the last quarter of the sorted list of files, as ANR's evaluation (validation and test, 0.75 to 1)",
+        "folder", 128, "CelebA, aligned and cropped, at 128 pixels", LAST_QUARTER,
         "ANR (ECCV 2024): 47.25 against 37.95 dB for the best MLP-based system", last=0.25,
     ),
     "lsun256": _data_set(
-        "folder", 256, "a category of LSUN at 256 pixels",
-        "the last quarter of the sorted list of files, as ANR's evaluation (validation and test, 0.75 to 1)",
-        "ANR (ECCV 2024) shows figures only", last=0.25,
+        "folder", 256, "a category of LSUN at 256 pixels", LAST_QUARTER, "ANR (ECCV 2024) shows figures only",
+        last=0.25,
     ),
 }  # fmt: skip
 """Every protocol by the name that `tokenfield evaluate --protocol` takes."""
