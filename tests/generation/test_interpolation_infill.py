@@ -12,7 +12,7 @@ from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.generation.infill import describe, fill, inside
 from tokenfield.generation.interpolation import between_fields, between_samples, shares, spherical, write_animation
-from tokenfield.generation.paths import clean_of, noise_of
+from tokenfield.generation.paths import clean_and_noise
 from tokenfield.generation.sampling import sample
 from tokenfield.generation.schedulers import Sampler
 
@@ -77,8 +77,7 @@ def test_every_prediction_names_its_clean_tokens_and_its_noise(prediction):
     clean, e = torch.randn(2, 4, 3, 5).unbind(0)
     alpha, sigma = (0.3, 0.7) if prediction == "velocity" else (0.6, 0.8)
     predicted = {"sample": clean, "epsilon": e, "v_prediction": alpha * e - sigma * clean, "velocity": e - clean}
-    given = prediction, predicted[prediction], alpha * clean + sigma * e, alpha, sigma
-    found = clean_of(*given), noise_of(*given)
+    found = clean_and_noise(prediction, predicted[prediction], alpha * clean + sigma * e, alpha, sigma)
     torch.testing.assert_close(found, (clean, e), atol=1e-5, rtol=0)
 
 

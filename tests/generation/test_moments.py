@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenfield.generation.moments import Moments, merge
+from tokenfield.generation.encoding import Moments
 
 
 @settings(max_examples=40)
@@ -13,7 +13,7 @@ def test_parts_of_any_size_give_the_moments_of_the_whole(seed, sizes, offset):
     generator = torch.Generator().manual_seed(seed)
     parts = [offset + torch.randn(size, 3, 2, generator=generator, dtype=torch.float64) for size in sizes]
     whole = torch.cat(parts)
-    total = merge((Moments.of(part) for part in parts), 3, 2)
+    total = sum(map(Moments.of, parts), Moments.none(3, 2))
     assert total.count == len(whole)
     if len(whole):
         torch.testing.assert_close(total.mean, whole.mean(0), rtol=1e-12, atol=1e-9)
@@ -22,7 +22,7 @@ def test_parts_of_any_size_give_the_moments_of_the_whole(seed, sizes, offset):
 
 def test_a_large_mean_costs_no_digits():
     values = 1e8 + torch.tensor([[-1.0], [1.0], [3.0], [-3.0]], dtype=torch.float64)
-    total = merge((Moments.of(row[None]) for row in values), 1)  # one by one: Welford's algorithm
+    total = sum((Moments.of(row[None]) for row in values), Moments.none(1))  # one by one: Welford's algorithm
     assert total.deviation.item() == 5**0.5
 
 

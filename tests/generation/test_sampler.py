@@ -109,8 +109,7 @@ def test_guidance_is_that_of_the_scores(prediction):
     """Guided predictions belong to the score (1 - w) grad log p(x) + w grad log p(x | c), found by autograd."""
     denoiser = gaussian(prediction)
     noisy, labels, weight = torch.randn(4, TOKENS, DIM), torch.tensor([0, 1, 0, 1]), 2.5
-    time = torch.full((4,), 0.4 if prediction == "velocity" else 400.0)
-    a, s = denoiser.level(time)
+    a, s = denoiser.level(torch.full((4,), 0.4 if prediction == "velocity" else 400.0))
 
     def score(label):
         x = noisy.clone().requires_grad_()
@@ -122,7 +121,7 @@ def test_guidance_is_that_of_the_scores(prediction):
 
     wanted = (1 - weight) * score(None) + weight * score(labels)
     with torch.no_grad():
-        got = guide(denoiser, noisy, time, labels, weight)
+        got = guide(denoiser, noisy, 400, labels, weight)
     clean = {
         "sample": lambda: got,
         "epsilon": lambda: (noisy - s * got) / a,
@@ -142,13 +141,13 @@ def test_guidance_of_a_half_space_mixture_moves_away_from_the_other_class():
 
 
 def test_guidance_costs_a_second_evaluation_only_where_it_says_something():
-    noisy, time = torch.randn(3, TOKENS, DIM), torch.full((3,), 9.0)
+    noisy = torch.randn(3, TOKENS, DIM)
     for weight, labels, calls in ((1, [0, 1, 0], 3), (0, [0, 1, 0], 3), (2.5, [2, 2, 2], 3), (2.5, [0, 2, 1], 6)):
         denoiser = gaussian()
-        guide(denoiser, noisy, time, torch.tensor(labels), weight)
+        guide(denoiser, noisy, 9, torch.tensor(labels), weight)
         assert denoiser.calls == [calls]
-    both = guide(gaussian(), noisy, time, torch.tensor([0, 2, 1]), 0.0)
-    torch.testing.assert_close(both, gaussian()(noisy, time, no_class(3)))
+    both = guide(gaussian(), noisy, 9, torch.tensor([0, 2, 1]), 0.0)
+    torch.testing.assert_close(both, gaussian()(noisy, torch.full((3,), 9.0), no_class(3)))
 
 
 @pytest.mark.parametrize("name", ["DDIM", "DDPM", "SASolver", "EulerAncestral"])

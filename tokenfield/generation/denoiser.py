@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, TypedDict, Unpack
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tokenfield.errors import UserError
-from tokenfield.generation.paths import Prediction
+from tokenfield.generation.paths import Prediction, each
 from tokenfield.models.base import Model
 from tokenfield.nn.attention import MultiHeadAttention
 from tokenfield.nn.fourier import fourier_features, frequencies
@@ -70,6 +71,11 @@ class DenoiserSizes:
     field_hash: str = ""
     """Its identity (`tokenfield.models.pretrained.model_hash`)."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the classes are called: by number where they have no names."""
+        return self.class_names or tuple(map(str, range(self.classes)))
+
 
 @dataclass(frozen=True)
 class DenoiserConfig(DenoiserSizes):
@@ -110,16 +116,11 @@ class Origin(TypedDict):
     field_hash: str
 
 
-def for_all(vector: Float[Tensor, "b w"], tokens: Float[Tensor, "b *r w"]) -> Float[Tensor, "b *one w"]:
-    """One vector per instance, with axes of 1 where the tokens have theirs."""
-    return vector.view(len(vector), *(1 for _ in tokens.shape[1:-1]), -1)
-
-
 def modulate(
     x: Float[Tensor, "b *r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
 ) -> Float[Tensor, "b *r w"]:
     """x (1 + scale) + shift, the same for all tokens of an instance."""
-    return x * (1 + for_all(scale, x)) + for_all(shift, x)
+    return x * (1 + each(scale, x)) + each(shift, x)
 
 
 class SelfAttention(MultiHeadAttention):
@@ -131,13 +132,7 @@ class SelfAttention(MultiHeadAttention):
 
 
 class AdaptiveBlock(nn.Module):
-    """x + gate Attention(modulated LN x), then x + gate FeedForward(modulated LN x).
-
-    Args:
-        dim: width of the tokens.
-        attention: of the tokens to one another.
-        mlp_ratio: hidden width of the feed-forward part over `dim`.
-    """
+    """x + gate Attention(modulated LN x), then x + gate FeedForward(modulated LN x)."""
 
     def __init__(self, dim: int, attention: nn.Module, *, mlp_ratio: float = 4.0):
         super().__init__()
@@ -150,16 +145,17 @@ class AdaptiveBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b *r w"], conditions: Float[Tensor, "b w"]) -> Float[Tensor, "b *r w"]:
         """Transform the tokens; `conditions` is what time and label say, after its nonlinearity."""
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adapt(conditions).chunk(6, -1)
-        x = x + for_all(gate_1, x) * self.attention(modulate(self.norm1(x), shift_1, scale_1))
-        return x + for_all(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
+        x = x + each(gate_1, x) * self.attention(modulate(self.norm1(x), shift_1, scale_1))
+        return x + each(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
 class TokenDenoiser(Model, ABC):
     """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
 
     Attributes:
-        mean, deviation: of the latents it was trained on; `standardize` and `restore` use them.
-        on_lattice: whether its tokens are (rows, columns, D), with statistics of a channel, and not (R, D).
+        on_lattice: whether its tokens are (rows, columns, D), and not (R, D).
+        mean, deviation: of the latents it was trained on. On a lattice of every channel, (D,), since a cell of another
+            lattice has no statistics of its own; in a set of every channel of every token, (R, D) (A.3).
         checkpointing: compute blocks again in the backward pass: the same gradient, in the memory of one block.
     """
 
@@ -187,8 +183,9 @@ class TokenDenoiser(Model, ABC):
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.adapt = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, config.latent_dim)
-        self.register_buffer("mean", torch.zeros(self.statistics_shape))
-        self.register_buffer("deviation", torch.ones(self.statistics_shape))
+        statistics = self.shape[-1:] if self.on_lattice else self.shape
+        self.register_buffer("mean", torch.zeros(statistics))
+        self.register_buffer("deviation", torch.ones(statistics))
         # DiT's start: Xavier for linear maps, small normal embeddings; gates and the output at zero.
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -216,14 +213,14 @@ class TokenDenoiser(Model, ABC):
     def shape(self) -> tuple[int, ...]:
         """Of the tokens of a sample."""
 
-    @property
-    @abstractmethod
-    def statistics_shape(self) -> tuple[int, ...]:
-        """Of `mean` and `deviation`."""
-
-    @abstractmethod
     def on(self, lattice: tuple[int, int]) -> "TokenDenoiser":
-        """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""
+        """The same denoiser, weights and all, whose samples have so many rows and columns of cells.
+
+        Raises:
+            UserError: tokens of a set, which have no places: there are as many as there were.
+        """
+        raise UserError("this denoiser draws sets of tokens without places, in the shape of the pictures that were "
+                        "encoded; another aspect needs tokens with anchors (recipe ldm-cutouts-32-anchored)")
 
     @property
     def horizon(self) -> float:
@@ -233,30 +230,25 @@ class TokenDenoiser(Model, ABC):
     def forward(
         self, noisy: Float[Tensor, "b *r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
     ) -> Float[Tensor, "b *r d"]:
-        """What `config.prediction` says, from standardised noisy latents.
+        """What `config.prediction` says, from standardised latents mixed with noise.
 
         Args:
-            noisy: standardised latents, mixed with noise.
             time: step of the schedule, in [0, T), whole numbers in training; for `velocity`, the share of noise in
                 [0, 1], 1 being pure noise.
             label: class, from 0; `config.classes` for no label.
         """
-        conditions = self.conditions(time, label)
+        omega = frequencies(TIME_BANDWIDTH, TIME_FEATURES // 2, device=time.device)
+        features = fourier_features(time.float()[:, None] / self.horizon, omega)              # (B, 256), float32 always
+        conditions = F.silu(self.time(features.to(self.embed.weight.dtype)) + self.label(label))              # (B, W)
         x = self.embed(noisy.to(self.embed.weight.dtype)) + self.place(noisy.shape[1:-1])  # (B, R, W)
         for block in self.blocks:
             x = checkpoint(block, x, conditions, use_reentrant=False) if self.checkpointing else block(x, conditions)
         shift, scale = self.adapt(conditions).chunk(2, -1)
         return self.out(modulate(self.norm(x), shift, scale))
 
-    def conditions(self, time: Float[Tensor, " b"], label: Int[Tensor, " b"]) -> Float[Tensor, "b w"]:
-        """One vector for time and label. Phases are float32 whatever the weights are."""
-        omega = frequencies(TIME_BANDWIDTH, TIME_FEATURES // 2, device=time.device)
-        features = fourier_features(time.float()[:, None] / self.horizon, omega)  # (B, 256)
-        return nn.functional.silu(self.time(features.to(self.embed.weight.dtype)) + self.label(label))
-
     @property
     def sharded_parts(self) -> list[nn.Module]:
-        """What is gathered at a time where processes share the weights (training/sharding.py)."""
+        """The blocks."""
         return list(self.blocks)
 
     def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
@@ -283,16 +275,12 @@ class TokenDenoiser(Model, ABC):
 
 
 class Denoiser(TokenDenoiser):
-    """The denoiser of a set of tokens, (B, R, D) to the same: every token has an identity and sees all tokens.
-
-    Attributes:
-        mean, deviation: (R, D) of the latents it was trained on.
-    """
+    """The denoiser of a set of tokens, (B, R, D) to the same: every token has an identity and sees all tokens."""
 
     name: ClassVar[str] = "denoiser"
     config: DenoiserConfig
 
-    def __init__(self, config: DenoiserConfig):
+    def __init__(self, config: DenoiserConfig):  # a folder of weights finds the configuration's class here
         super().__init__(config)
 
     def make_places(self) -> tuple[Tensor, ...]:
@@ -310,15 +298,5 @@ class Denoiser(TokenDenoiser):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the tokens of a sample."""
+        """(R, D)."""
         return self.config.tokens, self.config.latent_dim
-
-    @property
-    def statistics_shape(self) -> tuple[int, ...]:
-        """Of `mean` and `deviation`: every channel of every token has its own (A.3)."""
-        return self.shape
-
-    def on(self, lattice: tuple[int, int]) -> "Denoiser":
-        """Raises UserError: tokens of a set have no places, and there are as many as there were."""
-        raise UserError("this denoiser draws sets of tokens without places, in the shape of the pictures that were "
-                        "encoded; another aspect needs tokens with anchors (recipe ldm-cutouts-32-anchored)")

@@ -8,15 +8,13 @@ however often they were killed: what is there already is kept.
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Num
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -27,18 +25,53 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import PictureSource, Split
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
-from tokenfield.generation.moments import Moments, merge
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.pretrained import model_hash
 
-T = TypeVar("T")
 
+@dataclass(frozen=True)
+class Moments:
+    """Count of instances, their mean, and the sum of (x - mean)^2 over them, entry by entry in float64.
 
-def parts_of(items: Sequence[T], size: int) -> list[Sequence[T]]:
-    """Consecutive parts of `size` items, the last one perhaps shorter."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    Two parts are merged exactly (Chan, Golub and LeVeque, *Updating Formulae and a Pairwise Algorithm for Computing
+    Sample Variances*, 1979; with parts of one, Welford's algorithm). Sums of squares, the obvious alternative, lose all
+    digits where a mean is large beside its deviation. The same parts in the same order give the same bits.
+    """
+
+    count: int
+    mean: Float64[Tensor, "*s"]
+    squares: Float64[Tensor, "*s"]
+
+    @classmethod
+    def none(cls, *shape: int) -> "Moments":
+        """Of no instances: what a sum of moments starts with."""
+        return cls(0, torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64))
+
+    @classmethod
+    def of(cls, values: Num[Tensor, "n *s"]) -> "Moments":
+        """Of the instances along the first axis."""
+        if len(values) == 0:
+            return cls.none(*values.shape[1:])
+        values = values.double()
+        mean = values.mean(0)
+        return cls(len(values), mean, (values - mean).square_().sum(0))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Of both sets of instances together."""
+        count = self.count + other.count
+        if count == 0:
+            return self
+        difference = other.mean - self.mean
+        mean = self.mean + difference * (other.count / count)
+        squares = self.squares + other.squares + difference**2 * (self.count * other.count / count)
+        return Moments(count, mean, squares)
+
+    @property
+    def deviation(self) -> Float64[Tensor, "*s"]:
+        """sqrt(squares / count): that of the instances themselves, not an estimate for others."""
+        return (self.squares / max(1, self.count)).sqrt()
 
 
 @dataclass(frozen=True)
@@ -61,29 +94,36 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Plan:
-    """The shards of a split.
-
-    Attributes:
-        split: which.
-        source: its pictures.
-        classes: names of the classes of both splits.
-        labels: class of every picture; `len(classes)` for none.
-        shards: of each, its entries (picture, mirrored).
-    """
+    """The shards of a split."""
 
     split: Split
     source: PictureSource
     classes: tuple[str, ...]
+    """Names of the classes of both splits."""
     labels: list[int]
-    shards: list[Sequence[tuple[int, bool]]]
+    """Class of every picture; `len(classes)` for none."""
+    shards: list[list[tuple[int, bool]]]
+    """Of each, its entries (picture, mirrored)."""
+
+    def read(self, entry: tuple[int, bool]) -> Float[Tensor, "c h w"] | PictureError:
+        """The picture of an entry, or why there is none."""
+        index, mirrored = entry
+        try:
+            picture = self.source.cut(index, Draws(0))  # the centre: nothing is drawn
+        except PictureError as error:
+            return error
+        return picture.flip(-1) if mirrored else picture
+
+    def identity(self, number: int, encoding: Encoding, model_sha: str) -> str:
+        """A digest of all that decides the contents of a shard but the bytes of the pictures."""
+        names = [(self.source.names[i], self.labels[i], mirrored) for i, mirrored in self.shards[number]]
+        deciding = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, self.classes, names]
+        return hashlib.sha256(json.dumps(deciding).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def lattice_and_size(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int]:
-    """Shape of the tokens' lattice, () for a set, and the side of the pictures to encode.
+    """Shape of the tokens' lattice, () for a set, and the side of the pictures: the model's, or `size` if it takes any.
 
-    Args:
-        model: which decides the size, unless it takes any.
-        size: what the user asks for; None leaves it to the model.
     Raises:
         UserError: a model of pictures that are not square, or a size that it does not take.
     """
@@ -101,14 +141,7 @@ def lattice_and_size(model: FieldModel, size: int | None) -> tuple[tuple[int, ..
 
 
 def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] | None = None) -> Plan:
-    """What to encode for a split. Raises UserError where it has no pictures.
-
-    Args:
-        data: folder of the data set.
-        encoding: how.
-        split: which.
-        classes: of the training split, for the others.
-    """
+    """What to encode for a split; `classes` are those of the training split. Raises UserError without pictures."""
     source = open_source(encoding.data, data, split)
     folders = [_class_folder(name) for name in source.names]
     if source.labels is not None:  # a layout that has classes
@@ -121,7 +154,8 @@ def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] 
     flips = (False, True) if encoding.flips and split == "train" else (False,)
     entries = [(i, mirrored) for i in range(len(source)) for mirrored in flips]
     numbers = [len(known) if label is None else label for label in labels]
-    return Plan(split, source, known, numbers, parts_of(entries, encoding.shard))
+    shards = [entries[start : start + encoding.shard] for start in range(0, len(entries), encoding.shard)]
+    return Plan(split, source, known, numbers, shards)
 
 
 def _class_folder(name: str) -> str:
@@ -132,71 +166,46 @@ def _class_folder(name: str) -> str:
     return parts[0] if parts else ""
 
 
-def identity(plan: Plan, number: int, encoding: Encoding, model_sha: str) -> str:
-    """A digest of all that decides the contents of a shard but the bytes of the pictures."""
-    names = [(plan.source.names[i], plan.labels[i], mirrored) for i, mirrored in plan.shards[number]]
-    deciding = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, plan.classes, names]
-    return hashlib.sha256(json.dumps(deciding).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-@dataclass
-class Shard:
-    """One shard's latents (N, R, D) in parts, with their moments, the entries they are of, and what was skipped."""
-
-    latents: list[Tensor]
-    entries: list[tuple[int, bool]]
-    moments: Moments
-    skipped: SkippedFiles
-
-
 @torch.no_grad()
-def encode_shard(
-    model: FieldModel, plan: Plan, number: int, encoding: Encoding, readers: ThreadPoolExecutor, shape: tuple[int, int]
-) -> Shard:
-    """Latents of one shard, (N, *shape); damaged pictures are left out and named."""
+def write_shard(
+    path: Path,
+    model: FieldModel,
+    plan: Plan,
+    number: int,
+    encoding: Encoding,
+    readers: ThreadPoolExecutor,
+    shape: tuple[int, int],
+    sha: str,
+) -> None:
+    """Encode a shard, latents (N, *shape), into one file, whole or absent; damaged pictures are left out and named."""
     device = next(model.parameters()).device
-    shard = Shard([torch.zeros(0, *shape, dtype=torch.float16 if encoding.half else torch.float32)], [],
-                  Moments.none(*shape), SkippedFiles())
-    for part in parts_of(plan.shards[number], encoding.batch):
-        pictures = []
-        for entry, result in zip(part, readers.map(partial(_read, plan.source), part), strict=True):
+    latents = [torch.zeros(0, *shape, dtype=torch.float16 if encoding.half else torch.float32)]
+    moments, skipped, entries = Moments.none(*shape), SkippedFiles(), []
+    for start in range(0, len(plan.shards[number]), encoding.batch):
+        part, pictures = plan.shards[number][start : start + encoding.batch], []
+        for entry, result in zip(part, readers.map(plan.read, part), strict=True):
             if isinstance(result, PictureError):
-                shard.skipped.catch(result)
+                skipped.catch(result)
             else:
                 pictures.append(result)
-                shard.entries.append(entry)
+                entries.append(entry)
         if not pictures:
             continue
-        tokens = model.encode(torch.stack(pictures).to(device)).flatten(1, -2).cpu().to(shard.latents[0].dtype)
+        tokens = model.encode(torch.stack(pictures).to(device)).flatten(1, -2).cpu().to(latents[0].dtype)
         if not torch.isfinite(tokens).all():
             raise UserError("a token is not finite; half precision holds numbers up to 65504: leave out --half"
                             if encoding.half else "a token is not finite; the model is damaged")
-        shard.latents.append(tokens)
-        shard.moments += Moments.of(tokens)
-    return shard
-
-
-def _read(source: PictureSource, entry: tuple[int, bool]) -> Float[Tensor, "c h w"] | PictureError:
-    index, mirrored = entry
-    try:
-        picture = source.cut(index, Draws(0))  # the centre: nothing is drawn
-    except PictureError as error:
-        return error
-    return picture.flip(-1) if mirrored else picture
-
-
-def write_shard(path: Path, shard: Shard, plan: Plan, shard_identity: str) -> None:
-    """One file, whole or absent."""
+        latents.append(tokens)
+        moments += Moments.of(tokens)
     tensors = {
-        "latents": torch.cat(shard.latents),
-        "labels": torch.tensor([plan.labels[index] for index, _ in shard.entries], dtype=torch.int64),
-        "mirrored": torch.tensor([mirrored for _, mirrored in shard.entries], dtype=torch.bool),
-        "count": torch.tensor(shard.moments.count),
-        "mean": shard.moments.mean,
-        "squares": shard.moments.squares,
+        "latents": torch.cat(latents),
+        "labels": torch.tensor([plan.labels[index] for index, _ in entries], dtype=torch.int64),
+        "mirrored": torch.tensor([mirrored for _, mirrored in entries], dtype=torch.bool),
+        "count": torch.tensor(moments.count),
+        "mean": moments.mean,
+        "squares": moments.squares,
     }
-    names = [plan.source.names[index] for index, _ in shard.entries]
-    note = {"identity": shard_identity, "names": names, "skipped": shard.skipped.as_json()}
+    note = {"identity": sha, "names": [plan.source.names[i] for i, _ in entries], "skipped": skipped.as_json()}
     write_whole(path, to_bytes(tensors, {"shard": json.dumps(note)}))  # one entry: their order in a file is random
 
 
@@ -250,14 +259,13 @@ def encode_data(
     Args:
         model: the field model, in evaluation mode, on the device to work on.
         name: what the user called it, by which it is found when latents are decoded.
-        data: folder of the data set.
         out: folder of the latents; shards that are there already are kept.
         encoding: how. Its `data.size` and `data.crop` are overruled by the model.
         size: side of the pictures for models that take any.
         rank, world: this process encodes shards rank, rank + world, ... of each split.
         workers: threads that read pictures.
         meet: returns when all processes have called it.
-        progress: called with (done, total) of this process's shards.
+        progress: counts this process's shards.
     Returns:
         What `latents.json` says (on every process).
     Raises:
@@ -273,11 +281,11 @@ def encode_data(
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="latents") as readers:
         for done, (p, number) in enumerate(mine):
             progress(done, len(mine))
-            path, sha = shard_path(out, p.split, number), identity(p, number, encoding, model_sha)
+            path, sha = shard_path(out, p.split, number), p.identity(number, encoding, model_sha)
             if not is_there(path, sha):
-                write_shard(path, encode_shard(model, p, number, encoding, readers, shape), p, sha)
+                write_shard(path, model, p, number, encoding, readers, shape, sha)
     meet()  # every shard is there now
-    shards = {p.split: [read_shard(shard_path(out, p.split, n)) for n in range(len(p.shards))] for p in plans}
+    found = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
     described = {
         "format": FORMAT,
         "model": name,
@@ -289,27 +297,24 @@ def encode_data(
         "picture_size": [side, side],
         "flips": encoding.flips,
         "half": encoding.half,
-        "splits": {p.split: summary(p, shards[p.split]) for p in plans},
+        "splits": {split: facts for split, (_, facts) in found.items()},
     }
     if rank == 0:
-        statistics = merge((moments for moments, _ in shards["train"]), *shape)
+        statistics, _ = found["train"]
         write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
         write_whole(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
     meet()
     return described
 
 
-def read_shard(path: Path) -> tuple[Moments, Record]:
-    """The moments that a shard holds of its own latents, and what it says."""
-    with open_shard(path) as file:
-        moments = Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
-        return moments, read_note(file)
-
-
-def summary(plan: Plan, shards: list[tuple[Moments, Record]]) -> Record:
-    """How much there is of a split, and which pictures could not be read."""
-    entries = sum(moments.count for moments, _ in shards)
-    if not entries:
+def summary(plan: Plan, out: Path, moments: Moments) -> tuple[Moments, Record]:
+    """`moments` with those of all shards of a split, how much there is of it, and which pictures could not be read."""
+    skipped: list[Record] = []
+    for number in range(len(plan.shards)):
+        with open_shard(shard_path(out, plan.split, number)) as file:
+            moments += Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
+            skipped += read_note(file)["skipped"]
+    if not moments.count:
         raise UserError(f"none of the {len(plan.source)} {plan.split} pictures can be read; check the folder")
-    return {"shards": len(shards), "entries": entries, "pictures": len(plan.source),
-            "skipped": [item for _, note in shards for item in note["skipped"]]}
+    return moments, {"shards": len(plan.shards), "entries": moments.count, "pictures": len(plan.source),
+                     "skipped": skipped}

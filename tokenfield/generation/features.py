@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.pca import Basis
-from tokenfield.generation.inception import FEATURES, load
+from tokenfield.generation import inception
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
@@ -33,12 +33,7 @@ CODES, STRIDE = 24, 4
 
 
 class FeatureNetwork(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1] -> features (B, F); also what torchmetrics takes as `feature=`.
-
-    Attributes:
-        name: what a person calls it, beside every number.
-        num_features: F.
-    """
+    """Pictures (B, 3, H, W) in [0, 1] -> features (B, F), F = `num_features`; its name stands beside every number."""
 
     name: str
     num_features: int
@@ -54,7 +49,7 @@ class FeatureNetwork(nn.Module):
 
 
 def mean_and_deviation(values: Float[Tensor, "b n f"]) -> Float[Tensor, "b g"]:
-    """Over the places of a picture: what it is made of, not where. (B, 2 F)."""
+    """Over the places of a picture: what it is made of, not where; (B, 2 F)."""
     return torch.cat([values.mean(1), values.var(1, unbiased=False).clamp(min=1e-12).sqrt()], 1)
 
 
@@ -73,7 +68,7 @@ class PcaFeatures(FeatureNetwork):
         self.register_buffer("mean", basis.mean)
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
-        """Raises UserError for pictures that are smaller than a cell."""
+        """Every picture must have at least one whole cell."""
         check_side(pictures, self.cell, self.name)
         cells = F.unfold(pictures, self.cell, stride=STRIDE).mT                    # (B, N, 192)
         return mean_and_deviation((cells - self.mean) @ self.components.T)
@@ -129,7 +124,7 @@ class ScriptFeatures(FeatureNetwork):
                             "torch.jit.script(network).save(PATH)") from error
         self.file = hashlib.sha256(path.read_bytes()).hexdigest()
         self.name = f"{kind}:{path.name}"
-        self.bytes = kind == "inception"  # the published file takes bytes, and gives features when asked for them
+        self.published = kind == "inception"  # that file takes bytes, and gives features when they are named
         self.num_features = self(torch.zeros(1, 3, 64, 64)).shape[1]
 
     @property
@@ -139,8 +134,8 @@ class ScriptFeatures(FeatureNetwork):
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Whatever the file computes."""
-        if self.bytes:
-            return self.network((pictures.clamp(0, 1) * 255).round().byte(), return_features=True).float()
+        if self.published:
+            return self.network(as_bytes(pictures).byte(), return_features=True).float()
         return self.network(pictures).flatten(1).float()
 
 
@@ -149,12 +144,17 @@ class InceptionFeatures(FeatureNetwork):
 
     def __init__(self, path: Path):
         super().__init__()
-        self.network = load(path).requires_grad_(False)
-        self.name, self.num_features = f"inception:{path.name}", FEATURES
+        self.network = inception.load(path).requires_grad_(False)
+        self.name, self.num_features = f"inception:{path.name}", inception.FEATURES
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Pictures are rounded to bytes first, as published."""
-        return self.network((pictures.clamp(0, 1) * 255).round())
+        return self.network(as_bytes(pictures))
+
+
+def as_bytes(pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Values of [0, 1] as whole numbers from 0 to 255."""
+    return (pictures.clamp(0, 1) * 255).round()
 
 
 def check_side(pictures: Tensor, least: int, name: str) -> None:
@@ -165,26 +165,21 @@ def check_side(pictures: Tensor, least: int, name: str) -> None:
 
 
 def find_features(spec: str) -> FeatureNetwork:
-    """The network that a user names.
-
-    Args:
-        spec: see `KINDS`.
-    Raises:
-        UserError: none is called that, its file is missing, or it needs a package that is not installed.
-    """
+    """The network that a user names, one of `KINDS`. Raises UserError where there is none, or its file is missing."""
     kind, _, rest = spec.partition(":")
     if kind in ("script", "inception") and rest:
         path = Path(rest)
         if not path.is_file():
             raise UserError(f"--features {spec}: no file {path}")
-        if kind == "inception" and path.suffix != ".pt":
-            return InceptionFeatures(path).eval()
-        return ScriptFeatures(path, kind=kind).eval()
-    if kind == "random" and rest.isdecimal():
-        return RandomFeatures(int(rest)).eval()
-    if spec == "pca":
-        return PcaFeatures().eval()
-    if spec not in pretrained.names() and not Path(spec).is_dir():
+        weights = kind == "inception" and path.suffix != ".pt"
+        network: FeatureNetwork = InceptionFeatures(path) if weights else ScriptFeatures(path, kind=kind)
+    elif kind == "random" and rest.isdecimal():
+        network = RandomFeatures(int(rest))
+    elif spec == "pca":
+        network = PcaFeatures()
+    elif spec in pretrained.names() or Path(spec).is_dir():
+        network = TokenFeatures(pretrained.load(spec), spec)
+    else:
         raise UserError(f"no features are called {spec!r}; give {', '.join(KINDS)} (MODEL is a folder or one of "
                         f"{', '.join(pretrained.names())})")
-    return TokenFeatures(pretrained.load(spec), spec).eval()
+    return network.eval()

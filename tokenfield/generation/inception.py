@@ -10,6 +10,7 @@ Names of modules are those in the file of weights, hence the capitals. Nothing i
 """
 
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -23,18 +24,13 @@ SIDE = 299
 """Pixels a side that the network sees."""
 FEATURES = 2048
 
-class Unit(nn.Module):
+
+def unit(inward: int, outward: int, kernel: str = "1x1", *, stride: int = 1, padded: bool = True) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU; padded to keep the size, unless it has a stride."""
-
-    def __init__(self, inward: int, outward: int, kernel: tuple[int, int], *, stride: int = 1, padded: bool = True):
-        super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2) if padded and stride == 1 else 0
-        self.conv = nn.Conv2d(inward, outward, kernel, stride=stride, padding=padding, bias=False)
-        self.bn = nn.BatchNorm2d(outward, eps=1e-3)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
-        """A map to another."""
-        return F.relu(self.bn(self.conv(x)))
+    height, width = map(int, kernel.split("x"))
+    padding = (height // 2, width // 2) if padded and stride == 1 else 0
+    conv = nn.Conv2d(inward, outward, (height, width), stride=stride, padding=padding, bias=False)
+    return nn.Sequential(OrderedDict(conv=conv, bn=nn.BatchNorm2d(outward, eps=1e-3), relu=nn.ReLU()))
 
 
 class Mixed(nn.Module):
@@ -52,23 +48,24 @@ class Mixed(nn.Module):
     def __init__(self, inward: int, *branches: str, pooled: int = 0, pool: str = "mean", stride: int = 1):
         super().__init__()
         self.pool, self.stride = pool, stride
-        self.branches: list[list[list[str]]] = []  # names of the convolutions
-        for branch in branches:
-            channels, names = inward, []
-            steps = [[one.split() for one in step.split(" + ")] for step in branch.split(", ")]
-            for step in steps:
+        self.branches = [[[one.split() for one in step.split(" + ")] for step in text.split(", ")] for text in branches]
+        for branch in self.branches:
+            channels = inward
+            for step in branch:
                 for name, outward, *kernel in step:
-                    height, width = map(int, (kernel or ["1x1"])[0].split("x"))
-                    last = stride if step is steps[-1] else 1
-                    self.add_module(name, Unit(channels, int(outward), (height, width), stride=last))
+                    last = stride if step is branch[-1] else 1
+                    self.add_module(name, unit(channels, int(outward), *kernel, stride=last))
                 channels = int(step[0][1])
-                names.append([name for name, *_ in step])
-            self.branches.append(names)
-        self.branch_pool = Unit(inward, pooled, (1, 1)) if pooled else nn.Identity()
+        self.branch_pool = unit(inward, pooled) if pooled else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
         """A map to another."""
-        results = [self.along(branch, x) for branch in self.branches]
+        results = []
+        for branch in self.branches:
+            inner = x
+            for step in branch:
+                inner = torch.cat([self.get_submodule(name)(inner) for name, *_ in step], 1)
+            results.append(inner)
         if self.stride == 2:
             around = F.max_pool2d(x, 3, stride=2)
         elif self.pool == "max":
@@ -76,12 +73,6 @@ class Mixed(nn.Module):
         else:
             around = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
         return torch.cat([*results, self.branch_pool(around)], 1)
-
-    def along(self, branch: list[list[str]], x: Tensor) -> Tensor:
-        """Through one branch."""
-        for names in branch:
-            x = torch.cat([self.get_submodule(name)(x) for name in names], 1)
-        return x
 
 
 def wide(inward: int, pooled: int) -> Mixed:
@@ -109,14 +100,13 @@ class Inception(nn.Sequential):
     """Bytes as float (B, 3, H, W) in [0, 255] -> features (B, 2048)."""
 
     def __init__(self) -> None:
-        super().__init__()
-        layers: dict[str, nn.Module] = {
-            "Conv2d_1a_3x3": Unit(3, 32, (3, 3), stride=2),
-            "Conv2d_2a_3x3": Unit(32, 32, (3, 3), padded=False),
-            "Conv2d_2b_3x3": Unit(32, 64, (3, 3)),
+        super().__init__(OrderedDict[str, nn.Module]({
+            "Conv2d_1a_3x3": unit(3, 32, "3x3", stride=2),
+            "Conv2d_2a_3x3": unit(32, 32, "3x3", padded=False),
+            "Conv2d_2b_3x3": unit(32, 64, "3x3"),
             "MaxPool_1": nn.MaxPool2d(3, stride=2),
-            "Conv2d_3b_1x1": Unit(64, 80, (1, 1)),
-            "Conv2d_4a_3x3": Unit(80, 192, (3, 3), padded=False),
+            "Conv2d_3b_1x1": unit(64, 80),
+            "Conv2d_4a_3x3": unit(80, 192, "3x3", padded=False),
             "MaxPool_2": nn.MaxPool2d(3, stride=2),
             "Mixed_5b": wide(192, 32),
             "Mixed_5c": wide(256, 64),
@@ -132,9 +122,7 @@ class Inception(nn.Sequential):
                               stride=2),
             "Mixed_7b": spread(1280, "mean"),
             "Mixed_7c": spread(2048, "max"),
-        }  # fmt: skip
-        for name, layer in layers.items():
-            self.add_module(name, layer)
+        }))  # fmt: skip
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Resized, through all layers, and averaged over what is left of the map."""
@@ -156,11 +144,7 @@ def resize(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
 
 
 def load(path: Path) -> Inception:
-    """The network with weights from a file.
-
-    Raises:
-        UserError: a file that holds no weights, or those of another network.
-    """
+    """The network with weights from a file. Raises UserError for one that holds none, or those of another network."""
     hint = "give pt_inception-2015-12-05-6726825d.pth, which published FIDs use"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)

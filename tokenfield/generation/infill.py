@@ -11,6 +11,8 @@ The step itself is DDIM's, which on the path of flow matching is Euler's: x_t' =
 and the e that the prediction amounts to.
 """
 
+from itertools import product
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -18,32 +20,27 @@ from torch import Tensor
 from tokenfield.errors import UserError
 from tokenfield.evaluation.locality import difference
 from tokenfield.fields.field import Field
-from tokenfield.generation.paths import clean_of, level, noise_of
-from tokenfield.generation.sampling import Predictor, Progress, device_of, generators, noise, predict
+from tokenfield.generation.paths import clean_and_noise, level
+from tokenfield.generation.sampling import Predictor, Progress, device_of, generators, guide, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
 
 
-def inside(field: Field, mask: Float[Tensor, "h w"], progress: Progress | None = None) -> Float[Tensor, "*lattice"]:
-    """How much of what each token governs lies inside a mask, in [0, 1].
+def inside(
+    field: Field, mask: Float[Tensor, "h w"], progress: Progress = lambda done, total: None
+) -> Float[Tensor, "*lattice"]:
+    """How much of what each token governs lies inside a mask (1 inside, 0 outside), in [0, 1]; a number per token.
 
     What a token governs is measured, not assumed: the change of the picture when the token is replaced by zero
     (`evaluation.locality`), rendered at the size of the mask. Where tokens govern the whole picture, as those of weight
-    modulation do, every share is that of the mask itself, and in-filling a part of the picture is not possible.
-
-    Args:
-        field: the picture.
-        mask: 1 inside and 0 outside; parts in between count in part.
-    Returns:
-        One number per token, of the tokens' shape without the last axis; 0 for a token that changes nothing.
+    modulation do, every share is that of the mask itself, and in-filling a part of the picture is not possible. A token
+    that changes nothing has 0. `progress` counts tokens.
     """
     whole = field.render(*mask.shape)
-    places = list(torch.cartesian_prod(*(torch.arange(n) for n in field.tokens.shape[:-1])).tolist())
     out = torch.zeros(field.tokens.shape[:-1])
-    for done, place in enumerate(places, 1):
-        change = difference(field, tuple(place), whole).cpu()
-        out[tuple(place)] = (change * mask).sum() / change.sum().clamp(min=1e-12)
-        if progress is not None:
-            progress(done, len(places))
+    for done, place in enumerate(product(*map(range, out.shape)), 1):
+        change = difference(field, place, whole).cpu()
+        out[place] = (change * mask).sum() / change.sum().clamp(min=1e-12)
+        progress(done, out.numel())
     return out
 
 
@@ -58,15 +55,15 @@ def fill(
     repeats: int = 5,
     seed: int = 0,
     first: int = 0,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "n *s"]:
-    """Draws some of the tokens, given the others.
+    """Draws some of the tokens, given the others; one result per label.
 
     Args:
         denoiser: in evaluation mode.
         known: standardised tokens of the picture.
         redrawn: which of them to draw anew; the others come back as they were, to the bit.
-        labels: one class per result, `config.classes` for none.
+        labels: class of every result, `config.classes` for none.
         sampler: its steps and its guidance; the scheduler is DDIM, or Euler for flow.
         repeats: how often every step is taken. 1 is quick and fits worse.
         seed, first: result k is a function of (seed, first + k).
@@ -88,18 +85,16 @@ def fill(
     known, redrawn, labels = known.to(device), redrawn.to(device)[..., None], labels.to(device)
     tokens = fresh()
     for step, time in enumerate(times):
-        here, (alpha_after, sigma_after) = levels[step], levels[step + 1]
-        alpha, sigma = here
+        (alpha, sigma), (alpha_after, sigma_after) = levels[step : step + 2]
         for left in reversed(range(repeats if sigma_after > 0 else 1)):  # nothing is put back after the last step
             tokens = torch.where(redrawn, tokens, alpha * known + sigma * fresh())
-            predicted = predict(denoiser, tokens, time, labels, sampler.guidance)
-            clean = clean_of(config.prediction, predicted, tokens, *here)
-            tokens = alpha_after * clean + sigma_after * noise_of(config.prediction, predicted, tokens, *here)
+            predicted = guide(denoiser, tokens, time, labels, sampler.guidance)
+            clean, e = clean_and_noise(config.prediction, predicted, tokens, alpha, sigma)
+            tokens = alpha_after * clean + sigma_after * e
             if left:
                 back = alpha / alpha_after
                 tokens = back * tokens + (sigma**2 - back**2 * sigma_after**2) ** 0.5 * fresh()
-        if progress is not None:
-            progress(step + 1, len(times))
+        progress(step + 1, len(times))
     return torch.where(redrawn, tokens, known).cpu()
 
 

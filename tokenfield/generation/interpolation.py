@@ -23,24 +23,15 @@ FRAME_MILLISECONDS = 80
 
 
 def spherical(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"], share: float | int) -> Float[Tensor, "*n"]:
-    """(sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b; a straight line where they coincide.
+    """(sin((1 - t) w) a + sin(t w) b) / sin w, w the angle between a and b as vectors and t, in [0, 1], the share.
 
-    Args:
-        a, b: of any shape, taken as vectors.
-        share: t in [0, 1]; 0 gives a and 1 gives b, to the bit.
+    0 gives a and 1 gives b, to the bit; a straight line where the two coincide.
     """
-    if share in (0, 1):
-        return a if share == 0 else b
     cosine = (a * b).sum() / (a.norm() * b.norm())
     angle = cosine.clamp(-1, 1).acos()
-    if angle.sin() < 1e-4:  # also the opposite of a: every great circle leads there, and none is the shortest
-        return straight(a, b, share)
+    if share in (0, 1) or angle.sin() < 1e-4:  # also the opposite of a: no great circle that leads there is shortest
+        return torch.lerp(a, b, share)
     return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
-
-
-def straight(a: Float[Tensor, "*n"], b: Float[Tensor, "*n"], share: float | int) -> Float[Tensor, "*n"]:
-    """(1 - t) a + t b, exact at both ends."""
-    return (1 - share) * a + share * b
 
 
 def shares(frames: int) -> list[float]:
@@ -59,7 +50,7 @@ def between_samples(
     *,
     seed: int = 0,
     batch: int = 16,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
@@ -69,6 +60,7 @@ def between_samples(
         labels: their classes; the first half of the frames has the first, the second half the second.
         sampler: any but the stochastic ones, whose frames would not hang together.
         frames: at least 2.
+        progress: counts frames.
     Raises:
         UserError: a stochastic scheduler.
     """
@@ -80,12 +72,9 @@ def between_samples(
     starts = torch.stack([spherical(a, b, share) for share in shares(frames)])
     chosen = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
     parts = []
-    for start in range(0, frames, batch):
-        part = slice(start, start + batch)
-        idle = generators(seed, range(len(starts[part])))  # deterministic schedulers draw nothing from them
-        parts.append(solve(denoiser, starts[part], chosen[part], sampler, idle).cpu())
-        if progress is not None:
-            progress(min(start + batch, frames), frames)
+    for start, label in zip(starts.split(batch), chosen.split(batch), strict=True):
+        parts.append(solve(denoiser, start, label, sampler, ()).cpu())
+        progress(sum(map(len, parts)), frames)
     return torch.cat(parts)
 
 
@@ -93,7 +82,7 @@ def between_fields(a: Field, b: Field, frames: int) -> list[Field]:
     """Fields whose tokens lie on the straight line from one to the other, of one model and one size."""
     if a.tokens.shape != b.tokens.shape or a.model is not b.model:
         raise UserError(f"tokens {tuple(a.tokens.shape)} and {tuple(b.tokens.shape)}; give two pictures of one size")
-    return [Field(a.model, straight(a.tokens, b.tokens, share), a.domain) for share in shares(frames)]
+    return [Field(a.model, torch.lerp(a.tokens, b.tokens, share), a.domain) for share in shares(frames)]
 
 
 def write_animation(path: Path, pictures: Sequence[Float[Tensor, "3 h w"]]) -> None:

@@ -3,7 +3,7 @@
     FOLDER/
         latents.json                    what was encoded and how; written last, so a folder with it is complete
         statistics.safetensors          mean, deviation: (R, D) float64, of the training split
-        train/shard-00000.safetensors   latents (N, R, D), labels (N,), and their own moments (moments.py)
+        train/shard-00000.safetensors   latents (N, R, D), labels (N,), and their own moments
         test/shard-00000.safetensors    the held-out split, standardised by the training split's statistics
 
 Shards are mapped into memory and read page by page, so a data set may be larger than memory. Tokens that have places
@@ -50,11 +50,9 @@ class LatentFolder:
         x = folder.standardize(tokens)
 
     Attributes:
-        path, split: where they lie.
         mean, deviation: (R, D) float32, of the training split; no deviation is 0 (an entry that never changes has 1).
         channel_mean, channel_deviation: (D,) the same of every channel, over all tokens.
         labels: (N,) class of every entry, an index into `classes`; `len(classes)` where an entry has none.
-        classes: names of the classes, () for unlabelled data.
         names: the picture behind every entry, its path below the data set's folder.
         mirrored: (N,) whether the picture was flipped left to right.
         lattice: shape of the tokens' lattice, () for a set.
@@ -63,7 +61,7 @@ class LatentFolder:
     """
 
     def __init__(self, path: Path, split: Split, described: Record):
-        self.path, self.split, self.described = path, split, described
+        self.path = path
         self.classes = tuple(described["classes"])
         self.lattice, self.picture_size = tuple(described["lattice"]), tuple(described["picture_size"])
         self.model, self.model_hash = described["model"], described["model_hash"]
@@ -90,10 +88,8 @@ class LatentFolder:
         """The latents of a split. Raises UserError for a folder that is none, or is not complete."""
         path = Path(path)
         if not (path / DESCRIPTION).is_file():
-            raise UserError(
-                f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
-                f"tokenfield latents MODEL DATA -o {path} makes or completes it"
-            )
+            raise UserError(f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
+                            f"tokenfield latents MODEL DATA -o {path} makes or completes it")
         try:
             described = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -161,10 +157,6 @@ class LatentsConfig:
 class LatentSource:
     """Standardised latents with the noise, the time and the label that a training step mixes them with.
 
-    Args:
-        folder: the latents.
-        config: whether tokens keep their places, and the part of a lattice that is trained on.
-        mirrored: whether entries of mirrored pictures are among them.
     Raises:
         UserError: tokens without places, or lattices smaller than their parts.
 
@@ -173,7 +165,7 @@ class LatentSource:
         on_lattice: whether they are (rows, columns, D) and not (R, D).
     """
 
-    def __init__(self, folder: LatentFolder, config: LatentsConfig, *, mirrored: bool = True):
+    def __init__(self, folder: LatentFolder, config: LatentsConfig, *, mirrored: bool):
         self.folder, self.skipped, self.on_lattice, self.part = folder, SkippedFiles(), config.lattice, config.part
         self.mean, self.deviation = folder.mean, folder.deviation
         self.indices = [i for i in range(len(folder)) if mirrored or not folder.mirrored[i]]
@@ -201,10 +193,13 @@ class LatentSource:
         return self.entry(self.indices[draws.below(len(self))], draws.below(FINE) / FINE, draws)
 
     def entry(self, index: int, time: float, draws: Draws) -> dict[str, Tensor]:
-        """One entry of the folder, at a time in [0, 1)."""
+        """One entry of the folder, or a square of `part` x `part` cells anywhere in it, at a time in [0, 1)."""
         generator = torch.Generator().manual_seed(draws.below(2**63))
         drop = draws.below(FINE) / FINE
-        clean = self.cut(self.tokens(index), draws)
+        clean = self.tokens(index)
+        if self.part:
+            top, left = (draws.below(count - self.part + 1) for count in clean.shape[:2])
+            clean = clean[top : top + self.part, left : left + self.part]
         return {
             "clean": clean,
             "noise": torch.randn(clean.shape, generator=generator),
@@ -217,13 +212,6 @@ class LatentSource:
         """One entry of the folder, standardised: of a lattice by channel, of a set by token and channel."""
         tokens = (self.folder[index] - self.mean) / self.deviation
         return tokens.unflatten(0, self.folder.lattice) if self.on_lattice else tokens
-
-    def cut(self, tokens: Float[Tensor, "*r d"], draws: Draws) -> Float[Tensor, "*s d"]:
-        """What of an entry is trained on: all of it, or a square of `part` x `part` cells, anywhere."""
-        if not self.part:
-            return tokens
-        top, left = (draws.below(count - self.part + 1) for count in tokens.shape[:2])
-        return tokens[top : top + self.part, left : left + self.part]
 
     def origin(self) -> Origin:
         """Fields of a denoiser's configuration. Samples have the shape of what was trained on."""
@@ -241,9 +229,7 @@ class LatentSource:
     def held_out(self, rank: int, count: int, world: int) -> Iterator[dict[str, Tensor]]:
         """The first `count` entries, always with the same noise, their times evenly spread over [0, 1).
 
-        Args:
-            rank, world: every `world`-th of them, beginning with number `rank`.
-            count: most entries.
+        Only every `world`-th of them, beginning with number `rank`.
         """
         count = min(count, len(self))
         for place in range(rank, count, world):

@@ -10,7 +10,7 @@ three of them replaced:
 - Its own place is given as the distances from the four borders, counted up to `margin` cells. Farther in all places are
   alike, so those of a larger lattice are none that training did not have. Pictures with a composition, an object
   on white, need a margin; parts of photographs have no borders to know of: 0.
-- Mean and deviation are those of a channel, over all cells: a cell of another lattice has no statistics of its own.
+- Mean and deviation are those of a channel, over all cells.
 
 Shifting the tokens of an inner part of a lattice shifts the answer, exactly.
 """
@@ -56,7 +56,6 @@ class LatticeDenoiser(TokenDenoiser):
     """Predicts clean latents, or what they follow from, of a lattice of any shape: (B, rows, columns, D) to the same.
 
     Attributes:
-        mean, deviation: (D,) of the latents it was trained on.
         reach: cells around a token on which its answer depends.
     """
 
@@ -88,20 +87,15 @@ class LatticeDenoiser(TokenDenoiser):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the tokens of a sample, (rows, columns, D)."""
+        """(rows, columns, D)."""
         return *self.config.lattice, self.config.latent_dim
 
-    @property
-    def statistics_shape(self) -> tuple[int, ...]:
-        """All cells share the statistics of a channel."""
-        return (self.config.latent_dim,)
-
     def on(self, lattice: tuple[int, int]) -> "LatticeDenoiser":
-        """The same denoiser, weights and all, whose samples have so many rows and columns of cells."""
+        """Any lattice: pictures have as many pixels per cell as those that were encoded."""
         if min(lattice) < 1:
             raise UserError(f"{lattice[0]} rows and {lattice[1]} columns of cells; give at least 1 of each")
         cell = self.config.picture_size[0] // self.config.lattice[0]
         other = copy(self)
         size = (lattice[0] * cell, lattice[1] * cell)
-        other.config = replace(self.config, lattice=tuple(lattice), picture_size=size)
+        other.config = replace(self.config, lattice=lattice, picture_size=size)
         return other

@@ -13,13 +13,15 @@ quality and coverage apart.
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tokenfield.data.pyramid import cache_folder
@@ -60,7 +62,7 @@ class Distances:
 
 
 class Given(nn.Identity):
-    """A network whose answer is its input: features that are known already reach torchmetrics through it."""
+    """A network whose answer is its input: features that are there already reach torchmetrics through it."""
 
     def __init__(self, num_features: int):
         super().__init__()
@@ -70,14 +72,10 @@ class Given(nn.Identity):
 def compare(
     generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *, seed: int = 0
 ) -> Distances:
-    """All distances between two sets of features.
+    """All distances between two sets of features by the network called `features`; `seed` is of the subsets of KID.
 
-    Args:
-        generated, reference: of pictures, by one network; at least `NEIGHBOURS` + 2 each.
-        features: the network's name.
-        seed: of the subsets of KID.
     Raises:
-        UserError: too few pictures, or torchmetrics is missing.
+        UserError: fewer than `NEIGHBOURS` + 2 pictures in a set, or torchmetrics is missing.
     """
     for name, values in (("generated", generated), ("reference", reference)):
         if len(values) < NEIGHBOURS + 2:
@@ -133,16 +131,17 @@ def kernel_distance(
     return mean.item(), deviation.item()
 
 
-def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"], k: int = NEIGHBOURS) -> Bool[Tensor, " n"]:
+def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"]) -> Bool[Tensor, " n"]:
     """Which points lie within the manifold of the others: no further from one of them than its k-th neighbour is."""
-    radii = torch.cat([part.kthvalue(k + 1, 1).values for part in _distances(others, others)])  # itself is the first
-    return torch.cat([(part <= radii * (1 + 1e-9)).any(1) for part in _distances(points, others)])
 
+    def distances(rows: Tensor) -> Iterator[Tensor]:
+        """From the others, some rows at a time; by differences, so that equal points are at zero."""
+        for part in rows.double().split(512):
+            yield torch.cdist(part, others.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
-def _distances(a: Tensor, b: Tensor, rows: int = 512) -> Iterable[Tensor]:
-    """Euclidean distances (rows, M) in float64, some rows at a time; differences, so that equal points are at zero."""
-    for part in a.split(rows):
-        yield torch.cdist(part.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = [part.kthvalue(NEIGHBOURS + 1, 1).values for part in distances(others)]  # itself is the first
+    radii = torch.cat(nearest) * (1 + 1e-9)
+    return torch.cat([(part <= radii).any(1) for part in distances(points)])
 
 
 @torch.no_grad()
@@ -171,28 +170,18 @@ def set_hash(files: Iterable[tuple[str, Path]], how: str) -> str:
 
 
 def statistics_file(set_hash: str, network: FeatureNetwork) -> Path:
-    """Where the features of a reference set are kept: one file per set and network."""
+    """Where the features of a reference set lie: one file per set and network."""
     return cache_folder() / "statistics" / f"{set_hash[:16]}-{network.identity[:16]}.safetensors"
 
 
 def reference_features(
     network: FeatureNetwork, set_hash: str, compute: Callable[[], Float[Tensor, "n f"]]
 ) -> tuple[Float[Tensor, "n f"], Path, bool]:
-    """The features of a reference set, from its statistics file if there is one.
+    """The features of a reference set, their statistics file, and whether it was there; computed if it was not.
 
     The file holds the features themselves, which KID, precision and recall need, their mean and covariance, for other
     programs, and both hashes in full; a file that is damaged or of another set is made again.
-
-    Args:
-        network: the network.
-        set_hash: of the set.
-        compute: makes them.
-    Returns:
-        Features, the file, and whether it was there already.
     """
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import save
-
     path = statistics_file(set_hash, network)
     key = {"set": set_hash, "network": network.identity, "features": network.name}
     if path.is_file():

@@ -6,8 +6,8 @@ held-out photographs are.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -17,12 +17,11 @@ from torch import Tensor
 from tokenfield.evaluation.figures import Panel, bicubic, sheet
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest pictures of a pool.
+class Nearest(NamedTuple):
+    """The nearest pictures of a pool, nearest first.
 
     Attributes:
-        distance: (N, k) root of the mean squared difference of pixel values, nearest first.
+        distance: (N, k) root of the mean squared difference of pixel values.
         index: (N, k) into the pool.
         mirrored: (N, k) 1 where the mirror image was the nearer one.
     """
@@ -32,21 +31,11 @@ class Nearest:
     mirrored: Int[Tensor, "n k"]
 
 
-def nearest(
-    pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], k: int = 3, *, itself: bool = False
-) -> Nearest:
-    """The k nearest of a pool to each picture, in pixels, either way round.
-
-    Args:
-        pictures, pool: of one size, values in [0, 1].
-        k: how many, at most the size of the pool.
-        itself: whether picture i is picture i of the pool and does not count.
-    """
+def nearest(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], k: int = 3) -> Nearest:
+    """The k nearest of a pool (all, if it has fewer) to each picture of the same size, in pixels, either way round."""
     flat = pictures.flatten(1)
     both = torch.stack([torch.cdist(flat, other.flatten(1)) for other in (pool, pool.flip(-1))])  # (2, N, M)
     distance, way = both.min(0)
-    if itself:
-        distance.fill_diagonal_(float("inf"))
     near = distance.topk(min(k, len(pool)), largest=False)
     return Nearest(near.values / flat.shape[1] ** 0.5, near.indices, way.gather(1, near.indices))
 
@@ -55,31 +44,24 @@ def figure(
     pictures: Float[Tensor, "n 3 h w"],
     pool: Float[Tensor, "m 3 h w"],
     *,
-    names: Sequence[str] = (),
     labels: Sequence[str] = (),
     k: int = 3,
     scale: int = 3,
-    pairs: int = 2,
 ) -> Image.Image:
-    """Rows of a picture and its k nearest of the pool with their distances, `pairs` such groups beside each other.
+    """Rows of two groups: a picture with its label, and its k nearest of the pool with their distances.
 
-    Args:
-        pictures: what was generated.
-        pool: training pictures.
-        names: of the pool; short ones, such as classes.
-        labels: of the pictures.
-        scale: times that pictures are enlarged (bicubic), since training pictures of miniatures are small.
+    Pictures are enlarged `scale` times (bicubic), since training pictures of miniatures are small.
     """
     near = nearest(pictures, pool, k)
     size = (pictures.shape[2] * scale, pictures.shape[3] * scale)
     groups = []
     for i, picture in enumerate(pictures):
         group = [Panel(bicubic(picture, *size), labels[i] if labels else "")]
-        for distance, index, way in zip(near.distance[i], near.index[i].tolist(), near.mirrored[i], strict=True):
-            image = pool[index].flip(-1) if way else pool[index]
-            group.append(Panel(bicubic(image, *size), names[index] if names else "", f"{distance:.3f}"))
+        for distance, index, mirrored in zip(*(part[i] for part in near), strict=True):
+            image = pool[index].flip(-1) if mirrored else pool[index]
+            group.append(Panel(bicubic(image, *size), "", f"{distance:.3f}"))
         groups.append(group)
-    return sheet([list(chain(*groups[i : i + pairs])) for i in range(0, len(groups), pairs)])
+    return sheet([list(chain(*groups[i : i + 2])) for i in range(0, len(groups), 2)])
 
 
 def summary(

@@ -57,10 +57,8 @@ class DenoisingConfig:
         numbers = {"latent_dim": width, "classes": len(folder.classes)}
         for key, needed in (numbers if model.on_lattice else {"tokens": tokens, **numbers}).items():
             if getattr(config, key) != needed and not (key == "classes" and config.classes == 0):
-                raise UserError(
-                    f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; model.{key} is "
-                    f"{getattr(config, key)}; set it to {needed}"
-                )
+                raise UserError(f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; "
+                                f"model.{key} is {getattr(config, key)}; set it to {needed}")
         origin: Origin = {**source.origin(), "class_names": folder.classes if config.classes else ()}
         model.adopt(source.mean, source.deviation, **origin)
 
@@ -73,19 +71,10 @@ class DenoisingConfig:
         accelerator: Accelerator,
         halted: Callable[[], bool] = lambda: False,
     ) -> tuple[float, int]:
-        """The loss on held-out latents, always at the same places with the same noise.
+        """The loss on at most `count` held-out latents, and their number; (nan, 0) if `halted` on any process.
 
-        Standardised latents have variance 1, so 1 is what the answer 0 would get where the clean latents or the noise
-        are predicted. Labels are not withheld.
-
-        Args:
-            model: in float32.
-            source: of the held-out split.
-            count: most instances; shared out between the processes.
-            accelerator: knows the processes and the device.
-            halted: asked before every batch; True gives up.
-        Returns:
-            Mean squared error and the number of instances; (nan, 0) if any process gave up.
+        Always at the same places with the same noise; labels are not withheld. Standardised latents have variance 1, so
+        1 is what the answer 0 would get where the clean latents or the noise are predicted.
         """
         was_training = model.training
         model.eval()
@@ -104,12 +93,9 @@ class DenoisingConfig:
 
 
 def denoising_errors(model: Predictor, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:
-    """Mean squared error of the prediction, instance by instance.
+    """Mean squared error of the prediction, instance by instance, for what `LatentSource.sample` gives, stacked.
 
-    Args:
-        model: a denoiser.
-        batch: what `LatentSource.sample` gives, stacked.
-        label_dropout: labels of the instances whose draw `drop` is below it are withheld.
+    Labels of the instances whose draw `drop` is below `label_dropout` are withheld.
     """
     prediction = model.config.prediction
     here = place(prediction, batch["time"], model.config.steps)
@@ -123,10 +109,7 @@ def denoising_errors(model: Predictor, batch: dict[str, Tensor], label_dropout: 
 class DenoisingObjective(nn.Module):
     """The loss as a module: what is wrapped for data-parallel training.
 
-    Args:
-        model: the denoiser that is trained.
-        config: of the objective.
-        bf16: run under bfloat16 autocast; mixing, time and loss stay in float32.
+    `bf16` runs the denoiser under bfloat16 autocast; mixing, time and loss stay in float32.
     """
 
     def __init__(self, model: Predictor, config: DenoisingConfig, *, bf16: bool = False):

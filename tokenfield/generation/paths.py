@@ -32,11 +32,7 @@ def alphas_cumprod(train_steps: int) -> Float[Tensor, " t"]:
 
 
 def level(prediction: str, train_steps: int, time: float | int) -> tuple[float, float]:
-    """(alpha, sigma) of the path at a time. A time below 0 is the end, (1, 0).
-
-    Args:
-        time: the timestep for diffusion, t T for flow.
-    """
+    """(alpha, sigma) of the path at a timestep, which is t T for flow. A time below 0 is the end, (1, 0)."""
     if prediction == "velocity":
         t = max(0.0, time / train_steps)
         return 1 - t, t
@@ -47,12 +43,7 @@ def level(prediction: str, train_steps: int, time: float | int) -> tuple[float, 
 
 
 class Place(NamedTuple):
-    """Where on the path instances are.
-
-    Attributes:
-        time: what a denoiser takes as the time: t, (B,).
-        alpha, sigma: (B,) factors of data and of noise.
-    """
+    """Where on the path instances are: t, what a denoiser takes as the time; factors of data and of noise; all (B,)."""
 
     time: Tensor
     alpha: Tensor
@@ -63,9 +54,9 @@ class Place(NamedTuple):
         return each(self.alpha, clean) * clean + each(self.sigma, noise) * noise
 
 
-def each(factor: Float[Tensor, " b"], tokens: Float[Tensor, "b *s"]) -> Float[Tensor, "b *one"]:
-    """One factor per instance, with axes of 1 where the tokens have theirs: sets and lattices alike."""
-    return factor.view(-1, *(1 for _ in tokens.shape[1:]))
+def each(values: Float[Tensor, "b *w"], tokens: Float[Tensor, "b *s"]) -> Float[Tensor, "b *one"]:
+    """One number or vector per instance, with axes of 1 where the tokens have theirs: sets and lattices alike."""
+    return values.view(len(values), *(1 for _ in range(tokens.ndim - values.ndim)), *values.shape[1:])
 
 
 def place(prediction: str, uniform: Float[Tensor, " b"], steps: int) -> Place:
@@ -88,21 +79,16 @@ TARGETS: dict[str, Callable[[Place, Tensor, Tensor], Tensor]] = {
 """Prediction -> what a network should answer, from (place, clean, noise)."""
 
 
-def clean_of(prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float) -> Tensor:
-    """The x_0 of noisy = alpha x_0 + sigma e that a prediction amounts to."""
-    return {
-        "sample": lambda: predicted,
-        "epsilon": lambda: (noisy - sigma * predicted) / alpha,
-        "v_prediction": lambda: alpha * noisy - sigma * predicted,
-        "velocity": lambda: noisy - sigma * predicted,  # alpha = 1 - sigma
-    }[prediction]()
-
-
-def noise_of(prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float) -> Tensor:
-    """The e of noisy = alpha x_0 + sigma e that a prediction amounts to."""
-    return {
-        "sample": lambda: (noisy - alpha * predicted) / sigma,
-        "epsilon": lambda: predicted,
-        "v_prediction": lambda: alpha * predicted + sigma * noisy,
-        "velocity": lambda: noisy - sigma * predicted + predicted,
-    }[prediction]()
+def clean_and_noise(
+    prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float
+) -> tuple[Tensor, Tensor]:
+    """The x_0 and the e of noisy = alpha x_0 + sigma e, sigma > 0, that a prediction amounts to."""
+    match prediction:
+        case "sample":
+            return predicted, (noisy - alpha * predicted) / sigma
+        case "epsilon":
+            return (noisy - sigma * predicted) / alpha, predicted
+        case "v_prediction":
+            return alpha * noisy - sigma * predicted, alpha * predicted + sigma * noisy
+    clean = noisy - sigma * predicted  # of flow, alpha = 1 - sigma
+    return clean, clean + predicted

@@ -5,6 +5,7 @@ picture size they had. Restored and given back to that model a sample is a `Fiel
 resolution, crops, zooms and is saved as a `.field` file.
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -35,11 +36,8 @@ def load_denoiser(name: str) -> TokenDenoiser:
 
 
 def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldModel:
-    """The model that reads a denoiser's samples.
+    """The model that reads a denoiser's samples: where it was when the latents were made, or where `name` says.
 
-    Args:
-        denoiser: a trained one.
-        name: where the model is, if not where it was when the latents were made.
     Raises:
         UserError: it is not there, or is another model.
     """
@@ -55,17 +53,14 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
 
 
 def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
-    """Classes of `count` samples, the named ones in turn: sample number i has class names[i mod len(names)].
+    """Classes of `count` samples from number `first` on: number i has the class names[i mod len(names)].
 
-    Args:
-        denoiser: knows its classes.
-        names: classes, or `EACH` for all of them (balanced); none leaves every sample without a class.
-        count: samples.
-        first: number of the first one.
+    `EACH` stands for all classes (balanced); no names leave every sample without a class.
+
     Raises:
         UserError: a class that the denoiser was not trained on, with the nearest that it was.
     """
-    known = denoiser.config.class_names or tuple(map(str, range(denoiser.config.classes)))
+    known = denoiser.config.names
     if list(names) == [EACH] and known:
         names = known
     for name in names:
@@ -74,18 +69,8 @@ def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first:
             near = [lower[k] for k in get_close_matches(name.lower(), lower, 3, 0.5)]
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
             raise UserError(f"no class is called {name!r}; {hint}")
-    if not names:
-        return torch.full((count,), denoiser.config.classes)
-    chosen = [known.index(name) for name in names]
+    chosen = [known.index(name) for name in names] or [denoiser.config.classes]
     return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
-
-
-def class_name(denoiser: TokenDenoiser, label: int) -> str | None:
-    """What a label is called; None for no class."""
-    if label == denoiser.config.classes:
-        return None
-    names = denoiser.config.class_names
-    return names[label] if names else str(label)
 
 
 def with_shape(
@@ -100,24 +85,17 @@ def with_shape(
     Raises:
         UserError: both, an aspect that is none, or tokens without places.
     """
-    if aspect is None and cells is None:
-        return denoiser
     if aspect is not None and cells is not None:
         raise UserError("--aspect and --cells both say what shape to draw; give one of them")
-    if cells is None:
-        assert aspect is not None, "one of the two is given"
-        sides = [float(side) if _is_number(side) else 0.0 for side in aspect.split(":")]
-        if len(sides) != 2 or min(sides) <= 0:
+    if aspect is not None:
+        found = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", aspect)
+        sides = [float(side) for side in found.groups()] if found else [0.0]
+        if min(sides) == 0:
             raise UserError(f"--aspect {aspect}: give width and height, such as 2:1 or 16:9")
         shorter = min(denoiser.config.lattice or (1,))
         width, height = (max(1, round(shorter * side / min(sides))) for side in sides)
         cells = (height, width)
-    return denoiser.on(cells)
-
-
-def _is_number(text: str) -> bool:
-    """Whether a text is a plain decimal number, without sign and exponent."""
-    return text.replace(".", "", 1).isdecimal()
+    return denoiser if cells is None else denoiser.on(cells)
 
 
 def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "*r d"]) -> Field:

@@ -15,20 +15,20 @@ from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import DenoiserSizes
-from tokenfield.generation.paths import level, noise_of
-from tokenfield.generation.schedulers import ONLY_NOISE, STOCHASTIC, Sampler, Scaling, build
+from tokenfield.generation.paths import clean_and_noise, level
+from tokenfield.generation.schedulers import ONLY_NOISE, STOCHASTIC, Sampler, build
 from tokenfield.training import seeding
 
 NOISE = 21
 """Stream of the samples' noise among the streams of `training.seeding`."""
 
 Progress = Callable[[int, int], None]
-"""Called with (evaluations done, evaluations in all) after every step of a batch."""
+"""Called with (done, in all): evaluations, unless something else is said."""
 
 
 @runtime_checkable
 class Predictor(Protocol):
-    """What sampling asks of a denoiser, see `TokenDenoiser`; `parameters` lie on the device to work on."""
+    """What sampling needs of a denoiser, see `TokenDenoiser`; `parameters` lie on the device to work on."""
 
     config: DenoiserSizes
 
@@ -58,34 +58,23 @@ def device_of(denoiser: Predictor) -> torch.device:
     return next(iter(denoiser.parameters())).device
 
 
-def predict(
+def guide(
     denoiser: Predictor,
-    tokens: Float[Tensor, "b *s"],
+    noisy: Float[Tensor, "b *s"],
     timestep: float | int,
     labels: Int[Tensor, " b"],
     weight: float | int,
 ) -> Float[Tensor, "b *s"]:
-    """The guided prediction at a timestep of the schedule; flow counts t T as a timestep."""
-    time = torch.full((len(tokens),), timestep * denoiser.horizon / denoiser.config.steps, device=tokens.device)
-    return guide(denoiser, tokens, time, labels, weight)
+    """The prediction at a timestep of the schedule (t T for flow), its class exaggerated: without + w (with - without).
 
-
-def guide(
-    denoiser: Predictor,
-    noisy: Float[Tensor, "b *s"],
-    time: Float[Tensor, " b"],
-    labels: Int[Tensor, " b"],
-    weight: float | int,
-) -> Float[Tensor, "b *s"]:
-    """Classifier-free guidance (Ho and Salimans, 2022): exaggerate what a class changes, without + w (with - without).
-
-    The sample, the noise, v and the velocity are affine in each other at a given x_t, with coefficients that sum to
-    one over both terms, so guiding any of them is guiding all of them.
+    Classifier-free guidance (Ho and Salimans, 2022). The sample, the noise, v and the velocity are affine in each other
+    at a given x_t, with coefficients that sum to one over both terms, so guiding any of them is guiding all of them.
 
     Args:
         labels: class of each sample, or `config.classes` for none.
         weight: w; 0 and 1 cost one evaluation, as do samples that all have no class; everything else two, in one batch.
     """
+    time = torch.full((len(noisy),), timestep * denoiser.horizon / denoiser.config.steps, device=noisy.device)
     none = torch.full_like(labels, denoiser.config.classes)
     if weight == 1 or torch.equal(labels, none):
         return denoiser(noisy, time, labels).float()
@@ -104,21 +93,15 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch: int = 16,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "n *s"]:
-    """Draws standardised tokens.
+    """Draws standardised tokens: (N, R, D) of a set, (N, rows, columns, D) of a lattice, on the CPU.
 
     Args:
         denoiser: in evaluation mode, on the device to work on.
         labels: class of each sample; `denoiser.config.classes` for none.
-        sampler: scheduler, steps, guidance.
-        seed: of all samples.
-        first: number of the first sample.
+        seed, first: sample k is a function of (seed, first + k) and its label.
         batch: samples that are drawn at once.
-        progress: called after every step.
-    Returns:
-        (N, *denoiser.shape), a set (N, R, D) or lattices (N, rows, columns, D), on the CPU, float32; sample k is a
-        function of (seed, first + k) and its label.
     Raises:
         UserError: a sampler or a label that the denoiser does not have, or tokens that are not finite.
     """
@@ -127,17 +110,16 @@ def sample(
     if ((labels < 0) | (labels > config.classes)).any():
         raise UserError(f"labels {int(labels.min())} to {int(labels.max())} of a denoiser with {config.classes} "
                         f"classes; give 0 to {config.classes}, the last for no class")
-    parts = []
+    parts = [torch.zeros(0, *denoiser.shape)]
     for start in range(0, len(labels), batch):
         chosen = labels[start : start + batch]
         sources = generators(seed, range(first + start, first + start + len(chosen)))
 
         def report(done: int, total: int, start: int = start, size: int = len(chosen)) -> None:
-            if progress is not None:
-                progress(start * total + done * size, len(labels) * total)
+            progress(start * total + done * size, len(labels) * total)
 
         parts.append(solve(denoiser, noise(denoiser.shape, sources), chosen, sampler, sources, progress=report).cpu())
-    return torch.cat(parts) if parts else torch.zeros(0, *denoiser.shape)
+    return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -148,33 +130,28 @@ def solve(
     sampler: Sampler,
     sources: Sequence[torch.Generator],
     *,
-    progress: Progress | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
     Args:
-        denoiser: predicts `config.prediction` at times of `config.steps`.
         start: the first noise, unit variance; schedulers that think of larger noise scale it themselves.
-        labels: class of each sample.
         sampler: resolved (`Sampler.resolved`).
         sources: a generator per sample for the noise of stochastic schedulers.
-        progress: called after every evaluation.
     """
     config, device = denoiser.config, device_of(denoiser)
     scheduler = build(sampler, config.prediction, config.steps)
-    scaling = scheduler if isinstance(scheduler, Scaling) else None
+    scale = getattr(scheduler, "scale_model_input", lambda tokens, timestep: tokens)  # solvers of flow have none
     options: dict[str, object] = {"generator": list(sources)} if sampler.scheduler in STOCHASTIC else {}
-    labels, tokens = labels.to(device), start.to(device)
-    tokens = tokens * float(scaling.init_noise_sigma) if scaling else tokens
+    labels, tokens = labels.to(device), start.to(device) * float(getattr(scheduler, "init_noise_sigma", 1.0))
     for done, timestep in enumerate(scheduler.timesteps, 1):
-        scaled = scaling.scale_model_input(tokens, timestep) if scaling else tokens
-        time = float(timestep)
-        predicted = predict(denoiser, scaled, time, labels, sampler.guidance)
+        scaled, time = scale(tokens, timestep), float(timestep)
+        predicted = guide(denoiser, scaled, time, labels, sampler.guidance)
         if sampler.scheduler in ONLY_NOISE:
-            predicted = noise_of(config.prediction, predicted, scaled, *level(config.prediction, config.steps, time))
+            here = level(config.prediction, config.steps, time)
+            _, predicted = clean_and_noise(config.prediction, predicted, scaled, *here)
         tokens = scheduler.step(predicted, timestep, tokens, return_dict=False, **options)[0]
-        if progress is not None:
-            progress(done, len(scheduler.timesteps))
+        progress(done, len(scheduler.timesteps))
     if not tokens.isfinite().all():
         raise UserError(f"the {sampler.scheduler} sampler gave tokens that are not finite; give more --steps or less "
                         "--guidance, or train the denoiser further")

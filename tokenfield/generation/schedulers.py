@@ -19,19 +19,10 @@ BETA = (1e-4, 0.02)
 """First and last beta of the linear schedule (Ho et al., 2020; A.3 of the LAINR paper)."""
 
 DIFFUSION = {
-    "DDIM": "DDIMScheduler",
-    "DDPM": "DDPMScheduler",
-    "DPMSolverMultistep": "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestep": "DPMSolverSinglestepScheduler",
-    "DEISMultistep": "DEISMultistepScheduler",
-    "UniPCMultistep": "UniPCMultistepScheduler",
-    "SASolver": "SASolverScheduler",
-    "Euler": "EulerDiscreteScheduler",
-    "EulerAncestral": "EulerAncestralDiscreteScheduler",
-    "Heun": "HeunDiscreteScheduler",
-    "LMS": "LMSDiscreteScheduler",
-    "PNDM": "PNDMScheduler",
-}
+    name: f"{name}Scheduler"
+    for name in ("DDIM", "DDPM", "DPMSolverMultistep", "DPMSolverSinglestep", "DEISMultistep", "UniPCMultistep",
+                 "SASolver", "PNDM")
+} | {name: f"{name}DiscreteScheduler" for name in ("Euler", "EulerAncestral", "Heun", "LMS")}  # fmt: skip
 """Name -> class of `diffusers`, for denoisers that predict the sample, the noise or v. Left out are schedulers that ask
 between the timesteps of training (KDPM2) and those that belong to distilled models (LCM, TCD, ...)."""
 
@@ -92,45 +83,19 @@ class Sampler:
 
 @runtime_checkable
 class Scheduler(Protocol):
-    """What all solvers of `diffusers` have."""
+    """What all solvers of `diffusers` have; `step` gives the tokens at the next timestep first, then perhaps more."""
 
     timesteps: "Tensor"
 
-    def set_timesteps(self, num_inference_steps: int | None = None, *, sigmas: list[float] = ...) -> None:
-        """Choose the timesteps."""
+    def set_timesteps(self, num_inference_steps: int | None = None, *, sigmas: list[float] = ...) -> None: ...
 
     def step(
         self, predicted: "Tensor", timestep: "Tensor", tokens: "Tensor", /, **options: object
-    ) -> tuple["Tensor", ...]:
-        """The tokens at the next timestep first, then perhaps more."""
-
-
-@runtime_checkable
-class Scaling(Protocol):
-    """A solver that counts noise in a unit of its own: `init_noise_sigma` at the first timestep."""
-
-    init_noise_sigma: "float | Tensor"
-
-    def scale_model_input(self, sample: "Tensor", timestep: "Tensor") -> "Tensor":
-        """The tokens at the variance that the denoiser was trained on."""
-
-
-@runtime_checkable
-class Indexed(Protocol):
-    """A solver that finds its step by the value of a timestep, which may repeat, unless it counts from a given one."""
-
-    def set_begin_index(self, begin_index: int) -> None:
-        """Count steps from here."""
+    ) -> tuple["Tensor", ...]: ...
 
 
 def build(sampler: Sampler, prediction: str, train_steps: int) -> Scheduler:
-    """The scheduler of `diffusers`, its timesteps set.
-
-    Args:
-        sampler: resolved.
-        prediction: what the denoiser predicts.
-        train_steps: T of its training.
-    """
+    """The scheduler of `diffusers` for a resolved sampler, its timesteps set."""
     import diffusers
 
     assert sampler.steps is not None, "a resolved sampler has steps"
@@ -151,6 +116,6 @@ def build(sampler: Sampler, prediction: str, train_steps: int) -> Scheduler:
         scheduler.set_timesteps(sigmas=[1 - i / sampler.steps for i in range(sampler.steps)])  # equal steps to 0
     else:
         scheduler.set_timesteps(sampler.steps)
-    if isinstance(scheduler, Indexed):
+    if hasattr(scheduler, "set_begin_index"):  # else it finds its step by the value of a timestep, which may repeat
         scheduler.set_begin_index(0)
     return scheduler

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.decode import MAX_PIXELS
-from tokenfield.cli.options import find_device
+from tokenfield.cli.options import Device, find_device
 from tokenfield.errors import UserError
 from tokenfield.generation.schedulers import Sampler
 from tokenfield.io.record import Record
@@ -28,14 +28,21 @@ SHEET_SIDE = 128
 """Pixels of a picture on the contact sheet, on its longer side."""
 SHEET_COLUMNS, SHEET_MOST = 8, 64
 
+LEAST = {"size": 1, "count": 1, "first": 0, "batch": 1, "frames": 2, "repeats": 1, "shard": 1, "shown": 1}
+"""The smallest number that an option may be."""
+
+
+def check_numbers(options: Mapping[str, object]) -> None:
+    """Raises UserError for a number among the options that is smaller than its `LEAST`."""
+    for name, least in LEAST.items():
+        value = options.get(name)
+        if isinstance(value, int) and value < least:
+            raise UserError(f"--{name} {value}: give at least {least}")
+
 
 @dataclass(frozen=True)
 class Models:
-    """A denoiser for the shape to draw, the model of its tokens, and how both are used.
-
-    Attributes:
-        size: height and width in pixels to render.
-    """
+    """A denoiser for the shape to draw, the model of its tokens, and the height and width in pixels to render."""
 
     denoiser: "TokenDenoiser"
     field_model: "FieldModel"
@@ -67,31 +74,27 @@ class Drawing(ABC):
     """How tokens are drawn."""
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Where the model of the latents is, if not where it was when they were made."""
-    device: str = "auto"
-    """auto (an accelerator where there is one), cpu, cuda, ..."""
+    device: Device = "auto"
     json: Json = None
-    """Also write the results there, for machines."""
-
-    @abstractmethod
-    def check(self) -> None:
-        """Raises UserError for options out of range, before anything is loaded."""
 
     @abstractmethod
     def draw(self, models: Models) -> tuple[str, Record]:
         """Draw and write; what was drawn, in words and for machines."""
 
+    def check(self) -> None:
+        """Raises UserError for options that do not go together, before anything is loaded."""
+        check_numbers(vars(self))
+
     def run(self) -> int:
         """Check, load, draw, report."""
-        at_least("size", self.size, 1)
         self.check()
         models = self.load()
-        denoiser, sampler, (height, width) = models.denoiser, models.sampler, models.size
+        config, sampler, (height, width) = models.denoiser.config, models.sampler, models.size
         begun = time.perf_counter()
         what, facts = self.draw(models)
         seconds = round(time.perf_counter() - begun, 3)
         console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
                     f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
-        config = denoiser.config
         console.write_json(self.json, {
             "command": f"generate {type(self).__name__.lower()}",
             "model": {"origin": self.model, "field": config.field_model, "prediction": config.prediction},
@@ -116,39 +119,26 @@ class Drawing(ABC):
         self, models: Models, tokens: "Tensor", labels: "Tensor", first: int, panels: "Sequence[Panel]" = ()
     ) -> Record:
         """Pictures and fields of samples, number `first` and those after it; the sheet of `panels` and the samples."""
-        from tokenfield.evaluation.figures import save_png, sheet
+        from tokenfield.data.pictures import write_picture
+        from tokenfield.evaluation.figures import Panel, save_png, sheet
+        from tokenfield.generation.samples_to_fields import to_field
 
+        self.output.mkdir(parents=True, exist_ok=True)
         items, panels = [], list(panels)
         with console.progress("rendering", len(tokens)) as bar:
             for k, label in enumerate(labels.tolist()):
-                bar.file(k, f"{first + k:04d}")
-                item, panel = self.write_one(models, tokens[k], first + k, label)
-                items.append(item)
-                panels.append(panel)
+                number, name = f"{first + k:04d}", (*models.denoiser.config.names, None)[label]
+                bar.file(k, number)
+                field = to_field(models.denoiser, models.field_model, tokens[k])
+                picture, stored = (self.output / f"{number}.{suffix}" for suffix in ("png", "field"))
+                write_picture(picture, field.render(*models.size).cpu())
+                field.save(stored)
+                items.append({"number": first + k, "class": name, "picture": str(picture), "field": str(stored)})
+                small = field.render(*pixels(field.native_size, SHEET_SIDE)).cpu()
+                panels.append(Panel(small, number, name or ""))
         panels = panels[:SHEET_MOST]
         rows = [panels[k : k + SHEET_COLUMNS] for k in range(0, len(panels), SHEET_COLUMNS)]
         return {"first": first, "items": items, "sheet": str(save_png(self.output / "sheet.png", sheet(rows)))}
-
-    def write_one(self, models: Models, tokens: "Tensor", number: int, label: int) -> tuple[Record, "Panel"]:
-        """The picture and the .field file of a sample; what to say of it, and its place on the sheet."""
-        from tokenfield.data.pictures import write_picture
-        from tokenfield.evaluation.figures import Panel
-        from tokenfield.generation.samples_to_fields import class_name, to_field
-
-        self.output.mkdir(parents=True, exist_ok=True)
-        field, name = to_field(models.denoiser, models.field_model, tokens), class_name(models.denoiser, label)
-        picture, stored = (self.output / f"{number:04d}.{suffix}" for suffix in ("png", "field"))
-        write_picture(picture, field.render(*models.size).cpu())
-        field.save(stored)
-        small = field.render(*pixels(field.native_size, SHEET_SIDE)).cpu()
-        item = {"number": number, "class": name, "picture": str(picture), "field": str(stored)}
-        return item, Panel(small, f"{number:04d}", name or "")
-
-
-def at_least(name: str, value: int, least: int) -> None:
-    """Raises UserError for a smaller number."""
-    if value < least:
-        raise UserError(f"--{name} {value}: give at least {least}")
 
 
 def pixels(native: tuple[int, int], size: int) -> tuple[int, int]:

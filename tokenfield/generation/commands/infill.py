@@ -2,21 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File
+from tokenfield.cli.types import Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.commands.drawing import SHEET_SIDE, Drawing, Models, at_least, pixels
+from tokenfield.generation.commands.drawing import SHEET_SIDE, Drawing, Models, pixels
 from tokenfield.io.record import Record
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Box = tuple[int, int, int, int]
-"""Top, left, height and width, in pixels."""
 
 
 @dataclass(kw_only=True)
@@ -27,7 +22,7 @@ class Infill(Drawing):
     """A photograph."""
     mask: File = None
     """A picture of the photograph's size, white where it is to be drawn anew."""
-    box: Annotated[Box | None, tyro.conf.arg(metavar="TOP LEFT HEIGHT WIDTH")] = None
+    box: Annotated[tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP LEFT HEIGHT WIDTH")] = None
     """Or a box in its pixels: rows above it, columns to its left, its height and width."""
     share: float = 0.5
     """A token is drawn anew if so much of what it governs lies inside."""
@@ -40,9 +35,7 @@ class Infill(Drawing):
 
     def check(self) -> None:
         """Numbers in range, and one of mask and box."""
-        at_least("count", self.count, 1)
-        at_least("first", self.first, 0)
-        at_least("repeats", self.repeats, 1)
+        super().check()
         if not 0 < self.share <= 1:
             raise UserError(f"--share {self.share:g}: give a part of what a token governs, above 0 and at most 1")
         if (self.mask is None) == (self.box is None):
@@ -81,7 +74,7 @@ class Infill(Drawing):
         }  # fmt: skip
         return f"{self.count} fillings of {self.picture}", facts
 
-    def covered(self, size: tuple[int, int]) -> "Tensor":
+    def covered(self, size: tuple[int, int]) -> Tensor:
         """(1, H, W), 1 where a photograph of this size is drawn anew. Raises UserError for a mask that does not fit."""
         import torch
 

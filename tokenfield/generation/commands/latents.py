@@ -1,23 +1,34 @@
 """`tokenfield latents`: a data set becomes latent tokens, once, for the training of a denoiser."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.options import load_model
+from tokenfield.cli.options import Device, ModelName, load_model
 from tokenfield.errors import UserError
-from tokenfield.generation.commands.dataset import Dataset
+from tokenfield.generation.commands.drawing import check_numbers
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set's folder, as for training."""
+
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder"
+    """How the data set lies on disk."""
+    holdout: float = 0.1
+    """Layout folder without train and test sub-folders: the share of pictures that is held out."""
 
 
 def latents(
-    model: tyro.conf.Positional[str],
+    model: tyro.conf.Positional[ModelName],
     data: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    dataset: Annotated[Dataset, tyro.conf.arg(name="")] = Dataset(),  # noqa: B008, frozen
+    dataset: tyro.conf.OmitArgPrefixes[Dataset] = Dataset(),
     held_out: bool = True,
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
     flips: bool = True,
@@ -25,7 +36,7 @@ def latents(
     batch: int = 32,
     half: bool = False,
     workers: int = 2,
-    device: str = "auto",
+    device: Device = "auto",
     json: Json = None,
 ) -> int:
     """Encode a data set once into latent tokens with labels and statistics, for a denoiser to be trained on.
@@ -35,7 +46,6 @@ def latents(
     data set's classes, or in layout folder the names of the sub-folders that the pictures lie in.
 
     Args:
-        model: the field model: a packaged one, a folder that holds one, a training run, or hf:owner/name.
         data: folder of the data set.
         output: folder for the latents.
         dataset: how it lies on disk.
@@ -46,17 +56,14 @@ def latents(
         batch: pictures that are encoded at once.
         half: store 16-bit numbers: half the folder.
         workers: threads that read pictures.
-        device: auto (an accelerator where there is one), cpu, cuda, ...
-        json: also write the results there, for machines.
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")
-    for option, value in (("--shard", shard), ("--batch", batch)):
-        if value < 1:
-            raise UserError(f"{option} {value}: give at least 1")
+    check_numbers({"shard": shard, "batch": batch})
     import torch
     from accelerate import PartialState
 
+    from tokenfield.data import DataConfig
     from tokenfield.data.skipped import SkippedFiles
     from tokenfield.generation.encoding import Encoding, encode_data
     from tokenfield.models import pretrained
@@ -65,7 +72,8 @@ def latents(
     loaded = load_model(model, str(state.device) if device == "auto" else device)
     known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if known else str(Path(model).resolve())  # a folder, found from anywhere
-    encoding = Encoding(dataset.config(), flips, shard, batch, held_out, half)
+    pictures = DataConfig(layout=dataset.layout, holdout=dataset.holdout)
+    encoding = Encoding(pictures, flips, shard, batch, held_out, half)
     with console.progress("encoding shards") as bar:
         described = encode_data(
             loaded, lasting_name, data, output, encoding, size=size, workers=workers,

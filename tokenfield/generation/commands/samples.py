@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenfield.cli import console
-from tokenfield.generation.commands.drawing import Drawing, Models, at_least
+from tokenfield.generation.commands.drawing import Drawing, Models
 from tokenfield.io.record import Record
 
 
@@ -21,12 +21,6 @@ class Samples(Drawing):
     """Number of the first sample."""
     batch: int = 16
     """Samples drawn at once."""
-
-    def check(self) -> None:
-        """Numbers in range."""
-        at_least("count", self.count, 1)
-        at_least("first", self.first, 0)
-        at_least("batch", self.batch, 1)
 
     def draw(self, models: Models) -> tuple[str, Record]:
         """Samples: a picture and a .field file of each, and the contact sheet."""

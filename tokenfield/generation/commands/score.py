@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,24 +10,24 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json
-from tokenfield.cli.options import load_model
+from tokenfield.cli.options import Device, load_model
+from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.commands.dataset import Dataset
+from tokenfield.generation.commands.drawing import check_numbers
+from tokenfield.generation.commands.latents import Dataset
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from tokenfield.data.sources import PictureSource, Split
     from tokenfield.generation.features import FeatureNetwork
-    from tokenfield.models.base import FieldModel
+    from tokenfield.generation.metrics import Distances
 
 
 def score(
     generated: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FOLDER]")] = None,
     *,
     reference: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
-    dataset: Annotated[Dataset, tyro.conf.arg(name="")] = Dataset(),  # noqa: B008, frozen
+    dataset: tyro.conf.OmitArgPrefixes[Dataset] = Dataset(),  # noqa: B008, frozen
     split: Literal["test", "train"] = "test",
     size: int = 256,
     features: Annotated[str, tyro.conf.arg(metavar="NETWORK")] = "pca",
@@ -36,7 +36,7 @@ def score(
     shown: int = 16,
     seed: int = 0,
     batch: int = 32,
-    device: str = "auto",
+    device: Device = "auto",
     json: Json = None,
 ) -> int:
     """Measure generated pictures against real ones: FID, KID, precision, recall; rPSNR and rFID of a field model.
@@ -63,12 +63,8 @@ def score(
         shown: pictures in that figure.
         seed: of the subsets of KID.
         batch: pictures whose features are computed at once.
-        device: for the field model: auto (an accelerator where there is one), cpu, cuda, ...
-        json: also write the results there, for machines.
     """
-    for name, value in (("--size", size), ("--shown", shown), ("--batch", batch)):
-        if value < 1:
-            raise UserError(f"{name} {value}: give at least 1")
+    check_numbers({"size": size, "shown": shown, "batch": batch})
     if generated is None and (field is None or neighbours is not None):
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
     from tokenfield.generation.features import find_features
@@ -88,36 +84,44 @@ def score(
 
 
 class Reference:
-    """A split of a data set, cut to squares, and the network that looks at it.
-
-    Attributes:
-        source: its pictures.
-        features: (N, F), from an earlier run where there was one; `cached` says whether, in `file`.
-    """
+    """A split of a data set, `source`, cut to squares, and the network that looks at it: `features`, (N, F)."""
 
     def __init__(
         self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork", batch: int
     ):
-        from tokenfield.generation.metrics import features_of, reference_features, set_hash
+        from tokenfield.generation.metrics import reference_features, set_hash
 
         self.folder, self.dataset, self.split, self.size = folder, dataset, split, size
         self.network, self.batch = network, batch
         self.source = self.open(split)
         self.hash = set_hash(zip(self.source.names, self.source.paths, strict=True), f"{split} center {size}")
 
-        def compute() -> "Tensor":
-            with console.progress("features of the reference") as bar:
-                return features_of(network, (picture for _, picture in self.source.pictures()), batch=batch,
-                                   progress=lambda done: bar.piece(done, len(self.source)))
+        def compute() -> Tensor:
+            pictures = (picture for _, picture in self.source.pictures())
+            return self.features_of(pictures, "features of the reference", len(self.source))
 
         self.features, file, cached = reference_features(network, self.hash, compute)
         console.notice(f"features of the reference: {file}{' (from an earlier run)' if cached else ''}")
 
     def open(self, split: "Split") -> "PictureSource":
-        """The pictures of a split, all cut alike."""
-        from tokenfield.data import open_source
+        """The pictures of a split, all cut alike: the middle."""
+        from tokenfield.data import DataConfig, open_source
 
-        return open_source(self.dataset.config(self.size), self.folder, split)
+        cut = DataConfig(layout=self.dataset.layout, holdout=self.dataset.holdout, size=self.size, crop="center")
+        return open_source(cut, self.folder, split)
+
+    def features_of(self, pictures: Iterable[Tensor], label: str, total: int) -> Tensor:
+        """What the network sees in `total` pictures, with a progress bar."""
+        from tokenfield.generation.metrics import features_of
+
+        with console.progress(label) as bar:
+            return features_of(self.network, pictures, batch=self.batch, progress=lambda done: bar.piece(done, total))
+
+    def compare(self, features: Tensor, seed: int = 0) -> "Distances":
+        """How far pictures with these features are from it."""
+        from tokenfield.generation.metrics import compare
+
+        return compare(features, self.features, self.network.name, seed=seed)
 
     def describe(self) -> Record:
         """For machines."""
@@ -138,7 +142,7 @@ def generated_files(folder: Path) -> list[Path]:
     return [path for path in pictures if path.with_suffix(".field").is_file()] or pictures
 
 
-def squares(files: list[Path], size: int) -> "Iterator[Tensor]":
+def squares(files: list[Path], size: int) -> Iterator[Tensor]:
     """Pictures of files as (3, size, size), cut as the reference is."""
     from tokenfield.data.decoding import read_rgb8
     from tokenfield.data.transforms import center_square, to_tensor
@@ -148,41 +152,34 @@ def squares(files: list[Path], size: int) -> "Iterator[Tensor]":
 
 def score_generated(folder: Path, data: Reference, seed: int) -> Record:
     """FID, KID, precision and recall, and the table of them."""
-    from tokenfield.generation.metrics import compare, features_of
-
     files, network = generated_files(folder), data.network
-    with console.progress("features of the samples") as bar:
-        features = features_of(network, squares(files, data.size), batch=data.batch,
-                               progress=lambda done: bar.piece(done, len(files)))
-    apart = compare(features, data.features, network.name, seed=seed)
-    rows = [["samples", "reference", "FID", "KID x 1000", "precision", "recall"],
-            [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
-             f"{1000 * apart.kid:.3f} +- {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
-             console.number(apart.recall, 3)]]
-    console.say(console.table(rows))
+    features = data.features_of(squares(files, data.size), "features of the samples", len(files))
+    apart = data.compare(features, seed)
+    console.say(console.table([
+        ["samples", "reference", "FID", "KID x 1000", "precision", "recall"],
+        [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
+         f"{1000 * apart.kid:.3f} +- {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
+         console.number(apart.recall, 3)],
+    ]))  # fmt: skip
     console.say(f"features: {network.name} ({network.identity[:12]}), {network.num_features} numbers; squares of "
                 f"{data.size} pixels")
     return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": apart.to_json()}
 
 
-def score_field(model: "FieldModel", name: str, data: Reference) -> Record:
+def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     """rPSNR, and the FID of what the field model gives back."""
     from tokenfield.fields.field import Field
-    from tokenfield.generation.metrics import compare, features_of
     from tokenfield.metrics import psnr
 
     decibels: list[float] = []
 
-    def reconstructions() -> "Iterator[Tensor]":
-        with console.progress("encoding and decoding", len(data.source)) as bar:
-            for i, (title, picture) in enumerate(data.source.pictures()):
-                bar.file(i, title)
-                again = Field.of(model, picture).render(*picture.shape[1:]).float().cpu()
-                decibels.append(psnr(again[None], picture[None]).item())
-                yield again
+    def reconstructions() -> Iterator[Tensor]:
+        for _, picture in data.source.pictures():
+            again = Field.of(model, picture).render(*picture.shape[1:]).float().cpu()
+            decibels.append(psnr(again[None], picture[None]).item())
+            yield again
 
-    features = features_of(data.network, reconstructions(), batch=data.batch)
-    apart = compare(features, data.features, data.network.name)
+    apart = data.compare(data.features_of(reconstructions(), "encoding and decoding", len(data.source)))
     mean = sum(decibels) / len(decibels)
     console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {apart.fid:.3f} of {len(decibels)} {data.split} pictures, features "
                 f"{data.network.name}")
@@ -199,8 +196,8 @@ def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Re
     files = generated_files(folder)
     samples = torch.stack(list(squares(files, data.size)))
     pool, held_out = (torch.stack([p for _, p in data.open(split).pictures()]) for split in ("train", "test"))
-    save_png(path, figure(samples[:shown], pool, labels=[file.stem for file in files[:shown]],
-                          scale=max(1, 96 // data.size)))
+    labels = [file.stem for file in files[:shown]]
+    save_png(path, figure(samples[:shown], pool, labels=labels, scale=max(1, 96 // data.size)))
     nearness = summary(samples, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):
