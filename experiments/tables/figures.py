@@ -6,7 +6,8 @@ from pathlib import Path
 
 from experiments.factorial.figure import effects
 from experiments.race.figure import race
-from tokenfield.comparison.figures import curves, dots, heading, rows_with_result
+from experiments.tables.dots import dots
+from tokenfield.comparison.figures import curves, heading, rows_with_result
 from tokenfield.evaluation.figures import COLOURS, plot
 from tokenfield.evaluation.optimization_curves import STYLES
 from tokenfield.io.record import Record

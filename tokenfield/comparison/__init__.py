@@ -8,5 +8,5 @@
     held_out   pictures that are measured on while systems train
     memory     peak memory of training, in a process of its own
     report     all runs -> JSON, and tables as Markdown, CSV and LaTeX
-    figures    curves and dots, from the JSON alone
+    figures    curves, from the JSON alone
 """

@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from tokenfield.coords import Grid, centers
-from tokenfield.data import DataConfig, Pictures
+from tokenfield.data import DataConfig
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
@@ -36,9 +36,9 @@ class HeldOut:
     pictures: int | None = None
     """The first so many; None: all of them."""
 
-    def open(self, root: Path) -> Pictures:
-        """The pictures."""
-        return self.data.open(root, "test")
+    def read(self, root: Path) -> list[tuple[str, Tensor]]:
+        """The pictures (C, H, W) by name."""
+        return list(islice(self.data.open(root, "test").pictures(), self.pictures))
 
 
 def spaced(n: int, most: int) -> Int[Tensor, " m"]:
@@ -66,15 +66,10 @@ def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side
 
 
 class Doubling:
-    """Measures after 4, 8, 16, ... steps, and at the end: evenly along a logarithmic axis.
-
-    Args:
-        held_out: the pictures; read once and kept.
-        root: folder of the data.
-    """
+    """Measures after 4, 8, 16, ... steps, and at the end: evenly along a logarithmic axis. Pictures are read once."""
 
     def __init__(self, held_out: HeldOut, root: Path):
-        self.pictures = list(islice(held_out.open(root).pictures(), held_out.pictures))
+        self.pictures = held_out.read(root)
 
     def due(self, step: int) -> bool:
         """After a power of two, but for the first two."""

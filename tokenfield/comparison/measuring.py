@@ -45,7 +45,7 @@ def measure(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut | 
         some = [picture for _, picture in islice(source.pictures(), LOCALITY_PICTURES)]
         area, side = locality(model, some), None
     else:
-        pictures = list(islice(held_out.open(setting.data).pictures(), held_out.pictures))
+        pictures = held_out.read(setting.data)
         scores = sampled_psnr(model, pictures, FINAL_SIDE)
         some, area, side = [pictures[0][1]], None, FINAL_SIDE
     first = some[0].to(next(model.parameters()).device)
@@ -86,16 +86,12 @@ def curve(folder: Path) -> list[Record]:
     return points
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> int:
-    """Of the fused attention of processors, which PyTorch's own list of formulas lacks."""
-    return sdpa_flop_count(query.shape, key.shape, value.shape)
-
-
 FORMULAS: dict[object, Callable[..., int]] = {
     **flop_registry,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+        query.shape, key.shape, value.shape),
 }
-"""Operations of every kind of product."""
+"""Operations of every kind of product; the fused attention of processors is not in PyTorch's own list."""
 
 
 class Counter(TorchDispatchMode):
@@ -123,19 +119,12 @@ class Counter(TorchDispatchMode):
         return result
 
 
-def multiply_adds(
-    model: FieldModel, image: Float[Tensor, "1 c h w"], side: int | None = None
-) -> tuple[float, float]:
+def multiply_adds(model: FieldModel, image: Float[Tensor, "1 c h w"], side: int | None = None) -> tuple[float, float]:
     """Multiply-adds per pixel of encoding and of decoding one picture on its own grid.
 
     Matrix products and attention, counted as they are made; element-wise work is not counted. A system that adapts its
-    tokens by gradient descent pays for it in encoding.
-
-    Args:
-        model: what is counted.
-        image: the picture.
-        side: where a picture is larger, what depends on coordinates is counted on so many rows and columns in its
-            middle alone: minutes less at 1024 pixels.
+    tokens by gradient descent pays for it in encoding. Where a picture is larger than `side`, what depends on
+    coordinates is counted on so many rows and columns in its middle alone: minutes less at 1024 pixels.
     """
     height, width = image.shape[-2:]
     with torch.no_grad():

@@ -51,10 +51,8 @@ def run(
 def of_training(recipe: Recipe, setting: Setting, deadline: Deadline) -> int | None:
     """Bytes that training needs at its peak beyond what the process held before it; see `with_peak_memory`.
 
-    Args:
-        recipe: of a row; its seed has no say.
-        setting: data, device, and the folder of the runs, in which the number is kept.
-        deadline: seconds that are left; without any, only a number that is there already is given.
+    The number is written into the folder of the runs; the seed has no say. When no seconds are left, only a number that
+    is there already is given.
     """
     recipe = replace(recipe, seed=0, steps=STEPS, evaluate_every=0, checkpoint_every=STEPS)
     facts = [decisive(recipe), recipe.batch_size, setting.place]

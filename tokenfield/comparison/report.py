@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenfield.comparison.figures import curves
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.tables import Rows, number
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 
 Results = Mapping[str, Sequence[Record]]
@@ -25,12 +25,9 @@ NOTES = (
 
 
 def gather(rows: Sequence[Record], results: Results, reference: str = "") -> list[Record]:
-    """The rows of a table's JSON: what each row is, means and deviations of its runs, and the runs themselves.
+    """The rows of a table's JSON: what each row says of itself, means and deviations of its runs, and the runs.
 
-    Args:
-        rows: `label`, and what else a row says of itself.
-        results: what `running.run` returned.
-        reference: label of the row that all others are compared with, seed by seed; "": there is none.
+    All others are compared, seed by seed, with the row whose label is `reference`, if there is one.
     """
     whole = []
     for row in rows:
@@ -163,22 +160,19 @@ def as_markdown(data: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] | None = curves) -> list[Path]:
+def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] = curves) -> list[Path]:
     """The files of a table; each is whole or absent.
 
-    Args:
-        data: title, command, budget, seed_list, date, notes, rows (from `gather`), and whatever else is to be kept.
-        folder: where.
-        draw: the figure, which takes seconds; None: none.
+    `data` has title, command, budget, seed_list, date, notes, rows (from `gather`), and whatever else the JSON holds.
+    `draw` makes the figure.
     """
     rows = cells(data)
     texts = {"json": json.dumps(data, indent=1, allow_nan=False) + "\n", "md": as_markdown(data), "csv": as_csv(rows),
              "tex": as_latex(rows)}
     for kind, text in texts.items():
-        with written_aside(folder / f"table.{kind}") as file:
-            file.write(text.encode())
+        write_whole(folder / f"table.{kind}", text)
     files = [folder / f"table.{kind}" for kind in texts]
-    if draw is not None and any(row["psnr"] is not None for row in data["rows"]):
+    if any(row["psnr"] is not None for row in data["rows"]):
         files.append(folder / "figure.png")
         draw(data, files[-1])
     return files

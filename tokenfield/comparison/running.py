@@ -16,7 +16,7 @@ from pathlib import Path
 from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.measuring import measure
 from tokenfield.comparison.setting import Setting, seconds_spent, steps_done
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.training.recipe import Recipe, model_name
 from tokenfield.training.stopping import Diverged
@@ -39,10 +39,7 @@ def claim(folder: Path) -> Iterator[None]:
     """The folder of a run for this process alone, so that two processes that share the runs of a table share the work.
 
     A lock of the system's, which goes away with its process however that ends. Where there are none (Windows), nothing
-    is claimed.
-
-    Raises:
-        Busy: another process has it.
+    is claimed. Raises `Busy` if another process has it.
     """
     try:
         import fcntl
@@ -60,8 +57,7 @@ def claim(folder: Path) -> Iterator[None]:
 
 def keep(path: Path, result: Record) -> Record:
     """Write a finished result, whole or not at all."""
-    with written_aside(path) as file:
-        file.write(json.dumps(result, indent=1, allow_nan=False).encode() + b"\n")
+    write_whole(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 
 
@@ -90,32 +86,20 @@ def run(
     with claim(folder):
         if (folder / RESULT).exists():
             return json.loads((folder / RESULT).read_text())
-        return make(recipe, setting, folder, held_out, deadline, measurement or partial(measure, held_out=held_out))
-
-
-def make(
-    recipe: Recipe,
-    setting: Setting,
-    folder: Path,
-    held_out: HeldOut | None,
-    deadline: Deadline,
-    measurement: Measurement,
-) -> Record | None:
-    """`run` for a run that is not finished."""
-    failure, probe, budget = None, None, setting.budget
-    if held_out is not None:
-        recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data)
-    while failure is None and budget.remaining(recipe, folder):
-        left = deadline()
-        if left is not None and left <= 0:
-            return None
-        try:
-            train(recipe, setting.data, folder, resume=(folder / "recipe.json").exists(), max_seconds=left, quiet=True,
-                  training_seconds=budget.amount if budget.timed else math.inf, timer=budget.timer, probe=probe,
-                  device=setting.device)
-        except Diverged:
-            failure = "diverged"
-    result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
-    if failure is None:
-        result |= measurement(recipe, setting, folder)
-    return keep(folder / RESULT, result | {"steps": steps_done(folder), "seconds": seconds_spent(folder)})
+        probe, budget, failure = None, setting.budget, None
+        if held_out is not None:
+            recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data)
+        while failure is None and budget.remaining(recipe, folder):
+            left = deadline()
+            if left is not None and left <= 0:
+                return None
+            try:
+                train(recipe, setting.data, folder, resume=(folder / "recipe.json").exists(), max_seconds=left,
+                      quiet=True, training_seconds=budget.amount if budget.timed else math.inf, timer=budget.timer,
+                      probe=probe, device=setting.device)
+            except Diverged:
+                failure = "diverged"
+        result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
+        if failure is None:
+            result |= (measurement or partial(measure, held_out=held_out))(recipe, setting, folder)
+        return keep(folder / RESULT, result | {"steps": steps_done(folder), "seconds": seconds_spent(folder)})

@@ -42,12 +42,10 @@ class Outcome:
 
 
 def work(jobs: Sequence[Job], max_seconds: float | None, announce: Callable[[int, str], None]) -> Outcome:
-    """Make all runs that time allows for; those that another process is making are waited for.
+    """Make all runs, in their order, that time allows for; those that another process is making are waited for.
 
-    Args:
-        jobs: in the order in which they are begun.
-        max_seconds: begin nothing after so many seconds and stop what is running.
-        announce: called with the number of jobs behind, and what comes now.
+    After `max_seconds` nothing is begun and what is running stops. `announce` is called with the number of jobs behind,
+    and what comes now.
     """
     waiting, begun = list(jobs), time.monotonic()
     end: End = "done"

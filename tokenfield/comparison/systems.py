@@ -48,10 +48,9 @@ class SystemRow:
 
 def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, values: int | None = None
          ) -> list[SystemRow]:
-    """The systems, made alike.
+    """The systems of labelled recipes, made alike; pictures are cut out as the first one's are.
 
     Args:
-        recipes: label and recipe of each; pictures are cut out as the first one's are.
         size: side of the pictures; None: what the first one encodes.
         values: stored values per picture; None: those of the first one at that size; 0: each system's own.
     Raises:
@@ -94,11 +93,7 @@ def at_size(model: Config, size: int) -> Config:
 
 
 def resize(label: str, recipe: Recipe, data: DataConfig, size: int) -> Recipe:
-    """The recipe on these pictures at this size, its model for it.
-
-    Raises:
-        UserError: a model that cannot be made for this size.
-    """
+    """The recipe on these pictures at this size. Raises UserError for a model that cannot be made for it."""
     zoom = getattr(recipe.objective, "zoom", 1)
     try:
         recipe = replace(recipe, model=at_size(recipe.model, size), data=replace(data, size=size * zoom))
