@@ -1,6 +1,7 @@
 """Pictures whose pixels are known: silhouettes, texels, transparency, light that does not depend on the viewer."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 import trimesh
 from view_tools import project
 
-from tokenfield.views.meshes.renderer import LIGHTS, Camera, Renderer, sky, to_display, to_light
+from tokenfield.views.meshes.renderer import LIGHTS, Renderer, sky, to_display, to_light
 from tokenfield.views.meshes.surface import Material, join, plain
 from tokenfield.views.meshes.textures import bilinear, levels_seen, pyramid
 from tokenfield.views.rays import look_at
@@ -17,12 +18,18 @@ ANGLE = 0.6911
 WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
-def camera(position, size=64, samples=3, angle=ANGLE):
-    return Camera(look_at(torch.tensor(position, dtype=torch.float64)).numpy(), angle, size, samples)
+class View(NamedTuple):
+    pose: np.ndarray
+    size: int
+    samples: int
 
 
-def shot(surface, view, distance=4.0):
-    return Renderer(surface, angle_x=view.angle_x, distance=distance, size=view.size, samples=view.samples).picture(view)
+def camera(position, size=64, samples=3):
+    return View(look_at(torch.tensor(position, dtype=torch.float64)).numpy(), size, samples)
+
+
+def shot(surface, view):
+    return Renderer(surface, angle_x=ANGLE, size=view.size, samples=view.samples).picture(view.pose)
 
 
 def ball(radius, colour=(0.7, 0.7, 0.7, 1.0), at=(0, 0, 0)):

@@ -20,8 +20,7 @@ from dataclasses import asdict, dataclass
 from glob import escape
 from hashlib import sha256
 from math import asin, pi, radians, sin
-from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.context import BaseContext
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +37,7 @@ from tokenfield.io.atomic import cannot_write, shown, write_whole
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
-from tokenfield.views.meshes.renderer import Camera, Renderer
+from tokenfield.views.meshes.renderer import Renderer
 from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
 from tokenfield.views.rays import RADIUS, look_at, on_sphere
 
@@ -104,16 +103,15 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
             surface = fit_sphere(surface, up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
-    renderer = Renderer(surface, angle_x=ANGLE_X, distance=settings.distance, size=settings.size,
-                        samples=settings.samples)
+    renderer = Renderer(surface, angle_x=ANGLE_X, size=settings.size, samples=settings.samples,
+                        distance=settings.distance)
     aside = folder / f".{entry.name}.{os.getpid()}.part"
     try:
         remove_leftovers(folder, entry.name)
         aside.mkdir(parents=True, exist_ok=True)
         frames = []
         for i, pose in enumerate(camera_poses(entry.name, settings)):
-            picture = renderer.picture(Camera(pose, ANGLE_X, settings.size, settings.samples))
-            Image.fromarray(picture).save(aside / f"view-{i:03}.png")
+            Image.fromarray(renderer.picture(pose)).save(aside / f"view-{i:03}.png")
             frames.append((f"view-{i:03}", pose))
         (aside / "transforms.json").write_text(transforms_text(ANGLE_X, frames), encoding="utf-8")
         os.replace(aside, folder / entry.name)
@@ -156,8 +154,10 @@ def render_all(
                 render_object(entry, folder, settings)
             yield entry.name
         return
-    # Ctrl-C reaches every process of a terminal; this one decides what it means, the others ignore it.
-    with ProcessPoolExecutor(processes, fresh_processes(), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    # No copies of this process, whose threads may hold locks that nobody would release in a copy. Ctrl-C reaches every
+    # process of a terminal; this one decides what it means, the others ignore it.
+    fresh = get_context("spawn")
+    with ProcessPoolExecutor(processes, fresh, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         try:
             jobs = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for job in as_completed(jobs):
@@ -170,15 +170,6 @@ def render_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # an interrupted run ends after the objects in hand
             raise
-
-
-def fresh_processes() -> BaseContext:
-    """Processes that are no copies of this one, whose threads may hold locks that nobody would release in a copy."""
-    if "forkserver" not in get_all_start_methods():
-        return get_context("spawn")
-    context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])  # they are copies of one that has only imported this module
-    return context
 
 
 @contextmanager

@@ -14,7 +14,6 @@ core.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from tokenfield.errors import UserError
 from tokenfield.views.meshes.files import INSTALL
 from tokenfield.views.meshes.surface import Surface, face_normals, smooth_normals
 from tokenfield.views.meshes.textures import Textures
-from tokenfield.views.rays import view_rays
+from tokenfield.views.rays import RADIUS, view_rays
 
 LIGHTS = 72
 """Directions of light in all."""
@@ -38,23 +37,6 @@ BOUNCE = 0.25
 
 STEP = 1e-4
 """How far from a surface the next ray begins, world units; the object is about 2 large."""
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A view to render.
-
-    Attributes:
-        pose: camera-to-world, OpenGL axes, with z up in the world.
-        angle_x: horizontal field of view, radians.
-        size: side in pixels.
-        samples: points along each side of a pixel.
-    """
-
-    pose: Float64[np.ndarray, "4 4"]
-    angle_x: float
-    size: int
-    samples: int = 3
 
 
 def sky() -> tuple[Float32[np.ndarray, "l 3"], Float32[np.ndarray, " l"]]:
@@ -86,50 +68,68 @@ class Renderer:
 
     Args:
         surface: z up, around the origin (`surface.fit_sphere`).
-        angle_x, distance, size, samples: of the cameras that textures are prepared for; see `Camera`.
+        angle_x: horizontal field of view of the cameras, radians.
+        size: side of the pictures in pixels.
+        samples: points along each side of a pixel.
+        distance: at which textures are sharp, world units.
     """
 
-    def __init__(self, surface: Surface, *, angle_x: float, distance: float, size: int, samples: int = 3):
+    def __init__(
+        self, surface: Surface, *, angle_x: float, size: int, samples: int = 3, distance: float = RADIUS
+    ):
         try:
             from embreex.mesh_construction import TriangleMesh
             from embreex.rtcore_scene import EmbreeScene
         except ImportError as error:
             raise UserError(f"rendering meshes needs embreex, which is not installed ({error}); {INSTALL}") from error
-        self.surface = surface
+        self.surface, self.angle_x, self.size, self.samples = surface, angle_x, size, samples
+        self.across = size * samples
         self.scene = EmbreeScene()
         TriangleMesh(self.scene, np.ascontiguousarray(surface.corners))
         self.normals = smooth_normals(surface.corners)
         flat = face_normals(surface.corners)
         self.flat = (flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32)
-        spacing = 2 * distance * math.tan(angle_x / 2) / (size * samples)  # of samples, on the object
-        self.textures = Textures(surface, spacing)
+        self.textures = Textures(surface, spacing=2 * distance * math.tan(angle_x / 2) / self.across)
         self.towards, self.bright = sky()
 
-    def picture(self, camera: Camera) -> UInt8[np.ndarray, "s s 4"]:
-        """Red, green, blue and straight alpha; where there is no surface, transparent white."""
-        across = camera.size * camera.samples
-        top, left, bottom, right = self.window(camera)
-        origins, directions, sample = window_rays(camera, top, left, bottom, right)
-        full = np.zeros((across, across, 4), np.float32)
-        full[top:bottom, left:right] = self.along(origins, directions, sample).reshape(bottom - top, right - left, 4)
-        blocks = full.reshape(camera.size, camera.samples, camera.size, camera.samples, 4)
+    def picture(self, pose: Float64[np.ndarray, "4 4"]) -> UInt8[np.ndarray, "s s 4"]:
+        """Red, green, blue and straight alpha; where there is no surface, transparent white.
+
+        `pose` is camera-to-world, with OpenGL axes and z up in the world.
+        """
+        top, left, bottom, right = self.window(pose)
+        full = np.zeros((self.across, self.across, 4), np.float32)
+        seen = self.along(*self.window_rays(pose, top, left, bottom, right))
+        full[top:bottom, left:right] = seen.reshape(bottom - top, right - left, 4)
+        blocks = full.reshape(self.size, self.samples, self.size, self.samples, 4)
         mean = blocks.mean((1, 3), dtype=np.float64)  # colours times alpha
         alpha = mean[..., 3:]
         colour = np.where(alpha > 0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0)
         return np.rint(np.concatenate([colour, alpha], -1).clip(0, 1) * 255).astype(np.uint8)
 
-    def window(self, camera: Camera) -> tuple[int, int, int, int]:
+    def window(self, pose: np.ndarray) -> tuple[int, int, int, int]:
         """Rows and columns of samples (top, left, bottom, right) outside of which the view is empty."""
-        across = camera.size * camera.samples
-        points = self.surface.corners.reshape(-1, 3) - camera.pose[:3, 3]
-        local = points @ camera.pose[:3, :3]
+        across = self.across
+        local = (self.surface.corners.reshape(-1, 3) - pose[:3, 3]) @ pose[:3, :3]
         if (local[:, 2] > -1e-3).any():  # the camera is inside: the window would be infinite
             return 0, 0, across, across
-        plane = local[:, :2] / -local[:, 2:] / math.tan(camera.angle_x / 2)  # [-1, 1] over the picture, y upwards
+        plane = local[:, :2] / -local[:, 2:] / math.tan(self.angle_x / 2)  # [-1, 1] over the picture, y upwards
         x, y = (1 + plane[:, 0]) / 2 * across, (1 - plane[:, 1]) / 2 * across
         limits = np.array([y.min() - 1, x.min() - 1, y.max() + 2, x.max() + 2]).clip(0, across).astype(int)
         top, left, bottom, right = (int(n) for n in limits)
         return top, left, max(top, bottom), max(left, right)
+
+    def window_rays(
+        self, pose: np.ndarray, top: int, left: int, bottom: int, right: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Origins and unit directions of a window of samples, and the number of each sample within its pixel."""
+        lo, hi = ((2 * y / self.across - 1, 2 * x / self.across - 1) for y, x in ((top, left), (bottom, right)))
+        grid = Grid.box(lo, hi, bottom - top, right - left).to(torch.float64)
+        angle = torch.tensor(self.angle_x, dtype=torch.float64)
+        rays = view_rays(torch.from_numpy(pose), angle, grid, 1, 1)
+        rows, columns = np.arange(top, bottom) % self.samples, np.arange(left, right) % self.samples
+        sample = (rows[:, None] * self.samples + columns).ravel()
+        return (*(np.ascontiguousarray(part.numpy(), np.float32) for part in rays), sample)
 
     def along(
         self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"], sample: np.ndarray
@@ -190,17 +190,3 @@ class Renderer:
         passed = np.bincount(row, gives[row, column] * free, minlength=len(start))
         total = np.maximum(gives.sum(1), 1e-9)
         return np.where(gives.sum(1) > 0, passed / total, 1.0).astype(np.float32)
-
-
-def window_rays(
-    camera: Camera, top: int, left: int, bottom: int, right: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Origins and unit directions of a window of a view's samples, and the number of each sample within its pixel."""
-    across = camera.size * camera.samples
-    lo, hi = (2 * top / across - 1, 2 * left / across - 1), (2 * bottom / across - 1, 2 * right / across - 1)
-    grid = Grid.box(lo, hi, bottom - top, right - left)
-    pose, angle = torch.from_numpy(camera.pose), torch.tensor(camera.angle_x, dtype=torch.float64)
-    origins, directions = view_rays(pose, angle, grid.to(torch.float64), 1, 1)
-    rows, columns = np.arange(top, bottom) % camera.samples, np.arange(left, right) % camera.samples
-    sample = (rows[:, None] * camera.samples + columns).ravel()
-    return (*(np.ascontiguousarray(part.numpy(), np.float32) for part in (origins, directions)), sample)
