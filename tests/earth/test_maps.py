@@ -63,7 +63,7 @@ def pair(tmp_path):
 
 def test_a_map_leaves_out_what_is_missing(pair):
     field, snapshot = pair
-    truth, made, difference = maps_of(field, snapshot, lambda: mollweide(60))
+    truth, made, difference = maps_of(field, snapshot, mollweide(60))
     lost = nearest(snapshot.grid, (snapshot.valid[0] == 0).float(), mollweide(60)) == 1
     for one in (truth, made, difference):
         assert one.pixels[lost].isnan().all() and one.unit == "degC"
@@ -75,7 +75,7 @@ def test_a_map_leaves_out_what_is_missing(pair):
 
 def test_a_sheet_is_a_picture(pair, tmp_path):
     field, snapshot = pair
-    rows = [maps_of(field, snapshot, lambda: mollweide(30)), maps_of(field, None, lambda: orthographic(30, (0.0, 0.0)))]
+    rows = [maps_of(field, snapshot, mollweide(30)), maps_of(field, None, orthographic(30, (0.0, 0.0)))]
     path = sheet(rows, tmp_path / "maps" / "a.png")
     assert Image.open(path).size[0] > 500
     assert dataset().SST.attrs["units"] == rows[0][0].unit

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.data.decoding import PictureError
@@ -72,17 +73,25 @@ class GriddedConfig:
             raise UserError("channels together needs variables: name those that are the channels, in their order")
 
     def open(self, root: str | Path, split: Split) -> "GriddedSource":
-        """The fields of one split of a file or a folder.
+        """The fields of one split of a file or a folder, whose unreadable files are noted.
 
         Raises:
             UserError: nothing there, nothing readable, or none of the variables.
         """
-        skipped = SkippedFiles()
-        files = open_files(Path(root), self, skipped)
+        root, skipped, files = Path(root), SkippedFiles(), {}
+        for path in find_earth_files(root, self.files):
+            try:
+                files[path] = EarthFile(path, self.variables)
+            except PictureError as error:
+                if path == root:
+                    raise
+                skipped.catch(error)
+        if not files:
+            raise UserError(f"{shown(root)}: no file can be read; {skipped.summary()}")
         layers = [layer for file in files.values() for layer in layers_of(file, self, skipped)]
         if not layers:
-            there = ", ".join(sorted({name for file in files.values() for name in file.variables}))
-            raise UserError(f"{shown(Path(root))}: none of {', '.join(self.variables)} is there; the variables are "
+            there = ", ".join(sorted({name for file in files.values() for name in file.axes}))
+            raise UserError(f"{shown(root)}: none of {', '.join(self.variables)} is there; the variables are "
                             f"{there or 'none'}; {skipped.summary()}".rstrip("; "))
         chosen = [layer for series in series_of(layers) for layer in self._share(series, split)]
         return GriddedSource(self, files, chosen, skipped)
@@ -100,21 +109,6 @@ class GriddedConfig:
                 mine = i >= last if test else i < max(first, 1)
             if mine:
                 yield from step
-
-
-def open_files(root: Path, config: GriddedConfig, skipped: SkippedFiles) -> dict[Path, EarthFile]:
-    """The files of a folder that can be read, or the one file; those of a folder that cannot are noted."""
-    files = {}
-    for path in find_earth_files(root, config.files):
-        try:
-            files[path] = EarthFile(path, config.variables)
-        except PictureError as error:
-            if path == root:
-                raise
-            skipped.catch(error)
-    if not files:
-        raise UserError(f"{shown(root)}: no file can be read; {skipped.summary()}")
-    return files
 
 
 def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
@@ -138,13 +132,12 @@ def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
 
 def layers_of(file: EarthFile, config: GriddedConfig, skipped: SkippedFiles) -> list[Layer]:
     """What a file holds of the configured variables; noted where that is nothing."""
-    names = config.variables or file.variables
-    present = tuple(name for name in names if name in file.variables)
-    together = config.channels == "together"
+    names = config.variables or tuple(file.axes)
+    present, together = tuple(name for name in names if name in file.axes), config.channels == "together"
     try:
         if not present or (together and present != names):
             raise PictureError(file.path, f"has no {', '.join(name for name in names if name not in present)}; its "
-                                          f"variables are {', '.join(file.variables)}")
+                                          f"variables are {', '.join(file.axes)}")
         for name in present:
             file.grid(name)  # axes that make no sense show now
         return list(file.layers(present, stacked=together))
@@ -165,34 +158,37 @@ def series_of(layers: Iterable[Layer]) -> list[list[list[Layer]]]:
 
 @dataclass(frozen=True, eq=False)
 class GridSample:
-    """A snapshot, and all that a step needs of it.
-
-    Attributes:
-        snapshot: the field on its own grid.
-        inputs, covered: (C, h, w), averages on the encoder's grid and what share of its cells has values.
-        mean, deviation, span: (C,) area-weighted mean and standard deviation, largest minus smallest value.
-        ladder: (H W,) cumulative share of the area of cells with a value in any channel; ends at 1.
-    """
+    """A snapshot, and all that a step needs of it."""
 
     snapshot: Snapshot
-    inputs: Tensor
-    covered: Tensor
-    mean: Tensor
-    deviation: Tensor
-    span: Tensor
+    """The field on its own grid."""
+    inputs: Float[Tensor, "c h w"]
+    covered: Float[Tensor, "c h w"]
+    """Averages on the encoder's grid, and what share of its cells has values."""
+    mean: Float[Tensor, " c"]
+    deviation: Float[Tensor, " c"]
+    span: Float[Tensor, " c"]
+    """Area-weighted mean and standard deviation, largest minus smallest value."""
     ladder: np.ndarray
+    """(H W,) cumulative share of the area of cells with a value in any channel; ends at 1."""
 
+    @classmethod
+    def of(cls, snapshot: Snapshot, averaging: Averaging) -> "GridSample":
+        """Everything about a snapshot that does not change from step to step."""
+        inputs, covered = averaging(snapshot.values, snapshot.valid)
+        weights = snapshot.grid.areas * snapshot.valid.double()  # (C, H, W)
+        total = weights.sum((1, 2)).clamp(min=1e-12)
+        mean = (weights * snapshot.values).sum((1, 2)) / total
+        variance = (weights * (snapshot.values - mean[:, None, None]) ** 2).sum((1, 2)) / total
+        ladder = weights.amax(0).flatten().cumsum(0)
+        return cls(snapshot, inputs, covered, mean.float(), variance.sqrt().float(), snapshot.span.clamp(min=0),
+                   (ladder / ladder[-1]).numpy())
 
-def sample_of(snapshot: Snapshot, averaging: Averaging) -> GridSample:
-    """Everything about a snapshot that does not change from step to step."""
-    inputs, covered = averaging(snapshot.values, snapshot.valid)
-    weights = snapshot.grid.areas * snapshot.valid.double()  # (C, H, W)
-    total = weights.sum((1, 2)).clamp(min=1e-12)
-    mean = (weights * snapshot.values).sum((1, 2)) / total
-    variance = (weights * (snapshot.values - mean[:, None, None]) ** 2).sum((1, 2)) / total
-    ladder = weights.amax(0).flatten().cumsum(0)
-    return GridSample(snapshot, inputs, covered, mean.float(), variance.sqrt().float(), snapshot.span.clamp(min=0),
-                      (ladder / ladder[-1]).numpy())
+    @property
+    def nbytes(self) -> int:
+        """Memory, but for a few numbers."""
+        parts = self.snapshot.values, self.snapshot.valid, self.inputs, self.covered
+        return sum(part.nbytes for part in parts) + self.ladder.nbytes
 
 
 class GriddedSource:
@@ -208,9 +204,9 @@ class GriddedSource:
     def __init__(self, config: GriddedConfig, files: dict[Path, EarthFile], layers: list[Layer], skipped: SkippedFiles):
         self.config, self.files, self.layers, self.skipped = config, files, layers, skipped
         self.globe = LatLon.globe(*config.size)
-        self._averagings: list[tuple[LatLon, Averaging]] = []
+        self._averagings: list[tuple[LatLon, Averaging]] = []  # once per grid
         self._cache: OrderedDict[Layer, GridSample] = OrderedDict()
-        self._lock, self._bytes = Lock(), 0
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -218,26 +214,23 @@ class GriddedSource:
     def load(self, layer: Layer) -> GridSample:
         """A layer, read at most once as long as the cache has room. Raises PictureError."""
         with self._lock:  # files are read by one thread at a time
-            if layer in self._cache:
-                self._cache.move_to_end(layer)
-                return self._cache[layer]
-            snapshot = self.files[layer.path].read(layer)
-            if self.config.units:
-                units = dict(zip(self.config.variables, self.config.units, strict=True))
-                snapshot = snapshot.convert(tuple(units.get(name, "") for name in snapshot.variables))
-            sample = self._cache[layer] = sample_of(snapshot, self._averaging(snapshot.grid))
-            self._bytes += bytes_of(sample)
-            while self._bytes > CACHE_BYTES and len(self._cache) > 1:
-                self._bytes -= bytes_of(self._cache.popitem(last=False)[1])
-            return sample
+            if layer not in self._cache:
+                self._cache[layer] = self._read(layer)
+                while len(self._cache) > 1 and sum(sample.nbytes for sample in self._cache.values()) > CACHE_BYTES:
+                    self._cache.popitem(last=False)
+            self._cache.move_to_end(layer)
+            return self._cache[layer]
 
-    def _averaging(self, grid: LatLon) -> Averaging:
-        """From a grid to the encoder's, made once per grid."""
-        for known, averaging in self._averagings:
-            if known.same(grid):
-                return averaging
-        self._averagings.append((grid, averaging := Averaging(grid, self.globe)))
-        return averaging
+    def _read(self, layer: Layer) -> GridSample:
+        snapshot = self.files[layer.path].read(layer)
+        if self.config.units:
+            units = dict(zip(self.config.variables, self.config.units, strict=True))
+            snapshot = snapshot.convert(tuple(units.get(name, "") for name in snapshot.variables))
+        averaging = next((known for grid, known in self._averagings if grid.same(snapshot.grid)), None)
+        if averaging is None:
+            averaging = Averaging(snapshot.grid, self.globe)
+            self._averagings.append((snapshot.grid, averaging))
+        return GridSample.of(snapshot, averaging)
 
     def fields(self) -> Iterator[GridSample]:
         """All samples in their order; those without any value are noted and left out."""
@@ -273,28 +266,18 @@ class GriddedSource:
                 "weights": weights.flatten(1).T.contiguous()}
 
     def _some(self, field: GridSample, draws: Draws) -> dict[str, Tensor]:
-        """`points` cells of the field's own grid, drawn by area."""
+        """`points` cells of the field's own grid, drawn by area, and where in them the places lie."""
         random, grid = np.random.default_rng(draws.below(2**63)), field.snapshot.grid
         cells = np.searchsorted(field.ladder, random.random(self.config.points), side="right")
         rows, columns = np.divmod(cells.clip(max=len(grid) - 1), grid.shape[1])
+        latitudes, longitudes = grid.latitudes.numpy(), grid.longitudes.numpy()
+        places = np.stack([latitudes[rows], longitudes[columns]], -1)
+        if self.config.jitter == "normal":
+            cell = np.stack([np.abs(np.gradient(latitudes))[rows], np.gradient(longitudes)[columns]], -1)
+            places += cell * (0.15 * random.standard_normal(places.shape)).clip(-0.25, 0.25)
+            places[:, 0] = places[:, 0].clip(-90, 90)
         return {
-            "places": torch.from_numpy(self._within(grid, rows, columns, random).astype(np.float32)),
+            "places": torch.from_numpy(places.astype(np.float32)),
             "values": field.snapshot.values[:, rows, columns].T.contiguous(),
             "weights": field.snapshot.valid[:, rows, columns].T.contiguous(),
         }
-
-    def _within(self, grid: LatLon, rows: np.ndarray, columns: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Where in their cells the places lie: (K, 2) degrees."""
-        places = np.stack([grid.latitudes.numpy()[rows], grid.longitudes.numpy()[columns]], -1)
-        if self.config.jitter == "none":
-            return places
-        cell = np.stack([np.abs(np.gradient(grid.latitudes.numpy()))[rows],
-                         np.gradient(grid.longitudes.numpy())[columns]], -1)
-        places = places + cell * (0.15 * random.standard_normal(places.shape)).clip(-0.25, 0.25)
-        return np.stack([places[:, 0].clip(-90, 90), places[:, 1]], -1)
-
-
-def bytes_of(field: GridSample) -> int:
-    """Memory of a sample."""
-    parts = field.snapshot.values, field.snapshot.valid, field.inputs, field.covered
-    return sum(part.numel() * part.element_size() for part in parts) + field.ladder.nbytes

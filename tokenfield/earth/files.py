@@ -44,23 +44,18 @@ DEGREES = {"", "degree", "degrees", "deg"}
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """One moment (and level) of one or more variables on one grid.
-
-    Attributes:
-        name: which one, for people.
-        variables: what each channel is.
-        units: of each channel; "" where the file says nothing.
-        grid: where the cells are.
-        values: physical values, 0 where missing.
-        valid: 1 where there is a value, 0 where it is missing.
-    """
+    """One moment (and level) of one or more variables on one grid."""
 
     name: str
+    """Which one, for people."""
     variables: tuple[str, ...]
     units: tuple[str, ...]
+    """Of each channel; "" where the file says nothing."""
     grid: LatLon
     values: Float[Tensor, "c h w"]
+    """Physical values, 0 where missing."""
     valid: Float[Tensor, "c h w"]
+    """1 where there is a value, 0 where it is missing."""
 
     @property
     def span(self) -> Float[Tensor, " c"]:
@@ -78,23 +73,18 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Layer:
-    """What one snapshot is read from.
-
-    Attributes:
-        path: the file.
-        variables: its channels.
-        index: (dimension, position) of every axis but latitude and longitude.
-        step: position in time; 0 where there is no time.
-    """
+    """What one snapshot is read from."""
 
     path: Path
     variables: tuple[str, ...]
     index: tuple[tuple[str, int], ...] = ()
+    """(dimension, position) of every axis but latitude and longitude."""
     step: int = 0
+    """Position in time; 0 where there is no time."""
 
 
 Oriented = tuple[LatLon, np.ndarray, np.ndarray]
-"""A grid, and which row and column of the file each of its rows and columns is."""
+"""A grid, north up and eastward, and which row and column of the file each of its rows and columns is."""
 
 
 class EarthFile:
@@ -105,6 +95,9 @@ class EarthFile:
         names: what the values of an NPY file are called; its single variable is the first of them.
     Raises:
         PictureError: a file that cannot be read or holds nothing on latitudes and longitudes; `.reason` says which.
+
+    Attributes:
+        axes: the (latitude, longitude) dimensions of every variable that has them.
     """
 
     def __init__(self, path: Path, names: tuple[str, ...] = ()):
@@ -112,11 +105,6 @@ class EarthFile:
         self.dataset = self._open_npy(names) if path.suffix.lower() == NPY else self._open()
         self.axes = self._find_axes()
         self._grids: dict[tuple[str, str], Oriented] = {}
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Everything in the file that lies on latitudes and longitudes."""
-        return tuple(self.axes)
 
     def _open_npy(self, names: tuple[str, ...]) -> "Dataset":
         import xarray
@@ -147,7 +135,6 @@ class EarthFile:
             raise self._refuse(f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
 
     def _find_axes(self) -> dict[str, tuple[str, str]]:
-        """Variable -> its (latitude, longitude) dimensions."""
         dataset, axes, kinds = self.dataset, {}, ("latitude", "longitude")
         roles = {name: role_of(str(name), dataset[name]) for name in dataset.variables}
         flat = [[name for name in roles if roles[name] == kind and dataset[name].ndim == 1] for kind in kinds]
@@ -163,43 +150,30 @@ class EarthFile:
                                f"{', '.join(map(str, dataset.sizes))}")
         return axes
 
-    def grid(self, variable: str) -> LatLon:
-        """The grid of a variable, north up and eastward."""
-        return self._oriented(variable)[0]
-
-    def _oriented(self, variable: str) -> Oriented:
-        """The grid, and the file's rows and columns in its order."""
+    def grid(self, variable: str) -> Oriented:
+        """Where the cells of a variable are."""
         along = self.axes[variable]
         if along not in self._grids:
-            latitudes, rows = self._latitudes(along[0])
-            longitudes, columns = self._longitudes(along[1])
-            self._grids[along] = LatLon(torch.from_numpy(latitudes), torch.from_numpy(longitudes)), rows, columns
+            latitudes = self._axis(along[0], "latitudes", 90.001, "degrees north")
+            rows, steps = np.argsort(-latitudes), np.diff(latitudes)
+            if not ((steps > 0).all() or (steps < 0).all()):
+                raise self._refuse(f"has latitudes {along[0]} that neither rise nor fall all the way; sort the file")
+            longitudes = np.unwrap(self._axis(along[1], "longitudes", 720.0, "degrees east"), period=360)
+            columns = np.arange(len(longitudes))  # now 181 follows 179, not -179
+            if longitudes[0] > longitudes[-1]:
+                longitudes, columns = longitudes[::-1], columns[::-1]
+            steps = np.diff(longitudes)
+            if not (steps > 0).all():
+                raise self._refuse(f"has longitudes {along[1]} that do not go round in one direction; sort the file")
+            keep = longitudes < longitudes[0] + 360 - steps.min() / 4  # without the first column once more at the end
+            grid = LatLon(torch.from_numpy(latitudes[rows].clip(-90, 90)), torch.from_numpy(longitudes[keep]))
+            self._grids[along] = grid, rows, columns[keep]
         return self._grids[along]
-
-    def _latitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        values = self._axis(name, "latitudes", 90.001, "degrees north")
-        steps = np.diff(values)
-        if not ((steps > 0).all() or (steps < 0).all()):
-            raise self._refuse(f"has latitudes {name} that neither rise nor fall all the way; sort the file")
-        order = np.argsort(-values)
-        return values[order].clip(-90, 90), order
-
-    def _longitudes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        values = np.unwrap(self._axis(name, "longitudes", 720.0, "degrees east"), period=360)  # 179, -179: 179, 181
-        order = np.arange(len(values))
-        if values[0] > values[-1]:
-            values, order = values[::-1], order[::-1]
-        steps = np.diff(values)
-        if not (steps > 0).all():
-            raise self._refuse(f"has longitudes {name} that do not go round in one direction; sort the file")
-        keep = values < values[0] + 360 - steps.min() / 4  # without the first column once more at the end
-        return values[keep].copy(), order[keep]
 
     def _axis(self, name: str, what: str, largest: float, unit_name: str) -> np.ndarray:
         """The numbers of an axis in degrees."""
         axis = self.dataset[name]
-        unit = str(axis.attrs.get("units", "")).strip().lower()
-        if unit not in LATITUDE_UNITS | LONGITUDE_UNITS | DEGREES:
+        if (unit := unit_of(axis).lower()) not in LATITUDE_UNITS | LONGITUDE_UNITS | DEGREES:
             raise self._refuse(f"has {what} {name} in {unit!r}; give degrees")
         values = self._values(axis).astype(np.float64)
         if len(values) < 2 or not np.isfinite(values).all():
@@ -214,18 +188,11 @@ class EarthFile:
         except UNREADABLE as error:
             raise self._refuse(f"is damaged or cut short ({one_line(error)})") from error
 
-    def units(self, variable: str) -> str:
-        """Of a variable, as the file spells them."""
-        return str(self.dataset[variable].attrs.get("units", "")).strip()
-
     def layers(self, variables: tuple[str, ...], *, stacked: bool) -> Iterator[Layer]:
-        """Everything to be read, in the order of the file: variables, then time, then levels.
+        """What can be read of some variables, in the order of the file: variables, then time, then levels.
 
-        Args:
-            variables: which of the file's.
-            stacked: they are the channels of every snapshot, else each is a snapshot of its own.
-        Raises:
-            PictureError: variables to be stacked that lie on different axes.
+        Stacked, they are the channels of every snapshot, else each is a snapshot of its own. Raises PictureError for
+        variables to be stacked that lie on different axes.
         """
         for group in [variables] if stacked else [(name,) for name in variables]:
             sizes = dict(self.dataset[group[0]].sizes)
@@ -240,18 +207,16 @@ class EarthFile:
 
     def read(self, layer: Layer) -> Snapshot:
         """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""
-        grid, rows, columns = self._oriented(layer.variables[0])
-        planes = [self._plane(name, layer)[rows][:, columns] for name in layer.variables]
+        arrays = [self.dataset[name] for name in layer.variables]
+        grid, rows, columns = self.grid(layer.variables[0])
+        planes = [self._values(array.isel(dict(layer.index)).transpose(*self.axes[name]))[rows][:, columns]
+                  for name, array in zip(layer.variables, arrays, strict=True)]
         values = torch.from_numpy(np.stack(planes).astype(np.float32))
         valid = (values.abs() < ABSENT).float()  # false for NaN too
         if not valid.any():
             raise PictureError(f"{shown(self.path)} {self.label(layer)}", "holds no value: every cell is missing")
-        units = tuple(self.units(name) for name in layer.variables)
-        values = torch.where(valid > 0, values, 0.0)
-        return Snapshot(f"{self.path.name} {self.label(layer)}".strip(), layer.variables, units, grid, values, valid)
-
-    def _plane(self, name: str, layer: Layer) -> np.ndarray:
-        return self._values(self.dataset[name].isel(dict(layer.index)).transpose(*self.axes[name]))
+        name, units = f"{self.path.name} {self.label(layer)}".strip(), tuple(map(unit_of, arrays))
+        return Snapshot(name, layer.variables, units, grid, torch.where(valid > 0, values, 0.0), valid)
 
     def label(self, layer: Layer) -> str:
         """Variables and the values of the other axes, as "SST TIME=366"."""
@@ -272,9 +237,14 @@ def npy_grid(height: int, width: int) -> LatLon:
     return LatLon(poles, globe.longitudes - 180 / width)
 
 
+def unit_of(array: "DataArray") -> str:
+    """As the file spells it; "" where it says nothing."""
+    return str(array.attrs.get("units", "")).strip()
+
+
 def role_of(name: str, axis: "DataArray") -> str:
     """ "latitude", "longitude" or "" of a variable in a dataset."""
-    unit = str(axis.attrs.get("units", "")).strip().lower()
+    unit = unit_of(axis).lower()
     names = {str(axis.attrs.get("standard_name", "")).lower(), name.lower()}
     if unit in LATITUDE_UNITS or names & {"latitude", "lat", "nav_lat"}:
         return "latitude"

@@ -12,7 +12,7 @@ they are standardised, and which cells have no value.
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
 from typing import ClassVar
@@ -41,29 +41,25 @@ Axis = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Globe(Domain):
-    """A field on the sphere.
-
-    Args:
-        size: (rows, columns) of the data's grid.
-        input_size: (rows, columns) of the encoder's grid.
-        latitudes, longitudes: of the cells, degrees, the northernmost first; see `Axis`.
-        variables, units: of the channels.
-        offset, scale: of the channels: physical value = standardised value / scale + offset.
-        missing: which cells of the grid have no value, packed (`pack`); "" for none.
-        name: which moment and level, for people.
-    """
+    """A field on the sphere."""
 
     kind: ClassVar[str] = "globe"
     size: tuple[int, int]
+    """(rows, columns) of the data's grid."""
     input_size: tuple[int, int]
+    """(rows, columns) of the encoder's grid."""
     latitudes: Axis
     longitudes: Axis
+    """Of the cells, degrees, the northernmost first."""
     variables: tuple[str, ...]
     units: tuple[str, ...]
     offset: tuple[float, ...]
     scale: tuple[float, ...]
+    """Of the channels: physical value = standardised value / scale + offset."""
     missing: str = ""
+    """Which cells of the grid have no value, packed (`pack`); "" for none."""
     name: str = ""
+    """Which moment and level, for people."""
 
     def __post_init__(self):
         channels = len(self.variables)
@@ -79,21 +75,16 @@ class Globe(Domain):
         """Where the cells are."""
         return LatLon(axis_values(self.latitudes, self.size[0]), axis_values(self.longitudes, self.size[1]))
 
-    @property
-    def valid(self) -> Bool[Tensor, "c h w"]:
-        """Which cells have a value."""
-        return unpack(self.missing, (len(self.variables), *self.size))
-
     def at(self, field: Field, where: Float[Tensor, "q 2"]) -> Float[Tensor, "q c"]:
         """Physical values of a field with this domain at (latitude, longitude) in degrees, any number of them."""
         with torch.no_grad():
             return self._physical(field.model, field.tokens, where)
 
-    def had_value(self, where: Float[Tensor, "q 2"]) -> Bool[Tensor, "q c"]:
-        """Whether the cell around a place has a value; elsewhere a field is a guess."""
-        rows = (self.grid.latitudes[None] - where[:, :1].double()).abs().argmin(1)
-        away = (self.grid.longitudes[None] - where[:, 1:].double() + 180).remainder(360) - 180
-        return self.valid[:, rows, away.abs().argmin(1)].T
+    def had_value(self, where: Float[Tensor, "*q 2"]) -> Bool[Tensor, "*q c"]:
+        """Whether a place is in a cell that has a value; elsewhere a field is a guess."""
+        row, column, inside = self.grid.cells(where)
+        valid = unpack(self.missing, (len(self.variables), *self.size))
+        return (valid[:, row, column] & inside).movedim(0, -1)
 
     def native(self, field: Field) -> Float[Tensor, "c h w"]:
         """Physical values at the centres of the data's cells."""
@@ -107,10 +98,6 @@ class Globe(Domain):
 
     # What every domain answers; coordinates are (y, x) in [-1, 1] over the picture of the Earth.
 
-    @classmethod
-    def fit(cls, model: FieldModel, size: tuple[int, int]) -> "Globe":
-        raise UserError("a globe is made from a field with latitudes and longitudes; use encode_field")
-
     def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """Standardised values and shares (D, h, w), as `EarthModel.inputs` makes them -> tokens."""
         return model.encode(picture[None].to(next(model.parameters()).device))[0]
@@ -119,12 +106,11 @@ class Globe(Domain):
         self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
     ) -> Float[Tensor, "c h w"]:
         """Physical values on a grid, some rows at a time."""
-        parts, done = [], 0
+        parts: list[Tensor] = []
         for band in grid.split(1 << 16):
             parts.append(self.at_points(model, tokens, band.coords()))
-            done += len(band)
             if progress:
-                progress(done, len(grid))
+                progress(sum(map(len, parts)), len(grid))
         return torch.cat(parts).T.unflatten(1, grid.shape)
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
@@ -140,8 +126,7 @@ class Globe(Domain):
                             f"{model.channels} channels")
 
     def to_dict(self) -> Record:
-        names = ("size", "input_size", "latitudes", "longitudes", "variables", "units", "offset", "scale", "missing")
-        return {"kind": self.kind, **{name: getattr(self, name) for name in (*names, "name")}}
+        return {"kind": self.kind, **asdict(self)}
 
     def __str__(self) -> str:
         channels = ", ".join(f"{v} in {u}" if u else v for v, u in zip(self.variables, self.units, strict=True))
@@ -149,11 +134,7 @@ class Globe(Domain):
 
 
 def encode_field(model: Model, sample: GridSample) -> Field:
-    """A snapshot, averaged onto the model's grid, as a field.
-
-    Raises:
-        UserError: other variables, or other units, than the model's.
-    """
+    """A snapshot as a field. Raises UserError for other variables, or other units, than the model's."""
     model, snapshot = earth_model(model), sample.snapshot
     variables, names = model.config.variables, snapshot.variables
     if len(variables) != len(names) or any(v.name not in ("", name) for v, name in zip(variables, names, strict=True)):
@@ -163,9 +144,9 @@ def encode_field(model: Model, sample: GridSample) -> Field:
         if variable.units and unit and canonical(unit) != canonical(variable.units):
             raise UserError(f"{snapshot.name} is in {unit}, the model takes {variable.units}; convert it first")
     device = next(model.parameters()).device
-    parts = (part[None].to(device) for part in (sample.inputs, sample.covered, sample.mean, sample.deviation))
+    parts = sample.inputs, sample.covered, sample.mean, sample.deviation
     with torch.no_grad():
-        inputs, offset, scale = model.inputs(*parts)
+        inputs, offset, scale = model.inputs(*(part[None].to(device) for part in parts))
         tokens = model.encode(inputs)[0].float()
     domain = Globe(size=snapshot.grid.shape, input_size=model.input_size,
                    latitudes=axis_numbers(snapshot.grid.latitudes), longitudes=axis_numbers(snapshot.grid.longitudes),

@@ -7,7 +7,6 @@
 Both are fitted to the very field they are measured on, with its mask of missing cells; so are tokens.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from math import isqrt
 
@@ -26,49 +25,30 @@ RIDGE = 1e-9
 MASKS = 24
 """Masks whose factors stay in memory: 8 MB each at 1024 coefficients."""
 
-Fit = tuple[Tensor, Tensor, Tensor]
-"""Cells with a value (H W,), their areas (n,), and the Cholesky factor of the normal equations."""
-
 
 def basis(places: Float[Tensor, "q 2"], degree: int) -> Float[Tensor, "q n"]:
     """Real spherical harmonics of degree 0 .. `degree` at (latitude, longitude) in degrees, in float64.
 
-    Normalised so that the mean of their squares over the sphere is 1. The associated Legendre functions come from the
-    standard recurrence in the degree, which is stable at any order:
-
-        P_mm = sqrt((2m + 1) / 2m) u P_{m-1,m-1},     P_lm = a_lm (t P_{l-1,m} - b_lm P_{l-2,m})
-
-    with t = sin(latitude), u = cos(latitude), a^2 = (4 l^2 - 1) / (l^2 - m^2), b^2 = ((l-1)^2 - m^2) / (4 (l-1)^2 - 1).
+    Normalised so that the mean of their squares over the sphere is 1, without the Condon-Shortley phase.
 
     Returns:
         (Q, (degree + 1)^2), for every order m the degrees m .. `degree`, cosines before sines.
     """
-    latitude, longitude = places.double().deg2rad().unbind(-1)
-    t, u = latitude.sin(), latitude.cos()
-    columns, sectoral = [], torch.ones_like(t)
+    from scipy.special import sph_legendre_p_all
+
+    latitudes, row = places[:, 0].double().unique(return_inverse=True)
+    longitude = places[:, 1:].double().deg2rad()
+    table = torch.from_numpy(sph_legendre_p_all(degree, degree, (90 - latitudes).deg2rad().numpy())[0])
+    columns = []
     for m in range(degree + 1):
-        if m:
-            sectoral = sectoral * u * (3.0 if m == 1 else (2 * m + 1) / (2 * m)) ** 0.5
-        before, last = torch.zeros_like(t), sectoral
-        legendre = [last]
-        for n in range(m + 1, degree + 1):
-            a = ((4 * n**2 - 1) / (n**2 - m**2)) ** 0.5
-            b = (((n - 1) ** 2 - m**2) / (4 * (n - 1) ** 2 - 1)) ** 0.5 if n > m + 1 else 0.0
-            before, last = last, a * (t * last - b * before)
-            legendre.append(last)
-        table = torch.stack(legendre, -1)  # (Q, degree - m + 1)
-        columns.append(table * (m * longitude).cos()[:, None])
-        if m:
-            columns.append(table * (m * longitude).sin()[:, None])
+        norm = (-1) ** m * (8 * torch.pi if m else 4 * torch.pi) ** 0.5  # SciPy's integrate to 1
+        legendre = norm * table[m:, m].T[row]  # (Q, degree - m + 1)
+        columns += [legendre * (m * longitude).cos(), legendre * (m * longitude).sin()][: 2 if m else 1]
     return torch.cat(columns, -1)
 
 
 class Harmonics:
-    """Least-squares fits of one bandwidth; what depends on the mask alone is computed once per mask.
-
-    Args:
-        values: most numbers to store; the degree is the largest with no more coefficients.
-    """
+    """Least-squares fits of one bandwidth: the largest degree that has no more coefficients than `values`."""
 
     def __init__(self, values: int):
         self.degree = isqrt(values) - 1
@@ -90,8 +70,8 @@ class Harmonics:
             channels.append((self._table @ coefficients)[:, 0].unflatten(0, valid.shape).float())
         return torch.stack(channels)
 
-    def _factor(self, mask: bytes) -> Fit:
-        """What depends on the mask alone."""
+    def _factor(self, mask: bytes) -> tuple[Tensor, Tensor, Tensor]:
+        """Cells with a value (H W,), their areas (n,), and the Cholesky factor of the normal equations."""
         assert self._grid is not None, "set by every call"
         cells = torch.from_numpy(np.frombuffer(mask, bool).copy())
         weights, table = self._grid.areas.flatten()[cells], self._table[cells]
@@ -101,11 +81,8 @@ class Harmonics:
 
 
 class CoarseGrid:
-    """Averages over the cells of a coarse grid, twice as many columns as rows, interpolated linearly between centres.
-
-    Args:
-        values: most numbers to store.
-    """
+    """Averages over the cells of a coarse grid, twice as many columns as rows and no more than `values`, interpolated
+    linearly between centres."""
 
     def __init__(self, values: int):
         rows = max(2, isqrt(values // 2))
@@ -125,5 +102,5 @@ class CoarseGrid:
         return values / weights.clamp(min=1e-6)
 
 
-CODES: dict[str, Callable[[int], Harmonics | CoarseGrid]] = {"harmonics": Harmonics, "coarse": CoarseGrid}
+CODES: dict[str, type[Harmonics] | type[CoarseGrid]] = {"harmonics": Harmonics, "coarse": CoarseGrid}
 """Codes without training by name."""

@@ -9,7 +9,6 @@ projections are a few lines.
 - orthographic shows the half around a place, from far above.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,6 @@ from tokenfield.io.atomic import written_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Centre = tuple[float, float]
 """(latitude, longitude) in degrees in the middle of a map."""
@@ -64,15 +62,8 @@ def orthographic(height: int, centre: Centre) -> Float[Tensor, "h w 2"]:
 
 def nearest(grid: LatLon, values: Float[Tensor, "h w"], places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q"]:
     """Values of the cells that places lie in; NaN for places that are none, or off a grid that ends."""
-    latitude, longitude = places.nan_to_num().double().unbind(-1)
-    upper = grid.rows[:, 1].flip(0)  # rising, in sin(latitude)
-    row = len(upper) - 1 - torch.searchsorted(upper, latitude.deg2rad().sin().contiguous()).clamp(max=len(upper) - 1)
-    east = (longitude - grid.columns[0, 0]).remainder(360)
-    bounds = grid.columns[:, 1] - grid.columns[0, 0]
-    column = torch.searchsorted(bounds.contiguous(), east.contiguous())
-    off = (column >= len(bounds)) | (latitude.deg2rad().sin() < grid.rows[-1, 0] - 1e-9)
-    off |= (latitude.deg2rad().sin() > grid.rows[0, 1] + 1e-9) | places.isnan().any(-1)
-    return values[row, column.clamp(max=len(bounds) - 1)].masked_fill(off, torch.nan)
+    row, column, inside = grid.cells(places)
+    return values[row, column].masked_fill(~inside, torch.nan)
 
 
 def values_at(field: Field, places: Float[Tensor, "*q 2"], channel: int = 0) -> Float[Tensor, "*q"]:
@@ -96,20 +87,19 @@ class Map:
 
 
 def maps_of(
-    field: Field, snapshot: Snapshot | None, projection: Callable[[], Tensor], channel: int = 0
+    field: Field, snapshot: Snapshot | None, places: Float[Tensor, "h w 2"], channel: int = 0
 ) -> list[Map]:
-    """Truth, field and difference on one projection, with what is missing left out; without a snapshot the field."""
+    """Truth, field and difference at places, with what is missing left out; without a snapshot the field."""
     domain = globe_of(field)
-    places, unit = projection(), domain.units[channel]
-    known = nearest(domain.grid, domain.valid[channel].float(), places) > 0
+    unit, known = domain.units[channel], domain.had_value(places)[..., channel]
     values = values_at(field, places, channel).masked_fill(~known, torch.nan)
+    truth = values
+    if snapshot is not None:
+        truth = snapshot.values[channel].masked_fill(snapshot.valid[channel] == 0, torch.nan)
+    low, high = map(float, np.nanpercentile(truth, (1, 99)))
     if snapshot is None:
-        low, high = (float(np.nanpercentile(values, q)) for q in (1, 99))
         return [Map(values, f"{domain.variables[channel]}, {field.values_stored} values", "viridis", low, high, unit)]
-    truth = snapshot.values[channel].masked_fill(snapshot.valid[channel] == 0, torch.nan)
-    data = nearest(snapshot.grid, truth, places)
-    low, high = (float(np.nanpercentile(truth, q)) for q in (1, 99))
-    native = domain.native(field).cpu()
+    native, data = domain.native(field).cpu(), nearest(snapshot.grid, truth, places)
     rmse = compare(native, snapshot).rmse[channel]
     away = float(np.nanpercentile((native[channel] - truth).abs(), 99)) or 1e-6
     return [
@@ -119,39 +109,46 @@ def maps_of(
     ]
 
 
+def draw_maps(
+    field: Field, snapshot: Snapshot | None, path: Path, projection: str = "both", centre: Centre = (20.0, 200.0),
+    height: int = 300
+) -> None:
+    """A row of maps, `height` pixels high, per projection: mollweide, orthographic or both."""
+    projections = {"mollweide": mollweide(height, centre[1]), "orthographic": orthographic(height, centre)}
+    chosen = projections.values() if projection == "both" else [projections[projection]]
+    sheet([maps_of(field, snapshot, places) for places in chosen], path)
+
+
 def sheet(rows: list[list[Map]], path: Path) -> Path:
     """Maps in rows and columns, each with its colours explained, as a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(len(row) for row in rows)
-    widths = [max(m.pixels.shape[1] / m.pixels.shape[0] for m in row) for row in rows]
-    figure = Figure(figsize=(2.4 * columns * max(widths), 3.0 * len(rows)), dpi=110, layout="constrained")
+    widest = max(one.pixels.shape[1] / one.pixels.shape[0] for row in rows for one in row)
+    figure = Figure(figsize=(2.4 * columns * widest, 3.0 * len(rows)), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), columns, squeeze=False)
+    for place in axes.flat:
+        place.set_axis_off()
     for line, row in zip(axes, rows, strict=True):
-        for place in line[len(row) :]:
-            place.set_axis_off()
         for place, one in zip(line, row, strict=False):
-            _draw(figure, place, one)
+            _draw(place, one)
     with written_aside(path) as file:
         figure.savefig(file, format="png", metadata={"Software": None})
     return path
 
 
-def _draw(figure: "Figure", axes: "Axes", one: Map) -> None:
+def _draw(axes: "Axes", one: Map) -> None:
     from matplotlib import colormaps
 
-    height, width = one.pixels.shape
-    aspect = width / height
-    colours = colormaps[one.colours].with_extremes(bad=MISSING)
-    extent = (-aspect, aspect, -1.0, 1.0)
-    image = axes.imshow(one.pixels.numpy(), cmap=colours, vmin=one.low, vmax=one.high, extent=extent)
+    aspect = one.pixels.shape[1] / one.pixels.shape[0]
+    image = axes.imshow(one.pixels.numpy(), cmap=colormaps[one.colours].with_extremes(bad=MISSING), vmin=one.low,
+                        vmax=one.high, extent=(-aspect, aspect, -1.0, 1.0))
     turn = np.linspace(0, 2 * np.pi, 200)
     (line,) = axes.plot(aspect * np.cos(turn), np.sin(turn), color=INK, linewidth=0.8)
     image.set_clip_path(line.get_path(), axes.transData)  # the ellipse, or the disc
-    axes.set_axis_off()
     axes.set_title(one.title, fontsize=8, color=INK)
-    bar = figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.7, pad=0.02)
+    bar = axes.figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.7, pad=0.02)
     bar.set_label(one.unit, fontsize=7)
     bar.ax.tick_params(labelsize=7)

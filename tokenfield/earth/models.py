@@ -48,10 +48,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class EarthConfig:
-    """What the gridded systems share."""
+    """What the gridded systems share; `channels` of the sizes they wrap is not used."""
 
     variables: tuple[Variable, ...] = (Variable(),)
-    """The channels."""
     coordinates: Earth = "sphere"
     """sphere: unit vectors, continuous around the Earth and over the poles; plane: (y, x), as ANR has ERA5."""
     masked: bool = True
@@ -69,10 +68,9 @@ class EarthConfig:
 
 @dataclass(frozen=True)
 class GriddedLainrConfig(EarthConfig):
-    """A LAINR on the sphere; `lainr.channels` is not used."""
+    """A LAINR on the sphere."""
 
     lainr: LainrConfig = field(default_factory=LainrConfig)
-    """All sizes."""
 
     def build(self) -> "GriddedLainr":
         """The model with fresh weights."""
@@ -81,10 +79,9 @@ class GriddedLainrConfig(EarthConfig):
 
 @dataclass(frozen=True)
 class GriddedAnrConfig(EarthConfig):
-    """An ANR on the sphere; `anr.channels` is not used."""
+    """An ANR on the sphere."""
 
     anr: AnrConfig = field(default_factory=AnrConfig)
-    """All sizes."""
 
     def build(self) -> "GriddedAnr":
         """The model with fresh weights."""
@@ -93,10 +90,9 @@ class GriddedAnrConfig(EarthConfig):
 
 @dataclass(frozen=True)
 class GriddedAnchoredConfig(EarthConfig):
-    """Anchored tokens around the Earth; `anchored.channels` is not used."""
+    """Anchored tokens around the Earth, one per cell."""
 
     anchored: AnchoredConfig = field(default_factory=lambda: AnchoredConfig(start="random"))
-    """All sizes; a token per cell."""
     size: tuple[int, int] = (90, 180)
     """Rows and columns of the grid, multiples of the cell."""
 
@@ -124,7 +120,7 @@ class EarthModel(FieldModel):
         Args:
             values: physical values on the encoder's grid, anything where nothing is there.
             covered: share of each cell that has values.
-            mean, deviation: of every field, in case its variable has no offset and scale of its own.
+            mean, deviation: of every field; used for variables without an offset or a scale.
         """
         offset, scale = self.standards(mean, deviation)
         standard = (values - offset[..., None, None]) * scale[..., None, None] * (covered > 0)

@@ -42,15 +42,12 @@ class AreaConfig:
             raise UserError("no field to train on: every step of the series is held out; change data.shares")
         if source.config.size != model.input_size:
             raise UserError(f"data.size {source.config.size} is not the model's size {model.input_size}; make them one")
-        sample = source.sample(seed, 0, 0)
-        if len(sample["inputs"]) != model.channels:
-            raise UserError(
-                f"a field of {len(sample['inputs'])} variables, the model has {model.channels}; make data.variables "
-                "and model.variables agree, or set data.channels"
-            )
-        for what in ("name", "units"):
-            ours = tuple(getattr(variable, what) for variable in model.config.variables)
-            theirs = source.config.variables if what == "name" else source.config.units
+        channels = len(source.sample(seed, 0, 0)["inputs"])
+        if channels != model.channels:
+            raise UserError(f"a field of {channels} variables, the model has {model.channels}; make data.variables "
+                            "and model.variables agree, or set data.channels")
+        names, units = zip(*((variable.name, variable.units) for variable in model.config.variables), strict=True)
+        for what, ours, theirs in (("name", names, source.config.variables), ("units", units, source.config.units)):
             if any(ours) and ours != theirs:
                 raise UserError(f"data has {what} {theirs}, model.variables have {ours}; make them agree")
 
@@ -66,12 +63,7 @@ class AreaConfig:
 
 
 class AreaObjective(nn.Module):
-    """The loss of a batch of `GriddedSource.sample`.
-
-    Args:
-        model: what is trained.
-        bf16: run under bfloat16 autocast.
-    """
+    """The loss of a batch of `GriddedSource.sample`, under bfloat16 autocast or not."""
 
     def __init__(self, model: EarthModel, *, bf16: bool = False):
         super().__init__()

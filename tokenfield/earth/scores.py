@@ -51,13 +51,10 @@ class FieldScore:
 
 @dataclass(frozen=True)
 class EarthReport:
-    """Scores of all fields and how they came about."""
+    """Scores of all fields, and how they came about: settings, model, machine, versions."""
 
     scores: tuple[FieldScore, ...]
-    model: Record
-    settings: Record
-    machine: Record
-    versions: dict[str, str]
+    circumstances: Record
 
     def table(self) -> list[Record]:
         """One row per series: means over its fields."""
@@ -75,10 +72,7 @@ class EarthReport:
             "peak of PSNR is the field's largest minus smallest value; then means over fields",
             **every,
             "series": self.table(),
-            "settings": self.settings,
-            "model": self.model,
-            "machine": self.machine,
-            "versions": self.versions,
+            **self.circumstances,
             "scores": [asdict(score) for score in self.scores],
         }
 
@@ -100,11 +94,9 @@ def evaluate_fields(
     model: EarthModel, fields: Iterable[GridSample], *, against: tuple[str, ...] = (), settings: Record | None = None,
     before: Callable[[int, str], None] | None = None
 ) -> EarthReport:
-    """Measure a model on fields.
+    """Measure a model, on its device, on fields of its grid.
 
     Args:
-        model: one of the gridded models, on the device to work on.
-        fields: on its grid.
         against: names of `CODES` to measure beside it.
         settings: what to report beside the results.
         before: called with index and name of every field before it is encoded.
@@ -126,18 +118,19 @@ def evaluate_fields(
         if not torch.isfinite(native).all():
             raise UserError(f"{snapshot.name}: the model's values are not finite")
         codes = codes or {name: CODES[name](field.values_stored) for name in against}
-        others = {name: compare(code(snapshot), snapshot) for name, code in codes.items()}
         ours = compare(native, snapshot)
-        for c, variable in enumerate(snapshot.variables):
-            scores.append(
-                FieldScore(field=snapshot.name, series=f"{snapshot.name.split(' ')[0]} {variable}",
-                           unit=canonical(snapshot.units[c]), cells=int(snapshot.valid[c].sum()), rmse=ours.rmse[c],
-                           psnr=ours.psnr[c], deviation=sample.deviation[c].item(),
-                           values_stored=field.values_stored + model.own_standards, encode_seconds=middle - begin,
-                           decode_seconds=end - middle,
-                           codes={name: (other.rmse[c], other.psnr[c]) for name, other in others.items()})
-            )
+        others = {name: compare(code(snapshot), snapshot) for name, code in codes.items()}
+        scores += [
+            FieldScore(field=snapshot.name, series=f"{snapshot.name.split(' ')[0]} {variable}",
+                       unit=canonical(snapshot.units[c]), cells=int(snapshot.valid[c].sum()), rmse=ours.rmse[c],
+                       psnr=ours.psnr[c], deviation=sample.deviation[c].item(),
+                       values_stored=field.values_stored + model.own_standards, encode_seconds=middle - begin,
+                       decode_seconds=end - middle,
+                       codes={name: (other.rmse[c], other.psnr[c]) for name, other in others.items()})
+            for c, variable in enumerate(snapshot.variables)
+        ]
     if not scores:
         raise UserError("no fields to evaluate: the split is empty; give other data, or --split all")
     stored = {f"{name}_values": code.values for name, code in codes.items()}
-    return EarthReport(tuple(scores), describe_model(model), (settings or {}) | stored, machine(device), versions())
+    return EarthReport(tuple(scores), {"settings": (settings or {}) | stored, "model": describe_model(model),
+                                       "machine": machine(device), "versions": versions()})

@@ -15,11 +15,12 @@ which for narrow cells is cos(lat) dlat dlon and, unlike it, not zero for a row 
 this is done in float64 on the host, once per grid.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tokenfield.coords import centers
@@ -75,13 +76,23 @@ class LatLon:
     def same(self, other: "LatLon") -> bool:
         """Whether the two are one grid, to `SLACK`."""
         return self.shape == other.shape and all(
-            bool((a - b).abs().max() < SLACK)
-            for a, b in ((self.latitudes, other.latitudes), (self.longitudes, other.longitudes))
-        )
+            torch.allclose(a, b, rtol=0, atol=SLACK)
+            for a, b in ((self.latitudes, other.latitudes), (self.longitudes, other.longitudes)))
 
     def places(self) -> Float[Tensor, "q 2"]:
         """(latitude, longitude) of every cell's centre, row-major."""
         return torch.cartesian_prod(self.latitudes, self.longitudes)
+
+    def cells(self, places: Float[Tensor, "*q 2"]) -> tuple[Int[Tensor, "*q"], Int[Tensor, "*q"], Bool[Tensor, "*q"]]:
+        """Row and column of the cells that places lie in, and whether they lie in any: a grid may end."""
+        latitude, longitude = places.nan_to_num().double().unbind(-1)
+        height = latitude.deg2rad().sin()
+        upper = self.rows[:, 1].flip(0).contiguous()  # rising
+        row = len(upper) - 1 - torch.searchsorted(upper, height.contiguous()).clamp(max=len(upper) - 1)
+        bounds = self.columns[:, 1] - self.columns[0, 0]
+        column = torch.searchsorted(bounds, (longitude - self.columns[0, 0]).remainder(360).contiguous())
+        inside = (column < len(bounds)) & (height >= self.rows[-1, 0] - 1e-9) & (height <= self.rows[0, 1] + 1e-9)
+        return row, column.clamp(max=len(bounds) - 1), inside & ~places.isnan().any(-1)
 
     @cached_property
     def rows(self) -> Float[Tensor, "h 2"]:
@@ -111,11 +122,13 @@ def edges_of(centres: Float[Tensor, " n"]) -> Float[Tensor, " n_1"]:
     return torch.cat([first, middles, last])
 
 
-def overlaps(to: Float[Tensor, "m 2"], source: Float[Tensor, "n 2"], period: float = 0.0) -> Float[Tensor, "m n"]:
-    """Lengths that the intervals of two axes have in common; `period` above 0 for an axis that comes round."""
+def overlaps(
+    to: Float[Tensor, "m 2"], source: Float[Tensor, "n 2"], turns: Iterable[int] = (0,)
+) -> Float[Tensor, "m n"]:
+    """Lengths that the intervals of two axes have in common; those of `source` moved by `turns` of 360 degrees too."""
     total = to.new_zeros(len(to), len(source))
-    for turn in (-2, -1, 0, 1, 2) if period else (0,):
-        moved = source + turn * period
+    for turn in turns:
+        moved = source + 360.0 * turn
         upper = torch.minimum(to[:, None, 1], moved[None, :, 1])
         lower = torch.maximum(to[:, None, 0], moved[None, :, 0])
         total = total + (upper - lower).clamp(min=0)
@@ -126,29 +139,22 @@ class Averaging:
     """Averages of a field over the cells of another grid, each weighted by the area it shares with them.
 
     First-order conservative: the integral over the sphere stays what it was wherever the field is complete. Missing
-    cells take no part; what share of a new cell's area has values is returned beside the averages.
-
-    Args:
-        source, to: grids; `to` may be finer, then it repeats what there is.
+    cells take no part. The other grid may be finer; then it repeats what there is.
     """
 
     def __init__(self, source: LatLon, to: LatLon):
         self.rows = overlaps(to.rows, source.rows)  # (h, H)
-        self.columns = overlaps(to.columns, source.columns, 360.0)  # (w, W)
+        self.columns = overlaps(to.columns, source.columns, range(-2, 3))  # (w, W)
         self.areas = to.rows.diff(dim=-1) * to.columns.diff(dim=-1).squeeze(-1)  # (h, w), in the unit of the products
 
     def __call__(
         self, values: Float[Tensor, "c h w"], valid: Float[Tensor, "c h w"]
     ) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
-        """Averages where there is any value, else 0, and the share of each new cell that has values.
+        """Averages where there is any value, else 0, and the share of each new cell's area that has values.
 
         Args:
             values: any finite numbers.
             valid: 1 where a value is there, 0 where it is missing.
         """
-        total = self._sum(values.double() * valid)
-        share = self._sum(valid.double())
+        total, share = (self.rows @ part @ self.columns.T for part in (values.double() * valid, valid.double()))
         return (total / share.clamp(min=1e-12)).to(values.dtype), (share / self.areas).clamp(0, 1).to(values.dtype)
-
-    def _sum(self, values: Float[Tensor, "c h w"]) -> Float[Tensor, "c i j"]:
-        return self.rows @ values @ self.columns.T

@@ -22,15 +22,12 @@ SPELLINGS = {
 
 LINEAR = {
     ("K", "degC"): (1.0, -273.15),
-    ("degC", "K"): (1.0, 273.15),
     ("Pa", "hPa"): (0.01, 0.0),
-    ("hPa", "Pa"): (100.0, 0.0),
     ("km", "m"): (1000.0, 0.0),
-    ("m", "km"): (0.001, 0.0),
     ("kg/kg", "g/kg"): (1000.0, 0.0),
-    ("g/kg", "kg/kg"): (0.001, 0.0),
 }
 """(from, to) -> factor and summand."""
+LINEAR |= {(to, source): (1 / factor, -summand / factor) for (source, to), (factor, summand) in LINEAR.items()}
 
 _NAMES = {spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings}
 

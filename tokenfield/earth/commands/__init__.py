@@ -1,16 +1,11 @@
-"""`tokenfield climate`: fields of the Earth as tokens, with values at any latitude and longitude.
-
-A group of sub-commands, a file each; training is `tokenfield train lainr-climatology --data FOLDER` and its like.
-"""
+"""`tokenfield climate`: fields of the Earth as tokens, with values at any latitude and longitude."""
 
 from typing import Annotated
 
 import tyro
 
-from tokenfield.earth.commands.encode import Encode
-from tokenfield.earth.commands.evaluate import Evaluate
-from tokenfield.earth.commands.map import Map
-from tokenfield.earth.commands.query import Query
+from tokenfield.earth.commands.field import Map, Query
+from tokenfield.earth.commands.files import Encode, Evaluate
 
 
 def climate(

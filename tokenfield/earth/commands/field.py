@@ -1,0 +1,138 @@
+"""Sub-commands of `climate` that read a `.field` file: its values at any place, and maps of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import File, Json, Out
+from tokenfield.cli.options import Device
+from tokenfield.earth.commands.files import load_earth_model, open_fields
+from tokenfield.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenfield.earth.globe import Globe
+    from tokenfield.fields.field import Field
+
+Place = Annotated[tuple[float, float], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
+Places = Annotated[tuple[tuple[float, float], ...], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
+
+
+@dataclass(kw_only=True)
+class OfField:
+    """Options of sub-commands that read a field."""
+
+    field: tyro.conf.Positional[Path]
+    """A .field file that `climate encode` wrote."""
+    model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """Where its model is, if not where the file says."""
+    device: Device = "auto"
+    json: Json = None
+
+    def open(self) -> "tuple[Field, Globe]":
+        """The field and its domain. Raises UserError for a field of anything but the Earth."""
+        from tokenfield.cli.decode import open_field
+        from tokenfield.earth.globe import globe_of
+
+        model = None if self.model is None else load_earth_model(self.model, self.device)
+        field = open_field(self.field, model, {}, self.device)
+        return field, globe_of(field)
+
+
+@dataclass(kw_only=True)
+class Query(OfField):
+    """A field's values at any latitudes and longitudes, as a table in its own units."""
+
+    at: Places = ()
+    """Places in degrees north and east: --at 48.1 11.6 -33.9 18.4."""
+    places: File = None
+    """A text file of such places, one per line, separated by a comma or blanks."""
+
+    def run(self) -> int:
+        """Print one row per place."""
+        import torch
+
+        places = [*self.at, *(read_places(self.places) if self.places else [])]
+        if not places:
+            raise UserError("no place; give --at LATITUDE LONGITUDE, or --places FILE")
+        for place in places:
+            check_place(*place)
+        field, domain = self.open()
+        where = torch.tensor(places, dtype=torch.float64)
+        values, valid = domain.at(field, where).tolist(), domain.had_value(where).tolist()
+        names = [f"{v}, {u}" if u else v for v, u in zip(domain.variables, domain.units, strict=True)]
+        rows, items = [["latitude", "longitude", *names]], []
+        for (latitude, longitude), row, there in zip(places, values, valid, strict=True):
+            cells = [f"{value:.4g}" + ("" if known else " *") for value, known in zip(row, there, strict=True)]
+            rows.append([f"{latitude:g}", f"{longitude:g}", *cells])
+            items.append({"latitude": latitude, "longitude": longitude, "values": row, "had_value": there})
+        console.say(console.table(rows))
+        if not all(map(all, valid)):
+            console.say("* the cell of this place has no value: what stands there is a guess from its neighbours")
+        console.write_json(self.json, {"command": "climate query", "field": str(self.field), "name": domain.name,
+                                       "variables": domain.variables, "units": domain.units, "places": items})
+        return console.OK
+
+
+@dataclass(kw_only=True)
+class Map(OfField):
+    """Draw a field as a map of the Earth, and beside it its data and the difference."""
+
+    output: Out = None
+    """The PNG file; default: beside the field."""
+    data: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """The file of its data: adds truth and difference."""
+    projection: Literal["mollweide", "orthographic", "both"] = "both"
+    """mollweide: the whole Earth, equal areas; orthographic: half of it, as seen from above --centre."""
+    centre: Place = (20.0, 200.0)
+    """The middle of the maps."""
+    height: int = 300
+    """Rows of pixels of every map."""
+
+    def run(self) -> int:
+        """Draw and save."""
+        from tokenfield.earth.maps import draw_maps
+        from tokenfield.earth.models import earth_model
+
+        check_place(*self.centre)
+        if self.height < 10:
+            raise UserError(f"--height {self.height}: a map has at least 10 rows")
+        field, domain = self.open()
+        snapshot = None
+        if self.data is not None:
+            source = open_fields(earth_model(field.model), self.data, variables=domain.variables, units=domain.units)
+            snapshots = (sample.snapshot for sample in source.fields())
+            snapshot = next((snapshot for snapshot in snapshots if snapshot.name == domain.name), None)
+            if snapshot is None:
+                raise UserError(f"{self.data} holds no {domain.name}; give the file of the field's data")
+        target = self.output or self.field.with_suffix(".png")
+        draw_maps(field, snapshot, target, self.projection, self.centre, self.height)
+        console.say(f"{domain.name} -> {target}")
+        console.write_json(self.json, {"command": "climate map", "field": str(self.field), "file": str(target)})
+        return console.OK
+
+
+def read_places(path: Path) -> list[tuple[float, float]]:
+    """(latitude, longitude) per line. Raises UserError naming the first line that is something else."""
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({error})") from error
+    places = []
+    for number, line in enumerate(lines, 1):
+        if words := line.replace(",", " ").split():
+            try:
+                latitude, longitude = map(float, words)
+            except ValueError as error:
+                raise UserError(f"{path}, line {number}: {line.strip()!r}; give latitude and longitude") from error
+            places.append((latitude, longitude))
+    return places
+
+
+def check_place(latitude: float, longitude: float) -> None:
+    """Raises UserError for a place that is nowhere on Earth."""
+    if not (-90 <= latitude <= 90 and -360 <= longitude <= 720):
+        raise UserError(f"latitude {latitude:g}, longitude {longitude:g}; give degrees north in [-90, 90], then "
+                        "degrees east")

@@ -1,0 +1,178 @@
+"""Sub-commands of `climate` that read files of the Earth: to encode them, or to measure a model on them."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.console import Json
+from tokenfield.cli.options import Device, load_model
+from tokenfield.errors import UserError
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from tokenfield.earth.data import GriddedSource
+    from tokenfield.earth.models import EarthModel
+    from tokenfield.earth.scores import EarthReport
+
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")]
+
+
+@dataclass(kw_only=True)
+class OnData:
+    """Options of sub-commands that read files of the Earth."""
+
+    variables: Names = ()
+    """Which variables; default: those of the run's recipe or of the model, or all."""
+    units: Names = ()
+    """Units to convert those variables to, one each; default: those of the recipe or of the model."""
+    device: Device = "auto"
+    json: Json = None
+
+    def finish(self, source: "GriddedSource", done: int, results: Record) -> int:
+        """Write the results for machines, name what was skipped, and choose the exit code."""
+        console.write_json(self.json, {**results, "skipped": source.skipped.as_json()})
+        return console.finish(source.skipped, done + len(source.skipped))
+
+
+@dataclass(kw_only=True)
+class Encode(OnData):
+    """Turn every time step and level of a file into a .field file, and print its errors."""
+
+    input: tyro.conf.Positional[Path]
+    """A netCDF or NPY file, a Zarr folder, or a folder of these."""
+    model: Annotated[str, tyro.conf.arg(metavar="MODEL")]
+    """A folder that holds one of the gridded models, or a training run."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Where the .field files go, named after file, variable, time and level."""
+    half: bool = False
+    """Store tokens as 16-bit numbers: half the file."""
+
+    def run(self) -> int:
+        """Encode, save, measure what was saved."""
+        import torch
+
+        from tokenfield.earth.globe import encode_field, score
+        from tokenfield.fields.field import Field
+
+        model = load_earth_model(self.model, self.device)
+        source = open_fields(model, self.input, variables=self.variables, units=self.units)
+        dtype, items = torch.float16 if self.half else torch.float32, []
+        self.output.mkdir(parents=True, exist_ok=True)
+        with console.progress("encoding", len(source)) as bar:
+            for i, sample in enumerate(source.fields()):
+                snapshot = sample.snapshot
+                bar.file(i, snapshot.name)
+                target = self.output / (re.sub(r"[^\w.=-]", "_", snapshot.name) + ".field")
+                encode_field(model, sample).save(target, dtype=dtype)
+                field = Field.load(target, model)
+                scores, values = score(field, snapshot), field.values_stored + model.own_standards
+                cells = int(snapshot.valid.sum())
+                items.append({"field": str(target), "name": snapshot.name, "units": snapshot.units,
+                              "rmse": scores.rmse, "psnr": scores.psnr, "values_stored": values, "cells": cells,
+                              "bytes": target.stat().st_size})
+                errors = ", ".join(f"RMSE {error:.3g} {unit}".rstrip()
+                                   for error, unit in zip(scores.rmse, snapshot.units, strict=True))
+                console.say(f"{snapshot.name} -> {target}: {values} values for {cells} cells, {errors}, "
+                            f"{sum(scores.psnr) / len(scores.psnr):.2f} dB")
+        return self.finish(source, len(items), {"command": "climate encode", "items": items})
+
+
+@dataclass(kw_only=True)
+class Evaluate(OnData):
+    """Measure a model on fields: area-weighted RMSE in their units, PSNR, values stored, beside simpler codes."""
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """A training run, or a folder that holds one of the gridded models."""
+    data: Path
+    """A file, or a folder of netCDF, Zarr or NPY files."""
+    split: Literal["test", "all"] = "test"
+    """test: what the run held out, by its own recipe; all: every field."""
+    files: Names = ()
+    """Only files like these, such as levitus*; default: those of the recipe, or all."""
+    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    """At most so many fields, spread evenly."""
+    against: Annotated[tuple[Literal["harmonics", "coarse"], ...], tyro.conf.arg(metavar="harmonics|coarse")] = ()
+    """Also codes without training, of no more values: spherical harmonics fitted by least squares; averages on a coarse
+    grid, interpolated."""
+    figure: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
+    """Write maps of the median field there: truth, field, difference."""
+
+    def run(self) -> int:
+        """Measure, print a row per variable."""
+        from tokenfield.earth.globe import encode_field
+        from tokenfield.earth.maps import draw_maps
+        from tokenfield.earth.scores import evaluate_fields
+
+        if self.count is not None and self.count < 1:
+            raise UserError(f"--count {self.count}: give at least 1")
+        model = load_earth_model(self.model, self.device)
+        source = open_fields(model, self.data, variables=self.variables, units=self.units, files=self.files,
+                             split=self.split, run=self.model)
+        total, config = len(source), source.config
+        count = min(self.count or total, total)
+        source.layers = [source.layers[i * total // count] for i in range(count)]
+        settings = {"data": self.data.name, "split": self.split, "files": self.files or config.files,
+                    "holdout": config.holdout, "every": config.every, "shares": config.shares}
+        with console.progress("evaluating", len(source)) as bar:
+            report = evaluate_fields(model, source.fields(), against=self.against, settings=settings, before=bar.file)
+        show(report, self.against)
+        code = self.finish(source, len(report.scores), {"command": "climate evaluate", **report.to_json()})
+        if self.figure is not None:  # of the median PSNR: neither the best nor the worst
+            median = sorted(report.scores, key=lambda score: score.psnr)[len(report.scores) // 2].field
+            sample = next(sample for sample in source.fields() if sample.snapshot.name == median)
+            draw_maps(encode_field(model, sample), sample.snapshot, self.figure)
+            console.notice(f"maps of {median}: {self.figure}")
+        return code
+
+
+def show(report: "EarthReport", against: tuple[str, ...]) -> None:
+    """The table that a person reads of an `EarthReport`."""
+    rows = [["series", "fields", "RMSE", *against, "deviation", "unit", "PSNR dB",
+             *(f"{name} dB" for name in against), "values"]]
+    for row in report.table():
+        errors = [console.number(row[name], 3) for name in ("rmse", *(f"{name}_rmse" for name in against), "deviation")]
+        decibels = [console.number(row[name]) for name in ("psnr", *(f"{name}_psnr" for name in against))]
+        rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels,
+                     f"{row['values_stored']:.0f}"])
+    console.say(console.table(rows))
+    every = report.to_json()
+    console.say(f"{every['psnr']:.2f} dB on {every['fields']} fields, {every['values_stored']:.0f} values each"
+                + "".join(f"; {name} {every[f'{name}_psnr']:.2f} dB" for name in against))
+    console.say("RMSE and deviation: weighted by area, over cells with a value, per field, then the mean.")
+
+
+def load_earth_model(name: str, device: str) -> "EarthModel":
+    """A model of fields on the sphere. Raises UserError for another kind."""
+    from tokenfield.earth.models import earth_model
+
+    return earth_model(load_model(name, device))
+
+
+def open_fields(
+    model: "EarthModel", data: Path, *, variables: tuple[str, ...], units: tuple[str, ...], split: str = "all",
+    files: tuple[str, ...] = (), run: str = ""
+) -> "GriddedSource":
+    """Fields for a model's grid: variables, units and files by the options, else by the run's recipe or the model."""
+    from tokenfield.earth.data import GriddedConfig
+    from tokenfield.training.recipe import read
+
+    recipe = Path(run) / "recipe.json"
+    data_config = read(recipe).data if run and recipe.exists() else None
+    config = data_config if isinstance(data_config, GriddedConfig) else GriddedConfig(size=model.input_size)
+    if split == "test" and not recipe.exists():
+        raise UserError(f"{run} is no training run, so nothing says what it held out; give --split all")
+    ours = [variable for variable in model.config.variables if variable.name]
+    names = variables or config.variables or tuple(variable.name for variable in ours)
+    new_units = units or config.units or tuple(variable.units for variable in ours)
+    if units and len(units) != len(names):
+        raise UserError(f"--units {' '.join(units)} for variables {' '.join(names) or '(all)'}; give one each")
+    config = replace(config, files=files or config.files, variables=names,
+                     channels="together" if len(model.config.variables) > 1 else "apart",
+                     units=new_units if len(new_units) == len(names) else ())
+    if split == "all":
+        config = replace(config, holdout="last", shares=(1.0, 0.0, 0.0))
+    return config.open(data, "test" if split == "test" else "train")
