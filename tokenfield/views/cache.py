@@ -1,10 +1,9 @@
 """A cache of decoded views on disk, so that a training step costs a copy and no decoding.
 
-A sample is a handful of views of one object; decoding their PNGs takes milliseconds, copying them from a mapped file
-tens of microseconds. Every object is therefore decoded once, composited on white, brought to the size of the data set,
-and written to one NPY file below the cache folder (`tokenfield.data.pyramid.cache_folder`). The file's name is a
+Every object is decoded once, composited on white, brought to the size of the data set, and written to one NPY file
+below the cache folder (`tokenfield.data.pyramid.cache_folder`), which can be deleted at any time. The file's name is a
 hash of the pictures' paths, sizes and times of change and of the JSON's content, so changed views are read anew. Files
-are written aside and renamed; a damaged one is made again. The folder can be deleted at any time.
+are written aside and renamed; a damaged one is made again.
 """
 
 import functools
@@ -39,12 +38,10 @@ class ViewCache:
     Args:
         size: side of the views in pixels.
         first: only so many views of an object, from the beginning; None for all.
-        folder: where the files lie; the default cache folder if None.
     """
 
-    def __init__(self, size: int, first: int | None = None, folder: Path | None = None):
-        self.size, self.first = size, first
-        self.folder = (cache_folder() if folder is None else Path(folder)) / "views"
+    def __init__(self, size: int, first: int | None = None):
+        self.size, self.first, self.folder = size, first, cache_folder() / "views"
         self.views = functools.lru_cache(OPEN_FILES)(self._views)
         """`transforms*.json` -> its views, read-only. Raises PictureError naming the object."""
 
@@ -69,8 +66,8 @@ class ViewCache:
                 status = file.stat()
             except OSError as error:
                 raise PictureError(folder, f"its view {file.name} cannot be opened ({error.strerror})") from error
-            name = f"\0{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
-            digest.update(name.encode("utf-8", "surrogateescape"))
+            identity = f"\0{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
+            digest.update(identity.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()[:32]
 
     def _decode(self, folder: Path, frames: PosedFrames) -> UInt8[np.ndarray, "n 3 s s"]:
@@ -83,8 +80,8 @@ class ViewCache:
                 raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
         return out
 
-    def build(self, places: Sequence[Place], skipped: SkippedFiles, fewest: int = 1) -> list[Place]:
-        """Makes sure that every object has its file; returns those that have, in the same order.
+    def build(self, places: Sequence[Place], skipped: SkippedFiles, fewest: int) -> list[Place]:
+        """Makes the files of all objects; returns those objects that have one, in the same order.
 
         The others, and objects with fewer views than `fewest`, are noted in `skipped` with the reason.
         """
@@ -97,8 +94,8 @@ class ViewCache:
 
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="views") as threads:
             try:
-                label = f"decoding views into {self.folder}"
-                faults = list(progress(threads.map(fault, places), len(places), label))
+                results = threads.map(fault, places)
+                faults = list(progress(results, len(places), f"decoding views into {self.folder}"))
             except BaseException:
                 threads.shutdown(cancel_futures=True)  # an interrupted build ends after the objects in hand
                 raise
@@ -108,11 +105,7 @@ class ViewCache:
 
 
 def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:
-    """A square view at `size` pixels: as it is, or every pixel the mean of those it covers. Never enlarged.
-
-    Raises:
-        ValueError: not square, or smaller than `size`.
-    """
+    """A square view at `size` pixels, each the mean of those it covers. Raises ValueError for other or smaller ones."""
     height, width = picture.shape[:2]
     if height != width:
         raise ValueError(f"is {width} x {height}; square views are read")

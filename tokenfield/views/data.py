@@ -1,8 +1,7 @@
 """Posed views of objects: the data of light fields and radiance fields (A.2).
 
-A training sample is a few support views of an object and one more view of it, the target, with their poses; rays are
-the objective's choice. Support and target are drawn from the same views without replacement, as in the compared code,
-so a target is never encoded.
+A training sample is a few support views of an object and one more view of it, the target, with their poses. All are
+drawn from the same views without replacement, as in the compared code, so a target is never encoded.
 """
 
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from tokenfield.configs import Sizes
 from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
@@ -28,50 +28,40 @@ ViewLayout = Literal["learnit", "nerf"]
 
 @dataclass(frozen=True)
 class ViewSet:
-    """One object from N posed cameras.
+    """One object from N posed cameras."""
 
-    Attributes:
-        name: unique in its data set, with forward slashes.
-        images: in [0, 1], alpha composited on white.
-        poses: camera-to-world, OpenGL axes: x right, y up, looking along -z.
-        angle_x: horizontal field of view, radians, the same for all views.
-    """
-
-    name: str
-    images: Float[Tensor, "n 3 h w"]
-    poses: Float[Tensor, "n 4 4"]
-    angle_x: float
+    name: str  # unique in its data set, with forward slashes
+    images: Float[Tensor, "n 3 h w"]  # in [0, 1], alpha composited on white
+    poses: Float[Tensor, "n 4 4"]  # camera-to-world, OpenGL axes: x right, y up, looking along -z
+    angle_x: float  # horizontal field of view, radians, the same for all views
 
     def __len__(self) -> int:
         return len(self.images)
 
 
 @dataclass(frozen=True)
-class ViewsConfig:
-    """What to read from a folder of posed views.
+class ViewsConfig(Sizes):
+    """What to read from a folder of posed views."""
 
-    Attributes:
-        category: which objects of the folder, "chairs" say (nerf: which scene); empty for all.
-        layout: how the folder is laid out: the learnit ShapeNet renderings, or NeRF-synthetic.
-        size: side of the square views in pixels; larger ones are brought down to it.
-        support: the most support views of a sample.
-        fewest: the fewest. Every step draws one number from these two, for its whole batch; 0 is as many as `support`.
-        first_views: learnit: training takes only so many views of an object, the first ones; 0 for all.
-    """
+    may_be_zero = frozenset({"fewest", "first_views"})
 
     category: str = ""
+    """Which objects of the folder, "chairs" say (nerf: which scene); empty for all."""
     layout: ViewLayout = "learnit"
+    """How the folder is laid out: the learnit ShapeNet renderings, or NeRF-synthetic."""
     size: int = 128
+    """Side of the square views in pixels; larger ones are brought down to it."""
     support: int = 3
+    """The most support views of a sample."""
     fewest: int = 0
+    """The fewest. Every step draws one number from these two, for its whole batch; 0 is as many as `support`."""
     first_views: int = 25
+    """learnit: training takes only so many views of an object, the first ones; 0 for all."""
 
     def __post_init__(self) -> None:
-        if self.layout not in get_args(ViewLayout):
-            raise UserError(f"layout {self.layout!r} is not known; give one of {', '.join(get_args(ViewLayout))}")
-        for name, least in (("size", 1), ("support", 1), ("fewest", 0), ("first_views", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}; give at least {least}")
+        super().__post_init__()
+        if self.layout not in LAYOUTS:
+            raise UserError(f"layout {self.layout!r} is not known; give one of {', '.join(LAYOUTS)}")
         if self.fewest > self.support:
             raise UserError(f"fewest is {self.fewest}, more than support {self.support}; lower one or raise the other")
         if 0 < self.first_views <= self.support:
@@ -97,12 +87,8 @@ class ViewsConfig:
 
 
 class ViewsSource:
-    """Objects of one split; a `Source` whose samples are dictionaries.
+    """The objects at some places; a `Source` whose samples are dictionaries.
 
-    Args:
-        config: how many support views a sample has.
-        places: the objects.
-        cache: of their views.
     Attributes:
         names: of the objects that can be used, in a fixed order.
         skipped: those that cannot, with reasons.
@@ -138,13 +124,12 @@ class ViewsSource:
         pictures, poses, angle = self.cache.views(self.files[draws.below(len(self))])
         count = self.support_at(seed, step)
         chosen = distinct(len(pictures), count + 1, seed, step, slot)
-        images = unit(pictures[chosen])
-        at = torch.from_numpy(poses[chosen].astype(np.float32))
+        images, cameras = unit(pictures[chosen]), torch.from_numpy(poses[chosen])
         return {
             "support": images[:count],
-            "support_poses": at[:count],
+            "support_poses": cameras[:count],
             "target": images[count],
-            "target_pose": at[count],
+            "target_pose": cameras[count],
             "angle_x": torch.tensor(angle, dtype=torch.float32),
             "seed": torch.tensor(draws.below(2**31)),
             "step": torch.tensor(step),
@@ -154,7 +139,7 @@ class ViewsSource:
         """Every object with all views of the split, always the same in the same order."""
         for name, file in zip(self.names, self.files, strict=True):
             pictures, poses, angle = self.cache.views(file)
-            yield ViewSet(name, unit(pictures), torch.from_numpy(poses.astype(np.float32)), angle)
+            yield ViewSet(name, unit(pictures), torch.tensor(poses), angle)
 
 
 def distinct(n: int, count: int, *key: int) -> list[int]:

@@ -1,15 +1,13 @@
 """How data sets of posed views lie on disk, and which objects are for training and which for testing.
 
-Two layouts, named in `LAYOUTS`. Both describe an object by a list of frames, each a picture file and a 4 x 4
-camera-to-world matrix with OpenGL axes, and one horizontal field of view:
+Both layouts describe an object by a list of frames, each a picture file and a 4 x 4 camera-to-world matrix with OpenGL
+axes, and one horizontal field of view:
 
     learnit   the ShapeNet renderings of *Learned Initializations* (Tancik et al., 2021), as trans-inr and ginr-ipc read
               them: ROOT/chairs/OBJECT/transforms.json and its PNGs, ROOT/chair_splits.json naming the objects of
               "train", "val" and "test". Training takes the first 25 views of an object, testing all (A.2).
     nerf      NeRF-synthetic: ROOT/SCENE/transforms_train.json, transforms_test.json. Every scene is in both splits,
               with other views; ROOT may itself be one scene.
-
-Only lists are opened here: `read_object` reads the frames of one object, `tokenfield.views.cache` its pictures.
 """
 
 import json
@@ -36,29 +34,22 @@ Place = tuple[str, Path]
 
 @dataclass(frozen=True)
 class PosedFrames:
-    """What a `transforms*.json` says.
-
-    Attributes:
-        pictures: one file per view.
-        poses: camera-to-world, one per view.
-        angle_x: horizontal field of view, radians.
-    """
+    """What a `transforms*.json` says of N views."""
 
     pictures: tuple[Path, ...]
-    poses: Float64[np.ndarray, "n 4 4"]
-    angle_x: float
+    poses: Float64[np.ndarray, "n 4 4"]  # camera-to-world
+    angle_x: float  # horizontal field of view, radians
 
 
 def list_learnit(root: Path, category: str, split: str) -> list[Place]:
     """The objects of a split, of one category or of all that have a list, in the order of the lists."""
-    lists = splits_of(root)
-    if category:
-        lists = {n: file for n, file in lists.items() if n.removesuffix("s") == category.removesuffix("s")}
+    present = {file.name.removesuffix("_splits.json"): file for file in sorted(root.glob("*_splits.json"))}
+    lists = {name: file for name, file in present.items()
+             if not category or name.removesuffix("s") == category.removesuffix("s")}
     if not lists:
-        present = ", ".join(splits_of(root)) or "none"
         raise UserError(f"{shown(root)}: no list {category or 'CATEGORY'}_splits.json beside the folder of objects "
-                        f"(there are: {present}); give a folder in learnit's layout, or make one: tokenfield views "
-                        "render MESHES")
+                        f"(there are: {', '.join(present) or 'none'}); give a folder in learnit's layout, or make one: "
+                        "tokenfield views render MESHES")
     objects: list[Place] = []
     for name, file in lists.items():
         folder = next((root / each for each in (category, name, f"{name}s") if each and (root / each).is_dir()), None)
@@ -66,11 +57,6 @@ def list_learnit(root: Path, category: str, split: str) -> list[Place]:
             raise UserError(f"{shown(root)}: {file.name} stands there, but no folder {name} or {name}s")
         objects += [(f"{folder.name}/{each}", folder / each / "transforms.json") for each in objects_in(file, split)]
     return objects
-
-
-def splits_of(root: Path) -> dict[str, Path]:
-    """The lists of a folder in learnit's layout, by the part of their names before `_splits.json`, sorted."""
-    return {file.name.removesuffix("_splits.json"): file for file in sorted(root.glob("*_splits.json"))}
 
 
 def objects_in(file: Path, split: str) -> list[str]:
@@ -109,14 +95,7 @@ def load_json(file: Path) -> object:
 
 
 def read_object(transforms: Path, first: int | None = None) -> PosedFrames:
-    """The frames of one object.
-
-    Args:
-        transforms: its `transforms*.json`.
-        first: only so many views, from the beginning.
-    Raises:
-        PictureError: there is no such file, or it does not describe posed views.
-    """
+    """The frames of one object, the `first` ones or all. Raises PictureError for what describes no posed views."""
     if not transforms.is_file():
         what = f"has no {transforms.name}" if transforms.parent.is_dir() else "is listed and missing"
         raise PictureError(transforms.parent, what)
@@ -150,11 +129,6 @@ def picture_file(folder: Path, name: str) -> Path:
 
 
 def transforms_text(angle_x: float, frames: Sequence[tuple[str, Float64[np.ndarray, "4 4"]]]) -> str:
-    """The text of a `transforms.json`: what `read_object` reads.
-
-    Args:
-        angle_x: horizontal field of view, radians.
-        frames: name without suffix, and pose, of every view.
-    """
+    """The text of a `transforms.json` that `read_object` reads, from names without suffix and poses of the views."""
     plain = [{"file_path": f"./{name}", "transform_matrix": pose.tolist()} for name, pose in frames]
     return json.dumps({"camera_angle_x": angle_x, "frames": plain}, indent=1) + "\n"

@@ -74,9 +74,7 @@ class Renderer:
         distance: at which textures are sharp, world units.
     """
 
-    def __init__(
-        self, surface: Surface, *, angle_x: float, size: int, samples: int = 3, distance: float = RADIUS
-    ):
+    def __init__(self, surface: Surface, *, angle_x: float, size: int, samples: int = 3, distance: float = RADIUS):
         try:
             from embreex.mesh_construction import TriangleMesh
             from embreex.rtcore_scene import EmbreeScene
