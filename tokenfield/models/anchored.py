@@ -12,43 +12,43 @@ begins at the floor which learned codes are measured against and not 30 dB below
 latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.nn.anchors import (
-    AnchoredAggregation,
-    Gaps,
-    Neighbours,
-    fade,
-    gaps,
-    harmonics,
-    neighbours,
-    window,
-)
+from tokenfield.nn.anchors import AnchoredAggregation, Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
 from tokenfield.nn.neighbourhood import NeighbourhoodTransformer
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.relative import RelativeHead, ScaledLinear
 
 
 @dataclass(frozen=True)
-class AnchoredConfig(Sizes):
-    """Sizes of an anchored model; the defaults are those of the packaged `photos-s`."""
-
-    may_be_zero = frozenset({"encoder_depth", "decoder_depth", "radius"})
+class CellSizes(Sizes):
+    """What systems with a token per cell share."""
 
     cell: int = 8
     """Side of a cell in pixels; every cell is one token."""
     channels: int = 3
     """Values per pixel."""
+    harmonics: int = 16
+    """Cosines per axis of a token's function, over two cells."""
+    sharpness: float = 9.0
+    """Sharpness of the distance term at the start of training."""
+
+
+@dataclass(frozen=True)
+class AnchoredConfig(CellSizes):
+    """Sizes of an anchored model; the defaults are those of the packaged `photos-s`."""
+
+    may_be_zero = frozenset({"encoder_depth", "decoder_depth", "radius"})
+
     latent_dim: int = 96
     """Width of a token: 96 of the 192 values of an 8 x 8 cell are stored, one per two pixel values."""
     encoder_dim: int = 128
@@ -65,10 +65,6 @@ class AnchoredConfig(Sizes):
     """Cells on each side that a token attends to."""
     mlp_ratio: float = 4.0
     """Hidden width of the feed-forward parts over the transformer's."""
-    harmonics: int = 16
-    """Cosines per axis of a token's function, over two cells."""
-    sharpness: float = 9.0
-    """Sharpness of the distance term at the start of training."""
     start: Literal["components", "random"] = "components"
     """Where the linear path starts: at the principal components of training pictures, or at random weights."""
 
@@ -84,18 +80,7 @@ class AnchoredConfig(Sizes):
         return Anchored(self)
 
 
-def sum_on_grid(y: Float[Tensor, "h 2"], x: Float[Tensor, "w 2"]) -> Float[Tensor, "4 q"]:
-    """Per-axis numbers of the two neighbours -> their sums for the four neighbours of a grid's points."""
-    return (y.T[:, None, :, None] + x.T[None, :, None, :]).flatten(2).flatten(0, 1)
-
-
-def sum_at_points(y: Float[Tensor, "*b q 2"], x: Float[Tensor, "*b q 2"]) -> Float[Tensor, "*b 4 q"]:
-    """The same for scattered points."""
-    return (y.unsqueeze(-1) + x.unsqueeze(-2)).flatten(-2).transpose(-1, -2)
-
-
-@dataclass(frozen=True)
-class Located:
+class Located(NamedTuple):
     """A set of coordinates among the anchors.
 
     Attributes:
@@ -119,31 +104,33 @@ class Prepared(NamedTuple):
     Attributes:
         coefficients: local functions, (B, M + 2, N + 2, C + 1, k, k), within a border of zeros; the last channel is the
             content score.
-        sharpness: (B,), how sharply neighbours are told apart beside what the aggregation learned; None: as that does.
+        sharpness: (B,), a factor beside the sharpness that the aggregation learned; None: 1.
     """
 
     coefficients: Tensor
     sharpness: Tensor | None = None
 
 
+def add_axes(y: Float[Tensor, "*b h 2"], x: Float[Tensor, "*b w 2"], grid: bool) -> Float[Tensor, "*b 4 q"]:
+    """Numbers of the two neighbours per axis -> their sums for the four neighbours of points or of a grid's points."""
+    if grid:
+        return (y.T[:, None, :, None] + x.T[None, :, None, :]).flatten(2).flatten(0, 1)
+    return (y.unsqueeze(-1) + x.unsqueeze(-2)).flatten(-2).transpose(-1, -2)
+
+
 class AnchorField(FieldModel):
     """Tokens on a lattice of cells, each a function of the coordinate relative to its anchor. (B, rows, columns, D)
 
     Subclasses make `head` and `aggregation`, and say what a token's function is (`functions`).
-
-    Args:
-        config: what names the system in files.
-        cell: side of a cell in pixels.
-        channels: values per pixel.
     """
 
     head: RelativeHead
     aggregation: AnchoredAggregation
 
-    def __init__(self, config: object, *, cell: int, channels: int):
+    def __init__(self, config: CellSizes):
         super().__init__()
-        self.config, self.cell, self.channels = config, cell, channels
-        self.input_size, self.largest_span = None, float(cell)
+        self.config, self.cell, self.channels = config, config.cell, config.channels
+        self.largest_span = float(config.cell)
         self.chunk = 1 << 15  # a grid's cost is per row of cells: larger parts waste less of it
 
     def pixels(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n p"]:
@@ -152,15 +139,25 @@ class AnchorField(FieldModel):
         pixels: Tensor = patchify(images, self.cell).unflatten(1, (rows, columns)) - 0.5
         return pixels
 
+    def continued(self) -> Float[Tensor, "k p"]:
+        """From a cell's pixels along an axis to cosines that show them, continued by reflection into the next cells."""
+        basis = harmonics(centers(2 * self.cell, dtype=torch.float64), self.head.shape[-1])  # (2p, k)
+        pixels = torch.eye(self.cell, dtype=torch.float64)
+        before, after = pixels[: self.cell // 2].flip(0), pixels[self.cell // 2 :].flip(0)
+        # The pseudo-inverse is the transpose when there are 2p harmonics.
+        return torch.linalg.pinv(basis) @ torch.cat([before, pixels, after])
+
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
+        axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
+        y, x = (neighbours(axis, cells) for axis, cells in zip(axes, lattice, strict=True))
+        grid = None
         if isinstance(coords, Grid):
-            y, x = (neighbours(axis, cells) for axis, cells in zip(coords.axes, lattice, strict=True))
             spans = coords.span or (1.0, 1.0)
             fade_y, fade_x = (fade(self.head.shape[-1], self.cell, span).to(y.relative) for span in spans)
-            return Located(y, x, (gaps(y), gaps(x), (fade_y, fade_x)), *sums(y, x, sum_on_grid))
-        y, x = (neighbours(coords[..., axis], cells) for axis, cells in enumerate(lattice))
-        return Located(y, x, None, *sums(y, x, sum_at_points))
+            grid = gaps(y), gaps(x), (fade_y, fade_x)
+        distance = add_axes(window(y.relative), window(x.relative), grid is not None)
+        return Located(y, x, grid, distance, add_axes(y.outside, x.outside, grid is not None))
 
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
         """The local functions; a subclass may say more."""
@@ -205,17 +202,6 @@ class AnchorField(FieldModel):
         return weights.flatten(1)[None]
 
 
-def sums(y: Neighbours, x: Neighbours, add: Callable[[Tensor, Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """What adds up over the axes: the distance term, and whether a neighbour is off the lattice."""
-    return add(window(y.relative), window(x.relative)), add(y.outside, x.outside)
-
-
-def reflected(cell: int) -> Int[Tensor, " n"]:
-    """Pixels of the two cells around an anchor along an axis, as pixels of its own cell continued by reflection."""
-    local = torch.arange(2 * cell) - cell // 2
-    return torch.where(local < 0, -1 - local, torch.where(local >= cell, 2 * cell - 1 - local, local))
-
-
 class Anchored(AnchorField):
     """One token per cell of a picture of any size. Tokens are (B, rows, columns, latent_dim).
 
@@ -228,17 +214,12 @@ class Anchored(AnchorField):
     default_recipe: ClassVar[RecipeFields | None] = {"objective": {"jitter": "none", "fraction": 1.0}}
 
     def __init__(self, config: AnchoredConfig):
-        super().__init__(config, cell=config.cell, channels=config.channels)
+        super().__init__(config)
         patch = config.channels * config.cell**2
 
         def transformer(dim: int, depth: int) -> NeighbourhoodTransformer:
-            return NeighbourhoodTransformer(
-                dim,
-                depth=depth,
-                num_heads=dim // config.head_dim,
-                radius=config.radius,
-                mlp_ratio=config.mlp_ratio,
-            )
+            sizes = {"num_heads": dim // config.head_dim, "radius": config.radius}
+            return NeighbourhoodTransformer(dim, depth=depth, mlp_ratio=config.mlp_ratio, **sizes)
 
         self.linear_code = ScaledLinear(patch, config.latent_dim, scale=0.05)
         self.embed = nn.Linear(patch, config.encoder_dim)
@@ -260,9 +241,8 @@ class Anchored(AnchorField):
         enough = 512 * max(1, config.cell // 8) ** 2  # pictures for `initialize`: larger cells have more components
         self.initial_pictures = enough if config.start == "components" else 0
         if config.start == "random":  # tokens of unit variance, pixels of deviation 1/4, as with components
-            self.linear_code.set(
-                torch.randn(config.latent_dim, patch) * 4 * patch**-0.5, torch.zeros(config.latent_dim)
-            )
+            weight = torch.randn(config.latent_dim, patch) * 4 * patch**-0.5
+            self.linear_code.set(weight, torch.zeros(config.latent_dim))
             nn.init.normal_(self.head.direct.weight, std=0.2)
 
     def muon_excluded(self) -> set[str]:
@@ -302,11 +282,8 @@ class Anchored(AnchorField):
         self.linear_code.set(analysis, -analysis @ mean)
 
         synthesis = torch.cat([components * deviation, mean[:, None]], 1).view(c, p, p, -1)
-        local = reflected(p)
-        kernel = synthesis[:, local][:, :, local]  # (C, 2p, 2p, D + 1)
-        basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)  # (2p, k)
-        project = torch.linalg.pinv(basis)  # (k, 2p); the transpose when harmonics = 2p
-        coefficients = torch.einsum("ky,lx,cyxd->ckld", project, project, kernel)
+        axis = self.continued()
+        coefficients = torch.einsum("ky,lx,cyxd->ckld", axis, axis, synthesis)
         coefficients = torch.cat([coefficients, torch.zeros_like(coefficients[:1])])  # no content score yet
         flat = coefficients.flatten(0, 2)
         self.head.direct.set(flat[:, :d], flat[:, d])

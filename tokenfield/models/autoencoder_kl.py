@@ -5,12 +5,10 @@ encoder makes a grid of latents, one per `cell` x `cell` pixels; a convolutional
 network is that of the `diffusers` package, which is imported when a model is built and not before.
 
 This is not a field by itself: the decoder knows one grid, that of the input. Values at other coordinates are bilinear
-interpolation of the picture it draws, constant beyond the outermost pixel centres; at pixel centres they are the
-decoder's own. Enlarging says nothing about the decoder, only about the interpolation.
+interpolation of the picture it draws, constant beyond the outermost pixel centres.
 
-Weights come from a folder that the user has, as diffusers saved it: `tokenfield import FOLDER -o MODEL`. The
-deterministic part alone is used: tokens are the mean of the latent's distribution, in the network's own scale
-(`scaling_factor` is a matter of the diffusion model).
+Weights come from a folder that the user has, as diffusers saved it: `tokenfield import FOLDER -o MODEL`. Tokens are the
+mean of the latent's distribution, in the network's own scale (`scaling_factor` is a matter of the diffusion model).
 """
 
 from dataclasses import dataclass, field
@@ -69,11 +67,10 @@ class AutoencoderKl(FieldModel):
             raise UserError(f"a network of {network.get('in_channels')} channels for pictures of {config.channels}")
         self.network = autoencoder_class().from_config({**network, **ends})
         self.cell = 2 ** (len(self.network.config.block_out_channels) - 1)
-        if any(side % self.cell for side in config.size):
-            raise UserError(
-                f"pictures of {config.size[0]} x {config.size[1]} pixels for a network that shrinks by {self.cell}; "
-                f"give multiples of {self.cell}"
-            )
+        height, width = config.size
+        if height % self.cell or width % self.cell:
+            raise UserError(f"pictures of {height} x {width} pixels for a network that shrinks by {self.cell}; "
+                            f"give multiples of {self.cell}")
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
         """Pictures in [0, 1] of `config.size` -> means of the latents."""

@@ -8,6 +8,7 @@ in memory they are float32.
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
@@ -85,16 +86,13 @@ def save(
     card: str | None = None,
     evaluation: Record | None = None,
 ) -> Path:
-    """Writes a model to a folder that `load` reads.
+    """Writes a model to a folder that `load` reads, and returns the folder.
 
     Args:
         model: the model.
         folder: a new folder appears whole or not at all; in one that exists each file is replaced whole.
         dtype: of the stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are.
-        card: text of the model card, `README.md`.
-        evaluation: what was measured, JSON-able, `eval.json`.
-    Returns:
-        The folder.
+        card, evaluation: what README.md and eval.json hold.
     Raises:
         UserError: weights that `dtype` cannot hold, or a folder that cannot be written.
     """
@@ -108,12 +106,8 @@ def save(
         contents[CARD] = card.encode()
     if evaluation is not None:
         contents[EVALUATION] = _json(evaluation)
-    if folder.is_dir():
-        for name, data in contents.items():
-            write_whole(folder / name, data)
-        return folder
     try:
-        with folder_aside(folder) as aside:
+        with nullcontext(folder) if folder.is_dir() else folder_aside(folder) as aside:
             for name, data in contents.items():
                 write_whole(aside / name, data)
     except OSError as error:
@@ -135,12 +129,9 @@ _HASHES: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
 def model_hash(model: NamedModel) -> str:
     """SHA-256 over configuration and weights as float32: the identity of a model, however and wherever it is stored.
 
-    A model and its saved and loaded copy have the same hash; stored in half precision it is another model, since its
-    weights were rounded. The last result is kept as long as no tensor was replaced or changed in place (autograd's
-    version counters; they do not see a change through `.data`).
-
-    Returns:
-        64 hexadecimal digits.
+    A model and its saved and loaded copy have the same hash, 64 hexadecimal digits; stored in half precision it is
+    another model. The last result is kept as long as no tensor was replaced or changed in place (autograd's version
+    counters; they do not see a change through `.data`).
     """
     state = model.state_dict(keep_vars=True)
     stamp = [(key, t.data_ptr(), t.dtype, None if t.is_inference() else t._version) for key, t in state.items()]
@@ -175,9 +166,8 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], object]:
     """Tensors by name, and the description that they were saved with, None if they were saved by another library."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dictionary
-        return tensors, json.loads(metadata.get("config", "null"))
+            return tensors, json.loads((file.metadata() or {}).get("config", "null"))
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path} is no safetensors file, or is damaged or cut short ({detail})") from error
@@ -186,21 +176,16 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], object]:
 def _check_names_and_shapes(path: Path, stored: dict[str, Tensor], state: dict[str, Tensor]) -> None:
     """Every weight of the model is there in its shape, and nothing else is."""
     shapes = [k for k in state if k in stored and stored[k].shape != state[k].shape]
-    broken = [k for k, tensor in stored.items() if not torch.isfinite(tensor).all()]
     problems = {
         "lacks": [k for k in state if k not in stored],
         "holds unknown": [k for k in stored if k not in state],
         "has other shapes for": [f"{k} {tuple(stored[k].shape)}, not {tuple(state[k].shape)}" for k in shapes],
-        "is not finite in": broken,
+        "is not finite in": [k for k, tensor in stored.items() if not torch.isfinite(tensor).all()],
     }
-    lines = [f"{what} {_first(which)}" for what, which in problems.items() if which]
+    lines = [f"{what} {', '.join(which[:3])}" + (f" and {len(which) - 3} more" if which[3:] else "")
+             for what, which in problems.items() if which]
     if lines:
         raise UserError(f"{path} does not fit its {CONFIG}: it {'; it '.join(lines)}")
-
-
-def _first(items: list[str], most: int = 3) -> str:
-    """The first few of a list, and how many more there are."""
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -136,10 +136,7 @@ def build_encoder(
 ) -> LatentEncoder:
     """The transformer over patches and R learnable tokens.
 
-    Args:
-        config: sizes.
-        channels: of what is cut into patches; default the picture's.
-        num_patches: positions; default a picture's patches, 1 for patches that share one.
+    By default patches have the picture's channels and as many positions as it has patches; 1: they share one.
     """
     return LatentEncoder(
         patch_dim=(channels or config.channels) * config.patch**2,
@@ -206,11 +203,10 @@ def build_composing_decoder(config: LainrConfig, *, in_dim: int = 2) -> TokenDec
         sigma_q=config.sigma_q,
         num_latents=config.num_latents,
     )
-    if config.plain_depth:
-        head: Head = NormalizedStack(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
-    else:
-        head = build_head(config, in_dim=in_dim)
-    return TokenDecoder(aggregator, head)
+    if not config.plain_depth:
+        return TokenDecoder(aggregator, build_head(config, in_dim=in_dim))
+    stack = NormalizedStack(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
+    return TokenDecoder(aggregator, stack)
 
 
 class Lainr(TokenField):

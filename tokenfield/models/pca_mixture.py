@@ -17,12 +17,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.configs import Sizes
-from tokenfield.coords import centers
 from tokenfield.errors import UserError
-from tokenfield.models.anchored import AnchorField, Prepared, reflected
+from tokenfield.models.anchored import AnchorField, CellSizes, Prepared
 from tokenfield.models.base import RecipeFields
-from tokenfield.nn.anchors import AnchoredAggregation, harmonics
+from tokenfield.nn.anchors import AnchoredAggregation
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.pca_mixture import Subspaces
 from tokenfield.nn.relative import RelativeHead
@@ -32,21 +30,13 @@ TRAINING_CELLS = 300_000
 
 
 @dataclass(frozen=True)
-class PcaMixtureConfig(Sizes):
+class PcaMixtureConfig(CellSizes):
     """Sizes of the model; the defaults are those of the packaged `photos-ladder`."""
 
-    cell: int = 8
-    """Side of a cell in pixels; every cell is one token."""
-    channels: int = 3
-    """Values per pixel."""
     codes: int = 256
     """K, subspaces."""
     prefixes: tuple[int, ...] = (6, 12, 24, 48, 96)
     """Widths of a token, the index included, rising; the last one is the whole token."""
-    harmonics: int = 16
-    """Cosines per axis of a token's function, over two cells."""
-    sharpness: float = 9.0
-    """Sharpness of the distance term at the start of training, at every rate."""
     rounds: int = 8
     """Rounds of choosing and fitting."""
 
@@ -82,19 +72,21 @@ class PcaMixture(AnchorField):
     }
 
     def __init__(self, config: PcaMixtureConfig):
-        super().__init__(config, cell=config.cell, channels=config.channels)
+        super().__init__(config)
         self.prefixes = config.prefixes
         patch, width = config.channels * config.cell**2, config.prefixes[-1]
         self.subspaces = Subspaces(config.codes, patch, width - 1, tuple(n - 1 for n in config.prefixes))
-        self.head = RelativeHead(
-            latent_dim=patch, feature_dim=0, channels=config.channels + 1, num_harmonics=config.harmonics
-        )
-        self.head.direct.set(*self._continued())
-        self.head.requires_grad_(False)  # shows the cell's pixels as they are
+        sizes = {"channels": config.channels + 1, "num_harmonics": config.harmonics}
+        self.head = RelativeHead(latent_dim=patch, feature_dim=0, **sizes)
+        axis = self.continued()
+        plane = torch.einsum("ky,lx->klyx", axis, axis).flatten(2).flatten(0, 1)
+        shown = torch.block_diag(*[plane] * config.channels)  # the cell's pixels as they are, and no content score
+        weight = torch.cat([shown, shown.new_zeros(len(plane), patch)])
+        self.head.direct.set(weight, torch.zeros(len(weight)))
+        self.head.requires_grad_(False)
         self.log_sharpness = nn.Parameter(torch.full((len(config.prefixes),), config.sharpness).log())
         self.aggregation = AnchoredAggregation(sharpness=1.0).requires_grad_(False)
-        self.initial_pictures = 2048  # how many `initialize` wants to see
-        self.halo, self.reach = 0, 1
+        self.initial_pictures, self.reach = 2048, 1
 
     def muon_excluded(self) -> set[str]:
         """There are no matrices to train."""
@@ -134,14 +126,3 @@ class PcaMixture(AnchorField):
         subspaces = Subspaces(count, dim, rank, self.subspaces.prefixes)  # on the CPU
         subspaces.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
         self.subspaces.load_state_dict(subspaces.state_dict())
-
-    def _continued(self) -> tuple[Tensor, Tensor]:
-        """The map from a cell's pixels to cosines that show them, continued by reflection into the next cells."""
-        p, c = self.cell, self.channels
-        basis = harmonics(centers(2 * p, dtype=torch.float64), self.config.harmonics)
-        axis = torch.linalg.pinv(basis) @ torch.eye(p, dtype=torch.float64)[reflected(p)]  # (k, p)
-        plane = torch.einsum("ky,lx->klyx", axis, axis)
-        weight = torch.zeros(c + 1, *plane.shape[:2], c, p, p, dtype=torch.float64)
-        for channel in range(c):
-            weight[channel, :, :, channel] = plane
-        return weight.flatten(3).flatten(0, 2), torch.zeros((c + 1) * plane.shape[0] * plane.shape[1])

@@ -1,7 +1,6 @@
-"""Trained models by name: those that this package ships, folders, and the Hugging Face hub.
+"""Trained models by name: those that this package ships, folders, and, by the prefix `hf:` alone, the hub.
 
-`load` finds a model by a name that this package ships, by a folder, or, only when asked by the prefix `hf:`, on the
-Hugging Face hub: neither a name nor a mistyped folder ever reaches for the network.
+Neither a name nor a mistyped folder ever reaches for the network.
 """
 
 import os
@@ -10,16 +9,20 @@ from pathlib import Path
 
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, Model
-from tokenfield.models.folder import CARD as CARD
-from tokenfield.models.folder import CONFIG as CONFIG
-from tokenfield.models.folder import EVALUATION as EVALUATION
-from tokenfield.models.folder import HUB_PREFIX as HUB_PREFIX
-from tokenfield.models.folder import WEIGHTS as WEIGHTS
-from tokenfield.models.folder import ModelId as ModelId
-from tokenfield.models.folder import describe as describe
-from tokenfield.models.folder import download, load_folder
-from tokenfield.models.folder import model_hash as model_hash
-from tokenfield.models.folder import save as save
+from tokenfield.models.folder import (
+    CONFIG,
+    EVALUATION,
+    HUB_PREFIX,
+    WEIGHTS,
+    ModelId,
+    describe,
+    download,
+    load_folder,
+    model_hash,
+    save,
+)
+
+__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "load", "model_hash", "save"]
 
 PACKAGED = Path(__file__).parent / "weights"
 
@@ -83,23 +86,16 @@ def find_model(
 ) -> FieldModel:
     """The model that a `.field` file names: packaged, a folder, or else what lies beside the file. No network.
 
-    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own.
-
-    Args:
-        path: of the file.
-        model: what it names.
-        load: makes a model of a name or a folder.
-        hint: what to do if there is none.
+    `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own. `load` makes a
+    model of a name or a folder; `hint` says what to do if there is none.
     """
     beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
-    whole = all((beside / name).exists() for name in (CONFIG, WEIGHTS))
-    if model.origin is None or model.origin.startswith(HUB_PREFIX):
-        if whole:
-            return load(str(beside))
-        raise UserError(f"{path} was made by {model}, which is not at hand; {hint}")
-    try:
-        return load(model.origin)
-    except UserError as error:
-        if whole:
-            return load(str(beside))
-        raise UserError(f"{path} was made by {model}: {error}; or {hint}") from error
+    problem = ", which is not at hand;"
+    if model.origin is not None and not model.origin.startswith(HUB_PREFIX):
+        try:
+            return load(model.origin)
+        except UserError as error:
+            problem = f": {error}; or"
+    if all((beside / name).exists() for name in (CONFIG, WEIGHTS)):
+        return load(str(beside))
+    raise UserError(f"{path} was made by {model}{problem} {hint}")
