@@ -19,16 +19,10 @@ from tokenfield.training.sampling import Sampling
 
 def blockwise(
     model: FieldModel, images: Tensor, prepared: Prepared, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
-) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Errors (B,), and pairs of a tensor and the loss's gradient with respect to it.
+) -> tuple[Tensor, Tensor]:
+    """The loss and the errors (B,) of `objective.reconstruction_loss`, in `row_blocks` blocks.
 
-    Args:
-        model: what is trained.
-        images: (B, C, H, W).
-        prepared: what `model.prepare` made of their tokens; the pairs reach back to it and no further.
-        lattice: of the tokens, for `model.locate`.
-        sampling: the coordinates and their pixels.
-        row_blocks: how many blocks.
+    `prepared` is what `model.prepare` made of the tokens of `images`; `lattice` is of the tokens, for `model.locate`.
     """
     originals: list[Tensor] = []
     leaves: list[Tensor] = []
@@ -57,8 +51,10 @@ def blockwise(
             if gradient is not None:
                 total = totals[i]
                 totals[i] = gradient if total is None else total + gradient
-    pairs = zip(originals + parameters, totals, strict=True)
-    return errors, [(source, total) for source, total in pairs if total is not None]
+    known = [(s, total) for s, total in zip(originals + parameters, totals, strict=True) if total is not None]
+    sources, gradients = zip(*known, strict=True)
+    loss: Tensor = Precomputed.apply(errors.mean(), len(known), *sources, *gradients)  # type: ignore[no-untyped-call]
+    return loss, errors
 
 
 class Precomputed(torch.autograd.Function):

@@ -16,16 +16,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import nn
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import ASIDE, folder_aside
 from tokenfield.io.record import Record
+from tokenfield.training import sharding
 
 PREFIX = "step-"
 STATE = "state.json"
@@ -33,30 +33,6 @@ STATE = "state.json"
 
 class DamagedError(Exception):
     """A checkpoint that is not what was written; the message says in which way."""
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """A model or an optimiser, or what stands for it where processes share its tensors (sharding.py)."""
-
-    def state_dict(self) -> Record:
-        """Its tensors by name, whole. Collective where they are shared."""
-        ...
-
-    def load_state_dict(self, state_dict: Record, /) -> object:
-        """Overwrite them."""
-        ...
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The content of a checkpoint."""
-
-    model: Record
-    ema: Record | None
-    optimizers: list[Record]
-    step: int
-    seconds: float
 
 
 @dataclass
@@ -71,17 +47,24 @@ class Training:
         seconds: spent training, over all sessions of the run.
     """
 
-    model: Stateful
-    ema: Stateful | None
-    optimizers: list[Stateful]
+    model: nn.Module
+    ema: nn.Module | None
+    optimizers: list[torch.optim.Optimizer]
     step: int = 0
     seconds: float = 0.0
 
-    def snapshot(self) -> Snapshot:
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The model, and the moving average if there is one, by the names of their files."""
+        return {"model": self.model, **({"ema": self.ema} if self.ema is not None else {})}
+
+    def snapshot(self) -> Record:
         """All of it as it is now, without copies. Collective where processes share the weights."""
-        ema = None if self.ema is None else self.ema.state_dict()
-        states = [optimizer.state_dict() for optimizer in self.optimizers]
-        return Snapshot(self.model.state_dict(), ema, states, self.step, self.seconds)
+        return {
+            "weights": {name: sharding.model_state(module) for name, module in self.modules.items()},
+            "optimizers": [sharding.optimizer_state(optimizer) for optimizer in self.optimizers],
+            "state": {"step": self.step, "seconds": self.seconds},
+        }
 
 
 def path_of(out: Path, step: int) -> Path:
@@ -94,46 +77,46 @@ def found(out: Path) -> list[Path]:
     return sorted(p for p in out.glob(f"{PREFIX}*") if p.is_dir() and p.name.removeprefix(PREFIX).isdigit())
 
 
-def save(out: Path, snapshot: Snapshot, recipe: Record, facts: Record, keep: int) -> Path:
+def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) -> None:
     """Write a checkpoint, then remove all but the newest `keep`.
 
     Args:
         out: folder of the run.
-        snapshot: what to save.
+        snapshot: of `Training`.
         recipe: the recipe as plain JSON.
         facts: more to remember in state.json: seed, metrics, versions.
         keep: checkpoints to leave, this one included.
     Raises:
         UserError: the folder cannot be written (a full disk, say); earlier checkpoints are untouched.
     """
-    place = path_of(out, snapshot.step)
-    state = facts | {"step": snapshot.step, "seconds": snapshot.seconds}
+    place = path_of(out, snapshot["state"]["step"])
     try:
-        remove_leftovers(out)
+        for leftover in out.glob(f"{ASIDE}*"):  # what a killed process had begun to write
+            shutil.rmtree(leftover)
         with folder_aside(place) as aside:
             _write(aside, snapshot, recipe)
             digests = {p.name: _digest(p) for p in sorted(aside.iterdir())}
-            (aside / STATE).write_text(json.dumps(_sealed(state | {"sha256": digests}), indent=1))
+            state = facts | snapshot["state"] | {"sha256": digests}
+            (aside / STATE).write_text(json.dumps(_sealed(state), indent=1))
             for later in [p for p in found(out) if p.name >= place.name]:  # damaged; this run stepped back from them
                 shutil.rmtree(later)
     except OSError as error:
-        good = [p.name for p in found(out)]
-        last = f"the last good one is {good[-1]}" if good else "there is no earlier one"
+        good = found(out)
+        last = f"the last good one is {good[-1].name}" if good else "there is no earlier one"
         raise UserError(
             f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then resume"
         ) from error
     for old in found(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
-    return place
 
 
-def _write(folder: Path, snapshot: Snapshot, recipe: Record) -> None:
+def _write(folder: Path, snapshot: Record, recipe: Record) -> None:
     # Through memory, since the libraries' own file writers hide an OSError (a full disk) in errors of their own.
-    (folder / "model.safetensors").write_bytes(to_bytes(_copies(snapshot.model)))
-    if snapshot.ema is not None:
-        (folder / "ema.safetensors").write_bytes(to_bytes(_copies(snapshot.ema)))
+    for name, tensors in snapshot["weights"].items():  # copies, since safetensors refuses tensors that share memory
+        copies = {key: tensor.cpu().clone().contiguous() for key, tensor in tensors.items()}
+        (folder / f"{name}.safetensors").write_bytes(to_bytes(copies))
     buffer = io.BytesIO()
-    torch.save(snapshot.optimizers, buffer)
+    torch.save(snapshot["optimizers"], buffer)
     (folder / "optimizer.pt").write_bytes(buffer.getbuffer())
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
 
@@ -190,22 +173,15 @@ def verify(path: Path) -> Record:
     return state
 
 
-def remove_leftovers(out: Path) -> None:
-    """Remove what a killed process had begun to write."""
-    for aside in out.glob(f"{ASIDE}*"):
-        shutil.rmtree(aside)
-
-
 def _restore(path: Path, training: Training) -> None:
-    _load_weights(training.model, path / "model.safetensors")
-    if training.ema is not None:
-        _load_weights(training.ema, path / "ema.safetensors")
+    for name, module in training.modules.items():
+        _load_weights(module, path / f"{name}.safetensors")
     states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
     for optimizer, state in zip(training.optimizers, states, strict=True):
-        optimizer.load_state_dict(state)
+        sharding.load_optimizer(optimizer, state)
 
 
-def _load_weights(module: Stateful, path: Path) -> None:
+def _load_weights(module: nn.Module, path: Path) -> None:
     """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
     saved, present = load_file(path), module.state_dict()
     for name in [*present, *saved]:
@@ -213,12 +189,7 @@ def _load_weights(module: Stateful, path: Path) -> None:
         needed = tuple(present[name].shape) if name in present else "absent"
         if given != needed:
             raise UserError(f"{path}: {name} is {given}, but this model needs {needed}; resume with the recipe it has")
-    module.load_state_dict(saved)
-
-
-def _copies(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU; copies, since safetensors refuses tensors that share memory."""
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+    sharding.load_model(module, saved)
 
 
 def _sealed(state: Record) -> Record:

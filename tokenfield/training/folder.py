@@ -22,10 +22,9 @@ RECIPE = "recipe.json"
 def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
     """The recipe to follow in a folder, after a look at what lies there.
 
-    Args:
-        out: folder of the run; need not exist.
-        recipe: what the user gave; None takes the stored one.
-        resume: whether a run must be there already. One that was killed before its first checkpoint counts.
+    `recipe` is what the user gave; None takes the stored one. `resume` says that a run must be there already; one that
+    was killed before its first checkpoint counts.
+
     Raises:
         UserError: a run where none should be, none where one should be, or another one.
     """
@@ -56,8 +55,7 @@ def store_recipe(out: Path, recipe: Recipe) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {out}: {error.strerror}; choose another one") from error
-    text = json.dumps(to_json(recipe), indent=2) + "\n"
-    write_whole(out / RECIPE, text)
+    write_whole(out / RECIPE, json.dumps(to_json(recipe), indent=2) + "\n")
 
 
 def facts(recipe: Recipe) -> Record:

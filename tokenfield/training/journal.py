@@ -47,8 +47,8 @@ class Measure:
 
     def read(self, line: Record) -> tuple[float, int] | None:
         """The number of a line of evaluation and how many it is of; None of another line."""
-        value = line.get(f"evaluation_{self.name}")
-        return None if value is None else (value, line[f"evaluation_{self.things}"])
+        name = f"evaluation_{self.name}"
+        return (line[name], line[f"evaluation_{self.things}"]) if name in line else None
 
     def last(self, lines: list[Record]) -> tuple[float, int] | None:
         """Of the last line of evaluation, if there is one."""

@@ -36,13 +36,9 @@ def orthogonalize(matrices: Float[Tensor, "*n r c"]) -> Float[Tensor, "*n r c"]:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for weight matrices.
+    """Muon for weight matrices, out x in; weight decay is decoupled.
 
-    Args:
-        params: matrices, out x in.
-        lr: learning rate; the update of an r x c matrix is scaled by sqrt(max(1, r / c)), as in Jordan's code.
-        momentum: of the running mean of gradients.
-        weight_decay: decoupled.
+    The update of an r x c matrix is scaled by sqrt(max(1, r / c)), as in Jordan's code.
     """
 
     def __init__(

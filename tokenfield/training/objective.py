@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -18,7 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.parts import Prepared
-from tokenfield.training.blockwise import Precomputed, blockwise
+from tokenfield.training.blockwise import blockwise
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
 from tokenfield.training.validation import check_fits, mean_over
@@ -54,6 +53,10 @@ class ReconstructionConfig(CoordinateConfig):
             raise UserError(f"objective.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
         if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
             raise UserError("objective.row_blocks works with average errors and zoom 1; set row_blocks to 1")
+
+    def mean(self, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """One number for a batch: the mean of its pictures' errors, or the mean of their logarithms."""
+        return errors.mean() if self.average == "errors" else (errors + NOISE_FLOOR).log().mean()
 
     def build(self, model: FieldModel, *, bf16: bool = False) -> "Reconstruction":
         """The loss of pictures, a module."""
@@ -97,7 +100,6 @@ def reconstruction_loss(
     """Mean over the instances of the mean squared error over their coordinates (Eq. 1).
 
     Args:
-        model: what is trained.
         images: values in [0, 1].
         sampling: the coordinates and their pixels, on the device of `images`.
         row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
@@ -114,10 +116,7 @@ def reconstruction_loss(
         values = model.combine(model.locate(sampling.coords, lattice), prepared)
         errors = mse(values.float(), sampling.gather(images))
         return average(errors), errors.detach()
-    errors, pairs = blockwise(model, images, prepared, lattice, sampling, row_blocks)
-    sources, gradients = zip(*pairs, strict=True)
-    known = Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients)  # type: ignore[no-untyped-call]
-    return known, errors
+    return blockwise(model, images, prepared, lattice, sampling, row_blocks)
 
 
 def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Prepared:
@@ -134,21 +133,14 @@ def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Pre
     return tree_map(lambda *parts: torch.cat(parts)[order], *turns)
 
 
-def average_of(config: ReconstructionConfig, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    """One number for a batch: the mean of its pictures' errors, or the mean of their logarithms."""
-    return errors.mean() if config.average == "errors" else (errors + NOISE_FLOOR).log().mean()
-
-
 def zoomed_loss(
     model: FieldModel, images: Float[Tensor, "b c h w"], config: ReconstructionConfig, generator: torch.Generator
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Encode a smaller version of the pictures; answer for its pixels and for the larger picture's in between.
 
     The smaller version is the area average, as of a sensor with larger pixels. A share 1 / zoom^2 of the larger
-    grid is taken, as rows times columns, so both terms have equally many coordinates.
-
-    Returns:
-        The loss, and every picture's mean squared error on the pixels that were encoded.
+    grid is taken, as rows times columns, so both terms have equally many coordinates. The errors are those on the
+    pixels that were encoded.
     """
     small = F.avg_pool2d(images, config.zoom)
     tokens = model.encode(small)
@@ -162,23 +154,18 @@ def zoomed_loss(
 
     encoded = errors_at(config, small)
     between = errors_at(replace(config, fraction=config.fraction / config.zoom**2, subset="grid"), images)
-    loss = average_of(config, encoded) + config.zoom_weight * average_of(config, between)
-    return loss, encoded.detach()
+    return config.mean(encoded) + config.zoom_weight * config.mean(between), encoded.detach()
 
 
 class Reconstruction(nn.Module):
     """The loss as a module: what is wrapped for data-parallel training, since only `forward` is intercepted there.
 
-    Args:
-        model: what is trained.
-        config: which coordinates to decode at, and how errors are weighed.
-        bf16: run under bfloat16 autocast; the models keep phases in float32 themselves.
+    `bf16` runs it under bfloat16 autocast; the models keep phases in float32 themselves.
     """
 
     def __init__(self, model: FieldModel, config: ReconstructionConfig, *, bf16: bool = False):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
-        self.average = partial(average_of, config)
 
     def forward(
         self, images: Float[Tensor, "b c h w"], generator: torch.Generator
@@ -190,5 +177,4 @@ class Reconstruction(nn.Module):
             height, width = images.shape[-2:]
             sampling = draw(self.config, height, width, generator, images).to(images.device)
             blocks, prefixes = self.config.row_blocks, self.config.prefixes
-            loss, errors = reconstruction_loss(self.model, images, sampling, blocks, self.average, prefixes)
-        return loss, errors
+            return reconstruction_loss(self.model, images, sampling, blocks, self.config.mean, prefixes)

@@ -50,12 +50,9 @@ class OptimConfig:
 
 
 def schedule(config: OptimConfig, step: int, steps: int) -> float:
-    """The factor on the learning rate, in [0, 1]: a pure function of the step, so there is nothing to resume.
+    """The factor on the learning rate, in [0, 1], at a step of `steps`, counted from 0; the first one already moves.
 
-    Args:
-        config: schedule and warm-up.
-        step: counted from 0; the first one already moves.
-        steps: length of the run.
+    A pure function of the step, so there is nothing to resume.
     """
     if step < config.warmup:
         return (step + 1) / (config.warmup + 1)
@@ -96,9 +93,8 @@ def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Opti
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, weight_decay=config.weight_decay, **options)]
     if matrices:
         chosen = [p for name, p in named.items() if name in matrices]
-        optimizers.append(
-            Muon(chosen, lr=config.muon_rate, momentum=config.muon_momentum, weight_decay=config.weight_decay)
-        )
+        rate, momentum = config.muon_rate, config.muon_momentum
+        optimizers.append(Muon(chosen, lr=rate, momentum=momentum, weight_decay=config.weight_decay))
     return optimizers
 
 

@@ -17,13 +17,7 @@ PLAIN_SECONDS = 10.0
 
 
 class Display:
-    """Progress of one run.
-
-    Args:
-        steps: length of the run.
-        shown: False on all processes but the first.
-        measure: what the run is judged by.
-    """
+    """Progress of one run of so many steps; `shown` is False on all processes but the first."""
 
     def __init__(self, steps: int, *, shown: bool, measure: Measure = PSNR):
         self.measure = measure
@@ -36,24 +30,14 @@ class Display:
         if step:
             self.say(f"resumed after step {step} of {self.steps}")
         if self.console.is_terminal and not self.console.quiet:
-            self.bar = Progress(
-                TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-                BarColumn(),
-                TextColumn("{task.fields[text]}"),
-                TimeRemainingColumn(),
-                console=self.console,
-            )
+            steps, text = TextColumn("step {task.completed:.0f}/{task.total:.0f}"), TextColumn("{task.fields[text]}")
+            self.bar = Progress(steps, BarColumn(), text, TimeRemainingColumn(), console=self.console)
             self.task = self.bar.add_task("", total=self.steps, completed=step, text="")
             self.bar.start()
 
     def say(self, line: str) -> None:
         """One line that stays."""
         self.console.print(line, markup=False, soft_wrap=True)
-
-    def remark(self, line: str) -> None:
-        """The same, unless there is nothing to say."""
-        if line:
-            self.say(line)
 
     def update(self, metrics: Record) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
@@ -65,7 +49,7 @@ class Display:
         elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.steps:
             self.printed = time.monotonic()
             left = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
-            self.say(f"step {step}/{self.steps} · {text} · {_duration(left)} left")
+            self.say(f"step {step}/{self.steps} · {text} · {timedelta(seconds=round(left))} left")
 
     def evaluated(self, step: int, value: float, count: int) -> None:
         """Show an evaluation, and keep its number beside that of training."""
@@ -77,7 +61,3 @@ class Display:
         """Take the bar down."""
         if self.bar is not None:
             self.bar.stop()
-
-
-def _duration(seconds: float) -> str:
-    return str(timedelta(seconds=round(seconds)))

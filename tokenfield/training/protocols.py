@@ -1,7 +1,7 @@
-"""What a training run needs of its three parts: a model's configuration, data, and an objective.
+"""What a training run needs of its parts: a model's configuration, data, an objective, and perhaps a probe.
 
-Each is a frozen dataclass of plain values, which become options of the command line and JSON, with the methods below.
-Nothing is inherited: a class that has the methods is such a part, and the registry gives it its name in files.
+The first three are frozen dataclasses of plain values, which become options of the command line and JSON, with the
+methods below. Nothing is inherited: a class that has the methods is such a part, and the registry gives it its name.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_chec
 from accelerate import Accelerator
 from torch import nn
 
-from tokenfield.data import Source
-from tokenfield.data.sources import Split
+from tokenfield.data.sources import Source, Split
+from tokenfield.io.record import Record
 from tokenfield.models.base import Model
 from tokenfield.training.journal import Measure
 
@@ -75,6 +75,19 @@ class Objective(Part, Protocol[M_contra, S_contra]):
 
         (nan, 0) without any, or if `halted` on any process.
         """
+        ...
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """Something else to measure while a run goes on, beside the recipe's own evaluation."""
+
+    def due(self, step: int) -> bool:
+        """Whether to measure after so many steps: a function of the step alone, the same on every process."""
+        ...
+
+    def __call__(self, model: Model) -> Record:
+        """Numbers for a line of metrics; the clock of training stands still meanwhile."""
         ...
 
 

@@ -82,10 +82,8 @@ class Recipe(Generic[M, D, L]):
             if getattr(self, key) < 1:
                 raise UserError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 1")
         if self.batch_size % self.accumulate:
-            raise UserError(
-                f"recipe {self.name}: batch_size {self.batch_size} cannot be split into {self.accumulate} equal parts; "
-                f"change batch_size or accumulate"
-            )
+            raise UserError(f"recipe {self.name}: batch_size {self.batch_size} cannot be split into {self.accumulate} "
+                            "equal parts; change batch_size or accumulate")
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"recipe {self.name}: ema_decay {self.ema_decay} is not in [0, 1); 0 keeps no average")
 
@@ -103,11 +101,7 @@ def fresh_model(recipe: Recipe[M, D, L]) -> Model:
 
 
 def model_name(config: object) -> str:
-    """The name of the system that a configuration builds: of what its `build` is annotated to return.
-
-    Raises:
-        UserError: a class without such an annotation, or a system that is not registered.
-    """
+    """The name of the system that a configuration builds: of what its `build` is annotated to return."""
     build = getattr(type(config), "build", None)
     system = get_type_hints(build).get("return") if build else None
     if system is None:
@@ -115,9 +109,15 @@ def model_name(config: object) -> str:
     return DENOISERS.find_name(system) or MODELS.name_of(system)
 
 
+def system_class(name: str) -> type[Model]:
+    """A system, or else a denoiser, by its name."""
+    found: type[Model] = (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name]
+    return found
+
+
 def config_class(name: str) -> type[ModelConfig]:
     """The configuration dataclass of a system: the annotation of its constructor's `config`."""
-    system = (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name]
+    system = system_class(name)
     config = get_type_hints(system.__init__).get("config")
     if config is None:
         raise UserError(f"{system.__name__}.__init__ does not say what its config is; annotate it: config: SomeConfig")
@@ -204,12 +204,10 @@ def default_recipe(system: str) -> Recipe:
     """How a system is trained that is named in place of a recipe: small, on any folder of photographs, with Muon.
 
     Crops of 64 pixels, or of the size that the model takes; a quarter of their pixels per step; some minutes to an hour
-    on two cores for the systems of this library. A system departs from it by `Model.default_recipe`.
-
-    Raises:
-        UserError: no system is called so, or it is not trained on a folder of pictures.
+    on two cores for the systems of this library. A system departs from it by `Model.default_recipe`. Raises UserError
+    for one that is not trained on a folder of pictures.
     """
-    model = (DENOISERS if system not in MODELS and system in DENOISERS else MODELS)[system]
+    model = system_class(system)
     changes = model.default_recipe
     if changes is None or (model.command != "encode" and "data" not in changes):
         why = "is fitted to each picture by itself (tokenfield fit)"

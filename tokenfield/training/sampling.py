@@ -50,10 +50,8 @@ class CoordinateConfig:
         if not 0 < self.fraction <= 1:
             raise UserError(f"objective.fraction {self.fraction} is not in (0, 1]; 1 takes every pixel")
         if self.noise == "instance" and self.jitter not in ("pixel", "normal"):
-            raise UserError(
-                f"objective.noise instance with objective.jitter {self.jitter}; only jitter pixel and normal can "
-                "differ between pictures, rows and columns are shared"
-            )
+            raise UserError(f"objective.noise instance with objective.jitter {self.jitter}; only jitter pixel and "
+                            "normal can differ between pictures, rows and columns are shared")
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,6 @@ def draw(
     """The coordinates of one step.
 
     Args:
-        config: what to draw.
-        height, width: of the pictures, in pixels.
         generator: a CPU generator, the only source of randomness; the result lies on the CPU.
         images: the pictures of the batch, or of any part of it: needed for noise of their own, see `own_generators`.
     Returns:
@@ -153,15 +149,14 @@ def _place(
     jitter: Jitter, index: tuple[Tensor, Tensor], sizes: tuple[int, int], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Coordinates (y, x) of the cells that two lists of indices name: their centres, or elsewhere within them."""
-    y, x = (_along(jitter, i, n, max(sizes), generator) for i, n in zip(index, sizes, strict=True))
-    return y, x
 
+    def along(i: Tensor, n: int) -> Tensor:
+        if jitter == "none":
+            return centers(n)[i]
+        if jitter.startswith("normal"):
+            p = 1 / max(sizes)  # half a pixel of the longer side: as much noise in one direction as in the other
+            return centers(n)[i] + p * (DEVIATION * torch.randn(i.shape, generator=generator)).clamp(-CLIP, CLIP)
+        return -1 + 2 * (i + torch.rand(i.shape, generator=generator)) / n  # x_i = -1 + 2 (i + u) / n
 
-def _along(jitter: Jitter, index: Tensor, n: int, longest: int, generator: torch.Generator) -> Tensor:
-    """The same along one axis of `n` cells; the longer side of the picture has `longest`."""
-    if jitter == "none":
-        return centers(n)[index]
-    if jitter.startswith("normal"):
-        p = 1 / longest  # half a pixel of the longer side: as much noise in one direction as in the other
-        return centers(n)[index] + p * (DEVIATION * torch.randn(index.shape, generator=generator)).clamp(-CLIP, CLIP)
-    return -1 + 2 * (index + torch.rand(index.shape, generator=generator)) / n  # x_i = -1 + 2 (i + u) / n
+    y, x = sizes
+    return along(index[0], y), along(index[1], x)

@@ -32,14 +32,8 @@ def mix(*numbers: int) -> int:
 
 
 def generator(seed: int, step: int, stream: int) -> torch.Generator:
-    """The generator of one stream of draws at one step.
+    """The generator of one stream of draws at one step, counted from 0; different streams are independent.
 
-    It is always a CPU generator; what it draws is moved to the device afterwards. So an accelerator has
-    the coordinates that a CPU has.
-
-    Args:
-        seed: of the run; any integer.
-        step: counted from 0.
-        stream: what the draws are for; a constant of this file. Different streams are independent.
+    It is always a CPU generator; what it draws is moved afterwards. So an accelerator has the coordinates of a CPU.
     """
     return torch.Generator().manual_seed(mix(seed, step, stream))

@@ -16,6 +16,7 @@ import warnings
 from typing import TypeVar, cast
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
@@ -47,17 +48,23 @@ def check(model: Model, optimizer: str, processes: int) -> None:
                         "adamw, or leave --fsdp out")
 
 
-def shard(model: Model, device: torch.device, processes: int) -> None:
-    """Share out a model's weights, block by block and the rest; its parameters become slices, in place."""
+def share_out(model: M, average: Model | None, optimizer: str, accelerator: Accelerator) -> M:
+    """Cut the weights of a model and of its moving average into slices, in place: block by block, and the rest.
+
+    Returns the model's `skeleton`, from before. Raises UserError for what cannot be shared out.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    check(model, optimizer, accelerator.num_processes)
+    structure = skeleton(model)
     # The last linear map's result is a view, which nobody changes in place.
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
-    mesh = init_device_mesh(device.type, (processes,))
-    for part in model.sharded_parts:
-        fully_shard(part, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    for one in (model,) if average is None else (model, average):
+        for part in (*one.sharded_parts, one):
+            fully_shard(part, mesh=mesh)
+    return structure
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -77,52 +84,33 @@ def like(tensor: Tensor, other: Tensor) -> Tensor:
     return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements, src_data_rank=None)
 
 
-class WholeModel:
-    """A sharded model for a checkpoint: whole tensors by their names.
-
-    Args:
-        model: after `shard`.
-    """
-
-    def __init__(self, model: nn.Module):
-        self.model = model
-
-    def state_dict(self) -> Record:
-        """Collective."""
-        return {name: whole(tensor).detach() for name, tensor in self.model.state_dict().items()}
-
-    @torch.no_grad()
-    def load_state_dict(self, saved: Record, /) -> None:
-        """Every process takes its slices."""
-        for name, tensor in self.model.state_dict().items():
-            tensor.copy_(like(saved[name], tensor))
+def model_state(model: nn.Module) -> Record:
+    """Whole tensors by their names. Collective."""
+    return {name: whole(tensor).detach() for name, tensor in model.state_dict().items()}
 
 
-class WholeOptimizer:
-    """The optimiser of a sharded model for a checkpoint.
+@torch.no_grad()
+def load_model(model: nn.Module, saved: Record) -> None:
+    """The inverse of `model_state`: every process takes its slices."""
+    for name, tensor in model.state_dict().items():
+        tensor.copy_(like(saved[name], tensor))
 
-    Args:
-        optimizer: of slices.
-    """
 
-    def __init__(self, optimizer: torch.optim.Optimizer):
-        self.optimizer = optimizer
+def optimizer_state(optimizer: torch.optim.Optimizer) -> Record:
+    """The optimiser's `state_dict` of whole tensors. Collective."""
+    state = optimizer.state_dict()
+    slots = {i: {name: whole(value) for name, value in slot.items()} for i, slot in state["state"].items()}
+    return state | {"state": slots}
 
-    def state_dict(self) -> Record:
-        """Collective."""
-        state = self.optimizer.state_dict()
-        slots = {i: {name: whole(value) for name, value in slot.items()} for i, slot in state["state"].items()}
-        return state | {"state": slots}
 
-    def load_state_dict(self, saved: Record, /) -> None:
-        """Every process takes its slices: of what has a parameter's shape; counters of steps have none."""
-        params = [p for group in self.optimizer.param_groups for p in group["params"]]
-        slots = {
-            i: {name: like(value, params[i]) if value.shape == params[i].shape else value
-                for name, value in slot.items()}
-            for i, slot in saved["state"].items()
-        }  # fmt: skip
-        self.optimizer.load_state_dict(saved | {"state": slots})
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Record) -> None:
+    """The inverse of `optimizer_state`. What has a parameter's shape is cut as that is; counters of steps are not."""
+    params = [p for group in optimizer.param_groups for p in group["params"]]
+    slots = {
+        i: {name: like(value, params[i]) if value.shape == params[i].shape else value for name, value in slot.items()}
+        for i, slot in saved["state"].items()
+    }
+    optimizer.load_state_dict(saved | {"state": slots})
 
 
 def skeleton(model: M) -> M:
@@ -133,5 +121,5 @@ def skeleton(model: M) -> M:
 def rebuilt(structure: M, sharded: Model, device: torch.device) -> M:
     """The whole model, to evaluate and to export: in memory beside the slices as long as it is held. Collective."""
     model = copy.deepcopy(structure).to_empty(device=device)
-    model.load_state_dict(WholeModel(sharded).state_dict())
+    model.load_state_dict(model_state(sharded))
     return model.eval()

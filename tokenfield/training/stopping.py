@@ -43,7 +43,9 @@ class Stop:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        self._handlers.clear()
 
     def signalled(self) -> bool:
         """Whether a signal came to this process."""
@@ -51,12 +53,7 @@ class Stop:
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signum = signum
-        self._restore()
-
-    def _restore(self) -> None:
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
-        self._handlers.clear()
+        self.__exit__()
 
     def due(self, accelerator: Accelerator, trained: float) -> bool:
         """Whether to stop after `trained` seconds of training. All processes agree: a signal to one is one to all."""

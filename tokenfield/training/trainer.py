@@ -19,8 +19,8 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device, slice_tensors
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from tokenfield.data import Loader
 from tokenfield.data.loader import stack
@@ -34,13 +34,13 @@ from tokenfield.models.base import Model
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
-from tokenfield.training.folder import check_same, facts, open_folder, resume_hint, store_recipe
+from tokenfield.training.folder import RECIPE, check_same, facts, open_folder, resume_hint, store_recipe
 from tokenfield.training.journal import Journal, draw_curve
 from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.progress import Display
+from tokenfield.training.protocols import Probe
 from tokenfield.training.recipe import Recipe, fresh_model, to_json
 from tokenfield.training.stopping import Diverged, Interrupted, Stop
-from tokenfield.training.validation import Probe
 
 BEFORE_TRAINING = 2**40
 """The step whose pictures a model is initialised from: one that no run reaches, so they are for this alone."""
@@ -64,7 +64,7 @@ def train(
     resume_command: str | None = None,
     callback: Callable[[int, Record], None] | None = None,
 ) -> Path:
-    """Train a model by a recipe.
+    """Train a model by a recipe; returns `out`.
 
     Args:
         recipe: what to do; None, when resuming, takes the one stored in `out`.
@@ -75,18 +75,13 @@ def train(
             become without the interruption. Without `resume` a folder that holds a run is refused.
         max_seconds: budget from this call on; when it is spent the run is evaluated, saved and exported as it is.
         training_seconds: budget of the run over all its sessions, by `timer`; evaluations and saves do not count.
-        timer: what counts the seconds of training; `time.process_time` for those of this process's threads alone, where
-            the machine is shared.
+        timer: what counts the seconds of training; `time.process_time` where the machine is shared.
         probe: measured when it is due and at the end.
         device: "auto", an accelerator where there is one, or "cpu".
         fsdp: under several processes, share the weights of a denoiser out between them (sharding.py).
         workers: threads that prepare pictures.
-        tensorboard: write event files as well.
-        quiet: show nothing.
-        resume_command: what a stopped run tells the user to type.
+        resume_command: what a stopped run says to type; by default a command that resumes it.
         callback: called on the first process with the step and every line of metrics, of training and evaluation.
-    Returns:
-        `out`.
     Raises:
         UserError: what the caller can put right: the recipe, the data, the folder.
         Diverged: a UserError; a loss or a weight is not finite.
@@ -99,8 +94,7 @@ def train(
     shown = accelerator.is_main_process and not quiet
     with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
         trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=fsdp, probe=probe, callback=callback)
-        trainer.restore(timer, resume=resume)
-        trainer.open_journal(tensorboard=tensorboard)
+        trainer.restore(timer, resume=resume, tensorboard=tensorboard)
         with stop:  # from here on a signal means: finish the step and save
             trainer.run(workers)
             trainer.finish(resume_command or resume_hint(recipe, data, out))
@@ -110,12 +104,7 @@ def train(
 class Trainer:
     """A run: model, optimisers, moving average and pictures, built from a recipe, and what is done with them.
 
-    Args: as of `train`, and
-        accelerator: knows the processes and the device.
-        display: what a person sees.
-        stop: signals and budgets.
-    Raises:
-        UserError: the batch cannot be shared out, the folder is unusable, or pictures and model do not fit.
+    Args: as of `train`. Raises UserError where the batch cannot be shared out, or pictures and model do not fit.
     """
 
     watch: Stopwatch
@@ -140,10 +129,8 @@ class Trainer:
     ):
         world = accelerator.num_processes
         if recipe.batch_size % (world * recipe.accumulate):
-            raise UserError(
-                f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that accumulate "
-                f"{recipe.accumulate} parts; change batch_size or accumulate"
-            )
+            raise UserError(f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that "
+                            f"accumulate {recipe.accumulate} parts; change batch_size or accumulate")
         self.recipe, self.out, self.accelerator = recipe, out, accelerator
         self.display, self.stop, self.probe, self.callback = display, stop, probe, callback
         with accelerator.main_process_first():  # whose caches of decoded pictures the others then find
@@ -153,71 +140,44 @@ class Trainer:
         recipe.objective.check(self.model, self.source, self.held_out, recipe.seed)
         self.model.to(accelerator.device)
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.skeleton = self.share_out() if fsdp else None
-        self.prepare()
+        average = self.ema.model if self.ema else None
+        self.skeleton = sharding.share_out(self.model, average, recipe.optim.name, accelerator) if fsdp else None
+        self.loss: nn.Module = recipe.objective.build(self.model, bf16=recipe.precision == "bf16")
+        self.optimizers = [accelerator.prepare(one) for one in build_optimizers(recipe.optim, self.model)]
+        if not fsdp:  # where weights are shared out, the model's own hooks gather them and share out gradients
+            self.loss = accelerator.prepare(self.loss)
+        self.state = Training(self.model, average, self.optimizers)
         self.pending: list[Tensor] = []
         """Loss and PSNR of the latest steps, on the device: reading them at every step would stall an accelerator."""
         self.recent: list[list[float]] = []
-        """The same of all steps since the last line of metrics, but for those. They are part of a checkpoint, so that
-        a resumed run writes the very numbers it would have written."""
-        self.line_before = (0, 0.0)
-        """Step and seconds of the last line."""
+        """The same of the steps before, back to the last line of metrics. Part of a checkpoint, so that a resumed run
+        writes the very numbers it would have written."""
 
-    def share_out(self) -> Model:
-        """Cut the weights and their average into slices; returns the model's structure."""
-        world, device = self.accelerator.num_processes, self.accelerator.device
-        sharding.check(self.model, self.recipe.optim.name, world)
-        structure = sharding.skeleton(self.model)
-        for model in (self.model, *([self.ema.model] if self.ema else ())):
-            sharding.shard(model, device, world)
-        return structure
-
-    def prepare(self) -> None:
-        """Build optimisers, loss and the state that a checkpoint holds; distribute them where there are processes."""
-        optimizers = build_optimizers(self.recipe.optim, self.model)
-        loss = self.recipe.objective.build(self.model, bf16=self.recipe.precision == "bf16")
-        average = self.ema.model if self.ema else None
-        self.loss: nn.Module
-        self.optimizers: list[torch.optim.Optimizer]
-        if self.skeleton is None:
-            self.loss, *self.optimizers = self.accelerator.prepare(loss, *optimizers)
-            self.state = Training(self.model, average, [*self.optimizers])
-        else:  # the model's own hooks gather weights and share out gradients
-            self.loss, self.optimizers = loss, [self.accelerator.prepare(one) for one in optimizers]
-            whole = [sharding.WholeOptimizer(one) for one in self.optimizers]
-            ema = None if average is None else sharding.WholeModel(average)
-            self.state = Training(sharding.WholeModel(self.model), ema, [*whole])
-
-    def restore(self, timer: Timer, *, resume: bool) -> None:
-        """Continue from the newest whole checkpoint; or begin, where a model may start from training pictures."""
+    def restore(self, timer: Timer, *, resume: bool, tensorboard: bool) -> None:
+        """Continue from the newest whole checkpoint or begin; from then on the folder is this run's."""
         say, saved = self.display.say, None
         if resume:
             saved = checkpoint.load_newest(self.out, self.state, lambda plain: check_same(plain, self.recipe), say)
-        if saved is None:
-            with Stopwatch(timer) as watch:
-                self.initialize()
-            self.state.seconds = watch.seconds  # a model that starts from its training pictures pays for it
-        else:
+        if saved is not None:
             self.recent = saved["recent"]
+        elif self.model.initial_pictures:
+            with Stopwatch(timer) as watch:
+                self.initialize(self.model.initial_pictures)
+            self.state.seconds = watch.seconds  # a model that starts from its training pictures pays for it
         self.line_before = (self.state.step, self.state.seconds)
         self.watch = Stopwatch(timer, self.state.seconds)
         self.accelerator.wait_for_everyone()  # no process writes into the folder before all have read it
-
-    def initialize(self) -> None:
-        """Give a model that starts from training pictures as many as it needs."""
-        if self.model.initial_pictures:
-            slots = range(self.model.initial_pictures)
-            images = stack([self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in slots])
-            assert isinstance(images, Tensor), "a model starts from pictures"
-            self.model.initialize(images.to(self.accelerator.device))
-            if self.ema:
-                self.ema.model.load_state_dict(self.model.state_dict())
-
-    def open_journal(self, *, tensorboard: bool) -> None:
-        """Store the recipe and begin, or continue, the metrics: from now on the folder is this run's."""
         if self.accelerator.is_main_process:
             store_recipe(self.out, self.recipe)
             self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard)
+
+    def initialize(self, count: int) -> None:
+        """Give a model that starts from training pictures as many as it needs."""
+        images = stack([self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in range(count)])
+        assert isinstance(images, Tensor), "a model starts from pictures"
+        self.model.initialize(images.to(self.accelerator.device))
+        if self.ema:
+            self.ema.model.load_state_dict(self.model.state_dict())
 
     @property
     def finished(self) -> bool:
@@ -227,10 +187,14 @@ class Trainer:
     def run(self, workers: int) -> None:
         """All steps that are left, or as many as signals and budgets allow."""
         self.display.start(self.state.step)
-        self.display.remark(slow_precision(self.recipe, self.accelerator.device))
-        ended = self.finished
+        cpu = torch.cpu.get_capabilities() if self.accelerator.device.type == "cpu" else {"avx512_bf16": True}
+        if self.recipe.precision == "bf16" and not (cpu.get("avx512_bf16") or cpu.get("amx_bf16")):
+            self.display.say("this CPU has no bfloat16 instructions: precision bf16 is far slower here than fp32")
+        ended, processes = self.finished, self.accelerator
+        batches = Loader(self.source, batch_size=self.recipe.batch_size, seed=self.recipe.seed, workers=workers,
+                         first_step=self.state.step, rank=processes.process_index, world=processes.num_processes)
         with self.watch:
-            for step, batch in () if ended else self.batches(workers):
+            for step, batch in () if ended else batches:
                 assert step == self.state.step, f"the loader is at step {step}, the run at step {self.state.step}"
                 self.step(batch)
                 if self.state.step % self.recipe.log_every == 0 or self.finished:
@@ -240,22 +204,10 @@ class Trainer:
                 if ended:
                     break
 
-    def batches(self, workers: int) -> Loader:
-        """This process's share of every batch from the current step on."""
-        return Loader(
-            self.source,
-            batch_size=self.recipe.batch_size,
-            seed=self.recipe.seed,
-            first_step=self.state.step,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
-            workers=workers,
-        )
-
     def step(self, batch: Sample) -> None:
         """Gradient, optimisers, moving average."""
         self.rate = set_rate(self.optimizers, schedule(self.recipe.optim, self.state.step, self.recipe.steps))
-        self.pending.append(self.gradient(move(batch, self.accelerator.device)))
+        self.pending.append(self.gradient(send_to_device(batch, self.accelerator.device, non_blocking=True)))
         if self.recipe.clip_norm:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
         for optimizer in self.optimizers:
@@ -266,32 +218,26 @@ class Trainer:
             self.ema.update(self.model, self.state.step // self.recipe.ema_every)
 
     def gradient(self, batch: Sample) -> Tensor:
-        """Forward and backward of one step; gradients lie in the parameters afterwards.
+        """Forward and backward of one step; (loss, PSNR) of this process's instances, on the device.
 
         Every process and every accumulated part decodes at the same coordinates, drawn from (seed, step). They have
         equally many pictures, so the mean of their losses is the loss of the whole batch.
-
-        Returns:
-            (loss, PSNR) of this process's instances, on the device.
         """
-        parts = split(batch, self.recipe.accumulate)
+        parts = self.recipe.accumulate
+        size = self.recipe.batch_size // (parts * self.accelerator.num_processes)
         loss, psnr = torch.zeros(2, device=self.accelerator.device)
-        for i, part in enumerate(parts):
+        for i in range(parts):
             generator = seeding.generator(self.recipe.seed, self.state.step, seeding.COORDINATES)
-            last = i == len(parts) - 1  # gradients travel between processes once per step
+            last = i == parts - 1  # gradients travel between processes once per step
             with nullcontext() if last else self.accelerator.no_sync(self.loss):
-                part_loss, errors = self.loss(part, generator)
-                self.accelerator.backward(part_loss / len(parts))
-            loss += part_loss.detach() / len(parts)
-            psnr += decibels(errors).mean() / len(parts)
+                part_loss, errors = self.loss(slice_tensors(batch, slice(i * size, (i + 1) * size)), generator)
+                self.accelerator.backward(part_loss / parts)
+            loss += part_loss.detach() / parts
+            psnr += decibels(errors).mean() / parts
         return torch.stack([loss, psnr])
 
     def collect(self) -> None:
-        """Read the clock and the numbers of the latest steps, averaged over the processes.
-
-        Raises:
-            Diverged: a loss is not finite; the line names its step.
-        """
+        """Read the clock and the numbers of the latest steps. Raises Diverged for a loss that is not finite."""
         self.state.seconds = self.watch.seconds
         if self.pending:
             rows: list[list[float]] = self.accelerator.reduce(torch.stack(self.pending), "mean").tolist()
@@ -375,18 +321,12 @@ class Trainer:
     def diverged(self, what: str) -> Diverged:
         """The error of a run whose numbers are not finite, with all that is needed to go back."""
         good = checkpoint.found(self.out)
-        return Diverged(
-            f"training diverged: {what} of recipe {self.recipe.name} ({self.out / 'recipe.json'}); "
-            f"the last good checkpoint is {good[-1] if good else 'none'}; "
-            f"lower optim.rate, or set clip_norm, and train into a new folder"
-        )
+        return Diverged(f"training diverged: {what} of recipe {self.recipe.name} ({self.out / RECIPE}); the last good "
+                        f"checkpoint is {good[-1] if good else 'none'}; lower optim.rate, or set clip_norm, and train "
+                        "into a new folder")
 
     def finish(self, hint: str) -> None:
-        """Export the weights, draw the curve, and say what was skipped and, of a run that stopped, how to go on.
-
-        Raises:
-            Interrupted: a signal stopped the run.
-        """
+        """Export, draw the curve, say what was skipped and how to go on. Raises Interrupted if a signal stopped it."""
         self.display.close()
         interrupted = bool(self.stop.signum) and not self.finished
         best = None if interrupted else self.best  # on all processes: each may have only a part of it
@@ -395,8 +335,9 @@ class Trainer:
             if best is not None:
                 pretrained.save(best, self.out)
             draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
-        sources = [source for source in (self.source, self.held_out) if source is not None]
-        self.display.remark("; ".join(line for source in sources if (line := source.skipped.summary())))
+        for source in (self.source, self.held_out):
+            if source is not None and source.skipped:
+                self.display.say(source.skipped.summary())
         if not self.finished:
             why = "interrupted" if interrupted else "the budget is spent"
             self.display.say(f"{why} after step {self.state.step} of {self.recipe.steps}; everything is saved. "
@@ -405,23 +346,3 @@ class Trainer:
             self.accelerator.end_training()
         if interrupted:
             raise Interrupted(128 + self.stop.signum)
-
-
-def split(batch: Sample, parts: int) -> list[Sample]:
-    """A batch in so many equal parts."""
-    return [tree_map(lambda tensor, i=i: tensor.chunk(parts)[i], batch) for i in range(parts)]
-
-
-def move(batch: Sample, device: torch.device) -> Sample:
-    """The same batch on a device."""
-    moved: Sample = tree_map(lambda tensor: tensor.to(device, non_blocking=True), batch)
-    return moved
-
-
-def slow_precision(recipe: Recipe, device: torch.device) -> str:
-    """What a user should know of bf16 before waiting for a run; empty where it is fast or not used."""
-    if recipe.precision == "bf16" and device.type == "cpu":
-        features = torch.cpu.get_capabilities()
-        if not (features.get("avx512_bf16") or features.get("amx_bf16")):
-            return "this CPU has no bfloat16 instructions: precision bf16 is far slower here than fp32"
-    return ""

@@ -1,32 +1,18 @@
-"""What is measured while a run goes on."""
+"""Held-out instances: whether a model takes them, and how well it does on them."""
 
 import math
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from tokenfield.errors import UserError
-from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel, Model
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Probe(Protocol):
-    """Something else to measure while a run goes on, beside the recipe's own evaluation."""
-
-    def due(self, step: int) -> bool:
-        """Whether to measure after so many steps: a function of the step alone, the same on every process."""
-        ...
-
-    def __call__(self, model: Model) -> Record:
-        """Numbers for a line of metrics; the clock of training stands still meanwhile."""
-        ...
 
 
 def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
@@ -51,14 +37,11 @@ def mean_over(
     accelerator: Accelerator,
     halted: Callable[[], bool] = lambda: False,
 ) -> tuple[float, int]:
-    """Mean of a number over held-out instances, shared out between the processes.
+    """Mean of a number over the first `count` held-out instances, which are the same on all processes and shared out.
 
-    Args:
-        instances: the same on all processes; the first `count` of them.
-        score: the number of one instance; each is scored alone, so the result depends on no batch size.
-        model: in evaluation mode meanwhile; in float32, whatever it was trained in.
-        accelerator: knows the processes and the device.
-        halted: read before every instance; True gives up.
+    Each is scored alone, so that the result depends on no batch size, with the model in evaluation mode and in float32,
+    whatever it was trained in. `halted` is read before every instance; True gives up.
+
     Returns:
         The mean and the number of instances; (nan, 0) without any, or if any process gave up.
     """
