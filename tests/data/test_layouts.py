@@ -248,9 +248,9 @@ def test_classes_are_labels(layout, inside, tmp_path, write):
         source = open_source(DataConfig(layout, **CENTER), tmp_path / "set", split)
         assert source.classes == WNIDS
         assert source.names == [f"{part}/{wnid}/{wnid}_{n}.JPEG" for wnid in WNIDS for n in range(count)]
-        assert [source.label(i) for i in range(len(source))] == [k for k in range(3) for _ in range(count)]
+        assert list(source.labels) == [k for k in range(3) for _ in range(count)]
         index, _ = source.draw(0, 1, 2)
-        assert source.classes[source.label(index)] in source.names[index]
+        assert source.classes[source.labels[index]] in source.names[index]
 
 
 def test_a_flat_validation_folder_of_imagenet(tmp_path, write):
@@ -259,12 +259,12 @@ def test_a_flat_validation_folder_of_imagenet(tmp_path, write):
     for number in range(1, 4):
         write(root / "ILSVRC" / "Data" / "CLS-LOC" / "val" / f"ILSVRC2012_val_{number:08}.JPEG", number)
     source = open_source(DataConfig("imagenet", **CENTER), root, "test")
-    assert len(source) == 3 and source.label(0) is None and source.classes == ()
+    assert len(source) == 3 and source.labels is None and source.classes == ()
     answer = root / "LOC_val_solution.csv"
     rows = [f"ILSVRC2012_val_{n:08},{WNIDS[n - 1]} 1 2 3 4 \n" for n in (3, 1, 2)]
     answer.write_text("ImageId,PredictionString\n" + "".join(rows))
     source = open_source(DataConfig("imagenet", **CENTER), root, "test")
-    assert [source.label(i) for i in range(3)] == [0, 1, 2] and source.classes == WNIDS
+    assert list(source.labels) == [0, 1, 2] and source.classes == WNIDS
     answer.write_text("ImageId,PredictionString\n" + "".join(rows[:2]))
     with pytest.raises(UserError, match=r"ILSVRC2012_val_00000002.* has no class"):
         open_source(DataConfig("imagenet", **CENTER), root, "test")
@@ -275,7 +275,7 @@ def test_an_empty_class_keeps_the_numbers_of_the_others(tmp_path, write):
     for path in (root / "val" / WNIDS[0]).iterdir():
         path.unlink()
     source = open_source(DataConfig("imagenette", **CENTER), root, "test")
-    assert source.label(0) == 1 and f"{WNIDS[0]} (holds no pictures)" in source.skipped.summary()
+    assert source.labels[0] == 1 and f"{WNIDS[0]} (holds no pictures)" in source.skipped.summary()
 
 
 # --- all of them --------------------------------------------------------------------------------------------------

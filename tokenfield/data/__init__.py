@@ -1,33 +1,17 @@
 """Pictures: files, folders, the papers' data sets, random crops, batches."""
 
-from tokenfield.data.crops import PhotoCrops
-from tokenfield.data.datasets import DataConfig, PictureFiles, open_source
-from tokenfield.data.loader import Loader
-from tokenfield.data.pictures import (
-    PictureError,
-    SkippedFiles,
-    find_pictures,
-    read_picture,
-    read_pictures,
-    write_picture,
-)
-from tokenfield.data.pyramid import PyramidCache
-from tokenfield.data.sources import Pictures, PictureSource, Source
-
-__all__ = [
-    "DataConfig",
-    "Loader",
-    "PhotoCrops",
-    "PictureError",
-    "PictureFiles",
-    "PictureSource",
-    "Pictures",
-    "PyramidCache",
-    "SkippedFiles",
-    "Source",
-    "find_pictures",
-    "open_source",
-    "read_picture",
-    "read_pictures",
-    "write_picture",
-]
+from tokenfield.data.crops import PhotoCrops as PhotoCrops
+from tokenfield.data.datasets import DataConfig as DataConfig
+from tokenfield.data.datasets import PictureFiles as PictureFiles
+from tokenfield.data.datasets import open_source as open_source
+from tokenfield.data.decoding import PictureError as PictureError
+from tokenfield.data.loader import Loader as Loader
+from tokenfield.data.pictures import find_pictures as find_pictures
+from tokenfield.data.pictures import read_picture as read_picture
+from tokenfield.data.pictures import read_pictures as read_pictures
+from tokenfield.data.pictures import write_picture as write_picture
+from tokenfield.data.pyramid import PyramidCache as PyramidCache
+from tokenfield.data.skipped import SkippedFiles as SkippedFiles
+from tokenfield.data.sources import Pictures as Pictures
+from tokenfield.data.sources import PictureSource as PictureSource
+from tokenfield.data.sources import Source as Source

@@ -26,14 +26,8 @@ class PhotoCrops(PictureSource):
 
     Every file is decoded when the source is made, so damaged ones are known, and left out, before the first step.
 
-    Args:
-        listing: the photographs.
-        size: side of the crops in pixels.
-        levels: the most levels to draw from, the full picture being the first.
-        skipped: where files that cannot be used are noted.
-        cache: where pyramids are kept; the default folder if None.
-    Raises:
-        UserError: none of the photographs can be used, or the cache cannot be written.
+    At most `levels` levels are drawn from, the full picture being the first. Raises UserError where none of the
+    photographs can be used, or the cache cannot be written.
     """
 
     def __init__(

@@ -26,11 +26,8 @@ Crop = Literal["pyramid", "random_flip", "center"]
 class PictureFiles(PictureSource):
     """Squares from picture files that are decoded each time: the papers' data sets, whose pictures are small and many.
 
-    Args:
-        listing: the files.
-        size: side of the squares in pixels.
-        crop: `random_flip` or `center` (see `DataConfig`); evaluation pictures are always `center`.
-        skipped: where files that cannot be used are noted.
+    `size` is their side in pixels; `crop` is `random_flip` or `center` (see `DataConfig`), for evaluation always the
+    latter.
     """
 
     def __init__(self, listing: Listing, *, size: int, crop: str, skipped: SkippedFiles | None = None):
@@ -85,23 +82,17 @@ class DataConfig:
         if not 0 <= self.holdout < 1:
             raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
 
-    def open(self, root: str | Path, split: Split) -> "PictureSource":
+    def open(self, root: str | Path, split: Split) -> PictureSource:
         """The pictures of one split; see `open_source`."""
         return open_source(self, root, split)
 
 
 def open_source(config: DataConfig, root: str | Path, split: Split) -> PictureSource:
-    """The pictures of one split of a data set.
+    """The pictures of one split of the data set in a folder.
 
-    Args:
-        config: layout, size and crop.
-        root: the data set's folder.
-        split: "train" or "test".
-    Returns:
-        A `Source`; with `crop="pyramid"` all photographs are decoded into the cache first, which can take minutes the
-        first time and milliseconds afterwards.
-    Raises:
-        UserError: the folder is missing, is laid out differently, or holds no usable picture of the split.
+    With `crop="pyramid"` all photographs are decoded into the cache first, which can take minutes the first time and
+    milliseconds afterwards. Raises UserError for a folder that is missing, is laid out differently, or holds no usable
+    picture of the split.
     """
     root = Path(root)
     if split not in get_args(Split):

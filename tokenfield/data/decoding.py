@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
@@ -38,25 +38,8 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, At
           AssertionError, RuntimeError, struct.error, zlib.error)
 """What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
 
-UPRIGHT = {
-    2: (Image.Transpose.FLIP_LEFT_RIGHT,),
-    3: (Image.Transpose.ROTATE_180,),
-    4: (Image.Transpose.FLIP_TOP_BOTTOM,),
-    5: (Image.Transpose.TRANSPOSE,),
-    6: (Image.Transpose.ROTATE_270,),
-    7: (Image.Transpose.TRANSVERSE,),
-    8: (Image.Transpose.ROTATE_90,),
-}
-"""EXIF orientation (tag 274) -> what turns the stored picture upright. 1, and anything unknown: as stored."""
-
-
 class PictureError(UserError):
-    """A file that is no usable picture.
-
-    Attributes:
-        path: the file.
-        reason: why, without the path; folder commands list it beside the file's name.
-    """
+    """A file that is no usable picture: its `path`, and the `reason`, which folder commands list beside its name."""
 
     def __init__(self, path: object, reason: str):
         super().__init__(f"{shown(path)}: {reason}")
@@ -79,7 +62,7 @@ _header = threading.Lock()
 def _open_header(file: BinaryIO) -> Image.Image:
     """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
 
-    Only the header is read here, so other threads of the process go without the limit for microseconds.
+    Only the header is read here, so other threads go without the limit for microseconds.
     """
     with _header:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -90,11 +73,7 @@ def _open_header(file: BinaryIO) -> Image.Image:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """The file, opened, if it is one that can hold a picture.
-
-    Raises:
-        PictureError: missing, unreadable, empty, a folder, or no regular file (opening a pipe would wait for ever).
-    """
+    """The file, opened, if it can hold a picture: no folder, and no pipe, which would be waited for for ever."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -132,7 +111,9 @@ def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
             if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
                 warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
             image.load()
-            return _upright(image)
+            with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
+                ImageOps.exif_transpose(image, in_place=True)
+            return image
         except PictureError:
             raise
         except UnidentifiedImageError as error:
@@ -143,17 +124,6 @@ def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
             raise PictureError(path, "does not fit in memory") from error
         except DAMAGE as error:
             raise PictureError(path, f"is damaged or truncated ({_line(error)})") from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Applies the EXIF orientation. A damaged EXIF block does not cost the picture: it is left as stored."""
-    try:
-        orientation = image.getexif().get(274, 1)
-    except DAMAGE:
-        orientation = 1
-    for operation in UPRIGHT.get(orientation, ()) if isinstance(orientation, int) else ():
-        image = image.transpose(operation)
-    return image
 
 
 def _line(error: BaseException) -> str:
@@ -175,8 +145,7 @@ def _unidentified(path: Path) -> str:
 def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
     """The picture as bytes, alpha composited on white; exact for 8-bit pictures, rounded for deeper ones.
 
-    Raises:
-        PictureError: as `decode`, and for values that have no place in [0, 1].
+    Raises PictureError as `decode`, and for values that have no place in [0, 1].
     """
     image = decode(path, max_pixels)
     with _conversion(path):
@@ -189,8 +158,7 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
 def read_array(path: Path, *, keep_alpha: bool, max_pixels: int) -> Float[np.ndarray, "c h w"]:
     """The picture as float32 in [0, 1]: RGB with alpha composited on white, or RGBA with straight alpha.
 
-    Raises:
-        PictureError: as `decode`, and for values that have no place in [0, 1].
+    Raises PictureError as `read_rgb8`.
     """
     image = decode(path, max_pixels)
     with _conversion(path):

@@ -16,25 +16,15 @@ from torch import Tensor
 from tokenfield.data.pictures import read_picture
 from tokenfield.errors import UserError
 
-HELD_OUT = {
-    "astronaut": "astronaut.png",
-    "chelsea": "chelsea.png",
-    "coffee": "coffee.png",
-    "rocket": "rocket.jpg",
-    "hubble_deep_field": "hubble_deep_field.jpg",
-    "ihc": "ihc.png",
-    "retina": "retina.jpg",
-    "motorcycle_left": "motorcycle_left.png",
-}
+HELD_OUT = {Path(file).stem: file for file in (
+    "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "hubble_deep_field.jpg", "ihc.png", "retina.jpg",
+    "motorcycle_left.png",
+)}  # fmt: skip
 """Name of each held-out picture -> its file in the data folder of scikit-image."""
 
 
 def data_folder() -> Path:
-    """Where the installed scikit-image keeps its pictures.
-
-    Raises:
-        UserError: scikit-image is not installed.
-    """
+    """Where the installed scikit-image keeps its pictures."""
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
         raise UserError("the held-out photographs come with scikit-image, which is missing; pip install scikit-image")
@@ -52,15 +42,9 @@ def center_crop(picture: Float[Tensor, "c h w"], size: int) -> Float[Tensor, "c 
 
 
 def held_out(name: str, *, size: int | None = None) -> Float[Tensor, "c h w"]:
-    """One held-out photograph.
+    """One held-out photograph, a key of `HELD_OUT`: float32 (3, H, W) in [0, 1], or its centre crop of `size` pixels.
 
-    Args:
-        name: a key of `HELD_OUT`.
-        size: side of the centre crop in pixels; None for the whole picture.
-    Returns:
-        Shape (3, H, W), float32 in [0, 1].
-    Raises:
-        UserError: for another name, or when this scikit-image comes without the file.
+    Raises UserError for another name, or when this scikit-image comes without the file.
     """
     if name not in HELD_OUT:
         raise UserError(f"no held-out photograph is called {name!r}; there are: {', '.join(HELD_OUT)}")

@@ -8,17 +8,10 @@ sorted by name: `os.listdir` has no order of its own, and a split cut from it wo
 import csv
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from tokenfield.data.listings import (
-    Listing,
-    distinct,
-    folders_in,
-    pictures_in,
-    relative_listing,
-    shares,
-    text_lines,
-)
+from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, shares, text_lines
 from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
@@ -70,17 +63,13 @@ def list_celeba(root: Path, split: Split, holdout: float, skipped: SkippedFiles)
     part = 0 if split == "train" else 2
     lists = ("list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv")
     partition = next((root / name for name in lists if (root / name).is_file()), None)
-    present = pictures_in(folder)
+    there = {name: folder / name for name in pictures_in(folder)}
     if partition is None:
-        chosen = [name for name in present if _celeba_part(Path(name).stem) == part]
+        chosen = [path for path in there.values() if _celeba_part(path.stem) == part]
     else:
-        wanted = [name for name, number in _read_partition(partition) if number == part]
-        on_disk = set(present)
-        for name in wanted:
-            if name not in on_disk:
-                skipped.add(folder / name, f"is listed in {partition.name} and missing")
-        chosen = sorted(name for name in wanted if name in on_disk)
-    return _some(root, split, Listing(tuple(folder / name for name in chosen), tuple(chosen)))
+        names = [name for name, number in _read_partition(partition) if number == part]
+        chosen = _listed(names, partition, there, folder, skipped)
+    return _some(root, split, relative_listing(folder, chosen))
 
 
 def _celeba_folder(root: Path) -> Path:
@@ -98,7 +87,7 @@ def list_celeba_anr(root: Path, split: Split, holdout: float, skipped: SkippedFi
     """CelebA as ANR splits it: the sorted names, 0.75 / 0.20 / 0.05; see `shares`. The official list is not asked."""
     folder = _celeba_folder(root)
     names = shares(pictures_in(folder), SHARES["celeba_anr"], split)
-    return _some(root, split, Listing(tuple(folder / name for name in names), tuple(names)))
+    return _some(root, split, relative_listing(folder, [folder / name for name in names]))
 
 
 def list_lsun(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
@@ -119,8 +108,7 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
     name per line), if there, decide in place of the numbers.
     """
     usual = ("images1024x1024", "images", "FFHQ", "ffhq", "images512x512", "images256x256", "thumbnails128x128")
-    candidates = (root, *(root / name for name in usual))
-    for folder in candidates:
+    for folder in (root, *(root / name for name in usual)):
         thousands = [d for d in folders_in(folder) if len(d) == 5 and d.isdecimal()]
         paths = [folder / name for name in pictures_in(folder)]
         paths += [folder / d / name for d in thousands for name in pictures_in(folder / d)]
@@ -132,12 +120,8 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
                         "in folders 00000 ... 69000")
     listed = root / ("ffhqtrain.txt" if split == "train" else "ffhqvalidation.txt")
     if listed.is_file():
-        by_name = {path.name: path for path in paths}
-        wanted = [Path(line.strip()).name for line in text_lines(listed) if line.strip()]
-        for name in wanted:
-            if name not in by_name:
-                skipped.add(folder / name, f"is listed in {listed.name} and missing")
-        chosen = [by_name[name] for name in sorted(set(wanted)) if name in by_name]
+        names = [Path(line.strip()).name for line in text_lines(listed) if line.strip()]
+        chosen = _listed(names, listed, {path.name: path for path in paths}, folder, skipped)
     else:
         test = ffhq_validation()
         chosen = [path for path in paths if (int(path.stem) in test) == (split == "test")]
@@ -146,11 +130,9 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
 
 def list_imagenette(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """ImageNette: `train/<class>/*.JPEG`, `val/<class>/*.JPEG` in `root`, `imagenette2` or its 320 or 160 px copy."""
-    for folder in (root, *(root / f"imagenette{name}" for name in ("2", "2-320", "2-160", ""))):
-        if (folder / "train").is_dir() and (folder / "val").is_dir():
-            return _classes(folder, split, skipped)
-    raise UserError(f"{shown(root)} is not laid out as ImageNette; needed are train/<class>/ and val/<class>/, as in "
-                    "imagenette2 or imagenette2-320")
+    copies = [root / f"imagenette{name}" for name in ("2", "2-320", "2-160", "")]
+    needed = "train/<class>/ and val/<class>/, as in imagenette2 or imagenette2-320"
+    return _classes(_train_and_val([root, *copies], "ImageNette", needed), split, skipped)
 
 
 def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
@@ -159,16 +141,12 @@ def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFile
     A flat `val/ILSVRC2012_val_*.JPEG`, as it is distributed, is read too; its labels come from `LOC_val_solution.csv`
     in `root` where it is there, and are None otherwise.
     """
-    for folder in (root, root / "ILSVRC" / "Data" / "CLS-LOC", root / "Data" / "CLS-LOC"):
-        if (folder / "train").is_dir() and (folder / "val").is_dir():
-            break
-    else:
-        raise UserError(f"{shown(root)} is not laid out as ImageNet; needed are train/<class>/ and val/, in the folder "
-                        "itself or in ILSVRC/Data/CLS-LOC")
+    usual, needed = "Data/CLS-LOC", "train/<class>/ and val/, in the folder itself or in ILSVRC/Data/CLS-LOC"
+    folder = _train_and_val([root, root / "ILSVRC" / usual, root / usual], "ImageNet", needed)
     flat = pictures_in(folder / "val") if split == "test" else []
     if not flat:
         return _classes(folder, split, skipped)
-    listing = Listing(tuple(folder / "val" / name for name in flat), tuple(f"val/{name}" for name in flat))
+    listing = relative_listing(folder, [folder / "val" / name for name in flat])
     solution = root / "LOC_val_solution.csv"
     if not solution.is_file():
         return listing
@@ -181,7 +159,7 @@ def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFile
     except (KeyError, IndexError) as error:
         raise UserError(f"{shown(solution)} does not fit the pictures: {error} has no class among the folders of "
                         "train/; repair or remove it") from error
-    return Listing(listing.paths, listing.names, classes, labels)
+    return replace(listing, classes=classes, labels=labels)
 
 
 SHARES = {"lsun": (0.75, 0.20), "celeba_anr": (0.75, 0.20)}
@@ -207,6 +185,24 @@ def _some(root: Path, split: Split, listing: Listing) -> Listing:
     return listing
 
 
+def _listed(
+    names: list[str], file: Path, there: dict[str, Path], folder: Path, skipped: SkippedFiles
+) -> list[Path]:
+    """The pictures that a list names, sorted by name; those that are missing are noted."""
+    for name in names:
+        if name not in there:
+            skipped.add(folder / name, f"is listed in {file.name} and missing")
+    return [there[name] for name in sorted(set(names)) if name in there]
+
+
+def _train_and_val(folders: list[Path], what: str, needed: str) -> Path:
+    """The first of the folders that has both sub-folders; the first of all is the one that the user gave."""
+    for folder in folders:
+        if (folder / "train").is_dir() and (folder / "val").is_dir():
+            return folder
+    raise UserError(f"{shown(folders[0])} is not laid out as {what}; needed are {needed}")
+
+
 def _classes(folder: Path, split: Split, skipped: SkippedFiles) -> Listing:
     """`<train|val>/<class>/<picture>`: classes numbered by sorted name, the same numbers in both splits."""
     part = "train" if split == "train" else "val"
@@ -218,8 +214,7 @@ def _classes(folder: Path, split: Split, skipped: SkippedFiles) -> Listing:
             skipped.add(folder / part / name, "holds no pictures")
         paths += [folder / part / name / file for file in here]
         labels += [number] * len(here)
-    names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    return _some(folder, split, Listing(tuple(paths), names, classes, tuple(labels)))
+    return _some(folder, split, replace(relative_listing(folder, paths), classes=classes, labels=tuple(labels)))
 
 
 def _celeba_part(stem: str) -> int | None:

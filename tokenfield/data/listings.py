@@ -77,10 +77,8 @@ def text_lines(file: Path) -> list[str]:
 def shares(items: Sequence[T], parts: tuple[float, float], split: str) -> list[T]:
     """The part of a sorted list that a split by shares gives to training or testing.
 
-    Args:
-        items: sorted, so that the cut is the same on every machine.
-        parts: shares for training and for validation; what is left over is for testing, and validation is in neither.
-        split: "train" or "test".
+    `parts` are the shares for training and for validation; what is left over is for testing, and validation is in
+    neither.
     """
     begin = int(len(items) * parts[0])
     end = int(len(items) * (parts[0] + parts[1]) + 1e-9)  # 0.75 + 0.2 is a hair below 0.95

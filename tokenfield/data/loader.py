@@ -29,18 +29,14 @@ class Loader:
         for step, batch in Loader(source, batch_size=16, seed=0):
             ...                                                   # batch: (16, C, H, W) float32 in [0, 1]
 
-    A source whose samples are dictionaries of tensors gives dictionaries of stacked tensors.
-
-    Iterating again starts at `first_step` again. An exception in a worker, such as the `UserError` of a source that
-    runs out of readable files, is raised here, at the step it belongs to.
+    A source whose samples are dictionaries of tensors gives dictionaries of stacked tensors. Iterating again starts at
+    `first_step` again. An exception in a worker, such as the `UserError` of a source that runs out of readable files,
+    is raised here, at the step it belongs to.
 
     Args:
-        source: where pictures come from.
         batch_size: pictures per step over all processes; process `rank` of `world` gets places
             rank * b .. (rank + 1) * b - 1 of the global batch, b = batch_size // world.
         seed: from 0 to 2^64 - 1; with the step it decides every picture.
-        first_step: the step to begin with, for resuming.
-        rank, world: this process and the number of processes.
         workers: threads; 0 prepares each batch when it is needed.
         ahead: batches that are prepared ahead, at least one per worker.
     Raises:

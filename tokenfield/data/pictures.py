@@ -15,14 +15,12 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_array
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.decoding import MAX_PIXELS, read_array
+from tokenfield.data.decoding import PictureError as PictureError
+from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.record import Record
-
-__all__ = ["MAX_PIXELS", "PictureError", "SkippedFiles", "find_pictures", "read_picture",
-           "read_pictures", "write_picture"]
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
             ".jp2", ".avif", ".qoi")
@@ -49,7 +47,6 @@ def read_picture(
     is read, with a warning. Files are recognised by content, whatever they are called.
 
     Args:
-        path: the file.
         keep_alpha: return RGBA with straight (not premultiplied) alpha in place of compositing on white; opaque
             pictures get an alpha of one.
         max_pixels: refuse larger pictures before anything of them is decoded.
@@ -80,10 +77,8 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     Hidden files and folders are passed over; links to folders are followed, each folder once. The order is that of the
     names alone and so the same on every machine. A path that is a file is returned as the only one.
 
-    Args:
-        skipped: notes sub-folders that may not be read; without it they are an error.
-    Raises:
-        UserError: no such folder, or no pictures in it.
+    Raises UserError for no such folder, no pictures in it, and, unless `skipped` notes them, sub-folders that may not
+    be read.
     """
     folder = Path(folder)
     if folder.is_file():

@@ -79,11 +79,7 @@ class PyramidCache:
         """path -> its levels, read-only views of the mapped file. Raises PictureError as `read_picture` does."""
 
     def file(self, path: Path) -> Path:
-        """Where the pyramid of a picture lies, whether it exists or not.
-
-        Raises:
-            PictureError: the picture is missing or may not be looked at.
-        """
+        """Where the pyramid of a picture lies, whether it exists or not. The picture has to exist (PictureError)."""
         try:
             status = path.stat()
         except OSError as error:
@@ -106,10 +102,7 @@ class PyramidCache:
         """Makes sure that every picture has its pyramid; returns those that have, in the order given.
 
         Pictures that cannot be read are noted in `skipped`. Decoding runs in threads, with a progress bar when it takes
-        more than two seconds.
-
-        Raises:
-            UserError: the cache folder cannot be written, or its disk is full.
+        more than two seconds. Raises UserError if the cache folder cannot be written, or its disk is full.
         """
         def attempt(path: Path) -> PictureError | None:
             try:
@@ -135,11 +128,7 @@ class PyramidCache:
 
 
 def write_pyramid(file: Path, levels: Levels) -> None:
-    """Writes the levels as one array file, aside and renamed.
-
-    Raises:
-        UserError: the folder cannot be written or its disk has less room than the pyramid needs.
-    """
+    """Writes the levels as one array file. Raises UserError where that cannot be, or the disk lacks the room."""
     size = HEAD.size + sum(level.nbytes for level in levels)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -33,9 +33,7 @@ class SkippedFiles:
     def summary(self, total: int | None = None, *, show: int = 5) -> str:
         """One line for people: "skipped 3 of 10000: a.jpg (is empty (0 bytes)), b.png (...) and 1 more"; "" if none.
 
-        Args:
-            total: how many files there were, those skipped included.
-            show: how many files to name.
+        `total` is how many files there were, those skipped included; `show`, how many to name.
         """
         if not self.reasons:
             return ""

@@ -68,10 +68,6 @@ class PictureSource:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def label(self, index: int) -> int | None:
-        """Class of picture `index`; None where the layout has none."""
-        return None if self.labels is None else self.labels[index]
-
     def cut(self, index: int, draws: Draws) -> Float[Tensor, "c h w"]:
         """A training picture from file `index`. Raises PictureError where the file is damaged."""
         raise NotImplementedError(f"{type(self).__name__}.cut")
@@ -81,10 +77,8 @@ class PictureSource:
 
         A pure function of its arguments and of the files. Files are drawn uniformly, with replacement: an epoch sees
         some twice, and the picture at a step depends on no other step. One that turns out to be damaged is noted in
-        `skipped`, and the next draw of this place, the same every time, takes its place.
-
-        Raises:
-            UserError: `ATTEMPTS` damaged files in a row.
+        `skipped`, and the next draw of this place, the same every time, takes its place; after `ATTEMPTS` of them in a
+        row there is a UserError.
         """
         for attempt in range(ATTEMPTS):
             draws = Draws(seed, step, slot, attempt)

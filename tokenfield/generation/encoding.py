@@ -144,8 +144,9 @@ def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] 
     """What to encode for a split; `classes` are those of the training split. Raises UserError without pictures."""
     source = open_source(encoding.data, data, split)
     folders = [_class_folder(name) for name in source.names]
+    labels: list[int | None]
     if source.labels is not None:  # a layout that has classes
-        labels, known = [source.label(i) for i in range(len(source))], source.classes
+        labels, known = list(source.labels), source.classes
     elif all(folders) and (classes or (classes is None and len(set(folders)) > 1)):  # any folder of class folders
         known = tuple(sorted(set(folders))) if classes is None else classes
         labels = [known.index(name) if name in known else None for name in folders]
