@@ -68,6 +68,9 @@ class TileAxis:
         """Number of tiles."""
         return len(self.starts)
 
+    places = pieces
+    """Of tokens: one per tile."""
+
     def cover(self, at: Float[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
         """The first tile of each position, and its weight in [0, 1]; the next tile has the rest."""
         starts = torch.tensor(self.starts, dtype=torch.float64)
@@ -85,6 +88,10 @@ class TileAxis:
     def local(self, at: Float[Tensor, " n"], piece: int) -> Float[Tensor, " n"]:
         """Positions as coordinates of a tile: its outer edges are -1 and 1."""
         return (at - self.starts[piece]) * (2 / self.tile) - 1
+
+    def window(self, at: Float[Tensor, " n"], piece: int, reach: int) -> tuple[int, Float[Tensor, " n"]]:
+        """The tile whose tokens decode positions in it, and the positions as its coordinates."""
+        return piece, self.local(at, piece)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,9 @@ class BlockAxis:
     def cells(self) -> int:
         """Number of cells, the last one perhaps partly padding."""
         return ceil(self.length / self.cell)
+
+    places = cells
+    """Of tokens: one per cell."""
 
     @property
     def pieces(self) -> int:
@@ -139,6 +149,11 @@ class BlockAxis:
     def local(self, at: Float[Tensor, " n"], first: int, after: int) -> Float[Tensor, " n"]:
         """Positions as coordinates of a range of cells: its outer edges are -1 and 1."""
         return (at / self.cell - first) * (2 / (after - first)) - 1
+
+    def window(self, at: Float[Tensor, " n"], piece: int, reach: int) -> tuple[slice, Float[Tensor, " n"]]:
+        """The cells whose tokens decode positions, and the positions as coordinates of these."""
+        cells = self.cells_near(at, reach)
+        return slice(*cells), self.local(at, *cells)
 
 
 Axis = TileAxis | BlockAxis

@@ -9,16 +9,10 @@ from tokenfield.errors import UserError
 
 
 def check_picture(picture: object, channels: int, name: str = "picture") -> Float[Tensor, "c h w"]:
-    """A caller's array as a picture, or one line that says what is wrong with it.
+    """A caller's array as a picture: a tensor of float32, or of float64 where it is, on its device.
 
-    Args:
-        picture: a torch tensor or NumPy array of floating point, (C, H, W), finite, in [0, 1] up to 1e-4.
-        channels: the C that is needed.
-        name: what to call it in the message.
-    Returns:
-        The same values as a tensor (C, H, W) of float32, or of float64 where they are, on their device.
-    Raises:
-        UserError: another type, shape or range.
+    Raises UserError, with `name` in it, unless it is a torch tensor or NumPy array of floating point, (channels, H, W),
+    finite, in [0, 1] up to 1e-4.
     """
     if isinstance(picture, np.ndarray):
         if picture.dtype.kind not in "fuib":

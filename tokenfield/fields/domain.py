@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import Grid
+from tokenfield.errors import UserError
 from tokenfield.fields.axis import Axis, groups, shares
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
@@ -67,11 +68,11 @@ class Domain(Protocol):
 
     def to_dict(self) -> Record:
         """What a file must hold to make this domain again, JSON-able: `kind`, and the fields."""
-        raise NotImplementedError(f"{type(self).__name__}.to_dict")
+        return {"kind": self.kind, **asdict(cast("DataclassInstance", self))}
 
 
 class Pieces(Domain):
-    """Base of `Tiles` and `Lattice`, which say how a piece is encoded and decoded.
+    """Base of `Tiles` and `Lattice`, which say how pieces are encoded.
 
     Attributes:
         axes: how each axis is cut into pieces, (y, x).
@@ -81,12 +82,23 @@ class Pieces(Domain):
     def axes(self) -> tuple[Axis, Axis]:
         raise NotImplementedError(f"{type(self).__name__}.axes")
 
-    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
-        """Values (Q, C) at positions in pixels of the picture, all of them inside one piece."""
-        raise NotImplementedError(f"{type(self).__name__}.decode_piece")
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of tiles or of cells: the first two sizes of the tokens."""
+        return self.axes[0].places, self.axes[1].places
 
-    def to_dict(self) -> Record:
-        return {"kind": self.kind, **asdict(cast("DataclassInstance", self))}
+    def check_shape(self, tokens: Tensor, things: str) -> None:
+        """Raises UserError for tokens of another number of tiles or cells."""
+        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
+            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} {things}; the first two sizes must agree")
+
+    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+        """Values (Q, C) at positions in pixels of the picture, all inside one piece, from the tokens that they need."""
+        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
+        rows, y = self.axes[0].window(ys, piece[0], model.reach)
+        columns, x = self.axes[1].window(xs, piece[1], model.reach)
+        local = Grid((y, x), at.span) if isinstance(at, Grid) else torch.stack((y, x), -1)
+        return model.decode(tokens[rows, columns][None], local.to(tokens))[0]
 
     def on_grid(
         self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
@@ -108,7 +120,6 @@ class Pieces(Domain):
         return out
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
-        """Values at any number of points in [-1, 1] over the picture, in their order."""
         if not len(points):
             return torch.zeros(0, model.channels, dtype=tokens.dtype, device=tokens.device)
         return torch.cat([self._at_points(model, tokens, part) for part in points.split(POINTS)])

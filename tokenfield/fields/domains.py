@@ -21,11 +21,7 @@ def domain_of(model: FieldModel, size: tuple[int, int]) -> Domain:
 
 
 def domain_from_dict(data: object) -> Domain:
-    """The domain that `Domain.to_dict` described.
-
-    Raises:
-        UserError: the description names no known domain, or lacks or misuses a field.
-    """
+    """The domain that `Domain.to_dict` described. Raises UserError for what describes none."""
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in DOMAINS:
         raise UserError(f"domain {kind!r}; known are {', '.join(DOMAINS)}")

@@ -48,8 +48,8 @@ class Field:
     Gradients flow to coordinates or tokens that require them; otherwise none are recorded.
 
     Attributes:
-        model: a `FieldModel`; shared, never changed.
-        tokens: its tokens of the picture; the first two axes are rows and columns of tiles or cells.
+        model: shared, never changed.
+        tokens: of the picture; the first two axes are rows and columns of tiles or cells.
         domain: how coordinates on the picture become coordinates of the model.
     """
 
@@ -71,15 +71,12 @@ class Field:
         """Encodes a picture of any size.
 
         Args:
-            model: a trained model.
-            picture: float (C, H, W) in [0, 1], a tensor on any device or an array; C as the model's channels.
+            picture: float (C, H, W) in [0, 1], a tensor on any device or an array.
             domain: another way of cutting it up, for example `Tiles.fit(model, (H, W), overlap=1/4)`.
             rate: store at most so many values per pixel value, with a model of several rates (`photos-ladder`); padding
                 to whole cells comes on top. None: all that the model stores.
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
             progress: called with (pieces done, pieces in all).
-        Raises:
-            UserError: a model of something else; a shape, type or range that is not a picture; values not finite.
         """
         if domain is None:
             for_pictures(model)
@@ -100,8 +97,6 @@ class Field:
             dtype: torch.bfloat16 or torch.float16 decodes under autocast; see `of`.
         Returns:
             (Q, C) in the order of the coordinates (a grid row-major), on the tokens' device.
-        Raises:
-            UserError: coordinates of another shape, outside [-1, 1] or not finite.
         """
         if isinstance(coords, Grid):
             return self._on(coords, dtype).flatten(1).T
@@ -110,11 +105,7 @@ class Field:
             return self.domain.at_points(self.model, self.tokens, coords)
 
     def coarse(self, nodes: int) -> "Field":
-        """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`).
-
-        Raises:
-            UserError: no LAINR, or fewer than 4 nodes.
-        """
+        """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`)."""
         return replace(self, model=self.model.coarse(nodes))
 
     def render(
@@ -153,8 +144,6 @@ class Field:
                 picture apart. Off: the value at its centre.
         Returns:
             (C, height, width).
-        Raises:
-            UserError: a box that is empty or leaves the picture, or a size below 1.
         """
         return self._on(self._grid(box, size, antialias), dtype, progress)
 
@@ -180,11 +169,7 @@ class Field:
         return 2 * top / height - 1, 2 * left / width - 1, 2 * bottom / height - 1, 2 * right / width - 1
 
     def prefix(self, width: int) -> "Field":
-        """The same picture from the leading `width` values of every token: fewer numbers, without encoding again.
-
-        Raises:
-            UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
-        """
+        """The same picture from the leading `width` values of every token, one of its model's prefixes."""
         return replace(self, tokens=self.tokens[..., : self.model.at(width).width].contiguous())
 
     @property
@@ -209,20 +194,16 @@ class Field:
     def load(cls, path: str | os.PathLike[str], model: FieldModel | None = None) -> "Field":
         """Reads a `.field` file.
 
-        Args:
-            path: the file.
-            model: the model that made it; None loads the one the file names, from this package or a folder.
-        Raises:
-            UserError: a file that is foreign, damaged or too new; a model that is missing or another one.
+        `model` is the one that made it; None loads the one the file names, from this package or a folder. Raises
+        UserError for a file that is foreign, damaged or too new, and a model that is missing or another one.
         """
         file = read_field(path)
         assert file.tokens is not None, "read with its tokens"
         model = model if model is not None else pretrained.find_model(path, file.model)
         given = model_id(model)
         if given.hash != file.model.hash:
-            raise UserError(
-                f"{path} was made by {file.model}, not by {given}; its tokens mean nothing to another model"
-            )
+            raise UserError(f"{path} was made by {file.model}, not by {given}; its tokens mean nothing to another "
+                            "model")
         try:
             domain = domain_from_dict(file.domain)
             domain.check(model, file.tokens)
@@ -232,13 +213,10 @@ class Field:
         return cls(model, file.tokens.to(parameter.device, torch.float32), domain)
 
     def __repr__(self) -> str:
-        height, width = self.native_size
-        per_value = self.values_stored / (height * width * self.model.channels)
-        return (
-            f"Field({height} x {width} picture, {self.model.channels} channels; {self.domain}, "
-            f"{self.values_stored} values stored, {per_value:.3g} per pixel value; model "
-            f"{self.model.origin or self.model.name})"
-        )
+        (height, width), channels, stored = self.native_size, self.model.channels, self.values_stored
+        return (f"Field({height} x {width} picture, {channels} channels; {self.domain}, {stored} values stored, "
+                f"{stored / (height * width * channels):.3g} per pixel value; model "
+                f"{self.model.origin or self.model.name})")
 
     def _grid(self, box: Box, size: Sequence[int], antialias: bool) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""

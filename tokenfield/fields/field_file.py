@@ -36,7 +36,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """The description in a file's metadata."""
 
     version: int
@@ -46,7 +46,7 @@ class _About:
 
 
 @dataclass(frozen=True)
-class FieldFile:
+class FieldFile(About):
     """What a `.field` file holds."""
 
     tokens: Tensor | None
@@ -55,29 +55,15 @@ class FieldFile:
     """Of the tokens."""
     dtype: str
     """Of the tokens as stored, in safetensors' words: F32 or F16."""
-    domain: Record
-    model: ModelId
-    library: str
 
 
 def write_field(
-    path: str | os.PathLike[str],
-    tokens: Tensor,
-    *,
-    domain: Record,
-    model: ModelId,
-    dtype: torch.dtype = torch.float32,
+    path: str | os.PathLike[str], tokens: Tensor, *, domain: Record, model: ModelId, dtype: torch.dtype = torch.float32
 ) -> None:
-    """Writes a `.field` file.
+    """Writes tokens of any shape, `Domain.to_dict()` and the model that reads them; replaces an existing file whole.
 
-    Args:
-        path: where to; an existing file is replaced as a whole.
-        tokens: of any shape.
-        domain: `Domain.to_dict()`.
-        model: who reads them.
-        dtype: float32 keeps every bit, float16 halves the file and rounds tokens to 11 bits.
-    Raises:
-        UserError: another dtype, tokens that float16 cannot hold, or a file that cannot be written.
+    float32 keeps every bit, float16 halves the file and rounds tokens to 11 bits. Raises UserError for another dtype,
+    tokens that float16 cannot hold, or a file that cannot be written.
     """
     if dtype not in (torch.float32, torch.float16):
         raise UserError(f"a field stored as {dtype}; torch.float32 and torch.float16 are known")
@@ -93,8 +79,7 @@ def write_field(
 def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFile:
     """Reads a `.field` file, or with `tokens=False` only its description, however large it is.
 
-    Raises:
-        UserError: no such file; not a `.field` file; a newer version; damaged or cut short.
+    Raises UserError for no such file, no `.field` file, a newer version, one that is damaged or cut short.
     """
     path = Path(path)
     if not path.is_file():
@@ -114,10 +99,10 @@ def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFil
         raise UserError(f"{path} holds tokens of type {dtype}; a .field file holds F32 or F16: the file is damaged")
     if stored is not None and not torch.isfinite(stored).all():
         raise UserError(f"{path} holds tokens that are not finite numbers; the file is damaged")
-    return FieldFile(stored, shape, dtype, about.domain, about.model, about.library)
+    return FieldFile(**vars(about), tokens=stored, shape=shape, dtype=dtype)
 
 
-def _description(path: Path, metadata: dict[str, str]) -> _About:
+def _description(path: Path, metadata: dict[str, str]) -> About:
     """What a file of ours, of a version that this library reads, says about itself."""
     if FORMAT not in metadata:
         raise UserError(f"{path} is a safetensors file but no .field file; `tokenfield encode` makes one")
@@ -127,11 +112,9 @@ def _description(path: Path, metadata: dict[str, str]) -> _About:
         raise UserError(f"{path}: its description is damaged ({error})") from error
     version = data.get("version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > VERSION:  # first of all: a newer layout may have other fields
-        raise UserError(
-            f"{path} is version {version} of the .field format, written by tokenfield {data.get('library', '?')}; "
-            f"this tokenfield reads up to {VERSION}: install a newer one"
-        )
+        raise UserError(f"{path} is version {version} of the .field format, written by tokenfield "
+                        f"{data.get('library', '?')}; this tokenfield reads up to {VERSION}: install a newer one")
     try:
-        return from_dict(_About, data)
+        return from_dict(About, data)
     except UserError as error:
         raise UserError(f"{path}: its description is damaged ({error})") from error

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import BlockAxis
 from tokenfield.fields.domain import Pieces, Progress, at_least_float32
@@ -40,9 +38,8 @@ class Lattice(Pieces):
 
     def __post_init__(self) -> None:
         if min(self.size) < 1 or self.cell < 1 or self.block < 1:
-            raise UserError(
-                f"a picture of {self.size} in cells of {self.cell} pixels, blocks of {self.block}; at least 1"
-            )
+            raise UserError(f"a picture of {self.size} in cells of {self.cell} pixels, blocks of {self.block}; at "
+                            "least 1")
 
     @classmethod
     def fit(cls, model: FieldModel, size: tuple[int, int]) -> "Lattice":
@@ -53,11 +50,6 @@ class Lattice(Pieces):
     def axes(self) -> tuple[BlockAxis, BlockAxis]:
         y, x = (BlockAxis(n, self.cell, self.block) for n in self.size)
         return y, x
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) of cells."""
-        return self.axes[0].cells, self.axes[1].cells
 
     def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """(C, H, W) -> (rows, columns, D), equal to `model.encode` of the whole padded picture.
@@ -81,24 +73,12 @@ class Lattice(Pieces):
         assert tokens is not None, "a picture has at least one cell"
         return tokens
 
-    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
-        """Values (Q, C) at positions inside one block, from the tokens within the model's reach of any of them."""
-        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
-        y, x = self.axes
-        rows, columns = y.cells_near(ys, model.reach), x.cells_near(xs, model.reach)
-        axes = y.local(ys, *rows), x.local(xs, *columns)
-        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
-        return model.decode(tokens[slice(*rows), slice(*columns)][None], local.to(tokens))[0]
-
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is not None or model.cell != self.cell:
-            raise UserError(
-                f"a lattice of cells of {self.cell} pixels, but the model has "
-                f"{f'cells of {model.cell}' if model.input_size is None else f'an input of {model.input_size}'}; "
-                "use the model that encoded the field"
-            )
-        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
-            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} cells; the first two sizes must agree")
+            takes = f"cells of {model.cell}" if model.input_size is None else f"an input of {model.input_size}"
+            raise UserError(f"a lattice of cells of {self.cell} pixels, but the model has {takes}; use the model that "
+                            "encoded the field")
+        self.check_shape(tokens, "cells")
 
     def __str__(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]} cells of {self.cell} x {self.cell}"

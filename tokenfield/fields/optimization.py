@@ -17,7 +17,7 @@ columns, and PSNR is measured now and then with the clock stopped. The best fiel
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -178,10 +178,8 @@ class Optimization:
     def run(self, *, seconds: float | None = None, steps: int | None = None) -> Iterator[Point]:
         """Optimise until the seconds or the steps are spent, whichever comes first; the rates fall to zero with them.
 
-        Yields:
-            The point before every step, or with `pixels` before some, and the one after the last.
-        Raises:
-            UserError: neither is given, or an error that is no longer finite.
+        Yields the point before every step, or with `pixels` before some, and the one after the last. Raises UserError
+        if neither budget is given, or for an error that is no longer finite.
         """
         if (seconds is None and steps is None) or min(seconds or 0, steps or 0) < 0:
             raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
@@ -190,14 +188,15 @@ class Optimization:
             begun = clock.seconds
             if self.pixels is None:
                 with clock:
-                    error = self._exact_gradient()
+                    error = self._gradient(self.target.blocks(), self.target.picture.numel())
                 yield self._noted(step, begun, error)
             else:
                 if done - measured >= 1 / MEASUREMENTS:
                     measured = done
                     yield self._noted(step, begun, self.measure())
                 with clock:
-                    self._gradient_of(*self.target.draw(self.pixels, self.seed, step))
+                    grid, values = self.target.draw(self.pixels, self.seed, step)
+                    self._gradient([(grid, values)], values.numel())
             with clock:
                 self._move(done)
             step += 1
@@ -209,21 +208,15 @@ class Optimization:
         total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()
 
-    def _exact_gradient(self) -> float:
-        """The gradient over all pixels, and the mean squared error that it lowers."""
+    def _gradient(self, blocks: Iterable[tuple[Grid, Tensor]], count: int) -> float:
+        """The gradient of the mean squared error over `count` values in blocks, and that error."""
         self.optimizer.zero_grad()
-        return sum(self._add_gradient(block, target) for block, target in self.target.blocks())
-
-    def _gradient_of(self, block: Grid, target: Tensor) -> None:
-        """The gradient of the mean squared error over some pixels."""
-        self.optimizer.zero_grad()
-        (self._squared(block, target) / target.numel()).backward(inputs=self.moving)
-
-    def _add_gradient(self, block: Grid, target: Tensor) -> float:
-        """A block's part of the mean squared error; its gradient is added to what is there."""
-        part = self._squared(block, target) / self.target.picture.numel()
-        part.backward(inputs=self.moving)  # and into nothing else: the model may be shared
-        return part.item()
+        error = 0.0
+        for block, target in blocks:
+            part = self._squared(block, target) / count
+            part.backward(inputs=self.moving)  # and into nothing else: the model may be shared
+            error += part.item()
+        return error
 
     def _squared(self, block: Grid, target: Tensor) -> Tensor:
         """Squared errors of a block, summed."""
@@ -272,14 +265,9 @@ def untrained(
     device: str | torch.device | None = None,
     **sizes: object,
 ) -> Field:
-    """An untrained MLP as the field of a picture of (height, width): where a fit begins.
+    """An untrained FFNet or SIREN as the field of a picture of (height, width): where a fit begins.
 
-    Args:
-        kind: FFNet or SIREN.
-        size: of the picture, at least 4 x 4 pixels.
-        seed: of its weights.
-        device: where it is fitted.
-        sizes: other fields of `CoordinateMlpConfig`.
+    `seed` is of its weights; `sizes` are other fields of `CoordinateMlpConfig`.
     """
     if min(size) < 4:
         raise UserError(f"a picture of {size[0]} x {size[1]} pixels is too small to fit an MLP to; give at least 4 x 4")
@@ -296,16 +284,9 @@ def scratch(field: Field) -> Field:
 
 
 def save_with_model(field: Field, folder: Path, name: str) -> Path:
-    """Writes a field together with its model, where that is the picture's own: FOLDER is a model's folder with a field.
+    """Writes a field together with its model, where that is the picture's own, into a new folder, a model's folder.
 
-    Args:
-        field: of a model that no package and no other folder holds.
-        folder: a new one.
-        name: of the field in it, without an ending.
-    Returns:
-        The `.field` file, which names the folder and the model's hash.
-    Raises:
-        UserError: the folder exists, or cannot be written.
+    Returns the `.field` file in it, called `name` and an ending, which names the folder and the model's hash.
     """
     if folder.exists():
         raise UserError(f"{folder} exists already; name a new folder")

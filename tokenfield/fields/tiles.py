@@ -14,7 +14,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import TileAxis
 from tokenfield.fields.domain import Pieces, Progress, at_least_float32
@@ -29,12 +28,9 @@ BATCH_PIXELS = 1 << 18
 
 @dataclass(frozen=True)
 class Tiles(Pieces):
-    """A picture as a grid of overlapping tiles.
+    """A picture of (height, width) `size` as a grid of overlapping tiles of (height, width) `tile`, the model's input.
 
-    Args:
-        size: (height, width) of the picture in pixels.
-        tile: (height, width) that the model takes.
-        overlap: smallest fraction of a tile that neighbours share, above 0 and at most 1/3.
+    `overlap` is the smallest fraction of a tile that neighbours share, above 0 and at most 1/3.
     """
 
     kind: ClassVar[str] = "tiles"
@@ -60,11 +56,6 @@ class Tiles(Pieces):
         y, x = (TileAxis(n, tile, self.overlap) for n, tile in zip(self.size, self.tile, strict=True))
         return y, x
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) of tiles."""
-        return self.axes[0].pieces, self.axes[1].pieces
-
     def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """(C, H, W) -> (rows, columns, ...): `model.encode` of every tile, a few at a time."""
         device = next(model.parameters()).device
@@ -84,23 +75,11 @@ class Tiles(Pieces):
         lattice: Tensor = tokens.unflatten(0, self.shape)
         return lattice
 
-    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
-        """Values (Q, C) at positions inside tile (row, column)."""
-        y, x = self.axes
-        i, j = piece
-        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
-        axes = y.local(ys, i), x.local(xs, j)
-        local = Grid(axes, at.span) if isinstance(at, Grid) else torch.stack(axes, -1)
-        return model.decode(tokens[i, j][None], local.to(tokens))[0]
-
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is None or tuple(model.input_size) != tuple(self.tile):
-            raise UserError(
-                f"tiles of {self.tile} pixels, but the model takes {model.input_size or 'any size'}; "
-                "use the model that encoded the field"
-            )
-        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
-            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} tiles; the first two sizes must agree")
+            raise UserError(f"tiles of {self.tile} pixels, but the model takes {model.input_size or 'any size'}; "
+                            "use the model that encoded the field")
+        self.check_shape(tokens, "tiles")
 
     def __str__(self) -> str:
         rows, columns = self.shape
