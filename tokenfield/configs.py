@@ -6,6 +6,7 @@ read in part builds a different model.
 """
 
 import math
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from types import NoneType, UnionType
@@ -28,12 +29,8 @@ def to_dict(config: "DataclassInstance") -> Record:
 def from_dict(cls: type[C], data: object, where: str = "") -> C:
     """The dataclass `cls` from what `to_dict` and JSON made of it.
 
-    Args:
-        cls: a dataclass of bool, int, float, str, None, Literal, tuples, unions of these, and dataclasses.
-        data: a dictionary; fields with defaults may be missing, and dataclasses may be there already.
-        where: name of the enclosing field, for messages.
-    Raises:
-        UserError: naming the field, what was given and what is accepted.
+    It is made of bool, int, float, str, None, Literal, tuples, unions of these, and dataclasses. Fields with defaults
+    may be missing, and dataclasses may be there already. `where` names the enclosing field in a UserError.
     """
     name = where or cls.__name__
     if not isinstance(data, dict):
@@ -56,7 +53,10 @@ def convert(kind: Any, value: object, where: str) -> object:
     if kind is Any or (is_dataclass(value) and not is_dataclass(kind)):  # the latter typed by a protocol
         return value
     if origin in (Union, UnionType):
-        return _first_that_fits(args, value, where)
+        for one in args:
+            with suppress(UserError):
+                return convert(one, value, where)
+        raise UserError(f"{where}: {value!r} is none of {', '.join(map(_name, args))}")
     if origin is Literal and value in args:
         return value
     if origin is tuple and isinstance(value, list | tuple):
@@ -74,15 +74,6 @@ def convert(kind: Any, value: object, where: str) -> object:
     raise UserError(f"{where}: {value!r} is not {_name(kind) if origin is None else kind}")
 
 
-def _first_that_fits(kinds: tuple[object, ...], value: object, where: str) -> object:
-    for kind in kinds:
-        try:
-            return convert(kind, value, where)
-        except UserError:
-            continue
-    raise UserError(f"{where}: {value!r} is none of {', '.join(map(_name, kinds))}")
-
-
 def _name(kind: object) -> str:
     """An annotation for people."""
     return getattr(kind, "__name__", str(kind))
@@ -90,12 +81,9 @@ def _name(kind: object) -> str:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Base of configurations whose numbers, also those in tuples, are finite and above 0.
+    """Base of configurations whose numbers, also those in tuples, are finite and above 0, or UserError names the field.
 
-    Attributes:
-        may_be_zero: names of the fields that may also be 0.
-    Raises:
-        UserError: a number that cannot be; the line names its field.
+    Those of the fields `may_be_zero` may also be 0.
     """
 
     may_be_zero: ClassVar[frozenset[str]] = frozenset()
@@ -105,12 +93,10 @@ class Sizes:
             value = getattr(self, name)
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not isinstance(number, bool):
-                    self._check_number(name, number)
-
-    def _check_number(self, name: str, number: int | float) -> None:
-        if not math.isfinite(number) or number < 0 or (number == 0 and name not in self.may_be_zero):
-            least = "at least 0" if name in self.may_be_zero else "more than 0"
-            raise UserError(f"{name} {number:g}; give a finite number, {least}")
+                    zero = name in self.may_be_zero
+                    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+                        least = "at least 0" if zero else "more than 0"
+                        raise UserError(f"{name} {number:g}; give a finite number, {least}")
 
 
 def check_divides(name: str, parts: int, whole_name: str, whole: int) -> None:

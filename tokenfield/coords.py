@@ -23,14 +23,7 @@ Device = torch.device | str | None
 def centers(
     n: int, lo: float = -1.0, hi: float = 1.0, *, device: Device = None, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, " n"]:
-    """Midpoints of `n` equal cells covering [lo, hi].
-
-    Args:
-        n: number of cells, at least 1.
-        lo, hi: outer edges of the first and the last cell, in any one unit.
-    Returns:
-        Shape (n,), ascending, strictly inside (lo, hi), in the unit of `lo`.
-    """
+    """Midpoints of `n` equal cells covering [lo, hi], the outer edges of the first and the last one: ascending."""
     i = torch.arange(n, dtype=torch.float64)  # rounded once, at the end
     return (lo + (hi - lo) * (i + 0.5) / n).to(device=device, dtype=dtype)  # x_i = -1 + 2 (i + 0.5) / n on [-1, 1]
 

@@ -22,14 +22,10 @@ def mse(
     target: Float[Tensor, "b *rest"],
     weights: Float[Tensor, "*any"] | None = None,
 ) -> Float[Tensor, " b"]:
-    """Mean squared error of each member of a batch.
+    """Mean squared error of each member of a batch, in the unit of the values squared.
 
-    Args:
-        prediction, target: values in one and the same unit, any shape after the first axis.
-        weights: what each value counts for (cell areas on a sphere, a mask), not negative, of any shape that
-            broadcasts to `target`; they are normalised per member, so their scale does not matter.
-    Returns:
-        Shape (B,), in the unit of the values squared.
+    `weights` are what each value counts for (cell areas on a sphere, a mask): not negative, of any shape that
+    broadcasts to `target`, and normalised per member, so their scale does not matter.
     """
     squared = (prediction - target).square().flatten(1)                          # (B, N)
     if weights is None:
@@ -49,9 +45,7 @@ def decibels(error: Tensor, data_range: float = 1.0) -> Tensor: ...
 def decibels(error: float | int | Tensor, data_range: float | int = 1.0) -> float | Tensor:
     """PSNR of a mean squared error, -10 log10(error / data_range^2), at most `PSNR_CEILING`; of a tensor, elementwise.
 
-    Args:
-        error: not negative; 0 gives the ceiling, NaN gives NaN.
-        data_range: largest minus smallest possible value, in the unit of the values.
+    An error of 0 gives the ceiling, NaN gives NaN. `data_range` is the largest minus the smallest possible value.
     """
     offset = 20 * math.log10(data_range)
     if isinstance(error, Tensor):
@@ -69,14 +63,8 @@ def psnr(
     """Peak signal-to-noise ratio by the papers' protocol: neither clamped nor rounded.
 
     Clamping to [0, 1] can only bring a value nearer to its target, so it flatters; the papers leave it out
-    and so do comparisons here. Computed in float32 at least, whatever the precision the model ran in.
-
-    Args:
-        prediction, target: values of range `data_range`, any shape after the first axis.
-        data_range: largest minus smallest possible value, in the unit of the values; 1 for pictures.
-        weights: as in `mse`.
-    Returns:
-        Shape (B,), decibels, at most `PSNR_CEILING`.
+    and so do comparisons here. Decibels, computed in float32 at least, whatever the precision the model ran in; see
+    `mse` for weights and `decibels` for the range.
     """
     wide = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     error = mse(prediction.to(wide), target.to(wide), weights)                   # (B,)
@@ -89,14 +77,9 @@ def to_8bit(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def psnr_8bit(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"]) -> Float[Tensor, " b"]:
-    """Peak signal-to-noise ratio between the 8-bit files that a person would open.
+    """Peak signal-to-noise ratio between the 8-bit files that a person would open; 0 is black and 1 is white.
 
     The number for users; not comparable with published ones, which are `psnr`.
-
-    Args:
-        prediction, target: values where 0 is black and 1 is white, any shape after the first axis.
-    Returns:
-        Shape (B,), decibels, at most `PSNR_CEILING` (which equal files get).
     """
     return psnr(to_8bit(prediction.float()), to_8bit(target.float()))
 
@@ -105,32 +88,19 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
     """Structural similarity with the Gaussian window of Wang et al. (2004), on clamped values.
 
     scikit-image computes it, with the settings under which it equals the authors' program: Gaussian weights
-    of 1.5 pixels, biased covariances, constants 0.01 and 0.03. A border of 5 pixels is left out as in the
-    paper; a picture too small for that loses less, so that thumbnails have a number too.
-
-    Args:
-        prediction, target: pictures with values in [0, 1]; values outside are clamped, since the constants of the
-            formula assume the range.
-    Returns:
-        Shape (B,), unitless, in [-1, 1]; 1 only for equal pictures.
+    of 1.5 pixels, biased covariances, constants 0.01 and 0.03, which assume values in [0, 1]: others are clamped. A
+    border of 5 pixels is left out as in the paper; a picture too small for that loses less, so that thumbnails have a
+    number too. In [-1, 1]; 1 only for equal pictures.
     """
     from skimage.metrics import structural_similarity  # a second of imports that no other metric needs
 
     scores = []
     for one, other in zip(prediction, target, strict=True):
+        # float32 agrees with float64 to 2e-6 here, and 24 megapixels then fit in memory.
+        pair = [picture.clamp(0, 1).float().cpu().numpy() for picture in (one, other)]
+        # With Gaussian weights the window is only the border left out of the mean, where the filter saw reflections.
         widest = min(11, *other.shape[-2:])
-        scores.append(
-            structural_similarity(
-                # float32 agrees with float64 to 2e-6 here, and 24 megapixels then fit in memory.
-                one.clamp(0, 1).float().cpu().numpy(),
-                other.clamp(0, 1).float().cpu().numpy(),
-                channel_axis=0,
-                data_range=1.0,
-                gaussian_weights=True,
-                use_sample_covariance=False,
-                # With Gaussian weights this is only the border left out of the mean, where the filter saw
-                # reflections.
-                win_size=widest - 1 + widest % 2,
-            )
-        )
+        odd = widest - 1 + widest % 2
+        scores.append(structural_similarity(*pair, channel_axis=0, data_range=1.0, gaussian_weights=True,
+                                            use_sample_covariance=False, win_size=odd))
     return torch.tensor(scores, dtype=torch.float32)

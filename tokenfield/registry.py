@@ -55,11 +55,7 @@ class Place:
 
 
 class Registry(Mapping[str, Part], Generic[Part]):
-    """Parts of one kind by name. Iterating gives all names, the core's first.
-
-    Args:
-        kind: what a part is called in messages, such as "model".
-    """
+    """Parts of one kind, as messages call it, by name. Iterating gives all names, the core's first."""
 
     def __init__(self, kind: str):
         self.kind = kind
@@ -167,11 +163,7 @@ COMMANDS: Registry[Callable[..., object]] = Registry("command")
 
 @cache
 def read_plugins() -> None:
-    """Let every installed plug-in register its parts, once.
-
-    Raises:
-        UserError: a plug-in that cannot be imported or fails; the line names it.
-    """
+    """Let every installed plug-in register its parts, once. Raises UserError for one that fails, by its name."""
     import tokenfield.registry as registry  # this module, as plug-ins see it
 
     found = sorted(entry_points(group=GROUP), key=lambda entry: (not entry.value.startswith("tokenfield."), entry.name))
@@ -216,21 +208,11 @@ def _core() -> None:
         "functa": "Functa and Spatial Functa",
     }.items():
         RECIPES.add_functions(f"tokenfield.recipes.{module}", group=group)
-    for command, function in {
-        "demo": "demo:demo",
-        "train": "train:train",
-        "evaluate": "evaluate:evaluate",
-        "encode": "encode:encode",
-        "decode": "decode:decode",
-        "info": "info:info",
-        "fit": "fit:fit",
-        "optimize": "optimize:optimize",
-        "explain": "explain:explain",
-        "compare": "compare:compare",
-        "doctor": "doctor:doctor",
-        "bench": "bench:bench",
-    }.items():
-        COMMANDS.add(command, f"tokenfield.cli.{function}")
+    for command in (
+        "demo", "train", "evaluate", "encode", "decode", "info", "fit", "optimize", "explain", "compare", "doctor",
+        "bench",
+    ):  # fmt: skip
+        COMMANDS.add(command, f"tokenfield.cli.{command}:{command}")
 
 
 _core()

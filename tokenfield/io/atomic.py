@@ -47,10 +47,7 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 
     The bytes go to a hidden neighbour, are flushed to the disk, and the neighbour is renamed over `path` in one step:
     readers, and a process killed at any moment, see the old file or the new one. Missing parent folders are made. Where
-    `path` is a symbolic link, the file it points to is replaced.
-
-    Raises:
-        UserError: the disk is full, the folder may not be written, ...; what was at `path` is untouched.
+    `path` is a symbolic link, the file it points to is replaced. Raises UserError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
     aside = target.with_name(f".{target.name[:200]}.{os.getpid()}-{os.urandom(4).hex()}.part")
@@ -73,10 +70,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     """A new folder to write files to that becomes `path`, which may not exist, when the block ends without exception.
 
     It is a neighbour `.tmp-NAME...`, is flushed to the disk with all files in it, and renamed. A process that is killed
-    leaves it behind; after an exception it is removed.
-
-    Raises:
-        OSError: it cannot be written or renamed; nothing is at `path`.
+    leaves it behind; after an exception, such as an OSError, it is removed.
     """
     aside = path.with_name(f"{ASIDE}{path.name}.{os.urandom(4).hex()}")
     try:

@@ -50,9 +50,8 @@ class Bar:
 
                 columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
                 # Results must reach a file or a pipe untouched; on a terminal they are printed above the bar.
-                self.bar = Progress(
-                    *columns, console=self.console, transient=True, redirect_stdout=sys.stdout.isatty()
-                )
+                above = sys.stdout.isatty()
+                self.bar = Progress(*columns, console=self.console, transient=True, redirect_stdout=above)
                 self.task = self.bar.add_task(self.label, total=self.files)
                 self.bar.start()
             self.bar.update(self.task, completed=done, description=text[:60])
