@@ -107,13 +107,13 @@ def training(run: Path) -> dict[str, Any]:
 
 def main(options: Options) -> None:
     pictures = torch.stack([p for _, p in open_source(
-        DataConfig(layout="imagenette", size=LatentFolder.open(options.latents[0]).picture_size[0], crop="center"),
+        DataConfig(layout="imagenette", size=LatentFolder(options.latents[0]).picture_size[0], crop="center"),
         options.data, "test").pictures()])  # fmt: skip
     truth, white = pictures.flatten(2).transpose(1, 2), pictures.mean(1).flatten(1) > WHITE
     shown = range(0, len(pictures), max(1, len(pictures) // options.shown))[: options.shown]  # of all classes
     results, rows = [], [[Panel(repeat(pictures[i], 3), "" if i else "pictures") for i in shown]]
     for field, latents in zip(options.fields, options.latents, strict=True):
-        model, folder = pretrained.load(field), LatentFolder.open(latents, "test")
+        model, folder = pretrained.load(field), LatentFolder(latents, "test")
         assert folder.model_hash == pretrained.model_hash(model), f"{latents} are no latents of {field}"
         assert not folder.lattice, "tokens with places are not handled here"
         tokens = torch.stack([folder[i] for i in range(len(folder))])

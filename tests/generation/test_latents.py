@@ -34,7 +34,7 @@ def contents(folder):
 
 
 def test_every_entry_is_the_code_of_its_picture(made, pictures):
-    folder, model = LatentFolder.open(made), toys.field_model()
+    folder, model = LatentFolder(made), toys.field_model()
     assert len(folder) == 14 and folder.mirrored.tolist() == [False, True] * 7  # of every picture both, side by side
     for i in (0, 1, 7, 13):
         picture = to_tensor(center_square(read_rgb8(pictures / folder.names[i]), 13))
@@ -44,7 +44,7 @@ def test_every_entry_is_the_code_of_its_picture(made, pictures):
 
 
 def test_labels_are_the_folders_and_held_out_pictures_have_the_same(made):
-    train, test = LatentFolder.open(made), LatentFolder.open(made, "test")
+    train, test = LatentFolder(made), LatentFolder(made, "test")
     assert train.classes == test.classes == ("cat", "dog")
     assert train.labels.tolist() == [0] * 6 + [1] * 8
     assert (test.labels.tolist(), test.mirrored.any().item()) == ([0, 1, 1], False)
@@ -52,14 +52,14 @@ def test_labels_are_the_folders_and_held_out_pictures_have_the_same(made):
 
 
 def test_statistics_are_those_of_all_entries_in_one_pass(made):
-    folder = LatentFolder.open(made)
+    folder = LatentFolder(made)
     every = torch.stack([folder[i] for i in range(len(folder))]).double()
     torch.testing.assert_close(folder.mean.double(), every.mean(0), atol=1e-7, rtol=1e-6)
     torch.testing.assert_close(folder.deviation.double(), every.std(0, correction=0), atol=1e-7, rtol=1e-6)
     standard = torch.stack([folder.standardize(folder[i]) for i in range(len(folder))])
     torch.testing.assert_close(standard.mean(0), torch.zeros(7, 11), atol=1e-5, rtol=0)
     torch.testing.assert_close(folder.restore(standard[3]), folder[3], atol=1e-6, rtol=1e-5)
-    held_out = LatentFolder.open(made, "test")
+    held_out = LatentFolder(made, "test")
     assert torch.equal(held_out.mean, folder.mean)  # the training split's
 
 
@@ -76,7 +76,7 @@ def test_a_killed_run_continues_at_the_next_shard(made, pictures, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         toys.encode(pictures, tmp_path)
     with pytest.raises(UserError, match=r"not complete; tokenfield latents"):
-        LatentFolder.open(tmp_path)
+        LatentFolder(tmp_path)
     written.clear()
     monkeypatch.setattr(encoding, "write_shard", lambda path, *rest: (written.append(path.name), plain(path, *rest)))
     toys.encode(pictures, tmp_path)
@@ -115,12 +115,12 @@ def test_models_of_other_signals_are_refused(pictures, tmp_path):
 
 def test_half_precision_is_half_the_size_and_its_statistics_are_of_what_is_stored(pictures, tmp_path):
     toys.encode(pictures, tmp_path, half=True, flips=False, held_out=False)
-    folder = LatentFolder.open(tmp_path)
+    folder = LatentFolder(tmp_path)
     every = torch.stack([folder[i] for i in range(len(folder))])
     assert len(folder) == 7 and every.dtype == torch.float32 and torch.equal(every.half().float(), every)
     torch.testing.assert_close(folder.mean, every.double().mean(0).float(), atol=1e-7, rtol=1e-6)
     with pytest.raises(UserError, match="has no test latents, only train"):
-        LatentFolder.open(tmp_path, "test")
+        LatentFolder(tmp_path, "test")
 
 
 def test_tokens_with_places_are_flat_and_keep_their_lattice(pictures, tmp_path):
@@ -128,7 +128,7 @@ def test_tokens_with_places_are_flat_and_keep_their_lattice(pictures, tmp_path):
     with pytest.raises(UserError, match="multiple of its 4-pixel cells"):
         toys.encode(pictures, tmp_path, model=model)
     toys.encode(pictures, tmp_path, model=model, size=12)
-    folder = LatentFolder.open(tmp_path)
+    folder = LatentFolder(tmp_path)
     assert (folder.lattice, folder.picture_size, folder.mean.shape) == ((3, 3), (12, 12), (9, 5))
     picture = to_tensor(center_square(read_rgb8(pictures / folder.names[4]), 12))
     tokens = model.encode(picture[None])[0]  # (3, 3, 5)
@@ -136,7 +136,7 @@ def test_tokens_with_places_are_flat_and_keep_their_lattice(pictures, tmp_path):
 
 
 def test_the_folder_names_the_model_and_its_hash(made):
-    folder = LatentFolder.open(made)
+    folder = LatentFolder(made)
     assert (folder.model, folder.model_hash) == ("toy", pretrained.model_hash(toys.field_model()))
     assert folder.origin()["class_names"] == ("cat", "dog")
 
@@ -145,9 +145,9 @@ def test_a_damaged_picture_is_left_out_and_named(pictures, tmp_path):
     shutil.copytree(pictures, tmp_path / "pictures")
     (tmp_path / "pictures" / "train" / "cat" / "1.png").write_bytes(b"no picture")
     described = toys.encode(tmp_path / "pictures", tmp_path / "latents")
-    assert described["splits"]["train"]["entries"] == 12 == len(LatentFolder.open(tmp_path / "latents"))
+    assert described["splits"]["train"]["entries"] == 12 == len(LatentFolder(tmp_path / "latents"))
     assert [item["file"].endswith("cat/1.png") for item in described["splits"]["train"]["skipped"]] == [True]
-    assert "train/cat/1.png" not in LatentFolder.open(tmp_path / "latents").names
+    assert "train/cat/1.png" not in LatentFolder(tmp_path / "latents").names
 
 
 def test_pictures_without_class_folders_have_no_label(pictures, tmp_path):
@@ -155,12 +155,12 @@ def test_pictures_without_class_folders_have_no_label(pictures, tmp_path):
     for number, path in enumerate(sorted(pictures.rglob("*.png"))):
         shutil.copy(path, tmp_path / "flat" / f"{number}.png")
     toys.encode(tmp_path / "flat", tmp_path / "latents")
-    folder = LatentFolder.open(tmp_path / "latents")
+    folder = LatentFolder(tmp_path / "latents")
     assert folder.classes == () and not folder.labels.any()  # 0 of 0 classes: the index that says "no label"
 
 
 def test_shards_are_mapped_not_read(made):
-    folder = LatentFolder.open(made)
+    folder = LatentFolder(made)
     mapped = Path("/proc/self/maps")  # of Linux; elsewhere there is nothing to look at
     assert len(folder) == 14
     assert not mapped.exists() or str(shard_path(made, "train", 0)) in mapped.read_text()
@@ -171,13 +171,13 @@ def test_a_shard_that_is_cut_short_is_named(made, tmp_path):
     path = shard_path(tmp_path / "latents", "train", 1)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"train/shard-00001.safetensors cannot be read"):
-        LatentFolder.open(tmp_path / "latents")
+        LatentFolder(tmp_path / "latents")
     (tmp_path / "latents" / "latents.json").write_text('{"format": 1')
     with pytest.raises(UserError, match=r"latents.json cannot be read"):
-        LatentFolder.open(tmp_path / "latents")
+        LatentFolder(tmp_path / "latents")
     (tmp_path / "latents" / "latents.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(UserError, match="format 0"):
-        LatentFolder.open(tmp_path / "latents")
+        LatentFolder(tmp_path / "latents")
 
 
 def test_samples_are_functions_of_seed_step_and_slot(made):
@@ -198,7 +198,8 @@ def test_samples_are_functions_of_seed_step_and_slot(made):
 def test_mirrored_entries_can_stay_out(made):
     assert len(LatentsConfig().open(made, "train")) == 14
     source = LatentsConfig(mirrored=False).open(made, "train")
-    assert len(source) == 7 and not source.folder.mirrored[source.indices].any()
+    assert len(source) == 7 and not source.mirrored.any()
+    assert source.names == LatentFolder(made).names[::2] and torch.equal(source[3], LatentFolder(made)[6])
 
 
 def test_held_out_entries_are_shared_out_with_the_times_they_would_have(made):

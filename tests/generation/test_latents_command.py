@@ -22,7 +22,7 @@ def type_latents(model, folder, tmp_path, capsys):
 def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
     out = tmp_path / "latents"
     code, said, beside = type_latents("-o", str(out), "--size", "12", "--json", str(tmp_path / "x.json"))
-    train = LatentFolder.open(out)
+    train = LatentFolder(out)
     assert code == 3 and "skipped 2 of" in beside  # damaged ones are named, the rest is done
     assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in said
     assert (train.lattice, train.model) == ((3, 3), model)

@@ -174,11 +174,11 @@ def latents(tmp_path_factory):
 
 def test_all_cells_share_the_statistics_of_a_channel(latents):
     source = LatentsConfig(lattice=True).open(latents, "train")
-    whole = torch.stack([tokens for _, tokens in source.pictures()])
+    whole = torch.stack([source.tokens(k) for k in range(len(source))])
     assert whole.shape == (14, 3, 3, 5)
     torch.testing.assert_close(whole.mean((0, 1, 2)), torch.zeros(5), atol=1e-5, rtol=0)
     torch.testing.assert_close(whole.std((0, 1, 2), correction=0), torch.ones(5), atol=1e-5, rtol=0)
-    folder = LatentFolder.open(latents)
+    folder = LatentFolder(latents)
     torch.testing.assert_close(source.tokens(4) * source.deviation + source.mean, folder[4].view(3, 3, 5))
 
 
@@ -208,7 +208,7 @@ def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_need
     assert all(torch.equal(one[name], other[name]) for name in one)
     model = pretrained.load_any(whole)
     assert (model.config.lattice, model.config.picture_size, model.mean.shape) == ((2, 2), (8, 8), (5,))
-    assert torch.equal(model.mean, LatentFolder.open(latents).channel_mean)
+    assert torch.equal(model.mean, RECIPE.data.open(latents, "train").mean)
 
 
 def test_sets_and_lattices_are_told_apart(latents, tmp_path):

@@ -104,7 +104,7 @@ def test_the_exact_denoiser_s_loss_is_the_posterior_variance_and_nothing_gets_be
 def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     out = train(toys.RECIPE, latents, tmp_path / "run", device="cpu", quiet=True, workers=0)
-    folder, model = LatentsConfig().open(latents, "train").folder, pretrained.load_any(out)
+    folder, model = LatentsConfig().open(latents, "train"), pretrained.load_any(out)
     assert torch.equal(model.mean, folder.mean) and torch.equal(model.deviation, folder.deviation)
     assert (model.config.class_names, model.config.field_hash) == (("cat", "dog"), folder.model_hash)
     assert (model.config.picture_size, model.config.lattice, model.config.field_model) == ((13, 13), (), "toy")

@@ -12,7 +12,6 @@ quality and coverage apart.
 """
 
 import hashlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -22,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenfield.data.pyramid import cache_folder
 from tokenfield.errors import UserError
@@ -59,14 +58,6 @@ class Distances:
     def to_json(self) -> Record:
         """A plain dictionary."""
         return asdict(self)
-
-
-class Given(nn.Identity):
-    """A network whose answer is its input: features that are there already reach torchmetrics through it."""
-
-    def __init__(self, num_features: int):
-        super().__init__()
-        self.num_features = num_features
 
 
 def compare(
@@ -116,19 +107,17 @@ def kernel_distance(
     generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], *, seed: int = 0
 ) -> tuple[float, float]:
     """KID and its deviation over random subsets, which are drawn from a seed."""
-    size = min(SUBSET_SIZE, len(generated), len(reference))
     try:
-        from torchmetrics.image.kid import KernelInceptionDistance
+        from torchmetrics.image.kid import poly_mmd
     except ImportError as error:
         raise UserError("KID is computed by torchmetrics, which is missing: pip install torchmetrics") from error
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")  # that features are kept in memory: they are there already
-        torch.manual_seed(seed)          # torchmetrics draws from the global generator
-        metric = KernelInceptionDistance(feature=Given(reference.shape[1]), subsets=SUBSETS, subset_size=size)
-        for values, real in ((reference, True), (generated, False)):
-            metric.update(values.double(), real=real)
-        mean, deviation = metric.compute()
-    return mean.item(), deviation.item()
+    size, draws = min(SUBSET_SIZE, len(generated), len(reference)), torch.Generator().manual_seed(seed)
+
+    def subset(values: Tensor) -> Tensor:
+        return values.double()[torch.randperm(len(values), generator=draws)[:size]]
+
+    estimates = torch.stack([poly_mmd(subset(reference), subset(generated)) for _ in range(SUBSETS)])
+    return estimates.mean().item(), estimates.std(correction=0).item()
 
 
 def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"]) -> Bool[Tensor, " n"]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import Origin, TokenDenoiser
-from tokenfield.generation.latents import LatentSource
+from tokenfield.generation.latents import LatentFolder
 from tokenfield.generation.paths import TARGETS, place
 from tokenfield.generation.sampling import Predictor
 from tokenfield.training.journal import LOSS, Measure
@@ -47,26 +47,25 @@ class DenoisingConfig:
         model.checkpointing = self.checkpointing
         return DenoisingObjective(model, self, bf16=bf16)
 
-    def check(self, model: TokenDenoiser, source: LatentSource, held_out: LatentSource | None, seed: int) -> None:
+    def check(self, model: TokenDenoiser, source: LatentFolder, held_out: LatentFolder | None, seed: int) -> None:
         """Refuse latents that the model does not fit, and give it their statistics and description."""
-        folder, config = source.folder, model.config
-        tokens, width = folder.mean.shape
-        if source.on_lattice != model.on_lattice:
-            raise UserError(f"data.lattice is {source.on_lattice} and the model a {model.name}, which takes "
+        config, (tokens, width) = model.config, source.shape
+        if source.config.lattice != model.on_lattice:
+            raise UserError(f"data.lattice is {source.config.lattice} and the model a {model.name}, which takes "
                             f"{'lattices' if model.on_lattice else 'sets'} of tokens; set it to {model.on_lattice}")
-        numbers = {"latent_dim": width, "classes": len(folder.classes)}
+        numbers = {"latent_dim": width, "classes": len(source.classes)}
         for key, needed in (numbers if model.on_lattice else {"tokens": tokens, **numbers}).items():
             if getattr(config, key) != needed and not (key == "classes" and config.classes == 0):
-                raise UserError(f"{folder.path} has {tokens} x {width} latents of {len(folder.classes)} classes; "
+                raise UserError(f"{source.path} has {tokens} x {width} latents of {len(source.classes)} classes; "
                                 f"model.{key} is {getattr(config, key)}; set it to {needed}")
-        origin: Origin = {**source.origin(), "class_names": folder.classes if config.classes else ()}
+        origin: Origin = {**source.origin(), "class_names": source.classes if config.classes else ()}
         model.adopt(source.mean, source.deviation, **origin)
 
     @torch.no_grad()
     def evaluate(
         self,
         model: TokenDenoiser,
-        source: LatentSource,
+        source: LatentFolder,
         count: int,
         accelerator: Accelerator,
         halted: Callable[[], bool] = lambda: False,
@@ -93,7 +92,7 @@ class DenoisingConfig:
 
 
 def denoising_errors(model: Predictor, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:
-    """Mean squared error of the prediction, instance by instance, for what `LatentSource.sample` gives, stacked.
+    """Mean squared error of the prediction, instance by instance, for what `LatentFolder.sample` gives, stacked.
 
     Labels of the instances whose draw `drop` is below `label_dropout` are withheld.
     """

@@ -11,5 +11,5 @@ def register(registry: ModuleType) -> None:
     registry.OBJECTIVES.add("denoising", "tokenfield.generation.objective:DenoisingConfig")
     registry.RECIPES.add_functions("tokenfield.generation.recipes", group="Generation: tokenizers and denoisers")
     registry.COMMANDS.add("latents", "tokenfield.generation.commands.latents:latents")
-    registry.COMMANDS.add("generate", "tokenfield.generation.commands:generate")
+    registry.COMMANDS.add("generate", "tokenfield.generation.commands.generate:generate")
     registry.COMMANDS.add("score", "tokenfield.generation.commands.score:score")

@@ -1,40 +1,28 @@
-"""`tokenfield latents`, `tokenfield score`, and `tokenfield generate`, a group of sub-commands with a file each."""
+"""`tokenfield latents`, `generate` and `score`, and the options that two of them have."""
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-import tyro
+from tokenfield.errors import UserError
 
-from tokenfield.cli.app import deferred
-from tokenfield.cli.console import Usage
-from tokenfield.generation.commands.infill import Infill
-from tokenfield.generation.commands.interpolate import Interpolate
-from tokenfield.generation.commands.samples import Samples
-
-FORMER = {"--between": "interpolate MODEL A B", "--fill": "infill MODEL PICTURE", "--model": "samples MODEL"}
-"""Options of the command when it had no sub-commands, and the sub-commands that they became."""
+LEAST = {"size": 1, "count": 1, "first": 0, "batch": 1, "frames": 2, "repeats": 1, "shard": 1, "shown": 1}
+"""The smallest number that an option may be."""
 
 
-def generate(
-    action: Annotated[Samples | Interpolate | Infill, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes],
-) -> int:
-    """Draw from a denoiser of tokens: new pictures, animations between two, parts of a photograph.
-
-    A denoiser is made by tokenfield latents MODEL DATA -o LATENTS and tokenfield train ldm-... --data LATENTS. A sample
-    is a set of tokens, and so a field: --size draws the same sample at any number of pixels, and tokenfield decode
-    renders its .field file again at any other. Tokens with anchors are drawn in any shape: --aspect 2:1, or --cells for
-    an exact number of rows and columns. Tokens of a set have the shape of the pictures that were encoded.
-
-    Args:
-        action: what to draw.
-    """
-    return action.run()
+def check_numbers(options: Mapping[str, object]) -> None:
+    """Raises UserError for a number among the options that is smaller than its `LEAST`."""
+    for name, least in LEAST.items():
+        value = options.get(name)
+        if isinstance(value, int) and value < least:
+            raise UserError(f"--{name} {value}: give at least {least}")
 
 
-def parser(options: list[str]) -> Callable[[], object]:
-    """What to run for `tokenfield generate OPTIONS...`. Raises `Usage` for the options of a former version."""
-    for option, form in FORMER.items():
-        if option in options and options[0].startswith("-"):
-            raise Usage(f"tokenfield generate {option} became tokenfield generate {form} -o FOLDER; "
-                        "tokenfield generate --help lists the sub-commands")
-    return tyro.cli(deferred(generate), prog="tokenfield generate", args=options)
+@dataclass(frozen=True)
+class Dataset:
+    """A data set's folder, as for training."""
+
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder"
+    """How the data set lies on disk."""
+    holdout: float = 0.1
+    """Layout folder without train and test sub-folders: the share of pictures that is held out."""

@@ -1,8 +1,7 @@
 """`tokenfield latents`: a data set becomes latent tokens, once, for the training of a denoiser."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -10,17 +9,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import Device, ModelName, load_model
 from tokenfield.errors import UserError
-from tokenfield.generation.commands.drawing import check_numbers
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set's folder, as for training."""
-
-    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder"
-    """How the data set lies on disk."""
-    holdout: float = 0.1
-    """Layout folder without train and test sub-folders: the share of pictures that is held out."""
+from tokenfield.generation.commands import Dataset, check_numbers
 
 
 def latents(
@@ -28,7 +17,7 @@ def latents(
     data: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    dataset: tyro.conf.OmitArgPrefixes[Dataset] = Dataset(),
+    dataset: tyro.conf.OmitArgPrefixes[Dataset] = Dataset(),  # noqa: B008, frozen
     held_out: bool = True,
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
     flips: bool = True,

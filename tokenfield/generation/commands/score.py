@@ -13,8 +13,7 @@ from tokenfield.cli.console import File, Json
 from tokenfield.cli.options import Device, load_model
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.commands.drawing import check_numbers
-from tokenfield.generation.commands.latents import Dataset
+from tokenfield.generation.commands import Dataset, check_numbers
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:

@@ -1,0 +1,325 @@
+"""`tokenfield generate`: new pictures, animations between two, parts of a photograph; a sub-command for each.
+
+All have the options of `Drawing`, which loads the models and writes pictures, fields and the contact sheet.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from tokenfield.cli import console
+from tokenfield.cli.app import deferred
+from tokenfield.cli.console import File, Json, Usage
+from tokenfield.cli.decode import MAX_PIXELS
+from tokenfield.cli.options import Device, find_device
+from tokenfield.cli.types import FieldModel, Tensor
+from tokenfield.errors import UserError
+from tokenfield.generation.commands import check_numbers
+from tokenfield.generation.schedulers import Sampler
+from tokenfield.io.record import Record
+
+if TYPE_CHECKING:
+    from tokenfield.evaluation.figures import Panel
+    from tokenfield.generation.denoiser import TokenDenoiser
+
+FORMER = {"--between": "interpolate MODEL A B", "--fill": "infill MODEL PICTURE", "--model": "samples MODEL"}
+"""Options of the command when it had no sub-commands, and the sub-commands that they became."""
+SHEET_SIDE = 128
+"""Pixels of a picture on the contact sheet, on its longer side."""
+SHEET_COLUMNS, SHEET_MOST = 8, 64
+
+
+@dataclass(frozen=True)
+class Models:
+    """A denoiser for the shape to draw, the model of its tokens, and the height and width in pixels to render."""
+
+    denoiser: "TokenDenoiser"
+    field_model: FieldModel
+    sampler: Sampler
+    size: tuple[int, int]
+
+
+@dataclass(kw_only=True)
+class Drawing(ABC):
+    """Options that all of them have."""
+
+    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
+    """Folder of a denoiser that tokenfield train made from latents."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
+    """Folder for the results; files of the same names in it are replaced."""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="NAME ...")] = ()
+    """What to draw: sample i has class i mod the number of names; "each" is all classes in turn, equally often. Left
+    out, no class is given."""
+    size: int = 512
+    """Pixels on the longer side."""
+    aspect: Annotated[str | None, tyro.conf.arg(metavar="W:H")] = None
+    """Width to height, such as 2:1, for tokens with anchors; the shorter side has as many cells as the pictures that
+    were encoded."""
+    cells: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="ROWS COLUMNS")] = None
+    """Or rows and columns of cells."""
+    seed: int = 0
+    """Of all samples."""
+    sampler: Annotated[Sampler, tyro.conf.arg(name="")] = Sampler()  # noqa: RUF009, frozen
+    """How tokens are drawn."""
+    field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
+    """Where the model of the latents is, if not where it was when they were made."""
+    device: Device = "auto"
+    json: Json = None
+
+    @abstractmethod
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """Draw and write; what was drawn, in words and for machines."""
+
+    def check(self) -> None:
+        """Raises UserError for options that do not go together, before anything is loaded."""
+        check_numbers(vars(self))
+
+    def run(self) -> int:
+        """Check, load, draw, report."""
+        self.check()
+        models = self.load()
+        config, sampler, (height, width) = models.denoiser.config, models.sampler, models.size
+        begun = time.perf_counter()
+        what, facts = self.draw(models)
+        seconds = round(time.perf_counter() - begun, 3)
+        console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
+                    f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
+        console.write_json(self.json, {
+            "command": f"generate {type(self).__name__.lower()}",
+            "model": {"origin": self.model, "field": config.field_model, "prediction": config.prediction},
+            "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
+            "seed": self.seed, "classes": list(self.classes), "height": height, "width": width,
+            "lattice": list(config.lattice), **facts, "seconds": seconds,
+        })  # fmt: skip
+        return console.OK
+
+    def load(self) -> Models:
+        """The models on the device, for the shape of the options."""
+        from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model, with_shape
+
+        device = find_device(self.device)
+        denoiser = load_denoiser(self.model)
+        field_model = load_field_model(denoiser, self.field).to(device)
+        denoiser = with_shape(denoiser.to(device), self.aspect, self.cells)
+        sampler = self.sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
+        return Models(denoiser, field_model, sampler, pixels(denoiser.config.picture_size, self.size))
+
+    def write(
+        self, models: Models, tokens: Tensor, labels: Tensor, first: int, panels: "Sequence[Panel]" = ()
+    ) -> Record:
+        """Pictures and fields of samples, number `first` and those after it; the sheet of `panels` and the samples."""
+        from tokenfield.data.pictures import write_picture
+        from tokenfield.evaluation.figures import Panel, save_png, sheet
+        from tokenfield.generation.samples_to_fields import to_field
+
+        self.output.mkdir(parents=True, exist_ok=True)
+        items, panels = [], list(panels)
+        with console.progress("rendering", len(tokens)) as bar:
+            for k, label in enumerate(labels.tolist()):
+                number, name = f"{first + k:04d}", (*models.denoiser.config.names, None)[label]
+                bar.file(k, number)
+                field = to_field(models.denoiser, models.field_model, tokens[k])
+                picture, stored = (self.output / f"{number}.{suffix}" for suffix in ("png", "field"))
+                write_picture(picture, field.render(*models.size).cpu())
+                field.save(stored)
+                items.append({"number": first + k, "class": name, "picture": str(picture), "field": str(stored)})
+                small = field.render(*pixels(field.native_size, SHEET_SIDE)).cpu()
+                panels.append(Panel(small, number, name or ""))
+        panels = panels[:SHEET_MOST]
+        rows = [panels[k : k + SHEET_COLUMNS] for k in range(0, len(panels), SHEET_COLUMNS)]
+        return {"first": first, "items": items, "sheet": str(save_png(self.output / "sheet.png", sheet(rows)))}
+
+
+@dataclass(kw_only=True)
+class Samples(Drawing):
+    """Draw new pictures: 0000.png, 0000.field, ..., and a contact sheet of them.
+
+    Sample number i is a function of --seed and i (and its class): neither --count nor --batch changes it, and
+    --first 1000 continues where another call, or another machine, stops.
+    """
+
+    count: int = 16
+    """Samples."""
+    first: int = 0
+    """Number of the first sample."""
+    batch: int = 16
+    """Samples drawn at once."""
+
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """Samples: a picture and a .field file of each, and the contact sheet."""
+        from tokenfield.generation.samples_to_fields import labels_for
+        from tokenfield.generation.sampling import sample
+
+        labels = labels_for(models.denoiser, self.classes, self.count, self.first)
+        with console.progress("drawing") as bar:
+            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=self.first,
+                            batch=self.batch, progress=bar.piece)
+        facts = self.write(models, tokens, labels, self.first)
+        kinds = ", ".join(dict.fromkeys(item["class"] for item in facts["items"] if item["class"])) or "no class"
+        return f"{self.count} samples ({kinds})", facts
+
+
+@dataclass(kw_only=True)
+class Interpolate(Drawing):
+    """Write an animation between two photographs, whose tokens are joined by a straight line, or between two samples
+    named by their numbers, whose noise is joined along a great circle: between.webp, and its ends 0000.png, 0001.png.
+    """
+
+    between: Annotated[tyro.conf.Positional[tuple[str, str]], tyro.conf.arg(metavar="A B")]
+    """Two pictures, or two sample numbers."""
+    frames: int = 24
+    """Of the animation, one way."""
+    batch: int = 16
+    """Samples drawn at once."""
+
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """The animation and its two ends."""
+        import torch
+
+        from tokenfield.data.pictures import read_picture, write_picture
+        from tokenfield.fields.field import Field
+        from tokenfield.generation.interpolation import between_fields, between_samples, write_animation
+        from tokenfield.generation.samples_to_fields import cut_to_fit, labels_for, to_field
+
+        denoiser, model = models.denoiser, models.field_model
+        if all(name.isdecimal() and not Path(name).exists() for name in self.between):
+            kind, (a, b) = "samples", map(int, self.between)
+            labels = torch.cat([labels_for(denoiser, self.classes, 1, number) for number in (a, b)])
+            with console.progress("drawing") as bar:
+                tokens = between_samples(denoiser, (a, b), labels, models.sampler, self.frames, seed=self.seed,
+                                         batch=self.batch, progress=bar.piece)
+            fields = [to_field(denoiser, model, one) for one in tokens]
+        else:
+            kind, ends = "photographs", [Field.of(model, cut_to_fit(denoiser, read_picture(n))) for n in self.between]
+            fields = between_fields(*ends, self.frames)
+        pictures = []
+        with console.progress("rendering", self.frames) as bar:
+            for k, field in enumerate(fields):
+                bar.file(k, str(k))
+                pictures.append(field.render(*models.size, progress=bar.piece).cpu())
+        film = self.output / "between.webp"
+        write_animation(film, pictures)
+        for name, picture in (("0000.png", pictures[0]), ("0001.png", pictures[-1])):
+            write_picture(self.output / name, picture)
+        facts = {"animation": str(film), "frames": self.frames, "between": list(self.between), "of": kind}
+        return f"{self.frames} frames between {kind} {self.between[0]} and {self.between[1]}", facts
+
+
+@dataclass(kw_only=True)
+class Infill(Drawing):
+    """Keep the tokens of a photograph that lie outside --mask or --box and draw the others, --count times."""
+
+    picture: tyro.conf.Positional[Path]
+    """A photograph."""
+    mask: File = None
+    """A picture of the photograph's size, white where it is to be drawn anew."""
+    box: Annotated[tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP LEFT HEIGHT WIDTH")] = None
+    """Or a box in its pixels: rows above it, columns to its left, its height and width."""
+    share: float = 0.5
+    """A token is drawn anew if so much of what it governs lies inside."""
+    repeats: int = 5
+    """How often every step is taken; more fits better and takes longer."""
+    count: int = 16
+    """Samples."""
+    first: int = 0
+    """Number of the first sample."""
+
+    def check(self) -> None:
+        """Numbers in range, and one of mask and box."""
+        super().check()
+        if not 0 < self.share <= 1:
+            raise UserError(f"--share {self.share:g}: give a part of what a token governs, above 0 and at most 1")
+        if (self.mask is None) == (self.box is None):
+            raise UserError("in-filling needs to know where: give either --mask PICTURE or --box TOP LEFT HEIGHT WIDTH")
+
+    def draw(self, models: Models) -> tuple[str, Record]:
+        """Fillings, a picture and a .field file of each, and a sheet of them beside the photograph."""
+        from tokenfield.data.pictures import read_picture
+        from tokenfield.evaluation.figures import Panel, bicubic
+        from tokenfield.fields.field import Field
+        from tokenfield.generation import infill
+        from tokenfield.generation.samples_to_fields import cut_to_fit, labels_for, to_tokens
+
+        denoiser, whole = models.denoiser, read_picture(self.picture)
+        covered = self.covered((whole.shape[1], whole.shape[2])).expand(3, -1, -1)
+        picture, covered = cut_to_fit(denoiser, whole), cut_to_fit(denoiser, covered)[0]
+        field = Field.of(models.field_model, picture)
+        with console.progress("finding the tokens under the mask") as bar:
+            chosen = infill.inside(field, covered, bar.piece) >= self.share
+        if not chosen.any():
+            raise UserError(f"no token has {self.share:.0%} of what it governs inside the mask; give a larger mask, or "
+                            "a smaller --share")
+        places = chosen if denoiser.config.lattice else chosen.flatten()
+        console.say(f"drawing {infill.describe(places)} anew: those of which {self.share:.0%} or more of what they "
+                    "govern is inside")
+        labels = labels_for(denoiser, self.classes, self.count, self.first)
+        with console.progress("drawing") as bar:
+            known = to_tokens(denoiser, field)
+            tokens = infill.fill(denoiser, known, chosen.reshape(known.shape[:-1]), labels, models.sampler,
+                                 repeats=self.repeats, seed=self.seed, first=self.first, progress=bar.piece)
+        visible, small = picture * (1 - covered) + 0.5 * covered, pixels(denoiser.config.picture_size, SHEET_SIDE)
+        panels = [Panel(bicubic(picture, *small), "photograph"), Panel(bicubic(visible, *small), "kept"),
+                  Panel(field.render(*small).cpu(), "its tokens")]
+        facts = self.write(models, tokens, labels, self.first, panels) | {
+            "drawn": places.nonzero().tolist(), "of": places.numel(), "share": self.share, "repeats": self.repeats
+        }  # fmt: skip
+        return f"{self.count} fillings of {self.picture}", facts
+
+    def covered(self, size: tuple[int, int]) -> Tensor:
+        """(1, H, W), 1 where a photograph of this size is drawn anew. Raises UserError for a mask that does not fit."""
+        import torch
+
+        from tokenfield.data.pictures import read_picture
+
+        if self.box is not None:
+            top, left, height, width = self.box
+            if min(top, left) < 0 or min(height, width) < 1 or top + height > size[0] or left + width > size[1]:
+                raise UserError(f"--box {top} {left} {height} {width} is not inside the picture of {size[0]} rows and "
+                                f"{size[1]} columns; give top, left, height and width in its pixels")
+            inside = torch.zeros(1, *size)
+            inside[:, top : top + height, left : left + width] = 1
+            return inside
+        assert self.mask is not None, "either a mask or a box, as `check` makes sure"
+        inside = (read_picture(self.mask).mean(0, keepdim=True) > 0.5).float()
+        if tuple(inside.shape[1:]) != size:
+            raise UserError(f"{self.mask} is {inside.shape[2]} x {inside.shape[1]} pixels and the photograph {size[1]} "
+                            f"x {size[0]}; give a mask of the photograph's size")
+        return inside
+
+
+def pixels(native: tuple[int, int], size: int) -> tuple[int, int]:
+    """(height, width) with `size` pixels on the longer side and the shape of the encoded pictures."""
+    height, width = (max(1, round(side * size / max(native))) for side in native)
+    if height * width > MAX_PIXELS:
+        raise UserError(f"--size {size}: {height} x {width} pixels are more than are drawn at once; give less")
+    return height, width
+
+
+def generate(
+    action: Annotated[Samples | Interpolate | Infill, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes],
+) -> int:
+    """Draw from a denoiser of tokens: new pictures, animations between two, parts of a photograph.
+
+    A denoiser is made by tokenfield latents MODEL DATA -o LATENTS and tokenfield train ldm-... --data LATENTS. A sample
+    is a set of tokens, and so a field: --size draws the same sample at any number of pixels, and tokenfield decode
+    renders its .field file again at any other. Tokens with anchors are drawn in any shape: --aspect 2:1, or --cells for
+    an exact number of rows and columns. Tokens of a set have the shape of the pictures that were encoded.
+
+    Args:
+        action: what to draw.
+    """
+    return action.run()
+
+
+def parser(options: list[str]) -> Callable[[], object]:
+    """What to run for `tokenfield generate OPTIONS...`. Raises `Usage` for the options of a former version."""
+    for option, form in FORMER.items():
+        if option in options and options[0].startswith("-"):
+            raise Usage(f"tokenfield generate {option} became tokenfield generate {form} -o FOLDER; "
+                        "tokenfield generate --help lists the sub-commands")
+    return tyro.cli(deferred(generate), prog="tokenfield generate", args=options)
