@@ -16,7 +16,7 @@ from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.models import pretrained
 from tokenfield.models.anr import AnrConfig
 from tokenfield.views.models.radiance import AnrRadianceConfig
-from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.radiance_field import Integral, field_of, render
 from tokenfield.views.rays import rays, with_rays
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -89,9 +89,8 @@ def test_rays_tokens_and_rendered_values_of_views(views):
     close(directions, io["rays_d"])
     tokens = model.encode(with_rays(io["support_imgs"], io["support_poses"], io["support_focals"]))
     close(tokens, io["r_tokens"])
-    near, far = io["near"][0].item(), io["far"][0].item()
-    field, ends = field_of(model, tokens), {"near": float(near), "far": float(far), "points": 16}
-    close(render(field, origins.flatten(1, -2), directions.flatten(1, -2), **ends), io["render"].flatten(1, -2))
+    field, integral = field_of(model, tokens), Integral(io["near"][0].item(), io["far"][0].item(), 16)
+    close(render(field, origins.flatten(1, -2), directions.flatten(1, -2), integral), io["render"].flatten(1, -2))
 
 
 @torch.no_grad()

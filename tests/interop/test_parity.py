@@ -10,7 +10,7 @@ from tokenfield.coords import Grid
 from tokenfield.interop.checkpoints import import_checkpoint
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
-from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.radiance_field import Integral, field_of, render
 from tokenfield.views.rays import rays, with_rays
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -83,8 +83,8 @@ def test_radiance_fields(name, points):
         torch.testing.assert_close(directions, io["rays_d"], rtol=0, atol=0)
     tokens = model.encode(with_rays(views, io["support_poses"], io["support_focals"]))
     flat = origins.flatten(1, -2), directions.flatten(1, -2)
-    close(render(field_of(model, tokens), *flat, points=points), io["render"].flatten(1, -2))
-    close(render(field_of(model, tokens), *flat, points=points, chunk=100), io["render"].flatten(1, -2))
+    close(render(field_of(model, tokens), *flat, Integral(points=points)), io["render"].flatten(1, -2))
+    close(render(field_of(model, tokens), *flat, Integral(points=points), chunk=100), io["render"].flatten(1, -2))
 
 
 @pytest.mark.parametrize("name", ["ipc", "learned_init", "transinr_nerf", "yinboc_transinr"])

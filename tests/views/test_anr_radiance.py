@@ -7,7 +7,7 @@ import torch
 
 from tokenfield.models import pretrained
 from tokenfield.views.models.radiance import AnrRadianceConfig
-from tokenfield.views.radiance_field import field_of, render
+from tokenfield.views.radiance_field import Integral, field_of, render
 from tokenfield.views.rays import rays, with_rays
 
 B, V, SIDE = 2, 3, 6
@@ -69,7 +69,7 @@ def test_rendering_teaches_every_weight(sigmas, tmp_path):
     optimizer, losses = torch.optim.Adam(model.parameters(), lr=1e-2), []
     for _ in range(12):
         tokens = model.encode(with_rays(images, poses, focals))
-        seen = render(field_of(model, tokens), origins, directions, points=7, generator=generator)
+        seen = render(field_of(model, tokens), origins, directions, Integral(points=7), generator=generator)
         loss = (seen - target).square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
-from tokenfield.views.radiance_field import composite, depths, field_of, render
+from tokenfield.views.radiance_field import Integral, composite, depths, field_of, render
 from tokenfield.views.rays import rays, with_rays
 
 HEIGHT, WIDTH, FOCAL = 5, 7, (11.0, 13.0)
@@ -61,7 +61,7 @@ def raw(colour, density):
 
 
 def test_empty_space_is_white_and_walls_have_their_colour():
-    z, colour = depths(points=9).double(), 0.1 + 0.8 * random(9, 3)
+    z, colour = depths(Integral(points=9), 1)[0].double(), 0.1 + 0.8 * random(9, 3)
     torch.testing.assert_close(composite(raw(colour, torch.full((9,), -3.0).double()), z), torch.ones(3).double())
     density = torch.zeros(9).double()
     density[4] = 1e9
@@ -72,7 +72,7 @@ def test_empty_space_is_white_and_walls_have_their_colour():
 
 @pytest.mark.parametrize("points", [17, 257])
 def test_fog_lets_through_what_beer_and_lambert_say(points):
-    z, density = depths(points=points).double(), 0.4
+    z, density = depths(Integral(points=points), 1)[0].double(), 0.4
     colour = torch.full((points, 3), 0.25).double()
     values = composite(raw(colour, torch.full((points,), density).double()), z)
     left = math.exp(-density * (4 + 1e-3))  # from 2 to 6, and the length of the last point
@@ -80,11 +80,11 @@ def test_fog_lets_through_what_beer_and_lambert_say(points):
 
 
 def test_jittered_depths_stay_in_their_intervals():
-    z = depths(2.0, 6.0, 5, jitter=(11, torch.Generator().manual_seed(0)))
+    z = depths(Integral(2.0, 6.0, 5), 11, torch.Generator().manual_seed(0))
     assert z.shape == (11, 5) and (z.diff(dim=1) > 0).any() and len(z.unique()) == 55
     low = torch.linspace(2, 6, 5)
     assert (z >= low).all() and (z < low + 1).all()
-    again = depths(2.0, 6.0, 5, jitter=(11, torch.Generator().manual_seed(0)))
+    again = depths(Integral(2.0, 6.0, 5), 11, torch.Generator().manual_seed(0))
     assert torch.equal(z, again)
 
 
@@ -110,7 +110,7 @@ def test_radiance_fields_learn_from_rays(name):
     for step in range(15):
         generator = torch.Generator().manual_seed(step)
         field = field_of(model, model.encode(views))
-        loss = (render(field, origins, directions, points=7, generator=generator) - target).square().mean()
+        loss = (render(field, origins, directions, Integral(points=7), generator=generator) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -126,13 +126,13 @@ def test_rendering_in_chunks_equals_rendering_at_once(name):
     model = CONFIGS[name].build().double()
     tokens = model.encode(random(2, 2, 9, 6, 10))
     origins, directions = random(2, 13, 3), random(2, 13, 3)
-    whole = render(field_of(model, tokens), origins, directions, points=5)
-    parts = render(field_of(model, tokens), origins, directions, points=5, chunk=11)
+    integral = Integral(points=5)
+    whole = render(field_of(model, tokens), origins, directions, integral)
+    parts = render(field_of(model, tokens), origins, directions, integral, chunk=11)
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-12)
     jittered = [
-        render(
-            field_of(model, tokens), origins, directions, points=5, chunk=c, generator=torch.Generator().manual_seed(1)
-        )
+        render(field_of(model, tokens), origins, directions, integral, chunk=c,
+               generator=torch.Generator().manual_seed(1))
         for c in (11, 1000)
     ]
     torch.testing.assert_close(*jittered, rtol=0, atol=1e-12)

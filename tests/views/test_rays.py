@@ -141,7 +141,7 @@ def test_rays_reach_a_field_exactly_under_autocast(monkeypatch):
 def test_points_along_rays_lie_at_depths_along_the_optical_axis_under_autocast_too(monkeypatch):
     stretched = []
     monkeypatch.setattr("tokenfield.views.models.base.field_of", lambda model, tokens: None)
-    monkeypatch.setattr("tokenfield.views.models.base.render", lambda field, o, d, **_: stretched.append(d) or d)
+    monkeypatch.setattr("tokenfield.views.models.base.render", lambda field, o, d, *_, **__: stretched.append(d) or d)
     camera, angle = poses(2).float(), torch.tensor([0.3, 0.7])
     origins, directions = r.view_rays(camera, angle, Grid.cells(HEIGHT, WIDTH), HEIGHT, WIDTH)
     axes = -camera[:, :3, 2]

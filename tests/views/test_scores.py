@@ -68,7 +68,7 @@ def test_fitting_brings_the_given_views_nearer_and_leaves_the_model_alone(run, i
         field = field_of_views(model, item, given, integral, fitting)
         return (render_from(field, item.poses[given]) - item.images[given]).square().mean().item()
 
-    assert error(Fitting(steps=25, rays=60, rate=0.05)) < 0.95 * error(None)
+    assert error(Fitting(steps=25, rays=60, rate=0.05)) < 0.95 * error(Fitting())
     assert error(Fitting(steps=3)) == error(Fitting(steps=3))
     assert all(torch.equal(p, before[name]) and p.grad is None for name, p in model.named_parameters())
 

@@ -38,6 +38,11 @@ class ViewSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the views."""
+        return self.images.shape[-2], self.images.shape[-1]
+
 
 @dataclass(frozen=True)
 class ViewsConfig(Sizes):

@@ -26,20 +26,13 @@ PIXELS = 1 << 16
 
 @dataclass(frozen=True)
 class LightField(Domain):
-    """An object before a camera.
-
-    Args:
-        size: (height, width) of the camera's picture in pixels.
-        pose: camera-to-world, 16 numbers row by row.
-        angle_x: horizontal field of view, radians.
-        integral: how a radiance field is rendered.
-    """
+    """An object before a camera."""
 
     kind: ClassVar[str] = "light-field"
-    size: tuple[int, int]
-    pose: tuple[float, ...]
-    angle_x: float
-    integral: Integral = PUBLISHED
+    size: tuple[int, int]  # height and width of the camera's picture in pixels
+    pose: tuple[float, ...]  # camera-to-world, 16 numbers row by row
+    angle_x: float  # horizontal field of view, radians
+    integral: Integral = PUBLISHED  # how a radiance field is rendered
 
     def __post_init__(self):
         if len(self.pose) != 16 or min(self.size) < 1 or not 0 < self.angle_x < torch.pi:
@@ -50,22 +43,16 @@ class LightField(Domain):
 
     @classmethod
     def at(
-        cls, pose: Float[Tensor, "4 4"], angle_x: float, size: tuple[int, int], integral: Integral | None = None
+        cls, pose: Float[Tensor, "4 4"], angle_x: float, size: tuple[int, int], integral: Integral = PUBLISHED
     ) -> "LightField":
         """The camera at a pose."""
-        numbers = tuple(pose.double().flatten().tolist())
-        return cls((size[0], size[1]), numbers, float(angle_x), integral or PUBLISHED)
-
-    def with_pose(self, pose: Float[Tensor, "4 4"]) -> "LightField":
-        """The same camera elsewhere."""
-        return replace(self, pose=tuple(pose.double().flatten().tolist()))
+        return cls(size, tuple(pose.double().flatten().tolist()), angle_x, integral)
 
     def on_grid(
         self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
     ) -> Float[Tensor, "c h w"]:
         """Colours on a grid of the picture, some rows after the other."""
-        rows = max(1, PIXELS // max(1, grid.shape[1]))
-        bands = list(grid.split(rows * grid.shape[1]))
+        bands = list(grid.split(PIXELS))
         colours = []
         for done, band in enumerate(bands, 1):
             colours.append(self._colours(model, tokens, band).T.unflatten(-1, band.shape))
@@ -108,7 +95,7 @@ def camera_of(field: Field) -> LightField:
 
 def move_camera(field: Field, pose: Float[Tensor, "4 4"]) -> Field:
     """The same object from another pose."""
-    return replace(field, domain=camera_of(field).with_pose(pose))
+    return replace(field, domain=replace(camera_of(field), pose=tuple(pose.double().flatten().tolist())))
 
 
 def render_from(field: Field, poses: Float[Tensor, "n 4 4"], size: tuple[int, int] | None = None) -> Tensor:

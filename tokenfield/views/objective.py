@@ -1,9 +1,8 @@
 """What a step minimises on posed views: errors of the colours of rays through a view that is not encoded.
 
-Support views are encoded; the error is the mean squared one of the colours of rays through pixels of the target. Light
-fields take all pixels of the target or some; radiance fields, whose every ray costs many points, a few, half of them at
-first on the object: most of a rendering is empty, and a field that learned that everything is white has no gradient to
-learn otherwise (docs/papers.md, "Protocols" and "Released code").
+Light fields take all pixels of the target or some; radiance fields, whose every ray costs many points, a few, half of
+them at first on the object: most of a rendering is empty, and a field that learned that everything is white has no
+gradient to learn otherwise (docs/papers.md, "Protocols" and "Released code").
 
 Rays of different instances are drawn independently of each other, as a function of the sample's own seed. The step's
 generator, which all processes share, gives one number per pixel; an instance turns all of them by its own offset
@@ -19,6 +18,7 @@ from accelerate import Accelerator
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse, psnr
@@ -34,9 +34,10 @@ WHITE = 1 - 0.5 / 255
 
 
 @dataclass(frozen=True)
-class RayConfig:
+class RayConfig(Sizes):
     """Which rays a training step takes."""
 
+    may_be_zero = frozenset({"rays", "foreground_steps"})
     trains: ClassVar[type[ViewsModel]]
     """The kind of model."""
     integral: ClassVar[Integral] = PUBLISHED
@@ -48,11 +49,6 @@ class RayConfig:
     """For so many steps from the beginning half of the rays show the object, where `rays` leaves a choice."""
     evaluate_views: int = 4
     """Held-out views of an object that an evaluation during training renders."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("rays", 0), ("foreground_steps", 0), ("evaluate_views", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"objective.{name} is {getattr(self, name)}; give at least {least}")
 
     def build(self, model: Model, *, bf16: bool = False) -> "RayObjective":
         """The loss as a module."""
@@ -101,7 +97,7 @@ class LightFieldRays(RayConfig):
 
 
 @dataclass(frozen=True)
-class RadianceRays(RayConfig):
+class RadianceRays(Integral, RayConfig):
     """Which rays of a radiance field a training step takes, and how they are integrated."""
 
     trains = RadianceModel
@@ -110,12 +106,6 @@ class RadianceRays(RayConfig):
     """Rays of the target view per instance; 128 in the code of IPC and TransINR, 512 in ANR's. 0: all of them."""
     foreground_steps: int = 1000
     """For so many steps from the beginning half of the rays show the object."""
-    near: float = 2.0
-    """Distance along the optical axis where rays begin, world units."""
-    far: float = 6.0
-    """Where they end."""
-    points: int = 128
-    """Evaluations per ray."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,13 +119,7 @@ class RadianceRays(RayConfig):
 
 
 class RayObjective(nn.Module):
-    """The loss on a batch of posed views.
-
-    Args:
-        model: what is trained.
-        config: which rays.
-        bf16: run under bfloat16 autocast; rays, depths and the integral stay in float32.
-    """
+    """The loss on a batch of posed views; under bfloat16 autocast rays, depths and the integral stay in float32."""
 
     def __init__(self, model: ViewsModel, config: RayConfig, *, bf16: bool = False):
         super().__init__()
@@ -149,12 +133,11 @@ class RayObjective(nn.Module):
         height, width = target.shape[-2:]
         with torch.autocast(target.device.type, torch.bfloat16, enabled=self.bf16):
             tokens = self.model.encode(self.model.inputs(batch["support"], batch["support_poses"], batch["angle_x"]))
-            pixels = Grid.cells(height, width, device=target.device)
-            coords: Coordinates = pixels
+            coords: Coordinates = Grid.cells(height, width, device=target.device)
             truth = target.flatten(2)  # (B, 3, H W)
             if config.rays:
                 chosen = pick(target, config.rays, batch["seed"], batch["step"] < config.foreground_steps, generator)
-                coords = pixels.coords()[chosen]  # (B, n, 2)
+                coords = coords.coords()[chosen]  # (B, n, 2)
                 truth = truth.gather(2, chosen[:, None].expand(-1, 3, -1))
             colours = self.model.see(tokens, batch["target_pose"], batch["angle_x"], coords, (height, width),
                                      integral=config.integral, generator=generator)
@@ -166,10 +149,9 @@ def pick(
     target: Float[Tensor, "b 3 h w"], count: int, seed: Int[Tensor, " b"], biased: Bool[Tensor, " b"],
     generator: torch.Generator
 ) -> Int[Tensor, "b n"]:
-    """Different pixels of every instance's target, as indices into its rows, ascending.
+    """`count` different pixels of every instance's target, as indices into its rows, ascending.
 
     Args:
-        count: n.
         seed: of the instances, from 0 to 2^31 - 1.
         biased: which instances take half of their pixels from the object, or all that it has if these are fewer.
         generator: of the step.
@@ -183,15 +165,12 @@ def pick(
 
 
 def held_out_views(views: ViewSet, support: int, reserved: int, most: int = 0) -> tuple[list[int], list[int]]:
-    """The support views and the target views of an object, by their numbers.
+    """The support views and the target views of an object, by their numbers. Raises UserError if no target is left.
 
     Args:
-        views: an object.
         support: how many are encoded: the first ones, so that three support views are two and one more.
         reserved: the first so many are never targets; a comparison over numbers of views reserves the most of them.
         most: target views, evenly over those that are left; 0 for all.
-    Raises:
-        UserError: no view is left.
     """
     left = range(max(reserved, support), len(views))
     if not left:
@@ -213,7 +192,7 @@ def render_view(
     model: ViewsModel, tokens: Float[Tensor, "1 r d"], views: ViewSet, number: int, integral: Integral
 ) -> Float[Tensor, "3 h w"]:
     """One of an object's views as the model renders it, neither clamped nor rounded."""
-    size = (views.images.shape[-2], views.images.shape[-1])
+    size = views.size
     angle = torch.tensor([views.angle_x], device=tokens.device)
     pose = views.poses[number : number + 1].to(tokens.device)
     rows = model.see(tokens, pose, angle, Grid.cells(*size, device=tokens.device), size, integral=integral)

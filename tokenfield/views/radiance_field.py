@@ -16,9 +16,6 @@ from torch import Tensor
 
 from tokenfield.models.base import FieldModel
 
-NEAR, FAR, POINTS = 2.0, 6.0, 128
-"""Where rays begin and end, in world units, and points per ray (docs/papers.md, "Released code")."""
-
 LAST = 1e-3
 """Length given to the last point of a ray, after which nothing follows."""
 
@@ -28,31 +25,31 @@ Field = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Integral:
-    """How a radiance field is integrated along a ray; a light field has no use for it."""
+    """How a radiance field is integrated along a ray; a light field has no use for it.
 
-    near: float = NEAR
+    Defaults are the published ones (docs/papers.md, "Released code").
+    """
+
+    near: float = 2.0
     """Distance along the optical axis where rays begin, world units."""
-    far: float = FAR
+    far: float = 6.0
     """Where they end."""
-    points: int = POINTS
+    points: int = 128
     """Evaluations per ray."""
 
 
 PUBLISHED = Integral()
 
 
-def depths(
-    near: float = NEAR, far: float = FAR, points: int = POINTS, *, jitter: tuple[int, torch.Generator] | None = None
-) -> Float[Tensor, "*n p"]:
-    """Depths of the points along a ray, from near to far: (points,) for all rays.
+def depths(integral: Integral, rays: int, generator: torch.Generator | None = None) -> Float[Tensor, "n p"]:
+    """Depths of the points along so many rays, from near to far.
 
-    With jitter, (number of rays, generator), every depth of every ray is moved on by up to one interval, as in
-    training: (rays, points).
+    The generator moves every depth of every ray on by up to one interval, as in training.
     """
-    z = torch.linspace(near, far, points)
-    if jitter is not None:
-        count, generator = jitter
-        z = z + torch.rand(count, points, generator=generator) * ((far - near) / max(points - 1, 1))
+    near, far, points = integral.near, integral.far, integral.points
+    z = torch.linspace(near, far, points).expand(rays, -1)
+    if generator is not None:
+        z = z + torch.rand(rays, points, generator=generator) * ((far - near) / max(points - 1, 1))
     return z
 
 
@@ -79,20 +76,18 @@ def field_of(model: FieldModel, tokens: Tensor) -> Field:
 
 
 def render(
-    field: Field, origins: Float[Tensor, "b n 3"], directions: Float[Tensor, "b n 3"], *, near: float = NEAR,
-    far: float = FAR, points: int = POINTS, generator: torch.Generator | None = None, chunk: int = 1 << 15
+    field: Field, origins: Float[Tensor, "b n 3"], directions: Float[Tensor, "b n 3"], integral: Integral = PUBLISHED,
+    *, generator: torch.Generator | None = None, chunk: int = 1 << 15
 ) -> Float[Tensor, "b n 3"]:
     """Colours of rays, N per instance.
 
     Args:
-        near, far, points: see `depths`.
-        generator: draws the jitter of training, on the CPU; None: fixed depths.
+        generator: see `depths`; on the CPU.
         chunk: most points per instance at once; the result is the same.
     """
-    jitter = None if generator is None else (origins.shape[1], generator)
-    z = depths(near, far, points, jitter=jitter).to(origins).expand(origins.shape[1], -1)  # (N, P)
+    z, rays = depths(integral, origins.shape[1], generator).to(origins), max(1, chunk // integral.points)
     colours = []
-    for o, d, t in zip(*(part.split(max(1, chunk // points), -2) for part in (origins, directions, z)), strict=True):
+    for o, d, t in zip(*(part.split(rays, -2) for part in (origins, directions, z)), strict=True):
         at = o.unsqueeze(-2) + d.unsqueeze(-2) * t.unsqueeze(-1)  # (B, n, P, 3)
         raw = field(at.flatten(1, 2)).unflatten(1, at.shape[1:3])
         colours.append(composite(raw, t))

@@ -1,8 +1,8 @@
 """How well models render held-out views: PSNR and SSIM per object and per number of support views.
 
-The protocol: the first V views of an object are encoded, and the targets are views after the largest V that is
-compared, so that every number of views has the same targets and three support views are two and one more. PSNR is the
-papers', per view, unclamped, then the mean over views and over objects; Fig. 4(a) of LAINR shows it against V.
+The first V views of an object are encoded, and the targets are views after the largest V that is compared, so that
+every number of views has the same targets. PSNR is the papers', per view, unclamped, then the mean over views and over
+objects; Fig. 4(a) of LAINR shows it against V.
 """
 
 import statistics
@@ -26,7 +26,7 @@ from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import LightField, camera_of, render_from
 from tokenfield.views.models.base import ViewsModel, views_model
 from tokenfield.views.objective import encode_views, held_out_views
-from tokenfield.views.radiance_field import Integral
+from tokenfield.views.radiance_field import PUBLISHED, Integral
 
 FITTING = 21
 """Stream of the draws of `fit_tokens` (`tokenfield.training.seeding`)."""
@@ -34,79 +34,56 @@ FITTING = 21
 
 @dataclass(frozen=True)
 class ViewScore:
-    """What was measured of one object with one number of support views.
-
-    Attributes:
-        name: of the object.
-        support: V, views that were encoded.
-        targets: views that were compared.
-        psnr, ssim: means over them; dB, unclamped, and in [-1, 1].
-        values_stored: numbers that the tokens hold.
-        encode_seconds: for the V views together, and the fitting of their tokens if there was one.
-        render_seconds: for one view, the median.
-    """
+    """What was measured of one object with one number of support views."""
 
     name: str
-    support: int
-    targets: int
-    psnr: float
+    support: int  # V, views that were encoded
+    targets: int  # views that were compared
+    psnr: float  # mean over them, dB, unclamped
     ssim: float
     values_stored: int
-    encode_seconds: float
-    render_seconds: float
+    encode_seconds: float  # for the V views together, and the fitting of their tokens if there was one
+    render_seconds: float  # for one view, the median
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """Test-time optimisation of the tokens on the support views.
+    """Test-time optimisation of the tokens on the support views."""
 
-    Attributes:
-        steps: of Adam; 0 leaves the tokens as they were predicted.
-        rays: per step, over all support views.
-        rate: of Adam; latents are of about unit variance.
-        seed: decides the rays.
-    """
+    steps: int = 0  # of Adam; 0 leaves the tokens as they were predicted
+    rays: int = 1024  # per step, over all support views
+    rate: float = 1e-2  # of Adam; latents are of about unit variance
+    seed: int = 0  # decides the rays
 
-    steps: int = 0
-    rays: int = 1024
-    rate: float = 1e-2
-    seed: int = 0
+
+PREDICTED = Fitting()
 
 
 def field_of_views(
-    model: ViewsModel, views: ViewSet, support: Sequence[int], integral: Integral | None = None,
-    fitting: Fitting | None = None
+    model: ViewsModel, views: ViewSet, support: Sequence[int], integral: Integral = PUBLISHED,
+    fitting: Fitting = PREDICTED
 ) -> Field:
     """An object as a field, from some of its views; its camera stands at the first of them until it is moved.
 
-    Args:
-        model: of views.
-        views: the object.
-        support: numbers of the views that are encoded.
-        integral: how a radiance field is rendered.
-        fitting: optimise the tokens on these views as well.
-    Raises:
-        UserError: a number of views, or a size, that the model does not take.
+    Raises UserError for a number of views, or a size, that the model does not take.
     """
     model.check_support(len(support))
-    size = (views.images.shape[-2], views.images.shape[-1])
-    if tuple(model.input_size) != size:
-        raise UserError(f"the views of {views.name} are {size[0]}x{size[1]}, the model takes "
-                        f"{model.input_size[0]}x{model.input_size[1]}")
+    if tuple(model.input_size) != views.size:
+        theirs, taken = ("x".join(map(str, size)) for size in (views.size, model.input_size))
+        raise UserError(f"the views of {views.name} are {theirs}, the model takes {taken}")
     numbers = list(support)
     tokens = encode_views(model, views, numbers)[0]
-    field = Field(model, tokens, LightField.at(views.poses[numbers[0]], views.angle_x, size, integral))
-    return field if fitting is None or not fitting.steps else fit_tokens(field, views, numbers, fitting)
+    field = Field(model, tokens, LightField.at(views.poses[numbers[0]], views.angle_x, views.size, integral))
+    return fit_tokens(field, views, numbers, fitting) if fitting.steps else field
 
 
-def fit_tokens(field: Field, views: ViewSet, support: Sequence[int], fitting: Fitting) -> Field:
-    """The field with its tokens optimised so that the support views come out as they are.
+def fit_tokens(field: Field, views: ViewSet, numbers: list[int], fitting: Fitting) -> Field:
+    """The field with its tokens optimised so that the support views, of these numbers, come out as they are.
 
     Random rays of all support views per step, the mean squared error of their colours, Adam with a rate that falls to
     zero as a cosine. Only the tokens change; the decoder knows what objects look like.
     """
     model, domain, device = views_model(field.model), camera_of(field), field.tokens.device
-    numbers = list(support)
     pixels = Grid.cells(*domain.size, device=device).coords()
     colours = views.images[numbers].to(device).flatten(2).mT  # (V, H W, 3)
     poses, angles = views.poses[numbers].to(device), torch.full((len(numbers),), views.angle_x, device=device)
@@ -126,20 +103,16 @@ def fit_tokens(field: Field, views: ViewSet, support: Sequence[int], fitting: Fi
 
 
 def measure(
-    model: ViewsModel, objects: Iterable[ViewSet], numbers: Sequence[int], *, integral: Integral | None = None,
-    targets: int = 0, reserved: int = 0, fitting: Fitting | None = None,
+    model: ViewsModel, objects: Iterable[ViewSet], numbers: Sequence[int], *, integral: Integral = PUBLISHED,
+    targets: int = 0, reserved: int = 0, fitting: Fitting = PREDICTED,
     before: Callable[[int, str], None] = lambda index, name: None
 ) -> list[ViewScore]:
     """Scores of every object with every number of support views.
 
     Args:
-        model: of views.
-        objects: with their real views.
         numbers: V, one after the other.
-        integral: how a radiance field is rendered.
         targets: views to compare per object, evenly spread over those that are left; 0 for all.
         reserved: views that are never targets, beside those that are encoded; at least the largest number.
-        fitting: test-time optimisation on the support views.
         before: called with the number and the name of the object that comes next.
     """
     scores = []
@@ -163,15 +136,18 @@ def measure(
 
 def means(scores: Sequence[ViewScore]) -> list[Record]:
     """One line per number of support views: means over the objects, medians of seconds."""
-    lines = []
+    lines: list[Record] = []
     for number in sorted({score.support for score in scores}):
         chosen = [score for score in scores if score.support == number]
-        line: Record = {"support": number, "objects": len(chosen)}
-        line |= {key: statistics.fmean(getattr(score, key) for score in chosen) for key in ("psnr", "ssim")}
-        line |= {"values_stored": chosen[0].values_stored}
-        line |= {key: statistics.median(getattr(score, key) for score in chosen)
-                 for key in ("encode_seconds", "render_seconds")}
-        lines.append(line)
+        lines.append({
+            "support": number,
+            "objects": len(chosen),
+            "psnr": statistics.fmean(score.psnr for score in chosen),
+            "ssim": statistics.fmean(score.ssim for score in chosen),
+            "values_stored": chosen[0].values_stored,
+            "encode_seconds": statistics.median(score.encode_seconds for score in chosen),
+            "render_seconds": statistics.median(score.render_seconds for score in chosen),
+        })
     return lines
 
 

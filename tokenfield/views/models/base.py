@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from tokenfield.coords import Coordinates
 from tokenfield.errors import UserError
@@ -65,7 +65,7 @@ class ViewsModel(PatchField):
         return tokens
 
     def colours(
-        self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: torch.Generator | None = None
+        self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: Generator | None = None
     ) -> Float[Tensor, "b n 3"]:
         """Colours of rays, N of one camera for each of B instances.
 
@@ -77,8 +77,8 @@ class ViewsModel(PatchField):
 
     def see(
         self, tokens: Float[Tensor, "b r d"], poses: Float[Tensor, "b 4 4"], angle_x: Float[Tensor, " b"],
-        coords: Coordinates, size: tuple[int, int], *, integral: Integral | None = None,
-        generator: torch.Generator | None = None
+        coords: Coordinates, size: tuple[int, int], *, integral: Integral = PUBLISHED,
+        generator: Generator | None = None
     ) -> Float[Tensor, "b q 3"]:
         """Colours at coordinates of the pictures that B cameras take, one of each instance.
 
@@ -88,7 +88,7 @@ class ViewsModel(PatchField):
         axes = -poses[..., :3, 2]  # cameras look along their -z
         exact = torch.promote_types(tokens.dtype, torch.float32)  # in bfloat16 a ray would miss its pixel
         rays = Rays(*(part.to(tokens.device, exact) for part in (origins, directions, axes)))
-        return self.colours(tokens, rays, integral or PUBLISHED, generator)
+        return self.colours(tokens, rays, integral, generator)
 
 
 class LightFieldModel(ViewsModel):
@@ -99,9 +99,7 @@ class LightFieldModel(ViewsModel):
     def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
         return with_plucker(images, poses, angle_x)
 
-    def colours(
-        self, tokens: Tensor, rays: Rays, integral: Integral, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def colours(self, tokens: Tensor, rays: Rays, integral: Integral, generator: Generator | None = None) -> Tensor:
         return self.decode(tokens, plucker(rays.origins, rays.directions))
 
 
@@ -114,13 +112,10 @@ class RadianceModel(ViewsModel):
         focals = focals_of(angle_x, images.shape[-1])[:, None].expand(*poses.shape[:2], 2)
         return with_rays(images, poses[..., :3, :], focals)
 
-    def colours(
-        self, tokens: Tensor, rays: Rays, integral: Integral, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def colours(self, tokens: Tensor, rays: Rays, integral: Integral, generator: Generator | None = None) -> Tensor:
         along = (rays.directions * rays.axes.unsqueeze(-2)).sum(-1, keepdim=True)  # autocast leaves a product alone
         stretched = rays.directions / along  # depths are distances along the optical axis
-        return render(field_of(self, tokens), rays.origins, stretched, near=integral.near, far=integral.far,
-                      points=integral.points, generator=generator)
+        return render(field_of(self, tokens), rays.origins, stretched, integral, generator=generator)
 
 
 def views_model(model: Model) -> ViewsModel:
