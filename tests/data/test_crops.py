@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles, pyramid
-from tokenfield.data.crops import orient
+from tokenfield.data.datasets import orient
 from tokenfield.data.draws import Draws
 from tokenfield.data.listings import relative_listing
 from tokenfield.data.pyramid import SMALLEST, level_shapes, levels_of, open_pyramid

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.data import DataConfig, Source, open_source
-from tokenfield.data.layouts import SHARES, _celeba_part, held_out_places
+from tokenfield.data.layouts import SHARES, _celeba_part, ffhq_validation, held_out_places
 from tokenfield.data.listings import shares
-from tokenfield.data.splits import ffhq_validation
 from tokenfield.errors import UserError
 
 WNIDS = ("n01440764", "n02102040", "n02979186")

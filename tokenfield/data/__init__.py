@@ -1,7 +1,7 @@
 """Pictures: files, folders, the papers' data sets, random crops, batches."""
 
-from tokenfield.data.crops import PhotoCrops as PhotoCrops
 from tokenfield.data.datasets import DataConfig as DataConfig
+from tokenfield.data.datasets import PhotoCrops as PhotoCrops
 from tokenfield.data.datasets import PictureFiles as PictureFiles
 from tokenfield.data.datasets import open_source as open_source
 from tokenfield.data.decoding import PictureError as PictureError

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
@@ -155,14 +157,27 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
         return _eight_bit(image, "RGB")
 
 
-def read_array(path: Path, *, keep_alpha: bool, max_pixels: int) -> Float[np.ndarray, "c h w"]:
-    """The picture as float32 in [0, 1]: RGB with alpha composited on white, or RGBA with straight alpha.
+def read_picture(
+    path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
+) -> Float[Tensor, "c h w"]:
+    """Reads any picture file.
 
-    Raises PictureError as `read_rgb8`.
+    Grey, palette, CMYK and 16-bit pictures become RGB; the EXIF orientation is applied; of an animation the first frame
+    is read, with a warning. Files are recognised by content, whatever they are called.
+
+    Args:
+        keep_alpha: return RGBA with straight (not premultiplied) alpha in place of compositing on white; opaque
+            pictures get an alpha of one.
+        max_pixels: refuse larger pictures before anything of them is decoded.
+    Returns:
+        Shape (3, H, W), or (4, H, W) with `keep_alpha`; float32 in [0, 1].
+    Raises:
+        PictureError: a `UserError` with `.path` and `.reason`: missing, empty, damaged, truncated, too large, ...
     """
+    path = Path(path)
     image = decode(path, max_pixels)
     with _conversion(path):
-        return _to_array(image, keep_alpha=keep_alpha)
+        return torch.from_numpy(_to_array(image, keep_alpha=keep_alpha))
 
 
 @contextlib.contextmanager

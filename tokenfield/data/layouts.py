@@ -9,15 +9,20 @@ import csv
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, shares, text_lines
 from tokenfield.data.pictures import find_pictures
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
-from tokenfield.data.splits import ffhq_validation
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+
+FFHQ = Path(__file__).parent / "splits" / "ffhq_validation.bits"
+"""One bit per picture of FFHQ's 70 000, in order, the first in a byte's highest bit; set: for testing."""
 
 
 def list_folder(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
@@ -101,7 +106,7 @@ def list_lsun(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
 
 
 def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
-    """FFHQ as in ginr-ipc: the 10 000 pictures of its random list test, all others train (`data.splits`).
+    """FFHQ as in ginr-ipc: the 10 000 pictures of its random list test, all others train.
 
     `00000.png ... 69999.png`, all in one folder or in `00000/ ... 69000/` of a thousand each, in `root` or in a folder
     that the data set or a copy of it is usually called. `ffhqtrain.txt` and `ffhqvalidation.txt` in `root` (one file
@@ -126,6 +131,12 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
         test = ffhq_validation()
         chosen = [path for path in paths if (int(path.stem) in test) == (split == "test")]
     return _some(root, split, relative_listing(root, chosen))
+
+
+@cache
+def ffhq_validation() -> frozenset[int]:
+    """Numbers of the 10 000 pictures that ginr-ipc drew for validation, and the papers measure on (docs/papers.md)."""
+    return frozenset(np.unpackbits(np.frombuffer(FFHQ.read_bytes(), np.uint8)).nonzero()[0].tolist())
 
 
 def list_imagenette(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:

@@ -37,8 +37,7 @@ class Loader:
         batch_size: pictures per step over all processes; process `rank` of `world` gets places
             rank * b .. (rank + 1) * b - 1 of the global batch, b = batch_size // world.
         seed: from 0 to 2^64 - 1; with the step it decides every picture.
-        workers: threads; 0 prepares each batch when it is needed.
-        ahead: batches that are prepared ahead, at least one per worker.
+        workers: threads, which prepare batches ahead; 0 prepares each when it is needed.
     Raises:
         UserError: a batch that does not divide, or a number out of range.
     """
@@ -53,7 +52,6 @@ class Loader:
         rank: int = 0,
         world: int = 1,
         workers: int = 2,
-        ahead: int = 4,
     ):
         if batch_size < 1 or world < 1 or batch_size % world:
             raise UserError(f"a batch of {batch_size} cannot be shared by {world} processes; give a batch size that is "
@@ -67,7 +65,7 @@ class Loader:
             raise UserError("the source has no pictures; give a folder with some")
         self.source, self.seed, self.first_step = source, seed, first_step
         self.slots = range(rank * (batch_size // world), (rank + 1) * (batch_size // world))
-        self.workers, self.ahead = workers, max(ahead, workers)
+        self.workers = workers
 
     def batch(self, step: int) -> Sample:
         """This process's part of the batch at `step`."""
@@ -83,7 +81,7 @@ class Loader:
         waiting: deque[Future[Sample]] = deque()
         try:
             while True:
-                while len(waiting) < self.ahead:
+                while len(waiting) < max(4, self.workers):
                     waiting.append(threads.submit(self.batch, step + len(waiting)))
                 yield step, waiting.popleft().result()
                 step += 1

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from tokenfield.data.decoding import MAX_PIXELS, read_array
 from tokenfield.data.decoding import PictureError as PictureError
+from tokenfield.data.decoding import read_picture as read_picture
 from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
@@ -38,33 +38,11 @@ WRITERS: dict[str, tuple[str, Record]] = {
 """Ending -> Pillow's format and options. All 8 bits per channel; JPEG alone loses something."""
 
 
-def read_picture(
-    path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
-) -> Float[Tensor, "c h w"]:
-    """Reads any picture file.
-
-    Grey, palette, CMYK and 16-bit pictures become RGB; the EXIF orientation is applied; of an animation the first frame
-    is read, with a warning. Files are recognised by content, whatever they are called.
-
-    Args:
-        keep_alpha: return RGBA with straight (not premultiplied) alpha in place of compositing on white; opaque
-            pictures get an alpha of one.
-        max_pixels: refuse larger pictures before anything of them is decoded.
-    Returns:
-        Shape (3, H, W), or (4, H, W) with `keep_alpha`; float32 in [0, 1].
-    Raises:
-        PictureError: a `UserError` with `.path` and `.reason`: missing, empty, damaged, truncated, too large, ...
-    """
-    return torch.from_numpy(read_array(Path(path), keep_alpha=keep_alpha, max_pixels=max_pixels))
-
-
-def read_pictures(
-    paths: Iterable[str | Path], skipped: SkippedFiles, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
-) -> Iterator[tuple[Path, Float[Tensor, "c h w"]]]:
+def read_pictures(paths: Iterable[str | Path], skipped: SkippedFiles) -> Iterator[tuple[Path, Float[Tensor, "c h w"]]]:
     """Reads one picture after another; files that cannot be read are noted in `skipped` and left out."""
     for path in map(Path, paths):
         try:
-            picture = read_picture(path, keep_alpha=keep_alpha, max_pixels=max_pixels)
+            picture = read_picture(path)
         except PictureError as error:
             skipped.catch(error)
         else:

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from tokenfield.data.decoding import MAX_PIXELS, PictureError, read_rgb8
+from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
@@ -72,9 +72,8 @@ def levels_of(picture: UInt8[np.ndarray, "h w 3"]) -> Levels:
 class PyramidCache:
     """Pyramids of picture files, built at first use, mapped afterwards. Safe between threads and processes."""
 
-    def __init__(self, folder: Path | None = None, *, max_pixels: int = MAX_PIXELS):
-        self.folder = (cache_folder() if folder is None else Path(folder)) / "pyramids"
-        self.max_pixels = max_pixels
+    def __init__(self) -> None:
+        self.folder = cache_folder() / "pyramids"
         self.levels = functools.lru_cache(OPEN_FILES)(self._levels)
         """path -> its levels, read-only views of the mapped file. Raises PictureError as `read_picture` does."""
 
@@ -91,7 +90,7 @@ class PyramidCache:
         file = self.file(path)
         levels = open_pyramid(file)
         if levels is None:
-            write_pyramid(file, levels_of(read_rgb8(path, self.max_pixels)))
+            write_pyramid(file, levels_of(read_rgb8(path)))
             levels = open_pyramid(file)
         if levels is None:
             raise UserError(f"{shown(file)}: the crop cache was written but cannot be read back; "

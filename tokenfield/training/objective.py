@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.utils._pytree import tree_map
 
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, count
 from tokenfield.data.sources import Pictures, Source
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.parts import Prepared
-from tokenfield.training.blockwise import blockwise
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
 from tokenfield.training.validation import check_fits, mean_over
@@ -102,8 +102,7 @@ def reconstruction_loss(
     Args:
         images: values in [0, 1].
         sampling: the coordinates and their pixels, on the device of `images`.
-        row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed, so
-            that only one block's activations exist at a time; see blockwise.py.
+        row_blocks: above 1, what meets coordinates is differentiated block by block while the loss is computed.
         average: of the instances' errors, where all rows are decoded at once.
         prefixes: see `prepare`.
     Returns:
@@ -117,6 +116,66 @@ def reconstruction_loss(
         errors = mse(values.float(), sampling.gather(images))
         return average(errors), errors.detach()
     return blockwise(model, images, prepared, lattice, sampling, row_blocks)
+
+
+def blockwise(
+    model: FieldModel, images: Tensor, prepared: Prepared, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+) -> tuple[Tensor, Tensor]:
+    """The loss and the errors of `reconstruction_loss` in a fraction of the memory: block of rows by block of rows.
+
+    The loss is a sum over coordinates, so its gradient with respect to what the tokens were `prepared` to, and to
+    the parameters that meet coordinates, is a sum over blocks of coordinates. Each block is decoded, differentiated and
+    forgotten; what comes before the coordinates, the encoder above all, needs one backward pass for all together.
+    """
+    originals: list[Tensor] = []
+    leaves: list[Tensor] = []
+
+    def detach(leaf: object) -> object:
+        if not isinstance(leaf, Tensor) or not leaf.requires_grad:
+            return leaf
+        originals.append(leaf)
+        leaves.append(leaf.detach().requires_grad_())
+        return leaves[-1]
+
+    cut = tree_map(detach, prepared)
+    parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+    totals: list[Tensor | None] = [None] * (len(leaves) + len(parameters))
+    errors = torch.zeros(len(images), device=images.device)
+    for block in sampling.split(row_blocks):
+        target = block.gather(images)
+        values = model.combine(model.locate(block.coords, lattice), cut)
+        share = target.shape[1] / count(sampling.coords)  # the block's weight in the mean over all coordinates
+        block_errors = share * mse(values.float(), target)
+        errors += block_errors.detach()
+        # Autocast is for forward passes; a backward pass runs in the types that its forward pass chose.
+        with torch.autocast(images.device.type, enabled=False):
+            gradients = torch.autograd.grad(block_errors.mean(), leaves + parameters, allow_unused=True)
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                total = totals[i]
+                totals[i] = gradient if total is None else total + gradient
+    known = [(s, total) for s, total in zip(originals + parameters, totals, strict=True) if total is not None]
+    sources, gradients = zip(*known, strict=True)
+    loss: Tensor = Precomputed.apply(errors.mean(), len(known), *sources, *gradients)  # type: ignore[no-untyped-call]
+    return loss, errors
+
+
+class Precomputed(torch.autograd.Function):
+    """A number whose gradients with respect to some tensors are known already.
+
+    It lets the block-wise gradients take part in one ordinary `backward()`, which is where data-parallel training
+    averages gradients over processes.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, value: Tensor, count: int, *sources_and_gradients: Tensor) -> Tensor:
+        ctx.gradients = sources_and_gradients[count:]  # type: ignore[attr-defined]
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, outer: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = tuple(outer * gradient for gradient in ctx.gradients)  # type: ignore[attr-defined]
+        return None, None, *gradients, *(None for _ in gradients)
 
 
 def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Prepared:
