@@ -128,7 +128,8 @@ def test_a_variable_s_own_offset_and_scale_are_used():
 
 def test_a_field_without_variation_is_not_divided_by_nothing():
     model = build(LAINR)
-    _, scale = model.standards(torch.tensor([[7.0]]), torch.tensor([[0.0]]))
+    values = torch.full((1, 1, *SIZE), 7.0)
+    *_, scale = model.inputs(values, torch.ones_like(values), torch.tensor([[7.0]]), torch.tensor([[0.0]]))
     assert scale.item() == 1
 
 
@@ -162,6 +163,9 @@ def test_places_know_whether_their_cell_had_a_value(tmp_path):
     rows, columns = domain.grid.latitudes, domain.grid.longitudes
     where = torch.tensor([[rows[2], columns[3]], [rows[2], columns[3] - 360], [rows[0], columns[0]]])
     assert domain.had_value(where).tolist() == [[False], [False], [True]]
+    region = prepared(tmp_path, latitudes=np.array([40.0, 30.0]), longitudes=np.array([355.0, 365.0]))
+    places = torch.tensor([[30.0, 4.0], [26.0, -9.0], [24.0, 0.0], [40.0, 11.0]])
+    assert encode_field(build(LAINR), region).domain.had_value(places).tolist() == [[True], [True], [False], [False]]
 
 
 def test_masks_and_axes_survive_their_packing():

@@ -73,28 +73,41 @@ class GriddedConfig:
             raise UserError("channels together needs variables: name those that are the channels, in their order")
 
     def open(self, root: str | Path, split: Split) -> "GriddedSource":
-        """The fields of one split of a file or a folder, whose unreadable files are noted.
+        """The fields of one split of a file, or of a folder, whose unusable files are noted.
 
         Raises:
             UserError: nothing there, nothing readable, or none of the variables.
         """
-        root, skipped, files = Path(root), SkippedFiles(), {}
+        root, skipped = Path(root), SkippedFiles()
+        files: dict[Path, EarthFile] = {}
+        layers: list[Layer] = []
         for path in find_earth_files(root, self.files):
             try:
                 files[path] = EarthFile(path, self.variables)
+                layers += self._layers(files[path])
             except PictureError as error:
                 if path == root:
                     raise
                 skipped.catch(error)
         if not files:
             raise UserError(f"{shown(root)}: no file can be read; {skipped.summary()}")
-        layers = [layer for file in files.values() for layer in layers_of(file, self, skipped)]
         if not layers:
             there = ", ".join(sorted({name for file in files.values() for name in file.axes}))
             raise UserError(f"{shown(root)}: none of {', '.join(self.variables)} is there; the variables are "
                             f"{there or 'none'}; {skipped.summary()}".rstrip("; "))
         chosen = [layer for series in series_of(layers) for layer in self._share(series, split)]
         return GriddedSource(self, files, chosen, skipped)
+
+    def _layers(self, file: EarthFile) -> list[Layer]:
+        """What a file holds of the variables. Raises PictureError where that is nothing."""
+        names, together = self.variables or tuple(file.axes), self.channels == "together"
+        present = tuple(name for name in names if name in file.axes)
+        if not present or (together and present != names):
+            raise PictureError(file.path, f"has no {', '.join(name for name in names if name not in present)}; its "
+                                          f"variables are {', '.join(file.axes)}")
+        for name in present:
+            file.grid(name)  # axes that make no sense show now
+        return list(file.layers(present, stacked=together))
 
     def _share(self, series: list[list[Layer]], split: Split) -> Iterator[Layer]:
         """The layers of a split, from a series of steps."""
@@ -112,11 +125,7 @@ class GriddedConfig:
 
 
 def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
-    """The netCDF, Zarr and NPY files under a folder, sorted by name, or the file itself.
-
-    Raises:
-        UserError: no such place, or none in it.
-    """
+    """The netCDF, Zarr and NPY files under a folder, sorted by name, or the file itself; UserError for none."""
     if not root.exists():
         raise UserError(f"{shown(root)}: no such file or folder; give netCDF, Zarr or NPY")
     if not root.is_dir() or root.suffix.lower() == ZARR:
@@ -128,22 +137,6 @@ def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
     if not files:
         raise UserError(f"{shown(root)}: no file {' or '.join(patterns or SUFFIXES)} in it")
     return files
-
-
-def layers_of(file: EarthFile, config: GriddedConfig, skipped: SkippedFiles) -> list[Layer]:
-    """What a file holds of the configured variables; noted where that is nothing."""
-    names = config.variables or tuple(file.axes)
-    present, together = tuple(name for name in names if name in file.axes), config.channels == "together"
-    try:
-        if not present or (together and present != names):
-            raise PictureError(file.path, f"has no {', '.join(name for name in names if name not in present)}; its "
-                                          f"variables are {', '.join(file.axes)}")
-        for name in present:
-            file.grid(name)  # axes that make no sense show now
-        return list(file.layers(present, stacked=together))
-    except PictureError as error:
-        skipped.catch(error)
-        return []
 
 
 def series_of(layers: Iterable[Layer]) -> list[list[list[Layer]]]:
@@ -192,14 +185,7 @@ class GridSample:
 
 
 class GriddedSource:
-    """Fields of one split: a `Source`, whose evaluation takes whole `fields`.
-
-    Args:
-        config: of the fields and the places.
-        files: opened files by path.
-        layers: the samples.
-        skipped: files and layers that could not be used.
-    """
+    """Fields of one split: a `Source`, whose evaluation takes whole `fields`; a layer is a sample."""
 
     def __init__(self, config: GriddedConfig, files: dict[Path, EarthFile], layers: list[Layer], skipped: SkippedFiles):
         self.config, self.files, self.layers, self.skipped = config, files, layers, skipped

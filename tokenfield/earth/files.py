@@ -47,7 +47,7 @@ class Snapshot:
     """One moment (and level) of one or more variables on one grid."""
 
     name: str
-    """Which one, for people."""
+    """For people: file, variables and the values of the other axes, as "coads.cdf SST TIME=366"."""
     variables: tuple[str, ...]
     units: tuple[str, ...]
     """Of each channel; "" where the file says nothing."""
@@ -115,9 +115,10 @@ class EarthFile:
             raise self._refuse(f"is damaged or no NPY file ({one_line(error)})") from error
         if array.ndim != 2 or min(array.shape) < 2 or array.dtype.kind not in "fiu":
             raise self._refuse(f"holds {array.dtype} of shape {array.shape}; give numbers (latitudes, longitudes)")
-        grid, along = npy_grid(*array.shape), ("latitude", "longitude")
-        axes = dict(zip(along, (grid.latitudes.numpy(), grid.longitudes.numpy()), strict=True))
-        return xarray.Dataset({(names or ("value",))[0]: (along, array)}, axes)
+        (height, width), globe = array.shape, LatLon.globe(*array.shape)
+        latitudes = np.linspace(90, -90, height) if height % 2 else globe.latitudes.numpy()
+        axes = {"latitude": latitudes, "longitude": globe.longitudes.numpy() - 180 / width}
+        return xarray.Dataset({(names or ("value",))[0]: (tuple(axes), array)}, axes)
 
     def _open(self) -> "Dataset":
         import xarray
@@ -207,34 +208,23 @@ class EarthFile:
 
     def read(self, layer: Layer) -> Snapshot:
         """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""
-        arrays = [self.dataset[name] for name in layer.variables]
+        parts = [",".join(layer.variables)]
+        for dimension, i in layer.index:
+            named = dimension in self.dataset
+            parts.append(f"{dimension}={self.dataset[dimension].values[i]:g}" if named else f"{dimension}[{i}]")
+        label, arrays = " ".join(parts), [self.dataset[name] for name in layer.variables]
         grid, rows, columns = self.grid(layer.variables[0])
         planes = [self._values(array.isel(dict(layer.index)).transpose(*self.axes[name]))[rows][:, columns]
                   for name, array in zip(layer.variables, arrays, strict=True)]
         values = torch.from_numpy(np.stack(planes).astype(np.float32))
         valid = (values.abs() < ABSENT).float()  # false for NaN too
         if not valid.any():
-            raise PictureError(f"{shown(self.path)} {self.label(layer)}", "holds no value: every cell is missing")
-        name, units = f"{self.path.name} {self.label(layer)}".strip(), tuple(map(unit_of, arrays))
-        return Snapshot(name, layer.variables, units, grid, torch.where(valid > 0, values, 0.0), valid)
-
-    def label(self, layer: Layer) -> str:
-        """Variables and the values of the other axes, as "SST TIME=366"."""
-        parts = [",".join(layer.variables)]
-        for dimension, i in layer.index:
-            named = dimension in self.dataset
-            parts.append(f"{dimension}={self.dataset[dimension].values[i]:g}" if named else f"{dimension}[{i}]")
-        return " ".join(parts)
+            raise PictureError(f"{shown(self.path)} {label}", "holds no value: every cell is missing")
+        return Snapshot(f"{self.path.name} {label}", layer.variables, tuple(map(unit_of, arrays)), grid,
+                        torch.where(valid > 0, values, 0.0), valid)
 
     def _refuse(self, reason: str) -> PictureError:
         return PictureError(self.path, reason)
-
-
-def npy_grid(height: int, width: int) -> LatLon:
-    """The grid of an array without axes."""
-    globe = LatLon.globe(height, width)
-    poles = torch.linspace(90, -90, height, dtype=torch.float64) if height % 2 else globe.latitudes
-    return LatLon(poles, globe.longitudes - 180 / width)
 
 
 def unit_of(array: "DataArray") -> str:

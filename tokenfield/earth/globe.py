@@ -167,11 +167,10 @@ class GridScore:
     """How well a field gives its snapshot back, per variable, weighted by area over the cells with a value."""
 
     rmse: tuple[float, ...]
-    """In the unit of the variable."""
     psnr: tuple[float, ...]
-    """dB; the peak is the snapshot's largest minus its smallest value."""
+    """dB; the peak is `span`."""
     span: tuple[float, ...]
-    """That difference, in the unit of the variable."""
+    """The snapshot's largest minus its smallest value; as `rmse` in the unit of the variable."""
 
 
 def compare(values: Float[Tensor, "c h w"], snapshot: Snapshot) -> GridScore:
@@ -185,16 +184,15 @@ def compare(values: Float[Tensor, "c h w"], snapshot: Snapshot) -> GridScore:
 
 
 def score(field: Field, snapshot: Snapshot) -> GridScore:
-    """Scores of a field against its data."""
+    """Of a field against its data."""
     return compare(globe_of(field).native(field), snapshot)
 
 
 def axis_numbers(axis: Float[Tensor, " n"]) -> Axis:
     """An axis as numbers for a file: three where it is regular to a thousandth of a degree."""
-    n = len(axis)
-    regular = torch.linspace(axis[0].item(), axis[-1].item(), n, dtype=torch.float64)
-    if n > 3 and (axis - regular).abs().max() < 1e-3:
-        return axis[0].item(), axis[-1].item(), float(n)
+    numbers = axis[0].item(), axis[-1].item(), float(len(axis))
+    if len(axis) > 3 and (axis - axis_values(numbers, len(axis))).abs().max() < 1e-3:
+        return numbers
     return tuple(round(value, 6) for value in axis.tolist())
 
 
@@ -207,9 +205,8 @@ def axis_values(axis: Axis, n: int) -> Float[Tensor, " n"]:
 
 def pack(missing: Bool[Tensor, "c h w"]) -> str:
     """A mask as text: bits, deflated, base 85. Coasts are short, so a mask of 16 200 cells takes some 1000 letters."""
-    if not missing.any():
-        return ""
-    return base64.b85encode(zlib.compress(np.packbits(missing.cpu().numpy()).tobytes(), 9)).decode()
+    packed = zlib.compress(np.packbits(missing.cpu().numpy()).tobytes(), 9)
+    return base64.b85encode(packed).decode() if missing.any() else ""
 
 
 def unpack(text: str, shape: tuple[int, int, int]) -> Bool[Tensor, "c h w"]:

@@ -1,8 +1,7 @@
 """Maps of the Earth: a field, its data, and the difference, on projections of the globe.
 
-Every pixel of a map is turned back into a latitude and a longitude; a field has its exact value there, at whatever
-resolution the map has, and a grid that of the cell around the place. No mapping library is needed: the two inverse
-projections are a few lines.
+Every pixel of a map is turned back into a latitude and a longitude; a field has its exact value there, and a grid that
+of the cell around the place. No mapping library is needed:
 
 - Mollweide shows the whole Earth, equal areas as equal areas: t from y = sin t, latitude = asin((2 t + sin 2 t) / pi),
   longitude = pi x / (2 cos t), with x in [-2, 2] and y in [-1, 1];
@@ -36,9 +35,7 @@ Centre = tuple[float, float]
 def mollweide(height: int, centre: float = 180.0) -> Float[Tensor, "h w 2"]:
     """Places of the pixels of a map of the whole Earth, twice as wide as high; NaN outside the ellipse.
 
-    Args:
-        height: rows of pixels.
-        centre: longitude in the middle; the map's edge is on the other side of the Earth.
+    The longitude `centre` is in the middle.
     """
     y, x = torch.meshgrid(centers(height, 1.0, -1.0), centers(2 * height, -2.0, 2.0), indexing="ij")
     t = y.asin()
@@ -61,7 +58,7 @@ def orthographic(height: int, centre: Centre) -> Float[Tensor, "h w 2"]:
 
 
 def nearest(grid: LatLon, values: Float[Tensor, "h w"], places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q"]:
-    """Values of the cells that places lie in; NaN for places that are none, or off a grid that ends."""
+    """Values of the cells that places lie in; NaN for places that are in none."""
     row, column, inside = grid.cells(places)
     return values[row, column].masked_fill(~inside, torch.nan)
 

@@ -1,14 +1,9 @@
 """Systems for fields on the sphere: LAINR, ANR and anchored tokens at latitudes and longitudes.
 
-The parts are those of the picture systems, the ends are others:
-
-- the encoder reads a global grid of C variables, standardised, and beside them what share of each cell has values. A
-  missing cell holds 0, the mean, and the share says that it is no value;
-- coordinates are points of the unit sphere (d_in = 3), or of the plain grid of ANR (d_in = 2), and values are C
-  standardised ones, without the offset of 0.5 that pictures have.
-
-`Variable` says what a channel is and how it is standardised: x -> (x - offset) scale, with numbers of its own, as ANR's
-0.01 (x - 260) for ERA5, or with every field's own mean and standard deviation, two more numbers to store.
+The parts are those of the picture systems. The encoder reads a global grid of C variables, standardised, and beside
+them what share of each cell has values: a missing cell holds 0, the mean, and the share says that it is no value.
+Coordinates are points of the unit sphere (d_in = 3), or of the plain grid of ANR (d_in = 2), and values are C
+standardised ones, without the offset of 0.5 that pictures have.
 """
 
 from dataclasses import dataclass, field, replace
@@ -34,7 +29,7 @@ Earth = Literal["sphere", "plane"]
 
 @dataclass(frozen=True)
 class Variable:
-    """What a channel is."""
+    """What a channel is, and how it is standardised: x -> (x - offset) scale, as ANR's 0.01 (x - 260) for ERA5."""
 
     name: str = ""
     """As in the files; empty: any variable, one at a time."""
@@ -122,19 +117,13 @@ class EarthModel(FieldModel):
             covered: share of each cell that has values.
             mean, deviation: of every field; used for variables without an offset or a scale.
         """
-        offset, scale = self.standards(mean, deviation)
-        standard = (values - offset[..., None, None]) * scale[..., None, None] * (covered > 0)
-        return torch.cat([standard, covered] if self.config.masked else [standard], 1), offset, scale
-
-    def standards(
-        self, mean: Float[Tensor, "b c"], deviation: Float[Tensor, "b c"]
-    ) -> tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-        """Offsets and scales of every field's variables. A field without any variation is divided by 1."""
+        # A field without any variation is divided by 1.
         own = torch.where(deviation > 1e-6 * mean.abs().clamp(min=1e-6), 1 / deviation, 1.0)
         columns = list(zip(self.config.variables, mean.unbind(1), own.unbind(1), strict=True))
-        offsets = [m if v.offset is None else torch.full_like(m, v.offset) for v, m, _ in columns]
-        scales = [s if v.scale is None else torch.full_like(s, v.scale) for v, _, s in columns]
-        return torch.stack(offsets, 1), torch.stack(scales, 1)
+        offset = torch.stack([m if v.offset is None else torch.full_like(m, v.offset) for v, m, _ in columns], 1)
+        scale = torch.stack([s if v.scale is None else torch.full_like(s, v.scale) for v, _, s in columns], 1)
+        standard = (values - offset[..., None, None]) * scale[..., None, None] * (covered > 0)
+        return torch.cat([standard, covered] if self.config.masked else [standard], 1), offset, scale
 
     def place(self, places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q x"]:
         """(latitude, longitude) in degrees -> coordinates that `decode` takes."""

@@ -1,7 +1,6 @@
 """What a training step minimises on the sphere: the mean squared error of standardised values, over the Earth's area.
 
-Cells without a value count for nothing, in the loss as in every number that is reported. Cells with one count by their
-area: places are drawn by area (`tokenfield.earth.data`), or, where every cell takes part, weighted by it.
+Cells without a value count for nothing. Places are drawn by area, or, where every cell takes part, weighted by it.
 """
 
 from collections.abc import Callable
@@ -55,7 +54,6 @@ class AreaConfig:
         self, model: Model, source: GriddedSource, count: int, accelerator: Accelerator, halted: Callable[[], bool]
     ) -> tuple[float, int]:
         """Mean PSNR of the first `count` held-out fields, each on its own grid, and how many there were."""
-
         def decibels(sample: GridSample) -> float:
             return fmean(score(encode_field(model, sample), sample.snapshot).psnr)
 

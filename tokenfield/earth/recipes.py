@@ -2,9 +2,8 @@
 
 The climatologies (`experiments/pools/climate.py`) are 576 fields of ten variables: twelve months of seven variables at
 the sea's surface (COADS), twelve months of ocean temperature at nineteen depths (World Ocean Atlas), eleven years of
-monthly winds (FNOC). Every fourth step, March, July and November of the twelve months, is held out with all its
-variables and levels. A held-out step is never trained on, but its neighbours in time are: these runs measure how well a
-field is represented, not how well one is predicted.
+monthly winds (FNOC). Every fourth step is held out with all its variables and levels, but its neighbours in time are
+trained on: these runs measure how well a field is represented, not how well one is predicted.
 """
 
 from dataclasses import replace
@@ -29,9 +28,8 @@ CLIMATOLOGIES = ("coads_climatology.cdf", "ocean_atlas_subset.nc", "monthly_navy
 def anr_era5() -> Recipe:
     """ERA5 temperature, D5, in ANR's layout: a folder of `.npy` arrays (721, 1440) in kelvin, one per step.
 
-    Standardised as 0.01 (x - 260), the sorted list of files split 0.85 / 0.10 / 0.05, the plain grid as coordinates,
-    every cell at each step: as in the authors' reader. They publish neither a configuration nor a number for
-    it; sizes and optimiser are those of their other runs, with patches of 20 cells.
+    Standardised as 0.01 (x - 260), files split 0.85 / 0.10 / 0.05, the plain grid, every cell at each step: as in the
+    authors' reader. They publish no configuration; sizes and optimiser are those of their other runs.
     """
     sizes = AnrConfig(size=ERA5_SIZE, patch=20, padding=0)
     return replace(
@@ -58,11 +56,7 @@ def lainr_era5() -> Recipe:
 
 
 def lainr_climatology() -> Recipe:
-    """Climatologies with LAINR on the sphere: one model for ten variables, 1024 values a field, minutes on a core.
-
-    Every field is standardised by its own mean and deviation, two more numbers; what it reaches is in
-    results/climate.
-    """
+    """Climatologies with LAINR on the sphere: one model for ten variables, 1024 values a field, minutes on a core."""
     sizes = LainrConfig(size=(90, 180), patch=10, padding=0, num_latents=32, latent_dim=32, encoder_dim=128,
                         encoder_depth=2, encoder_heads=4, dim=128, feature_dim=128,
                         sigmas=(32.0, 8.0), sigma_q=4.0)  # half-turns per unit: 32 are 5.6 degrees a period

@@ -1,8 +1,6 @@
 """How well a model represents fields on the sphere: RMSE in their own units beside PSNR, and beside simpler codes.
 
-Every field is encoded by itself and decoded at the centres of its own cells. Squared errors are weighted by the cells'
-areas and taken over cells with a value; RMSE and PSNR are those of one field, and means are over fields. The peak of
-PSNR is the field's largest minus its smallest value.
+Every field is encoded by itself and decoded at the centres of its own cells; `PROTOCOL` says the rest.
 """
 
 import statistics
@@ -23,6 +21,9 @@ from tokenfield.evaluation.evaluate import describe_model
 from tokenfield.io.clock import seconds
 from tokenfield.io.record import Record
 
+PROTOCOL = ("each field on its own grid, squared errors weighted by cell area over cells with a value; the peak of "
+            "PSNR is the field's largest minus smallest value; then means over fields")
+
 
 @dataclass(frozen=True)
 class FieldScore:
@@ -36,9 +37,7 @@ class FieldScore:
     cells: int
     """With a value."""
     rmse: float
-    """In the unit, weighted by area."""
     psnr: float
-    """dB."""
     deviation: float
     """The field's own standard deviation over its area: what answering its mean everywhere would be wrong by."""
     values_stored: int
@@ -68,8 +67,7 @@ class EarthReport:
         mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
         every = {key: value for key, value in means(list(self.scores)).items() if not key.endswith(mixed)}
         return {
-            "protocol": "each field on its own grid, squared errors weighted by cell area over cells with a value; the "
-            "peak of PSNR is the field's largest minus smallest value; then means over fields",
+            "protocol": PROTOCOL,
             **every,
             "series": self.table(),
             **self.circumstances,

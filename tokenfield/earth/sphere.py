@@ -50,15 +50,12 @@ def places(coords: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q 2"]:
 
 @dataclass(frozen=True, eq=False)
 class LatLon:
-    """A grid of latitudes times longitudes, at least two of each, global or not.
-
-    Attributes:
-        latitudes: (H,) degrees north, strictly falling: the first row is the northernmost, as in a picture.
-        longitudes: (W,) degrees east, strictly rising, spanning less than 360.
-    """
+    """A grid of latitudes times longitudes, at least two of each, global or not."""
 
     latitudes: Float[Tensor, " h"]
+    """Degrees north, strictly falling: the first row is the northernmost, as in a picture."""
     longitudes: Float[Tensor, " w"]
+    """Degrees east, strictly rising, spanning less than 360."""
 
     @classmethod
     def globe(cls, height: int, width: int) -> "LatLon":
@@ -75,9 +72,8 @@ class LatLon:
 
     def same(self, other: "LatLon") -> bool:
         """Whether the two are one grid, to `SLACK`."""
-        return self.shape == other.shape and all(
-            torch.allclose(a, b, rtol=0, atol=SLACK)
-            for a, b in ((self.latitudes, other.latitudes), (self.longitudes, other.longitudes)))
+        axes = (self.latitudes, other.latitudes), (self.longitudes, other.longitudes)
+        return self.shape == other.shape and all(torch.allclose(*pair, rtol=0, atol=SLACK) for pair in axes)
 
     def places(self) -> Float[Tensor, "q 2"]:
         """(latitude, longitude) of every cell's centre, row-major."""
@@ -152,9 +148,7 @@ class Averaging:
     ) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
         """Averages where there is any value, else 0, and the share of each new cell's area that has values.
 
-        Args:
-            values: any finite numbers.
-            valid: 1 where a value is there, 0 where it is missing.
+        Values are finite; `valid` is 1 where one is there, 0 where it is missing.
         """
         total, share = (self.rows @ part @ self.columns.T for part in (values.double() * valid, valid.double()))
         return (total / share.clamp(min=1e-12)).to(values.dtype), (share / self.areas).clamp(0, 1).to(values.dtype)
