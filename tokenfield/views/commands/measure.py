@@ -3,16 +3,11 @@
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, Count, ModelOptions, at_least
-
-if TYPE_CHECKING:
-    from tokenfield.views.scores import ViewScore
 
 
 @dataclass
@@ -36,33 +31,29 @@ class Measure(ModelOptions):
         """Measure, print, write."""
         from tokenfield.views import scores as protocol
 
-        if self.data is None:
-            raise UserError("give --data FOLDER with posed views of many objects")
         for name, least in (("count", 1), ("targets", 0), ("reserved", 0)):
             at_least(name, getattr(self, name), least)
-        model = self.load()
-        numbers, (integral, fitting) = self.numbers(model), self.rendering()
-        source = self.source(model, None, max(numbers))
+        model, numbers, (integral, fitting), source = self.open()
         total = min(self.count or len(source), len(source))
         with console.progress("measuring", total) as bar:
             scores = protocol.measure(model, islice(source.objects(), total), numbers, integral=integral,
                                       targets=self.targets, reserved=self.reserved, fitting=fitting, before=bar.file)
-        show(scores, total)
         report = {"command": "views measure", "model": model.name, "kind": model.kind, "targets": self.targets,
                   "reserved": max(self.reserved, *numbers), "optimize": self.optimize, "points": integral.points,
                   **protocol.as_json(scores)}
-        write(self.out or Path("views"), report)
+        show(report["objects"] if total <= FEW else [], report["means"])
+        folder = self.out or Path("views")
+        console.write_json(folder / "views.json", report)
+        curve = [(line["support"], line["psnr"]) for line in report["means"]]
+        protocol.figure_4a(folder / "views.png", {model.name: curve}, "Held-out views, by the number of support views")
+        console.notice(f"views.json and views.png are in {folder}")
         console.write_json(self.json, report | {"skipped": source.skipped.as_json()})
         return console.finish(source.skipped, len(source) + len(source.skipped))
 
 
-def show(scores: "list[ViewScore]", objects: int) -> None:
-    """A table of means, and of the objects themselves if they are few."""
-    from tokenfield.views.scores import as_json
-
-    plain = as_json(scores)
-    lines = [(line["name"], line) for line in plain["objects"]] if objects <= FEW else []
-    lines += [(f"mean of {line['objects']}", line) for line in plain["means"]]
+def show(objects: list[Record], means: list[Record]) -> None:
+    """A table of scores."""
+    lines = [(line["name"], line) for line in objects] + [(f"mean of {line['objects']}", line) for line in means]
     rows = [["", "views", "PSNR dB", "SSIM", "values", "encode s", "render s"]]
     for name, line in lines:
         rows.append([name, str(line["support"]), console.number(line["psnr"]), console.number(line["ssim"], 4),
@@ -70,13 +61,3 @@ def show(scores: "list[ViewScore]", objects: int) -> None:
                      console.number(line["render_seconds"], 3)])
     console.say(console.table(rows))
     console.say("PSNR: per view, float32, unclamped, then the mean; seconds: the median, of one view.")
-
-
-def write(folder: Path, report: Record) -> None:
-    """views.json and views.png."""
-    from tokenfield.views.scores import figure_4a
-
-    console.write_json(folder / "views.json", report)
-    curve = [(line["support"], line["psnr"]) for line in report["means"]]
-    figure_4a(folder / "views.png", {report["model"]: curve}, "Held-out views, by the number of support views")
-    console.notice(f"views.json and views.png are in {folder}")

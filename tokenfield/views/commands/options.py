@@ -21,9 +21,6 @@ FEW = 24
 """Objects that the page offers at most, and objects that the table lists one by one."""
 
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
-Pixels = Annotated[int | None, tyro.conf.arg(metavar="PIXELS")]
-Steps = Annotated[int, tyro.conf.arg(metavar="STEPS")]
-Numbers = Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="INT [INT ...]")]
 
 
 @dataclass
@@ -38,42 +35,61 @@ class ModelOptions:
     """Of the data, such as chairs; empty: all."""
     split: Annotated[str, tyro.conf.arg(metavar="test|train")] = "test"
     """Of the data, which objects to take."""
-    support: Numbers = None
+    support: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="INT [INT ...]")] = None
     """Numbers of support views, the first ones of every object; default: measure takes all that the model encodes, up
     to 5, and the others the largest."""
     points: Count = None
     """Evaluations per ray of a radiance field; default: as it was trained."""
-    optimize: Steps = 0
+    optimize: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Steps of test-time optimisation of the tokens on the support views."""
     device: Device = "auto"
 
-    def load(self) -> "ViewsModel":
-        """The model. Raises UserError for one that knows no views, or options that mean nothing."""
+    def open(
+        self, images: Path | None = None
+    ) -> "tuple[ViewsModel, list[int], tuple[Integral, Fitting], ViewsSource]":
+        """The model, numbers of support views, how objects are rendered and fitted, and those of --data or --images.
+
+        Raises UserError for a model that knows no views, and for options that mean nothing.
+        """
         from tokenfield.views.models.base import views_model
+        from tokenfield.views.scores import Fitting
 
         if self.split not in ("test", "train"):
             raise UserError(f"--split {self.split}; give test or train")
         at_least("optimize", self.optimize, 0)
-        return views_model(load_model(self.model, self.device))
-
-    def numbers(self, model: "ViewsModel") -> list[int]:
-        """The numbers of support views."""
+        model = views_model(load_model(self.model, self.device))
         numbers = list(self.support or model.support_numbers(5))
         for number in numbers:
             model.check_support(number)
-        return numbers
-
-    def rendering(self) -> "tuple[Integral, Fitting]":
-        """How radiance fields are integrated, and how tokens are fitted."""
-        from tokenfield.views.scores import Fitting
-
-        return integral_of(self.model, self.points), Fitting(steps=self.optimize)
-
-    def source(self, model: "ViewsModel", images: Path | None, support: int) -> "ViewsSource":
-        """The objects of --data, or the one of --images."""
+        rendering = integral_of(self.model, self.points), Fitting(steps=self.optimize)
         if images is not None:
-            return open_images(model, images, support)
-        return open_views(model, self.data, self.category, self.split, support)
+            return model, numbers, rendering, open_images(model, images, max(numbers))
+        if self.data is None:
+            raise UserError("give --data FOLDER with posed views of many objects")
+        return model, numbers, rendering, open_views(model, self.data, self.category, self.split, max(numbers))
+
+
+@dataclass
+class ObjectOptions(ModelOptions):
+    """Options of sub-commands that show single objects."""
+
+    object: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Only this object of --data; the end of a name is enough; default: the first."""
+    images: Folder = None
+    """In place of --data an object of your own: a folder with transforms.json, which names pictures and camera-to-world
+    poses."""
+
+    def open_objects(self, count: int) -> "tuple[ViewsModel, int, tuple[Integral, Fitting], list[ViewSet]]":
+        """As `open`, with the largest number of support views and at most `count` objects, at least one."""
+        if (self.data is None) == (self.images is None):
+            raise UserError("give --data FOLDER with many objects, or --images FOLDER with the views of one")
+        model, numbers, rendering, source = self.open(self.images)
+        names = {name for name in source.names if self.object is None or name.endswith(self.object)}
+        if not names:
+            raise UserError(f"no object {self.object!r}; there are {', '.join(source.names[:8])}"
+                            f"{', ...' if len(source) > 8 else ''}")
+        objects = (item for item in source.objects() if item.name in names)
+        return model, max(numbers), rendering, list(islice(objects, count))
 
 
 def at_least(name: str, value: int | None, least: int) -> None:
@@ -95,12 +111,10 @@ def integral_of(model: str, points: int | None) -> "Integral":
     return integral if points is None else replace(integral, points=points)
 
 
-def open_views(model: "ViewsModel", data: Path | None, category: str, split: str, support: int) -> "ViewsSource":
+def open_views(model: "ViewsModel", data: Path, category: str, split: str, support: int) -> "ViewsSource":
     """The objects of a split of a data set in either layout, at the model's size."""
     from tokenfield.views.data import ViewsConfig
 
-    if data is None or not data.is_dir():
-        raise UserError(f"{data}: no such folder; give one with posed views")
     nerf = not any(data.glob("*_splits.json")) and any(
         any(data.glob(pattern)) for pattern in ("transforms_*.json", "*/transforms_*.json"))
     config = ViewsConfig(category=category, layout="nerf" if nerf else "learnit", size=model.input_size[0],
@@ -117,15 +131,5 @@ def open_images(model: "ViewsModel", images: Path, support: int) -> "ViewsSource
     if not transforms.is_file():
         raise UserError(f"{images}: no transforms.json in it, which names the pictures and the camera-to-world "
                         "poses of their cameras")
-    side = model.input_size[0]
-    config = ViewsConfig(size=side, support=support, first_views=0)
-    return ViewsSource(config, [(transforms.parent.resolve().name, transforms)], ViewCache(side))
-
-
-def choose(source: "ViewsSource", name: str | None, count: int) -> "list[ViewSet]":
-    """The first `count` objects whose name ends so, or of all. Raises UserError if there is none."""
-    names = {each for each in source.names if name is None or each.endswith(name)}
-    if not names:
-        raise UserError(f"no object {name!r}; there are {', '.join(source.names[:8])}"
-                        f"{', ...' if len(source) > 8 else ''}")
-    return list(islice((item for item in source.objects() if item.name in names), count))
+    config = ViewsConfig(size=model.input_size[0], support=support, first_views=0)
+    return ViewsSource(config, [(transforms.parent.resolve().name, transforms)], ViewCache(config.size))

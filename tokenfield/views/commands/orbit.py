@@ -2,41 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Folder, Json, Out
-from tokenfield.errors import UserError
+from tokenfield.cli.console import Json, Out
+from tokenfield.cli.types import Field, Tensor
 from tokenfield.io.record import Record
-from tokenfield.views.commands.options import ModelOptions, Pixels, at_least, choose
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from tokenfield.fields.field import Field
-    from tokenfield.views.data import ViewSet
+from tokenfield.views.commands.options import ObjectOptions, at_least
 
 
 @dataclass
-class Orbit(ModelOptions):
+class Orbit(ObjectOptions):
     """Draw one object: an orbit as PNG frames and as an animated WebP (and MP4 where ffmpeg is installed).
 
     Beside it: its real views next to the model's, and a .field file that any tokenfield decode renders. MODEL may be
     such a .field file, which needs no pictures any more.
     """
 
-    object: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Which object of --data; the end of a name is enough; default: the first."""
-    images: Folder = None
-    """In place of --data an object of your own: a folder with transforms.json, which names pictures and camera-to-world
-    poses."""
     pose: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="AZIMUTH ELEVATION")] = None
     """Draw one view from so many degrees around and above, and nothing else."""
     frames: int = 36
     """Of the orbit."""
-    size: Pixels = None
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side of the pictures in pixels; default: that of the model's own."""
     out: Out = None
     """Folder for what is written; default: ./views."""
@@ -60,43 +49,35 @@ class Orbit(ModelOptions):
 
         path = Path(self.model)
         field = Field.load(path)
-        home = torch.tensor(camera_of(field).pose).view(1, 4, 4)
-        files = self.draw(field, home, folder, path.stem)
+        files = self.draw(field, torch.tensor(camera_of(field).pose).view(1, 4, 4), folder, path.stem)
         console.say(str(files[-1]))
         return {"field": path.name, "files": [file.name for file in files]}
 
     def draw_object(self, folder: Path) -> Record:
         """An object from its pictures: its orbit, its real views beside the model's, and its field."""
         from tokenfield.views import scores as protocol
+        from tokenfield.views.viewer.orbits import draw_beside
 
-        if (self.data is None) == (self.images is None):
-            raise UserError("give --data FOLDER with many objects, or --images FOLDER with the views of one")
-        model = self.load()
-        number, (integral, fitting) = max(self.numbers(model)), self.rendering()
-        (item,) = choose(self.source(model, self.images, number), self.object, 1)
-        if number > len(item):
-            raise UserError(f"{item.name} has {len(item)} views, fewer than {number} support views; give --support")
+        model, number, (integral, fitting), (item,) = self.open_objects(1)
         field = protocol.field_of_views(model, item, range(number), integral, fitting)
         name = item.name.replace("/", "-")
         report: Record = {"model": model.name, "object": item.name, "support": number, "optimize": fitting.steps}
         files = self.draw(field, item.poses, folder, name)
-        if self.pose is None:
+        if self.pose is not None:
+            console.say(str(files[0]))
+        else:
             field.save(folder / f"{name}.field")
-            files.append(folder / f"{name}.field")
-            if number < len(item):
-                score = protocol.measure(model, [item], [number], integral=integral, fitting=fitting)[0]
-                report |= {"psnr": score.psnr, "ssim": score.ssim, "targets": score.targets}
-                files += draw_beside(field, item, number, folder / name)
-                console.say(f"{item.name}, {number} support views: {score.psnr:.2f} dB, SSIM {score.ssim:.4f} on "
-                            f"{score.targets} held-out views")
+            score = protocol.measure(model, [item], [number], integral=integral, fitting=fitting)[0]
+            report |= {"psnr": score.psnr, "ssim": score.ssim, "targets": score.targets}
+            files += [folder / f"{name}.field", *draw_beside(field, item, number, folder, name)]
+            console.say(f"{item.name}, {number} support views: {score.psnr:.2f} dB, SSIM {score.ssim:.4f} on "
+                        f"{score.targets} held-out views")
             for file in files[self.frames :]:
                 console.say(str(file))
             console.notice(f"{self.frames} frames and {len(files) - self.frames} other files are in {folder}")
-        else:
-            console.say(str(files[0]))
         return report | {"files": [file.name for file in files]}
 
-    def draw(self, field: "Field", poses: "Tensor", folder: Path, name: str) -> list[Path]:
+    def draw(self, field: Field, poses: Tensor, folder: Path, name: str) -> list[Path]:
         """The view from the pose, or an orbit with the distance and the height of the cameras of `poses`."""
         from tokenfield.evaluation.figures import save_png, to_pil
         from tokenfield.views.light_field import render_from
@@ -104,26 +85,9 @@ class Orbit(ModelOptions):
 
         folder.mkdir(parents=True, exist_ok=True)
         side = self.size or field.native_size[0]
-        if self.pose is not None:
-            camera = orbits.pose_at(*self.pose, orbits.distance_of(poses))
-            image = to_pil(render_from(field, camera[None], (side, side))[0].cpu())
-            return [save_png(folder / f"{name}-{self.pose[0]:g}-{self.pose[1]:g}.png", image)]
-        with console.progress("orbit") as bar:
-            frames = orbits.orbit_frames(field, poses, self.frames, (side, side), bar.piece)
-        files = orbits.write_frames(folder, f"{name}-orbit", frames)
-        files.append(orbits.write_animation(folder / f"{name}-orbit.webp", frames))
-        movie = orbits.write_movie(folder / f"{name}-orbit.mp4", folder, f"{name}-orbit")
-        return files + ([movie] if movie else [])
-
-
-def draw_beside(field: "Field", item: "ViewSet", number: int, path: Path) -> list[Path]:
-    """Held-out views beside the model's: a few as a sheet, all as an animation."""
-    from tokenfield.evaluation.figures import save_png
-    from tokenfield.views.scores import comparison
-    from tokenfield.views.viewer import orbits
-
-    targets = range(number, len(item))
-    few = targets[:: max(1, len(targets) // 6)][:6]
-    sheet = save_png(path.with_name(f"{path.name}-views.png"), comparison(field, item, range(number), few))
-    pairs = orbits.beside(field, item, targets)
-    return [sheet, orbits.write_animation(path.with_name(f"{path.name}-beside.webp"), pairs, 400)]
+        if self.pose is None:
+            with console.progress("orbit") as bar:
+                return orbits.draw_orbit(field, poses, self.frames, side, folder / f"{name}-orbit", bar.piece)
+        camera = orbits.pose_at(*self.pose, orbits.distance_of(poses))
+        image = to_pil(render_from(field, camera[None], (side, side))[0].cpu())
+        return [save_png(folder / f"{name}-{self.pose[0]:g}-{self.pose[1]:g}.png", image)]

@@ -3,7 +3,7 @@
 import math
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import save_png, to_pil
+from tokenfield.fields.domain import Progress
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import written_aside
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.rays import look_at, on_sphere, orbit
+from tokenfield.views.scores import comparison
 
 MILLISECONDS = 60
-"""A frame's time on the screen."""
+"""A frame of an orbit stays so long on the screen."""
 
 
 def distance_of(poses: Float[Tensor, "n 4 4"]) -> float:
@@ -39,32 +41,36 @@ def pose_at(azimuth: float | int, elevation: float | int, distance: float) -> Fl
     return look_at(on_sphere(around, above, distance))
 
 
-def orbit_frames(
-    field: Field, poses: Float[Tensor, "n 4 4"], frames: int, size: tuple[int, int],
-    progress: Callable[[int, int], None] = lambda done, total: None
-) -> list[Image.Image]:
-    """The object from all around, at the distance and the height of the cameras of `poses`."""
+def draw_orbit(
+    field: Field, poses: Float[Tensor, "n 4 4"], frames: int, side: int, path: Path, progress: Progress
+) -> list[Path]:
+    """The object from all around, at the distance and the height of the cameras of `poses`.
+
+    Writes `PATH-000.png`, `PATH-001.png`, ..., `PATH.webp`, and `PATH.mp4` where ffmpeg is installed.
+    """
     pictures = []
     for done, pose in enumerate(orbit(frames, elevation=elevation_of(poses), radius=distance_of(poses)), 1):
-        pictures.append(to_pil(move_camera(field, pose).render(*size).cpu()))
+        pictures.append(to_pil(move_camera(field, pose).render(side, side).cpu()))
         progress(done, frames)
-    return pictures
+    files = [save_png(path.with_name(f"{path.name}-{i:03}.png"), picture) for i, picture in enumerate(pictures)]
+    files.append(write_animation(path.with_name(f"{path.name}.webp"), pictures, MILLISECONDS))
+    program = shutil.which("ffmpeg")
+    return files if program is None else [*files, write_movie(program, path)]
 
 
-def beside(field: Field, views: ViewSet, targets: Sequence[int]) -> list[Image.Image]:
-    """Real views, in the order of their azimuth, and to the right of each the model's from the same camera."""
+def draw_beside(field: Field, views: ViewSet, number: int, folder: Path, name: str) -> list[Path]:
+    """Views that were not encoded beside the model's: a few as a sheet, all in the order of their azimuth as a film."""
+    targets = range(number, len(views))
+    few = targets[:: max(1, len(targets) // 6)][:6]
+    sheet = save_png(folder / f"{name}-views.png", comparison(field, views, range(number), few))
     azimuth = torch.atan2(views.poses[:, 1, 3], views.poses[:, 0, 3])
     ordered = sorted(targets, key=lambda i: azimuth[i].item())
     pairs = zip(views.images[ordered], render_from(field, views.poses[ordered]).cpu(), strict=True)
-    return [to_pil(torch.cat(pair, -1)) for pair in pairs]
+    film = [to_pil(torch.cat(pair, -1)) for pair in pairs]
+    return [sheet, write_animation(folder / f"{name}-beside.webp", film, 400)]
 
 
-def write_frames(folder: Path, name: str, frames: Sequence[Image.Image]) -> list[Path]:
-    """`NAME-000.png`, `NAME-001.png`, ..."""
-    return [save_png(folder / f"{name}-{i:03}.png", frame) for i, frame in enumerate(frames)]
-
-
-def write_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int = MILLISECONDS) -> Path:
+def write_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int) -> Path:
     """An animated WebP that begins anew after its last frame."""
     first, *others = frames
     with written_aside(path) as file:
@@ -72,24 +78,15 @@ def write_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int
     return path
 
 
-def write_movie(path: Path, folder: Path, name: str, milliseconds: int = MILLISECONDS) -> Path | None:
-    """An MP4 of the frames that `write_frames` wrote; None where no ffmpeg is installed.
-
-    Raises:
-        UserError: ffmpeg is there and fails.
-    """
-    program = shutil.which("ffmpeg")
-    if program is None:
-        return None
-    aside = path.with_name(f".{path.name}")
+def write_movie(ffmpeg: str, path: Path) -> Path:
+    """`PATH.mp4` of the frames `PATH-000.png`, ... Raises UserError where ffmpeg fails."""
+    movie, aside = path.with_name(f"{path.name}.mp4"), path.with_name(f".{path.name}.mp4")
     # H.264 players want even sides and one chroma sample for four pixels.
-    command = [program, "-y", "-loglevel", "error", "-framerate", f"{1000 / milliseconds:g}", "-i",
-               str(folder / f"{name}-%03d.png"), "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p",
-               "-f", "mp4", str(aside)]
+    command = [ffmpeg, "-y", "-loglevel", "error", "-framerate", f"{1000 / MILLISECONDS:g}", "-i", f"{path}-%03d.png",
+               "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(aside)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         aside.unlink(missing_ok=True)
         reason = (result.stderr.strip() or "no reason given").splitlines()[-1]
-        raise UserError(f"ffmpeg could not write {path}: {reason}")
-    aside.replace(path)
-    return path
+        raise UserError(f"ffmpeg could not write {movie}: {reason}")
+    return aside.replace(movie)

@@ -1,7 +1,7 @@
 """A page on this machine on which an object is turned with the mouse; the model renders every view on request.
 
-One process, the standard library's server, no files: everything it answers is made in memory, so there is no path that
-could lead anywhere. Requests are functions of their query alone, which makes them testable and cacheable:
+Everything it answers is made in memory, so there is no path that could lead anywhere. Requests are functions of their
+query alone:
 
     /                                                              the page (`assets/`, joined into one document)
     /about.json                                                    objects, numbers of views, sizes
@@ -32,8 +32,8 @@ from tokenfield.fields.field import Field
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import LightField, camera_of
 from tokenfield.views.models.base import ViewsModel
-from tokenfield.views.radiance_field import Integral
-from tokenfield.views.scores import Fitting, field_of_views
+from tokenfield.views.radiance_field import PUBLISHED, Integral
+from tokenfield.views.scores import PREDICTED, Fitting, field_of_views
 from tokenfield.views.viewer.orbits import distance_of, elevation_of, pose_at
 
 Number = float | int
@@ -43,27 +43,26 @@ SMALLEST, LARGEST = 8, 512
 CACHE_SIZE = 64
 """Objects, each with one number of support views, whose tokens stay in memory."""
 
-
 PAGE = render(Path(__file__).parent / "assets" / "viewer.html")
 """One document that loads nothing from elsewhere."""
 
 
-class Refusal(Exception):
-    """A request that cannot be answered: the status, and one line that says why."""
+class Refusal(UserError):
+    """A request that cannot be answered."""
 
-    def __init__(self, status: HTTPStatus, reason: str):
+    def __init__(self, reason: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST):
         super().__init__(reason)
         self.status = status
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a parameter may be: a number from `lowest` to `highest`; `default` where a request does not name it."""
+    """What a parameter may be."""
 
     lowest: Number
     highest: Number
-    default: Number | None = None
-    whole: bool = True
+    default: Number | None = None  # where a request does not name it
+    whole: bool = True  # integers only
 
     def read(self, name: str, text: str | None) -> Number:
         """The number. Raises Refusal for anything else."""
@@ -75,31 +74,26 @@ class Range:
             value = math.nan
         if not self.lowest <= value <= self.highest or (self.whole and value != int(value)):
             kind = "whole number" if self.whole else "number"
-            raise Refusal(HTTPStatus.BAD_REQUEST,
-                          f"{name} {text!r}; give a {kind} from {self.lowest:g} to {self.highest:g}")
+            raise Refusal(f"{name} {text!r}; give a {kind} from {self.lowest:g} to {self.highest:g}")
         return int(value) if self.whole else value
 
 
 class Viewer:
-    """What the page shows: a model and objects. Safe between threads; one view is rendered at a time.
+    """What the page shows: a model and objects, with `support` views at first.
 
-    Args:
-        model: of views.
-        objects: to choose from, at least one.
-        support: number of support views at first.
-        integral: how a radiance field is rendered.
-        fitting: test-time optimisation of every object on its support views.
+    Safe between threads; one view is rendered at a time.
     """
 
     def __init__(
-        self, model: ViewsModel, objects: Sequence[ViewSet], support: int, integral: Integral | None = None,
-        fitting: Fitting | None = None
+        self, model: ViewsModel, objects: Sequence[ViewSet], support: int, integral: Integral = PUBLISHED,
+        fitting: Fitting = PREDICTED
     ):
         if not objects:
             raise UserError("no object to show; give a data set with at least one")
         self.model, self.objects, self.support = model, list(objects), support
-        self.integral, self.fitting, self._lock = integral, fitting, Lock()
-        self._field = lru_cache(CACHE_SIZE)(self._encode)
+        self._lock = Lock()
+        self._field = lru_cache(CACHE_SIZE)(
+            lambda number, views: field_of_views(model, objects[number], range(views), integral, fitting))
         self._field(0, support)  # what is wrong with model or data shows now, and not in the browser
         self.numbers = [n for n in model.support_numbers(5) if n <= min(map(len, self.objects))]
         self.ranges = {
@@ -111,13 +105,6 @@ class Viewer:
             "size": Range(SMALLEST, LARGEST, model.input_size[0]),
             "view": Range(0, self.numbers[-1] - 1),
         }
-
-    def _encode(self, number: int, support: int) -> Field:
-        return field_of_views(self.model, self.objects[number], range(support), self.integral, self.fitting)
-
-    def page(self) -> bytes:
-        """The document."""
-        return PAGE.encode()
 
     def about(self) -> bytes:
         """What the page has to know, as JSON."""
@@ -142,8 +129,7 @@ class Viewer:
             angle = 2 * math.atan(math.tan(domain.angle_x / 2) / zoom)
             pose = pose_at(azimuth, elevation, distance_of(self.objects[object].poses))
             camera = LightField.at(pose, angle, (size, size), domain.integral)
-            image = Field(field.model, field.tokens, camera).render(size, size)
-        return png(image.cpu())
+            return png(Field(field.model, field.tokens, camera).render(size, size).cpu())
 
     def support_view(self, object: int, view: int) -> bytes:
         """A support view as a PNG."""
@@ -162,9 +148,9 @@ def read_query(text: str, ranges: dict[str, Range]) -> dict[str, Number]:
     pairs = parse_qsl(text, keep_blank_values=True)
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise Refusal(HTTPStatus.BAD_REQUEST, "a parameter is given twice")
+        raise Refusal("a parameter is given twice")
     if unknown := sorted(values.keys() - ranges.keys()):
-        raise Refusal(HTTPStatus.BAD_REQUEST, f"unknown parameter {unknown[0][:40]!r}")
+        raise Refusal(f"unknown parameter {unknown[0][:40]!r}")
     return {name: allowed.read(name, values.get(name)) for name, allowed in ranges.items()}
 
 
@@ -172,13 +158,13 @@ def answer(viewer: Viewer, target: str) -> tuple[str, bytes]:
     """What a GET of `target` (path and query) gives: content type and body. Raises Refusal."""
     parts = urlsplit(target)
     if parts.path not in ROUTES:
-        raise Refusal(HTTPStatus.NOT_FOUND, f"there is nothing here; there are {', '.join(ROUTES)}")
+        raise Refusal(f"there is nothing here; there are {', '.join(ROUTES)}", HTTPStatus.NOT_FOUND)
     kind, body, names = ROUTES[parts.path]
     return kind, body(viewer, **read_query(parts.query, {name: viewer.ranges[name] for name in names}))
 
 
 ROUTES: dict[str, tuple[str, Callable[..., bytes], tuple[str, ...]]] = {
-    "/": ("text/html; charset=utf-8", Viewer.page, ()),
+    "/": ("text/html; charset=utf-8", lambda viewer: PAGE.encode(), ()),
     "/about.json": ("application/json", Viewer.about, ()),
     "/view": ("image/png", Viewer.view, ("object", "support", "azimuth", "elevation", "zoom", "size")),
     "/support": ("image/png", Viewer.support_view, ("object", "view")),
@@ -200,10 +186,9 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
             try:
                 kind, body = answer(viewer, self.path)
                 self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begin))
-            except Refusal as refusal:
-                self.reply(refusal.status, TEXT, f"{refusal}\n".encode())
             except UserError as error:
-                self.reply(HTTPStatus.UNPROCESSABLE_ENTITY, TEXT, f"{error}\n".encode())
+                status = error.status if isinstance(error, Refusal) else HTTPStatus.UNPROCESSABLE_ENTITY
+                self.reply(status, TEXT, f"{error}\n".encode())
 
         def refuse(self) -> None:
             """Nothing here can be changed; what a request brings along is not read, so the connection ends."""
@@ -213,21 +198,18 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
         do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = refuse
 
         def reply(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float = 0.0) -> None:
-            try:
-                self.send(status, kind, body, milliseconds)
-            except ConnectionError:  # a browser that went away, or wants a newer view than this one
-                self.close_connection = True
-
-        def send(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float) -> None:
-            self.send_response(status)
             headers = {"Server-Timing": f"render;dur={milliseconds:.1f}", "Content-Type": kind,
                        "Content-Length": str(len(body)), "Cache-Control": "no-store",
                        "X-Content-Type-Options": "nosniff", "Content-Security-Policy": POLICY}
-            for header in headers.items():
-                self.send_header(*header)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+            try:
+                self.send_response(status)
+                for header in headers.items():
+                    self.send_header(*header)
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+            except ConnectionError:  # a browser that went away, or wants a newer view than this one
+                self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
             """Silence: a drag is hundreds of requests."""
@@ -238,12 +220,7 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
 def server_of(viewer: Viewer, port: int, host: str = "127.0.0.1") -> ThreadingHTTPServer:
     """A server that listens already; `serve_forever` answers.
 
-    Args:
-        viewer: what it shows.
-        port: 0 takes a free one, which `server_port` then tells.
-        host: this machine alone by default.
-    Raises:
-        UserError: the port is taken or may not be used.
+    Port 0 takes a free one, which `server_port` says. Raises UserError for one that is taken or may not be used.
     """
     try:
         server = ThreadingHTTPServer((host, port), handler_of(viewer))
