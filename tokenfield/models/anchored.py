@@ -144,8 +144,8 @@ class AnchorField(FieldModel):
         basis = harmonics(centers(2 * self.cell, dtype=torch.float64), self.head.shape[-1])  # (2p, k)
         pixels = torch.eye(self.cell, dtype=torch.float64)
         before, after = pixels[: self.cell // 2].flip(0), pixels[self.cell // 2 :].flip(0)
-        # The pseudo-inverse is the transpose when there are 2p harmonics.
-        return torch.linalg.pinv(basis) @ torch.cat([before, pixels, after])
+        inverse: Tensor = torch.linalg.pinv(basis)  # the transpose when there are 2p harmonics
+        return inverse @ torch.cat([before, pixels, after])
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
@@ -193,13 +193,11 @@ class AnchorField(FieldModel):
         content = self.local(located, prepared)[..., -1]  # (1, 4, Q)
         names = torch.eye(4, dtype=content.dtype, device=content.device)[:, None].expand(-1, len(coords), -1)[None]
         four = self.blend(located, prepared, content, names)[0]  # (Q, 4)
-        weights = four.new_zeros(len(coords), rows, columns)
-        points = torch.arange(len(coords), device=four.device)
-        for k, (i, j) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
-            y, x = located.y.lower + i, located.x.lower + j
-            inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)  # others weigh nothing
-            weights[points[inside], y[inside], x[inside]] = four[inside, k]
-        return weights.flatten(1)[None]
+        weights = four.new_zeros(len(coords), rows + 2, columns + 2)  # with a border for neighbours off the lattice
+        point = torch.arange(len(coords), device=four.device)[:, None]
+        one = torch.arange(4, device=four.device)
+        weights[point, located.y.lower[:, None] + 1 + one // 2, located.x.lower[:, None] + 1 + one % 2] = four
+        return weights[:, 1:-1, 1:-1].flatten(1)[None]
 
 
 class Anchored(AnchorField):

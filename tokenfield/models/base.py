@@ -3,75 +3,17 @@
 `decode` is nothing but the composition of the three parts of decoding (`tokenfield.nn.parts`), whole or in chunks.
 """
 
-from collections.abc import Mapping
 from copy import copy
-from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
-from torch import Tensor, nn
+from torch import Tensor
 
 from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
-from tokenfield.models import folder
+from tokenfield.models.folder import Model as Model
+from tokenfield.models.folder import RecipeFields as RecipeFields
 from tokenfield.nn.parts import Decoding, Located, Prepared
-
-RecipeFields: TypeAlias = Mapping[str, object]
-"""Fields of a recipe by name, nested as in recipe.json."""
-
-
-class Model(folder.NamedModel, PyTorchModelHubMixin, library_name="tokenfield"):
-    """What can be trained, saved in a folder and loaded by name: field models, and denoisers of their tokens.
-
-    Attributes:
-        command: the command that handles what this system takes; `encode` for pictures.
-        takes: what that is called in messages.
-        after_training: what to type after a run, after `tokenfield`; {out} is its folder, {data} that of its data.
-        initial_pictures: how many training pictures `initialize` takes before the first step; 0: none.
-        default_recipe: where `tokenfield train NAME` departs from `training.recipe.default_recipe`: fields of the
-            recipe by name, nested as in recipe.json, such as {"model": {"size": (64, 64)}, "optim": {"name": "adam"}}.
-            None: nothing of this system is trained, or not on a folder of pictures.
-    """
-
-    command: ClassVar[str] = "encode"
-    takes: ClassVar[str] = "pictures"
-    after_training: ClassVar[str] = "evaluate {out}"
-    default_recipe: ClassVar[RecipeFields | None] = {}
-    initial_pictures: int = 0
-
-    def initialize(self, images: Tensor) -> None:
-        """Start from training pictures (N, C, H, W), N = `initial_pictures`; called once, before the first step."""
-        raise NotImplementedError(f"{type(self).__name__}.initialize")
-
-    def muon_excluded(self) -> set[str]:
-        """Names of weight matrices that Muon leaves to Adam: maps that meet pixels or coordinates, usually."""
-        return set()
-
-    @property
-    def sharded_parts(self) -> list[nn.Module]:
-        """Parts whose weights FSDP gathers one at a time, in the order of use; []: too small to be shared out."""
-        return []
-
-    @property
-    def num_parameters(self) -> int:
-        """Trainable numbers, shared by all instances."""
-        return sum(p.numel() for p in self.parameters())
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """What `save_pretrained` and `push_to_hub` write: the folder of `tokenfield.save`."""
-        folder.save(self, save_directory)
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> "Model":
-        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
-        local = Path(model_id)
-        model = folder.load_folder(local if local.is_dir() else folder.download(model_id, revision))
-        if not isinstance(model, cls):
-            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
-        at = f"@{revision}" if revision else ""
-        model.origin = model_id if local.is_dir() else f"{folder.HUB_PREFIX}{model_id}{at}"
-        return model
 
 
 class FieldModel(Model):

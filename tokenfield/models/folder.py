@@ -1,4 +1,4 @@
-"""Trained models in folders: `config.json` and `model.safetensors`, perhaps `README.md` (model card) and `eval.json`.
+"""Models in folders: `config.json` and `model.safetensors`, perhaps `README.md` (model card) and `eval.json`.
 
 The layout is that of `PyTorchModelHubMixin`, so a folder can be pushed to a hub as it is. `config.json` holds the
 fields of the model's configuration and, as `model`, the name of the system. Weights may be stored in half precision;
@@ -8,13 +8,17 @@ in memory they are float32.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, TypeAlias, get_type_hints
 from weakref import WeakKeyDictionary
 
+import huggingface_hub
 import torch
+from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
@@ -29,19 +33,67 @@ HUB_PREFIX = "hf:"
 """Before `owner/name` of a repository on the hub."""
 CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
 
+RecipeFields: TypeAlias = Mapping[str, object]
+"""Fields of a recipe by name, nested as in recipe.json."""
 
-class NamedModel(nn.Module):
-    """What a folder can hold.
+
+class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
+    """What can be trained, saved in a folder and loaded by name: field models, and denoisers of their tokens.
 
     Attributes:
         name: the system's name in configurations and files.
         config: the frozen dataclass that built this model.
         origin: the name or folder that it was loaded from; None for a model that was built and not loaded.
+        command: the command that handles what this system takes; `encode` for pictures.
+        takes: what that is called in messages.
+        after_training: what to type after a run, after `tokenfield`; {out} is its folder, {data} that of its data.
+        initial_pictures: how many training pictures `initialize` takes before the first step; 0: none.
+        default_recipe: where `tokenfield train NAME` departs from `training.recipe.default_recipe`: fields of the
+            recipe by name, nested as in recipe.json, such as {"model": {"size": (64, 64)}, "optim": {"name": "adam"}}.
+            None: nothing of this system is trained, or not on a folder of pictures.
     """
 
     name: ClassVar[str]
     config: Any
     origin: str | None = None
+    command: ClassVar[str] = "encode"
+    takes: ClassVar[str] = "pictures"
+    after_training: ClassVar[str] = "evaluate {out}"
+    default_recipe: ClassVar[RecipeFields | None] = {}
+    initial_pictures: int = 0
+
+    def initialize(self, images: Tensor) -> None:
+        """Start from training pictures (N, C, H, W), N = `initial_pictures`; called once, before the first step."""
+        raise NotImplementedError(f"{type(self).__name__}.initialize")
+
+    def muon_excluded(self) -> set[str]:
+        """Names of weight matrices that Muon leaves to Adam: maps that meet pixels or coordinates, usually."""
+        return set()
+
+    @property
+    def sharded_parts(self) -> list[nn.Module]:
+        """Parts whose weights FSDP gathers one at a time, in the order of use; []: too small to be shared out."""
+        return []
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable numbers, shared by all instances."""
+        return sum(p.numel() for p in self.parameters())
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """What `save_pretrained` and `push_to_hub` write: the folder of `tokenfield.save`."""
+        save(self, save_directory)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> "Model":
+        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
+        local = Path(model_id)
+        model = load_folder(local if local.is_dir() else download(model_id, revision))
+        if not isinstance(model, cls):
+            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
+        at = f"@{revision}" if revision else ""
+        model.origin = model_id if local.is_dir() else f"{HUB_PREFIX}{model_id}{at}"
+        return model
 
 
 @dataclass(frozen=True)
@@ -59,7 +111,7 @@ class ModelId:
         return f"{self.origin or self.name} ({self.hash[:12]})"
 
 
-def load_folder(folder: Path) -> NamedModel:
+def load_folder(folder: Path) -> Model:
     """The model in a folder; see `load`."""
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
@@ -79,7 +131,7 @@ def load_folder(folder: Path) -> NamedModel:
 
 
 def save(
-    model: NamedModel,
+    model: Model,
     folder: str | os.PathLike[str],
     *,
     dtype: torch.dtype | None = None,
@@ -115,7 +167,7 @@ def save(
     return folder
 
 
-def describe(model: NamedModel) -> Record:
+def describe(model: Model) -> Record:
     """What `config.json` holds: the fields of the configuration, as JSON gives them back, and `model`, its system."""
     config = from_dict(type(model.config), json.loads(json.dumps(to_dict(model.config))))  # 16 for a float: 16.0
     fields = json.loads(json.dumps(to_dict(config)))
@@ -126,7 +178,7 @@ def describe(model: NamedModel) -> Record:
 _HASHES: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
 
 
-def model_hash(model: NamedModel) -> str:
+def model_hash(model: Model) -> str:
     """SHA-256 over configuration and weights as float32: the identity of a model, however and wherever it is stored.
 
     A model and its saved and loaded copy have the same hash, 64 hexadecimal digits; stored in half precision it is
@@ -146,7 +198,7 @@ def model_hash(model: NamedModel) -> str:
     return digest.hexdigest()
 
 
-def _build(description: object, path: Path) -> NamedModel:
+def _build(description: object, path: Path) -> Model:
     """A model with fresh weights from what `describe` said."""
     fields: Record = description if isinstance(description, dict) else {"model": description}
     name = fields.get("model")
@@ -156,7 +208,7 @@ def _build(description: object, path: Path) -> NamedModel:
     system = registry[name]
     config_type = get_type_hints(system.__init__)["config"]
     try:
-        model: NamedModel = from_dict(config_type, {k: v for k, v in fields.items() if k != "model"}).build()
+        model: Model = from_dict(config_type, {k: v for k, v in fields.items() if k != "model"}).build()
         return model
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
@@ -189,7 +241,6 @@ def _check_names_and_shapes(path: Path, stored: dict[str, Tensor], state: dict[s
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """A tensor as it goes into a file."""
     stored = tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None).clone().contiguous()
     if not torch.isfinite(stored).all():
         raise UserError(f"weight {key} is not finite as {stored.dtype}; such a model is not saved")
@@ -201,16 +252,9 @@ def _json(data: Record) -> bytes:
 
 
 def download(repository: str, revision: str | None = None) -> Path:
-    """A model's folder in the hub's local cache, downloaded if it is not there yet.
-
-    Raises:
-        UserError: no such repository or revision, or no network.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
+    """A model's folder in the hub's local cache, downloaded if need be. Raises UserError where it cannot be had."""
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
     except (HFValidationError, OSError) as error:
         detail = " ".join(str(error).split())
         raise UserError(f"cannot get {repository!r} from the Hugging Face hub ({detail})") from error

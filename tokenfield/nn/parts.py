@@ -30,4 +30,4 @@ class Decoding(Protocol):
         """What depends on the tokens alone."""
 
     def combine(self, located: Located, prepared: Prepared, /) -> Tensor:
-        """Values (B, Q, C)."""
+        """What needs both."""

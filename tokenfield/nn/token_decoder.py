@@ -30,31 +30,19 @@ from tokenfield.coords import Coordinates
 from tokenfield.nn.affine import Affine, apply, fold, wide
 from tokenfield.nn.attention import MultiHeadAttention, merge_heads
 from tokenfield.nn.fourier import FrequencyFeature
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import Decoding, Located, Prepared
 
 
-class Aggregator(nn.Module):
-    """From the token set to one modulation vector m_v per coordinate, before the output map.
+class Aggregator(nn.Module, Decoding):
+    """From the token set to one modulation vector m_v per coordinate, before the output map, which is left to the head.
 
-    Attributes:
-        output_map: the last linear map, left to the head; None where there is none.
+    `combine` gives vectors (B, Q, d), which the output map makes m_v of.
     """
 
     @property
     def output_map(self) -> nn.Linear | None:
+        """The last linear map; None where there is none."""
         return None
-
-    def locate(self, coords: Coordinates) -> Located:
-        """What depends on the coordinates alone."""
-        raise NotImplementedError(f"{type(self).__name__}.locate")
-
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
-        """What depends on the tokens alone."""
-        raise NotImplementedError(f"{type(self).__name__}.prepare")
-
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q d"]:
-        """Vectors of all coordinates, which the output map makes m_v of."""
-        raise NotImplementedError(f"{type(self).__name__}.combine")
 
     def attention_weights(
         self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]

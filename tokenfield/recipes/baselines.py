@@ -22,9 +22,9 @@ CENTRES = ReconstructionConfig(jitter="none")
 
 def shared(lainr: LainrConfig) -> Record:
     """What an encoder and an MLP have in common with a LAINR; the MLP's bandwidth is that of the finest band."""
-    names = ("size", "patch", "padding", "channels", "encoder_dim", "encoder_depth", "encoder_heads", "mlp_ratio")
-    sizes = {name: getattr(lainr, name) for name in names}
-    return sizes | {"dim": lainr.dim, "feature_dim": lainr.feature_dim, "sigma": max(lainr.sigmas)}
+    names = ("size", "patch", "padding", "channels", "encoder_dim", "encoder_depth", "encoder_heads", "mlp_ratio",
+             "dim", "feature_dim")
+    return {name: getattr(lainr, name) for name in names} | {"sigma": max(lainr.sigmas)}
 
 
 def _ipc(base: Recipe, name: str, **changes: int) -> Recipe:
@@ -38,8 +38,8 @@ def _trans_inr(base: Recipe, name: str, **changes: int) -> Recipe:
 
 
 def _learned_init(base: Recipe, name: str) -> Recipe:
-    fields = shared(lainr_of(base))
-    mlp = {key: value for key, value in fields.items() if key in LearnedInitConfig.__dataclass_fields__}
+    sizes = shared(lainr_of(base)).items()
+    mlp = {key: value for key, value in sizes if key in LearnedInitConfig.__dataclass_fields__}
     return replace(base, name=name, model=LearnedInitConfig(**mlp), objective=CENTRES)
 
 

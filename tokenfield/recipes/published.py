@@ -4,8 +4,7 @@ Every docstring names the table and the PSNR to reach. Hyperparameters are those
 betas (0.9, 0.999), a constant rate of 1e-4, batch 16, d = d_F = 256, R = 256 latent tokens of width 256.
 
 The paper counts epochs. Here a step draws its pictures with replacement, so that it depends on no step before it, and a
-run has as many steps as the epochs have batches: epochs x training pictures / 16, rounded up. Such a run sees as many
-pictures; a given one on average once per epoch.
+run has as many steps as the epochs have batches: epochs x training pictures / 16, rounded up.
 
 At 178 pixels all pixels are asked for, with uniform noise within each pixel; at higher resolutions a random tenth of
 them, at their centres. `--objective.jitter axis` (noise per row and per column) is faster and not what was published.
@@ -58,16 +57,14 @@ def lainr_of(recipe: Recipe) -> LainrConfig:
 
 def lainr_celeba_178() -> Recipe:
     """Table 1, CelebA 178: 50.74 dB. 300 epochs."""
-    return _published(
-        "lainr-celeba-178", LainrConfig(), DataConfig(layout="celeba", size=178, crop="center"), steps(300, CELEBA)
-    )
+    data = DataConfig(layout="celeba", size=178, crop="center")
+    return _published("lainr-celeba-178", LainrConfig(), data, steps(300, CELEBA))
 
 
 def lainr_ffhq_178() -> Recipe:
     """Table 1, FFHQ 178: 43.32 dB. 1000 epochs."""
-    return _published(
-        "lainr-ffhq-178", LainrConfig(), DataConfig(layout="ffhq", size=178, crop="center"), steps(1000, FFHQ)
-    )
+    data = DataConfig(layout="ffhq", size=178, crop="center")
+    return _published("lainr-ffhq-178", LainrConfig(), data, steps(1000, FFHQ))
 
 
 def lainr_imagenette_178() -> Recipe:
