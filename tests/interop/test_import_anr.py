@@ -89,7 +89,7 @@ def test_rays_tokens_and_rendered_values_of_views(views):
     close(directions, io["rays_d"])
     tokens = model.encode(with_rays(io["support_imgs"], io["support_poses"], io["support_focals"]))
     close(tokens, io["r_tokens"])
-    field, integral = field_of(model, tokens), Integral(io["near"][0].item(), io["far"][0].item(), 16)
+    field, integral = field_of(model, tokens), Integral(float(io["near"][0]), float(io["far"][0]), 16)
     close(render(field, origins.flatten(1, -2), directions.flatten(1, -2), integral), io["render"].flatten(1, -2))
 
 

@@ -6,7 +6,6 @@ Variational coordinates, dropout and the optimiser belong to training and are le
 """
 
 import torch
-from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
@@ -74,8 +73,12 @@ def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     if what not in KINDS:
         known = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
         raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {known} are")
-    of_kind = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _patches(settings), "hyper_network")
-    return fill(of_kind, _plan(of_kind), state, also=_same_twice(state))
+    sizes = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _patches(settings), "hyper_network")
+    beside = {f"{BESIDE}{name.removeprefix(INSIDE)}": name for name in state if name.startswith(INSIDE)}
+    for copy, name in beside.items():
+        if copy in state and not torch.equal(state[copy], state[name]):
+            raise UserError(f"{copy} and {name} differ; in their code they are one tensor")
+    return fill(sizes, _plan(sizes), state, also=beside)
 
 
 def _hyper_network(sections: Settings) -> Record:
@@ -154,15 +157,6 @@ def _patches(settings: Settings) -> Record:
     size, (patch, _), (padding, _) = pairs.values()
     rest = any((side + 2 * padding) % patch for side in size)  # beyond the last whole patch: not encoded there either
     return {"size": size, "patch": patch, "padding": padding, "drop_rest": rest}
-
-
-def _same_twice(state: dict[str, Tensor]) -> list[str]:
-    """The names of the decoder beside the hyper-network, which must be the one inside it."""
-    beside = {f"{BESIDE}{name.removeprefix(INSIDE)}": name for name in state if name.startswith(INSIDE)}
-    for copy, name in beside.items():
-        if copy in state and not torch.equal(state[copy], state[name]):
-            raise UserError(f"{copy} and {name} differ; in their code they are one tensor")
-    return list(beside)
 
 
 def _plan(config: HyperConfig) -> Plan:

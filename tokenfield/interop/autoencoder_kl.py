@@ -16,9 +16,6 @@ from tokenfield.interop.project import Choices
 from tokenfield.io.record import Record
 from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
 
-SIZE = (256, 256)
-"""Pictures it will encode, unless the configuration says another `size`: those of Table 5."""
-
 
 def read_folder(folder: Path, settings: Record, choices: Choices) -> AutoencoderKl:
     """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
@@ -32,7 +29,7 @@ def read_folder(folder: Path, settings: Record, choices: Choices) -> Autoencoder
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
     given = cast(tuple[int, int] | None, convert(tuple[int, int] | None, settings.get("size"), "size"))
-    size = given or choices.size_or(SIZE)
+    size = given or choices.size_or(AutoencoderKlConfig.size)
     choices.check_size(size)
     network = _network_config(folder)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced

@@ -26,9 +26,9 @@ def import_checkpoint(
     weights: Weights = "model",
     size: tuple[int, int] | None = None,
 ) -> FieldModel:
-    """A model of another project, in evaluation mode, float32, on the CPU.
+    """A model of another project, in evaluation mode, float32, on the CPU: the same function, to rounding.
 
-    What it had to assume, and which weights it took where there are two, it says as a warning.
+    What had to be assumed, and which weights were taken where there are two, is said as a warning.
 
     Args:
         checkpoint: a file that the project's own code saved, or a folder of diffusers' AutoencoderKL.
@@ -38,12 +38,9 @@ def import_checkpoint(
         weights: model for the weights that were trained, as the projects' own evaluations do; ema for their moving
             average, where a checkpoint holds one.
         size: height and width of the pictures, for a model that fits any: of Learned Init and AutoencoderKL.
-    Returns:
-        The same function: outputs agree to rounding.
     Raises:
-        UserError: a file that cannot be read or is no checkpoint of these projects; a configuration that is missing,
-            holds unknown entries or asks for what no model here does; tensors that are unknown, missing or of another
-            shape; a choice that the checkpoint does not leave.
+        UserError: a file that is no checkpoint of these projects; a configuration that is missing, holds unknown
+            entries or asks for what no model here does; tensors that do not fit; a choice that is none.
     """
     checkpoint, choices = Path(checkpoint), Choices(weights, size)
     if checkpoint.is_dir():

@@ -9,7 +9,6 @@ import re
 from math import isqrt
 
 import torch
-from torch import Tensor
 
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
@@ -118,7 +117,16 @@ def _encoded(kind: str, arch: Record, sections: Settings, state: Record) -> Fiel
     known = HYPONET | ENCODER | (RADIANCE if in_space else PICTURES | {"data_encoder.n_channel": Setting(3)})
     settings = Settings(arch, known, "arch")
     views = _views(settings, sections) if in_space else 1
-    fields = _mlp(settings) | _encoder(settings) | {"size": _size(settings, sections, views)}
+    if settings["latent_mapping.latent_dim"] != settings["transformer.embed_dim"]:
+        raise UserError("arch.latent_mapping.latent_dim and arch.transformer.embed_dim differ; they must agree")
+    fields = _mlp(settings) | {
+        "size": _size(settings, sections, views),
+        "patch": settings[f"{SPEC}.patch_size"],
+        "padding": settings[f"{SPEC}.padding"],
+        "encoder_dim": settings["transformer.embed_dim"],
+        "encoder_depth": settings["transformer.n_layer"],
+        "encoder_heads": settings["transformer.block.n_head"],
+    }
     if in_space:
         fields["views"] = views
     elif settings["data_encoder.n_channel"] != fields["channels"]:
@@ -128,8 +136,8 @@ def _encoded(kind: str, arch: Record, sections: Settings, state: Record) -> Fiel
     config = from_dict(KINDS[kind], fields, "arch")
     plan = _encoder_plan(fields["encoder_depth"], modulated)
     plan |= _layers_plan(fields["depth"], modulated if composed else ())
-    if composed:
-        plan |= {f"net.layers.{i}.factor": From(f"shared_factor.linear_wb{i}", _without_batch) for i in modulated}
+    for i in modulated if composed else ():
+        plan[f"net.layers.{i}.factor"] = From(f"shared_factor.linear_wb{i}", lambda batch: batch.squeeze(0))
     return _filled(config, plan, settings, state)
 
 
@@ -172,19 +180,6 @@ def _mlp(settings: Settings) -> Record:
         "feature_dim": 2 * settings[f"{FOURIER}.ff_dim"],
         "sigma": float(2**sigma if settings["hyponet.input_dim"] == 3 else sigma),  # in space it is an exponent
         "modulated": tuple(settings["modulated_layer_idxs"] or ()),
-    }
-
-
-def _encoder(settings: Settings) -> Record:
-    """The fields that say what encoder it has."""
-    if settings["latent_mapping.latent_dim"] != settings["transformer.embed_dim"]:
-        raise UserError("arch.latent_mapping.latent_dim and arch.transformer.embed_dim differ; they must agree")
-    return {
-        "patch": settings[f"{SPEC}.patch_size"],
-        "padding": settings[f"{SPEC}.padding"],
-        "encoder_dim": settings["transformer.embed_dim"],
-        "encoder_depth": settings["transformer.n_layer"],
-        "encoder_heads": settings["transformer.block.n_head"],
     }
 
 
@@ -261,13 +256,9 @@ def _encoder_plan(depth: int, modulated: tuple[int, ...]) -> Plan:
         theirs = f"group_modulation_postfc.linear_wb{i}"
         modules |= {f"encoder.out.norm.{i}": f"{theirs}.0", f"encoder.out.linear.{i}": f"{theirs}.1"}
     return weights_and_biases(modules) | {
-        "encoder.position": From("latent_mapping.pos_emb_latent", _without_batch),
+        "encoder.position": From("latent_mapping.pos_emb_latent", lambda batch: batch.squeeze(0)),
         "encoder.latents": From("weight_groups.weight_groups"),
     }
-
-
-def _without_batch(tensor: Tensor) -> Tensor:
-    return tensor.squeeze(0)
 
 
 PROJECT = Project(

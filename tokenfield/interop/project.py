@@ -33,22 +33,15 @@ class Choices:
     def state(self, trained: Record, average: object = None) -> Record:
         """The state dict to take; a warning says which one it was where the two give different models.
 
-        Args:
-            trained: the weights themselves.
-            average: their moving average; anything but a filled dictionary is none.
-        Raises:
-            UserError: there is no moving average to take.
+        Of the moving average, anything but a filled dictionary is none. Raises UserError for none to take.
         """
         average = average if isinstance(average, dict) else {}
         if self.weights == "ema" and not average:
             raise UserError("there is no moving average of the weights in it; --weights model takes what there is")
         if average and not _same(trained, average):
             other: Weights = "model" if self.weights == "ema" else "ema"
-            warnings.warn(
-                f"the checkpoint holds its weights and a moving average that differs; taken were "
-                f"{NAMES[self.weights]}, and --weights {other} takes {NAMES[other]}",
-                stacklevel=2,
-            )
+            warnings.warn("the checkpoint holds its weights and a moving average that differs; taken were "
+                          f"{NAMES[self.weights]}, and --weights {other} takes {NAMES[other]}", stacklevel=2)
         return average if self.weights == "ema" else trained
 
     def size_or(self, default: tuple[int, int]) -> tuple[int, int]:

@@ -72,13 +72,8 @@ def weight_and_bias(ours: str, theirs: str) -> Plan:
 
 
 def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
-    """A model with the tensors of a state dict.
+    """A model with the tensors of a foreign state dict, in which the names in `also` are expected and go nowhere.
 
-    Args:
-        config: the model's configuration.
-        plan: where each of its tensors comes from.
-        state: the foreign tensors.
-        also: foreign names that are expected and go nowhere.
     Raises:
         UserError: names that are missing or unknown, and shapes that do not fit.
     """

@@ -99,8 +99,7 @@ def _sizes(settings: Settings) -> Record:
 
 
 def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
-    """Where every tensor comes from: of a transformer of some depth, with positions of patches or without, and the
-    layers of the MLP, by their names there."""
+    """Where every tensor comes from; `layers` are the MLP's, by their names there."""
     plan: Plan = {
         "encoder.position": From("tokenizer.posemb") if positions else None,
         "encoder.latents": From("wtokens"),
