@@ -19,7 +19,7 @@ from torch import Tensor
 from tokenfield.data import DataConfig, open_source
 from tokenfield.evaluation.figures import save_png
 from tokenfield.generation.commands.score import generated_files, squares
-from tokenfield.generation.neighbours import figure, nearest
+from tokenfield.generation.metrics import figure, nearest
 
 
 @dataclass(frozen=True)

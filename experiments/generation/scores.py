@@ -38,8 +38,7 @@ from tokenfield.evaluation.figures import Panel, save_png, sheet
 from tokenfield.evaluation.locality import influences
 from tokenfield.fields.field import Field
 from tokenfield.generation.features import find_features
-from tokenfield.generation.metrics import compare, features_of
-from tokenfield.generation.neighbours import figure, summary
+from tokenfield.generation.metrics import compare, features_of, figure, summary
 from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model
 from tokenfield.generation.sampling import sample
 from tokenfield.generation.schedulers import Sampler

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tokenfield.data import DataConfig
 from tokenfield.generation.denoiser import DenoiserConfig
-from tokenfield.generation.encoding import Encoding, encode_data
+from tokenfield.generation.encoding import encode_data
 from tokenfield.generation.latents import LatentsConfig
 from tokenfield.generation.objective import DenoisingConfig
+from tokenfield.generation.options import Encoding
 from tokenfield.models import pretrained
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
@@ -64,6 +64,6 @@ def save_field(folder: Path) -> Path:
 
 def encode(pictures: Path, out: Path, model=None, **changes):
     """Latents of the pictures, in shards of 5."""
-    rest = {key: changes.pop(key) for key in ("size", "rank", "world", "meet") if key in changes}
-    encoding = Encoding(DataConfig(layout="folder"), shard=5, batch=3, **changes)
+    rest = {key: changes.pop(key) for key in ("rank", "world", "meet") if key in changes}
+    encoding = Encoding(shard=5, batch=3, **changes)
     return encode_data(model or field_model(), "toy", pictures, out, encoding, **rest)

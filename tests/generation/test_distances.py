@@ -13,14 +13,16 @@ from tokenfield.generation.features import PcaFeatures, RandomFeatures, find_fea
 from tokenfield.generation.metrics import (
     compare,
     features_of,
+    figure,
     frechet_distance,
     inside,
     kernel_distance,
+    nearest,
     reference_features,
     set_hash,
     statistics_file,
+    summary,
 )
-from tokenfield.generation.neighbours import figure, nearest, summary
 
 
 def with_moments(mean: torch.Tensor, covariance: torch.Tensor, count: int, seed: int = 0) -> torch.Tensor:

@@ -6,14 +6,11 @@ identity. Two things differ from a network over pictures:
 
 - There is no 2-D structure: no patches, no positions on a grid. LAINR's latents are a set, each from a learnable token
   of its own, so a token's identity is a learned vector, added once. Apart from it the network is equivariant:
-  permuting tokens and identities together permutes the answer. (Tokens that have places are another composition of the
-  same parts, `lattice_denoiser.py`.)
+  permuting tokens and identities together permutes the answer. (Of tokens that have places: `lattice_denoiser.py`.)
 - Time enters as a number in [0, 1], through the Fourier features of the coordinates.
 
-A trained denoiser is a folder like every model's, `config.json` and `model.safetensors`, and holds all that sampling
-needs: the statistics that standardise latents are buffers (`mean`, `deviation`), and what it was trained for (names
-of the classes, lattice and picture size, path and hash of the field model) are fields of its configuration, filled in
-by `adopt` when training starts.
+A trained denoiser is a folder like every model's and holds all that sampling needs: the statistics that standardise
+latents are buffers, and what it was trained for are fields of its configuration, which `adopt` fills in.
 """
 
 from abc import ABC, abstractmethod
@@ -198,7 +195,7 @@ class TokenDenoiser(Model, ABC):
 
     @abstractmethod
     def make_places(self) -> tuple[Tensor, ...]:
-        """Make the parameters that tell tokens apart; returns them."""
+        """Make and return the parameters that tell tokens apart."""
 
     @abstractmethod
     def make_attention(self) -> nn.Module:
@@ -261,17 +258,15 @@ class TokenDenoiser(Model, ABC):
 
     @torch.no_grad()
     def adopt(self, mean: Float[Tensor, "*r d"], deviation: Float[Tensor, "*r d"], **origin: Unpack[Origin]) -> None:
-        """Take over the statistics of the latents, and the fields of the configuration that say what they are."""
+        """Take over the statistics of latents, and the fields of the configuration that say what they are."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self.config = replace(self.config, **origin)
 
     def muon_excluded(self) -> set[str]:
         """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
-        adaptive = [module for name, module in self.named_modules() if name.endswith("adapt")]
-        modules = (self.embed, self.out, self.time, *adaptive)
-        excluded = {id(parameter) for module in modules for parameter in module.parameters()}
-        return {name for name, parameter in self.named_parameters() if id(parameter) in excluded}
+        names = [name for name, _ in self.named_parameters()]
+        return {name for name in names if name.startswith(("embed.", "out.", "time.")) or "adapt" in name.split(".")}
 
 
 class Denoiser(TokenDenoiser):

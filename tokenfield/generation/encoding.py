@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,13 +18,13 @@ from jaxtyping import Float, Float64, Num
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from tokenfield.data import DataConfig, open_source
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
-from tokenfield.data.sources import PictureSource, Split
+from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
+from tokenfield.generation.options import Encoding
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
@@ -74,36 +74,33 @@ class Moments:
         return (self.squares / max(1, self.count)).sqrt()
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """How a data set is encoded. What it says is part of every shard's identity."""
-
-    data: DataConfig
-    """Layout, holdout, and the side of the squares; the crop is the centre, as in evaluation."""
-    flips: bool = True
-    """Whether training pictures are encoded a second time, mirrored."""
-    shard: int = 1024
-    """Entries per shard."""
-    batch: int = 32
-    """Pictures that are encoded at once."""
-    held_out: bool = True
-    """Whether the pictures that are held out are encoded, too, for the held-out loss of the denoiser."""
-    half: bool = False
-    """Store latents as 16-bit numbers. Statistics are always those of what is stored."""
-
-
-@dataclass(frozen=True)
 class Plan:
-    """The shards of a split."""
+    """The shards of a split. Raises UserError where it has no pictures.
 
-    split: Split
-    source: PictureSource
-    classes: tuple[str, ...]
-    """Names of the classes of both splits."""
-    labels: list[int]
-    """Class of every picture; `len(classes)` for none."""
-    shards: list[list[tuple[int, bool]]]
-    """Of each, its entries (picture, mirrored)."""
+    Attributes:
+        split: which.
+        source: its pictures.
+        classes: names of the classes: those given, of the training split, or else its own.
+        labels: class of every picture; `len(classes)` for none.
+        shards: of each, its entries (picture, mirrored).
+    """
+
+    def __init__(
+        self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None
+    ):
+        self.split, self.source = split, encoding.squares(side).open(data, split)
+        count, folders = len(self.source), [_class_folder(name) for name in self.source.names]
+        labels: list[int | None] = [None] * count
+        self.classes = classes or ()
+        if self.source.labels is not None:  # a layout that has classes
+            labels, self.classes = list(self.source.labels), self.source.classes
+        elif all(folders) and (classes or (classes is None and len(set(folders)) > 1)):  # any folder of class folders
+            self.classes = tuple(sorted(set(folders))) if classes is None else classes
+            labels = [self.classes.index(name) if name in self.classes else None for name in folders]
+        self.labels = [len(self.classes) if label is None else label for label in labels]
+        flips = (False, True) if encoding.flips and split == "train" else (False,)
+        entries = [(i, mirrored) for i in range(count) for mirrored in flips]
+        self.shards = [entries[start : start + encoding.shard] for start in range(0, len(entries), encoding.shard)]
 
     def read(self, entry: tuple[int, bool]) -> Float[Tensor, "c h w"] | PictureError:
         """The picture of an entry, or why there is none."""
@@ -114,49 +111,11 @@ class Plan:
             return error
         return picture.flip(-1) if mirrored else picture
 
-    def identity(self, number: int, encoding: Encoding, model_sha: str) -> str:
+    def identity(self, number: int, encoding: Encoding, side: int, model_sha: str) -> str:
         """A digest of all that decides the contents of a shard but the bytes of the pictures."""
         names = [(self.source.names[i], self.labels[i], mirrored) for i, mirrored in self.shards[number]]
-        deciding = [FORMAT, model_sha, encoding.data.size, encoding.batch, encoding.half, self.classes, names]
+        deciding = [FORMAT, model_sha, side, encoding.batch, encoding.half, self.classes, names]
         return hashlib.sha256(json.dumps(deciding).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def lattice_and_size(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int]:
-    """Shape of the tokens' lattice, () for a set, and the side of the pictures: the model's, or `size` if it takes any.
-
-    Raises:
-        UserError: a model of pictures that are not square, or a size that it does not take.
-    """
-    if model.input_size is not None:
-        height, width = model.input_size
-        if height != width:
-            raise UserError(f"the model encodes pictures of {height}x{width}; latents are made of square pictures")
-        if size not in (None, height):
-            raise UserError(f"--size {size}: the model encodes pictures of {height} pixels; leave --size out")
-        return (), height
-    if size is None or size < model.cell or size % model.cell:
-        raise UserError(f"--size {size}: the model takes pictures of any size; give a multiple of its {model.cell}-"
-                        f"pixel cells, such as {16 * model.cell}: all latents of a folder have one size")
-    return (size // model.cell, size // model.cell), size
-
-
-def plan(data: Path, encoding: Encoding, split: Split, classes: tuple[str, ...] | None = None) -> Plan:
-    """What to encode for a split; `classes` are those of the training split. Raises UserError without pictures."""
-    source = open_source(encoding.data, data, split)
-    folders = [_class_folder(name) for name in source.names]
-    labels: list[int | None]
-    if source.labels is not None:  # a layout that has classes
-        labels, known = list(source.labels), source.classes
-    elif all(folders) and (classes or (classes is None and len(set(folders)) > 1)):  # any folder of class folders
-        known = tuple(sorted(set(folders))) if classes is None else classes
-        labels = [known.index(name) if name in known else None for name in folders]
-    else:
-        labels, known = [None] * len(source), classes or ()
-    flips = (False, True) if encoding.flips and split == "train" else (False,)
-    entries = [(i, mirrored) for i in range(len(source)) for mirrored in flips]
-    numbers = [len(known) if label is None else label for label in labels]
-    shards = [entries[start : start + encoding.shard] for start in range(0, len(entries), encoding.shard)]
-    return Plan(split, source, known, numbers, shards)
 
 
 def _class_folder(name: str) -> str:
@@ -222,23 +181,35 @@ def is_there(path: Path, shard_identity: str) -> bool:
     return True
 
 
-def token_shape(model: FieldModel, size: int) -> tuple[int, int]:
-    """(R, D) of the model's tokens for square pictures of a size.
+def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, tuple[int, int]]:
+    """Shape of the tokens' lattice, () for a set; side of the pictures: the model's, or `size` if it takes any; (R, D).
 
     Raises:
-        UserError: a model of views, rays or other signals, or one whose tokens are no vectors.
+        UserError: a model of pictures that are not square, or of views, rays or other signals, or one whose tokens are
+            no vectors; a size that it does not take.
     """
-    device = next(model.parameters()).device
+    if model.input_size is not None:
+        side, width = model.input_size
+        if side != width:
+            raise UserError(f"the model encodes pictures of {side}x{width}; latents are made of square pictures")
+        if size not in (None, side):
+            raise UserError(f"--size {size}: the model encodes pictures of {side} pixels; leave --size out")
+        lattice: tuple[int, ...] = ()
+    elif size is None or size < model.cell or size % model.cell:
+        raise UserError(f"--size {size}: the model takes pictures of any size; give a multiple of its {model.cell}-"
+                        f"pixel cells, such as {16 * model.cell}: all latents of a folder have one size")
+    else:
+        side, lattice = size, (size // model.cell, size // model.cell)
     try:
         with torch.no_grad():
-            tokens = model.encode(torch.zeros(1, 3, size, size, device=device))
+            tokens = model.encode(torch.zeros(1, 3, side, side, device=next(model.parameters()).device))
     except UserError:  # the model says it better
         raise
     except (RuntimeError, ValueError, IndexError) as error:
         raise UserError(f"a {model.name} model does not encode single RGB pictures; give one that does") from error
     if tokens.ndim < 3:
         raise UserError(f"the tokens of a {model.name} model are no set of vectors; give a model whose tokens are")
-    return tokens.flatten(1, -2).shape[1], tokens.shape[-1]
+    return lattice, side, (tokens[0, ..., 0].numel(), tokens.shape[-1])
 
 
 def encode_data(
@@ -248,10 +219,8 @@ def encode_data(
     out: Path,
     encoding: Encoding,
     *,
-    size: int | None = None,
     rank: int = 0,
     world: int = 1,
-    workers: int = 2,
     meet: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Record:
@@ -260,11 +229,8 @@ def encode_data(
     Args:
         model: the field model, in evaluation mode, on the device to work on.
         name: what the user called it, by which it is found when latents are decoded.
-        out: folder of the latents; shards that are there already are kept.
-        encoding: how. Its `data.size` and `data.crop` are overruled by the model.
-        size: side of the pictures for models that take any.
+        out: folder of the latents; shards that are there already are not made again.
         rank, world: this process encodes shards rank, rank + world, ... of each split.
-        workers: threads that read pictures.
         meet: returns when all processes have called it.
         progress: counts this process's shards.
     Returns:
@@ -272,17 +238,15 @@ def encode_data(
     Raises:
         UserError: data and model do not fit, or the folder holds something else.
     """
-    lattice, side = lattice_and_size(model, size)
-    encoding = replace(encoding, data=replace(encoding.data, size=side, crop="center"))
-    shape, model_sha = token_shape(model, side), model_hash(model)
-    plans = [plan(data, encoding, "train")]
+    (lattice, side, shape), model_sha = shapes(model, encoding.size), model_hash(model)
+    plans = [Plan(data, encoding, side, "train")]
     if encoding.held_out:
-        plans.append(plan(data, encoding, "test", plans[0].classes))
+        plans.append(Plan(data, encoding, side, "test", plans[0].classes))
     mine = [(p, number) for p in plans for number in range(len(p.shards)) if number % world == rank]
-    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="latents") as readers:
+    with ThreadPoolExecutor(max(1, encoding.workers), thread_name_prefix="latents") as readers:
         for done, (p, number) in enumerate(mine):
             progress(done, len(mine))
-            path, sha = shard_path(out, p.split, number), p.identity(number, encoding, model_sha)
+            path, sha = shard_path(out, p.split, number), p.identity(number, encoding, side, model_sha)
             if not is_there(path, sha):
                 write_shard(path, model, p, number, encoding, readers, shape, sha)
     meet()  # every shard is there now

@@ -63,7 +63,7 @@ class LatticeDenoiser(TokenDenoiser):
     on_lattice: ClassVar[bool] = True
     config: LatticeDenoiserConfig
 
-    def __init__(self, config: LatticeDenoiserConfig):
+    def __init__(self, config: LatticeDenoiserConfig):  # as that of `Denoiser`
         super().__init__(config)
         self.reach = config.depth * config.radius
 
@@ -94,8 +94,6 @@ class LatticeDenoiser(TokenDenoiser):
         """Any lattice: pictures have as many pixels per cell as those that were encoded."""
         if min(lattice) < 1:
             raise UserError(f"{lattice[0]} rows and {lattice[1]} columns of cells; give at least 1 of each")
-        cell = self.config.picture_size[0] // self.config.lattice[0]
-        other = copy(self)
-        size = (lattice[0] * cell, lattice[1] * cell)
-        other.config = replace(self.config, lattice=lattice, picture_size=size)
+        cell, other = self.config.picture_size[0] // self.config.lattice[0], copy(self)
+        other.config = replace(self.config, lattice=lattice, picture_size=(lattice[0] * cell, lattice[1] * cell))
         return other

@@ -1,4 +1,4 @@
-"""How close a set of pictures is to another: FID, KID, precision and recall, by any feature network.
+"""How close a set of pictures is to another by any feature network, and whether pictures are copies.
 
 FID (Heusel et al., 2017) is the Frechet distance of the two Gaussians that have the sets' means and covariances,
 
@@ -9,22 +9,27 @@ biased upwards in small sets, and more so the more features there are: compare n
 that it can be negative; torchmetrics computes it. Precision and recall (Kynkaanniemi et al., 2019) are the
 shares of generated pictures inside the neighbourhoods of real ones, and of real inside those of generated ones:
 quality and coverage apart.
+
+Copying shows where generated pictures are nearer to the training pictures, in pixels, than held-out photographs are:
+those are certainly no copies, and have nearest training pictures, too. A picture beside its nearest proves little.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from tokenfield.data.pyramid import cache_folder
 from tokenfield.errors import UserError
+from tokenfield.evaluation.figures import Panel, bicubic, sheet
 from tokenfield.generation.features import FeatureNetwork
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
@@ -186,3 +191,69 @@ def reference_features(
         tensors["covariance"] = features.double().T.cov().reshape(features.shape[1], -1)
     write_whole(path, save({name: value.contiguous() for name, value in tensors.items()}, key))
     return features, path, False
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest pictures of a pool, nearest first.
+
+    Attributes:
+        distance: (N, k) root of the mean squared difference of pixel values.
+        index: (N, k) into the pool.
+        mirrored: (N, k) 1 where the mirror image was the nearer one.
+    """
+
+    distance: Float[Tensor, "n k"]
+    index: Int[Tensor, "n k"]
+    mirrored: Int[Tensor, "n k"]
+
+
+def nearest(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], k: int = 3) -> Nearest:
+    """The k nearest of a pool (all, if it has fewer) to each picture of the same size, in pixels, either way round."""
+    flat = pictures.flatten(1)
+    both = torch.stack([torch.cdist(flat, other.flatten(1)) for other in (pool, pool.flip(-1))])  # (2, N, M)
+    distance, way = both.min(0)
+    near = distance.topk(min(k, len(pool)), largest=False)
+    return Nearest(near.values / flat.shape[1] ** 0.5, near.indices, way.gather(1, near.indices))
+
+
+def figure(
+    pictures: Float[Tensor, "n 3 h w"],
+    pool: Float[Tensor, "m 3 h w"],
+    *,
+    labels: Sequence[str] = (),
+    k: int = 3,
+    scale: int = 3,
+) -> Image.Image:
+    """Rows of two groups: a picture with its label, and its k nearest of the pool with their distances.
+
+    Pictures are enlarged `scale` times (bicubic), since training pictures of miniatures are small.
+    """
+    near = nearest(pictures, pool, k)
+    size = (pictures.shape[2] * scale, pictures.shape[3] * scale)
+    groups = []
+    for i, picture in enumerate(pictures):
+        group = [Panel(bicubic(picture, *size), labels[i] if labels else "")]
+        for distance, index, mirrored in zip(near.distance[i], near.index[i], near.mirrored[i], strict=True):
+            image = pool[index].flip(-1) if mirrored else pool[index]
+            group.append(Panel(bicubic(image, *size), "", f"{distance:.3f}"))
+        groups.append(group)
+    return sheet([list(chain(*groups[i : i + 2])) for i in range(0, len(groups), 2)])
+
+
+def summary(
+    generated: Float[Tensor, "n c h w"], held_out: Float[Tensor, "o c h w"], pool: Float[Tensor, "m c h w"]
+) -> dict[str, float]:
+    """How near generated and held-out pictures are to the training pictures: smallest and median distance of each.
+
+    Keys: generated_smallest, generated_median, held_out_smallest, held_out_median; and `nearer_than_held_out`, the
+    share of generated pictures that are nearer to a training picture than any held-out picture is.
+    """
+    mine, theirs = (nearest(pictures, pool, 1).distance[:, 0] for pictures in (generated, held_out))
+    return {
+        "generated_smallest": mine.min().item(),
+        "generated_median": mine.median().item(),
+        "held_out_smallest": theirs.min().item(),
+        "held_out_median": theirs.median().item(),
+        "nearer_than_held_out": (mine < theirs.min()).double().mean().item(),
+    }

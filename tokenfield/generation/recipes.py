@@ -15,15 +15,12 @@ from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
 from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.ipc import IpcConfig
-from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes.baselines import shared
+from tokenfield.recipes.photos import lainr_photos_64_muon
 from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe
-
-IMAGENET = 1_281_167
-"""Training pictures of ImageNet (ILSVRC 2012)."""
 
 
 def ldm_imagenet_256() -> Recipe:
@@ -38,7 +35,7 @@ def ldm_imagenet_256() -> Recipe:
         data=LatentsConfig(),
         optim=OptimConfig(name="adam", rate=1e-4),
         objective=DenoisingConfig(label_dropout=0.1),
-        steps=round(400 * IMAGENET / 256),
+        steps=round(400 * 1_281_167 / 256),  # 400 epochs of ImageNet (ILSVRC 2012)
         batch_size=256,
         ema_decay=0.9999,
         log_every=100,
@@ -50,8 +47,7 @@ def ldm_imagenet_256() -> Recipe:
 
 def ldm_imagenet_256_flow() -> Recipe:
     """The same network, latents and steps with flow matching (linear path, velocity) in place of diffusion."""
-    recipe = ldm_imagenet_256()
-    return replace(recipe, name="ldm-imagenet-256-flow", model=replace(recipe.model, prediction="velocity"))
+    return _flow(ldm_imagenet_256())
 
 
 def ldm_cutouts_32() -> Recipe:
@@ -78,8 +74,11 @@ def ldm_cutouts_32() -> Recipe:
 
 def ldm_cutouts_32_flow() -> Recipe:
     """Flow matching over the latents of 32-pixel cut-outs: the network and the steps of `ldm-cutouts-32`."""
-    recipe = ldm_cutouts_32()
-    return replace(recipe, name="ldm-cutouts-32-flow", model=replace(recipe.model, prediction="velocity"))
+    return _flow(ldm_cutouts_32())
+
+
+def _flow(recipe: Recipe) -> Recipe:
+    return replace(recipe, name=f"{recipe.name}-flow", model=replace(recipe.model, prediction="velocity"))
 
 
 def ldm_cutouts_32_anchored() -> Recipe:
@@ -105,29 +104,27 @@ def ldm_photos_64_anchored() -> Recipe:
 
 def cutouts_32_lainr() -> Recipe:
     """LAINR on 32-pixel cut-outs of seven classes: 16 tokens of 64, the field model of the generation miniatures."""
-    model = LainrConfig(
+    base = lainr_photos_64_muon()
+    model = replace(
+        lainr_of(base),
         size=(32, 32),
-        patch=8,
-        padding=0,
         num_latents=16,
         latent_dim=64,
         encoder_dim=128,
-        encoder_depth=3,
         encoder_heads=4,
         dim=64,
         feature_dim=64,
         sigmas=(16.0, 4.0),  # in proportion to the paper's 128 and 32 at 178 pixels, and a power of two
         sigma_q=4.0,
     )
-    return Recipe(
+    return replace(
+        base,
         name="cutouts-32-lainr",
         model=model,
         data=DataConfig(layout="imagenette", size=32, crop="random_flip"),  # the whole picture, mirrored half the time
-        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50),
         objective=ReconstructionConfig(jitter="none"),
         steps=1500,
         batch_size=32,
-        clip_norm=1.0,
         evaluate_every=250,
         evaluate_pictures=84,
         checkpoint_every=250,
@@ -137,8 +134,7 @@ def cutouts_32_lainr() -> Recipe:
 def cutouts_32_ipc() -> Recipe:
     """IPC on 32-pixel cut-outs: 16 tokens of 64, the encoder, pictures, optimiser and steps of `cutouts-32-lainr`."""
     recipe = cutouts_32_lainr()
-    model = IpcConfig(**shared(lainr_of(recipe)), num_latents=16)
-    return replace(recipe, name="cutouts-32-ipc", model=model)
+    return replace(recipe, name="cutouts-32-ipc", model=IpcConfig(**shared(lainr_of(recipe)), num_latents=16))
 
 
 def cutouts_32_anchored() -> Recipe:

@@ -19,7 +19,7 @@ from tokenfield.cli.decode import MAX_PIXELS
 from tokenfield.cli.options import Device, find_device
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.commands import check_numbers
+from tokenfield.generation.options import check_numbers
 from tokenfield.generation.schedulers import Sampler
 from tokenfield.io.record import Record
 
@@ -193,10 +193,11 @@ class Interpolate(Drawing):
             with console.progress("drawing") as bar:
                 tokens = between_samples(denoiser, (a, b), labels, models.sampler, self.frames, seed=self.seed,
                                          batch=self.batch, progress=bar.piece)
-            fields = [to_field(denoiser, model, one) for one in tokens]
+            fields = [to_field(denoiser, model, frame) for frame in tokens]
         else:
-            kind, ends = "photographs", [Field.of(model, cut_to_fit(denoiser, read_picture(n))) for n in self.between]
-            fields = between_fields(*ends, self.frames)
+            kind = "photographs"
+            one, other = (Field.of(model, cut_to_fit(denoiser, read_picture(name))) for name in self.between)
+            fields = between_fields(one, other, self.frames)
         pictures = []
         with console.progress("rendering", self.frames) as bar:
             for k, field in enumerate(fields):

@@ -1,7 +1,6 @@
 """`tokenfield latents`: a data set becomes latent tokens, once, for the training of a denoiser."""
 
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
@@ -9,7 +8,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import Device, ModelName, load_model
 from tokenfield.errors import UserError
-from tokenfield.generation.commands import Dataset, check_numbers
+from tokenfield.generation.options import Encoding, check_numbers
 
 
 def latents(
@@ -17,14 +16,7 @@ def latents(
     data: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    dataset: tyro.conf.OmitArgPrefixes[Dataset] = Dataset(),  # noqa: B008, frozen
-    held_out: bool = True,
-    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
-    flips: bool = True,
-    shard: int = 1024,
-    batch: int = 32,
-    half: bool = False,
-    workers: int = 2,
+    encoding: tyro.conf.OmitArgPrefixes[Encoding] = Encoding(),  # noqa: B008, frozen
     device: Device = "auto",
     json: Json = None,
 ) -> int:
@@ -37,37 +29,25 @@ def latents(
     Args:
         data: folder of the data set.
         output: folder for the latents.
-        dataset: how it lies on disk.
-        held_out: also encode the pictures that are held out; --no-held-out leaves the denoiser's training without.
-        size: side of the pictures, for models that take any; a multiple of their cells.
-        flips: encode every training picture a second time, mirrored.
-        shard: entries per shard.
-        batch: pictures that are encoded at once.
-        half: store 16-bit numbers: half the folder.
-        workers: threads that read pictures.
+        encoding: how.
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")
-    check_numbers({"shard": shard, "batch": batch})
+    check_numbers({"shard": encoding.shard, "batch": encoding.batch})
     import torch
     from accelerate import PartialState
 
-    from tokenfield.data import DataConfig
     from tokenfield.data.skipped import SkippedFiles
-    from tokenfield.generation.encoding import Encoding, encode_data
+    from tokenfield.generation.encoding import encode_data
     from tokenfield.models import pretrained
 
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
     loaded = load_model(model, str(state.device) if device == "auto" else device)
     known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if known else str(Path(model).resolve())  # a folder, found from anywhere
-    pictures = DataConfig(layout=dataset.layout, holdout=dataset.holdout)
-    encoding = Encoding(pictures, flips, shard, batch, held_out, half)
     with console.progress("encoding shards") as bar:
-        described = encode_data(
-            loaded, lasting_name, data, output, encoding, size=size, workers=workers,
-            rank=state.process_index, world=state.num_processes, meet=state.wait_for_everyone, progress=bar.piece,
-        )  # fmt: skip
+        described = encode_data(loaded, lasting_name, data, output, encoding, rank=state.process_index,
+                                world=state.num_processes, meet=state.wait_for_everyone, progress=bar.piece)
     if not state.is_main_process:
         return console.OK
     total, skipped = 0, SkippedFiles()

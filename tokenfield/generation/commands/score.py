@@ -13,7 +13,7 @@ from tokenfield.cli.console import File, Json
 from tokenfield.cli.options import Device, load_model
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.commands import Dataset, check_numbers
+from tokenfield.generation.options import Dataset, check_numbers
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -104,10 +104,7 @@ class Reference:
 
     def open(self, split: "Split") -> "PictureSource":
         """The pictures of a split, all cut alike: the middle."""
-        from tokenfield.data import DataConfig, open_source
-
-        cut = DataConfig(layout=self.dataset.layout, holdout=self.dataset.holdout, size=self.size, crop="center")
-        return open_source(cut, self.folder, split)
+        return self.dataset.squares(self.size).open(self.folder, split)
 
     def features_of(self, pictures: Iterable[Tensor], label: str, total: int) -> Tensor:
         """What the network sees in `total` pictures, with a progress bar."""
@@ -190,7 +187,7 @@ def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Re
     import torch
 
     from tokenfield.evaluation.figures import save_png
-    from tokenfield.generation.neighbours import figure, summary
+    from tokenfield.generation.metrics import figure, summary
 
     files = generated_files(folder)
     samples = torch.stack(list(squares(files, data.size)))

@@ -1,0 +1,59 @@
+"""Options of the commands that say which pictures are taken and how they are encoded; nothing here loads torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from tokenfield.errors import UserError
+
+if TYPE_CHECKING:
+    from tokenfield.data import DataConfig
+
+LEAST = {"size": 1, "count": 1, "first": 0, "batch": 1, "frames": 2, "repeats": 1, "shard": 1, "shown": 1}
+"""The smallest number that an option may be."""
+
+
+def check_numbers(options: Mapping[str, object]) -> None:
+    """Raises UserError for a number among the options that is smaller than its `LEAST`."""
+    for name, least in LEAST.items():
+        value = options.get(name)
+        if isinstance(value, int) and value < least:
+            raise UserError(f"--{name} {value}: give at least {least}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How a data set lies on disk, as for training."""
+
+    layout: Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"] = "folder"
+    """How the data set lies on disk."""
+    holdout: float = 0.1
+    """Layout folder without train and test sub-folders: the share of pictures that is held out."""
+
+    def squares(self, side: int) -> "DataConfig":
+        """Its pictures as middle squares of so many pixels."""
+        from tokenfield.data import DataConfig
+
+        return DataConfig(layout=self.layout, holdout=self.holdout, size=side, crop="center")
+
+
+@dataclass(frozen=True)
+class Encoding(Dataset):
+    """How a data set is encoded."""
+
+    held_out: bool = True
+    """Also encode the pictures that are held out; --no-held-out leaves the denoiser's training without."""
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
+    """Side of the pictures, for models that take any; a multiple of their cells."""
+    flips: bool = True
+    """Encode every training picture a second time, mirrored."""
+    shard: int = 1024
+    """Entries per shard."""
+    batch: int = 32
+    """Pictures that are encoded at once."""
+    half: bool = False
+    """Store 16-bit numbers: half the folder. Statistics are always those of what is stored."""
+    workers: int = 2
+    """Threads that read pictures."""
