@@ -6,10 +6,9 @@ decode: transformer blocks on the neighbourhood of the latents make features; to
     function of the coordinate relative to its anchor (relative head); a coordinate attends to its nearest anchors by
     content and distance (anchored aggregation).
 
-What it takes from the locality-aware model (NeurIPS 2023) is the frame: tokens that coordinates select. What it changes
-is that tokens have places. The linear part starts at the best linear code of the training pictures, so that training
-begins at the floor which learned codes are measured against and not 30 dB below it (docs/log.md). Related: LIIF (local
-latents, relative coordinates), Equivariant Neural Fields (arXiv 2406.05753).
+As in the locality-aware model (NeurIPS 2023) coordinates select tokens; here tokens have places. The linear part starts
+at the best linear code of the training pictures, the floor which learned codes are measured against, and not 30 dB
+below it (docs/log.md). Related: LIIF (local latents, relative coordinates), Equivariant Neural Fields (2406.05753).
 """
 
 from dataclasses import dataclass
@@ -265,10 +264,9 @@ class Anchored(AnchorField):
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Set the linear path to the principal components of the pictures' cells: the floor to start from.
+        """Set the linear path to the principal components of the pictures' cells, scaled to unit variance.
 
-        Tokens are the leading components, scaled to unit variance; a token's function shows them on its own cell and
-        continues by reflection into the neighbouring cells, where the aggregation hands over.
+        A token's function shows them on its own cell and continues by reflection into the neighbouring cells.
         """
         p, d, c = self.cell, self.config.latent_dim, self.channels
         cells = patchify(images.double(), p).flatten(0, 1) - 0.5

@@ -1,11 +1,10 @@
 """One MLP per picture, fitted from scratch: FFNet and SIREN.
 
 FFNet: *Fourier Features Let Networks Learn High Frequency Functions* (NeurIPS 2020), with the axis-aligned frequencies
-of Eq. 2 that all systems of the comparison have, and ReLU. SIREN: *Implicit Neural Representations with Periodic
-Activation Functions* (NeurIPS 2020): sin(w0 (W x + b)) and its initialisation (section 3.2).
+of LAINR's Eq. 2, and ReLU. SIREN: *Implicit Neural Representations with Periodic Activation Functions* (NeurIPS 2020).
 
 Nothing is shared between pictures but the start, so `encode` is an optimisation, and the tokens are all weights and
-biases. `fit` yields while it goes; whoever stops reading keeps what there is.
+biases.
 """
 
 import math

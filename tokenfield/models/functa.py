@@ -1,8 +1,8 @@
 """Functa: *From data to functa: Your data point is a function and you can treat it like one* (ICML 2022).
 
-One SIREN is shared by all pictures; a picture is a latent vector, from which a linear map makes shifts of the SIREN's
-layers. There is no encoder: the latent starts at zero and takes 3 steps of gradient descent on the picture's error, and
-the SIREN, the map and the rates of the steps are trained through them, in second order.
+One SIREN is shared by all pictures (`tokenfield.nn.siren`); a picture is a latent vector, from which a linear map makes
+shifts of the SIREN's layers. There is no encoder: the latent starts at zero and takes 3 steps of gradient descent on
+the picture's error (`tokenfield.nn.meta_learning`).
 
 From the published runs: the same 3 steps in training and in evaluation; a rate per entry; shifts alone and a linear map
 (deeper ones were worse); coordinates in [0, 1]; Adam at 3e-6 for everything shared.

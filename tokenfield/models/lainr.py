@@ -4,9 +4,9 @@ encode: patches -> transformer with R learnable tokens -> latent tokens (section
 decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), composition (Eq. 8), output (Eq. 9); all
     of them, in this order, in `tokenfield.nn.token_decoder`.
 
-The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks, named by `LainrConfig`. The two
-relatives have another aggregator in the place of Eq. 4-5: the localized attention of ANR, a composition of both papers;
-and the weight modulation of IPC, rows `w/o STA` and `w/o both` of Table 3.
+The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks, named by `LainrConfig`. Two relatives
+have another aggregator in the place of Eq. 4-5: the localized attention of ANR, and the weight modulation of IPC, rows
+`w/o STA` and `w/o both` of Table 3.
 """
 
 from dataclasses import dataclass, field
@@ -99,8 +99,7 @@ class LocalizedLainrConfig(RelativeConfig):
 class ComposedLainrConfig(RelativeConfig):
     """A LAINR whose tokens compose a layer's weights: they are as wide as the decoder, and heads have no meaning.
 
-    The paper does not say which bandwidth the modulated layer reads; here it is `lainr.sigma_q`, that of the query it
-    replaces.
+    That layer reads bandwidth `lainr.sigma_q`, that of the query it replaces; the paper does not say.
     """
 
     def __post_init__(self) -> None:
@@ -180,18 +179,11 @@ def build_head(config: LainrConfig, *, in_dim: int = 2) -> Head:
 
 def build_localized_aggregator(config: LainrConfig, cutoff: float) -> LocalizedAggregation:
     """The queries of Eq. 4, and ANR's attention, whose projections have no bias, with its threshold."""
-    query = nn.Sequential(
-        FrequencyFeature(2, config.sigma_q, config.feature_dim, config.dim),
-        nn.Linear(config.dim, config.dim, bias=False),
-    )
-    attention = LocalizedAttention(
-        token_dim=config.latent_dim,
-        out_dim=config.dim,
-        num_heads=config.heads,
-        head_dim=config.dim // config.heads,
-        cutoff=cutoff,
-    )
-    return LocalizedAggregation(query, attention)
+    dim, heads = config.dim, config.heads
+    feature = FrequencyFeature(2, config.sigma_q, config.feature_dim, dim)
+    query = nn.Sequential(feature, nn.Linear(dim, dim, bias=False))
+    sizes = {"token_dim": config.latent_dim, "out_dim": dim, "num_heads": heads, "head_dim": dim // heads}
+    return LocalizedAggregation(query, LocalizedAttention(**sizes, cutoff=cutoff))
 
 
 def build_composing_decoder(config: LainrConfig, *, in_dim: int = 2) -> TokenDecoder:

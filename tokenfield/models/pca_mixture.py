@@ -1,13 +1,11 @@
 """Anchored tokens with a mixture of linear codes in place of one: the system `switched`. This project's own.
 
-encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best (pca_mixture.py). A
-    token is the number of that subspace and the leading coefficients in it. No cell looks at another: a crop's
-    tokens are the picture's.
+encode: every cell of 8 x 8 pixels is coded in the one of K affine subspaces that gives it back best. A token is the
+    number of that subspace and the leading coefficients in it (`tokenfield.nn.pca_mixture`). No cell looks at another.
 decode: a coded cell is a function of the coordinate relative to its anchor, continued into the neighbouring cells,
     where the aggregation of the anchored model hands over; how gradually is learned for every rate.
 
-A prefix of a token is a token of a lower rate. What the index costs, one of the values, the choice repays many times
-(docs/log.md); it is a whole number and survives float16.
+A prefix of a token is a token of a lower rate. The index is a whole number and survives float16.
 """
 
 from dataclasses import dataclass
@@ -93,10 +91,7 @@ class PcaMixture(AnchorField):
         return {"head.direct.weight"}
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
-        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell.
-
-        With a `width` (see `at`) the choice of the subspace is the best for that prefix, and the tokens are cut to it.
-        """
+        """Pictures in [0, 1], sides multiples of `cell` -> one token per cell, the best for `width` if that is set."""
         pixels = self.pixels(images.float())
         only = None if self.width is None else self.prefixes.index(self.width)
         index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only)

@@ -1,9 +1,7 @@
 """Spatial Functa: *Spatial Functa: Scaling Functa to ImageNet Classification and Generation* (2023).
 
-Functa whose latent is a grid of vectors over the picture in place of one vector: a coordinate is decoded with the
-shifts of its own place. Latents of 16 x 16 x 256 and 32 x 32 x 64 at 256 pixels are the rivals of LAINR's Table 5.
-
-A convolution makes shifts of the latents, cell by cell; a coordinate then reads them by one of two interpolations:
+Functa whose latent is a grid of vectors over the picture in place of one vector. A convolution makes shifts of the
+latents, cell by cell; a coordinate then reads them by one of two interpolations:
 
 - `nearest`: the shifts of the cell it lies in; the SIREN sees where in the cell, in [0, 1], so that all cells speak
   of the same patterns. Values may jump between cells.
@@ -53,13 +51,7 @@ class SpatialFunctaConfig(MetaSizes):
 
 
 class Read(NamedTuple):
-    """What coordinates of one axis read: cells and their weights, and the coordinate that the SIREN sees.
-
-    Attributes:
-        cells: (..., K) indices.
-        weights: (..., K), adding up to 1.
-        local: (...), in [0, 1].
-    """
+    """What coordinates of one axis read: K cells, weights that add up to 1, and the coordinate that the SIREN sees."""
 
     cells: Int[Tensor, "*q k"]
     weights: Float[Tensor, "*q k"]
@@ -81,13 +73,7 @@ def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
 
 
 class Located(NamedTuple):
-    """Coordinates among the cells.
-
-    Attributes:
-        first: the SIREN's first layer, before its shift, (Q, d) or (B, Q, d).
-        axes: what each axis reads; for a grid per row and per column, for points per point.
-        grid: whether the axes belong to a grid.
-    """
+    """The SIREN's first layer, before its shift, (Q, d) or (B, Q, d); and what each axis, of a grid or not, reads."""
 
     first: Tensor
     axes: tuple[Read, Read]

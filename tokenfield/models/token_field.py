@@ -74,13 +74,7 @@ class EncoderSizes(PatchSizes):
 
 
 class PatchField(FieldModel):
-    """A system that encodes patches.
-
-    Args:
-        config: what names the system in files.
-        sizes: how signals are cut into patches: the configuration itself, or a part of it.
-        encoder: patches (B, N, P) -> tokens.
-    """
+    """A system that encodes patches, cut to `sizes`: its configuration itself, or a part of that."""
 
     def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder):
         super().__init__()

@@ -79,8 +79,7 @@ def fade(n: int, cell: int, span: float) -> Float[Tensor, " n"]:
 class Gaps:
     """Coordinates of one axis sorted into the gaps between anchors, so that a gap's points share both neighbours.
 
-    A grid has many coordinates in every gap. Sorted and padded to the same number per gap they are one batched
-    matrix product per axis, with no table of tokens gathered per coordinate.
+    Padded to the same number per gap they are one batched matrix product per axis.
 
     Attributes:
         relative: for the lower and the upper neighbour; zero where a gap has fewer points than m.
@@ -116,9 +115,8 @@ class AnchoredAggregation(nn.Module):
         a_j(v) = softmax_j( c_j(v - p_j) + s w(v - p_j) ),      value(v) = sum_j a_j(v) f_j(v - p_j)
 
     The content score c_j is a product of the coordinate's relative harmonics (the query) and a map of the token (the
-    key), so it is one more function of the relative head. The distance term w is `window`: four neighbours are exact,
-    and the cost per coordinate does not depend on the number of tokens. The sharpness s is learned, from a given start;
-    1 blends as cos^2, large values select the nearest anchor.
+    key), so it is one more function of the relative head. The distance term w is `window`. The sharpness s is learned,
+    from a given start; 1 blends as cos^2, large values select the nearest anchor.
     """
 
     def __init__(self, *, sharpness: float):

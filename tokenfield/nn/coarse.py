@@ -1,14 +1,12 @@
 """Attention on a lattice of nodes: what a coordinate takes from the tokens varies slowly, so it is computed seldom.
 
-The query bandwidth sigma_q is low by design (it is what makes tokens local), and so m_v of Eq. 5 is a smooth function
-of the coordinate, however fine the picture. Two thirds of a decoder's products go into it, and a quarter more into the
-maps W_m m_v of Eq. 7, which are linear in it. Here both are computed on n x n nodes over [-1, 1]^2, once per set of
-tokens, and interpolated by cubics through the four nearest nodes per axis; the bands' own features (Eq. 6), the
-composition (Eq. 8) and the output (Eq. 9) remain exact at every coordinate. A picture twice as large on a side then
-costs four times the composition, and no more attention.
+The query bandwidth sigma_q is low by design, and so m_v of Eq. 5 is a smooth function of the coordinate, however fine
+the picture. Two thirds of a decoder's products go into it, and a quarter more into the maps W_m m_v of Eq. 7, which are
+linear in it. Here both are computed on n x n nodes over [-1, 1]^2, once per set of tokens, and interpolated by cubics
+through the four nearest nodes per axis; Eq. 6, 8 and 9 remain exact at every coordinate.
 
 This is an approximation, and the only one in decoding: queries pass a ReLU, so they have kinks, and the error falls by
-10 to 12 dB for twice the nodes. How far it is from the exact values is a matter of the weights: docs/log.md.
+10 to 12 dB for twice the nodes (docs/log.md).
 """
 
 import torch
@@ -28,10 +26,7 @@ Near = tuple[Tensor, Tensor]
 
 
 def near(axis: Float[Tensor, "*q"], n: int) -> tuple[Int[Tensor, "*q"], Float[Tensor, "*q 4"]]:
-    """Lagrange's weights of the four nodes around a coordinate; towards an end, of the last four.
-
-    They sum to 1 and reproduce every cubic. Beyond [-1, 1] they extrapolate.
-    """
+    """Lagrange's weights of the four nodes around a coordinate; towards an end, and beyond it, of the last four."""
     u = (axis + 1) * ((n - 1) / 2)  # the nodes are at 0, 1, .., n - 1
     first = (u.floor().long() - 1).clamp(0, n - SUPPORT)
     t = u - first

@@ -1,8 +1,7 @@
 """Fourier features of coordinates (Eq. 2-3 of *Locality-Aware Generalizable INR*, NeurIPS 2023).
 
 The phases are computed in float32 (or float64), whatever the autocast type: at bandwidth 128 a bfloat16 phase is wrong
-by whole periods, which costs some 30 dB. They are an elementwise product for the same reason: a matrix product with
-the frequencies would be cast down under autocast.
+by whole periods, which costs some 30 dB. Hence an elementwise product: a matrix product would be cast down.
 """
 
 from collections.abc import Iterable, Iterator
@@ -60,10 +59,8 @@ class FrequencyFeature(nn.Module):
     result is the same to rounding, at O((H + W) d_F d) instead of O(H W d_F d).
 
     Args:
-        in_dim: d_in, number of coordinates.
-        sigma: bandwidth, the highest frequency in half-turns per unit.
-        feature_dim: d_F; gamma has 2 d_in floor(d_F / (2 d_in)) features.
-        out_dim: d, width of the result.
+        in_dim, sigma: d_in coordinates, and the highest frequency in half-turns per unit.
+        feature_dim, out_dim: d_F and d; gamma has 2 d_in floor(d_F / (2 d_in)) features.
         linear: False drops W and b (row `w/o linear Eq. 6` of Table 7): h_F is then gamma itself, which needs
             `out_dim` equal to the number of features.
     """

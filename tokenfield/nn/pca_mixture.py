@@ -1,9 +1,8 @@
 """A mixture of linear codes: K affine subspaces of cell space, each with its own principal components.
 
-One linear code serves edges of every direction, foliage and sky alike. K of them serve each kind with few numbers: a
-cell is coded in the subspace that gives it back best, and which one that was is a number of its token like the others.
-The codes are found as k-means finds centres, by turns of choosing and fitting (k-plane clustering, Bradley and
-Mangasarian 2000; mixtures of principal components, Tipping and Bishop 1999). Nothing is descended: it takes minutes.
+A cell is coded in the subspace that gives it back best, and which one that was is a number of its token like the
+others. The codes are found as k-means finds centres, by turns of choosing and fitting (k-plane clustering, Bradley and
+Mangasarian 2000; mixtures of principal components, Tipping and Bishop 1999).
 
 Components are sorted by variance, so a prefix of the coefficients is a code of a lower rate in the same subspace. A
 choice that has to serve all prefixes minimises the sum of their errors, each relative to what is usual at its length;
@@ -47,9 +46,8 @@ class Subspaces(nn.Module):
     def basis(self) -> Float[Tensor, "k p n"]:
         """The components, orthonormal to float32's precision.
 
-        Errors are differences of squares, and stored as float16 the components are not orthogonal enough for them: at
-        55 dB the wrong subspace would win. What is stored stays as it is, so that a model's hash does not depend on
-        the machine.
+        Errors are differences of squares, and components that were stored as float16 are not orthogonal enough for
+        them. What is stored stays as it is, so that a model's hash does not depend on the machine.
         """
         state = self.components.data_ptr(), self.components._version, self.components.device
         if self._basis[0] != state:

@@ -3,11 +3,8 @@
     f_j(r) = sum_kl T_j[k, l] cos(pi k (r_y + 1) / 2) cos(pi l (r_x + 1) / 2),      T_j = A z_j + B u_j
 
 with r the coordinate minus the token's anchor, in cells, z_j the token and u_j the decoder's transformer's features of
-it and its neighbours. A product of what depends on the coordinate and what depends on the token, as in multiplicative
-modulation; and since it is linear in z_j, a linear code of the cell (its principal components) is among the functions
-it starts from and has to beat.
-
-The cosines are separable, so a grid costs two small matrix products per gap between anchors, at any resolution.
+it and its neighbours. Since it is linear in z_j, a linear code of the cell (its principal components) is among the
+functions it starts from. The cosines are separable, so a grid costs two small matrix products per gap between anchors.
 """
 
 import torch

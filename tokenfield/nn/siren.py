@@ -2,8 +2,7 @@
 
 *Implicit Neural Representations with Periodic Activation Functions* (Sitzmann et al., NeurIPS 2020): layers
 sin(w0 (W x + b)), with weights drawn so that every layer's input to the sine keeps its variance (section 3.2).
-*From data to functa* (Dupont et al., ICML 2022) shares one SIREN between all pictures and gives a picture nothing but
-shifts of the layers' inputs:
+*From data to functa* (Dupont et al., ICML 2022) gives a picture nothing but shifts of the inputs of shared layers:
 
     h_1 = sin(w0 (W_1 v + b_1 + s_1)),   h_l = sin(w0 (W_l h_(l-1) + b_l + s_l)),   y = W_L h_(L-1) + b_L + 1/2
 

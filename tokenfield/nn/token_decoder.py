@@ -15,8 +15,7 @@ the head, whose `fold` multiplies it into its own first matrices,
 
     W_m (A_o a + a_o) + b_m = (W_m A_o) a + (W_m a_o + b_m),
 
-one matrix product per call instead of one per coordinate. The result is the same to rounding. ReLUs act in place on
-sums that nobody else holds (autograd allows it), which saves memory and a pass over it.
+one matrix product per call instead of one per coordinate. ReLUs act in place on sums that nobody else holds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,10 +70,7 @@ class CrossAttention(Aggregator):
     def attention_weights(
         self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
     ) -> Float[Tensor, "h q r"]:
-        """The weights, from the very code that decodes: what it gives to values that name the tokens.
-
-        With the identity in place of the values, sum_r a_r e_r = (a_1 .. a_R): no second version of a softmax.
-        """
+        """What decoding gives to values that name the tokens: sum_r a_r e_r = (a_1 .. a_R)."""
         key, value = self.prepare(tokens)
         names = torch.eye(key.shape[2], dtype=value.dtype, device=value.device).expand(*key.shape[:3], -1)
         heads = self.combine(self.locate(coords), (key, names))  # (1, Q, H R)
