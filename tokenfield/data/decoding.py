@@ -152,8 +152,8 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
     image = decode(path, max_pixels)
     with _conversion(path):
         if _is_deep(image) or image.has_transparency_data:
-            rounded: UInt8[np.ndarray, "3 h w"] = np.rint(_to_array(image, keep_alpha=False) * 255).astype(np.uint8)
-            return rounded.transpose(1, 2, 0)
+            rounded: UInt8[np.ndarray, "h w 3"] = (_floats(image) * 255).round().byte().permute(1, 2, 0).numpy()
+            return rounded
         return _eight_bit(image, "RGB")
 
 
@@ -177,7 +177,7 @@ def read_picture(
     path = Path(path)
     image = decode(path, max_pixels)
     with _conversion(path):
-        return torch.from_numpy(_to_array(image, keep_alpha=keep_alpha))
+        return _floats(image, keep_alpha=keep_alpha)
 
 
 @contextlib.contextmanager
@@ -187,7 +187,7 @@ def _conversion(path: Path) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise PictureError(path, f"cannot be converted to RGB ({_line(error)})") from error
-    except MemoryError as error:
+    except (MemoryError, RuntimeError) as error:  # as NumPy and as torch say it
         raise PictureError(path, "does not fit in memory") from error
 
 
@@ -195,34 +195,33 @@ def _eight_bit(image: Image.Image, mode: str) -> UInt8[np.ndarray, "h w c"]:
     return np.array(image if image.mode == mode else image.convert(mode))
 
 
-def _unit(values: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "c h w"]:
-    """Bytes to x / 255, channels first, one channel at a time: a 100-megapixel picture should not exist thrice."""
-    out = np.empty((values.shape[2], *values.shape[:2]), np.float32)
-    for channel, plane in enumerate(out):
-        np.divide(values[:, :, channel], np.float32(255), out=plane)
-    return out
+def to_tensor(picture: UInt8[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
+    """Bytes to float32 in [0, 1], channels first."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)) / np.float32(255))
 
 
-def _to_array(image: Image.Image, *, keep_alpha: bool) -> Float[np.ndarray, "c h w"]:
+def on_white(rgba: Float[Tensor, "4 h w"]) -> Float[Tensor, "3 h w"]:
+    """Straight alpha composited on white."""
+    return rgba[:3] * rgba[3:] + (1 - rgba[3:])
+
+
+def _floats(image: Image.Image, *, keep_alpha: bool = False) -> Float[Tensor, "c h w"]:
     if _is_deep(image):
         grey = _deep_grey(image)
-        return np.stack([grey, grey, grey, np.ones_like(grey)] if keep_alpha else [grey, grey, grey])
+        return torch.stack([grey, grey, grey, torch.ones_like(grey)] if keep_alpha else [grey, grey, grey])
     if not keep_alpha and not image.has_transparency_data:
-        return _unit(_eight_bit(image, "RGB"))
+        return to_tensor(_eight_bit(image, "RGB"))
     if image.mode == "La":
         image = image.convert("LA")  # premultiplied grey goes to RGBA only by way of straight grey
-    rgba = _unit(_eight_bit(image, "RGBA"))
-    if keep_alpha:
-        return rgba
-    on_white: Float[np.ndarray, "c h w"] = rgba[:3] * rgba[3:] + (1 - rgba[3:])
-    return on_white
+    rgba = to_tensor(_eight_bit(image, "RGBA"))
+    return rgba if keep_alpha else on_white(rgba)
 
 
 def _is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def _deep_grey(image: Image.Image) -> Float[np.ndarray, "h w"]:
+def _deep_grey(image: Image.Image) -> Float[Tensor, "h w"]:
     """Grey pictures of more than 8 bits, scaled to [0, 1]: 65535 is white, or 1.0 in floating point.
 
     Pillow gives 16-bit files as 32-bit integers too ("I"); wider integers have no defined white, so they are refused.
@@ -232,4 +231,4 @@ def _deep_grey(image: Image.Image) -> Float[np.ndarray, "h w"]:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):  # also false for NaN
         raise ValueError(f"values run from {low:g} to {high:g}; of a {image.mode} picture [0, {white:g}] is read")
-    return values.astype(np.float32) / np.float32(white)
+    return torch.from_numpy(values.astype(np.float32) / np.float32(white))

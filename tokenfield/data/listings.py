@@ -1,5 +1,6 @@
 """Lists of picture files, and what it takes to make them from folders and text files."""
 
+import contextlib
 import hashlib
 import os
 from collections import defaultdict
@@ -89,21 +90,18 @@ def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:
     """Indices of the files that are no copy of an earlier one. Only files of equal size are read to compare."""
     by_size = defaultdict(list)
     for index, path in enumerate(paths):
-        try:
+        with contextlib.suppress(OSError):                                   # a broken link: named when it is read
             by_size[path.stat().st_size].append(index)
-        except OSError:
-            by_size[-1 - index].append(index)                                # a broken link: named when it is read
-    first_copies = []
+    copies = set()
     for size, group in by_size.items():
         first: dict[bytes, Path] = {}
-        for index in group:
-            digest = b"" if len(group) == 1 or size <= 0 else _digest(paths[index])
+        for index in group if len(group) > 1 and size else ():
+            digest = _digest(paths[index])
             if digest and digest in first:
                 skipped.add(paths[index], f"is a copy of {first[digest].name}")
-            else:
-                first[digest] = paths[index]
-                first_copies.append(index)
-    return sorted(first_copies)
+                copies.add(index)
+            first.setdefault(digest, paths[index])
+    return [index for index in range(len(paths)) if index not in copies]
 
 
 def _digest(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from tokenfield.data.decoding import PictureError as PictureError
+from tokenfield.data.decoding import on_white
 from tokenfield.data.decoding import read_picture as read_picture
 from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
@@ -118,7 +119,7 @@ def write_picture(path: str | Path, image: Tensor) -> None:
     kind, options = WRITERS[path.suffix.lower()]
     image = image.clamp(0, 1)
     if image.shape[0] == 4 and kind in ("JPEG", "BMP"):
-        image = image[:3] * image[3:] + (1 - image[3:])
+        image = on_white(image)
     pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()   # (H, W, C)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     buffer = io.BytesIO()

@@ -6,11 +6,10 @@ with the reduction, the longer side truncated to an integer, the middle rounded 
 """
 
 import numpy as np
-import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
-from torch import Tensor
 
+from tokenfield.data.decoding import to_tensor as to_tensor
 from tokenfield.data.draws import Draws
 
 STRIP = 16
@@ -51,8 +50,3 @@ def random_square(picture: UInt8[np.ndarray, "h w 3"], size: int, draws: Draws) 
     top, left = draws.below(height - side + 1), draws.below(width - side + 1)
     square = resize_shorter(picture[top : top + side, left : left + side], size)
     return square[:, ::-1] if draws.below(2) else square
-
-
-def to_tensor(picture: UInt8[np.ndarray, "h w c"]) -> Float[Tensor, "c h w"]:
-    """Bytes to float32 in [0, 1], channels first."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)) / np.float32(255))

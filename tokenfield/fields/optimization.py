@@ -17,7 +17,7 @@ columns, and PSNR is measured now and then with the clock stopped. The best fiel
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,18 +76,17 @@ class Target:
     """Pixels of a picture, and where they lie: in float64, as in `Field`."""
 
     picture: Float[Tensor, "c h w"]
-    rows: Float[Tensor, " h"]
-    columns: Float[Tensor, " w"]
+    grid: Grid
 
     @classmethod
     def of(cls, picture: Float[Tensor, "c h w"]) -> "Target":
         """All pixels of a picture, at their centres."""
-        return cls(picture, *(centers(n, dtype=torch.float64) for n in picture.shape[1:]))
+        return cls(picture, Grid(tuple(centers(n, dtype=torch.float64) for n in picture.shape[1:])))
 
-    @property
-    def grid(self) -> Grid:
-        """Where they lie."""
-        return Grid((self.rows, self.columns))
+    def take(self, rows: Tensor | slice, columns: Tensor | slice) -> "Target":
+        """The pixels of some rows times some columns."""
+        y, x = self.grid.axes
+        return Target(self.picture[:, rows][:, :, columns], Grid((y[rows], x[columns])))
 
     def blocks(self) -> Iterator[tuple[Grid, Float[Tensor, "c _h _w"]]]:
         """All pixels, as blocks of at most `BLOCK_POINTS`."""
@@ -96,20 +95,16 @@ class Target:
 
     def thinned(self, pixels: int) -> "Target":
         """Evenly spread rows and columns, about so many pixels; the whole picture if it has no more."""
-        every = math.ceil((self.picture[0].numel() / pixels) ** 0.5)
-        if every <= 1:
-            return self
-        return Target(self.picture[:, ::every, ::every], self.rows[::every], self.columns[::every])
+        every = slice(None, None, math.ceil((len(self.grid) / pixels) ** 0.5))
+        return self.take(every, every)
 
-    def draw(self, pixels: int, seed: int, step: int) -> tuple[Grid, Float[Tensor, "c _h _w"]]:
+    def draw(self, pixels: int, seed: int, step: int) -> "Target":
         """About so many pixels, random rows times random columns: a function of (seed, step)."""
         generator = torch.Generator().manual_seed((seed << 32) + step)
-        share = min(1.0, (pixels / self.picture[0].numel()) ** 0.5)
-        rows, columns = (
-            torch.randperm(n, generator=generator)[: max(1, round(n * share))].sort().values
-            for n in self.picture.shape[1:]
-        )
-        return Grid((self.rows[rows], self.columns[columns])), self.picture[:, rows[:, None], columns]
+        share = min(1.0, (pixels / len(self.grid)) ** 0.5)
+        rows, columns = (torch.randperm(n, generator=generator)[: max(1, round(n * share))].sort().values
+                         for n in self.grid.shape)
+        return self.take(rows, columns)
 
 
 class Optimization:
@@ -188,15 +183,14 @@ class Optimization:
             begun = clock.seconds
             if self.pixels is None:
                 with clock:
-                    error = self._gradient(self.target.blocks(), self.target.picture.numel())
+                    error = self._gradient(self.target)
                 yield self._noted(step, begun, error)
             else:
                 if done - measured >= 1 / MEASUREMENTS:
                     measured = done
                     yield self._noted(step, begun, self.measure())
                 with clock:
-                    grid, values = self.target.draw(self.pixels, self.seed, step)
-                    self._gradient([(grid, values)], values.numel())
+                    self._gradient(self.target.draw(self.pixels, self.seed, step))
             with clock:
                 self._move(done)
             step += 1
@@ -208,12 +202,12 @@ class Optimization:
         total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()
 
-    def _gradient(self, blocks: Iterable[tuple[Grid, Tensor]], count: int) -> float:
-        """The gradient of the mean squared error over `count` values in blocks, and that error."""
+    def _gradient(self, target: Target) -> float:
+        """The gradient of the mean squared error over the pixels, and that error."""
         self.optimizer.zero_grad()
         error = 0.0
-        for block, target in blocks:
-            part = self._squared(block, target) / count
+        for block, values in target.blocks():
+            part = self._squared(block, values) / target.picture.numel()
             part.backward(inputs=self.moving)  # and into nothing else: the model may be shared
             error += part.item()
         return error

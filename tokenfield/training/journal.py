@@ -115,12 +115,10 @@ def _tensorboard(folder: Path, step: int) -> "SummaryWriter":
 
 def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
     """What a run is judged by over steps, in training and held out, from metrics.jsonl to learning_curve.png."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     lines = read(out / METRICS)
-    figure = Figure(figsize=(7, 4))
-    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
+    figure = Figure(figsize=(7, 4))  # no display, and no global state of pyplot
     axes = figure.add_subplot(title=title, xlabel="step", ylabel=measure.axis)
     trained = [(line["step"], line[measure.name]) for line in lines if measure.name in line]
     held_out = [(line["step"], number[0]) for line in lines if (number := measure.read(line))]
