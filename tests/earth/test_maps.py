@@ -10,7 +10,7 @@ from PIL import Image
 
 from tokenfield.earth.data import GriddedConfig
 from tokenfield.earth.globe import encode_field
-from tokenfield.earth.maps import maps_of, mollweide, nearest, orthographic, sheet, values_at
+from tokenfield.earth.maps import maps_of, mollweide, nearest, orthographic, sheet
 from tokenfield.earth.models import GriddedLainrConfig
 from tokenfield.earth.sphere import LatLon, unit_vectors
 from tokenfield.models.lainr import LainrConfig
@@ -69,8 +69,10 @@ def test_a_map_leaves_out_what_is_missing(pair):
         assert one.pixels[lost].isnan().all() and one.unit == "degC"
     torch.testing.assert_close(difference.pixels, made.pixels - truth.pixels, equal_nan=True)
     places = orthographic(9, (10.0, 20.0))
-    there = ~places.isnan().any(-1)
-    torch.testing.assert_close(values_at(field, places)[there], field.domain.at(field, places[there])[:, 0])
+    (alone,) = maps_of(field, None, places)
+    there = ~alone.pixels.isnan()
+    assert torch.equal(there, nearest(snapshot.grid, snapshot.valid[0], places) == 1)
+    torch.testing.assert_close(alone.pixels[there], field.domain.at(field, places[there])[:, 0])
 
 
 def test_a_sheet_is_a_picture(pair, tmp_path):

@@ -63,14 +63,6 @@ def nearest(grid: LatLon, values: Float[Tensor, "h w"], places: Float[Tensor, "*
     return values[row, column].masked_fill(~inside, torch.nan)
 
 
-def values_at(field: Field, places: Float[Tensor, "*q 2"], channel: int = 0) -> Float[Tensor, "*q"]:
-    """Physical values of a field at places; NaN for places that are none."""
-    there = ~places.isnan().any(-1)
-    values = torch.full(there.shape, torch.nan)
-    values[there] = globe_of(field).at(field, places[there])[:, channel].float().cpu()
-    return values
-
-
 @dataclass(frozen=True)
 class Map:
     """One map of a sheet: pixels, colours and words."""
@@ -83,22 +75,19 @@ class Map:
     unit: str
 
 
-def maps_of(
-    field: Field, snapshot: Snapshot | None, places: Float[Tensor, "h w 2"], channel: int = 0
-) -> list[Map]:
-    """Truth, field and difference at places, with what is missing left out; without a snapshot the field."""
+def maps_of(field: Field, snapshot: Snapshot | None, places: Float[Tensor, "h w 2"]) -> list[Map]:
+    """Truth, field and difference of the first variable at places; without a snapshot the field. Missing is NaN."""
     domain = globe_of(field)
-    unit, known = domain.units[channel], domain.had_value(places)[..., channel]
-    values = values_at(field, places, channel).masked_fill(~known, torch.nan)
-    truth = values
-    if snapshot is not None:
-        truth = snapshot.values[channel].masked_fill(snapshot.valid[channel] == 0, torch.nan)
+    unit, known = domain.units[0], domain.had_value(places)[..., 0]
+    values = torch.full(known.shape, torch.nan)
+    values[known] = domain.at(field, places[known])[:, 0].float().cpu()
+    truth = values if snapshot is None else snapshot.values[0].masked_fill(snapshot.valid[0] == 0, torch.nan)
     low, high = map(float, np.nanpercentile(truth, (1, 99)))
     if snapshot is None:
-        return [Map(values, f"{domain.variables[channel]}, {field.values_stored} values", "viridis", low, high, unit)]
+        return [Map(values, f"{domain.variables[0]}, {field.values_stored} values", "viridis", low, high, unit)]
     native, data = domain.native(field).cpu(), nearest(snapshot.grid, truth, places)
-    rmse = compare(native, snapshot).rmse[channel]
-    away = float(np.nanpercentile((native[channel] - truth).abs(), 99)) or 1e-6
+    rmse = compare(native, snapshot).rmse[0]
+    away = float(np.nanpercentile((native[0] - truth).abs(), 99)) or 1e-6
     return [
         Map(data, snapshot.name, "viridis", low, high, unit),
         Map(values, f"from {field.values_stored} values: RMSE {rmse:.3g} {unit}", "viridis", low, high, unit),

@@ -48,33 +48,6 @@ class FieldScore:
     """RMSE and PSNR of codes without training, of no more values than the tokens."""
 
 
-@dataclass(frozen=True)
-class EarthReport:
-    """Scores of all fields, and how they came about: settings, model, machine, versions."""
-
-    scores: tuple[FieldScore, ...]
-    circumstances: Record
-
-    def table(self) -> list[Record]:
-        """One row per series: means over its fields."""
-        groups: dict[tuple[str, str], list[FieldScore]] = defaultdict(list)
-        for score in self.scores:
-            groups[score.series, score.unit].append(score)
-        return [{"series": series, "unit": unit, **means(group)} for (series, unit), group in groups.items()]
-
-    def to_json(self) -> Record:
-        """Plain dictionaries and lists, summary first."""
-        mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
-        every = {key: value for key, value in means(list(self.scores)).items() if not key.endswith(mixed)}
-        return {
-            "protocol": PROTOCOL,
-            **every,
-            "series": self.table(),
-            **self.circumstances,
-            "scores": [asdict(score) for score in self.scores],
-        }
-
-
 def means(scores: list[FieldScore]) -> Record:
     """Means over fields; seconds are medians."""
     row: Record = {"fields": len(scores)}
@@ -91,13 +64,15 @@ def means(scores: list[FieldScore]) -> Record:
 def evaluate_fields(
     model: EarthModel, fields: Iterable[GridSample], *, against: tuple[str, ...] = (), settings: Record | None = None,
     before: Callable[[int, str], None] | None = None
-) -> EarthReport:
+) -> Record:
     """Measure a model, on its device, on fields of its grid.
 
     Args:
         against: names of `CODES` to measure beside it.
         settings: what to report beside the results.
         before: called with index and name of every field before it is encoded.
+    Returns:
+        `means` over all fields, those of every series, the circumstances, and all scores, as in a JSON file.
     Raises:
         UserError: no fields, or fields of other variables.
     """
@@ -129,6 +104,17 @@ def evaluate_fields(
         ]
     if not scores:
         raise UserError("no fields to evaluate: the split is empty; give other data, or --split all")
-    stored = {f"{name}_values": code.values for name, code in codes.items()}
-    return EarthReport(tuple(scores), {"settings": (settings or {}) | stored, "model": describe_model(model),
-                                       "machine": machine(device), "versions": versions()})
+    groups: dict[tuple[str, str], list[FieldScore]] = defaultdict(list)
+    for score in scores:
+        groups[score.series, score.unit].append(score)
+    mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
+    return {
+        "protocol": PROTOCOL,
+        **{key: value for key, value in means(scores).items() if not key.endswith(mixed)},
+        "series": [{"series": series, "unit": unit, **means(group)} for (series, unit), group in groups.items()],
+        "settings": (settings or {}) | {f"{name}_values": code.values for name, code in codes.items()},
+        "model": describe_model(model),
+        "machine": machine(device),
+        "versions": versions(),
+        "scores": [asdict(score) for score in scores],
+    }

@@ -16,7 +16,6 @@ from tokenfield.io.record import Record
 if TYPE_CHECKING:
     from tokenfield.earth.data import GriddedSource
     from tokenfield.earth.models import EarthModel
-    from tokenfield.earth.scores import EarthReport
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")]
 
@@ -120,28 +119,28 @@ class Evaluate(OnData):
         with console.progress("evaluating", len(source)) as bar:
             report = evaluate_fields(model, source.fields(), against=self.against, settings=settings, before=bar.file)
         show(report, self.against)
-        code = self.finish(source, len(report.scores), {"command": "climate evaluate", **report.to_json()})
+        scores = report["scores"]
+        code = self.finish(source, len(scores), {"command": "climate evaluate", **report})
         if self.figure is not None:  # of the median PSNR: neither the best nor the worst
-            median = sorted(report.scores, key=lambda score: score.psnr)[len(report.scores) // 2].field
+            median = sorted(scores, key=lambda score: score["psnr"])[len(scores) // 2]["field"]
             sample = next(sample for sample in source.fields() if sample.snapshot.name == median)
             draw_maps(encode_field(model, sample), sample.snapshot, self.figure)
             console.notice(f"maps of {median}: {self.figure}")
         return code
 
 
-def show(report: "EarthReport", against: tuple[str, ...]) -> None:
-    """The table that a person reads of an `EarthReport`."""
+def show(report: Record, against: tuple[str, ...]) -> None:
+    """The table that a person reads of what `evaluate_fields` gave."""
     rows = [["series", "fields", "RMSE", *against, "deviation", "unit", "PSNR dB",
              *(f"{name} dB" for name in against), "values"]]
-    for row in report.table():
+    for row in report["series"]:
         errors = [console.number(row[name], 3) for name in ("rmse", *(f"{name}_rmse" for name in against), "deviation")]
         decibels = [console.number(row[name]) for name in ("psnr", *(f"{name}_psnr" for name in against))]
         rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels,
                      f"{row['values_stored']:.0f}"])
     console.say(console.table(rows))
-    every = report.to_json()
-    console.say(f"{every['psnr']:.2f} dB on {every['fields']} fields, {every['values_stored']:.0f} values each"
-                + "".join(f"; {name} {every[f'{name}_psnr']:.2f} dB" for name in against))
+    console.say(f"{report['psnr']:.2f} dB on {report['fields']} fields, {report['values_stored']:.0f} values each"
+                + "".join(f"; {name} {report[f'{name}_psnr']:.2f} dB" for name in against))
     console.say("RMSE and deviation: weighted by area, over cells with a value, per field, then the mean.")
 
 
