@@ -107,11 +107,11 @@ def _decoder(settings: Settings) -> Record:
     if args["in_dim"] * args["pe_dim"] != args["hidden_dim"] and not args["adaptive_idim"]:
         raise UserError(f"hyper_network.hyponet.args: in_dim {args['in_dim']} x pe_dim {args['pe_dim']} is not "
                         f"hidden_dim {args['hidden_dim']}, which there needs adaptive_idim")
-    channels, given = args["out_dim"], settings["tokenizer.args.img_channels"]
-    if args["in_dim"] == 3 and (channels, given) != (4, 3):
-        raise UserError(f"views of {given} channels, points of {channels}: RGB, and RGB with density, are implemented")
-    if args["in_dim"] == 2 and channels != given:
-        raise UserError(f"hyponet.args.out_dim {channels} and tokenizer.args.img_channels {given} differ")
+    channels, colours = args["out_dim"], settings["tokenizer.args.img_channels"]
+    if args["in_dim"] == 3 and (channels, colours) != (4, 3):
+        raise UserError(f"views of {colours} channels, points of {channels}: RGB, RGB with density are implemented")
+    if args["in_dim"] == 2 and channels != colours:
+        raise UserError(f"hyponet.args.out_dim {channels} and tokenizer.args.img_channels {colours} differ")
     return {
         "channels": channels,
         "num_latents": args["token_len"],

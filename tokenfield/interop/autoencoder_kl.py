@@ -28,8 +28,8 @@ def read_folder(folder: Path, settings: Record, choices: Choices) -> Autoencoder
     """
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")
-    given = cast(tuple[int, int] | None, convert(tuple[int, int] | None, settings.get("size"), "size"))
-    size = given or choices.size_or(AutoencoderKlConfig.size)
+    size = cast(tuple[int, int] | None, convert(tuple[int, int] | None, settings.get("size"), "size"))
+    size = size or choices.size_or(AutoencoderKlConfig.size)
     choices.check_size(size)
     network = _network_config(folder)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
@@ -40,9 +40,9 @@ def read_folder(folder: Path, settings: Record, choices: Choices) -> Autoencoder
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder}: weights that cannot be read ({' '.join(str(error).split())[:200]})") from error
-    for what, said in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):
+    for what, verb in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):
         if info.get(what):
-            raise UserError(f"{folder}: its weights {said} {', '.join(map(str, list(info[what])[:3]))}")
+            raise UserError(f"{folder}: its weights {verb} {', '.join(map(str, list(info[what])[:3]))}")
     model.network.load_state_dict(choices.state(loaded.state_dict()))
     return model.float().eval()
 

@@ -48,8 +48,8 @@ def import_checkpoint(
     content = read_checkpoint(checkpoint)
     project = next((project for project in PROJECTS if project.recognises(content)), None)
     if project is None:
-        given, known = ", ".join(map(str, list(content)[:8])), ", ".join(project.name for project in PROJECTS)
-        raise UserError(f"{checkpoint} (with {given}) is no checkpoint of {known}")
+        keys, names = ", ".join(map(str, list(content)[:8])), ", ".join(project.name for project in PROJECTS)
+        raise UserError(f"{checkpoint} (with {keys}) is no checkpoint of {names}")
     if config is None:
         beside = (checkpoint.with_suffix(".yaml"), checkpoint.with_name("config.yaml"))
         config = next((path for path in beside if path.is_file()), None)

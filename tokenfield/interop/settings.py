@@ -69,13 +69,13 @@ class Settings:
 
     def __init__(self, data: Record, known: Table, where: str = ""):
         self._known, self._where = known, f"{where}." if where else ""
-        given, unknown = self._sort(data)
-        self._values = {name: given.get(name, setting.default) for name, setting in known.items()}
+        values, unknown = self._sort(data)
+        self._values = {name: values.get(name, setting.default) for name, setting in known.items()}
         # First what is another kind of model, then names, which another kind may well have more of.
-        self._check(given)
+        self._check(values)
         if unknown:
             raise self._not_known(unknown)
-        if lacking := [name for name, setting in known.items() if setting.default is NONE and name not in given]:
+        if lacking := [name for name, setting in known.items() if setting.default is NONE and name not in values]:
             raise UserError(f"the configuration lacks {', '.join(f'{self._where}{name}' for name in lacking)}")
         self._check(known)
 
@@ -89,22 +89,22 @@ class Settings:
 
     def _sort(self, data: Record, prefix: str = "") -> tuple[Record, list[str]]:
         """Known entries by dotted name, and the names of all others."""
-        given: Record = {}
+        values: Record = {}
         unknown: list[str] = []
         for key, value in data.items():
             name = f"{prefix}{key}"
             if name in self._known:
-                given[name] = value
+                values[name] = value
             elif not self._inside(name):
                 unknown.append(name)
             elif isinstance(value, dict):
-                known_inside, unknown_inside = self._sort(value, f"{name}.")
-                given |= known_inside
-                unknown += unknown_inside
+                part = self._sort(value, f"{name}.")
+                values |= part[0]
+                unknown += part[1]
             elif value:
                 raise UserError(f"{self._where}{name} is {value!r}, not a mapping; accepted in it: "
                                 f"{', '.join(self._inside(name))}")
-        return given, unknown
+        return values, unknown
 
     def _check(self, names: Iterable[str]) -> None:
         for name in names:
@@ -116,11 +116,11 @@ class Settings:
     def _not_known(self, names: list[str]) -> UserError:
         """The error that names what is not known, what may have been meant, and what is accepted in its place."""
         near = dict.fromkeys(near for name in names for near in get_close_matches(name, self._known, 1))
-        said = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         for place in list(dict.fromkeys(name.rpartition(".")[0] for name in names))[:3]:
-            said += f"; accepted{f' in {self._where}{place}' if place else ''}: {', '.join(self._inside(place))}"
+            hint += f"; accepted{f' in {self._where}{place}' if place else ''}: {', '.join(self._inside(place))}"
         verb = "is" if len(names) == 1 else "are"
-        return UserError(f"{first_of([f'{self._where}{name}' for name in names])} {verb} not known{said}")
+        return UserError(f"{first_of([f'{self._where}{name}' for name in names])} {verb} not known{hint}")
 
     def _inside(self, place: str) -> list[str]:
         """What is accepted in a mapping; "" for the outermost."""

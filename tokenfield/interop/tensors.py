@@ -92,10 +92,10 @@ def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable
         if source is None:
             tensors[name] = torch.zeros(shapes[name])
             continue
-        given = state[source.name]
-        tensor = source.via(given) if isinstance(given, Tensor) and given.ndim else given
+        foreign = state[source.name]
+        tensor = source.via(foreign) if isinstance(foreign, Tensor) and foreign.ndim else foreign
         if not isinstance(tensor, Tensor) or tensor.shape != shapes[name]:
-            shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+            shape = tuple(foreign.shape) if isinstance(foreign, Tensor) else type(foreign).__name__
             raise UserError(f"{source.name} is {shape}, which gives no {name} of {tuple(shapes[name])}")
         tensors[name] = tensor.float().contiguous().clone()
     model.load_state_dict(tensors, assign=True)
