@@ -159,7 +159,7 @@ def test_a_model_of_one_number_of_views_refuses_another(root, tmp_path):
 
 @pytest.mark.parametrize("config", [{"rays": -1}, {"evaluate_views": 0}])
 def test_impossible_numbers_are_refused(config):
-    with pytest.raises(UserError, match="rays -1|evaluate_views 0"):
+    with pytest.raises(UserError, match=r"rays -1|evaluate_views 0"):
         LightFieldRays(**config)
     with pytest.raises(UserError, match="near < far"):
         RadianceRays(near=3.0, far=2.0)

@@ -6,11 +6,8 @@ hash of the pictures' paths, sizes and times of change and of the JSON's content
 are written aside and renamed; a damaged one is made again.
 """
 
-import functools
 import hashlib
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,89 +16,60 @@ from PIL import Image
 
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.pyramid import cache_folder
-from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
-from tokenfield.io.progress import progress
-from tokenfield.views.layouts import Place, PosedFrames, read_object
-
-OPEN_FILES = 256
-"""Objects mapped at once: each holds a file descriptor, and 1024 per process is a common limit."""
+from tokenfield.views.layouts import PosedFrames, read_object
 
 Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
 """Pictures, camera-to-world poses, horizontal field of view in radians."""
 
 
-class ViewCache:
-    """Views of objects at one size, decoded the first time and mapped afterwards. Safe between threads.
+def cached_views(transforms: Path, size: int, first: int | None = None) -> Views:
+    """Views of the object that a `transforms*.json` describes, mapped read-only; decoded if they never were.
 
     Args:
         size: side of the views in pixels.
-        first: only so many views of an object, from the beginning; None for all.
+        first: only so many views, from the beginning.
+    Raises:
+        PictureError: naming the object.
     """
-
-    def __init__(self, size: int, first: int | None = None):
-        self.size, self.first, self.folder = size, first, cache_folder() / "views"
-        self.views = functools.lru_cache(OPEN_FILES)(self._views)
-        """`transforms*.json` -> its views, read-only. Raises PictureError naming the object."""
-
-    def _views(self, transforms: Path) -> Views:
-        frames = read_object(transforms, self.first)
-        file = self.folder / f"{self._identity(transforms.parent, frames)}.npy"
-        shape = (len(frames.pictures), 3, self.size, self.size)
+    frames = read_object(transforms, first)
+    file = cache_folder() / "views" / f"{identity(transforms.parent, frames, size)}.npy"
+    shape = (len(frames.pictures), 3, size, size)
+    pictures = open_pictures(file, shape)
+    if pictures is None:
+        with written_aside(file) as out:
+            np.save(out, decode(transforms.parent, frames, size))
         pictures = open_pictures(file, shape)
-        if pictures is None:
-            with written_aside(file) as out:
-                np.save(out, self._decode(transforms.parent, frames))
-            pictures = open_pictures(file, shape)
-        if pictures is None:
-            raise UserError(f"{shown(file)}: the cache of views was written but cannot be read back; "
-                            "set TOKENFIELD_CACHE to a folder on another disk")
-        return pictures, frames.poses.astype(np.float32), frames.angle_x
+    if pictures is None:
+        raise UserError(f"{shown(file)}: the cache of views was written but cannot be read back; "
+                        "set TOKENFIELD_CACHE to a folder on another disk")
+    return pictures, frames.poses.astype(np.float32), frames.angle_x
 
-    def _identity(self, folder: Path, frames: PosedFrames) -> str:
-        digest = hashlib.sha256(f"{self.size} {frames.angle_x!r}".encode() + frames.poses.tobytes())
-        for file in frames.pictures:
-            try:
-                status = file.stat()
-            except OSError as error:
-                raise PictureError(folder, f"its view {file.name} cannot be opened ({error.strerror})") from error
-            identity = f"\0{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
-            digest.update(identity.encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()[:32]
 
-    def _decode(self, folder: Path, frames: PosedFrames) -> UInt8[np.ndarray, "n 3 s s"]:
-        out = np.empty((len(frames.pictures), 3, self.size, self.size), np.uint8)
-        for place, file in zip(out, frames.pictures, strict=True):
-            try:
-                place[:] = to_size(read_rgb8(file), self.size).transpose(2, 0, 1)
-            except (PictureError, ValueError) as error:
-                reason = error.reason if isinstance(error, PictureError) else error
-                raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
-        return out
+def identity(folder: Path, frames: PosedFrames, size: int) -> str:
+    """The name of an object's file: changed pictures, poses or sizes have another one."""
+    digest = hashlib.sha256(f"{size} {frames.angle_x!r}".encode() + frames.poses.tobytes())
+    for file in frames.pictures:
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise PictureError(folder, f"its view {file.name} cannot be opened ({error.strerror})") from error
+        facts = f"\0{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
+        digest.update(facts.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
 
-    def build(self, places: Sequence[Place], skipped: SkippedFiles, fewest: int) -> list[Place]:
-        """Makes the files of all objects; returns those objects that have one, in the same order.
 
-        The others, and objects with fewer views than `fewest`, are noted in `skipped` with the reason.
-        """
-        def fault(place: Place) -> PictureError | None:
-            try:
-                count = len(self.views(place[1])[0])
-            except PictureError as error:
-                return error
-            return PictureError(place[1].parent, f"has {count} views, {fewest} are needed") if count < fewest else None
-
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="views") as threads:
-            try:
-                results = threads.map(fault, places)
-                faults = list(progress(results, len(places), f"decoding views into {self.folder}"))
-            except BaseException:
-                threads.shutdown(cancel_futures=True)  # an interrupted build ends after the objects in hand
-                raise
-        for error in filter(None, faults):
-            skipped.catch(error)
-        return [place for place, error in zip(places, faults, strict=True) if error is None]
+def decode(folder: Path, frames: PosedFrames, size: int) -> UInt8[np.ndarray, "n 3 s s"]:
+    """The pictures of an object."""
+    out = np.empty((len(frames.pictures), 3, size, size), np.uint8)
+    for place, file in zip(out, frames.pictures, strict=True):
+        try:
+            place[:] = to_size(read_rgb8(file), size).transpose(2, 0, 1)
+        except (PictureError, ValueError) as error:
+            reason = error.reason if isinstance(error, PictureError) else error
+            raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
+    return out
 
 
 def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:

@@ -4,8 +4,11 @@ A training sample is a few support views of an object and one more view of it, t
 drawn from the same views without replacement, as in the compared code, so a target is never encoded.
 """
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,15 +18,21 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokenfield.configs import Sizes
+from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
+from tokenfield.data.pyramid import cache_folder
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
-from tokenfield.views.cache import ViewCache
+from tokenfield.io.progress import progress
+from tokenfield.views.cache import cached_views
 from tokenfield.views.layouts import LAYOUTS, Place
 
 ViewLayout = Literal["learnit", "nerf"]
+
+OPEN_FILES = 256
+"""Objects mapped at once: each holds a file descriptor, and 1024 per process is a common limit."""
 
 
 @dataclass(frozen=True)
@@ -88,46 +97,63 @@ class ViewsConfig(Sizes):
             what = "is a file" if root.is_file() else "no such folder"
             raise UserError(f"{shown(root)}: {what}; give the folder that holds the objects")
         first = self.first_views if self.layout == "learnit" and split == "train" else 0
-        return ViewsSource(self, LAYOUTS[self.layout](root, self.category, split), ViewCache(self.size, first or None))
+        return ViewsSource(replace(self, first_views=first), LAYOUTS[self.layout](root, self.category, split))
 
 
 class ViewsSource:
-    """The objects at some places; a `Source` whose samples are dictionaries.
+    """The objects at some places; a `Source` whose samples are dictionaries. Safe between threads.
 
     Attributes:
         names: of the objects that can be used, in a fixed order.
-        skipped: those that cannot, with reasons.
+        skipped: those that cannot, and those with too few views for a sample, with reasons.
     Raises:
         UserError: none can be used.
     """
 
-    def __init__(self, config: ViewsConfig, places: list[Place], cache: ViewCache):
-        self.config, self.cache, self.skipped = config, cache, SkippedFiles()
-        good = cache.build(places, self.skipped, config.support + 1)
+    def __init__(self, config: ViewsConfig, places: list[Place]):
+        self.config, self.skipped = config, SkippedFiles()
+        self.views = lru_cache(OPEN_FILES)(partial(cached_views, size=config.size, first=config.first_views or None))
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="views") as threads:
+            try:
+                results = threads.map(self.fault, places)
+                faults = list(progress(results, len(places), f"decoding views into {cache_folder()}"))
+            except BaseException:
+                threads.shutdown(cancel_futures=True)  # an interrupted run ends after the objects in hand
+                raise
+        for error in filter(None, faults):
+            self.skipped.catch(error)
+        good = [place for place, error in zip(places, faults, strict=True) if error is None]
         if not good:
             raise UserError(f"none of the {len(places)} objects can be used; {self.skipped.summary(len(places))}")
         self.names, self.files = [name for name, _ in good], [file for _, file in good]
 
+    def fault(self, place: Place) -> PictureError | None:
+        """Why an object cannot be used; None if it can, and is in the cache now."""
+        _, transforms = place
+        try:
+            count = len(self.views(transforms)[0])
+        except PictureError as error:
+            return error
+        least = self.config.support + 1
+        return PictureError(transforms.parent, f"has {count} views, {least} are needed") if count < least else None
+
     def __len__(self) -> int:
         return len(self.names)
-
-    def support_at(self, seed: int, step: int) -> int:
-        """V, how many support views the samples of a step have: the same for all, so that they can be stacked."""
-        fewest = self.config.fewest or self.config.support
-        return fewest + Draws(seed, step).below(self.config.support - fewest + 1)
 
     def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
         """What is trained on at `step` in place `slot` of the global batch: a pure function of its arguments.
 
-        Objects are drawn uniformly, with replacement; views of an object without.
+        Objects are drawn uniformly, with replacement; views of an object without. All samples of a step have the same
+        number of support views, V, so that they can be stacked.
 
         Returns:
             support (V, 3, S, S) in [0, 1], support_poses (V, 4, 4), target (3, S, S), target_pose (4, 4), angle_x (),
             all float32; and integers: seed (), from 0 to 2^31 - 1, for what else is drawn per instance, and step ().
         """
         draws = Draws(seed, step, slot)
-        pictures, poses, angle = self.cache.views(self.files[draws.below(len(self))])
-        count = self.support_at(seed, step)
+        pictures, poses, angle = self.views(self.files[draws.below(len(self))])
+        fewest, most = self.config.fewest or self.config.support, self.config.support
+        count = fewest + Draws(seed, step).below(most - fewest + 1)
         chosen = distinct(len(pictures), count + 1, seed, step, slot)
         images, cameras = unit(pictures[chosen]), torch.from_numpy(poses[chosen])
         return {
@@ -143,7 +169,7 @@ class ViewsSource:
     def objects(self) -> Iterator[ViewSet]:
         """Every object with all views of the split, always the same in the same order."""
         for name, file in zip(self.names, self.files, strict=True):
-            pictures, poses, angle = self.cache.views(file)
+            pictures, poses, angle = self.views(file)
             yield ViewSet(name, unit(pictures), torch.tensor(poses), angle)
 
 

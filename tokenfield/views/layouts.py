@@ -85,41 +85,39 @@ LAYOUTS: dict[str, Callable[[Path, str, str], list[Place]]] = {"learnit": list_l
 
 
 def load_json(file: Path) -> object:
-    """A JSON file. Raises UserError where there is none or it is damaged."""
+    """A JSON file. Raises PictureError where there is none or it is damaged."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"{shown(file)}: cannot be read ({error.strerror})") from error
+        raise PictureError(file, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{shown(file)}: is no JSON file ({' '.join(str(error).split())[:80]})") from error
+        raise PictureError(file, f"is no JSON file ({' '.join(str(error).split())[:80]})") from error
 
 
 def read_object(transforms: Path, first: int | None = None) -> PosedFrames:
     """The frames of one object, the `first` ones or all. Raises PictureError for what describes no posed views."""
+    folder = transforms.parent
     if not transforms.is_file():
-        what = f"has no {transforms.name}" if transforms.parent.is_dir() else "is listed and missing"
-        raise PictureError(transforms.parent, what)
+        raise PictureError(folder, f"has no {transforms.name}" if folder.is_dir() else "is listed and missing")
     try:
-        content = load_json(transforms)
-    except UserError as error:
-        raise PictureError(transforms.parent, str(error).removeprefix(f"{shown(transforms)}: ")) from error
-    try:
-        meta: Record = dict(content)  # type: ignore[call-overload]  # of anything else it is a TypeError
+        meta: Record = dict(load_json(transforms))  # type: ignore[call-overload]  # of anything else it is a TypeError
         angle, frames = float(meta["camera_angle_x"]), list(meta["frames"])[:first]
         names = [str(frame["file_path"]) for frame in frames]
         poses = np.array([frame["transform_matrix"] for frame in frames], np.float64)
+    except PictureError as error:
+        raise PictureError(folder, error.reason) from error
     except (KeyError, TypeError, ValueError) as error:
         what = f"{transforms.name} lacks camera_angle_x, or a frame its file_path or 4x4 transform_matrix"
-        raise PictureError(transforms.parent, f"{what} ({' '.join(str(error).split())[:60]})") from error
+        raise PictureError(folder, f"{what} ({' '.join(str(error).split())[:60]})") from error
     if not 0 < angle < math.pi:
-        raise PictureError(transforms.parent, f"camera_angle_x is {angle:g}, not between 0 and pi")
+        raise PictureError(folder, f"camera_angle_x is {angle:g}, not between 0 and pi")
     if poses.shape != (len(frames), 4, 4) or not np.isfinite(poses).all():
-        raise PictureError(transforms.parent, f"its {len(frames)} transform_matrix are no finite 4x4 matrices")
+        raise PictureError(folder, f"its {len(frames)} transform_matrix are no finite 4x4 matrices")
     turns = poses[:, :3, :3]
     skew = abs(turns.transpose(0, 2, 1) @ turns - np.eye(3)).max(initial=0)
     if skew > TOLERANCE or (np.linalg.det(turns) < 0).any():
-        raise PictureError(transforms.parent, "the axes of a transform_matrix are no rotation")
-    return PosedFrames(tuple(picture_file(transforms.parent, name) for name in names), poses, angle)
+        raise PictureError(folder, "the axes of a transform_matrix are no rotation")
+    return PosedFrames(tuple(picture_file(folder, name) for name in names), poses, angle)
 
 
 def picture_file(folder: Path, name: str) -> Path:

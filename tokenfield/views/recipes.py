@@ -3,14 +3,12 @@
 The published runs are on the learnit renderings of ShapeNet at 128 pixels. A run is for one number of support views,
 three unless `--data.support` says otherwise (of IPC and TransINR also `--model.views`): Fig. 4(a) has a run for every
 number from one to five. A light field does not need that: `--data.fewest 1` draws the number anew for every step.
-
-Epochs become steps by the number of training objects, which the papers do not print; `OBJECTS` are 70 % of
-ShapeNetCore's models. Where your list is of another length, `--steps` says so.
 """
 
 from dataclasses import replace
 
 from tokenfield.io.record import Record
+from tokenfield.models.lainr import LainrConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe
@@ -21,6 +19,7 @@ from tokenfield.views.objective import LightFieldRays, RadianceRays
 
 BATCH = 32
 OBJECTS = {"cars": 2473, "chairs": 4745, "lamps": 1623}
+"""Training objects, which the papers do not print: 70 % of ShapeNetCore's models. For another number give `--steps`."""
 PLAIN_DEPTH = 4
 """Layers of `w/o multiFM`, as in `recipes.ablations`; with composers, 2 are what is left of an IPC of 5."""
 
@@ -51,31 +50,34 @@ def views_lainr_lamps() -> Recipe:
     return _light_field("views-lainr-lamps", "lamps", 500)
 
 
+def _ipc_over_rays(sizes: LainrConfig) -> ComposedLainrViewsConfig:
+    """IPC's MLP as a light field; its bandwidth is the finest band's."""
+    return ComposedLainrViewsConfig(replace(sizes, sigma_q=max(sizes.sigmas), plain_depth=2))
+
+
+def _ablation(name: str, model: ModelConfig) -> Recipe:
+    return replace(views_lainr_lamps(), name=name, model=model)
+
+
 def views_ablation() -> Recipe:
     """Table 3, LAINR with one head, ShapeNet lamps, 3 support views: 26.00 dB."""
-    recipe = views_lainr_lamps()
-    return replace(recipe, name="views-ablation", model=LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
+    return _ablation("views-ablation", LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
 
 
 def views_ablation_without_attention() -> Recipe:
     """Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB."""
-    model = ComposedLainrViewsConfig(VIEWS_LAINR)
-    return replace(views_ablation(), name="views-ablation-without-attention", model=model)
+    return _ablation("views-ablation-without-attention", ComposedLainrViewsConfig(VIEWS_LAINR))
 
 
 def views_ablation_without_multiband() -> Recipe:
     """Table 3, w/o multiFM, ShapeNet lamps, 3 support views: 25.78 dB."""
-    model = LainrViewsConfig(replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH))
-    return replace(views_ablation(), name="views-ablation-without-multiband", model=model)
+    sizes = replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH)
+    return _ablation("views-ablation-without-multiband", LainrViewsConfig(sizes))
 
 
 def views_ablation_without_both() -> Recipe:
-    """Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC.
-
-    Its bandwidth is the finest band's.
-    """
-    model = ComposedLainrViewsConfig(replace(VIEWS_LAINR, sigma_q=max(VIEWS_LAINR.sigmas), plain_depth=2))
-    return replace(views_ablation(), name="views-ablation-without-both", model=model)
+    """Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC."""
+    return _ablation("views-ablation-without-both", _ipc_over_rays(VIEWS_LAINR))
 
 
 def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs: int) -> Recipe:
@@ -129,17 +131,10 @@ SMALL = replace(VIEWS_LAINR, size=(64, 64), num_latents=64, latent_dim=96, encod
                 encoder_heads=4, dim=96, feature_dim=96)
 """A LAINR for views that two cores can train."""
 
-RADIANCE: Record = {
-    "size": SMALL.size,
-    "encoder_dim": SMALL.encoder_dim,
-    "encoder_depth": SMALL.encoder_depth,
-    "encoder_heads": SMALL.encoder_heads,
-    "dim": SMALL.dim,
-    "feature_dim": 60,
-    "sigma": 32.0,  # 2^5: a sixteenth of the object's size at 64 pixels
-    "views": 3,
-}
-"""Sizes of a radiance field by a modulated MLP beside it."""
+SIZES: Record = {name: getattr(SMALL, name) for name in
+                 ("size", "encoder_dim", "encoder_depth", "encoder_heads", "dim")}
+RADIANCE: Record = SIZES | {"feature_dim": 60, "sigma": 32.0, "views": 3}
+"""Sizes of a radiance field by a modulated MLP beside it; 2^5 is a sixteenth of the object's size at 64 pixels."""
 
 
 def views_lainr_64() -> Recipe:
@@ -163,8 +158,7 @@ def views_lainr_64_plain() -> Recipe:
 
 def views_lainr_64_ipc() -> Recipe:
     """LAINR w/o both at 64 pixels: IPC's MLP as a light field."""
-    model = ComposedLainrViewsConfig(replace(SMALL, sigma_q=max(SMALL.sigmas), plain_depth=2))
-    return replace(views_lainr_64(), name="views-lainr-64-ipc", model=model)
+    return replace(views_lainr_64(), name="views-lainr-64-ipc", model=_ipc_over_rays(SMALL))
 
 
 def views_ipc_64() -> Recipe:
@@ -182,9 +176,8 @@ def views_trans_inr_64() -> Recipe:
 
 def views_anr_64() -> Recipe:
     """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
-    model = AnrRadianceConfig(size=SMALL.size, num_latents=SMALL.num_latents, dim=SMALL.dim,
-                              encoder_dim=SMALL.encoder_dim, encoder_depth=2, decoder_depth=1,
-                              encoder_heads=SMALL.encoder_heads, encoder_head_dim=32,
-                              encoder_hidden=4 * SMALL.encoder_dim, heads=1, head_dim=SMALL.dim, sigma=32.0, depth=2)
+    model = AnrRadianceConfig(**SIZES | {"encoder_depth": 2}, decoder_depth=1, num_latents=SMALL.num_latents,
+                              encoder_head_dim=32, encoder_hidden=4 * SMALL.encoder_dim, heads=1, head_dim=SMALL.dim,
+                              sigma=32.0, depth=2)
     return replace(views_ipc_64(), name="views-anr-64", model=model)
 

@@ -124,7 +124,6 @@ def open_views(model: "ViewsModel", data: Path, category: str, split: str, suppo
 
 def open_images(model: "ViewsModel", images: Path, support: int) -> "ViewsSource":
     """The one object in a folder of its own, at the model's size."""
-    from tokenfield.views.cache import ViewCache
     from tokenfield.views.data import ViewsConfig, ViewsSource
 
     transforms = images if images.suffix == ".json" else images / "transforms.json"
@@ -132,4 +131,4 @@ def open_images(model: "ViewsModel", images: Path, support: int) -> "ViewsSource
         raise UserError(f"{images}: no transforms.json in it, which names the pictures and the camera-to-world "
                         "poses of their cameras")
     config = ViewsConfig(size=model.input_size[0], support=support, first_views=0)
-    return ViewsSource(config, [(transforms.parent.resolve().name, transforms)], ViewCache(config.size))
+    return ViewsSource(config, [(transforms.parent.resolve().name, transforms)])

@@ -9,7 +9,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
-from tokenfield.views.commands.options import Count
+from tokenfield.views.commands.options import Count, at_least
 
 if TYPE_CHECKING:
     from tokenfield.views.meshes.catalogue import MeshEntry
@@ -57,10 +57,16 @@ class Render:
         """Render and write the lists."""
         from tokenfield.data.skipped import SkippedFiles
         from tokenfield.io.atomic import shown
-        from tokenfield.views.meshes.catalogue import find_meshes
+        from tokenfield.views.meshes.catalogue import find_meshes, slug
         from tokenfield.views.meshes.objects import ViewSettings, claim, render_all, write_lists
 
-        self.check()
+        if slug(self.category) != self.category:
+            raise UserError(f"--category {self.category!r}: it becomes a folder's name; give letters, digits and "
+                            "dashes")
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"--holdout {self.holdout:g}: give a share of the objects from 0 up to, not including, 1")
+        at_least("count", self.count, 1)
+        at_least("processes", self.processes, 0)
         low, high = self.elevation
         settings = ViewSettings(views=self.views, size=self.size, samples=self.samples, low=low, high=high, up=self.up,
                                 seed=self.seed)
@@ -78,20 +84,6 @@ class Render:
                                        "train": train, "test": test, "views": self.views, "size": self.size,
                                        "skipped": skipped.as_json()})
         return console.finish(skipped, train + test + len(skipped))
-
-    def check(self) -> None:
-        """Raises UserError for options that mean nothing."""
-        from tokenfield.views.meshes.catalogue import slug
-
-        if slug(self.category) != self.category:
-            raise UserError(f"--category {self.category!r}: it becomes a folder's name; give letters, digits and "
-                            "dashes")
-        if not 0 <= self.holdout < 1:
-            raise UserError(f"--holdout {self.holdout:g}: give a share of the objects from 0 up to, not including, 1")
-        if self.count is not None and self.count < 1:
-            raise UserError(f"--count {self.count}: give at least 1")
-        if self.processes < 0:
-            raise UserError(f"--processes {self.processes}: give 0 for one per core, or how many")
 
 
 def chosen(entries: "list[MeshEntry]", only: str, where: str) -> "list[MeshEntry]":

@@ -83,18 +83,16 @@ def in_archive(file: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     """The objects of an archive; its own fault is noted in `skipped`."""
     try:
         with zipfile.ZipFile(file) as archive:
-            names = {info.filename for info in archive.infolist() if not info.is_dir()}
+            names = {info.filename for info in archive.infolist() if not info.is_dir() and is_safe(info.filename)}
             if CATALOGUE in names:
                 return in_catalogue(file, archive.read(CATALOGUE).decode("latin-1"), names, skipped)
     except BAD_ARCHIVE as error:
         skipped.add(file, f"is no archive that can be read ({' '.join(str(error).split())[:80]})")
         return []
-    meshes = sorted(name for name in names if PurePosixPath(name).suffix.lower() in UPRIGHT
-                    and not hidden(PurePosixPath(name)) and is_safe(name))
+    meshes = [path for path in map(PurePosixPath, sorted(names)) if path.suffix.lower() in UPRIGHT and not hidden(path)]
     if not meshes:
         skipped.add(file, "holds no mesh")
-    return [MeshEntry(slug(PurePosixPath(name).with_suffix("").as_posix()), PurePosixPath(name).stem, file, name)
-            for name in meshes]
+    return [MeshEntry(slug(str(path.with_suffix(""))), path.stem, file, str(path)) for path in meshes]
 
 
 def in_catalogue(file: Path, text: str, names: set[str], skipped: SkippedFiles) -> list[MeshEntry]:

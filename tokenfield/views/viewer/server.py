@@ -38,6 +38,7 @@ from tokenfield.views.viewer.orbits import distance_of, elevation_of, pose_at
 
 Number = float | int
 
+HOST = "127.0.0.1"
 SMALLEST, LARGEST = 8, 512
 """Pixels a side of a view."""
 CACHE_SIZE = 64
@@ -143,24 +144,22 @@ def png(image: Float[Tensor, "3 h w"]) -> bytes:
     return file.getvalue()
 
 
-def read_query(text: str, ranges: dict[str, Range]) -> dict[str, Number]:
-    """The parameters of a request. Raises Refusal unless each is there once, or has a default, and in its range."""
-    pairs = parse_qsl(text, keep_blank_values=True)
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise Refusal("a parameter is given twice")
-    if unknown := sorted(values.keys() - ranges.keys()):
-        raise Refusal(f"unknown parameter {unknown[0][:40]!r}")
-    return {name: allowed.read(name, values.get(name)) for name, allowed in ranges.items()}
-
-
 def answer(viewer: Viewer, target: str) -> tuple[str, bytes]:
-    """What a GET of `target` (path and query) gives: content type and body. Raises Refusal."""
+    """What a GET of `target` (path and query) gives: content type and body.
+
+    Raises Refusal unless every parameter is there once, or has a default, and in its range.
+    """
     parts = urlsplit(target)
     if parts.path not in ROUTES:
         raise Refusal(f"there is nothing here; there are {', '.join(ROUTES)}", HTTPStatus.NOT_FOUND)
     kind, body, names = ROUTES[parts.path]
-    return kind, body(viewer, **read_query(parts.query, {name: viewer.ranges[name] for name in names}))
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise Refusal("a parameter is given twice")
+    if unknown := sorted(values.keys() - set(names)):
+        raise Refusal(f"unknown parameter {unknown[0][:40]!r}")
+    return kind, body(viewer, **{name: viewer.ranges[name].read(name, values.get(name)) for name in names})
 
 
 ROUTES: dict[str, tuple[str, Callable[..., bytes], tuple[str, ...]]] = {
@@ -174,8 +173,11 @@ POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 TEXT = "text/plain; charset=utf-8"
 
 
-def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
-    """A request handler for a viewer."""
+def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
+    """A server of this machine alone that listens already; `serve_forever` answers.
+
+    Port 0 takes a free one, which `server_port` says. Raises UserError for one that is taken or may not be used.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # connections stay open: a drag is one conversation
@@ -214,18 +216,10 @@ def handler_of(viewer: Viewer) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: object) -> None:
             """Silence: a drag is hundreds of requests."""
 
-    return Handler
-
-
-def server_of(viewer: Viewer, port: int, host: str = "127.0.0.1") -> ThreadingHTTPServer:
-    """A server that listens already; `serve_forever` answers.
-
-    Port 0 takes a free one, which `server_port` says. Raises UserError for one that is taken or may not be used.
-    """
     try:
-        server = ThreadingHTTPServer((host, port), handler_of(viewer))
+        server = ThreadingHTTPServer((HOST, port), Handler)
     except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; "
+        raise UserError(f"cannot listen on {HOST}:{port}: {getattr(error, 'strerror', None) or error}; "
                         "give another --port, or 0 for any") from error
     server.daemon_threads = True
     return server
