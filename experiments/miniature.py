@@ -26,10 +26,9 @@ from typing import Any
 from tokenfield.comparison.systems import size_of
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.functa import FunctaConfig
+from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
 from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
-from tokenfield.models.spatial_functa import SpatialFunctaConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe

@@ -186,12 +186,12 @@ def _core() -> None:
         "anr": "anr:Anr",
         "lainr-localized": "lainr:LocalizedLainr",
         "lainr-composed": "lainr:ComposedLainr",
-        "ipc": "ipc:Ipc",
-        "trans-inr": "trans_inr:TransInr",
+        "ipc": "hyponet_field:Ipc",
+        "trans-inr": "hyponet_field:TransInr",
         "learned-init": "learned_init:LearnedInit",
         "coordinate-mlp": "coordinate_mlp:CoordinateMlp",
         "functa": "functa:Functa",
-        "spatial-functa": "spatial_functa:SpatialFuncta",
+        "spatial-functa": "functa:SpatialFuncta",
         "autoencoder-kl": "autoencoder_kl:AutoencoderKl",
     }.items():
         MODELS.add(name, f"tokenfield.models.{where}")

@@ -27,9 +27,8 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.recipes import photos, published
 from tokenfield.recipes.baselines import shared
 from tokenfield.training.objective import ReconstructionConfig

@@ -11,7 +11,7 @@ import torch
 from tokenfield.cli.explain import Detail, command_line
 from tokenfield.cli.options import DEFAULT
 from tokenfield.models import pretrained
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import torch
 from tokenfield.coords import Grid
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig

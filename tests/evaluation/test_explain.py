@@ -19,7 +19,7 @@ from tokenfield.evaluation.explain_page import TEMPLATE, atlas, attention_table,
 from tokenfield.evaluation.pages import render
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 
 SIZES = {"size": (10, 10), "patch": 5, "padding": 0, "encoder_dim": 16, "encoder_depth": 1, "encoder_heads": 2}

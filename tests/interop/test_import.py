@@ -12,7 +12,7 @@ import yaml
 
 from tokenfield.errors import UserError
 from tokenfield.interop.checkpoints import PROJECTS, import_checkpoint
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

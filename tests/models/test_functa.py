@@ -11,8 +11,7 @@ from tokenfield.data.pictures import write_picture
 from tokenfield.fields.field import Field
 from tokenfield.metrics import mse
 from tokenfield.models import pretrained
-from tokenfield.models.functa import FunctaConfig
-from tokenfield.models.spatial_functa import SpatialFunctaConfig, linear, nearest, read_points
+from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig, linear, nearest, read_points
 from tokenfield.nn.meta_learning import descend
 from tokenfield.registry import RECIPES
 from tokenfield.training import train

@@ -12,13 +12,11 @@ from tokenfield.models.anr import AnrConfig
 from tokenfield.models.autoencoder_kl import AutoencoderKlConfig
 from tokenfield.models.base import FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
-from tokenfield.models.functa import FunctaConfig
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
-from tokenfield.models.spatial_functa import SpatialFunctaConfig
-from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.registry import MODELS
 
 SIZE = (12, 20)

@@ -9,10 +9,9 @@ from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
-from tokenfield.models.trans_inr import TransInrConfig
 
 B, HEIGHT, WIDTH = 2, 7, 13
 MLP = {"dim": 8, "feature_dim": 12, "sigma": 8.0}

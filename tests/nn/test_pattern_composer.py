@@ -7,7 +7,7 @@ import torch
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.nn.pattern_composer import NormalizedStack
 from tokenfield.nn.token_decoder import SelectiveTokenAggregation, TokenDecoder

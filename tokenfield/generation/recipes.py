@@ -14,7 +14,7 @@ from tokenfield.generation.latents import LatentsConfig
 from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
 from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.recipes.baselines import shared
 from tokenfield.recipes.photos import lainr_photos_64_muon
 from tokenfield.recipes.published import lainr_of

@@ -17,9 +17,8 @@ from tokenfield.interop.settings import Setting, Settings, free, must_be, only, 
 from tokenfield.interop.tensors import Config, From, Plan, fill, turned, weight_and_bias, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
-from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.nn.fourier import frequencies
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 

@@ -11,7 +11,7 @@ from tokenfield.interop.settings import Setting, Settings, free, must_be, only, 
 from tokenfield.interop.tensors import From, Plan, block, fill, weight_and_bias, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
-from tokenfield.models.trans_inr import TransInrConfig
+from tokenfield.models.hyponet_field import TransInrConfig
 from tokenfield.views.models.radiance import TransInrRadianceConfig
 
 SECTIONS = free(

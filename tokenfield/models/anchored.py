@@ -120,7 +120,7 @@ def add_axes(y: Float[Tensor, "*b h 2"], x: Float[Tensor, "*b w 2"], grid: bool)
 class AnchorField(FieldModel):
     """Tokens on a lattice of cells, each a function of the coordinate relative to its anchor. (B, rows, columns, D)
 
-    Subclasses make `head` and `aggregation`, and say what a token's function is (`functions`).
+    Subclasses make `head` and `aggregation`, and `prepare` says what a token's function is.
     """
 
     head: RelativeHead
@@ -157,14 +157,6 @@ class AnchorField(FieldModel):
             grid = gaps(y), gaps(x), (fade_y, fade_x)
         distance = add_axes(window(y.relative), window(x.relative), grid is not None)
         return Located(y, x, grid, distance, add_axes(y.outside, x.outside, grid is not None))
-
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
-        """The local functions; a subclass may say more."""
-        return Prepared(self.functions(tokens))
-
-    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
-        """The local function of every token, as cosine coefficients; the last channel is its content score."""
-        raise NotImplementedError(f"{type(self).__name__}.functions")
 
     def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
         """Evaluate the four neighbours' functions and blend them."""
@@ -256,11 +248,11 @@ class Anchored(AnchorField):
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
         return tokens
 
-    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
-        """The local function of every token, as cosine coefficients; the last channel is its content score."""
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+        """The local functions."""
         tokens = tokens.to(self.from_latent.weight.dtype)
         features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
-        return self.head.coefficients(tokens, features)
+        return Prepared(self.head.coefficients(tokens, features))
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -1,21 +1,21 @@
-"""Systems whose field is a coordinate MLP with weights of an instance's own, whatever finds those.
+"""Systems whose field is a coordinate MLP with weights of an instance's own; IPC and TransINR, which encode those.
 
-TransINR and pattern composers have LAINR's encoder in front, and differ in the kinds of their MLP's layers alone
-(`tokenfield.nn.hyponet`).
+Both have LAINR's encoder in front, and differ in the kinds of their MLP's layers alone (`tokenfield.nn.hyponet`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.configs import Sizes
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.token_field import EncoderSizes, PatchField
 from tokenfield.nn.encoder import LatentEncoder, ToRows
-from tokenfield.nn.hyponet import Fourier, Hyponet, Layer, Shared, sizes
+from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Scaled, Shared, sizes
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,61 @@ class WeightField(HyponetField, PatchField):
         encoder.register_module("out", ToRows(config.encoder_dim, net.layout))
         super().__init__(config, config, encoder)
         self.net = net
+
+
+@dataclass(frozen=True)
+class IpcConfig(WeightConfig):
+    """Sizes of an IPC for pictures; the defaults are the published 178-pixel model."""
+
+    modulated: tuple[int, ...] = (1,)
+    """Layers that an instance modulates, counted from 0."""
+    num_latents: int = 256
+    """R, tokens per modulated layer; values stored per picture are R x the layer's fan-in."""
+
+    def build(self) -> "Ipc":
+        """The model with fresh weights."""
+        return Ipc(self)
+
+
+class Ipc(WeightField):
+    """Pattern composers for pictures of one size. Tokens are (B, R, fan-in).
+
+    *Generalizable Implicit Neural Representations via Instance Pattern Composers* (CVPR 2023, arXiv 2211.13223). One
+    layer, the second, is an instance's own, of rank R: W = V U. The R columns of V, the pattern composers, are the
+    tokens; U is shared.
+    """
+
+    name = "ipc"
+    token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"num_latents": 24}}
+
+    def __init__(self, config: IpcConfig):
+        super().__init__(config, build_mlp(config, Composed, config.num_latents), patch_channels=config.channels)
+
+
+@dataclass(frozen=True)
+class TransInrConfig(WeightConfig):
+    """Sizes of a TransINR for pictures; the defaults are the 178-pixel model of the comparison."""
+
+    groups: int = 64
+    """g, tokens per layer; it must divide the layer's outputs, and where these are fewer there are as many tokens."""
+
+    def build(self) -> "TransInr":
+        """The model with fresh weights."""
+        return TransInr(self)
+
+
+class TransInr(WeightField):
+    """TransINR for pictures of one size. Tokens are (B, the layers' groups one after the other, widest fan-in).
+
+    *Transformers as Meta-Learners for Implicit Neural Representations* (ECCV 2022, arXiv 2208.02801). An instance has g
+    rows per layer, each as wide as the layer's input; they multiply the rows of a shared base matrix, in turn, and the
+    products are normalised.
+    """
+
+    name = "trans-inr"
+    token = "a row that multiplies rows of the network's weight matrices"
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"groups": 16}}
+
+    def __init__(self, config: TransInrConfig):
+        super().__init__(config, build_mlp(config, Scaled, config.groups), patch_channels=config.channels)

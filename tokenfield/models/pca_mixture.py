@@ -101,14 +101,10 @@ class PcaMixture(AnchorField):
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
         """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
         rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
-        return Prepared(self.functions(tokens), self.log_sharpness[rung].exp().expand(len(tokens)))
-
-    def functions(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m+2 n+2 c k k"]:
-        """The local function of every token, as cosine coefficients."""
         flat = tokens.flatten(0, 2).float()
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
-        return self.head.coefficients(cells, None)
+        return Prepared(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -2,9 +2,9 @@
 
     m_v = ReLU( W h_F(v; sigma_q) + b ),    W = V U of the instance's tokens V
 
-are the first two layers of an IPC (`tokenfield.models.ipc`), which know no locality: every token speaks at every
-coordinate. With LAINR's multi-band head behind them this is `w/o STA`; with `NormalizedStack`, the layers that are
-left of an IPC, it is `w/o both` and computes what IPC computes, to the bit.
+are the first two layers of an IPC (`tokenfield.models.hyponet_field`), which know no locality: every token speaks at
+every coordinate. With LAINR's multi-band head behind them this is `w/o STA`; with `NormalizedStack`, the layers that
+are left of an IPC, it is `w/o both` and computes what IPC computes, to the bit.
 """
 
 from collections.abc import Sequence

@@ -7,10 +7,9 @@ A run is LAINR's of the same pictures with another model: same encoder, data, ba
 from dataclasses import replace
 
 from tokenfield.io.record import Record
-from tokenfield.models.ipc import IpcConfig
+from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
-from tokenfield.models.trans_inr import TransInrConfig
 from tokenfield.recipes import ablations, photos, published
 from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig

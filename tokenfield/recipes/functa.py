@@ -7,8 +7,7 @@ second order hold some thirty activations per layer and pixel, so a batch is wor
 
 from dataclasses import replace
 
-from tokenfield.models.functa import FunctaConfig
-from tokenfield.models.spatial_functa import SpatialFunctaConfig
+from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
 from tokenfield.recipes import photos, published
 from tokenfield.recipes.baselines import CENTRES
 from tokenfield.training.optimisers import OptimConfig
