@@ -19,13 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one split, in a fixed order.
+    """The files of one split, in a fixed order, and their unique names: paths below the data set's folder, by slashes.
 
-    Attributes:
-        paths: the files.
-        names: one per file, unique, for reports: the path below the data set's folder, with forward slashes.
-        classes: class names, () where there are none.
-        labels: class of each file, an index into `classes`; None where there are none.
+    `labels` are the class of each file, an index into `classes`; None and () where there are no classes.
     """
 
     paths: tuple[Path, ...]

@@ -8,6 +8,7 @@ their order matters.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
@@ -72,18 +73,14 @@ class Loader:
         return stack([self.source.sample(self.seed, step, slot) for slot in self.slots])
 
     def __iter__(self) -> Iterator[tuple[int, Sample]]:
-        step = self.first_step
         if self.workers == 0:
-            while True:
-                yield step, self.batch(step)
-                step += 1
+            yield from ((step, self.batch(step)) for step in count(self.first_step))
         threads = ThreadPoolExecutor(self.workers, thread_name_prefix="loader")
         waiting: deque[Future[Sample]] = deque()
         try:
-            while True:
+            for step in count(self.first_step):
                 while len(waiting) < max(4, self.workers):
                     waiting.append(threads.submit(self.batch, step + len(waiting)))
                 yield step, waiting.popleft().result()
-                step += 1
         finally:
             threads.shutdown(wait=False, cancel_futures=True)

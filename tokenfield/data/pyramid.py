@@ -16,7 +16,6 @@ import os
 import shutil
 import struct
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +23,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from tokenfield.data.decoding import PictureError, read_rgb8
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.skipped import SkippedFiles, usable
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
-from tokenfield.io.progress import progress
 
 SMALLEST = 16
 """Halving stops before a level whose shorter side would be below this many pixels."""
@@ -98,32 +96,11 @@ class PyramidCache:
         return levels
 
     def build(self, paths: Sequence[Path], skipped: SkippedFiles) -> list[Path]:
-        """Makes sure that every picture has its pyramid; returns those that have, in the order given.
+        """Makes sure that every picture has its pyramid; see `usable`.
 
-        Pictures that cannot be read are noted in `skipped`. Decoding runs in threads, with a progress bar when it takes
-        more than two seconds. Raises UserError if the cache folder cannot be written, or its disk is full.
+        Raises UserError if the cache folder cannot be written, or its disk is full.
         """
-        def attempt(path: Path) -> PictureError | None:
-            try:
-                self.levels(path)
-            except PictureError as error:
-                return error
-            return None
-
-        good = []
-        # Four photographs in memory at once are enough: decoding 24 megapixels takes 0.2 GB each.
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="pyramid") as threads:
-            try:
-                results = progress(threads.map(attempt, paths), len(paths), f"decoding pictures into {self.folder}")
-                for path, error in zip(paths, results, strict=True):
-                    if error is None:
-                        good.append(path)
-                    else:
-                        skipped.catch(error)
-            except BaseException:
-                threads.shutdown(cancel_futures=True)  # an interrupted build ends after the pictures in hand
-                raise
-        return good
+        return usable(paths, self.levels, skipped, f"decoding pictures into {self.folder}")
 
 
 def write_pyramid(file: Path, levels: Levels) -> None:
@@ -157,8 +134,5 @@ def open_pyramid(file: Path) -> Levels | None:
             data = np.asarray(np.memmap(opened, np.uint8, mode="r"))  # a plain view: slicing np.memmap itself is slow
     except OSError:
         return None
-    levels, start = [], HEAD.size
-    for h, w in shapes:
-        levels.append(data[start : start + 3 * h * w].reshape(h, w, 3))
-        start += 3 * h * w
-    return tuple(levels)
+    parts = np.split(data[HEAD.size :], np.cumsum([3 * h * w for h, w in shapes])[:-1])
+    return tuple(part.reshape(*shape, 3) for part, shape in zip(parts, shapes, strict=True))

@@ -1,9 +1,16 @@
 """The files a folder command could not use: named, counted, and no reason to stop."""
 
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from tokenfield.data.decoding import PictureError
 from tokenfield.io.atomic import shown
+from tokenfield.io.progress import progress
+
+T = TypeVar("T")
 
 
 class SkippedFiles:
@@ -41,3 +48,27 @@ class SkippedFiles:
         more = f" and {len(self) - show} more" if len(self) > show else ""
         count = f"{len(self)} of {total}" if total is not None else f"{len(self)}"
         return f"skipped {count}: {', '.join(named)}{more}"
+
+
+def usable(items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles, label: str) -> list[T]:
+    """Those that `use` takes without a PictureError, in the order given; the others are noted in `skipped`.
+
+    It runs in threads, with a progress bar when it takes more than two seconds.
+    """
+    def attempt(item: T) -> PictureError | None:
+        try:
+            use(item)
+        except PictureError as error:
+            return error
+        return None
+
+    # Four photographs in memory at once are enough: decoding 24 megapixels takes 0.2 GB each.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decoding") as threads:
+        try:
+            errors = list(progress(threads.map(attempt, items), len(items), label))
+        except BaseException:
+            threads.shutdown(cancel_futures=True)  # an interrupted run ends after the items in hand
+            raise
+    for error in filter(None, errors):
+        skipped.catch(error)
+    return [item for item, error in zip(items, errors, strict=True) if error is None]

@@ -51,14 +51,7 @@ ATTEMPTS = 32
 
 
 class PictureSource:
-    """A source made of picture files; subclasses say how to `cut` one.
-
-    Attributes:
-        paths, names: the files, and what to call them, in a fixed order.
-        classes: names of the classes, () where the layout has none.
-        labels: class of each picture, an index into `classes`; None where the layout has none.
-        skipped: files that could not be used.
-    """
+    """A source made of the picture files of a `Listing`; subclasses say how to `cut` one."""
 
     def __init__(self, listing: Listing, skipped: SkippedFiles | None = None):
         self.paths, self.names = list(listing.paths), list(listing.names)

@@ -35,10 +35,7 @@ class TileAxis:
     A shorter axis is one tile, continued by its last pixel (edge padding). Resizing it instead would change the
     frequencies the model sees and put every pixel between two of the tile's; padded, a pixel stays a pixel.
 
-    Args:
-        length: pixels of the axis, at least 1.
-        tile: pixels of a tile, at least 4.
-        overlap: smallest shared fraction of a tile, above 0 and at most 1/3.
+    `length` (at least 1) and `tile` (at least 4) are in pixels; `overlap` is the smallest shared fraction of a tile.
     """
 
     length: int
@@ -96,15 +93,10 @@ class TileAxis:
 
 @dataclass(frozen=True)
 class BlockAxis:
-    """An axis of square cells, handled in blocks of so many cells.
+    """An axis of `length` pixels in square cells of `cell` pixels, handled in blocks of `block` cells.
 
     Blocks share the lattice of cells they are cut from, so a point belongs to exactly one, with weight 1, and nothing
     needs blending. The last pixel is repeated up to a whole number of cells.
-
-    Args:
-        length: pixels of the axis, at least 1.
-        cell: pixels of a cell.
-        block: cells of a block.
     """
 
     length: int

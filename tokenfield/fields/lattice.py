@@ -23,12 +23,9 @@ BLOCK = 64
 
 @dataclass(frozen=True)
 class Lattice(Pieces):
-    """A picture as one lattice of cells, continued by its last pixels to whole cells.
+    """A picture of (height, width) `size` as one lattice of cells, continued by its last pixels to whole cells.
 
-    Args:
-        size: (height, width) of the picture in pixels.
-        cell: side of a cell in pixels.
-        block: cells per side that are handled at once; bounds the memory, never the result.
+    `block` is the cells per side that are handled at once; it bounds the memory, never the result.
     """
 
     kind: ClassVar[str] = "lattice"

@@ -57,13 +57,9 @@ MEASURED = 1 << 20
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a curve.
+    """A point of a curve: steps and seconds of optimisation so far, and the field's PSNR in dB by the papers' protocol.
 
-    Attributes:
-        step: steps taken so far.
-        seconds: of optimisation so far; measuring does not count.
-        psnr: of the field as it is now, dB by the papers' protocol; over the whole picture, unless it is a large
-            one and `pixels` was given (`MEASURED`).
+    Measuring takes no seconds; it is over the whole picture, unless that is large and `pixels` was given (`MEASURED`).
     """
 
     step: int
@@ -113,12 +109,9 @@ class Optimization:
     Args:
         field: where to start; neither it nor its model is changed.
         picture: (C, H, W) in [0, 1] of the field's native size.
-        what: what moves.
         rates: Adam's rates of latents and of the decoder, at the start; they fall to zero as a cosine.
-        pixels: per step; None takes the exact gradient over all of them.
-        seed: decides which pixels a step takes.
-        timer: seconds so far; by default of the wall clock. `time.process_time` counts those of this process alone, on
-            a machine whose processors others use too.
+        pixels: per step, drawn by `seed`; None takes the exact gradient over all of them.
+        timer: seconds so far; by default of the wall clock, or `time.process_time` on a machine that others use too.
     Attributes:
         values: numbers that are this picture's own: latents, and the decoder's parameters if they move.
         best_psnr: dB, of `best`.

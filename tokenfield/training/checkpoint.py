@@ -39,12 +39,7 @@ class DamagedError(Exception):
 class Training:
     """Everything that changes while a run goes on, in one place: what a checkpoint saves and restores.
 
-    Attributes:
-        model: being trained.
-        ema: its moving average, or None.
-        optimizers: in the order in which they were built.
-        step: optimiser steps done.
-        seconds: spent training, over all sessions of the run.
+    `ema` is the moving average of the model; `step` counts optimiser steps; `seconds` are of all sessions of the run.
     """
 
     model: nn.Module
@@ -78,16 +73,10 @@ def found(out: Path) -> list[Path]:
 
 
 def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) -> None:
-    """Write a checkpoint, then remove all but the newest `keep`.
+    """Write a `Training.snapshot()`, the recipe as plain JSON, and facts to remember (seed, metrics, versions).
 
-    Args:
-        out: folder of the run.
-        snapshot: of `Training`.
-        recipe: the recipe as plain JSON.
-        facts: more to remember in state.json: seed, metrics, versions.
-        keep: checkpoints to leave, this one included.
-    Raises:
-        UserError: the folder cannot be written (a full disk, say); earlier checkpoints are untouched.
+    Afterwards all checkpoints but the newest `keep` are removed. Raises UserError if the folder cannot be written (a
+    full disk, say); earlier checkpoints are untouched then.
     """
     place = path_of(out, snapshot["state"]["step"])
     try:
@@ -103,9 +92,8 @@ def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) 
     except OSError as error:
         good = found(out)
         last = f"the last good one is {good[-1].name}" if good else "there is no earlier one"
-        raise UserError(
-            f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then resume"
-        ) from error
+        raise UserError(f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then "
+                        "resume") from error
     for old in found(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -127,7 +115,6 @@ def load_newest(
     """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
 
     Args:
-        out: folder of the run.
         training: models and optimisers of the right shapes; overwritten.
         check: called with the checkpoint's recipe (plain JSON) before anything is changed; raises UserError if the
             present run is another one.

@@ -29,10 +29,8 @@ class Measure:
 
     Attributes:
         name: of the number; it is `evaluation_NAME` of held-out things, and `NAME` of training batches.
-        text: how a person reads it, with a place for the number.
-        axis: label of the learning curve.
-        things: what is counted, in the plural.
-        speed: what `images_per_second` counts.
+        text: how a person reads it, with a place for the number; `axis` labels the learning curve.
+        things: what is counted, in the plural; `speed` is what `images_per_second` counts.
     """
 
     name: str
@@ -75,13 +73,7 @@ def read(path: Path) -> list[Record]:
 
 
 class Journal:
-    """Appends to metrics.jsonl.
-
-    Args:
-        out: folder of the run.
-        step: lines beyond this step are dropped first; 0 for a new run.
-        tensorboard: write event files to `out/tensorboard` as well.
-    """
+    """Appends to metrics.jsonl, whose lines beyond `step` are dropped first, and, if asked for, to event files."""
 
     def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
         self.path = out / METRICS

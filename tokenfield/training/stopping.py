@@ -23,11 +23,8 @@ class Stop:
     """Watches for SIGINT and SIGTERM while it is entered, and for the end of the budgets.
 
     A signal is only noted here, and the loop reads the note between two steps: a step is never cut in half. A second
-    signal acts at once.
-
-    Args:
-        max_seconds: budget on the wall from now on (not from when it is entered), or None.
-        training_seconds: budget of training alone, by the run's own stopwatch.
+    signal acts at once. `max_seconds` is a budget on the wall from now on (not from when it is entered);
+    `training_seconds`, of training alone, by the run's own stopwatch.
     """
 
     def __init__(self, max_seconds: float | None, training_seconds: float):
