@@ -82,12 +82,9 @@ class AnchoredConfig(CellSizes):
 class Located(NamedTuple):
     """A set of coordinates among the anchors.
 
-    Attributes:
-        y, x: neighbours per axis.
-        grid: for a grid, its two axes sorted into gaps, and what the box of a query leaves of the harmonics, (k,) per
-            axis; None for scattered points.
-        distance: (4, Q), or (B, 4, Q) for points of their own: the distance term per neighbour.
-        outside: of the same shape, 0 for neighbours on the lattice.
+    `grid` holds the two axes of a grid sorted into gaps, and what the box of a query leaves of the harmonics, (k,) per
+    axis. `distance` is the distance term per neighbour, (4, Q), or (B, 4, Q) for points of their own, and `outside` of
+    the same shape is 0 for neighbours on the lattice.
     """
 
     y: Neighbours
@@ -100,10 +97,8 @@ class Located(NamedTuple):
 class Prepared(NamedTuple):
     """What depends on the tokens alone.
 
-    Attributes:
-        coefficients: local functions, (B, M + 2, N + 2, C + 1, k, k), within a border of zeros; the last channel is the
-            content score.
-        sharpness: (B,), a factor beside the sharpness that the aggregation learned; None: 1.
+    `coefficients` are local functions, (B, M + 2, N + 2, C + 1, k, k), within a border of zeros; the last channel is
+    the content score. `sharpness`, (B,), is a factor beside the sharpness that the aggregation learned.
     """
 
     coefficients: Tensor

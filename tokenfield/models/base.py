@@ -23,8 +23,7 @@ class FieldModel(Model):
         token: what one of its tokens is, in a few words, for people.
         input_size: (H, W) that `encode` takes; None if it takes every H and W that are multiples of `cell`.
         cell: side in pixels of a patch or cell.
-        halo: for models of any size, how many cells around a token its value depends on.
-        reach: for models of any size, how many cells around a coordinate its value depends on.
+        halo, reach: for models of any size, how many cells around a token, around a coordinate, its value depends on.
         channels: C, values per coordinate.
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         width: the prefix that `encode` gives, see `at`; None: whole tokens.
@@ -48,11 +47,7 @@ class FieldModel(Model):
         raise NotImplementedError(f"{type(self).__name__}.encode")
 
     def at(self, width: int) -> "FieldModel":
-        """The same model, weights and all, encoding for one of its prefixes: tokens are (B, ..., width).
-
-        Raises:
-            UserError: a model whose tokens are not nested, or a width that is none of its prefixes.
-        """
+        """The same model, weights and all, encoding for one of its prefixes, or a UserError: tokens (B, ..., width)."""
         if width not in self.prefixes:
             known = ", ".join(map(str, self.prefixes)) or "none: its tokens are not nested"
             raise UserError(f"a prefix of {width} values; prefixes of this model: {known}")
@@ -61,11 +56,7 @@ class FieldModel(Model):
         return other
 
     def width_at(self, rate: float) -> int:
-        """The longest prefix that stores no more than `rate` values per pixel value: 1/8, 1/16, ...
-
-        Raises:
-            UserError: a model whose tokens are not nested, or a rate below that of the shortest prefix.
-        """
+        """The longest prefix, or a UserError, that stores no more than `rate` values per pixel value: 1/8, 1/16, ..."""
         values = self.channels * self.cell**2  # per cell
         fitting = [width for width in self.prefixes if width <= rate * values * (1 + 1e-9)]
         if not fitting:
@@ -74,10 +65,9 @@ class FieldModel(Model):
         return fitting[-1]
 
     def coarse(self, nodes: int) -> "FieldModel":
-        """The same model, weights and all, attending on nodes x nodes points and interpolating: see coarse.py.
+        """The same model, weights and all, attending on nodes x nodes points (`tokenfield.nn.coarse`).
 
-        Raises:
-            UserError: a system without that approximation.
+        Raises UserError for a system without that approximation.
         """
         raise UserError(f"nodes are for LAINR; {self.name} answers every coordinate exactly")
 

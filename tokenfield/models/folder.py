@@ -140,13 +140,10 @@ def save(
 ) -> Path:
     """Writes a model to a folder that `load` reads, and returns the folder.
 
-    Args:
-        model: the model.
-        folder: a new folder appears whole or not at all; in one that exists each file is replaced whole.
-        dtype: of the stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are.
-        card, evaluation: what README.md and eval.json hold.
-    Raises:
-        UserError: weights that `dtype` cannot hold, or a folder that cannot be written.
+    A new folder appears whole or not at all; in one that exists each file is replaced whole. `dtype` is that of the
+    stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are. `card` and `evaluation`
+    are what README.md and eval.json hold. Raises UserError for weights that `dtype` cannot hold, and for a folder that
+    cannot be written.
     """
     folder = Path(folder)
     description = describe(model)

@@ -101,12 +101,7 @@ SMALL: dict[str, object] = {
 
 
 class WeightField(HyponetField, PatchField):
-    """An encoder of patches and a coordinate MLP, `net`.
-
-    Args:
-        patch_channels: channels of what is cut into patches.
-        views: pictures per instance.
-    """
+    """An encoder of patches of so many channels, cut from `views` pictures, and a coordinate MLP, `net`."""
 
     def __init__(self, config: WeightConfig, net: Hyponet, *, patch_channels: int, views: int = 1):
         encoder = LatentEncoder(

@@ -33,10 +33,7 @@ def names() -> list[str]:
 
 
 def load(name: str | os.PathLike[str]) -> FieldModel:
-    """A trained field model, in evaluation mode, float32, on the CPU.
-
-    Args, Raises: as `load_any`; also UserError for a model that neither encodes nor decodes, such as a denoiser.
-    """
+    """A trained field model, as `load_any` has it. Raises UserError also for another, such as a denoiser."""
     return check_field_model(load_any(name), os.fspath(name))
 
 
@@ -51,12 +48,9 @@ def check_field_model(model: Model, name: str) -> FieldModel:
 def load_any(name: str | os.PathLike[str]) -> Model:
     """A trained model of any kind, in evaluation mode, float32, on the CPU.
 
-    Args:
-        name: one of `names()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the
-            Hugging Face hub. Only the last uses the network, once: the hub's cache answers afterwards.
-    Raises:
-        UserError: an unknown name; a folder that lacks a file or holds a damaged one; weights of other names or
-            shapes than the configuration asks for.
+    `name` is one of `names()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the Hugging
+    Face hub. Only the last uses the network, once: the hub's cache answers afterwards. Raises UserError for an unknown
+    name, a missing or damaged file, and weights of other names or shapes than the configuration's.
     """
     text = os.fspath(name)
     if text in names():

@@ -108,7 +108,6 @@ class TokenField(PatchField):
         self.decoder = decoder
 
     def coarse(self, nodes: int) -> FieldModel:
-        """The same model, weights and all, whose attention is computed on nodes x nodes points: see nn/coarse.py."""
         if not self.smooth:
             return super().coarse(nodes)
         other = copy(self)

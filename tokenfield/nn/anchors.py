@@ -17,11 +17,8 @@ from torch import Tensor, nn
 class Neighbours:
     """The two nearest anchors of coordinates along one axis.
 
-    Attributes:
-        lower: index of the anchor at or below the coordinate, -1 .. cells - 1; the upper one is lower + 1. Index -1
-            and index `cells` stand outside the lattice.
-        relative: coordinate minus anchor, for the lower and the upper neighbour.
-        cells: anchors along the axis.
+    `lower` is the index of the anchor at or below the coordinate, -1 .. cells - 1; the upper one is lower + 1. Index -1
+    and index `cells` stand outside the lattice. `relative` is coordinate minus anchor, for both.
     """
 
     lower: Int[Tensor, "*q"]
@@ -79,12 +76,9 @@ def fade(n: int, cell: int, span: float) -> Float[Tensor, " n"]:
 class Gaps:
     """Coordinates of one axis sorted into the gaps between anchors, so that a gap's points share both neighbours.
 
-    Padded to the same number per gap they are one batched matrix product per axis.
-
-    Attributes:
-        relative: for the lower and the upper neighbour; zero where a gap has fewer points than m.
-        place: where in the flat (gaps x m) list each of the N coordinates stands.
-        first: index of the first gap's lower anchor; gaps are consecutive.
+    Padded to the same number m per gap they are one batched matrix product per axis. `relative` is for the lower and
+    the upper neighbour, `place` where in the flat (gaps x m) list each coordinate stands, `first` the index of the
+    first gap's lower anchor; gaps are consecutive.
     """
 
     relative: Float[Tensor, "2 g m"]

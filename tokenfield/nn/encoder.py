@@ -13,11 +13,7 @@ from tokenfield.nn.transformer import Transformer
 
 
 class PatchEncoder(nn.Module):
-    """What encodes patches: `forward` takes (B, N, patch_dim) and gives tokens (B, R, D).
-
-    Attributes:
-        embed: the map that meets the patches; they come in the type of its weights.
-    """
+    """What encodes patches (B, N, patch_dim) to tokens (B, R, D); patches come in the type of `embed`'s weights."""
 
     embed: nn.Linear
 
@@ -25,14 +21,8 @@ class PatchEncoder(nn.Module):
 class LatentEncoder(PatchEncoder):
     """Patches -> data tokens; R learnable tokens beside them; the last R outputs -> LayerNorm -> linear -> Z.
 
-    No structure among the latents is imposed: they are a set. Their identities come from the learnable tokens alone.
-
-    Args:
-        patch_dim: numbers per patch.
-        num_patches: N, data tokens of one instance; each has a learned positional embedding.
-        num_latents, latent_dim: R latent tokens, d wide.
-        dim, depth, num_heads, mlp_ratio: of the transformer; 768, 6, 12, 4 in the paper.
-        deviation: of the normal distribution that learnable tokens and positions start from.
+    No structure among the R = `num_latents` latents is imposed: they are a set. Data tokens have learned positions;
+    these and the learnable tokens start from a normal distribution of so much `deviation`.
     """
 
     def __init__(

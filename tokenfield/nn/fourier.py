@@ -58,11 +58,8 @@ class FrequencyFeature(nn.Module):
     On a `Grid`, W gamma(y, x) = W_y gamma(y) + W_x gamma(x): one small product per axis, then a broadcast sum. The
     result is the same to rounding, at O((H + W) d_F d) instead of O(H W d_F d).
 
-    Args:
-        in_dim, sigma: d_in coordinates, and the highest frequency in half-turns per unit.
-        feature_dim, out_dim: d_F and d; gamma has 2 d_in floor(d_F / (2 d_in)) features.
-        linear: False drops W and b (row `w/o linear Eq. 6` of Table 7): h_F is then gamma itself, which needs
-            `out_dim` equal to the number of features.
+    For d_in coordinates gamma has 2 d_in floor(d_F / (2 d_in)) features, of frequencies up to sigma half-turns per
+    unit. `linear` False drops W and b (row `w/o linear Eq. 6` of Table 7): h_F is then gamma itself, as wide as d.
     """
 
     def __init__(self, in_dim: int, sigma: float, feature_dim: int, out_dim: int, *, linear: bool = True):

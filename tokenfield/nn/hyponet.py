@@ -57,11 +57,8 @@ class Raw(nn.Module):
 class Fourier(Raw):
     """[cos(u w_j v_i), sin(u w_j v_i)], coordinate-major, all cosines first. (Eq. 2 of LAINR for u = pi)
 
-    Args:
-        in_dim: X, number of coordinates.
-        feature_dim: most features; n = floor(feature_dim / (2 X)) frequencies per coordinate.
-        sigma: the highest frequency; they run from 1 to sigma, evenly in the logarithm.
-        unit: u, radians per unit of frequency and coordinate.
+    n = floor(feature_dim / (2 X)) frequencies per coordinate, X = `in_dim`, run from 1 to sigma, evenly in the
+    logarithm; u = `unit` is in radians per unit of frequency and coordinate.
     """
 
     def __init__(self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi):
@@ -203,11 +200,7 @@ def sizes(features: int, dim: int, depth: int, out_dim: int) -> list[tuple[int, 
 class Hyponet(nn.Module):
     """The MLP, and its three parts of decoding.
 
-    Args:
-        features: `Fourier` or `Raw`.
-        layers: one of the kinds above each; their sizes follow one another.
-        output_bias: added to every value; 0.5 centres pictures in [0, 1].
-        activation: between the layers; may work in place.
+    Layers are of the kinds above. `output_bias` 0.5 centres pictures in [0, 1]; `activation` may work in place.
     """
 
     def __init__(

@@ -22,11 +22,8 @@ def descend(
     `torch.func.grad` differentiates by what moves, also where no gradient is recorded, as in evaluation. Its result can
     be differentiated again, by the start and by whatever else the error depends on, while gradients are recorded.
 
-    Args:
-        start: what moves, with the batch as first axis.
-        error: of a batch, summed over it: instances do not meet in it, so each has its own gradient.
-        rates: of what moves, given where it is; of shapes that broadcast to it.
-        steps: how many.
+    `start` has the batch as first axis, over which `error` sums: instances do not meet in it, so each has its own
+    gradient. `rates`, given where it is, broadcast to what moves.
     """
     at = start
     yield at

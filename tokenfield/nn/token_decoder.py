@@ -101,9 +101,8 @@ class SelectiveTokenAggregation(CrossAttention):
 class Head(nn.Module):
     """From the aggregator's vectors and the coordinates to values.
 
-    Attributes:
-        num_bands: L, maps of m_v that come first and are linear in it: `modulations` and `values` compute what lies
-            before and after. 0: the head has no such step, and a `combine` of its own.
+    `num_bands`, L, counts the maps of m_v that come first and are linear in it: `modulations` and `values` compute what
+    lies before and after. 0: the head has no such step, and a `combine` of its own.
     """
 
     num_bands: int = 0
@@ -134,11 +133,8 @@ class MultiBandModulation(Head):
 
     The highest bandwidth is l = 1 and so passes through the most non-linear layers.
 
-    Args:
-        dim: d, width of m_v and of every band.
-        sigmas: bandwidths sigma_1 >= ... >= sigma_L, L >= 1.
-        linear_frequency: False for `w/o linear Eq. 6` of Table 7, see `FrequencyFeature`.
-        linear_modulation: False for `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
+    m_v and every band are d = `dim` wide. `linear_frequency` False is `w/o linear Eq. 6` of Table 7, see
+    `FrequencyFeature`; `linear_modulation` False is `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
     """
 
     def __init__(
