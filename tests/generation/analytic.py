@@ -33,7 +33,7 @@ class MixtureDenoiser(nn.Module):
         )
         self.shape = (tokens, latent_dim)
         self.horizon = 1.0 if prediction == "velocity" else float(steps)
-        self.kept = (1 - torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)).cumprod(0)
+        self.abar = (1 - torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)).cumprod(0)
         self.calls: list[int] = []
 
     def level(self, time: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ class MixtureDenoiser(nn.Module):
             a, s = 1 - time, time
         else:
             assert torch.equal(time, time.round()), "a time between the steps of training"
-            a, s = self.kept[time.long()].sqrt(), (1 - self.kept[time.long()]).sqrt()
+            a, s = self.abar[time.long()].sqrt(), (1 - self.abar[time.long()]).sqrt()
         return a.float()[:, None, None], s.float()[:, None, None]
 
     def clean(self, noisy: Tensor, time: Tensor, label: Tensor) -> Tensor:

@@ -80,17 +80,17 @@ def test_flow_counts_time_from_0_to_1_and_diffusion_to_T():
 
 def test_recomputed_blocks_give_the_same_gradient():
     gradients = []
-    for wanted in (False, True):
-        model = denoiser(checkpointing=wanted)
+    for checkpointing in (False, True):
+        model = denoiser(checkpointing=checkpointing)
         model(*inputs()).square().mean().backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):
         torch.testing.assert_close(recomputed, plain, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("wanted", [False, True])
-def test_bfloat16_is_finite_and_near(wanted):
-    model, (noisy, time, label) = denoiser(checkpointing=wanted), inputs()
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_bfloat16_is_finite_and_near(checkpointing):
+    model, (noisy, time, label) = denoiser(checkpointing=checkpointing), inputs()
     exact = model(noisy, time, label)
     with torch.autocast("cpu", torch.bfloat16):
         answer = model(100 * noisy, time, label)
@@ -103,10 +103,10 @@ def test_bfloat16_is_finite_and_near(wanted):
 def test_a_saved_denoiser_holds_all_that_sampling_needs(tmp_path):
     model = denoiser()
     mean, deviation = torch.randn(7, 5), torch.rand(7, 5) + 0.5
-    told = {"class_names": ("cat", "dog", "eel", "fox"), "field_model": "photos-s", "field_hash": "ab" * 32}
-    model.adopt(mean, deviation, **told, lattice=(7, 1), picture_size=(56, 8))
+    origin = {"class_names": ("cat", "dog", "eel", "fox"), "field_model": "photos-s", "field_hash": "ab" * 32}
+    model.adopt(mean, deviation, **origin, lattice=(7, 1), picture_size=(56, 8))
     loaded = pretrained.load_any(pretrained.save(model, tmp_path / "denoiser"))
-    assert loaded.config == model.config and loaded.config.class_names == told["class_names"]
+    assert loaded.config == model.config and loaded.config.class_names == origin["class_names"]
     noisy, time, label = inputs()
     torch.testing.assert_close(loaded(noisy, time, label), model(noisy, time, label))
     assert torch.equal(loaded.standardize(mean), torch.zeros(7, 5))

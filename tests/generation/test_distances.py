@@ -42,8 +42,8 @@ def test_fid_of_gaussians_that_commute_is_a_sum_over_axes():
     means = torch.tensor([[0.3, -1.0, 2.0], [0.0, 0.5, 2.5]], dtype=torch.float64)
     deviations = torch.tensor([[1.0, 0.5, 2.0], [1.5, 0.5, 0.1]], dtype=torch.float64)
     a, b = (with_moments(m, torch.diag(d**2), n, n) for m, d, n in zip(means, deviations, (40, 53), strict=True))
-    wanted = (means[0] - means[1]).square().sum() + (deviations[0] - deviations[1]).square().sum()
-    assert frechet_distance(a, b) == pytest.approx(wanted.item(), rel=1e-6)
+    expected = (means[0] - means[1]).square().sum() + (deviations[0] - deviations[1]).square().sum()
+    assert frechet_distance(a, b) == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_fid_of_gaussians_that_do_not_commute():
@@ -88,8 +88,8 @@ def test_kid_is_the_unbiased_estimate_and_has_no_bias():
         return (a @ b.T / 3 + 1) ** 3
 
     off = 1 - torch.eye(12, dtype=torch.float64)
-    wanted = ((kernel(x, x) + kernel(y, y)) * off).sum() / (12 * 11) - 2 * kernel(x, y).mean()
-    assert kernel_distance(x, y)[0] == pytest.approx(wanted.item(), abs=1e-9)
+    expected = ((kernel(x, x) + kernel(y, y)) * off).sum() / (12 * 11) - 2 * kernel(x, y).mean()
+    assert kernel_distance(x, y)[0] == pytest.approx(expected.item(), abs=1e-9)
     values = [kernel_distance(draws(20, 3, 2 * k).double(), draws(20, 3, 2 * k + 1).double())[0] for k in range(40)]
     mean, error = sum(values) / 40, torch.tensor(values).std().item() / 40**0.5
     assert abs(mean) < 3 * error and min(values) < 0 < max(values)

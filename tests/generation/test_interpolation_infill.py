@@ -65,11 +65,11 @@ def test_an_animation_runs_there_and_back(tmp_path):
     write_animation(tmp_path / "a.webp", pictures)
     with Image.open(tmp_path / "a.webp") as film:
         assert film.n_frames == 4 and film.size == (12, 8)
-        seen = []
+        greys = []
         for k in range(4):
             film.seek(k)
-            seen.append(film.convert("RGB").getpixel((6, 4))[0])
-    assert all(abs(a - b) < 8 for a, b in zip(seen, (0, 128, 255, 128), strict=True))
+            greys.append(film.convert("RGB").getpixel((6, 4))[0])
+    assert all(abs(a - b) < 8 for a, b in zip(greys, (0, 128, 255, 128), strict=True))
 
 
 @pytest.mark.parametrize("prediction", ["sample", "epsilon", "v_prediction", "velocity"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import latent_toys as toys
@@ -23,7 +24,7 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(pictures, tmp_path_factory):
+def encoded(pictures, tmp_path_factory):
     out = tmp_path_factory.mktemp("latents") / "toy"
     toys.encode(pictures, out)
     return out
@@ -33,8 +34,8 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
 
 
-def test_every_entry_is_the_code_of_its_picture(made, pictures):
-    folder, model = LatentFolder(made), toys.field_model()
+def test_every_entry_is_the_code_of_its_picture(encoded, pictures):
+    folder, model = LatentFolder(encoded), toys.field_model()
     assert len(folder) == 14 and folder.mirrored.tolist() == [False, True] * 7  # of every picture both, side by side
     for i in (0, 1, 7, 13):
         picture = to_tensor(center_square(read_rgb8(pictures / folder.names[i]), 13))
@@ -43,27 +44,27 @@ def test_every_entry_is_the_code_of_its_picture(made, pictures):
     assert not torch.allclose(folder[0], folder[1], atol=1e-4)
 
 
-def test_labels_are_the_folders_and_held_out_pictures_have_the_same(made):
-    train, test = LatentFolder(made), LatentFolder(made, "test")
+def test_labels_are_the_folders_and_held_out_pictures_have_the_same(encoded):
+    train, test = LatentFolder(encoded), LatentFolder(encoded, "test")
     assert train.classes == test.classes == ("cat", "dog")
     assert train.labels.tolist() == [0] * 6 + [1] * 8
     assert (test.labels.tolist(), test.mirrored.any().item()) == ([0, 1, 1], False)
     assert [name.split("/")[1] for name in test.names] == ["cat", "dog", "dog"]
 
 
-def test_statistics_are_those_of_all_entries_in_one_pass(made):
-    folder = LatentFolder(made)
+def test_statistics_are_those_of_all_entries_in_one_pass(encoded):
+    folder = LatentFolder(encoded)
     every = torch.stack([folder[i] for i in range(len(folder))]).double()
     torch.testing.assert_close(folder.mean.double(), every.mean(0), atol=1e-7, rtol=1e-6)
     torch.testing.assert_close(folder.deviation.double(), every.std(0, correction=0), atol=1e-7, rtol=1e-6)
     standard = torch.stack([folder.standardize(folder[i]) for i in range(len(folder))])
     torch.testing.assert_close(standard.mean(0), torch.zeros(7, 11), atol=1e-5, rtol=0)
     torch.testing.assert_close(folder.restore(standard[3]), folder[3], atol=1e-6, rtol=1e-5)
-    held_out = LatentFolder(made, "test")
+    held_out = LatentFolder(encoded, "test")
     assert torch.equal(held_out.mean, folder.mean)  # the training split's
 
 
-def test_a_killed_run_continues_at_the_next_shard(made, pictures, tmp_path, monkeypatch):
+def test_a_killed_run_continues_at_the_next_shard(encoded, pictures, tmp_path, monkeypatch):
     written, plain = [], encoding.write_shard
 
     def count_and_die(path, *rest):
@@ -81,10 +82,10 @@ def test_a_killed_run_continues_at_the_next_shard(made, pictures, tmp_path, monk
     monkeypatch.setattr(encoding, "write_shard", lambda path, *rest: (written.append(path.name), plain(path, *rest)))
     toys.encode(pictures, tmp_path)
     assert written == ["shard-00002.safetensors", "shard-00000.safetensors"]  # the last of train, and test's
-    assert contents(tmp_path) == contents(made)
+    assert contents(tmp_path) == contents(encoded)
 
 
-def test_shards_in_other_hands_are_the_same_folder(made, pictures, tmp_path):
+def test_shards_in_other_hands_are_the_same_folder(encoded, pictures, tmp_path):
     """Two processes, one after the other: the second finds all shards and writes the description."""
     class Left(Exception):
         pass
@@ -96,11 +97,11 @@ def test_shards_in_other_hands_are_the_same_folder(made, pictures, tmp_path):
         toys.encode(pictures, tmp_path, rank=1, world=2, meet=leave)
     assert sorted(contents(tmp_path)) == ["train/shard-00001.safetensors"]
     toys.encode(pictures, tmp_path, rank=0, world=2)
-    assert contents(tmp_path) == contents(made)
+    assert contents(tmp_path) == contents(encoded)
 
 
-def test_another_model_or_option_is_refused(made, pictures, tmp_path):
-    shutil.copytree(made, tmp_path / "latents")
+def test_another_model_or_option_is_refused(encoded, pictures, tmp_path):
+    shutil.copytree(encoded, tmp_path / "latents")
     for changes in ({"model": toys.LAINR.build().eval()}, {"half": True}, {"flips": False}):
         with pytest.raises(UserError, match="holds latents of other pictures, another model or other options"):
             toys.encode(pictures, tmp_path / "latents", **changes)
@@ -135,8 +136,8 @@ def test_tokens_with_places_are_flat_and_keep_their_lattice(pictures, tmp_path):
     torch.testing.assert_close(folder[4].unflatten(0, folder.lattice), tokens, atol=1e-6, rtol=1e-5)
 
 
-def test_the_folder_names_the_model_and_its_hash(made):
-    folder = LatentFolder(made)
+def test_the_folder_names_the_model_and_its_hash(encoded):
+    folder = LatentFolder(encoded)
     assert (folder.model, folder.model_hash) == ("toy", pretrained.model_hash(toys.field_model()))
     assert folder.origin()["class_names"] == ("cat", "dog")
 
@@ -159,15 +160,15 @@ def test_pictures_without_class_folders_have_no_label(pictures, tmp_path):
     assert folder.classes == () and not folder.labels.any()  # 0 of 0 classes: the index that says "no label"
 
 
-def test_shards_are_mapped_not_read(made):
-    folder = LatentFolder(made)
+def test_shards_are_mapped_not_read(encoded):
+    folder = LatentFolder(encoded)
     mapped = Path("/proc/self/maps")  # of Linux; elsewhere there is nothing to look at
     assert len(folder) == 14
-    assert not mapped.exists() or str(shard_path(made, "train", 0)) in mapped.read_text()
+    assert not mapped.exists() or str(shard_path(encoded, "train", 0)) in mapped.read_text()
 
 
-def test_a_shard_that_is_cut_short_is_named(made, tmp_path):
-    shutil.copytree(made, tmp_path / "latents")
+def test_a_shard_that_is_cut_short_is_named(encoded, tmp_path):
+    shutil.copytree(encoded, tmp_path / "latents")
     path = shard_path(tmp_path / "latents", "train", 1)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"train/shard-00001.safetensors cannot be read"):
@@ -180,9 +181,9 @@ def test_a_shard_that_is_cut_short_is_named(made, tmp_path):
         LatentFolder(tmp_path / "latents")
 
 
-def test_samples_are_functions_of_seed_step_and_slot(made):
-    source = LatentsConfig().open(made, "train")
-    one, again = source.sample(1, 2, 3), LatentsConfig().open(made, "train").sample(1, 2, 3)
+def test_samples_are_functions_of_seed_step_and_slot(encoded):
+    source = LatentsConfig().open(encoded, "train")
+    one, again = source.sample(1, 2, 3), LatentsConfig().open(encoded, "train").sample(1, 2, 3)
     assert all(torch.equal(one[key], again[key]) for key in one)
     others = [source.sample(*key) for key in ((2, 2, 3), (1, 3, 3), (1, 2, 4))]
     for other in others:
@@ -195,17 +196,17 @@ def test_samples_are_functions_of_seed_step_and_slot(made):
     assert {int(sample["label"]) for sample in many} == {0, 1}
 
 
-def test_mirrored_entries_can_stay_out(made):
-    assert len(LatentsConfig().open(made, "train")) == 14
-    source = LatentsConfig(mirrored=False).open(made, "train")
+def test_mirrored_entries_can_stay_out(encoded):
+    assert len(LatentsConfig().open(encoded, "train")) == 14
+    source = LatentsConfig(mirrored=False).open(encoded, "train")
     assert len(source) == 7 and not source.mirrored.any()
-    assert source.names == LatentFolder(made).names[::2] and torch.equal(source[3], LatentFolder(made)[6])
+    assert source.names == LatentFolder(encoded).names[::2] and torch.equal(source[3], LatentFolder(encoded)[6])
 
 
-def test_held_out_entries_are_shared_out_with_the_times_they_would_have(made):
-    source = LatentsConfig().open(made, "test")
-    alone = list(source.held_out(0, 3, 1))
-    shared = [entry for rank in (0, 1) for entry in source.held_out(rank, 3, 2)]
+def test_held_out_entries_are_shared_out_with_the_times_they_would_have(encoded):
+    source = LatentsConfig().open(encoded, "test")
+    alone = list(source.held_out(3))
+    shared = [entry for rank in (0, 1) for entry in islice(source.held_out(3), rank, None, 2)]
     assert torch.stack([entry["time"] for entry in alone]).tolist() == pytest.approx([1 / 6, 0.5, 5 / 6])
     for mine, theirs in zip([alone[0], alone[2], alone[1]], shared, strict=True):
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)

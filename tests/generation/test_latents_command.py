@@ -26,8 +26,8 @@ def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
     assert code == 3 and "skipped 2 of" in beside  # damaged ones are named, the rest is done
     assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in said
     assert (train.lattice, train.model) == ((3, 3), model)
-    told = json.loads((tmp_path / "x.json").read_text())
-    assert told["command"] == "latents" and told["splits"]["train"]["entries"] == len(train)
+    facts = json.loads((tmp_path / "x.json").read_text())
+    assert facts["command"] == "latents" and facts["splits"]["train"]["entries"] == len(train)
 
 
 @pytest.mark.parametrize(("options", "part"), [

@@ -64,15 +64,15 @@ def test_the_inside_of_a_crop_is_answered_as_in_the_whole():
 @given(st.integers(0, 3), st.integers(0, 9), st.integers(0, 23))
 def test_a_larger_lattice_has_no_place_that_training_had_not(margin, more, still_more):
     trained = 2 * margin + 1 + more
-    seen, met = (set(places_of(count, margin).tolist()) for count in (trained, trained + still_more))
-    assert met == seen and len(seen) == 2 * margin + 1
+    small, large = (set(places_of(count, margin).tolist()) for count in (trained, trained + still_more))
+    assert large == small and len(small) == 2 * margin + 1
 
 
 def test_borders_are_told_within_the_margin_alone():
     even = torch.zeros(1, 7, 11, 5)
-    told, untold = answer(denoiser(margin=1), even), answer(denoiser(margin=0), even)
-    torch.testing.assert_close(untold, untold[:, :1, :1].expand_as(untold), atol=1e-5, rtol=0)
-    assert (told[0, 0, 0] - told[0, 3, 5]).abs().max() > 1e-2  # a corner and the middle
+    with_margin, without = answer(denoiser(margin=1), even), answer(denoiser(margin=0), even)
+    torch.testing.assert_close(without, without[:, :1, :1].expand_as(without), atol=1e-5, rtol=0)
+    assert (with_margin[0, 0, 0] - with_margin[0, 3, 5]).abs().max() > 1e-2  # a corner and the middle
 
 
 def test_any_shape_is_another_denoiser_of_the_same_weights():
@@ -99,8 +99,8 @@ def test_any_shape_is_another_denoiser_of_the_same_weights():
 def test_recomputed_blocks_give_the_same_gradient_and_bfloat16_is_near():
     gradients, noisy = [], torch.randn(2, 3, 7, 5)
     arguments = noisy, torch.tensor([3.0, 900.0]), torch.tensor([0, 4])
-    for wanted in (False, True):
-        model = denoiser(checkpointing=wanted)
+    for checkpointing in (False, True):
+        model = denoiser(checkpointing=checkpointing)
         model(*arguments).square().mean().backward()
         gradients.append([p.grad for p in model.parameters()])
     for plain, recomputed in zip(*gradients, strict=True):

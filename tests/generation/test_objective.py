@@ -49,10 +49,10 @@ class Answers(torch.nn.Module):
     def __init__(self, prediction, answer=0.0):
         super().__init__()
         self.config = DenoiserConfig(tokens=3, latent_dim=5, classes=2, prediction=prediction)
-        self.shape, self.horizon, self.answer, self.asked = (3, 5), 1000.0, answer, None
+        self.shape, self.horizon, self.answer, self.arguments = (3, 5), 1000.0, answer, None
 
     def forward(self, noisy, time, label):
-        self.asked = noisy, time, label
+        self.arguments = noisy, time, label
         return torch.full_like(noisy, self.answer)
 
 
@@ -67,20 +67,20 @@ def test_the_loss_is_the_mean_squared_error_of_the_stated_target(prediction):
     loss, errors = DenoisingObjective(model, DenoisingConfig())(batch, torch.Generator())
     torch.testing.assert_close(errors, (0.25 - target).square().mean((1, 2)), rtol=1e-5, atol=1e-6)
     assert loss.item() == pytest.approx(errors.mean().item())
-    torch.testing.assert_close(model.asked[0], a * x + s * e, rtol=1e-4, atol=1e-5)
-    assert model.asked[1].tolist() == pytest.approx([0.3 if prediction == "velocity" else 300.0] * 4)
+    torch.testing.assert_close(model.arguments[0], a * x + s * e, rtol=1e-4, atol=1e-5)
+    assert model.arguments[1].tolist() == pytest.approx([0.3 if prediction == "velocity" else 300.0] * 4)
 
 
 def test_labels_are_withheld_by_their_own_draw():
     model = Answers("sample")
     batch = batch_of(torch.randn(4, 3, 5), 0.3, label=1) | {"drop": torch.tensor([0.0, 0.09, 0.1, 0.9])}
     denoising_errors(model, batch, 0.1)
-    assert model.asked[2].tolist() == [2, 2, 1, 1]
+    assert model.arguments[2].tolist() == [2, 2, 1, 1]
     denoising_errors(model, batch, 0.0)
-    assert model.asked[2].tolist() == [1, 1, 1, 1]
+    assert model.arguments[2].tolist() == [1, 1, 1, 1]
     model.config = replace(model.config, classes=0)  # unconditional: whatever the data say
     denoising_errors(model, batch, 0.0)
-    assert model.asked[2].tolist() == [0, 0, 0, 0]
+    assert model.arguments[2].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -193,14 +193,16 @@ def test_latents_that_do_not_fit_are_refused(changes, part, latents):
     assert model.config.class_names == ()
 
 
-def test_held_out_loss_is_the_same_in_any_batch_and_can_be_halted(latents, monkeypatch):
+def test_held_out_loss_is_the_same_in_any_batch_and_can_be_halted(latents):
     source, model = LatentsConfig().open(latents, "test"), toys.RECIPE.model.build()
     torch.nn.init.normal_(model.out.weight)
     accelerator, config = Accelerator(cpu=True), DenoisingConfig()
     loss, count = config.evaluate(model, source, 99, accelerator)
-    monkeypatch.setattr("tokenfield.generation.objective.EVALUATION_BATCH", 2)
-    again, _ = config.evaluate(model, source, 99, accelerator)
-    assert count == 3 and again == pytest.approx(loss, rel=1e-4)
+    entries = list(source.held_out(99))
+    batch = {key: torch.stack([entry[key] for entry in entries]) for key in entries[0]}
+    with torch.no_grad():
+        together = denoising_errors(model, batch, 0.0).mean().item()
+    assert count == 3 and together == pytest.approx(loss, rel=1e-4)
     assert config.evaluate(model, source, 99, accelerator, lambda: True)[1] == 0
 
 

@@ -26,8 +26,8 @@ def test_mixing_and_targets_are_those_of_diffusers(steps):
     assert torch.equal(here.time, torch.arange(steps).float())
     timesteps = here.time.long()
     torch.testing.assert_close(here.mix(clean, noise), scheduler.add_noise(clean, noise, timesteps))
-    wanted = scheduler.get_velocity(clean, noise, timesteps)
-    torch.testing.assert_close(TARGETS["v_prediction"](here, clean, noise), wanted)
+    expected = scheduler.get_velocity(clean, noise, timesteps)
+    torch.testing.assert_close(TARGETS["v_prediction"](here, clean, noise), expected)
     assert TARGETS["sample"](here, clean, noise) is clean and TARGETS["epsilon"](here, clean, noise) is noise
 
 

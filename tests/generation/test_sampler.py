@@ -119,7 +119,7 @@ def test_guidance_is_that_of_the_scores(prediction):
         total = logs.logsumexp(1) if label is None else logs.gather(1, label[:, None])[:, 0]
         return torch.autograd.grad(total.sum(), x)[0]
 
-    wanted = (1 - weight) * score(None) + weight * score(labels)
+    expected = (1 - weight) * score(None) + weight * score(labels)
     with torch.no_grad():
         got = guide(denoiser, noisy, 400, labels, weight)
     clean = {
@@ -128,7 +128,7 @@ def test_guidance_is_that_of_the_scores(prediction):
         "v_prediction": lambda: a * noisy - s * got,
         "velocity": lambda: noisy - s * got,
     }[prediction]()
-    torch.testing.assert_close((a * clean - noisy) / s**2, wanted, atol=1e-4, rtol=1e-4)  # Tweedie
+    torch.testing.assert_close((a * clean - noisy) / s**2, expected, atol=1e-4, rtol=1e-4)  # Tweedie
 
 
 def test_guidance_of_a_half_space_mixture_moves_away_from_the_other_class():
@@ -172,9 +172,9 @@ def test_the_first_noise_is_the_same_to_the_bit():
 
 
 def test_progress_counts_all_batches():
-    told = []
-    sample(gaussian(), no_class(5), Sampler("Heun", 4), batch=2, progress=lambda *pair: told.append(pair))
-    assert told[-1] == (35, 35) and [done for done, _ in told] == sorted(done for done, _ in told)  # 5 x (2 x 4 - 1)
+    calls = []
+    sample(gaussian(), no_class(5), Sampler("Heun", 4), batch=2, progress=lambda *pair: calls.append(pair))
+    assert calls[-1] == (35, 35) and [done for done, _ in calls] == sorted(done for done, _ in calls)  # 5 x (2 x 4 - 1)
 
 
 @pytest.mark.parametrize(

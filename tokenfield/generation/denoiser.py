@@ -113,6 +113,21 @@ class Origin(TypedDict):
     field_hash: str
 
 
+class Standardized:
+    """What has the statistics of latents over a training set, of every channel of every token or of every channel."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """Latents of the field model with mean 0 and deviation 1 over the training set (A.3)."""
+        return (tokens - self.mean) / self.deviation
+
+    def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
+        """The inverse of `standardize`."""
+        return tokens * self.deviation + self.mean
+
+
 def modulate(
     x: Float[Tensor, "b *r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
 ) -> Float[Tensor, "b *r w"]:
@@ -124,7 +139,6 @@ class SelfAttention(MultiHeadAttention):
     """Every token sees all tokens."""
 
     def forward(self, x: Float[Tensor, "b r w"]) -> Float[Tensor, "b r w"]:  # type: ignore[override]
-        """The tokens to themselves."""
         return super().forward(x, x)
 
 
@@ -146,7 +160,7 @@ class AdaptiveBlock(nn.Module):
         return x + each(gate_2, x) * self.mlp(modulate(self.norm2(x), shift_2, scale_2))
 
 
-class TokenDenoiser(Model, ABC):
+class TokenDenoiser(Standardized, Model, ABC):
     """Predicts clean latents, or what they follow from, from noisy ones: what sets and lattices have in common.
 
     Attributes:
@@ -163,8 +177,6 @@ class TokenDenoiser(Model, ABC):
     on_lattice: ClassVar[bool] = False
     config: DenoiserSizes
     checkpointing: bool = False
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(self, config: DenoiserSizes):
         super().__init__()
@@ -245,16 +257,7 @@ class TokenDenoiser(Model, ABC):
 
     @property
     def sharded_parts(self) -> list[nn.Module]:
-        """The blocks."""
         return list(self.blocks)
-
-    def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
-        """Latents of the field model, shaped as `self.shape`, with mean 0 and deviation 1 over the training set."""
-        return (tokens - self.mean) / self.deviation
-
-    def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
-        """The inverse of `standardize`."""
-        return tokens * self.deviation + self.mean
 
     @torch.no_grad()
     def adopt(self, mean: Float[Tensor, "*r d"], deviation: Float[Tensor, "*r d"], **origin: Unpack[Origin]) -> None:
@@ -279,19 +282,15 @@ class Denoiser(TokenDenoiser):
         super().__init__(config)
 
     def make_places(self) -> tuple[Tensor, ...]:
-        """A learned vector per token."""
         self.identity = nn.Parameter(torch.empty(self.config.tokens, self.config.width))
         return (self.identity,)
 
     def make_attention(self) -> nn.Module:
-        """Every token sees all tokens."""
         return SelfAttention(self.config.width, num_heads=self.config.heads)
 
     def place(self, shape: tuple[int, ...]) -> Float[Tensor, "*r w"]:
-        """A token's identity."""
         return self.identity
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(R, D)."""
         return self.config.tokens, self.config.latent_dim

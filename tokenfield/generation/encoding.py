@@ -52,20 +52,15 @@ class Moments:
     @classmethod
     def of(cls, values: Num[Tensor, "n *s"]) -> "Moments":
         """Of the instances along the first axis."""
-        if len(values) == 0:
-            return cls.none(*values.shape[1:])
         values = values.double()
-        mean = values.mean(0)
+        mean = values.sum(0) / max(1, len(values))
         return cls(len(values), mean, (values - mean).square_().sum(0))
 
     def __add__(self, other: "Moments") -> "Moments":
         """Of both sets of instances together."""
-        count = self.count + other.count
-        if count == 0:
-            return self
-        difference = other.mean - self.mean
-        mean = self.mean + difference * (other.count / count)
-        squares = self.squares + other.squares + difference**2 * (self.count * other.count / count)
+        count, difference = self.count + other.count, other.mean - self.mean
+        mean = self.mean + difference * (other.count / max(1, count))
+        squares = self.squares + other.squares + difference**2 * (self.count * other.count / max(1, count))
         return Moments(count, mean, squares)
 
     @property
@@ -78,7 +73,6 @@ class Plan:
     """The shards of a split. Raises UserError where it has no pictures.
 
     Attributes:
-        split: which.
         source: its pictures.
         classes: names of the classes: those given, of the training split, or else its own.
         labels: class of every picture; `len(classes)` for none.
@@ -88,7 +82,8 @@ class Plan:
     def __init__(
         self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None
     ):
-        self.split, self.source = split, encoding.squares(side).open(data, split)
+        self.encoding, self.side, self.split = encoding, side, split
+        self.source = encoding.squares(side).open(data, split)
         count, folders = len(self.source), [_class_folder(name) for name in self.source.names]
         labels: list[int | None] = [None] * count
         self.classes = classes or ()
@@ -111,10 +106,11 @@ class Plan:
             return error
         return picture.flip(-1) if mirrored else picture
 
-    def identity(self, number: int, encoding: Encoding, side: int, model_sha: str) -> str:
+    def identity(self, number: int, model_sha: str) -> str:
         """A digest of all that decides the contents of a shard but the bytes of the pictures."""
         names = [(self.source.names[i], self.labels[i], mirrored) for i, mirrored in self.shards[number]]
-        deciding = [FORMAT, model_sha, side, encoding.batch, encoding.half, self.classes, names]
+        encoding = self.encoding
+        deciding = [FORMAT, model_sha, self.side, encoding.batch, encoding.half, self.classes, names]
         return hashlib.sha256(json.dumps(deciding).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -128,22 +124,15 @@ def _class_folder(name: str) -> str:
 
 @torch.no_grad()
 def write_shard(
-    path: Path,
-    model: FieldModel,
-    plan: Plan,
-    number: int,
-    encoding: Encoding,
-    readers: ThreadPoolExecutor,
-    shape: tuple[int, int],
-    sha: str,
+    path: Path, sha: str, plan: Plan, number: int, model: FieldModel, shape: tuple[int, int], pool: ThreadPoolExecutor
 ) -> None:
     """Encode a shard, latents (N, *shape), into one file, whole or absent; damaged pictures are left out and named."""
-    device = next(model.parameters()).device
+    encoding, device = plan.encoding, next(model.parameters()).device
     latents = [torch.zeros(0, *shape, dtype=torch.float16 if encoding.half else torch.float32)]
     moments, skipped, entries = Moments.none(*shape), SkippedFiles(), []
     for start in range(0, len(plan.shards[number]), encoding.batch):
         part, pictures = plan.shards[number][start : start + encoding.batch], []
-        for entry, result in zip(part, readers.map(plan.read, part), strict=True):
+        for entry, result in zip(part, pool.map(plan.read, part), strict=True):
             if isinstance(result, PictureError):
                 skipped.catch(result)
             else:
@@ -230,9 +219,8 @@ def encode_data(
         model: the field model, in evaluation mode, on the device to work on.
         name: what the user called it, by which it is found when latents are decoded.
         out: folder of the latents; shards that are there already are not made again.
-        rank, world: this process encodes shards rank, rank + world, ... of each split.
+        rank, world: this process encodes shards rank, rank + world, ... of each split; `progress` counts them.
         meet: returns when all processes have called it.
-        progress: counts this process's shards.
     Returns:
         What `latents.json` says (on every process).
     Raises:
@@ -246,9 +234,9 @@ def encode_data(
     with ThreadPoolExecutor(max(1, encoding.workers), thread_name_prefix="latents") as readers:
         for done, (p, number) in enumerate(mine):
             progress(done, len(mine))
-            path, sha = shard_path(out, p.split, number), p.identity(number, encoding, side, model_sha)
+            path, sha = shard_path(out, p.split, number), p.identity(number, model_sha)
             if not is_there(path, sha):
-                write_shard(path, model, p, number, encoding, readers, shape, sha)
+                write_shard(path, sha, p, number, model, shape, readers)
     meet()  # every shard is there now
     found = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
     described = {

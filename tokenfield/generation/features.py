@@ -37,6 +37,19 @@ class FeatureNetwork(nn.Module):
 
     name: str
     num_features: int
+    least: int = 1
+    """Pixels on the shorter side that it needs."""
+
+    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Raises UserError for pictures that are too small."""
+        if min(pictures.shape[-2:]) < self.least:
+            raise UserError(f"pictures of {pictures.shape[-1]} x {pictures.shape[-2]} pixels; features {self.name} "
+                            f"need at least {self.least} a side")
+        return self.features(pictures)
+
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        """Of pictures that are large enough."""
+        raise NotImplementedError(f"{type(self).__name__}.features")
 
     @property
     def identity(self) -> str:
@@ -59,18 +72,15 @@ class PcaFeatures(FeatureNetwork):
     components: Tensor
     mean: Tensor
 
-    def __init__(self, basis: Basis | None = None):
+    def __init__(self) -> None:
         super().__init__()
-        basis = Basis.load() if basis is None else basis
-        self.name, self.num_features = "pca", 2 * CODES
-        self.cell = basis.cell
+        basis = Basis.load()
+        self.name, self.num_features, self.least = "pca", 2 * CODES, basis.cell
         self.register_buffer("components", basis.components[:CODES])
         self.register_buffer("mean", basis.mean)
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
-        """Every picture must have at least one whole cell."""
-        check_side(pictures, self.cell, self.name)
-        cells = F.unfold(pictures, self.cell, stride=STRIDE).mT                    # (B, N, 192)
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+        cells = F.unfold(pictures, self.least, stride=STRIDE).mT                   # (B, N, 192)
         return mean_and_deviation((cells - self.mean) @ self.components.T)
 
 
@@ -82,12 +92,11 @@ class TokenFeatures(FeatureNetwork):
         if model.input_size is not None:
             raise UserError(f"{name} takes pictures of {model.input_size} only; for features give a model whose tokens "
                             "have places, such as photos-s")
-        self.model, self.name, self.num_features = model, name, 2 * model.config.latent_dim
+        self.model, self.name, self.num_features, self.least = model, name, 2 * model.config.latent_dim, model.cell
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Pictures are cut to whole cells at the right and below."""
-        check_side(pictures, self.model.cell, self.name)
-        height, width = (side // self.model.cell * self.model.cell for side in pictures.shape[2:])
+        height, width = (side // self.least * self.least for side in pictures.shape[2:])
         return mean_and_deviation(self.model.encode(pictures[:, :, :height, :width]).flatten(1, 2))
 
 
@@ -96,15 +105,14 @@ class RandomFeatures(FeatureNetwork):
 
     def __init__(self, seed: int):
         super().__init__()
-        self.name, self.num_features = f"random:{seed}", 64
+        self.name, self.num_features, self.least = f"random:{seed}", 64, 8
         draws = torch.Generator().manual_seed(seed)
         for layer, (inward, outward) in enumerate(((3, 32), (32, 32), (32, 32))):
             weight = torch.randn(outward, inward, 3, 3, generator=draws) * (2 / (9 * inward)) ** 0.5
             self.register_buffer(f"weight{layer}", weight)
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Reflected at the edges."""
-        check_side(pictures, 8, self.name)
         x = pictures * 4 - 2
         for layer in range(3):
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
@@ -129,11 +137,9 @@ class ScriptFeatures(FeatureNetwork):
 
     @property
     def identity(self) -> str:
-        """Of the file."""
         return hashlib.sha256(f"{self.name} {self.file}".encode()).hexdigest()
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
-        """Whatever the file computes."""
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         if self.published:
             return self.network(as_bytes(pictures).byte(), return_features=True).float()
         return self.network(pictures).flatten(1).float()
@@ -147,7 +153,7 @@ class InceptionFeatures(FeatureNetwork):
         self.network = inception.load(path).requires_grad_(False)
         self.name, self.num_features = f"inception:{path.name}", inception.FEATURES
 
-    def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
+    def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Pictures are rounded to bytes first, as published."""
         return self.network(as_bytes(pictures))
 
@@ -155,13 +161,6 @@ class InceptionFeatures(FeatureNetwork):
 def as_bytes(pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
     """Values of [0, 1] as whole numbers from 0 to 255."""
     return (pictures.clamp(0, 1) * 255).round()
-
-
-def check_side(pictures: Tensor, least: int, name: str) -> None:
-    """Raises UserError for pictures with a side below `least`."""
-    if min(pictures.shape[-2:]) < least:
-        raise UserError(f"pictures of {pictures.shape[-1]} x {pictures.shape[-2]} pixels; features {name} need at "
-                        f"least {least} a side")
 
 
 def find_features(spec: str) -> FeatureNetwork:

@@ -14,7 +14,6 @@ from collections import OrderedDict
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from tokenfield.errors import UserError
 SIDE = 299
 """Pixels a side that the network sees."""
 FEATURES = 2048
+MEAN, MAX, HALVED = nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(3, stride=2)
 
 
 def unit(inward: int, outward: int, kernel: str = "1x1", *, stride: int = 1, padded: bool = True) -> nn.Sequential:
@@ -41,13 +41,13 @@ class Mixed(nn.Module):
         branches: convolutions one after the other, "NAME CHANNELS HxW, ..." with 1x1 left out; with " + " between
             them two that read the same map, whose results are put side by side.
         pooled: channels of the convolution after the pooling; 0 for none.
-        pool: what is pooled, "mean" or "max".
+        pool: the pooling.
         stride: 2 where the block halves its map: its last convolutions and its pooling do.
     """
 
-    def __init__(self, inward: int, *branches: str, pooled: int = 0, pool: str = "mean", stride: int = 1):
+    def __init__(self, inward: int, *branches: str, pooled: int = 0, pool: nn.Module = MEAN, stride: int = 1):
         super().__init__()
-        self.pool, self.stride = pool, stride
+        self.pool = pool
         self.branches = [[[one.split() for one in step.split(" + ")] for step in text.split(", ")] for text in branches]
         for branch in self.branches:
             channels = inward
@@ -59,20 +59,13 @@ class Mixed(nn.Module):
         self.branch_pool = unit(inward, pooled) if pooled else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d k l"]:
-        """A map to another."""
         results = []
         for branch in self.branches:
             inner = x
             for step in branch:
                 inner = torch.cat([self.get_submodule(name)(inner) for name, *_ in step], 1)
             results.append(inner)
-        if self.stride == 2:
-            around = F.max_pool2d(x, 3, stride=2)
-        elif self.pool == "max":
-            around = F.max_pool2d(x, 3, stride=1, padding=1)
-        else:
-            around = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-        return torch.cat([*results, self.branch_pool(around)], 1)
+        return torch.cat([*results, self.branch_pool(self.pool(x))], 1)
 
 
 def wide(inward: int, pooled: int) -> Mixed:
@@ -89,7 +82,7 @@ def crossed(inward: int, inner: int) -> Mixed:
     return Mixed(inward, "branch1x1 192", once, twice, pooled=192)
 
 
-def spread(inward: int, pool: str) -> Mixed:
+def spread(inward: int, pool: nn.Module) -> Mixed:
     """3 x 3 as 1 x 3 beside 3 x 1."""
     once = "branch3x3_1 384, branch3x3_2a 384 1x3 + branch3x3_2b 384 3x1"
     twice = "branch3x3dbl_1 448, branch3x3dbl_2 384 3x3, branch3x3dbl_3a 384 1x3 + branch3x3dbl_3b 384 3x1"
@@ -112,16 +105,17 @@ class Inception(nn.Sequential):
             "Mixed_5c": wide(256, 64),
             "Mixed_5d": wide(288, 64),
             "Mixed_6a": Mixed(288, "branch3x3 384 3x3",
-                              "branch3x3dbl_1 64, branch3x3dbl_2 96 3x3, branch3x3dbl_3 96 3x3", stride=2),
+                              "branch3x3dbl_1 64, branch3x3dbl_2 96 3x3, branch3x3dbl_3 96 3x3", stride=2,
+                              pool=HALVED),
             "Mixed_6b": crossed(768, 128),
             "Mixed_6c": crossed(768, 160),
             "Mixed_6d": crossed(768, 160),
             "Mixed_6e": crossed(768, 192),
             "Mixed_7a": Mixed(768, "branch3x3_1 192, branch3x3_2 320 3x3",
                               "branch7x7x3_1 192, branch7x7x3_2 192 1x7, branch7x7x3_3 192 7x1, branch7x7x3_4 192 3x3",
-                              stride=2),
-            "Mixed_7b": spread(1280, "mean"),
-            "Mixed_7c": spread(2048, "max"),
+                              stride=2, pool=HALVED),
+            "Mixed_7b": spread(1280, MEAN),
+            "Mixed_7c": spread(2048, MAX),
         }))  # fmt: skip
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:

@@ -21,7 +21,7 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation.locality import difference
 from tokenfield.fields.field import Field
 from tokenfield.generation.paths import clean_and_noise, level
-from tokenfield.generation.sampling import Predictor, Progress, device_of, generators, guide, noise
+from tokenfield.generation.sampling import Predictor, Progress, generators, guide, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
 
 
@@ -57,20 +57,15 @@ def fill(
     first: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "n *s"]:
-    """Draws some of the tokens, given the others; one result per label.
+    """Draws some of the tokens, given the others; one result per label, as `sample` does.
 
     Args:
-        denoiser: in evaluation mode.
         known: standardised tokens of the picture.
         redrawn: which of them to draw anew; the others come back as they were, to the bit.
-        labels: class of every result, `config.classes` for none.
-        sampler: its steps and its guidance; the scheduler is DDIM, or Euler for flow.
+        sampler: its steps and its guidance; a scheduler other than DDIM, or Euler for flow, raises UserError.
         repeats: how often every step is taken. 1 is quick and fits worse.
-        seed, first: result k is a function of (seed, first + k).
-    Raises:
-        UserError: another scheduler, fewer than one repeat.
     """
-    config, device = denoiser.config, device_of(denoiser)
+    config, device = denoiser.config, next(denoiser.parameters()).device
     sampler = sampler.resolved(config.prediction, config.steps)
     if sampler.scheduler not in STRAIGHT or repeats < 1:
         raise UserError(f"in-filling with {sampler.scheduler} and {repeats} repeats; leave --scheduler out (DDIM, or "

@@ -55,14 +55,10 @@ def between_samples(
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
     Args:
-        denoiser: in evaluation mode.
         numbers: of the two samples, as in `sample(seed=..., first=...)`.
         labels: their classes; the first half of the frames has the first, the second half the second.
-        sampler: any but the stochastic ones, whose frames would not hang together.
-        frames: at least 2.
+        sampler: any but the stochastic ones, which raise UserError: their frames would not hang together.
         progress: counts frames.
-    Raises:
-        UserError: a stochastic scheduler.
     """
     sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
     if sampler.scheduler in STOCHASTIC:

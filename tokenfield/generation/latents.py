@@ -27,7 +27,7 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
-from tokenfield.generation.denoiser import Origin
+from tokenfield.generation.denoiser import Origin, Standardized
 from tokenfield.io.record import Record
 
 DESCRIPTION, STATISTICS = "latents.json", "statistics.safetensors"
@@ -64,7 +64,7 @@ class LatentsConfig:
         return LatentFolder(root, split, self)
 
 
-class LatentFolder:
+class LatentFolder(Standardized):
     """The latents of one split, as an indexable collection, and as what a denoiser is trained on.
 
         folder = LatentFolder("latents")
@@ -78,9 +78,7 @@ class LatentFolder:
         names: the picture behind every entry, its path below the data set's folder.
         mirrored: (N,) whether the picture was flipped left to right.
         shape: (R, D).
-        lattice: shape of the tokens' lattice, () for a set.
-        picture_size: (H, W) of the encoded pictures.
-        model, model_hash: the field model, as the user named it, and its identity.
+        lattice, picture_size, model, model_hash: what `DenoiserSizes` says of them.
 
     Raises:
         UserError: a folder that is none, or is not complete; tokens without places, or lattices smaller than parts.
@@ -130,14 +128,6 @@ class LatentFolder:
         shard = bisect_right(self._starts, place) - 1
         return self._shards[shard][place - self._starts[shard]].float()
 
-    def standardize(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
-        """Mean 0 and deviation 1 over the training split, for every channel of every token (A.3) or every channel."""
-        return (tokens - self.mean) / self.deviation
-
-    def restore(self, tokens: Float[Tensor, "*b r d"]) -> Float[Tensor, "*b r d"]:
-        """The inverse of `standardize`."""
-        return tokens * self.deviation + self.mean
-
     def tokens(self, index: int) -> Float[Tensor, "*r d"]:
         """One entry, standardised, in the shape of its lattice if tokens keep their places."""
         tokens = self.standardize(self[index])
@@ -155,9 +145,8 @@ class LatentFolder:
     def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
         """What is trained on at `step` in place `slot`: a pure function of its arguments and of the folder.
 
-        Returns:
-            clean, noise: of one shape, standardised latents and a draw from the normal distribution; time, drop: draws
-            in [0, 1), which the objective turns into a time and into whether the label is dropped; label.
+        `clean` and `noise` are of one shape, standardised latents and a draw from the normal distribution; `time` and
+        `drop` draws in [0, 1), which the objective turns into a time and into whether the `label` is dropped.
         """
         draws = Draws(seed, step, slot)
         return self.entry(draws.below(len(self)), draws.below(FINE) / FINE, draws)
@@ -177,13 +166,10 @@ class LatentFolder:
             "label": self.labels[index].clone(),
         }
 
-    def held_out(self, rank: int, count: int, world: int) -> Iterator[dict[str, Tensor]]:
-        """The first `count` entries, always with the same noise, their times evenly spread over [0, 1).
-
-        Only every `world`-th of them, beginning with number `rank`.
-        """
+    def held_out(self, count: int) -> Iterator[dict[str, Tensor]]:
+        """The first `count` entries, always with the same noise, their times evenly spread over [0, 1)."""
         count = min(count, len(self))
-        for place in range(rank, count, world):
+        for place in range(count):
             yield self.entry(place, (place + 0.5) / count, Draws(0, place))
 
 

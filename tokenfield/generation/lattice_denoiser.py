@@ -87,7 +87,6 @@ class LatticeDenoiser(TokenDenoiser):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, columns, D)."""
         return *self.config.lattice, self.config.latent_dim
 
     def on(self, lattice: tuple[int, int]) -> "LatticeDenoiser":

@@ -7,10 +7,8 @@ and are drawn by the source (`generation/latents.py`), so a run's steps do not d
 The same objective is diffusion and flow matching; `model.prediction` decides.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from typing import ClassVar
 
 import torch
@@ -24,8 +22,7 @@ from tokenfield.generation.latents import LatentFolder
 from tokenfield.generation.paths import TARGETS, place
 from tokenfield.generation.sampling import Predictor
 from tokenfield.training.journal import LOSS, Measure
-
-EVALUATION_BATCH = 32
+from tokenfield.training.validation import mean_over
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,6 @@ class DenoisingConfig:
         origin: Origin = {**source.origin(), "class_names": source.classes if config.classes else ()}
         model.adopt(source.mean, source.deviation, **origin)
 
-    @torch.no_grad()
     def evaluate(
         self,
         model: TokenDenoiser,
@@ -70,25 +66,17 @@ class DenoisingConfig:
         accelerator: Accelerator,
         halted: Callable[[], bool] = lambda: False,
     ) -> tuple[float, int]:
-        """The loss on at most `count` held-out latents, and their number; (nan, 0) if `halted` on any process.
+        """The loss on at most `count` held-out latents, with the same times and noise always, and how many they are.
 
-        Always at the same places with the same noise; labels are not withheld. Standardised latents have variance 1, so
-        1 is what the answer 0 would get where the clean latents or the noise are predicted.
+        Labels are not withheld. Standardised latents have variance 1, so 1 is what the answer 0 would get where the
+        clean latents or the noise are predicted.
         """
-        was_training = model.training
-        model.eval()
-        total = torch.zeros(3, device=accelerator.device)
-        entries = source.held_out(accelerator.process_index, count, accelerator.num_processes)
-        while part := list(islice(entries, EVALUATION_BATCH)):
-            if halted():
-                total[2] = 1
-                break
-            batch = {key: torch.stack([entry[key] for entry in part]).to(accelerator.device) for key in part[0]}
-            total[0] += denoising_errors(model, batch, 0.0).sum()
-            total[1] += len(part)
-        model.train(was_training)
-        error, instances, gave_up = accelerator.reduce(total, "sum").tolist()
-        return (math.nan, 0) if gave_up or not instances else (error / instances, int(instances))
+
+        def loss(entry: dict[str, Tensor]) -> Tensor:
+            batch = {key: value[None].to(accelerator.device) for key, value in entry.items()}
+            return denoising_errors(model, batch, 0.0)[0]
+
+        return mean_over(source.held_out(count), loss, model, count, accelerator, halted)
 
 
 def denoising_errors(model: Predictor, batch: dict[str, Tensor], label_dropout: float) -> Float[Tensor, " b"]:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 import torch
 from jaxtyping import Float, Int
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from tokenfield.errors import UserError
@@ -79,7 +79,6 @@ def with_shape(
     """The denoiser for pictures of another shape than those that were encoded.
 
     Args:
-        denoiser: of tokens with places.
         aspect: "W:H", width to height; the shorter side has as many cells as the encoded pictures' shorter side.
         cells: rows and columns, exactly.
     Raises:
@@ -120,8 +119,4 @@ def to_tokens(denoiser: TokenDenoiser, field: Field) -> Float[Tensor, "*r d"]:
 def cut_to_fit(denoiser: TokenDenoiser, picture: Float[Tensor, "c h w"]) -> Float[Tensor, "c k l"]:
     """A photograph of any size at the denoiser's: the largest middle part of that shape, resampled with Lanczos."""
     height, width = denoiser.config.picture_size
-    scale = max(height / picture.shape[1], width / picture.shape[2])
-    image = to_pil(picture.cpu())
-    tall, wide = round(height / scale), round(width / scale)
-    top, left = (picture.shape[1] - tall) / 2, (picture.shape[2] - wide) / 2
-    return from_pil(image.resize((width, height), Image.Resampling.LANCZOS, (left, top, left + wide, top + tall)))
+    return from_pil(ImageOps.fit(to_pil(picture.cpu()), (width, height), Image.Resampling.LANCZOS))

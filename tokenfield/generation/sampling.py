@@ -35,9 +35,6 @@ class Predictor(Protocol):
     @property
     def shape(self) -> tuple[int, ...]: ...
 
-    @property
-    def horizon(self) -> float: ...
-
     def __call__(self, noisy: Tensor, time: Tensor, label: Tensor) -> Tensor: ...
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
@@ -51,11 +48,6 @@ def generators(seed: int, numbers: Sequence[int]) -> list[torch.Generator]:
 def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> Float[Tensor, "b *s"]:
     """Standard normal tokens, sample by sample."""
     return torch.stack([torch.randn(shape, generator=source) for source in sources])
-
-
-def device_of(denoiser: Predictor) -> torch.device:
-    """Where its weights lie."""
-    return next(iter(denoiser.parameters())).device
 
 
 def guide(
@@ -74,13 +66,14 @@ def guide(
         labels: class of each sample, or `config.classes` for none.
         weight: w; 0 and 1 cost one evaluation, as do samples that all have no class; everything else two, in one batch.
     """
-    time = torch.full((len(noisy),), timestep * denoiser.horizon / denoiser.config.steps, device=noisy.device)
-    none = torch.full_like(labels, denoiser.config.classes)
+    config = denoiser.config
+    time = timestep / config.steps if config.prediction == "velocity" else float(timestep)
+    times, none = torch.full((len(noisy),), time, device=noisy.device), torch.full_like(labels, config.classes)
     if weight == 1 or torch.equal(labels, none):
-        return denoiser(noisy, time, labels).float()
+        return denoiser(noisy, times, labels).float()
     if weight == 0:
-        return denoiser(noisy, time, none).float()
-    both = denoiser(torch.cat([noisy, noisy]), time.repeat(2), torch.cat([labels, none])).float()
+        return denoiser(noisy, times, none).float()
+    both = denoiser(torch.cat([noisy, noisy]), times.repeat(2), torch.cat([labels, none])).float()
     with_class, without = both.chunk(2)
     return without + weight * (with_class - without)
 
@@ -139,7 +132,7 @@ def solve(
         sampler: resolved (`Sampler.resolved`).
         sources: a generator per sample for the noise of stochastic schedulers.
     """
-    config, device = denoiser.config, device_of(denoiser)
+    config, device = denoiser.config, next(denoiser.parameters()).device
     scheduler = build(sampler, config.prediction, config.steps)
     scale = getattr(scheduler, "scale_model_input", lambda tokens, timestep: tokens)  # solvers of flow have none
     options: dict[str, object] = {"generator": list(sources)} if sampler.scheduler in STOCHASTIC else {}

@@ -81,11 +81,17 @@ class Drawing(ABC):
 
     def run(self) -> int:
         """Check, load, draw, report."""
+        from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model, with_shape
+
         self.check()
-        models = self.load()
-        config, sampler, (height, width) = models.denoiser.config, models.sampler, models.size
+        device, denoiser = find_device(self.device), load_denoiser(self.model)
+        field_model = load_field_model(denoiser, self.field).to(device)
+        denoiser = with_shape(denoiser.to(device), self.aspect, self.cells)
+        config = denoiser.config
+        sampler = self.sampler.resolved(config.prediction, config.steps)
+        height, width = pixels(config.picture_size, self.size)
         begun = time.perf_counter()
-        what, facts = self.draw(models)
+        what, facts = self.draw(Models(denoiser, field_model, sampler, (height, width)))
         seconds = round(time.perf_counter() - begun, 3)
         console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
                     f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
@@ -97,17 +103,6 @@ class Drawing(ABC):
             "lattice": list(config.lattice), **facts, "seconds": seconds,
         })  # fmt: skip
         return console.OK
-
-    def load(self) -> Models:
-        """The models on the device, for the shape of the options."""
-        from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model, with_shape
-
-        device = find_device(self.device)
-        denoiser = load_denoiser(self.model)
-        field_model = load_field_model(denoiser, self.field).to(device)
-        denoiser = with_shape(denoiser.to(device), self.aspect, self.cells)
-        sampler = self.sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
-        return Models(denoiser, field_model, sampler, pixels(denoiser.config.picture_size, self.size))
 
     def write(
         self, models: Models, tokens: Tensor, labels: Tensor, first: int, panels: "Sequence[Panel]" = ()
@@ -151,7 +146,6 @@ class Samples(Drawing):
     """Samples drawn at once."""
 
     def draw(self, models: Models) -> tuple[str, Record]:
-        """Samples: a picture and a .field file of each, and the contact sheet."""
         from tokenfield.generation.samples_to_fields import labels_for
         from tokenfield.generation.sampling import sample
 
@@ -178,7 +172,6 @@ class Interpolate(Drawing):
     """Samples drawn at once."""
 
     def draw(self, models: Models) -> tuple[str, Record]:
-        """The animation and its two ends."""
         import torch
 
         from tokenfield.data.pictures import read_picture, write_picture
@@ -231,7 +224,6 @@ class Infill(Drawing):
     """Number of the first sample."""
 
     def check(self) -> None:
-        """Numbers in range, and one of mask and box."""
         super().check()
         if not 0 < self.share <= 1:
             raise UserError(f"--share {self.share:g}: give a part of what a token governs, above 0 and at most 1")
@@ -239,7 +231,6 @@ class Infill(Drawing):
             raise UserError("in-filling needs to know where: give either --mask PICTURE or --box TOP LEFT HEIGHT WIDTH")
 
     def draw(self, models: Models) -> tuple[str, Record]:
-        """Fillings, a picture and a .field file of each, and a sheet of them beside the photograph."""
         from tokenfield.data.pictures import read_picture
         from tokenfield.evaluation.figures import Panel, bicubic
         from tokenfield.fields.field import Field

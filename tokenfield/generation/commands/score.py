@@ -19,7 +19,6 @@ from tokenfield.io.record import Record
 if TYPE_CHECKING:
     from tokenfield.data.sources import PictureSource, Split
     from tokenfield.generation.features import FeatureNetwork
-    from tokenfield.generation.metrics import Distances
 
 
 def score(
@@ -70,7 +69,13 @@ def score(
 
     data = Reference(reference, dataset, split, size, find_features(features), batch)
     begun = time.perf_counter()
-    facts: Record = {"command": "score", **data.describe()}
+    facts: Record = {
+        "command": "score",
+        "features": {"name": data.network.name, "identity": data.network.identity},
+        "reference": {"folder": str(reference), "layout": dataset.layout, "split": split, "size": size,
+                      "pictures": len(data.features), "hash": data.hash,
+                      "classes": Counter(data.source.classes[label] for label in data.source.labels or ())},
+    }  # fmt: skip
     if generated is not None:
         facts |= score_generated(generated, data, seed)
         if neighbours is not None:
@@ -113,22 +118,6 @@ class Reference:
         with console.progress(label) as bar:
             return features_of(self.network, pictures, batch=self.batch, progress=lambda done: bar.piece(done, total))
 
-    def compare(self, features: Tensor, seed: int = 0) -> "Distances":
-        """How far pictures with these features are from it."""
-        from tokenfield.generation.metrics import compare
-
-        return compare(features, self.features, self.network.name, seed=seed)
-
-    def describe(self) -> Record:
-        """For machines."""
-        classes = Counter(self.source.classes[label] for label in self.source.labels or ())
-        return {
-            "features": {"name": self.network.name, "identity": self.network.identity},
-            "reference": {"folder": str(self.folder), "layout": self.dataset.layout, "split": self.split,
-                          "size": self.size, "pictures": len(self.features), "hash": self.hash,
-                          "classes": dict(classes)},
-        }  # fmt: skip
-
 
 def generated_files(folder: Path) -> list[Path]:
     """The samples in a folder: pictures with a .field file beside them, or where there is none, all pictures."""
@@ -148,9 +137,11 @@ def squares(files: list[Path], size: int) -> Iterator[Tensor]:
 
 def score_generated(folder: Path, data: Reference, seed: int) -> Record:
     """FID, KID, precision and recall, and the table of them."""
+    from tokenfield.generation.metrics import compare
+
     files, network = generated_files(folder), data.network
     features = data.features_of(squares(files, data.size), "features of the samples", len(files))
-    apart = data.compare(features, seed)
+    apart = compare(features, data.features, network.name, seed=seed)
     console.say(console.table([
         ["samples", "reference", "FID", "KID x 1000", "precision", "recall"],
         [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
@@ -165,6 +156,7 @@ def score_generated(folder: Path, data: Reference, seed: int) -> Record:
 def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     """rPSNR, and the FID of what the field model gives back."""
     from tokenfield.fields.field import Field
+    from tokenfield.generation.metrics import compare
     from tokenfield.metrics import psnr
 
     decibels: list[float] = []
@@ -175,7 +167,8 @@ def score_field(model: FieldModel, name: str, data: Reference) -> Record:
             decibels.append(psnr(again[None], picture[None]).item())
             yield again
 
-    apart = data.compare(data.features_of(reconstructions(), "encoding and decoding", len(data.source)))
+    features = data.features_of(reconstructions(), "encoding and decoding", len(data.source))
+    apart = compare(features, data.features, data.network.name)
     mean = sum(decibels) / len(decibels)
     console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {apart.fid:.3f} of {len(decibels)} {data.split} pictures, features "
                 f"{data.network.name}")
