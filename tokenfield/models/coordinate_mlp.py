@@ -71,6 +71,10 @@ class CoordinateMlp(HyponetField):
         weight = torch.empty(fan_out, fan_in).uniform_(-bound, bound)
         return torch.cat([weight, torch.empty(fan_out, 1).uniform_(-usual, usual)], 1)
 
+    def start(self, count: int) -> Float[Tensor, "b r d"]:
+        """The tokens from which `count` pictures start, all alike."""
+        return self.net.layout.join([p.expand(count, -1, -1) for p in self.initial])
+
     def fit(
         self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None, steps: int | None = None
     ) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
@@ -78,9 +82,8 @@ class CoordinateMlp(HyponetField):
 
         It goes on from `start`, by default the model's own; `steps` None never ends.
         """
-        alike = [part.expand(len(images), -1, -1) for part in self.initial]
-        parts = alike if start is None else self.net.layout.split(start)
-        rows = [part.detach().clone().requires_grad_() for part in parts]
+        tokens = self.start(len(images)) if start is None else start
+        rows = [part.detach().clone().requires_grad_() for part in self.net.layout.split(tokens)]
         optimizer = torch.optim.Adam(rows, lr=self.config.rate)
         with torch.no_grad():
             located = self.net.locate(Grid.cells(*images.shape[-2:], device=images.device))
