@@ -14,7 +14,7 @@ from tokenfield.cli import app, console
 from tokenfield.cli.compare import conduct, facts, finish
 from tokenfield.cli.console import Json
 from tokenfield.comparison.report import as_markdown
-from tokenfield.comparison.schedule import Job
+from tokenfield.comparison.running import Job
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.errors import UserError
 

@@ -235,7 +235,7 @@ OPTIONS = {
     "a basis that is none": (("evaluate", "MODEL", "--against", "pca", "--basis", "nosuch"), 1, "no PCA basis"),
     "a model that is no run": (("evaluate", "MODEL", "--data", ".", "--protocol", "recipe"), 1, "recipe.json"),
     "two sizes": (("decode", "a.field", "--size", "5", "--scale", "2"), 1, "give one of them"),
-    "size 0": (("decode", "a.field", "--size", "0"), 1, "at least 1 pixel"),
+    "size 0": (("decode", "a.field", "--size", "0"), 1, "give at least 1"),
     "scale nan": (("decode", "a.field", "--scale", "nan"), 1, "above 0"),
     "folder without output": (("encode", ".", "--model", "MODEL"), 1, "-o FOLDER"),
     "unknown ending": (("decode", "a.field", "-o", "a.doc"), 1, ".png"),

@@ -62,6 +62,12 @@ def test_bad_input(run, argv, reason):
     assert outcome.code == 1 and reason in outcome.err and len(outcome.lines) == 1
 
 
+def test_a_table_of_the_papers_needs_no_options_to_be_recognised(run):
+    outcome = run("compare", "3")
+    assert outcome.code == 1 and "python -m experiments.tables 3" in outcome.err and len(outcome.lines) == 1
+    assert run("compare", "lainr").code == 2  # of a system they are
+
+
 def test_stored_values_follow_the_first_system():
     """By tokens, groups or the width of a token, whichever the system has, as nearly as it can."""
     names = ("lainr-photos-64", "ipc-photos-64", "anr-photos-64", "trans-inr-photos-64", "spatial-functa-photos-64")

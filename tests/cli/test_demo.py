@@ -81,7 +81,7 @@ def check_page(page, found):
         assert f"{one['name']}, photograph" in alts and f"{one['name']}, from tokens" in alts
         assert f"{one['psnr']:.2f}" in page
     shown = sum(len(one["shown"]) + 2 for one in found["locality"]["pictures"])
-    shots = len(found["training"]["snapshots"]) + 1 if found["training"] else 0
+    shots = len(found["training"]["snapshots"]) + 2 if found["training"] else 0  # the photograph, and the curve
     assert len(images) == 2 * len(found["pictures"]) + 2 + 3 + shown + shots
     assert page.count("<img") == len(images) + 4  # two stages of two layers, which scripts fill from these
 

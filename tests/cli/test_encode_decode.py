@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tokenfield.cli import decode as decode_module
+from tokenfield.cli import doctor
 from tokenfield.cli.decode import Size
 from tokenfield.cli.encode import plan
 from tokenfield.data.pictures import read_picture, write_picture
@@ -201,10 +202,8 @@ def test_doctor_finds_everything_here_and_fails_never(run, tmp_path):
 
 
 def test_doctor_says_what_to_type_for_what_is_missing(run, monkeypatch):
-    from tokenfield.evaluation import environment as versions
-
-    found = versions.installed
-    monkeypatch.setattr(versions, "installed", lambda name: None if name == "rich" else found(name))
+    found = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "rich" else found(name))
     outcome = run("doctor")
     assert outcome.code == 0 and "pip install rich" in outcome.out
 

@@ -63,9 +63,9 @@ def test_defaults_are_not_repeated_and_relative_paths_stay():
     [
         ((), "give picture files or a folder"),
         (("nowhere.png",), "no such folder"),
-        (("PHOTO", "--size", 3), "at least 8 pixels"),
-        (("PHOTO", "--tokens", 0), "--tokens 0; give at least 1"),
-        (("PHOTO", "--maps", 2), "--maps 2; give at least 8"),
+        (("PHOTO", "--size", 3), "--size 3: give at least 8"),
+        (("PHOTO", "--tokens", 0), "--tokens 0: give at least 1"),
+        (("PHOTO", "--maps", 2), "--maps 2: give at least 8"),
     ],
 )
 def test_what_cannot_be_is_one_line(arguments, said, photo, model, tmp_path, run):

@@ -13,7 +13,7 @@ from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder, he
 from tokenfield.data.pictures import SkippedFiles, read_picture, write_picture
 from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
-from tokenfield.evaluation.gallery import Gallery, panel
+from tokenfield.evaluation.evaluate import Gallery, panel
 from tokenfield.evaluation.pca import fit, floor_of
 from tokenfield.models import pretrained
 

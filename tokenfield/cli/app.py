@@ -26,13 +26,12 @@ from tokenfield._version import __version__
 from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import REASONS
 from tokenfield.registry import COMMANDS
 
-OS_REASONS = {
+OS_REASONS = REASONS | {
     errno.ENOENT: "no such file or folder",
     errno.EACCES: "permission denied; choose files and folders that you may use",
-    errno.ENOSPC: "the disk is full; free some space or choose another folder",
-    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
 }
 """What to say of the system's errors that no command turned into a line of its own."""
 
@@ -51,13 +50,9 @@ counted; 130 Ctrl-C. `--debug`, or TOKENFIELD_DEBUG=1, shows the traceback of an
 def main(
     argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callable[[], object]] | None = None
 ) -> int:
-    """Run a command line.
+    """Run a command line, by default that of this process without the program's name, and return the exit code.
 
-    Args:
-        argv: arguments without the program's name; those of this process by default.
-        parser: from arguments to what runs; `parse` by default, another one for programs beside `tokenfield`.
-    Returns:
-        The exit code.
+    Programs beside `tokenfield` have another parser, from arguments to what runs, in place of `parse`.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("TOKENFIELD_DEBUG", "0") not in ("", "0")
@@ -85,7 +80,10 @@ def explain(error: UserError | OSError | KeyboardInterrupt) -> int:
         console.fail("interrupted; what was finished before is kept")
         return console.INTERRUPTED
     if isinstance(error, OSError):
-        give_up_stdout()
+        try:
+            sys.stdout.flush()
+        except OSError:  # drop what stdout cannot take: Python would try once more at exit, and complain again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head`, has seen enough: no error of ours
             return 128 + signal.SIGPIPE
         reason = OS_REASONS.get(error.errno or 0) or error.strerror or str(error)
@@ -93,14 +91,6 @@ def explain(error: UserError | OSError | KeyboardInterrupt) -> int:
     else:
         console.fail(str(error))
     return console.FAILED
-
-
-def give_up_stdout() -> None:
-    """If stdout cannot take what was printed, drop the rest: Python would try once more at exit, and complain again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parse(argv: list[str]) -> Callable[[], object]:
@@ -178,14 +168,8 @@ def condensed(box: str) -> str:
             continue
         text = re.sub(r"Error parsing (\S+): no type matching .* could be instantiated from \[(.*)\]\.",
                       r"\1 cannot be \2", text)
-        text = re.sub(r"Argument helptext: (.*)", lambda match: f"give {names_only(match[1])}", text)
+        # `--size PIXELS` of `--size PIXELS Pixels on the longer side.`: an option and the capitals after it
+        text = re.sub(r"Argument helptext: (\S+(?: [A-Z_|]+\b)*).*", r"give \1", text)
         text = re.sub(r"For full helptext, (run|see):? ", "see ", text)
         sentences.append(text[:1].lower() + text[1:] if text[:5] in ("Error", "Missi", "Unrec", "Perha") else text)
     return "; ".join(sentences)
-
-
-def names_only(text: str) -> str:
-    """`--size PIXELS` of `--size PIXELS pixels on the longer side.`: an option and the capitals after it."""
-    words = text.split()
-    end = next((i for i, word in enumerate(words[1:], 1) if not word.isupper()), len(words))
-    return " ".join(words[:end])

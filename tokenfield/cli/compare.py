@@ -1,20 +1,25 @@
 """`tokenfield compare SYSTEM...`: systems trained alike on the user's pictures, and a table of them."""
 
+import datetime
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json
+from tokenfield.cli.app import deferred
+from tokenfield.cli.console import Int, Json, Pixels, Seconds
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
-    from tokenfield.comparison.schedule import Job, Outcome
+    from tokenfield.comparison.running import Job, Outcome
 
 TABLE_NAMES = re.compile(r"\d[\d/-]*(-[a-z]+)?|fig(ure-)?\d+|race(-\d+)?|locality|sizes|heads|depth|factorial|all")
-"""What `tokenfield compare` took before: tables of the papers."""
+"""What `tokenfield compare` took in a former version: tables of the papers."""
 
 
 def compare(
@@ -24,11 +29,11 @@ def compare(
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("comparison"),
     seeds: int = 1,
-    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None,
-    values: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
-    pictures: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None,
+    size: Pixels = None,
+    values: Int = None,
+    pictures: Int = None,
     runs: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/compare"),
-    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
+    max_seconds: Seconds = None,
     threads: int = 1,
     device: str = "auto",
     json: Json = None,
@@ -55,15 +60,17 @@ def compare(
         device: auto (an accelerator where there is one) or cpu.
         json: also write the table there, for machines.
     """
-    from functools import partial
-
     from tokenfield.cli.train import find_recipe
     from tokenfield.comparison import report
     from tokenfield.comparison import systems as alike
-    from tokenfield.comparison.schedule import Job
+    from tokenfield.comparison.running import Job
     from tokenfield.comparison.setting import Budget, Setting
 
-    check(systems, seeds, threads)
+    refuse_tables(systems)
+    if not systems:
+        raise UserError("give systems or recipes: tokenfield compare lainr ipc --data FOLDER --budget steps=1000")
+    if seeds < 1 or threads < 1:
+        raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
     length = Budget.parse(budget)
     recipes = [(label_of(name), find_recipe(name)) for name in dict.fromkeys(systems)]
     rows = alike.rows(recipes, size=size, values=values)
@@ -77,7 +84,8 @@ def compare(
         f"--seeds {seeds}",
         "notes": [f"trained and measured on crops of {held_out.size} x {held_out.size} pixels; PSNR: of the middle of "
                   "held-out pictures, at cell centres, unclamped, the same for all rows."],
-        "rows": report.gather([row.facts() for row in rows], outcome.results.get("", {})),
+        "rows": report.gather([{"label": row.label, "recipe": row.recipe.name, "extra": False} for row in rows],
+                              outcome.results.get("", {})),
     }
     report.write(table, out)
     console.say(report.as_markdown(table))
@@ -90,23 +98,24 @@ def label_of(name: str) -> str:
     return Path(name).parent.name if name.endswith("recipe.json") else Path(name).stem
 
 
-def check(systems: tuple[str, ...], seeds: int, threads: int) -> None:
-    """Raise UserError for a command line that means nothing, or meant something else before."""
-    if not systems:
-        raise UserError("give systems or recipes: tokenfield compare lainr ipc --data FOLDER --budget steps=1000")
-    tables = [name for name in systems if TABLE_NAMES.fullmatch(name)]
-    if tables:
+def parser(words: list[str]) -> Callable[[], object]:
+    """What runs. Raises UserError for tables of the papers, which need no options to be recognised."""
+    refuse_tables(list(takewhile(lambda word: not word.startswith("-"), words)))
+    return tyro.cli(deferred(compare), prog="tokenfield compare", args=words)
+
+
+def refuse_tables(systems: Sequence[str]) -> None:
+    """Raises UserError for names of the papers' tables, with the command that makes them."""
+    if tables := [name for name in systems if TABLE_NAMES.fullmatch(name)]:
         raise UserError(f"compare takes systems and recipes; the papers' tables are now: python -m experiments.tables "
                         f"{' '.join(tables)}, with the same options, from a copy of the repository")
-    if seeds < 1 or threads < 1:
-        raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
 
 
 def conduct(jobs: "list[Job]", max_seconds: float | None, threads: int) -> "Outcome":
     """Make the runs, with a progress bar."""
     import torch
 
-    from tokenfield.comparison.schedule import work
+    from tokenfield.comparison.running import work
 
     torch.set_num_threads(threads)
     with console.progress("comparing", len(jobs)) as bar:
@@ -115,8 +124,6 @@ def conduct(jobs: "list[Job]", max_seconds: float | None, threads: int) -> "Outc
 
 def facts(budget: str, seeds: int, threads: int) -> dict[str, object]:
     """What every table's JSON says of how it was made."""
-    import datetime
-
     return {"budget": budget, "seed_list": list(range(seeds)), "threads": threads, "date": str(datetime.date.today())}
 
 

@@ -4,7 +4,7 @@ Results go to stdout, so that `tokenfield encode photos -o fields > list.txt` ke
 progress and errors go to stderr.
 """
 
-import json as json_module
+import json
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -14,22 +14,18 @@ import tyro
 
 from tokenfield.cli.types import SkippedFiles
 from tokenfield.evaluation import tables
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole
 from tokenfield.io.progress import Bar as Bar
 
-OK = 0
-"""All of it worked."""
-FAILED = 1
-"""It did not work; one line on stderr says why."""
-USAGE = 2
-"""The command line itself was not understood."""
-SKIPPED = 3
-"""A folder was worked through, but some files in it were skipped; they are named and counted on stderr."""
-INTERRUPTED = 130
-"""Ctrl-C, as shells count it: 128 + SIGINT."""
+OK, FAILED, USAGE, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: all of it worked; it did not, one line on stderr says why; the command line was not understood; files of
+a folder were skipped, which are named and counted on stderr; Ctrl-C, as shells count it: 128 + SIGINT."""
 
 table, number = tables.aligned, tables.number
 
+Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+Pixels = Annotated[int | None, tyro.conf.arg(metavar="PIXELS")]
+Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
 File = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 Json = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help="also write the results there, for machines.")]
 Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="PATH")]
@@ -63,9 +59,7 @@ def warn(message: object) -> None:
 def write_json(path: Path | None, data: object) -> None:
     """The results for machines, whole or not at all; nothing without a path. NaN is refused: it is no JSON."""
     if path is not None:
-        text = json_module.dumps(data, indent=2, allow_nan=False) + "\n"
-        with written_aside(path) as file:
-            file.write(text.encode())
+        write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def size_of(count: float | int) -> str:
@@ -81,7 +75,7 @@ def finish(skipped: SkippedFiles, total: int) -> int:
     """The end of a folder run: name and count the `SkippedFiles`, if any, and choose the exit code."""
     if not skipped:
         return OK
-    notice(f"tokenfield: warning: {skipped.summary(total)}")
+    warn(skipped.summary(total))
     return FAILED if len(skipped) >= total else SKIPPED
 
 

@@ -9,17 +9,15 @@ from typing import Annotated, Optional
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json, Out
+from tokenfield.cli.console import Json, Out, Pixels
 from tokenfield.cli.encode import plan
-from tokenfield.cli.options import Device, Precision, find_precision, load_model
+from tokenfield.cli.options import Device, Precision, check_at_least, find_precision, load_model
 from tokenfield.cli.types import Field, FieldModel
 from tokenfield.errors import UserError
-from tokenfield.io.record import Record
 
 MAX_PIXELS = 256_000_000
 """The largest picture that is rendered, 16000 x 16000: a mistyped size should not fill the memory."""
 
-Pixels = Annotated[int | None, tyro.conf.arg(metavar="PIXELS")]
 Crop = Annotated[tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP LEFT HEIGHT WIDTH")]
 
 
@@ -45,17 +43,14 @@ class Size:
         given += ["--width/--height"] if self.width is not None or self.height is not None else []
         if len(given) > 1:
             raise UserError(f"{' and '.join(given)} say different things; give one of them")
-        for name in ("size", "width", "height"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise UserError(f"--{name} {value}: a picture has at least 1 pixel a side")
+        check_at_least(1, size=self.size, width=self.width, height=self.height)
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise UserError(f"--scale {self.scale:g}: give a number above 0, such as 4")
 
     def window(self, field: Field) -> tuple[Sequence[float | int], tuple[int, int]]:
         """Which part of a field to draw, as a box for `Field.crop`, and at how many (height, width) pixels.
 
-        Raises:
-            UserError: a crop that is empty or leaves the picture, or more pixels than `MAX_PIXELS`.
+        Raises UserError for a crop that is empty or leaves the picture, or more pixels than `MAX_PIXELS`.
         """
         tall, wide = field.native_size
         top, left, rows, columns = self.crop if self.crop is not None else (0, 0, tall, wide)
@@ -99,13 +94,11 @@ def decode(
         nodes: LAINR only: compute the attention on so many points per axis and interpolate. Several times faster for
             large pictures and not quite exact: 16 times the query bandwidth gives some 60 dB.
     """
-    from tokenfield.data.pictures import WRITERS, SkippedFiles
+    from tokenfield.data.pictures import WRITERS, SkippedFiles, write_picture
 
     size.check()
-    if output is not None and not input.is_dir() and not output.is_dir() and output.suffix.lower() not in WRITERS:
-        raise UserError(f"{output}: pictures are written as {' '.join(WRITERS)}; choose one of these endings")
     files = find_fields(input)
-    targets = plan(input, files, output, ".png")
+    targets = plan(input, files, output, ".png", WRITERS)
     chosen = None if model is None else load_model(model, device)
     loaded: dict[str, FieldModel] = {}  # a folder's files are mostly of one model, and each is loaded once
     skipped, items = SkippedFiles(), []
@@ -121,8 +114,12 @@ def decode(
                     raise
                 skipped.add(path, str(error).removeprefix(str(path)).lstrip(": "))
                 continue
-            items.append({"field": str(path)} | draw(field, target, box, pixels, precision, bar))
-            seconds = items[-1]["decode_seconds"]
+            begun = time.perf_counter()
+            values = field.crop(box, pixels, dtype=find_precision(precision), progress=bar.piece).float().cpu()
+            seconds = time.perf_counter() - begun
+            write_picture(target, values)
+            items.append({"field": str(path), "file": str(target), "height": pixels[0], "width": pixels[1],
+                          "bytes": target.stat().st_size, "decode_seconds": seconds})
             console.say(f"{path} -> {target}: {pixels[1]} x {pixels[0]}, {seconds:.2f} s")
     console.write_json(json, {"command": "decode", "items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(files))
@@ -142,8 +139,7 @@ def find_fields(source: Path) -> list[Path]:
 def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, FieldModel], device: str) -> Field:  # noqa: UP045
     """The field in a file, with the chosen model or the one that the file names.
 
-    Raises:
-        UserError: no .field file, a damaged one, or one whose model is another one or cannot be found.
+    Raises UserError for no .field file, a damaged one, or one whose model is another one or cannot be found.
     """
     from tokenfield.fields.field import Field
     from tokenfield.fields.field_file import read_field
@@ -158,22 +154,3 @@ def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, Field
         maker = read_field(path, tokens=False).model
         chosen = find_model(path, maker, load=load, hint="say with --model where it is")
     return Field.load(path, chosen)
-
-
-def draw(
-    field: Field,
-    target: Path,
-    box: Sequence[float | int],
-    pixels: tuple[int, int],
-    precision: str,
-    bar: console.Bar,
-) -> Record:
-    """Render a part of a field, write the picture, and return what is printed about it."""
-    from tokenfield.data.pictures import write_picture
-
-    begun = time.perf_counter()
-    values = field.crop(box, pixels, dtype=find_precision(precision), progress=bar.piece).float().cpu()
-    seconds = time.perf_counter() - begun
-    write_picture(target, values)
-    return {"file": str(target), "height": pixels[0], "width": pixels[1], "bytes": target.stat().st_size,
-            "decode_seconds": seconds}

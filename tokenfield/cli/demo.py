@@ -101,14 +101,14 @@ def show(findings: Findings) -> None:
     rows.append(["mean", "", "", "", *(console.number(findings.mean(name)) for name in numbers)])
     console.say(console.table(rows))
     zoom, half, fresh = findings.zoom, findings.half_size, findings.fresh
-    assert zoom is not None and half is not None, "the tour has ended"
+    assert zoom is not None, "the tour has ended"
     console.say(f"""
 PSNR in dB as in the papers: per picture, float32, unclamped; PCA: principal
 components of 8x8 cells that store no more values ({findings.mean('values_per_pixel_value'):.2f} per pixel value).
 Encode and decode in seconds.
 
 {findings.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
-{half.psnr:.2f} dB encoded at half size, rendered at full (bicubic {half.bicubic_psnr:.2f} dB)
+{half['psnr']:.2f} dB encoded at half size, rendered at full (bicubic {half['bicubic_psnr']:.2f} dB)
 {zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels
 {100 * findings.area:.2f} % of the area holds 90 % of what a token changes,
 {findings.shares:.2f} times its equal share""")

@@ -1,5 +1,6 @@
 """`tokenfield doctor`: what is installed, what is missing, and what to type."""
 
+import os
 import platform
 import shutil
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
+from tokenfield.evaluation.environment import PACKAGES, installed, machine
 from tokenfield.io.record import Record
 
 OPTIONAL = {
@@ -23,8 +25,6 @@ def doctor(*, json: Json = None) -> int:
     Checks versions, device and threads, the packaged weights, the held-out photographs and the free disk space. The
     exit code is 0 whatever is found: finding it is the job.
     """
-    from tokenfield.evaluation.environment import PACKAGES, installed
-
     facts: Record = {"python": platform.python_version(), "system": platform.platform()}
     problems: list[str] = []
     for package in ("tokenfield", *PACKAGES):
@@ -72,15 +72,6 @@ def bfloat16() -> str:
     return "emulated by this processor, many times slower than float32; keep --precision fp32"
 
 
-def threads() -> str:
-    """How parallel the processor's work is."""
-    import os
-
-    import torch
-
-    return f"{torch.get_num_threads()} of {os.cpu_count()} processors; OMP_NUM_THREADS changes it"
-
-
 def weights() -> str:
     """The packaged models, each loaded once."""
     from tokenfield.models import pretrained
@@ -108,17 +99,12 @@ def photographs() -> str:
     return f"{len(HELD_OUT)} in scikit-image"
 
 
-def disk() -> str:
-    """Room where the command was typed."""
-    return f"{console.size_of(shutil.disk_usage('.').free)} free here"
-
-
 CHECKS: dict[str, Callable[[], str]] = {
     "device": device,
-    "threads": threads,
+    "threads": lambda: f"{machine()['threads']} of {os.cpu_count()} processors; OMP_NUM_THREADS changes it",
     "bfloat16": bfloat16,
     "packaged models": weights,
     "PCA basis": floor,
     "held-out photographs": photographs,
-    "disk": disk,
+    "disk": lambda: f"{console.size_of(shutil.disk_usage('.').free)} free here",
 }

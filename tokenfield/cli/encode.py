@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,6 @@ def encode(
     """
     from tokenfield.data.pictures import PictureError, SkippedFiles, find_pictures
 
-    if output is not None and input.is_file() and not output.is_dir() and output.suffix.lower() != ".field":
-        raise UserError(f"{output}: tokens are written to files ending in .field; give such a name")
     skipped = SkippedFiles()
     files = find_pictures(input, skipped)
     targets = plan(input, files, output, ".field")
@@ -70,23 +69,22 @@ def encode(
     return console.finish(skipped, len(items) + len(skipped))
 
 
-def plan(source: Path, files: list[Path], output: Path | None, suffix: str) -> list[Path]:
-    """Where the result of each file goes.
+def plan(source: Path, files: list[Path], output: Path | None, suffix: str, others: Iterable[str] = ()) -> list[Path]:
+    """Where the result of each file goes: beside it with this suffix, or to a file with this or another one.
 
-    Two pictures that differ in their ending alone, a.jpg and a.png, keep it: a.jpg.field and a.png.field.
-
-    Raises:
-        UserError: a folder without an output folder, an output of the wrong kind, or a file in the way that was not
-            named by the user.
+    Two pictures that differ in their ending alone, a.jpg and a.png, keep it: a.jpg.field and a.png.field. Raises
+    UserError for a folder without an output folder, an output of the wrong kind, or a file in the way without -o.
     """
     if not source.is_dir():
-        if output is not None and output.is_dir():
-            raise UserError(f"{output} is a folder; for one file name a file, such as {output / source.stem}{suffix}")
-        target = output or source.with_suffix(suffix)
-        if output is not None and output.exists() and output.samefile(source):
-            raise UserError(f"{output} is the input itself; give another name")
+        target, endings = output or source.with_suffix(suffix), list(dict.fromkeys([suffix, *others]))
         if output is None and target.exists():
             raise UserError(f"{target} exists already; name it with -o to replace it, or give another name")
+        if target.is_dir():
+            raise UserError(f"{target} is a folder; for one file name a file, such as {target / source.stem}{suffix}")
+        if target.suffix.lower() not in endings:
+            raise UserError(f"{target}: give a name ending in {' '.join(endings)}")
+        if target.exists() and target.samefile(source):
+            raise UserError(f"{target} is the input itself; give another name")
         return [target]
     if output is None:
         raise UserError(f"{source} is a folder; say with -o FOLDER where the results go")
@@ -111,7 +109,7 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
     seconds = time.perf_counter() - begun
     target.parent.mkdir(parents=True, exist_ok=True)
     field.save(target, dtype=torch.float16 if storing.half else torch.float32)
-    item = {
+    return {
         "file": str(path),
         "field": str(target),
         "height": picture.shape[1],
@@ -121,10 +119,7 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
         "values_per_pixel_value": field.values_stored / picture.numel(),
         "bytes": target.stat().st_size,
         "encode_seconds": seconds,
-    }
-    if storing.check:
-        item |= fidelity(Field.load(target, model), picture, storing.precision, bar)
-    return item
+    } | (fidelity(Field.load(target, model), picture, storing.precision, bar) if storing.check else {})
 
 
 def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) -> dict[str, float]:

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Folder, Json
-from tokenfield.cli.options import Device, Precision, Rate, find_precision, load_model
+from tokenfield.cli.console import File, Folder, Int, Json
+from tokenfield.cli.options import Device, Precision, Rate, check_at_least, find_precision, load_model
 from tokenfield.cli.types import Report, SkippedFiles, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 
 Protocol = Literal[
     "auto", "skimage256", "folder", "native", "recipe", "imagenette178", "celeba178", "ffhq178", "ffhq256", "ffhq512",
@@ -34,7 +35,7 @@ class Pictures:
     """Auto is skimage256 for that data, and folder for any other."""
     size: int = 256
     """Side of the crops of protocol folder, in pixels."""
-    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    count: Int = None
     """Measure only so many pictures of a folder, drawn by the seed (of recipe and data sets: the first)."""
     seed: int = 0
     """Of that draw."""
@@ -49,8 +50,7 @@ class Pictures:
         if (self.chosen == "skimage256") != (self.data == "skimage256"):
             raise UserError(f"protocol {self.chosen} and data {self.data}: --data skimage256 goes with protocol "
                             "skimage256, and --data FOLDER with every other protocol")
-        for name in ("size", "count"):
-            check_positive(name, getattr(self, name))
+        check_at_least(1, size=self.size, count=self.count)
 
     def open(self, model: str) -> tuple[Iterable[tuple[str, Tensor]], int, SkippedFiles]:
         """The pictures by name, how many there are, and the list of skipped files, which grows meanwhile."""
@@ -77,12 +77,6 @@ class Pictures:
         files = evaluation.folder_files(folder, skipped, count=count, seed=self.seed)
         size = self.size if self.chosen == "folder" else None
         return evaluation.folder_pictures(folder, files, skipped, size=size), len(files), skipped
-
-
-def check_positive(name: str, value: int | None) -> None:
-    """Raises UserError for a number below 1."""
-    if value is not None and value < 1:
-        raise UserError(f"--{name} {value}: give at least 1")
 
 
 def evaluate(
@@ -117,17 +111,16 @@ def evaluate(
         keep: how many of each.
     """
     from tokenfield.evaluation import evaluate as evaluation
-    from tokenfield.evaluation.gallery import Gallery
     from tokenfield.evaluation.pca import Basis
     from tokenfield.fields.domains import for_pictures
 
     pictures.check()
-    check_positive("keep", keep)
+    check_at_least(1, keep=keep)
     loaded = load_model(model, device)
     for_pictures(loaded)
     if rate is not None:
         loaded = loaded.at(loaded.width_at(rate))
-    gallery = Gallery(keep) if save is not None else None
+    gallery = evaluation.Gallery(keep) if save is not None else None
     named, total, skipped = pictures.open(model)
     with console.progress("evaluating", total) as bar:
         report = evaluation.evaluate(
@@ -159,18 +152,20 @@ COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-b
 def show(report: Report) -> None:
     """The table that a person reads, and what was measured."""
     columns = {name: column for name, column in COLUMNS.items() if name != "pca_psnr" or report.pca is not None}
+
+    def row(name: str, size: str, numbers: Record) -> list[str]:
+        return [name, size, *(console.number(numbers[key], digits) for key, (_, digits) in columns.items())]
+
     listed = list(report.pictures)
     if len(listed) > LISTED:
         console.say(f"The {LISTED // 2} worst of {len(listed)} pictures:")
         listed = sorted(listed, key=lambda score: score.psnr)[: LISTED // 2]
-    rows = [["picture", "size", *(heading for heading, _ in columns.values())]]
-    for score in listed:
-        numbers = (console.number(getattr(score, name), digits) for name, (_, digits) in columns.items())
-        rows.append([score.name, f"{score.width}x{score.height}", *numbers])
     middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns}
-    numbers = (console.number(middle[name], digits) for name, (_, digits) in columns.items())
-    rows.append([f"mean of {len(report.pictures)}", "", *numbers])
-    console.say(console.table(rows))
+    console.say(console.table([
+        ["picture", "size", *(heading for heading, _ in columns.values())],
+        *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in listed),
+        row(f"mean of {len(report.pictures)}", "", middle),
+    ]))
     protocol = report.to_json()["protocol"]
     console.say(f"protocol {report.protocol}: {protocol['pictures']}")
     console.say("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))

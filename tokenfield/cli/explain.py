@@ -9,21 +9,18 @@ from typing import Annotated
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json, Out
-from tokenfield.cli.options import DEFAULT, Device, labels, load_model
+from tokenfield.cli.console import Json, Out, Pixels
+from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load_model
 from tokenfield.cli.types import Explained
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
-
-LEAST = {"maps": 8}
-"""Smallest value of an option, where that is not 1."""
 
 
 @dataclass(frozen=True)
 class Detail:
     """How much of every picture is looked at."""
 
-    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
+    size: Pixels = None
     """Side in pixels for models of any size; default 128."""
     tokens: int = 256
     """Most tokens to remove and to show; of more, so many spread evenly."""
@@ -36,11 +33,8 @@ class Detail:
 
     def check(self) -> None:
         """Raises UserError for what no page could show."""
-        for name in ("tokens", "maps", "queries", "count"):
-            if (value := getattr(self, name)) < LEAST.get(name, 1):
-                raise UserError(f"--{name} {value}; give at least {LEAST.get(name, 1)}")
-        if self.size is not None and self.size < 8:
-            raise UserError(f"--size {self.size} is no picture; give at least 8 pixels")
+        check_at_least(1, tokens=self.tokens, queries=self.queries, count=self.count)
+        check_at_least(8, size=self.size, maps=self.maps)
 
 
 def explain(

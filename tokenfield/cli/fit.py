@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Folder, Json
+from tokenfield.cli.console import File, Folder, Json, Seconds
 from tokenfield.cli.options import Device, find_device
 from tokenfield.cli.types import Curve, Optimization
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
 LearningRate = Annotated[float | None, tyro.conf.arg(metavar="RATE")]
-Pixels = Annotated[int | None, tyro.conf.arg(metavar="PIXELS")]
 Figure = Annotated[File, tyro.conf.arg(help="also draw PSNR against seconds there, a PNG file.")]
 MOST_PIXELS = 4096
 """Pixels per step of an MLP: on a processor many small steps come further in the same seconds than few exact ones."""
@@ -25,7 +24,7 @@ MOST_PIXELS = 4096
 class Budget:
     """How long to optimise; measuring PSNR does not count."""
 
-    seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    seconds: Seconds = None
     """By default 60 of fit and 30 of optimize, unless --steps is given."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Of Adam, in place of seconds or as another limit."""
@@ -92,10 +91,8 @@ def fit(
     fitting = Optimization(start, image, "latents", rates=rates, pixels=pixels, seed=seed)
     curve, interrupted = watch(fitting, mlp.kind, **budget.limits(60.0))
     path = save_with_model(fitting.best, folder, picture.stem)
-    report = {
-        "command": "fit", "picture": picture.name, "height": height, "width": width, **asdict(mlp), **rates,
-        "pixels": pixels, "seed": seed, "field": str(path), "interrupted": interrupted, "curves": [curve.to_json()],
-    }
+    report = {"command": "fit", "picture": picture.name, "height": height, "width": width, **asdict(mlp), **rates,
+              "pixels": pixels, "seed": seed, "field": str(path), "interrupted": interrupted}
     return finish(report, [curve], figure=figure, json=json, title=f"{picture.name}: an MLP from scratch")
 
 
@@ -110,15 +107,9 @@ def new_folder(output: Path | None, picture: Path, kind: str) -> Path:
 def watch(
     fitting: Optimization, name: str, *, seconds: float | None, steps: int | None, head_start: float = 0.0
 ) -> tuple[Curve, bool]:
-    """Run an optimisation, with its PSNR on a bar.
+    """Run an optimisation, with its PSNR on a bar: the curve so far (see `Curve`), and whether Ctrl-C ended it.
 
-    Args:
-        fitting: the optimisation.
-        name: what is optimised, for the bar and the curve.
-        seconds, steps: the budget.
-        head_start: see `Curve`.
-    Returns:
-        The curve so far, and whether Ctrl-C ended it. Ctrl-C before the first point is passed on: there is nothing yet.
+    Ctrl-C before the first point is passed on: there is nothing yet.
     """
     from tokenfield.evaluation.optimization_curves import Curve
     from tokenfield.fields.optimization import share_of
@@ -153,5 +144,6 @@ def finish(report: Record, curves: Sequence[Curve], *, figure: Path | None, json
     if figure is not None:
         draw(curves, figure, title=title)
         console.notice(f"figure: {figure}")
-    console.write_json(json, report | {"machine": machine(), "versions": versions()})
+    results = {"curves": [curve.to_json() for curve in curves], "machine": machine(), "versions": versions()}
+    console.write_json(json, report | results)
     return console.INTERRUPTED if interrupted else console.OK

@@ -104,8 +104,13 @@ def about_model(folder: Path) -> Record:
         "hash": pretrained.model_hash(model),
         "configuration": {key: value for key, value in pretrained.describe(model).items() if key != "model"},
     }
-    if (folder / pretrained.EVALUATION).exists():
-        facts["evaluation"] = summary_of(read_json(folder / pretrained.EVALUATION))
+    if (report := folder / pretrained.EVALUATION).exists():
+        try:
+            evaluation = json_module.loads(report.read_text())
+        except ValueError as error:
+            raise UserError(f"{report} is no JSON file ({error})") from error
+        if isinstance(evaluation, dict):  # single numbers and words, without lists
+            facts["evaluation"] = {key: one for key, one in evaluation.items() if isinstance(one, int | float | str)}
     return facts
 
 
@@ -114,20 +119,6 @@ def pictures_of(model: FieldModel) -> dict[str, str]:
     size = model.input_size
     takes = "any size" if size is None else f"any size, in tiles of {size[1]} x {size[0]}"
     return {"pictures": f"{takes}, {model.channels} channels, cells of {model.cell} pixels"}
-
-
-def summary_of(evaluation: object) -> Record:
-    """The single numbers and words of an `eval.json`, without its lists."""
-    plain = evaluation if isinstance(evaluation, dict) else {}
-    return {key: value for key, value in plain.items() if isinstance(value, int | float | str)}
-
-
-def read_json(path: Path) -> object:
-    """A JSON file. Raises UserError if it is none."""
-    try:
-        return json_module.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON file ({error})") from error
 
 
 def about_run(folder: Path) -> Record:

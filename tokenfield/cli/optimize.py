@@ -8,28 +8,16 @@ from typing import Literal
 
 import tyro
 
-from tokenfield.cli.console import Json, Out
-from tokenfield.cli.fit import (
-    MOST_PIXELS,
-    UNLIMITED,
-    Budget,
-    Figure,
-    LearningRate,
-    Pixels,
-    finish,
-    new_folder,
-    watch,
-)
+from tokenfield.cli.console import Json, Out, Pixels
+from tokenfield.cli.encode import plan
+from tokenfield.cli.fit import MOST_PIXELS, UNLIMITED, Budget, Figure, LearningRate, finish, new_folder, watch
 from tokenfield.cli.options import DEFAULT, Device, ModelName, load_model
 from tokenfield.cli.types import Field, Optimization, Tensor
-from tokenfield.errors import UserError
 
 Rival = Literal["scratch", "ffnet", "siren"]
 """What is fitted beside: latents from zero, or an MLP."""
-EXACT = 1 << 20
-"""Pixels of a picture up to which a step takes all of them unless --pixels says otherwise."""
-SHARE = 1 << 18
-"""Pixels per step of a larger picture."""
+EXACT, SHARE = 1 << 20, 1 << 18
+"""Pixels of a picture up to which a step takes all of them unless --pixels says otherwise; per step of a larger one."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +80,10 @@ def optimize(
     from tokenfield.fields.optimization import Optimization, save_with_model, scratch
 
     image, limits, own = read_picture(picture), budget.limits(30.0), moves.what != "latents"
-    target = new_folder(output, picture, "optimised") if own else new_target(output, picture)
+    if own:
+        target = new_folder(output, picture, "optimised")
+    else:
+        target, = plan(picture, [picture], output, ".field")
     loaded = load_model(model, device)
     begun = time.perf_counter()
     field = Field.of(loaded, image)
@@ -111,22 +102,10 @@ def optimize(
         if not interrupted:
             other, interrupted = watch(competitor(rival, field, image, pixels, seed), rival, **limits)
             curves.append(other)
-    report = {
-        "command": "optimize", "picture": picture.name, "height": image.shape[1], "width": image.shape[2],
-        "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates, "pixels": pixels, "seed": seed,
-        "field": str(target), "interrupted": interrupted, "curves": [c.to_json() for c in curves],
-    }
+    report = {"command": "optimize", "picture": picture.name, "height": image.shape[1], "width": image.shape[2],
+              "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates, "pixels": pixels,
+              "seed": seed, "field": str(target), "interrupted": interrupted}
     return finish(report, curves, figure=figure, json=json, title=f"{picture.name}: test-time optimisation")
-
-
-def new_target(output: Path | None, picture: Path) -> Path:
-    """The .field file for optimised latents. Raises UserError for what is no such file, before any work."""
-    if output is not None and (output.is_dir() or output.suffix.lower() != ".field"):
-        raise UserError(f"{output}: optimised latents are written to a file ending in .field; give such a name")
-    target = output or picture.with_suffix(".field")
-    if output is None and target.exists():
-        raise UserError(f"{target} exists already; name it with -o to replace it, or give another name")
-    return target
 
 
 def competitor(

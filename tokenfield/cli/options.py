@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from tokenfield.cli.console import notice
+from tokenfield.cli.console import notice, warn
 from tokenfield.cli.types import FieldModel, Model
 from tokenfield.errors import UserError
 
@@ -27,14 +27,10 @@ Rate = Annotated[float | None, tyro.conf.arg(
 
 
 def load_model(name: str, device: str) -> FieldModel:
-    """The model that a user names, on the device that a user names.
+    """The model that a user names (see `WHICH`), on the device that a user names (see `Device`).
 
-    Args:
-        name: a packaged name, a model's folder, `hf:owner/name`, or the folder of a training run; of a run that was
-            interrupted, and so has exported no weights yet, the newest whole checkpoint is taken.
-        device: "auto" for an accelerator where there is one, or what torch calls a device.
-    Raises:
-        UserError: no such model or device.
+    Of a training run that was interrupted, and so has exported no weights yet, the newest whole checkpoint is taken.
+    Raises UserError for a model or device that there is not.
     """
     from tokenfield.models import pretrained
     from tokenfield.training import checkpoint
@@ -57,7 +53,7 @@ def from_checkpoint(run: Path) -> Model:
         try:
             state = checkpoint.verify(path)
         except checkpoint.DamagedError as damage:
-            notice(f"tokenfield: warning: checkpoint {path} is damaged: {damage}; trying the one before")
+            warn(f"checkpoint {path} is damaged: {damage}; trying the one before")
             continue
         averaged = path / "ema.safetensors"
         model = read(path / "recipe.json").model.build()
@@ -88,6 +84,13 @@ def find_precision(name: str) -> "torch.dtype | None":
     import torch
 
     return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def check_at_least(least: int, **options: int | None) -> None:
+    """Raises UserError for an option that is given and below a number."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise UserError(f"--{name} {value}: give at least {least}")
 
 
 def labels(models: tuple[str, ...]) -> list[str]:

@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Folder, Json, Usage
+from tokenfield.cli.console import Folder, Json, Seconds, Usage
 from tokenfield.cli.types import Recipe
 from tokenfield.errors import UserError
 from tokenfield.registry import DENOISERS, MODELS, RECIPES
@@ -37,7 +37,7 @@ class Run:
     """Folder of the run; default: runs/RECIPE."""
     resume: bool = False
     """Continue the run in that folder from its newest whole checkpoint."""
-    max_seconds: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
+    max_seconds: Seconds = None
     """Stop after so many seconds, evaluate and save as at the end."""
     device: str = "auto"
     """Auto (an accelerator where there is one) or cpu."""
@@ -81,14 +81,10 @@ def train(recipe: Recipe, out: Path, options: Run, json: Path | None) -> int:
 
 
 def parser(argv: list[str]) -> Callable[[], object]:
-    """What to run for `tokenfield train ARGV...`.
+    """What to run for `tokenfield train ARGV...`. Raises `Usage` without a recipe, UserError for an unknown one.
 
     The recipe decides which options there are, so it comes first. A resumed run takes its recipe from its own folder:
     overrides need not be repeated, and one that would change the run is refused.
-
-    Raises:
-        Usage: no recipe.
-        UserError: an unknown one.
     """
     if argv[:1] in (["-h"], ["--help"]):
         return print_recipes
@@ -108,32 +104,25 @@ def print_recipes() -> None:
     """The help of `train` without a recipe: recipes by their groups, then systems. Imports none of them."""
     console.say(INTRODUCTION)
     width = max(map(len, [*RECIPES, *MODELS]))
-    for group, names in groupby(RECIPES, lambda name: RECIPES.places[name].group):
+    groups = groupby(RECIPES.places.items(), lambda entry: entry[1].group)
+    for group, places in chain(groups, [("Systems", MODELS.places.items())]):
         console.say(f"{group}:")
-        for name in names:
-            console.say(f"  {name:<{width}}  {RECIPES.places[name].summary()}")
-    console.say("Systems:")
-    for name in MODELS:
-        console.say(f"  {name:<{width}}  {MODELS.places[name].summary()}")
+        for name, place in places:
+            console.say(f"  {name:<{width}}  {place.summary()}")
 
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by its name, by the JSON file of one, or the usual one of a system.
 
-    Raises:
-        UserError: none of these; the line names the nearest three that there are.
+    Raises UserError for none of these; the line names the nearest three that there are.
     """
     if name in RECIPES:
         recipe: Recipe = RECIPES[name]()
         return recipe
-    if name.endswith(".json"):
-        from tokenfield.training.recipe import read
+    if name.endswith(".json") or name in MODELS or name in DENOISERS:
+        from tokenfield.training.recipe import default_recipe, read
 
-        return read(Path(name))
-    if name in MODELS or name in DENOISERS:
-        from tokenfield.training.recipe import default_recipe
-
-        return default_recipe(name)
+        return read(Path(name)) if name.endswith(".json") else default_recipe(name)
     first, second, third = get_close_matches(name, [*RECIPES, *MODELS], 3, cutoff=0)
     raise UserError(f"no recipe or system is called {name!r}; did you mean {first}, {second} or {third}? "
                     "(tokenfield train --help lists them all)")

@@ -76,8 +76,8 @@ def measure_here(recipe: Recipe, data: Path, device: str, threads: int) -> int |
     with TemporaryDirectory() as folder:
 
         def steps(count: int) -> None:
-            run = Path(folder) / str(count)
-            train(replace(recipe, steps=count, checkpoint_every=count), data, run, device=device, quiet=True)
+            short = replace(recipe, steps=count, checkpoint_every=count)
+            train(short, data, Path(folder, str(count)), device=device, quiet=True)
 
         steps(1)
         gc.collect()

@@ -91,31 +91,34 @@ def columns(data: Record) -> dict[str, Callable[[Record], str]]:
         mean = None if row["label"] == reference else row["above_reference"]
         return "-" if mean is None else spread(mean, row["above_reference_deviation"], "+")
 
-    def macs(which: str) -> Callable[[Record], str]:
-        return lambda row: number(row.get("macs_per_pixel", {}).get(which), 0)
-
     def seeds(row: Record) -> str:
         failed = row["psnr"] is not None and row["failed"]
         return f"{row['seeds']}" + (f" ({row['failed']} diverged)" if failed else "")
 
+    def macs(which: str) -> Callable[[Record], str]:
+        return lambda row: number(row.get("macs_per_pixel", {}).get(which), 0)
+
     def whole(key: str) -> Callable[[Record], str]:
         return lambda row: str(row.get(key, "-"))
+
+    def some(key: str, digits: int = 2) -> Callable[[Record], str]:
+        return lambda row: number(row.get(key), digits)
 
     return {
         "system": whole("label"),
         "PSNR, dB": psnr,
         **({f"above {reference}, same seeds": above} if reference else {}),
         "seeds": seeds,
-        **({"published": lambda row: number(row["published"])} if there("published") else {}),
+        **({"published": some("published")} if there("published") else {}),
         "values stored": whole("values_stored"),
-        "per pixel value": lambda row: number(row.get("values_per_pixel_value")),
+        "per pixel value": some("values_per_pixel_value"),
         "parameters": whole("parameters"),
         "MACs / pixel, encode": macs("encode"),
         "MACs / pixel, decode": macs("decode"),
         "peak memory, MB": lambda row: number(None if row.get("peak_memory") is None else row["peak_memory"] / 1e6, 0),
         "steps": whole("steps"),
-        "seconds": lambda row: number(row.get("seconds"), 0),
-        **({"locality": lambda row: number(row.get("locality"), 3)} if there("locality") else {}),
+        "seconds": some("seconds", 0),
+        **({"locality": some("locality", 3)} if there("locality") else {}),
     }
 
 
@@ -166,12 +169,11 @@ def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] = cur
     `data` has title, command, budget, seed_list, date, notes, rows (from `gather`), and whatever else the JSON holds.
     `draw` makes the figure.
     """
-    rows = cells(data)
-    texts = {"json": json.dumps(data, indent=1, allow_nan=False) + "\n", "md": as_markdown(data), "csv": as_csv(rows),
-             "tex": as_latex(rows)}
-    for kind, text in texts.items():
-        write_whole(folder / f"table.{kind}", text)
-    files = [folder / f"table.{kind}" for kind in texts]
+    rows, files = cells(data), []
+    for kind, text in (("json", json.dumps(data, indent=1, allow_nan=False) + "\n"), ("md", as_markdown(data)),
+                       ("csv", as_csv(rows)), ("tex", as_latex(rows))):
+        files.append(folder / f"table.{kind}")
+        write_whole(files[-1], text)
     if any(row["psnr"] is not None for row in data["rows"]):
         files.append(folder / "figure.png")
         draw(data, files[-1])

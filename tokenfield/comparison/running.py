@@ -1,4 +1,4 @@
-"""A recipe and a seed -> one finished run, trained like any other, with everything measured on it.
+"""A recipe and a seed -> one finished run, with everything measured on it; and all runs, one after the other.
 
 A run lives in a folder of its own whose name holds a digest of all that decides its result: recipe, budget, pictures. A
 finished one has a `result.json`; it is never made again, also not for another table that has the same row. A killed one
@@ -7,19 +7,21 @@ is resumed from its checkpoint, bit for bit on a CPU.
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.measuring import measure
-from tokenfield.comparison.setting import Setting, seconds_spent, steps_done
+from tokenfield.comparison.setting import Setting, done
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.training.recipe import Recipe, model_name
-from tokenfield.training.stopping import Diverged
+from tokenfield.training.stopping import Diverged, Interrupted
 from tokenfield.training.trainer import train
 
 RESULT = "result.json"
@@ -102,4 +104,75 @@ def run(
         result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
         if failure is None:
             result |= (measurement or partial(measure, held_out=held_out))(recipe, setting, folder)
-        return keep(folder / RESULT, result | {"steps": steps_done(folder), "seconds": seconds_spent(folder)})
+        steps, seconds = done(folder)
+        return keep(folder / RESULT, result | {"steps": steps, "seconds": seconds})
+
+
+End = Literal["done", "over", "interrupted"]
+"""All runs are there; the time was over before; Ctrl-C came before."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a table, to be made or read."""
+
+    table: str
+    label: str
+    """Of the row."""
+    seed: int
+    start: Callable[[Deadline], Record | None]
+    """Its result; None if the time was over before."""
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.label}, seed {self.seed}".removeprefix(": ")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Results by table and label, and why work ended."""
+
+    results: dict[str, dict[str, list[Record]]]
+    end: End
+
+    @property
+    def count(self) -> int:
+        """Runs that have a result."""
+        return sum(len(runs) for table in self.results.values() for runs in table.values())
+
+
+def work(jobs: Sequence[Job], max_seconds: float | None, announce: Callable[[int, str], None]) -> Outcome:
+    """Make all runs, in their order, that time allows for; those that another process is making are waited for.
+
+    After `max_seconds` nothing is begun and what is running stops. `announce` is called with the number of jobs behind,
+    and what comes now.
+    """
+    waiting, begun = list(jobs), time.monotonic()
+    end: End = "done"
+    results: dict[str, dict[str, list[Record]]] = {job.table: {} for job in jobs}
+
+    def deadline() -> float | None:
+        """Nothing is left after Ctrl-C: what is finished is read, and nothing begun."""
+        if end == "interrupted":
+            return 0.0
+        return None if max_seconds is None else max_seconds - (time.monotonic() - begun)
+
+    while waiting:
+        job = waiting.pop(0)
+        announce(len(jobs) - len(waiting) - 1, str(job))
+        try:
+            result = job.start(deadline)
+        except Busy:  # another process is at it; its result is read later
+            if end != "interrupted":
+                waiting.append(job)
+                time.sleep(0.2)
+            continue
+        except (KeyboardInterrupt, Interrupted):  # a run that trained has saved a checkpoint first
+            if end == "interrupted":
+                raise
+            end = "interrupted"
+            continue
+        if result is not None:
+            results[job.table].setdefault(job.label, []).append(result)
+        elif end == "done":
+            end = "over"
+    return Outcome(results, end)

@@ -53,14 +53,12 @@ class Budget:
                         "or processor=60, seconds of the processor")
 
     def remaining(self, recipe: Recipe, folder: Path) -> float:
-        """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide.
-
-        2 % count as nothing.
-        """
+        """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide."""
+        steps, seconds = done(folder)
         if not self.timed:
-            return 0.0 if steps_done(folder) >= recipe.steps else math.inf
-        left = self.amount - seconds_spent(folder)
-        return left if left > 0.02 * self.amount else 0.0
+            return 0.0 if steps >= recipe.steps else math.inf
+        left = self.amount - seconds
+        return left if left > 0.02 * self.amount else 0.0  # 2 % count as nothing
 
     @property
     def timed(self) -> bool:
@@ -117,13 +115,8 @@ def digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def seconds_spent(folder: Path) -> float:
-    """Of training, over all sessions of a run; evaluations and saves do not count."""
-    lines = [line for line in journal.read(folder / journal.METRICS) if "seconds" in line]
-    return float(lines[-1]["seconds"]) if lines else 0.0
-
-
-def steps_done(folder: Path) -> int:
-    """The last step that the journal of a run knows."""
+def done(folder: Path) -> tuple[int, float]:
+    """Steps and seconds of training over all sessions of a run; evaluations and saves do not count."""
     lines = journal.read(folder / journal.METRICS)
-    return int(lines[-1]["step"]) if lines else 0
+    seconds = [float(line["seconds"]) for line in lines if "seconds" in line]
+    return int(lines[-1]["step"]) if lines else 0, seconds[-1] if seconds else 0.0

@@ -19,11 +19,9 @@ from tokenfield.training.recipe import Recipe
 
 KNOBS = ("num_latents", "groups", "latent_dim")
 """Fields of a model that stored values are proportional to, in the order in which they are tried."""
-CLOSE = 0.02
-"""Share by which stored values may differ and still count as equal."""
-
-TRIES = 12
-"""Numbers of tokens, or widths, that are tried around the right one, where that is not allowed."""
+CLOSE, TRIES = 0.02, 12
+"""Share by which stored values may differ and still count as equal; numbers of tokens, or widths, that are tried around
+the right one, where that is not allowed."""
 
 Config = TypeVar("Config")
 
@@ -35,10 +33,6 @@ class SystemRow:
     label: str
     recipe: Recipe
     held_out: HeldOut
-
-    def facts(self) -> Record:
-        """What the table's JSON says of it."""
-        return {"label": self.label, "recipe": self.recipe.name, "extra": False}
 
     def run(self, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make its run, or read what it came to."""
@@ -56,8 +50,11 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
     Raises:
         UserError: a recipe of other data than pictures, or a model that cannot be made for this size.
     """
-    data, *_ = [pictures_of(label, recipe) for label, recipe in recipes]  # all of them, the first one's is taken
+    for label, recipe in recipes:
+        if not isinstance(recipe.data, DataConfig):
+            raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
     first = recipes[0][1]
+    data: DataConfig = first.data
     size = size or size_of(first.model) or data.size // getattr(first.objective, "zoom", 1)
     alike = []
     for label, recipe in recipes:
@@ -66,13 +63,6 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
             values = stored_values(recipe, size)
         alike.append(SystemRow(label, match(recipe, size, values), HeldOut(replace(data, size=size))))
     return alike
-
-
-def pictures_of(label: str, recipe: Recipe) -> DataConfig:
-    """The recipe's data. Raises UserError if they are no pictures."""
-    if not isinstance(recipe.data, DataConfig):
-        raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
-    return recipe.data
 
 
 def size_of(model: object) -> int | None:

@@ -4,48 +4,30 @@ Without JavaScript every picture is there; with it photograph and reconstruction
 enlarged. The text stands in assets/index.html; what it is filled with is made here.
 """
 
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup, escape
+from PIL import Image
 from torch import Tensor
 
-from tokenfield.demo.findings import Findings
-from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.sheets import token_pictures
+from tokenfield.demo.steps import Findings
 from tokenfield.evaluation import pages
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import Score
-from tokenfield.evaluation.figures import COLOURS, heat, to_pil
-from tokenfield.io.record import Record
+from tokenfield.evaluation.figures import COLOURS, from_pil, heat, to_pil
 
 TEMPLATE = Path(__file__).parent / "assets" / "index.html"
-POINTS = 160
-"""Most points of a curve on the page."""
 
 
 def write_page(path: Path, findings: Findings) -> None:
-    """Writes the page, whole or not at all."""
-    pages.write_page(path, TEMPLATE, **values(findings))
-
-
-def values(findings: Findings) -> Record:
-    """What the template needs."""
+    """Writes the page, whole or not at all, into the folder in which the learning curve is already."""
+    curve = None if findings.fresh is None else from_pil(Image.open(path.parent / "curve.png"))
     governed = [(one, *token_pictures(one)) for one in findings.governed]
-    return {
-        "findings": findings,
-        "fresh": findings.fresh,
-        "scores": [result.score for result in findings.returns],
-        "governed": governed,
-        "colours": COLOURS,
-        "chart": None if findings.fresh is None else chart(findings.fresh),
-        "about": about(findings),
-        "cells": cells,
-        "title": title,
-        "embed": embed,
-        "heat": heat,
-    }
+    scores = [result.score for result in findings.returns]
+    pages.write_page(path, TEMPLATE, findings=findings, fresh=findings.fresh, scores=scores, governed=governed,
+                     curve=curve, about=about(findings), colours=COLOURS, cells=cells, title=title, embed=embed,
+                     heat=heat)
 
 
 def cells(score: Score) -> list[str]:
@@ -54,35 +36,6 @@ def cells(score: Score) -> list[str]:
     return [title(score.name), f"{score.width} x {score.height}", f"{score.tokens:,}", f"{score.values_stored:,}",
             f"{score.psnr:.2f}", *floor, f"{score.psnr_8bit:.2f}", f"{score.ssim:.4f}", f"{score.encode_seconds:.2f}",
             f"{score.decode_seconds:.2f}"]
-
-
-def chart(fresh: Fresh, width: int = 640, height: int = 240) -> Record:
-    """The learning curve in pixels of an SVG: polylines, marked points, and the levels of the grid."""
-    batches = smoothed(fresh.curve)
-    points = [*batches, *fresh.held_out]
-    longest = max(seconds for seconds, _ in points) or 1.0
-    low = 5 * int(min(psnr for _, psnr in points) // 5)
-    high = 5 * (int(max(psnr for _, psnr in points) // 5) + 1)
-
-    def place(seconds: float, psnr: float) -> tuple[str, str]:
-        return f"{seconds / longest * width:.1f}", f"{height * (high - psnr) / (high - low):.1f}"
-
-    def line(curve: Sequence[tuple[float, float]]) -> str:
-        return " ".join(",".join(place(*point)) for point in curve)
-
-    return {
-        "width": width, "height": height, "seconds": longest,
-        "grid": [(level, place(0.0, float(level))[1]) for level in range(low, high + 1, 5)],
-        "batches": line(batches), "unseen": line(fresh.held_out),
-        "dots": [(*place(*point), point) for point in fresh.held_out],
-    }
-
-
-def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `POINTS` points, each the mean of as many neighbours as it takes."""
-    size = -(-len(points) // POINTS) or 1
-    groups = [points[i : i + size] for i in range(0, len(points), size)]
-    return [(statistics.fmean(x for x, _ in group), statistics.fmean(y for _, y in group)) for group in groups]
 
 
 def about(findings: Findings) -> dict[str, str]:

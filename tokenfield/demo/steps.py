@@ -1,19 +1,22 @@
-"""What the demonstration shows of a trained model, as data: nothing is drawn, printed or written here."""
+"""What the demonstration finds, as data and as plain numbers: nothing is drawn, printed or written here."""
 
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.data.demo_pictures import center_crop
+from tokenfield.demo.fresh import Fresh
+from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import Score, measure
 from tokenfield.evaluation.figures import bicubic, half_size, shrunk
 from tokenfield.evaluation.locality import Influence, influences, place, spread_tokens
 from tokenfield.evaluation.pca import Basis
 from tokenfield.fields.field import Field
+from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel
 
@@ -105,20 +108,12 @@ def zoom(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], box: Box
     )
 
 
-@dataclass(frozen=True)
-class HalfSize:
-    """How much of photographs comes back when only their half-size versions were encoded: zoom, with the truth at hand.
+def half_size_check(model: FieldModel, pictures: Pictures) -> Record:
+    """How much comes back when only half-size versions were encoded (means of 2 x 2): zoom, with the truth at hand.
 
-    Means of dB over so many pictures, of the field and of bicubic interpolation of the same half-size pixels.
+    Mean PSNR (dB) over centre crops of at most `PROTOCOL_SIZE` pixels, of the field and of bicubic interpolation of the
+    same half-size pixels.
     """
-
-    psnr: float
-    bicubic_psnr: float
-    pictures: int
-
-
-def half_size_check(model: FieldModel, pictures: Pictures) -> HalfSize:
-    """Encode centre crops of at most `PROTOCOL_SIZE` pixels at half size (means of 2 x 2), render them at their own."""
     tokens, pixels = [], []
     for picture in pictures.values():
         crop = center_crop(picture, PROTOCOL_SIZE)
@@ -126,7 +121,7 @@ def half_size_check(model: FieldModel, pictures: Pictures) -> HalfSize:
         small = half_size(crop)
         tokens.append(rendered_psnr(model, small, crop))
         pixels.append(psnr(bicubic(small, *crop.shape[1:])[None], crop[None]).item())
-    return HalfSize(statistics.fmean(tokens), statistics.fmean(pixels), len(tokens))
+    return {"psnr": statistics.fmean(tokens), "bicubic_psnr": statistics.fmean(pixels), "pictures": len(tokens)}
 
 
 @dataclass(frozen=True)
@@ -159,3 +154,75 @@ def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> G
         boxes.append((top, left, bottom, right))
     photograph = bicubic(shrunk(picture, 3 * side), 3 * side, 3 * side)  # itself, unless the photograph is that small
     return Governed(name, photograph, maps, boxes, areas, field.tokens[..., 0].numel())
+
+
+GAIN = 16
+"""How many times as strong the difference is shown."""
+MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "encode_seconds", "decode_seconds")
+"""Numbers of a `Score` that a mean is reported of."""
+
+
+@dataclass
+class Findings:
+    """What the tour found; `None` until it got there."""
+
+    model: Record
+    gain: int = GAIN
+    returns: list[Return] = field(default_factory=list)
+    protocol_psnr: float = 0.0
+    zoom: Zoom | None = None
+    half_size: Record = field(default_factory=dict)
+    governed: list[Governed] = field(default_factory=list)
+    fresh: Fresh | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def area(self) -> float:
+        """Mean over tokens and photographs of the share of the area that holds 90 % of a token's influence."""
+        return statistics.fmean(area for one in self.governed for area in one.areas)
+
+    @property
+    def shares(self) -> float:
+        """The same in units of a token's equal share of the area, which does not depend on the size of a picture."""
+        return statistics.fmean(area * one.tokens for one in self.governed for area in one.areas)
+
+    def mean(self, what: str) -> float:
+        """Mean over the photographs of a number of `Score`."""
+        return statistics.fmean(getattr(result.score, what) for result in self.returns)
+
+    def median(self, what: str) -> float:
+        """Median over the photographs: for seconds."""
+        return float(statistics.median(getattr(result.score, what) for result in self.returns))
+
+    def to_json(self) -> Record:
+        """All numbers, once the tour has ended."""
+        assert self.zoom is not None, "the tour has ended"
+        zoom, fresh = self.zoom, self.fresh
+        return {
+            "command": "demo",
+            "model": self.model,
+            "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
+            "pictures": [asdict(result.score) for result in self.returns],
+            "mean": {what: round(self.mean(what), 4) for what in MEANS},
+            "skimage256_psnr": round(self.protocol_psnr, 4),
+            "zoom": {"picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
+                     "detail_factor": zoom.detail_factor, "detail_box": list(zoom.box)},
+            "half_size": self.half_size,
+            "locality": {
+                "area_holding_90_percent": self.area,
+                "equal_shares": self.shares,
+                "pictures": [{"name": one.name, "areas": one.areas, "tokens": one.tokens, "shown": [
+                    {"token": list(influence.token), "largest_difference": influence.largest, "area": influence.area}
+                    for influence in one.influences]} for one in self.governed],
+            },
+            "training": None if fresh is None else {
+                "recipe": fresh.recipe.name, "parameters": fresh.parameters, "trained_on": fresh.trained_on,
+                "snapshots": [{"seconds": s.seconds, "step": s.step, "psnr": s.psnr} for s in fresh.snapshots],
+                "curve": fresh.curve,
+            },
+            "seconds": self.seconds,
+            "files": self.files,
+            "machine": machine(),
+            "versions": versions(),
+        }

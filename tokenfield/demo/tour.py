@@ -20,10 +20,18 @@ from PIL import Image
 from torch import Tensor
 
 from tokenfield.demo import sheets
-from tokenfield.demo.findings import Findings
 from tokenfield.demo.fresh import Watcher, train_fresh
 from tokenfield.demo.page import write_page
-from tokenfield.demo.steps import Box, Pictures, governed, half_size_check, protocol_psnr, reconstruct_all, zoom
+from tokenfield.demo.steps import (
+    Box,
+    Findings,
+    Pictures,
+    governed,
+    half_size_check,
+    protocol_psnr,
+    reconstruct_all,
+    zoom,
+)
 from tokenfield.evaluation.evaluate import describe_model
 from tokenfield.evaluation.figures import learning_curve, save_png
 from tokenfield.evaluation.pca import Basis

@@ -6,6 +6,7 @@ of `metrics.psnr` (float32, neither clamped nor rounded); means are taken over p
 neither on a batch size nor on the order of the pictures.
 """
 
+import io
 import statistics
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,10 +20,11 @@ from tokenfield.data.demo_pictures import center_crop
 from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.gallery import Gallery
+from tokenfield.evaluation.figures import difference, to_pil
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.evaluation.protocols import PROTOCOLS
 from tokenfield.fields.field import Field
+from tokenfield.io.atomic import write_whole
 from tokenfield.io.clock import seconds
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr, psnr_8bit, ssim
@@ -90,14 +92,51 @@ class Report:
             "count": len(self.pictures),
             **{name: round(self.mean(name), 4) for name in means},
             **{name: round(self.median(name), 6) for name in ("encode_seconds", "decode_seconds")},
-            "settings": self.settings,
-            "model": self.model,
-            "pca": self.pca,
-            "machine": self.machine,
-            "versions": self.versions,
-            "skipped": list(self.skipped),
+            **{name: value for name, value in vars(self).items() if name not in ("protocol", "pictures")},
             "pictures": [asdict(score) for score in self.pictures],
         }
+
+
+GAIN = 8.0
+"""How many times as strong the difference is shown."""
+
+
+def panel(photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w3"]:
+    """Photograph | reconstruction | their difference around mid-grey; 4 pixels in between."""
+    gap = torch.ones(*photograph.shape[:2], 4)
+    strong = difference(photograph, reconstruction, GAIN)
+    return torch.cat([photograph, gap, reconstruction, gap, strong], -1).clamp(0, 1)
+
+
+class Gallery:
+    """The `keep` worst and the `keep` best pictures, as compressed PNG until `save`, so that memory is bounded."""
+
+    def __init__(self, keep: int = 4):
+        self.keep = keep
+        self.worst: list[tuple[float, str, bytes]] = []
+        self.best: list[tuple[float, str, bytes]] = []
+
+    def offer(self, name: str, psnr: float, photograph: Tensor, reconstruction: Tensor) -> None:
+        """Keeps the picture if it belongs among the worst or the best so far."""
+        sides = ((self.worst, psnr), (self.best, -psnr))
+        ranks = [(side, key) for side, key in sides if len(side) < self.keep or key < side[-1][0]]
+        if not ranks:
+            return
+        png = io.BytesIO()
+        to_pil(panel(photograph, reconstruction)).save(png, "PNG")
+        for side, key in ranks:
+            side.append((key, name, png.getvalue()))
+            side.sort(key=lambda entry: entry[0])  # stable: of equals the first one stays
+            del side[self.keep :]
+
+    def save(self, folder: Path) -> list[Path]:
+        """Writes `worst-1-NAME.png`, `best-1-NAME.png`, ..., the most extreme first, and returns their paths."""
+        paths = []
+        for side, entries in (("worst", self.worst), ("best", self.best)):
+            for rank, (_, name, png) in enumerate(entries, 1):
+                paths.append(folder / f"{side}-{rank}-{name.replace('/', '_')}.png")
+                write_whole(paths[-1], png)
+        return paths
 
 
 def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = None, seed: int = 0) -> list[Path]:
