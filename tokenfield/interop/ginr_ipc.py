@@ -159,10 +159,10 @@ def _adapted(arch: Record, sections: Settings, state: Record, choices: Choices) 
 
 def _filled(config: Config, plan: Plan, settings: Settings, state: Record) -> FieldModel:
     """The model, once its frequencies are known to be the formula's: the checkpoint's go nowhere."""
-    given = state.get("hyponet.ff_linear")
-    if given is not None:  # else it is named among what is missing
+    stored = state.get("hyponet.ff_linear")
+    if stored is not None:  # else it is named among what is missing
         expected = frequencies(_mlp(settings)["sigma"], settings[f"{FOURIER}.ff_dim"] // settings["hyponet.input_dim"])
-        if given.shape != expected.shape or not torch.allclose(given, expected, rtol=1e-5):
+        if stored.shape != expected.shape or not torch.allclose(stored, expected, rtol=1e-5):
             raise UserError(f"hyponet.ff_linear holds other frequencies than {settings[f'{FOURIER}.type']} makes")
     return fill(config, plan, state, also=["hyponet.ff_linear"])
 
@@ -184,21 +184,21 @@ def _mlp(settings: Settings) -> Record:
 
 def _views(settings: Settings, sections: Settings) -> int:
     """Support views: what the data set's section says, or the one number that makes square views of the patches."""
-    patches, given = settings["latent_mapping.n_patches"], sections["dataset.train_config.n_support"]
+    patches, views = settings["latent_mapping.n_patches"], sections["dataset.train_config.n_support"]
     possible = [n for n in range(1, MOST_VIEWS + 1) if _are_square(patches, n)]
-    if given is None and len(possible) != 1:
+    if views is None and len(possible) != 1:
         raise UserError(
             f"arch.latent_mapping.n_patches {patches} without dataset.train_config.n_support: "
             f"{'that leaves open how many square views there are' if possible else 'these are no square views'}; "
             f"n_support says how many"
         )
-    if given is not None and (type(given) is not int or not _are_square(patches, given)):
+    if views is not None and (type(views) is not int or not _are_square(patches, views)):
         raise UserError(
-            f"arch.latent_mapping.n_patches {patches} and dataset.train_config.n_support {given!r} do not fit, so the "
+            f"arch.latent_mapping.n_patches {patches} and dataset.train_config.n_support {views!r} do not fit, so the "
             f"project's own code cannot run this configuration either: for {patches} patches n_support is "
-            f"{' or '.join(map(str, possible)) or 'none'}, for {given} views n_patches is {given} x a square number"
+            f"{' or '.join(map(str, possible)) or 'none'}, for {views} views n_patches is {views} x a square number"
         )
-    return possible[0] if given is None else given
+    return possible[0] if views is None else views
 
 
 def _are_square(patches: int, views: int) -> bool:
