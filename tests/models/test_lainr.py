@@ -81,17 +81,17 @@ def test_chunks_equal_the_whole(kind, chunk):
 
 
 def test_default_chunks_are_shared_out_over_the_batch():
-    model, asked = make(), []
+    model, counts = make(), []
     model.chunk = 12
     locate = model.locate
-    model.locate = lambda coords, *lattice: asked.append(len(coords)) or locate(coords, *lattice)
+    model.locate = lambda coords, *lattice: counts.append(len(coords)) or locate(coords, *lattice)
     grid = Grid.cells(5, 7).to(torch.float64)
     with torch.no_grad():
         parts = model.decode(random(B, 5, 6), grid)
-    assert max(asked) <= 6 < sum(asked) == len(grid)
-    asked.clear()
+    assert max(counts) <= 6 < sum(counts) == len(grid)
+    counts.clear()
     same(model.decode(random(B, 5, 6), grid), parts)
-    assert asked == [35]  # gradients are recorded: in one piece
+    assert counts == [35]  # gradients are recorded: in one piece
 
 
 def test_instances_of_a_batch_do_not_meet():

@@ -25,9 +25,9 @@ def test_cells_of_known_subspaces_are_recognized_and_restored():
     spaces = toy().subspaces
     index, coefficients = torch.tensor([3, 0, 4, 4, 1, 2, 0]), torch.randn(7, 10)
     cells = spaces.restore(index, coefficients)
-    found, kept, errors = spaces.choose(cells)
+    found, again, errors = spaces.choose(cells)
     assert torch.equal(found, index) and errors[:, -1].max() < 1e-5
-    torch.testing.assert_close(kept, coefficients, atol=1e-5, rtol=0)
+    torch.testing.assert_close(again, coefficients, atol=1e-5, rtol=0)
 
 
 def test_the_choice_is_the_best_of_all():
@@ -81,8 +81,8 @@ def test_pixels_are_shown_as_coded():
     assert tokens.shape == (1, 3, 5, 11)
     shown = model.decode(tokens, Grid.cells(12, 20))[0].T.unflatten(1, (12, 20))
     cells = model.subspaces.restore(tokens[..., 0].flatten().long(), tokens[..., 1:].flatten(0, 2)) + 0.5
-    wanted = cells.view(3, 5, 3, 4, 4).permute(2, 0, 3, 1, 4).reshape(3, 12, 20)
-    torch.testing.assert_close(shown, wanted, atol=1e-4, rtol=0)
+    expected = cells.view(3, 5, 3, 4, 4).permute(2, 0, 3, 1, 4).reshape(3, 12, 20)
+    torch.testing.assert_close(shown, expected, atol=1e-4, rtol=0)
 
 
 def test_more_values_restore_better_and_fields_can_be_cut():

@@ -204,12 +204,12 @@ def test_unknown_names_never_reach_for_the_network(name):
 def test_the_hub_is_asked_only_by_its_prefix(folder, monkeypatch):
     import huggingface_hub
 
-    asked = []
+    calls = []
 
     def download(repository, revision, allow_patterns):
-        asked.append((repository, revision, allow_patterns))
+        calls.append((repository, revision, allow_patterns))
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert pretrained.load("hf:owner/name@v1").origin == "hf:owner/name@v1"
-    assert asked == [("owner/name", "v1", ["config.json", "model.safetensors"])]
+    assert calls == [("owner/name", "v1", ["config.json", "model.safetensors"])]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tokenfield.configs import Sizes
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.models.token_field import EncoderSizes, PatchField
+from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
 from tokenfield.nn.encoder import LatentEncoder, ToRows
 from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Scaled, Shared, sizes
 
@@ -88,18 +88,6 @@ class WeightConfig(EncoderSizes, ModulatedSizes):
     may_be_zero = EncoderSizes.may_be_zero | ModulatedSizes.may_be_zero
 
 
-SMALL: dict[str, object] = {
-    "size": (64, 64),
-    "patch": 8,
-    "padding": 0,
-    "encoder_dim": 192,
-    "encoder_depth": 2,
-    "encoder_heads": 3,
-    "sigma": 46.0,
-}
-"""Fields for 64-pixel pictures that two cores train, beside a LAINR of `models.lainr.SMALL`."""
-
-
 class WeightField(HyponetField, PatchField):
     """An encoder of patches of so many channels, cut from `views` pictures, and a coordinate MLP, `net`."""
 
@@ -144,7 +132,7 @@ class Ipc(WeightField):
 
     name = "ipc"
     token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
-    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"num_latents": 24}}
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
         super().__init__(config, build_mlp(config, Composed, config.num_latents), patch_channels=config.channels)
@@ -172,7 +160,7 @@ class TransInr(WeightField):
 
     name = "trans-inr"
     token = "a row that multiplies rows of the network's weight matrices"
-    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"groups": 16}}
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "groups": 16}}
 
     def __init__(self, config: TransInrConfig):
         super().__init__(config, build_mlp(config, Scaled, config.groups), patch_channels=config.channels)

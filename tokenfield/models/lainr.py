@@ -19,7 +19,7 @@ from tokenfield.configs import Sizes, check_divides
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.token_field import EncoderSizes, PatchSizes, TokenField
+from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchSizes, TokenField
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.local_start import local_start
@@ -113,15 +113,9 @@ class ComposedLainrConfig(RelativeConfig):
         return ComposedLainr(self)
 
 
-SMALL: dict[str, object] = {
-    "size": (64, 64),
-    "patch": 8,
-    "padding": 0,
+SMALL: dict[str, object] = SMALL_ENCODER | {
     "num_latents": 64,
     "latent_dim": 96,
-    "encoder_dim": 192,
-    "encoder_depth": 2,
-    "encoder_heads": 3,
     "dim": 256,
     "feature_dim": 256,
     "sigmas": (46.0, 11.5),

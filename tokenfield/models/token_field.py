@@ -73,6 +73,17 @@ class EncoderSizes(PatchSizes):
         check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
 
 
+SMALL_ENCODER: dict[str, object] = {
+    "size": (64, 64),
+    "patch": 8,
+    "padding": 0,
+    "encoder_dim": 192,
+    "encoder_depth": 2,
+    "encoder_heads": 3,
+}
+"""Fields of an encoder of 64-pixel pictures that two cores train."""
+
+
 class PatchField(FieldModel):
     """A system that encodes patches, cut to `sizes`: its configuration itself, or a part of that."""
 

@@ -40,7 +40,7 @@ class Subspaces(nn.Module):
         self.register_buffer("mean", torch.zeros(count, dim))
         self.register_buffer("components", torch.eye(dim, rank).expand(count, -1, -1).contiguous())  # (K, p, n)
         self.register_buffer("usual", torch.ones(len(prefixes)))  # geometric mean error of a picture, per prefix
-        self._basis: tuple[object, Tensor | None] = (None, None)
+        self._basis: tuple[object, Tensor] | None = None
 
     @property
     def basis(self) -> Float[Tensor, "k p n"]:
@@ -50,10 +50,9 @@ class Subspaces(nn.Module):
         them. What is stored stays as it is, so that a model's hash does not depend on the machine.
         """
         state = self.components.data_ptr(), self.components._version, self.components.device
-        if self._basis[0] != state:
+        if self._basis is None or self._basis[0] != state:
             q, r = torch.linalg.qr(self.components.double())
             self._basis = state, (q * r.diagonal(dim1=1, dim2=2).sign()[:, None]).to(self.mean.dtype)
-        assert self._basis[1] is not None, "computed above"
         return self._basis[1]
 
     def errors(self, cells: Float[Tensor, "m p"]) -> Iterator[tuple[Float[Tensor, "m e"], Float[Tensor, "m n"]]]:
