@@ -133,12 +133,12 @@ class RayObjective(nn.Module):
         height, width = target.shape[-2:]
         with torch.autocast(target.device.type, torch.bfloat16, enabled=self.bf16):
             tokens = self.model.encode(self.model.inputs(batch["support"], batch["support_poses"], batch["angle_x"]))
-            coords: Coordinates = Grid.cells(height, width, device=target.device)
-            truth = target.flatten(2)  # (B, 3, H W)
+            grid, truth = Grid.cells(height, width, device=target.device), target.flatten(2)  # (B, 3, H W)
+            coords: Coordinates = grid
             if config.rays:
-                chosen = pick(target, config.rays, batch["seed"], batch["step"] < config.foreground_steps, generator)
-                coords = coords.coords()[chosen]  # (B, n, 2)
-                truth = truth.gather(2, chosen[:, None].expand(-1, 3, -1))
+                pixels = pick(target, config.rays, batch["seed"], batch["step"] < config.foreground_steps, generator)
+                coords = grid.coords()[pixels]  # (B, n, 2)
+                truth = truth.gather(2, pixels[:, None].expand(-1, 3, -1))
             colours = self.model.see(tokens, batch["target_pose"], batch["angle_x"], coords, (height, width),
                                      integral=config.integral, generator=generator)
         errors = mse(colours.float(), truth.mT)

@@ -11,7 +11,7 @@ from view_tools import project
 
 from tokenfield.views.meshes.renderer import LIGHTS, Renderer, sky, to_display, to_light
 from tokenfield.views.meshes.surface import Material, join, plain
-from tokenfield.views.meshes.textures import bilinear, levels_seen, pyramid
+from tokenfield.views.meshes.textures import bilinear, pyramid, texture_levels
 from tokenfield.views.rays import look_at
 
 ANGLE = 0.6911
@@ -187,5 +187,5 @@ def test_levels_follow_the_size_of_texels(quad):
     texture = np.zeros((256, 256, 4), np.uint8)
     surface = quad(Material(texture=texture))  # 256 texels over 2 units
     for doublings in (0, 1, 3):
-        np.testing.assert_allclose(levels_seen(surface, 2 / 256 * 2**doublings), doublings, atol=1e-5)
-    assert (levels_seen(quad(), 1.0) == 0).all()
+        np.testing.assert_allclose(texture_levels(surface, 2 / 256 * 2**doublings), doublings, atol=1e-5)
+    assert (texture_levels(quad(), 1.0) == 0).all()

@@ -75,11 +75,11 @@ def read_scene(file: Path) -> list[Surface]:
         geometry = scene.geometry[name]
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
             corners = trimesh.transform_points(geometry.vertices, place)[geometry.faces]
-            parts += painted(corners, geometry.faces, geometry.visual)
+            parts += surfaces_of(corners, geometry.faces, geometry.visual)
     return parts
 
 
-def painted(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Surface]:
+def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Surface]:
     """Triangles with the looks that trimesh's `visual` gives them."""
     from trimesh.visual.color import to_rgba
 

@@ -150,7 +150,7 @@ def render_all(
     processes = min(processes, len(todo)) if processes else min(os.cpu_count() or 1, len(todo) // 4)
     if processes <= 1:
         for entry in todo:
-            with failures_noted(skipped):
+            with note_failures(skipped):
                 render_object(entry, folder, settings)
             yield entry.name
         return
@@ -161,7 +161,7 @@ def render_all(
         try:
             jobs = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for job in as_completed(jobs):
-                with failures_noted(skipped):
+                with note_failures(skipped):
                     job.result()
                 yield jobs[job].name
         except BrokenProcessPool as error:
@@ -173,7 +173,7 @@ def render_all(
 
 
 @contextmanager
-def failures_noted(skipped: SkippedFiles) -> Iterator[None]:
+def note_failures(skipped: SkippedFiles) -> Iterator[None]:
     """Notes the mesh that the block fails for."""
     try:
         yield
@@ -192,7 +192,7 @@ def claim(root: Path, category: str, settings: ViewSettings) -> None:
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
         changed = [f"{key} {before.get(key)} became {value}" for key, value in now.items() if before.get(key) != value]
-    except (FileNotFoundError, NotADirectoryError):  # of the latter, writing tells
+    except (FileNotFoundError, NotADirectoryError):  # of the latter, writing says why
         return write_whole(file, json.dumps({"settings": now, "objects": []}, indent=1) + "\n")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{shown(file)}: is no list of rendered objects; remove it or render elsewhere") from error

@@ -95,44 +95,20 @@ class Renderer:
 
         `pose` is camera-to-world, with OpenGL axes and z up in the world.
         """
-        top, left, bottom, right = self.window(pose)
-        full = np.zeros((self.across, self.across, 4), np.float32)
-        seen = self.along(*self.window_rays(pose, top, left, bottom, right))
-        full[top:bottom, left:right] = seen.reshape(bottom - top, right - left, 4)
-        blocks = full.reshape(self.size, self.samples, self.size, self.samples, 4)
+        grid = Grid.cells(self.across, self.across).to(torch.float64)
+        angle = torch.tensor(self.angle_x, dtype=torch.float64)
+        rays = view_rays(torch.from_numpy(pose), angle, grid, 1, 1)
+        colours = self.along(*(np.ascontiguousarray(part.numpy(), np.float32) for part in rays))
+        blocks = colours.reshape(self.size, self.samples, self.size, self.samples, 4)
         mean = blocks.mean((1, 3), dtype=np.float64)  # colours times alpha
         alpha = mean[..., 3:]
         colour = np.where(alpha > 0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0)
         return np.rint(np.concatenate([colour, alpha], -1).clip(0, 1) * 255).astype(np.uint8)
 
-    def window(self, pose: np.ndarray) -> tuple[int, int, int, int]:
-        """Rows and columns of samples (top, left, bottom, right) outside of which the view is empty."""
-        across = self.across
-        local = (self.surface.corners.reshape(-1, 3) - pose[:3, 3]) @ pose[:3, :3]
-        if (local[:, 2] > -1e-3).any():  # the camera is inside: the window would be infinite
-            return 0, 0, across, across
-        plane = local[:, :2] / -local[:, 2:] / math.tan(self.angle_x / 2)  # [-1, 1] over the picture, y upwards
-        x, y = (1 + plane[:, 0]) / 2 * across, (1 - plane[:, 1]) / 2 * across
-        limits = np.array([y.min() - 1, x.min() - 1, y.max() + 2, x.max() + 2]).clip(0, across).astype(int)
-        top, left, bottom, right = (int(n) for n in limits)
-        return top, left, max(top, bottom), max(left, right)
-
-    def window_rays(
-        self, pose: np.ndarray, top: int, left: int, bottom: int, right: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Origins and unit directions of a window of samples, and the number of each sample within its pixel."""
-        lo, hi = ((2 * y / self.across - 1, 2 * x / self.across - 1) for y, x in ((top, left), (bottom, right)))
-        grid = Grid.box(lo, hi, bottom - top, right - left).to(torch.float64)
-        angle = torch.tensor(self.angle_x, dtype=torch.float64)
-        rays = view_rays(torch.from_numpy(pose), angle, grid, 1, 1)
-        rows, columns = np.arange(top, bottom) % self.samples, np.arange(left, right) % self.samples
-        sample = (rows[:, None] * self.samples + columns).ravel()
-        return (*(np.ascontiguousarray(part.numpy(), np.float32) for part in rays), sample)
-
     def along(
-        self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"], sample: np.ndarray
+        self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"]
     ) -> Float32[np.ndarray, "n 4"]:
-        """Rays of unit direction, from front to back: colour as displayed times alpha, and alpha."""
+        """The rays of a view's samples, from front to back: colour as displayed times alpha, and alpha."""
         out = np.zeros((len(origins), 4), np.float32)
         left = np.ones(len(origins), np.float32)  # the share of a ray that goes on
         active = np.arange(len(origins))
@@ -148,7 +124,9 @@ class Renderer:
             colour = self.textures.colours(triangle, weights)
             point = start + distance[:, None] * directions[active]
             share = left[active] * colour[:, 3]
-            lit = self.lit(point, directions[active], triangle, weights, colour, sample[active], share > 0.004)
+            row, column = np.divmod(active, self.across)
+            sample = row % self.samples * self.samples + column % self.samples  # its number within its pixel
+            lit = self.lit(point, directions[active], triangle, weights, colour, sample, share > 0.004)
             out[active] += share[:, None] * np.concatenate([lit, np.ones_like(lit[:, :1])], 1)
             left[active] *= 1 - colour[:, 3]
             on = left[active] > 0.004
@@ -166,13 +144,13 @@ class Renderer:
         normal = np.where((normal * flat).sum(1, keepdims=True) < 0, -normal, normal)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         light = np.maximum(0, normal @ self.towards.T) @ self.bright  # (n,), if nothing were in the way
-        reached = np.ones(len(point), np.float32)
-        reached[matters] = self.reached((point + STEP * flat)[matters], normal[matters], flat[matters],
-                                        sample[matters])
-        light = light * (BOUNCE + (1 - BOUNCE) * reached)
+        visible = np.ones(len(point), np.float32)
+        visible[matters] = self.visible_share((point + STEP * flat)[matters], normal[matters], flat[matters],
+                                              sample[matters])
+        light = light * (BOUNCE + (1 - BOUNCE) * visible)
         return to_display(to_light(colour[:, :3]) * light[:, None])
 
-    def reached(
+    def visible_share(
         self, start: np.ndarray, normal: np.ndarray, flat: np.ndarray, sample: np.ndarray
     ) -> Float32[np.ndarray, " n"]:
         """Share of the light on a point that nothing keeps away, by every ninth light, beginning at `sample`."""

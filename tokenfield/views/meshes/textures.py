@@ -29,12 +29,12 @@ def pyramid(texture: UInt8[np.ndarray, "h w 4"]) -> Pyramid:
     level = np.concatenate([level[..., :3] * level[..., 3:], level[..., 3:]], -1)
     levels = [level]
     while max(level.shape[:2]) > 1:
-        level = halved(halved(level).transpose(1, 0, 2)).transpose(1, 0, 2)
+        level = halve_rows(halve_rows(level).transpose(1, 0, 2)).transpose(1, 0, 2)
         levels.append(np.ascontiguousarray(level))
     return levels
 
 
-def halved(level: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k w c"]:
+def halve_rows(level: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k w c"]:
     """Half as many rows, each the mean of two; an odd last row joins its neighbour, one row stays as it is."""
     rows = len(level)
     if rows == 1:
@@ -45,7 +45,7 @@ def halved(level: Float32[np.ndarray, "h w c"]) -> Float32[np.ndarray, "k w c"]:
     return out
 
 
-def levels_seen(surface: Surface, spacing: float) -> Float64[np.ndarray, " f"]:
+def texture_levels(surface: Surface, spacing: float) -> Float64[np.ndarray, " f"]:
     """For each triangle, the level of its texture (0: the largest, or none) whose texels are about `spacing` large.
 
     `spacing` is the distance of neighbouring samples of a view on the object, in world units.
@@ -60,11 +60,11 @@ def levels_seen(surface: Surface, spacing: float) -> Float64[np.ndarray, " f"]:
 
 
 class Textures:
-    """Colours of the materials of a surface; `spacing` as in `levels_seen`."""
+    """Colours of the materials of a surface; `spacing` as in `texture_levels`."""
 
     def __init__(self, surface: Surface, spacing: float):
         self.surface = surface
-        self.levels = np.round(levels_seen(surface, spacing)).astype(np.int64)
+        self.levels = np.round(texture_levels(surface, spacing)).astype(np.int64)
         self.base = np.array([material.colour for material in surface.materials], np.float32)
         pictures = {id(m.texture): m.texture for m in surface.materials if m.texture is not None}  # parts share them
         pyramids = {key: pyramid(texture) for key, texture in pictures.items()}
