@@ -62,7 +62,7 @@ class GriddedConfig:
     every: int = 4
     """`spread`: steps 2, 6, 10 of every twelve at 4, counted from 0, are tested on and the others trained on."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.size) < 2 or self.points < 0 or self.every < 2:
             raise UserError(f"size {self.size}, points {self.points}, every {self.every}; at least (2, 2), 0 and 2")
         if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:

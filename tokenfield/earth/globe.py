@@ -61,7 +61,7 @@ class Globe(Domain):
     name: str = ""
     """Which moment and level, for people."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         channels = len(self.variables)
         if not channels or any(len(part) != channels for part in (self.units, self.offset, self.scale)):
             raise UserError("a globe's variables, units, offset and scale must be equally many, at least one")
@@ -88,7 +88,8 @@ class Globe(Domain):
 
     def native(self, field: Field) -> Float[Tensor, "c h w"]:
         """Physical values at the centres of the data's cells."""
-        return self.at(field, self.grid.places()).T.unflatten(1, self.size)
+        values: Tensor = self.at(field, self.grid.places()).T.unflatten(1, self.size)
+        return values
 
     def _physical(self, model: FieldModel, tokens: Tensor, where: Tensor) -> Tensor:
         """Values (Q, C) at places in degrees."""
@@ -111,7 +112,8 @@ class Globe(Domain):
             parts.append(self.at_points(model, tokens, band.coords()))
             if progress:
                 progress(sum(map(len, parts)), len(grid))
-        return torch.cat(parts).T.unflatten(1, grid.shape)
+        values: Tensor = torch.cat(parts).T.unflatten(1, grid.shape)
+        return values
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         """Physical values at points of the picture of the Earth."""

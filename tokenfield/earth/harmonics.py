@@ -97,9 +97,8 @@ class CoarseGrid:
         rows, columns = self.grid.shape
         y, x = plane(snapshot.grid.places().float()).unbind(-1)
         at = torch.stack([x * columns / (columns + 2), y * rows / (rows + 2)], -1)[None, None]  # grid_sample: (x, y)
-        sampled = grid_sample(both, at, align_corners=False)[0, :, 0].unflatten(1, snapshot.grid.shape)
-        values, weights = sampled.chunk(2)
-        return values / weights.clamp(min=1e-6)
+        values, weights = grid_sample(both, at, align_corners=False)[0, :, 0].chunk(2)
+        return (values / weights.clamp(min=1e-6)).view(-1, *snapshot.grid.shape)
 
 
 CODES: dict[str, type[Harmonics] | type[CoarseGrid]] = {"harmonics": Harmonics, "coarse": CoarseGrid}

@@ -89,11 +89,12 @@ def _hyper_network(sections: Settings) -> Record:
     hyper_network = inner or beside
     if hyper_network is None:
         raise UserError("the configuration lacks hyper_network, a pair of a name and a mapping of arguments")
-    if hyper_network[0] != "HyperNetwork":
-        raise UserError(f"hyper_network {hyper_network[0]!r} is not known; HyperNetwork is")
+    name, arguments = hyper_network
+    if name != "HyperNetwork":
+        raise UserError(f"hyper_network {name!r} is not known; HyperNetwork is")
     if manager is not None:
         Settings(manager[1], MANAGER, "model_framework.outer_model")
-    return hyper_network[1]
+    return dict(arguments)
 
 
 def _decoder(settings: Settings) -> Record:

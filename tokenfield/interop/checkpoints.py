@@ -20,8 +20,8 @@ PROJECTS = (ginr_ipc.PROJECT, trans_inr.PROJECT, anr.PROJECT)
 
 
 def import_checkpoint(
-    checkpoint: str | os.PathLike,
-    config: str | os.PathLike | None = None,
+    checkpoint: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
     *,
     weights: Weights = "model",
     size: tuple[int, int] | None = None,

@@ -225,7 +225,7 @@ def _named_side(sections: Settings) -> int | None:
 
 def _one_number(settings: Settings, name: str, modulated: tuple[int, ...]) -> int:
     """A number per layer that is the same for all layers that matter; a list of one stands for all."""
-    numbers = settings[name]
+    numbers: list[int] = settings[name]
     which = set(numbers) if len(numbers) == 1 else {numbers[i] for i in modulated}
     if len(which) != 1:
         raise UserError(f"arch.{name} {numbers}: one number for all modulated layers is implemented here")
