@@ -1,9 +1,8 @@
 """Encode a data set once, shard by shard: what `tokenfield latents` does.
 
-A shard is a fixed run of entries, (picture, mirrored or not), in the order of the listing. It is encoded in fixed
-batches by whichever process it falls to, written whole, and holds the moments of its own latents. So the latents, and
-their statistics, which are merged in the order of the shards, are the same bits however many processes took part and
-however often they were killed: what is there already is kept.
+A shard is a fixed run of entries, (picture, mirrored or not), in the order of the listing, encoded in fixed batches by
+whichever process it falls to, written whole, with the moments of its own latents, which are merged in the order of the
+shards. So all is the same bits however many processes took part and however often they were killed.
 """
 
 import hashlib

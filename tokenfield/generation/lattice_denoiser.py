@@ -1,15 +1,13 @@
 """The denoiser of tokens with places: one lattice in training, any lattice when samples are drawn.
 
-Tokens of an anchored model lie on a lattice of cells, so a sample may have any number of rows and columns, if the
-denoiser's answer is a function of what a lattice of every shape has. It is composed of the parts of `denoiser.py`, with
-three of them replaced:
+Its answer must be a function of what a lattice of every shape has. So three parts of `denoiser.py` are replaced:
 
 - A token sees its neighbours, up to `radius` cells away, and tells them apart by their relative places
   (`neighbourhood.py`), not all tokens by their number. Its answer depends on nothing farther than depth x radius cells;
   what is farther is agreed on step by step, as the sampler goes on.
-- Its own place is given as the distances from the four borders, counted up to `margin` cells. Farther in all places are
-  alike, so those of a larger lattice are none that training did not have. Pictures with a composition, an object
-  on white, need a margin; parts of photographs have no borders to know of: 0.
+- Its own place is given as the distances from the four borders, counted up to `margin` cells: a larger lattice has no
+  places that training did not have. Pictures with a composition, an object on white, need a margin; parts of
+  photographs have no borders to know of: 0.
 - Mean and deviation are those of a channel, over all cells.
 
 Shifting the tokens of an inner part of a lattice shifts the answer, exactly.

@@ -246,8 +246,7 @@ def summary(
 ) -> dict[str, float]:
     """How near generated and held-out pictures are to the training pictures: smallest and median distance of each.
 
-    Keys: generated_smallest, generated_median, held_out_smallest, held_out_median; and `nearer_than_held_out`, the
-    share of generated pictures that are nearer to a training picture than any held-out picture is.
+    `nearer_than_held_out` is the share of generated ones nearer to a training picture than any held-out picture is.
     """
     mine, theirs = (nearest(pictures, pool, 1).distance[:, 0] for pictures in (generated, held_out))
     return {

@@ -1,9 +1,8 @@
 """Generation: field models of labelled pictures, and the denoisers of their latents.
 
 The published run is `ldm-imagenet-256` (LAINR 4.4, A.3). The miniatures are trained on the cut-outs that
-`experiments/pools/cutouts.py` builds: three field models that store the same 16 x 64 values, a third of the 32 x 32 x 3
-of a picture, so that one denoiser, of one size and for one time, fits the latents of each. Anchored tokens have a
-denoiser of their own beside it, of the same size, that draws any aspect ratio.
+`experiments/pools/cutouts.py` builds: three field models that store the same 16 x 64 values, so that one denoiser, of
+one size and for one time, fits the latents of each. Anchored tokens have a denoiser of their own beside it, too.
 """
 
 from dataclasses import replace

@@ -1,8 +1,7 @@
 """From a denoiser's folder and its samples to fields: the other half of `encode`.
 
-A denoiser knows which field model its latents came from, the statistics that standardised them, and the shape and
-picture size they had. Restored and given back to that model a sample is a `Field` like any other: it renders at any
-resolution, crops, zooms and is saved as a `.field` file.
+A denoiser knows which field model its latents came from, and their statistics, shape and picture size. Restored and
+given back to that model a sample is a `Field` like any other: it renders at any resolution, crops, zooms and is saved.
 """
 
 import re
@@ -21,9 +20,6 @@ from tokenfield.fields.field import Field
 from tokenfield.generation.denoiser import TokenDenoiser
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
-
-EACH = "each"
-"""In place of class names: all classes in turn."""
 
 
 def load_denoiser(name: str) -> TokenDenoiser:
@@ -55,13 +51,13 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
 def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
     """Classes of `count` samples from number `first` on: number i has the class names[i mod len(names)].
 
-    `EACH` stands for all classes (balanced); no names leave every sample without a class.
+    "each" stands for all classes (balanced); no names leave every sample without a class.
 
     Raises:
         UserError: a class that the denoiser was not trained on, with the nearest that it was.
     """
     known = denoiser.config.names
-    if list(names) == [EACH] and known:
+    if list(names) == ["each"] and known:
         names = known
     for name in names:
         if name not in known:
