@@ -27,7 +27,7 @@ from tokenfield.data.demo_pictures import held_out
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.optimization_curves import MEANING, Curve, draw
 from tokenfield.fields.field import Field
-from tokenfield.fields.optimization import MLP_RATES, RATES, SCRATCH_RATE, Optimization, What
+from tokenfield.fields.optimization import MLP_RATES, RATES, SCRATCH_RATE, Optimization, Point, What
 
 RIVALS = ("scratch", "ffnet", "siren")
 """What starts without the prediction."""
@@ -89,13 +89,19 @@ def measure(name: str, options: Options) -> dict[str, Any]:
     return report
 
 
+def curve_of(plain: dict[str, Any]) -> Curve:
+    """What `Curve.to_json` wrote, to its digits."""
+    points = tuple(Point(**point) for point in plain["points"])
+    return Curve(plain["name"], points, plain["best_psnr"], plain["values"], plain["head_start_seconds"])
+
+
 def main(options: Options) -> None:
     """Optimise, write, draw, print."""
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     reports = [measure(name, options) for name in options.pictures]
     for report in reports:
-        curves = [Curve.from_json(plain) for plain in report["curves"]]
+        curves = [curve_of(plain) for plain in report["curves"]]
         title = f"{report['picture']}, {report['size']} x {report['size']} pixels"
         draw(curves, options.out / f"{report['picture']}.png", title=title)
     print("| | " + " | ".join(options.pictures) + " | steps | values |")

@@ -130,10 +130,10 @@ def test_mistakes_of_the_program_are_not_dressed_up(run, command):
         run("doctor")
 
 
-@pytest.mark.parametrize(("code", "wanted"), [(None, 0), (0, 0), (130, 130), ("text", 1)])
-def test_a_training_run_that_saved_and_stopped_chooses_its_code(run, command, code, wanted):
+@pytest.mark.parametrize(("code", "expected"), [(None, 0), (0, 0), (130, 130), ("text", 1)])
+def test_a_training_run_that_saved_and_stopped_chooses_its_code(run, command, code, expected):
     command(raising(SystemExit(code)))
-    assert run("doctor").code == wanted
+    assert run("doctor").code == expected
 
 
 def test_warnings_are_one_line_without_source(run, command):

@@ -94,8 +94,8 @@ def test_a_field_with_its_own_model_is_decoded_from_anywhere(run, model, photo, 
     monkeypatch.chdir(tmp_path / "elsewhere")
     outcome = run("decode", tmp_path / "moved" / "photo.field", "-o", "again.png")
     assert outcome.code == 0, outcome.err
-    assert "model at hand" in (told := run("info", tmp_path / "moved" / "photo.field").out)
-    assert "yes" in next(line for line in told.splitlines() if "at hand" in line)
+    assert "model at hand" in (described := run("info", tmp_path / "moved" / "photo.field").out)
+    assert "yes" in next(line for line in described.splitlines() if "at hand" in line)
 
 
 def test_without_a_name_the_result_lies_beside_the_file_and_replaces_nothing(run, model, photo, tmp_path):

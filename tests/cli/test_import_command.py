@@ -46,11 +46,11 @@ def test_of_two_sets_of_weights_one_is_named(run, tmp_path):
     content = torch.load(GOLDEN / "ipc_dev.pt", weights_only=True)
     average = {name: t / 2 if name.endswith("weight") else t for name, t in content["state_dict"].items()}
     torch.save(content | {"state_dict_ema": average}, tmp_path / "x.pt")
-    told = run("import", tmp_path / "x.pt", "--config", GOLDEN / "ipc_dev.yaml", "-o", tmp_path / "model")
-    assert told.code == 0 and len(told.lines) == 1 and "taken were the trained weights" in told.err
+    outcome = run("import", tmp_path / "x.pt", "--config", GOLDEN / "ipc_dev.yaml", "-o", tmp_path / "model")
+    assert outcome.code == 0 and len(outcome.lines) == 1 and "taken were the trained weights" in outcome.err
     options = ("--config", GOLDEN / "ipc_dev.yaml", "--weights", "ema", "-o", tmp_path / "ema")
-    told = run("import", tmp_path / "x.pt", *options)
-    assert told.code == 0 and len(told.lines) == 1 and "taken were their moving average" in told.err
+    outcome = run("import", tmp_path / "x.pt", *options)
+    assert outcome.code == 0 and len(outcome.lines) == 1 and "taken were their moving average" in outcome.err
     first, second = (pretrained.model_hash(pretrained.load(tmp_path / name)) for name in ("model", "ema"))
     assert first != second
 
@@ -58,9 +58,10 @@ def test_of_two_sets_of_weights_one_is_named(run, tmp_path):
 def test_unknown_sections_and_pickled_objects_are_one_line(run, tmp_path):
     config = yaml.safe_load((GOLDEN / "ipc_dev.yaml").read_text()) | {"losss": {"type": "mse"}, "zzz": 1}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(config))
-    told = run("import", GOLDEN / "ipc_dev.pt", "--config", tmp_path / "x.yaml", "-o", tmp_path / "model")
-    assert told.code == 1 and len(told.lines) == 1 and "losss, zzz are not known" in told.err
+    outcome = run("import", GOLDEN / "ipc_dev.pt", "--config", tmp_path / "x.yaml", "-o", tmp_path / "model")
+    assert outcome.code == 1 and len(outcome.lines) == 1 and "losss, zzz are not known" in outcome.err
     torch.save({"state_dict": {}, "args": Path("x")}, tmp_path / "x.pt")
-    told = run("import", tmp_path / "x.pt", "-o", tmp_path / "model")
-    assert told.code == 1 and len(told.lines) == 1 and told.err.endswith("are not opened; save it again without them\n")
-    assert "\x1b" not in told.err and "pathlib.PosixPath" in told.err
+    outcome = run("import", tmp_path / "x.pt", "-o", tmp_path / "model")
+    assert outcome.code == 1 and len(outcome.lines) == 1
+    assert outcome.err.endswith("are not opened; save it again without them\n")
+    assert "\x1b" not in outcome.err and "pathlib.PosixPath" in outcome.err

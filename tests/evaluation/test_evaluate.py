@@ -84,8 +84,8 @@ def test_no_pictures_and_nan_are_errors(model):
 
 def test_progress_is_told(model):
     named, pieces = [], []
-    told = {"before": lambda *name: named.append(name), "progress": lambda *done: pieces.append(done)}
-    evaluation.evaluate(model, pictures(2), "native", **told)
+    hooks = {"before": lambda *name: named.append(name), "progress": lambda *done: pieces.append(done)}
+    evaluation.evaluate(model, pictures(2), "native", **hooks)
     assert named == [(0, "picture-0"), (1, "picture-1")] and (1, 1) in pieces
 
 

@@ -149,9 +149,9 @@ def test_the_number_is_the_mean_of_psnr_by_hand(tmp_path):
 
 def test_every_result_says_all_that_decides_it():
     for name, protocol in PROTOCOLS.items():
-        told = protocol.describe(name)
-        assert {"name", "pictures", "split", "crop", *MEASURED} <= set(told) and all(told.values())
-        assert (name in DATA_SETS) == ("published" in told)
+        facts = protocol.describe(name)
+        assert {"name", "pictures", "split", "crop", *MEASURED} <= set(facts) and all(facts.values())
+        assert (name in DATA_SETS) == ("published" in facts)
     assert set(get_args(Protocol)) == {"auto", *PROTOCOLS}
 
 

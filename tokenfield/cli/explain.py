@@ -88,10 +88,10 @@ def explain(
     command = command_line(pictures, detail, model=model, out=out, device=device, json=json)
     write_page(folder / "explained.html", results, command)
     save_png(folder / "tokens.png", analysis.figure(list(results.items())))
-    numbers = {
-        name: {**analysis.locality(explained), "model": describe_model(models[name]), "areas": by_picture(explained)}
-        for name, explained in results.items()
-    }
+    numbers = {}
+    for name, explained in results.items():
+        areas = {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}  # means over tokens
+        numbers[name] = {**analysis.locality(explained), "model": describe_model(models[name]), "areas": areas}
     report = {"command": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
               "machine": machine(), "versions": versions()}
     console.write_json(folder / "locality.json", report)
@@ -125,11 +125,6 @@ def command_line(
 def word(value: object) -> str:
     """One word of a command, absolute paths by their last part."""
     return Path(value).name if isinstance(value, Path | str) and Path(value).is_absolute() else str(value)
-
-
-def by_picture(explained: Sequence[Explained]) -> dict[str, float]:
-    """Mean area over the tokens, of every picture."""
-    return {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}
 
 
 def show(numbers: Mapping[str, Record], pictures: int) -> None:

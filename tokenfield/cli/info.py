@@ -7,7 +7,6 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
-from tokenfield.cli.types import FieldModel
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -92,15 +91,19 @@ def about_field(path: Path) -> Record:
 def about_model(folder: Path) -> Record:
     """A model in a folder: its system, its size, what was measured."""
     from tokenfield.models import pretrained
-    from tokenfield.models.base import FieldModel as Encoding
+    from tokenfield.models.base import FieldModel
 
     model = pretrained.load_any(folder)
+    takes = {model.takes: f"see tokenfield {model.command}"}
+    if isinstance(model, FieldModel):
+        size = "any size" if model.input_size is None else "any size, in tiles of {1} x {0}".format(*model.input_size)
+        takes = {"pictures": f"{size}, {model.channels} channels, cells of {model.cell} pixels"}
     facts: Record = {
         "kind": "model",
         "system": model.name,
         "parameters": model.num_parameters,
         "bytes": (folder / pretrained.WEIGHTS).stat().st_size,
-        **(pictures_of(model) if isinstance(model, Encoding) else {model.takes: f"see tokenfield {model.command}"}),
+        **takes,
         "hash": pretrained.model_hash(model),
         "configuration": {key: value for key, value in pretrained.describe(model).items() if key != "model"},
     }
@@ -112,13 +115,6 @@ def about_model(folder: Path) -> Record:
         if isinstance(evaluation, dict):  # single numbers and words, without lists
             facts["evaluation"] = {key: one for key, one in evaluation.items() if isinstance(one, int | float | str)}
     return facts
-
-
-def pictures_of(model: FieldModel) -> dict[str, str]:
-    """What a field model takes."""
-    size = model.input_size
-    takes = "any size" if size is None else f"any size, in tiles of {size[1]} x {size[0]}"
-    return {"pictures": f"{takes}, {model.channels} channels, cells of {model.cell} pixels"}
 
 
 def about_run(folder: Path) -> Record:

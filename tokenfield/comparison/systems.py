@@ -54,7 +54,8 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
         if not isinstance(recipe.data, DataConfig):
             raise UserError(f"{label} is not trained on pictures; compare takes systems and recipes of pictures")
     first = recipes[0][1]
-    data: DataConfig = first.data
+    data = first.data
+    assert isinstance(data, DataConfig)
     size = size or size_of(first.model) or data.size // getattr(first.objective, "zoom", 1)
     alike = []
     for label, recipe in recipes:

@@ -62,12 +62,6 @@ class Curve:
             "points": [{k: round(v, 4) for k, v in asdict(point).items()} for point in self.points],
         }
 
-    @classmethod
-    def from_json(cls, plain: Record) -> "Curve":
-        """What `to_json` wrote, to the digits it kept."""
-        points = tuple(Point(**point) for point in plain["points"])
-        return cls(plain["name"], points, plain["best_psnr"], plain["values"], plain["head_start_seconds"])
-
 
 def draw(curves: Sequence[Curve], path: Path, *, title: str) -> Path:
     """The figure, a PNG file."""
