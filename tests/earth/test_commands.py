@@ -57,8 +57,8 @@ def test_query_answers_in_the_field_s_unit_and_marks_guesses(earth, run):
     plain = json.loads((earth / "q.json").read_text())
     assert plain["units"] == ["degC"] and [p["had_value"] for p in plain["places"]] == [[False], [True], [True], [True]]
     made = Field.load(path, pretrained.load(earth / "model"))
-    wanted = made.domain.at(made, torch.tensor([[-30.0, 350.0]], dtype=torch.float64)).item()
-    assert plain["places"][3]["values"][0] == pytest.approx(wanted)
+    expected = made.domain.at(made, torch.tensor([[-30.0, 350.0]], dtype=torch.float64)).item()
+    assert plain["places"][3]["values"][0] == pytest.approx(expected)
 
 
 def test_map_draws_truth_field_and_difference(earth, run):

@@ -117,9 +117,9 @@ def test_channels_together_are_one_sample(tmp_path):
 
 def test_values_come_in_the_units_asked_for(tmp_path):
     write(tmp_path / "a.nc")
-    asked = replace(CONFIG, variables=("SST",), units=("kelvin",)).open(tmp_path, "train").sample(0, 0, 0)
+    kelvin = replace(CONFIG, variables=("SST",), units=("kelvin",)).open(tmp_path, "train").sample(0, 0, 0)
     plain = replace(CONFIG, variables=("SST",)).open(tmp_path, "train").sample(0, 0, 0)
-    torch.testing.assert_close(asked["values"], plain["values"] + 273.15)
+    torch.testing.assert_close(kelvin["values"], plain["values"] + 273.15)
 
 
 def test_a_folder_s_unusable_files_are_named_and_the_rest_is_used(tmp_path):

@@ -60,8 +60,8 @@ def test_however_it_is_written_it_is_the_same_field(name, tmp_path):
     if name == "npy":
         grid = type(grid)(torch.from_numpy(LATITUDES.copy()).clone(), grid.longitudes)
         assert read.grid.latitudes[0] == 90  # an odd number of rows: the poles are rows
-    wanted = truth(grid.latitudes.numpy(), grid.longitudes.numpy())
-    assert np.abs(read.values[0].numpy() - wanted).max() < (0.006 if name == "packed integers" else 1e-4)
+    expected = truth(grid.latitudes.numpy(), grid.longitudes.numpy())
+    assert np.abs(read.values[0].numpy() - expected).max() < (0.006 if name == "packed integers" else 1e-4)
 
 
 def test_levels_and_times_are_layers(tmp_path):

@@ -154,8 +154,8 @@ def test_a_field_s_score_is_that_of_its_values_at_its_own_cells(tmp_path):
 
 def test_rendering_is_asking_at_the_centres(tmp_path):
     made = encode_field(build(LAINR), prepared(tmp_path))
-    asked = made.domain.at(made, LatLon.globe(14, 24).places())
-    torch.testing.assert_close(made.render(14, 24), asked.T.unflatten(1, (14, 24)), atol=1e-3, rtol=1e-4)
+    values = made.domain.at(made, LatLon.globe(14, 24).places())
+    torch.testing.assert_close(made.render(14, 24), values.T.unflatten(1, (14, 24)), atol=1e-3, rtol=1e-4)
 
 
 def test_places_know_whether_their_cell_had_a_value(tmp_path):

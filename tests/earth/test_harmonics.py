@@ -10,11 +10,11 @@ from tokenfield.earth.harmonics import CoarseGrid, Harmonics, basis
 from tokenfield.earth.sphere import LatLon, unit_vectors
 
 
-def snapshot(values, seen=None, grid=None):
+def snapshot(values, valid=None, grid=None):
     values = values.float()
-    seen = torch.ones_like(values) if seen is None else seen
+    valid = torch.ones_like(values) if valid is None else valid
     names = ("x",) * len(values)
-    return Snapshot("x", names, names, grid or LatLon.globe(*values.shape[1:]), values * seen, seen)
+    return Snapshot("x", names, names, grid or LatLon.globe(*values.shape[1:]), values * valid, valid)
 
 
 def test_they_are_orthonormal_over_the_sphere():
@@ -31,8 +31,8 @@ def test_they_are_orthonormal_over_the_sphere():
 def test_the_lowest_are_one_and_the_coordinates():
     where = torch.tensor([[12.0, 34.0], [-56.0, 200.0]], dtype=torch.float64)
     x, y, z = unit_vectors(where).unbind(-1)
-    wanted = torch.stack([torch.ones_like(x), 3**0.5 * z, 3**0.5 * x, 3**0.5 * y], -1)
-    torch.testing.assert_close(basis(where, 1), wanted)
+    expected = torch.stack([torch.ones_like(x), 3**0.5 * z, 3**0.5 * x, 3**0.5 * y], -1)
+    torch.testing.assert_close(basis(where, 1), expected)
 
 
 def test_addition_theorem():
@@ -48,11 +48,11 @@ def test_what_they_span_is_given_back(hole):
     grid, generator = LatLon.globe(20, 40), torch.Generator().manual_seed(0)
     coefficients = torch.randn(25, 1, generator=generator, dtype=torch.float64)
     values = (basis(grid.places(), 4) @ coefficients).T.unflatten(1, (20, 40))
-    seen = torch.ones(1, 20, 40)
+    valid = torch.ones(1, 20, 40)
     if hole:
-        seen[0, 4:9, 10:20] = 0
-    given = Harmonics(30)(snapshot(values, seen))  # degree 4: 25 of 30
-    torch.testing.assert_close(given, values.float(), atol=2e-3, rtol=0)
+        valid[0, 4:9, 10:20] = 0
+    fit = Harmonics(30)(snapshot(values, valid))  # degree 4: 25 of 30
+    torch.testing.assert_close(fit, values.float(), atol=2e-3, rtol=0)
 
 
 def test_more_values_never_fit_worse_and_the_mean_is_the_least():
@@ -69,14 +69,14 @@ def test_a_coarse_grid_gives_a_linear_function_of_its_axes_back_between_its_cent
     wave = grid.latitudes[:, None] + 0 * grid.longitudes
     coarse = CoarseGrid(2 * 12**2)
     assert coarse.values == 288
-    given = coarse(snapshot(wave[None]))[0]
+    fit = coarse(snapshot(wave[None]))[0]
     inner = slice(6, -6)  # near a pole the mean over a band is not the value at its middle
-    torch.testing.assert_close(given[inner], wave[inner].float(), atol=0.5, rtol=0)
+    torch.testing.assert_close(fit[inner], wave[inner].float(), atol=0.5, rtol=0)
 
 
 def test_a_coarse_grid_knows_nothing_of_missing_cells():
-    seen = torch.ones(1, 8, 16)
-    seen[0, :, 3:9] = 0
-    field = snapshot(torch.full((1, 8, 16), 5.0), seen)
-    given = CoarseGrid(32)(field)
-    torch.testing.assert_close(given * seen, field.values)
+    valid = torch.ones(1, 8, 16)
+    valid[0, :, 3:9] = 0
+    field = snapshot(torch.full((1, 8, 16), 5.0), valid)
+    fit = CoarseGrid(32)(field)
+    torch.testing.assert_close(fit * valid, field.values)

@@ -29,10 +29,10 @@ def test_mollweide_shows_equal_areas_as_equal_areas():
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (50.0, 10.0), (-90.0, 0.0), (20.0, 200.0)])
 def test_orthographic_is_what_is_seen_from_above(centre):
     places = orthographic(21, centre)
-    seen = places.flatten(0, 1)
-    seen = seen[~seen.isnan().any(-1)].double()
+    hemisphere = places.flatten(0, 1)
+    hemisphere = hemisphere[~hemisphere.isnan().any(-1)].double()
     above = unit_vectors(torch.tensor([centre], dtype=torch.float64))
-    assert (unit_vectors(seen) @ above.T > -1e-5).all()  # the near hemisphere
+    assert (unit_vectors(hemisphere) @ above.T > -1e-5).all()  # the near hemisphere
     middle = places[10, 10].double()
     torch.testing.assert_close(unit_vectors(middle), above[0], atol=1e-6, rtol=0)
     east = unit_vectors(places[10, 15].double()) @ above[0]  # 10/21 of the radius away: the sine of the angle
@@ -47,8 +47,8 @@ def test_a_place_shows_the_cell_it_lies_in():
     assert nearest(turned, values, torch.tensor([[72.0, 22.5]])).item() == 6  # two columns on, around the Earth
     region = LatLon(torch.tensor([35.0, 25.0], dtype=torch.float64), torch.tensor([-5.0, 5.0], dtype=torch.float64))
     where = torch.tensor([[26.0, 359.0], [39.0, 9.0], [41.0, 0.0], [19.0, 0.0], [30.0, 11.0], [math.nan, 0.0]])
-    got = nearest(region, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), where)
-    np.testing.assert_array_equal(got, [3, 2, math.nan, math.nan, math.nan, math.nan])
+    answers = nearest(region, torch.tensor([[1.0, 2.0], [3.0, 4.0]]), where)
+    np.testing.assert_array_equal(answers, [3, 2, math.nan, math.nan, math.nan, math.nan])
 
 
 @pytest.fixture

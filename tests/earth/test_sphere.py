@@ -15,9 +15,9 @@ def grid(latitudes, longitudes) -> LatLon:
 
 
 def test_unit_vectors_of_known_places():
-    got = unit_vectors(torch.tensor([[0.0, 0.0], [0.0, 90.0], [90.0, 123.0], [-90.0, 7.0], [0.0, 180.0]]))
-    wanted = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1], [-1, 0, 0]])
-    torch.testing.assert_close(got, wanted, atol=1e-6, rtol=0)
+    vectors = unit_vectors(torch.tensor([[0.0, 0.0], [0.0, 90.0], [90.0, 123.0], [-90.0, 7.0], [0.0, 180.0]]))
+    expected = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1], [-1, 0, 0]])
+    torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
 
 
 @given(st.floats(-90, 90), st.floats(-720, 720))
@@ -54,8 +54,8 @@ def test_a_row_on_the_pole_is_a_cap():
 
 def test_a_region_has_the_area_of_its_box():
     box = grid([29.5, 30.5][::-1], [350.5, 351.5, 352.5])
-    wanted = (math.sin(math.radians(31)) - math.sin(math.radians(29))) / 2 * 3 / 360
-    assert box.areas.sum().item() == pytest.approx(wanted)
+    expected = (math.sin(math.radians(31)) - math.sin(math.radians(29))) / 2 * 3 / 360
+    assert box.areas.sum().item() == pytest.approx(expected)
 
 
 def test_columns_that_are_not_quite_even_still_meet():
@@ -68,32 +68,32 @@ def test_columns_that_are_not_quite_even_still_meet():
 def test_averaging_conserves_the_integral(height, width, rows, columns, seed):
     source, to = LatLon.globe(height, width), LatLon.globe(rows, columns)
     values = torch.rand(2, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    got, seen = Averaging(source, to)(values, torch.ones_like(values))
-    torch.testing.assert_close(seen, torch.ones_like(seen))
-    torch.testing.assert_close((got * to.areas).sum((1, 2)), (values * source.areas).sum((1, 2)))
+    averages, share = Averaging(source, to)(values, torch.ones_like(values))
+    torch.testing.assert_close(share, torch.ones_like(share))
+    torch.testing.assert_close((averages * to.areas).sum((1, 2)), (values * source.areas).sum((1, 2)))
 
 
 def test_averaging_over_the_same_cells_changes_nothing_wherever_they_begin():
     source, to = LatLon.globe(5, 12), LatLon.globe(5, 12)
     values = torch.rand(1, 5, 12, dtype=torch.float64)
     turned = LatLon(source.latitudes, source.longitudes - 120)  # from -105 to 225, the same cells from another one on
-    got, _ = Averaging(turned, to)(values.roll(4, -1), torch.ones(1, 5, 12, dtype=torch.float64))
-    torch.testing.assert_close(got, values)
+    averages, _ = Averaging(turned, to)(values.roll(4, -1), torch.ones(1, 5, 12, dtype=torch.float64))
+    torch.testing.assert_close(averages, values)
 
 
 def test_missing_cells_take_no_part():
     source, to = LatLon.globe(4, 8), LatLon.globe(2, 4)
-    values, seen = torch.full((1, 4, 8), 3.0), torch.ones(1, 4, 8)
-    values[0, :, ::2], seen[0, :, ::2] = 1e9, 0  # every second column is missing
-    seen[0, :2, :2] = 0  # and one new cell altogether
-    got, share = Averaging(source, to)(values, seen)
-    assert got[0, 0, 0] == 0 and share[0, 0, 0] == 0
-    torch.testing.assert_close(got.flatten()[1:], torch.full((7,), 3.0))
+    values, valid = torch.full((1, 4, 8), 3.0), torch.ones(1, 4, 8)
+    values[0, :, ::2], valid[0, :, ::2] = 1e9, 0  # every second column is missing
+    valid[0, :2, :2] = 0  # and one new cell altogether
+    averages, share = Averaging(source, to)(values, valid)
+    assert averages[0, 0, 0] == 0 and share[0, 0, 0] == 0
+    torch.testing.assert_close(averages.flatten()[1:], torch.full((7,), 3.0))
     torch.testing.assert_close(share.flatten()[1:], torch.full((7,), 0.5))
 
 
 def test_a_region_is_seen_where_it_is_and_nowhere_else():
     box = grid([35.0, 25.0], [-5.0, 5.0])  # latitudes 20 to 40 around longitude 0
-    got, share = Averaging(box, LatLon.globe(9, 18))(torch.full((1, 2, 2), 7.0), torch.ones(1, 2, 2))
+    averages, share = Averaging(box, LatLon.globe(9, 18))(torch.full((1, 2, 2), 7.0), torch.ones(1, 2, 2))
     assert {tuple(k) for k in share[0].nonzero().tolist()} == {(2, 0), (2, 17), (3, 0), (3, 17)}
-    assert (got[share > 0] == 7).all()
+    assert (averages[share > 0] == 7).all()

@@ -84,8 +84,8 @@ def test_a_size_that_the_files_say_stays(tmp_path):
         warnings.simplefilter("error")
         assert import_checkpoint(tmp_path / "x.pt", size=(178, 178)).input_size == (178, 178)
         assert import_checkpoint(GOLDEN / "ipc_dev.pt", size=(34, 34)).input_size == (34, 34)
-    for checkpoint, told in ((tmp_path / "x.pt", r"\(178, 178\)"), (GOLDEN / "ipc_dev.pt", r"\(34, 34\)")):
-        with pytest.raises(UserError, match=f"--size 32 32 is not .*, {told}; leave --size out"):
+    for checkpoint, size in ((tmp_path / "x.pt", r"\(178, 178\)"), (GOLDEN / "ipc_dev.pt", r"\(34, 34\)")):
+        with pytest.raises(UserError, match=f"--size 32 32 is not .*, {size}; leave --size out"):
             import_checkpoint(checkpoint, size=(32, 32))
     with pytest.raises(UserError, match="a height and a width from 1"):
         import_checkpoint(GOLDEN / "learned_init_dev.pt", size=(0, 32))

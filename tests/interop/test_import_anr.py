@@ -96,9 +96,9 @@ def test_rays_tokens_and_rendered_values_of_views(views):
 @torch.no_grad()
 def test_any_number_of_views_in_any_order(views):
     model, io = views
-    seen = with_rays(io["support_imgs"], io["support_poses"], io["support_focals"])
-    close(model.encode(seen[:, [2, 0, 1]]), model.encode(seen))
-    assert model.encode(seen[:, :1]).shape == model.encode(torch.cat([seen, seen], 1)).shape
+    support = with_rays(io["support_imgs"], io["support_poses"], io["support_focals"])
+    close(model.encode(support[:, [2, 0, 1]]), model.encode(support))
+    assert model.encode(support[:, :1]).shape == model.encode(torch.cat([support, support], 1)).shape
 
 
 @pytest.mark.parametrize("which", ["pictures", "views"])

@@ -38,9 +38,9 @@ def close(values, expected):
 def test_pictures_on_every_grid(name):
     model, io = import_checkpoint(GOLDEN / f"{name}_dev.pt"), golden(name)
     tokens = model.encode(io["image"] if "image" in io else io["inp"])
-    wanted = [expected for key, expected in io.items() if key.startswith("reconstruction")]
-    assert len(wanted) == 2
-    for expected in wanted:
+    reconstructions = [expected for key, expected in io.items() if key.startswith("reconstruction")]
+    assert len(reconstructions) == 2
+    for expected in reconstructions:
         grid = Grid.cells(*expected.shape[-2:])
         close(pictures(model.decode(tokens, grid), grid), expected)
         close(pictures(model.decode(tokens, grid.coords(), chunk=97), grid), expected)

@@ -54,6 +54,7 @@ class AreaConfig:
         self, model: Model, source: GriddedSource, count: int, accelerator: Accelerator, halted: Callable[[], bool]
     ) -> tuple[float, int]:
         """Mean PSNR of the first `count` held-out fields, each on its own grid, and how many there were."""
+
         def decibels(sample: GridSample) -> float:
             return fmean(score(encode_field(model, sample), sample.snapshot).psnr)
 

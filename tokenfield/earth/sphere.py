@@ -86,8 +86,9 @@ class LatLon:
         upper = self.rows[:, 1].flip(0).contiguous()  # rising
         row = len(upper) - 1 - torch.searchsorted(upper, height.contiguous()).clamp(max=len(upper) - 1)
         bounds = self.columns[:, 1] - self.columns[0, 0]
-        column = torch.searchsorted(bounds, (longitude - self.columns[0, 0]).remainder(360).contiguous())
-        inside = (column < len(bounds)) & (height >= self.rows[-1, 0] - 1e-9) & (height <= self.rows[0, 1] + 1e-9)
+        east = (longitude - self.columns[0, 0]).remainder(360)
+        column = torch.searchsorted(bounds, east.contiguous())
+        inside = (east <= bounds[-1] + 1e-9) & (height >= self.rows[-1, 0] - 1e-9) & (height <= self.rows[0, 1] + 1e-9)
         return row, column.clamp(max=len(bounds) - 1), inside & ~places.isnan().any(-1)
 
     @cached_property
