@@ -46,7 +46,7 @@ class LightField(Domain):
         cls, pose: Float[Tensor, "4 4"], angle_x: float, size: tuple[int, int], integral: Integral = PUBLISHED
     ) -> "LightField":
         """The camera at a pose."""
-        return cls(size, tuple(pose.double().flatten().tolist()), angle_x, integral)
+        return cls((size[0], size[1]), tuple(pose.double().flatten().tolist()), float(angle_x), integral)
 
     def on_grid(
         self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None

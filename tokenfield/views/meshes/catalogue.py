@@ -62,8 +62,7 @@ def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     inside = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file.relative_to(path)))
     entries: list[MeshEntry] = []
     for file in inside if path.is_dir() else [path]:
-        kind = file.suffix.lower()
-        if kind in UPRIGHT:
+        if (kind := file.suffix.lower()) in UPRIGHT:
             place = file.relative_to(path).with_suffix("") if path.is_dir() else Path(file.stem)
             entries.append(MeshEntry(slug(place.as_posix()), file.stem, file))
         elif kind in ARCHIVES:

@@ -29,12 +29,9 @@ class MeshError(PictureError):
 class Material:
     """What a triangle looks like."""
 
-    colour: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)
-    """Red, green, blue, alpha as displayed, in [0, 1]; multiplies the texture."""
-    texture: UInt8[np.ndarray, "h w 4"] | None = None
-    """A picture, repeated over the plane; None for a plain colour."""
-    cutoff: float | None = None
-    """Alpha below it is a hole and above it solid, where the file says so; None lets alpha blend."""
+    colour: tuple[float, float, float, float] = (0.7, 0.7, 0.7, 1.0)  # RGBA as displayed; multiplies the texture
+    texture: UInt8[np.ndarray, "h w 4"] | None = None  # a picture, repeated over the plane
+    cutoff: float | None = None  # alpha below it is a hole and above it solid; None lets alpha blend
 
 
 @dataclass(frozen=True)
@@ -42,12 +39,9 @@ class Surface:
     """Triangles. Every corner of every triangle has its own values."""
 
     corners: Float32[np.ndarray, "f 3 3"]
-    uv: Float32[np.ndarray, "f 3 2"]
-    """Texture coordinates: u to the right, v upwards, the picture covers [0, 1]."""
-    colours: UInt8[np.ndarray, "f 3 4"]
-    """Of the vertices, multiplied by the material's; white where a file has none."""
-    material: Int64[np.ndarray, " f"]
-    """Of each triangle, an index into `materials`."""
+    uv: Float32[np.ndarray, "f 3 2"]  # u to the right, v upwards, the picture covers [0, 1]
+    colours: UInt8[np.ndarray, "f 3 4"]  # of the vertices, multiplied by the material's; white where a file has none
+    material: Int64[np.ndarray, " f"]  # of each triangle, an index into `materials`
     materials: tuple[Material, ...]
 
     def __len__(self) -> int:
