@@ -1,26 +1,12 @@
 """Options of the commands that say which pictures are taken and how they are encoded; nothing here loads torch."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from tokenfield.errors import UserError
-
 if TYPE_CHECKING:
     from tokenfield.data import DataConfig
-
-LEAST = {"size": 1, "count": 1, "first": 0, "batch": 1, "frames": 2, "repeats": 1, "shard": 1, "shown": 1}
-"""The smallest number that an option may be."""
-
-
-def check_numbers(options: Mapping[str, object]) -> None:
-    """Raises UserError for a number among the options that is smaller than its `LEAST`."""
-    for name, least in LEAST.items():
-        value = options.get(name)
-        if isinstance(value, int) and value < least:
-            raise UserError(f"--{name} {value}: give at least {least}")
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from tokenfield.cli import console
 from tokenfield.cli.app import deferred
 from tokenfield.cli.console import File, Json, Usage
 from tokenfield.cli.decode import MAX_PIXELS
-from tokenfield.cli.options import Device, find_device
+from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.options import check_numbers
 from tokenfield.generation.schedulers import Sampler
 from tokenfield.io.record import Record
 
@@ -77,7 +76,10 @@ class Drawing(ABC):
 
     def check(self) -> None:
         """Raises UserError for options that do not go together, before anything is loaded."""
-        check_numbers(vars(self))
+        options = vars(self)  # those of a sub-command are there or not
+        check_at_least(1, **{name: options.get(name) for name in ("size", "count", "batch", "repeats")})
+        check_at_least(0, first=options.get("first"))
+        check_at_least(2, frames=options.get("frames"))
 
     def run(self) -> int:
         """Check, load, draw, report."""

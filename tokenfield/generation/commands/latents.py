@@ -6,9 +6,9 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.options import Device, ModelName, load_model
+from tokenfield.cli.options import Device, ModelName, check_at_least, load_model
 from tokenfield.errors import UserError
-from tokenfield.generation.options import Encoding, check_numbers
+from tokenfield.generation.options import Encoding
 
 
 def latents(
@@ -33,7 +33,7 @@ def latents(
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")
-    check_numbers({"shard": encoding.shard, "batch": encoding.batch})
+    check_at_least(1, shard=encoding.shard, batch=encoding.batch)
     import torch
     from accelerate import PartialState
 

@@ -10,10 +10,10 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json
-from tokenfield.cli.options import Device, load_model
+from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
-from tokenfield.generation.options import Dataset, check_numbers
+from tokenfield.generation.options import Dataset
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def score(
         seed: of the subsets of KID.
         batch: pictures whose features are computed at once.
     """
-    check_numbers({"size": size, "shown": shown, "batch": batch})
+    check_at_least(1, size=size, shown=shown, batch=batch)
     if generated is None and (field is None or neighbours is not None):
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
     from tokenfield.generation.features import find_features
