@@ -1,6 +1,7 @@
 """Mesh files: what is written is read back, with its colours, from every format; broken files are named."""
 
 import json
+import sys
 import zipfile
 
 import numpy as np
@@ -204,6 +205,13 @@ def test_broken_files_are_named_with_a_reason(tmp_path, name, content, words):
     with pytest.raises(MeshError, match=words) as caught:
         read_surface(tmp_path / name)
     assert caught.value.path == tmp_path / name
+
+
+def test_without_trimesh_the_message_says_what_to_install(obj, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(UserError, match="pip install trimesh embreex") as caught:
+        read_surface(obj)
+    assert not isinstance(caught.value, MeshError)
 
 
 def zipped(file, members):

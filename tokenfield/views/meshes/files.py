@@ -51,7 +51,7 @@ def read_surface(file: Path) -> Surface:
         if file.stat().st_size == 0:
             raise MeshError(file, "is empty (0 bytes)")
         parts = read_ac3d(file) if kind in (".ac", ".acc") else read_scene(file)
-    except MeshError:
+    except UserError:  # a `ValueError` too, but one with its own words
         raise
     except BROKEN as error:
         what = " ".join(str(error).split())[:100] or type(error).__name__
