@@ -60,12 +60,12 @@ def test_splits_are_consecutive_rows_within_the_chunk(shape, chunk):
 @settings(deadline=None, max_examples=60)
 def test_tiles_cover_a_grid_once_and_never_exceed_the_chunk(shape, chunk):
     grid = Grid.cells(*shape)
-    seen = torch.zeros(shape)
+    visits = torch.zeros(shape)
     for place, tile in grid.tiles(chunk):
         assert 1 <= len(tile) <= chunk
-        assert seen[place].shape == tile.shape
-        seen[place] += 1
-    assert (seen == 1).all()
+        assert visits[place].shape == tile.shape
+        visits[place] += 1
+    assert (visits == 1).all()
 
 
 def test_tiles_are_near_to_square_but_use_what_a_thin_grid_leaves():

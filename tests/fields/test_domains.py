@@ -164,11 +164,11 @@ def test_gradients_reach_coordinates_through_the_blend(config):
 def test_pieces_are_encoded_a_few_at_a_time(monkeypatch):
     """Memory: no call sees more than a bounded number of values, whatever the picture."""
     monkeypatch.setattr(tiles, "BATCH_PIXELS", 1000)
-    told, model, image = [], Lookup(FIXED), torch.zeros(3, 59, 97)
+    reports, model, image = [], Lookup(FIXED), torch.zeros(3, 59, 97)
     domain = domain_of(model, (59, 97))
-    domain.encode(model, image, lambda done, total: told.append((done, total)))
+    domain.encode(model, image, lambda done, total: reports.append((done, total)))
     assert max(model.calls) <= 3 * 1000 and len(model.calls) > 1
-    assert told[-1][0] == told[-1][1] == domain.shape[0] * domain.shape[1] and told == sorted(told)
+    assert reports[-1][0] == reports[-1][1] == domain.shape[0] * domain.shape[1] and reports == sorted(reports)
     native = Lookup(NATIVE)
     Lattice((59, 97), 3, block=5).encode(native, image)
     assert max(native.calls) <= 3 * (3 * (5 + 2)) ** 2
@@ -176,11 +176,11 @@ def test_pieces_are_encoded_a_few_at_a_time(monkeypatch):
 
 @torch.no_grad()
 def test_only_pieces_that_are_asked_are_decoded():
-    told = []
+    reports = []
     model, domain = Lookup(FIXED), Tiles((700, 500), (7, 5))
     tokens = torch.zeros(*domain.shape, 35, 3)
-    domain.on_grid(model, tokens, Grid.box((0.0, 0.0), (0.01, 0.01), 31, 31), lambda *done: told.append(done))
-    assert told[-1][1] <= 9
+    domain.on_grid(model, tokens, Grid.box((0.0, 0.0), (0.01, 0.01), 31, 31), lambda *done: reports.append(done))
+    assert reports[-1][1] <= 9
     domain.at_points(model, tokens, torch.zeros(0, 2))
 
 

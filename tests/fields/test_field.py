@@ -137,15 +137,15 @@ def test_memory_does_not_grow_with_the_render():
 
 
 def test_progress_is_told():
-    told = []
-    field = Field.of(toy_model(), picture(23, 37), progress=lambda *n: told.append(n))
-    assert told[-1][0] == told[-1][1] == 6
-    told.clear()
-    field.render(29, 41, progress=lambda *n: told.append(n))
-    assert [n for n, _ in told] == [1, 2, 3, 4, 5, 6]
-    told.clear()
-    field.render(9, 9, progress=lambda *n: told.append(n))  # means over boxes: pieces of pieces
-    assert told and told[-1][0] == told[-1][1]
+    reports = []
+    field = Field.of(toy_model(), picture(23, 37), progress=lambda *n: reports.append(n))
+    assert reports[-1][0] == reports[-1][1] == 6
+    reports.clear()
+    field.render(29, 41, progress=lambda *n: reports.append(n))
+    assert [n for n, _ in reports] == [1, 2, 3, 4, 5, 6]
+    reports.clear()
+    field.render(9, 9, progress=lambda *n: reports.append(n))  # means over boxes: pieces of pieces
+    assert reports and reports[-1][0] == reports[-1][1]
 
 
 def test_repr_says_what_it_is():

@@ -83,10 +83,10 @@ def test_metrics_are_one_line_per_log_and_one_per_evaluation(whole):
 
 
 def test_the_callback_sees_every_line(pictures, tmp_path):
-    seen = []
-    run(SHORT, pictures, tmp_path / "run", callback=lambda step, metrics: seen.append((step, metrics)))
-    assert [metrics for _, metrics in seen] == read(tmp_path / "run" / "metrics.jsonl")
-    assert [step for step, _ in seen] == [2, 2, 4, 4]
+    calls = []
+    run(SHORT, pictures, tmp_path / "run", callback=lambda step, metrics: calls.append((step, metrics)))
+    assert [metrics for _, metrics in calls] == read(tmp_path / "run" / "metrics.jsonl")
+    assert [step for step, _ in calls] == [2, 2, 4, 4]
 
 
 def test_the_number_of_workers_changes_nothing(whole, pictures, tmp_path):

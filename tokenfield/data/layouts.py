@@ -39,11 +39,11 @@ def list_folder(root: Path, split: Split, holdout: float, skipped: SkippedFiles)
     listing = relative_listing(root, find_pictures(root, skipped))
     listing = listing.keep(distinct(listing.paths, skipped))
     held_out = held_out_places(listing.names, holdout)
-    chosen = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
-    if not chosen:
+    indices = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
+    if not indices:
         raise UserError(f"{shown(root)}: none of the {len(listing.names)} pictures is left for testing at holdout "
                         f"{holdout:g}; give at least two pictures and a holdout above 0, or a test sub-folder")
-    return listing.keep(chosen)
+    return listing.keep(indices)
 
 
 def held_out_places(names: tuple[str, ...], share: float) -> set[int]:
@@ -70,11 +70,11 @@ def list_celeba(root: Path, split: Split, holdout: float, skipped: SkippedFiles)
     partition = next((root / name for name in lists if (root / name).is_file()), None)
     there = {name: folder / name for name in pictures_in(folder)}
     if partition is None:
-        chosen = [path for path in there.values() if _celeba_part(path.stem) == part]
+        files = [path for path in there.values() if _celeba_part(path.stem) == part]
     else:
         names = [name for name, number in _read_partition(partition) if number == part]
-        chosen = _listed(names, partition, there, folder, skipped)
-    return _some(root, split, relative_listing(folder, chosen))
+        files = _listed(names, partition, there, folder, skipped)
+    return _some(root, split, relative_listing(folder, files))
 
 
 def _celeba_folder(root: Path) -> Path:
@@ -126,11 +126,11 @@ def list_ffhq(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -
     listed = root / ("ffhqtrain.txt" if split == "train" else "ffhqvalidation.txt")
     if listed.is_file():
         names = [Path(line.strip()).name for line in text_lines(listed) if line.strip()]
-        chosen = _listed(names, listed, {path.name: path for path in paths}, folder, skipped)
+        files = _listed(names, listed, {path.name: path for path in paths}, folder, skipped)
     else:
         test = ffhq_validation()
-        chosen = [path for path in paths if (int(path.stem) in test) == (split == "test")]
-    return _some(root, split, relative_listing(root, chosen))
+        files = [path for path in paths if (int(path.stem) in test) == (split == "test")]
+    return _some(root, split, relative_listing(root, files))
 
 
 @cache

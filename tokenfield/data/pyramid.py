@@ -42,8 +42,7 @@ Levels = tuple[UInt8[np.ndarray, "_h _w 3"], ...]
 
 def cache_folder() -> Path:
     """Where pyramids are kept: `$TOKENFIELD_CACHE`, or `~/.cache/tokenfield`."""
-    named = os.environ.get("TOKENFIELD_CACHE")
-    return Path(named).expanduser() if named else Path("~/.cache/tokenfield").expanduser()
+    return Path(os.environ.get("TOKENFIELD_CACHE") or "~/.cache/tokenfield").expanduser()
 
 
 def level_shapes(height: int, width: int) -> list[tuple[int, int]]:

@@ -44,10 +44,10 @@ class SkippedFiles:
         """
         if not self.reasons:
             return ""
-        named = [f"{shown(Path(file).name)} ({reason})" for file, reason in list(self.reasons.items())[:show]]
+        examples = [f"{shown(Path(file).name)} ({reason})" for file, reason in list(self.reasons.items())[:show]]
         more = f" and {len(self) - show} more" if len(self) > show else ""
         count = f"{len(self)} of {total}" if total is not None else f"{len(self)}"
-        return f"skipped {count}: {', '.join(named)}{more}"
+        return f"skipped {count}: {', '.join(examples)}{more}"
 
 
 def usable(items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles, label: str) -> list[T]:

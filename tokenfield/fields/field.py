@@ -200,9 +200,9 @@ class Field:
         file = read_field(path)
         assert file.tokens is not None, "read with its tokens"
         model = model if model is not None else pretrained.find_model(path, file.model)
-        given = model_id(model)
-        if given.hash != file.model.hash:
-            raise UserError(f"{path} was made by {file.model}, not by {given}; its tokens mean nothing to another "
+        identity = model_id(model)
+        if identity.hash != file.model.hash:
+            raise UserError(f"{path} was made by {file.model}, not by {identity}; its tokens mean nothing to another "
                             "model")
         try:
             domain = domain_from_dict(file.domain)

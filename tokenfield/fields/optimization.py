@@ -177,17 +177,17 @@ class Optimization:
             if self.pixels is None:
                 with clock:
                     error = self._gradient(self.target)
-                yield self._noted(step, begun, error)
+                yield self._point(step, begun, error)
             else:
                 if done - measured >= 1 / MEASUREMENTS:
                     measured = done
-                    yield self._noted(step, begun, self.measure())
+                    yield self._point(step, begun, self.measure())
                 with clock:
                     self._gradient(self.target.draw(self.pixels, self.seed, step))
             with clock:
                 self._move(done)
             step += 1
-        yield self._noted(step, clock.seconds, self.measure())
+        yield self._point(step, clock.seconds, self.measure())
 
     @torch.no_grad()
     def measure(self) -> float:
@@ -216,7 +216,7 @@ class Optimization:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done))
         self.optimizer.step()
 
-    def _noted(self, step: int, seconds: float, error: float) -> Point:
+    def _point(self, step: int, seconds: float, error: float) -> Point:
         """The point of the present state, which is remembered if it is the best."""
         if not math.isfinite(error):
             raise UserError(f"the error is {error} after {step} steps of optimisation; lower the rate")

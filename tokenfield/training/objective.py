@@ -79,8 +79,8 @@ class ReconstructionConfig(CoordinateConfig):
         """Mean PSNR in dB of held-out pictures, each at its own pixels, and how many there were; see `mean_over`."""
         assert isinstance(source, Pictures), "check refuses other data"
 
-        def score(named: tuple[str, Tensor]) -> Tensor:
-            name, picture = named
+        def score(item: tuple[str, Tensor]) -> Tensor:
+            name, picture = item
             check_fits(model, picture, f"held-out picture {name}")
             image = picture[None].to(accelerator.device)
             values = model.decode(model.encode(image), Grid.cells(*image.shape[-2:], device=image.device))
@@ -154,9 +154,9 @@ def blockwise(
             if gradient is not None:
                 total = totals[i]
                 totals[i] = gradient if total is None else total + gradient
-    known = [(s, total) for s, total in zip(originals + parameters, totals, strict=True) if total is not None]
-    sources, gradients = zip(*known, strict=True)
-    loss: Tensor = Precomputed.apply(errors.mean(), len(known), *sources, *gradients)  # type: ignore[no-untyped-call]
+    pairs = [(s, total) for s, total in zip(originals + parameters, totals, strict=True) if total is not None]
+    sources, gradients = zip(*pairs, strict=True)
+    loss: Tensor = Precomputed.apply(errors.mean(), len(pairs), *sources, *gradients)  # type: ignore[no-untyped-call]
     return loss, errors
 
 

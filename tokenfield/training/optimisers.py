@@ -72,10 +72,10 @@ def muon_parameters(model: Model) -> set[str]:
     Learned tokens and positions are matrices in shape only: their rows are separate things, so they are not among them.
     Nor are those that the model leaves to Adam by `muon_excluded`; its first and last maps, which meet pixels, usually.
     """
-    excluded, named = model.muon_excluded(), dict(model.named_parameters())
-    assert excluded <= named.keys(), f"muon_excluded names no parameter: {sorted(excluded - named.keys())}"
+    excluded, parameters = model.muon_excluded(), dict(model.named_parameters())
+    assert excluded <= parameters.keys(), f"muon_excluded names no parameter: {sorted(excluded - parameters.keys())}"
     linear = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    return {name for name in linear & named.keys() - excluded if min(named[name].shape) >= MUON_MIN_SIDE}
+    return {name for name in linear & parameters.keys() - excluded if min(parameters[name].shape) >= MUON_MIN_SIDE}
 
 
 def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Optimizer]:
@@ -83,18 +83,18 @@ def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Opti
 
     Adam runs fused where the device has a fused kernel: one pass over the weights in place of some ten.
     """
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    device = next(iter(named.values())).device
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    device = next(iter(parameters.values())).device
     options: Record = {"lr": config.rate, "betas": config.betas, "fused": device.type in ("cpu", "cuda")}
     if config.name == "adam":
-        return [torch.optim.Adam(named.values(), **options)]
-    matrices = muon_parameters(model) & named.keys() if config.name == "muon" else set()
-    rest = [p for name, p in named.items() if name not in matrices]
+        return [torch.optim.Adam(parameters.values(), **options)]
+    matrices = muon_parameters(model) & parameters.keys() if config.name == "muon" else set()
+    rest = [p for name, p in parameters.items() if name not in matrices]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(rest, weight_decay=config.weight_decay, **options)]
     if matrices:
-        chosen = [p for name, p in named.items() if name in matrices]
+        muon = [p for name, p in parameters.items() if name in matrices]
         rate, momentum = config.muon_rate, config.muon_momentum
-        optimizers.append(Muon(chosen, lr=rate, momentum=momentum, weight_decay=config.weight_decay))
+        optimizers.append(Muon(muon, lr=rate, momentum=momentum, weight_decay=config.weight_decay))
     return optimizers
 
 

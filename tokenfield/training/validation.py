@@ -21,8 +21,8 @@ def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
     if channels != model.channels:
         raise UserError(f"{what} has {channels} channels, but the model takes {model.channels}; change model.channels")
     if model.input_size is not None and model.input_size != (height, width):
-        taken = "x".join(map(str, model.input_size))
-        raise UserError(f"{what} is {height}x{width}, the model takes {taken}; make data.size and model.size agree")
+        size = "x".join(map(str, model.input_size))
+        raise UserError(f"{what} is {height}x{width}, the model takes {size}; make data.size and model.size agree")
     if model.input_size is None and (height % model.cell or width % model.cell):
         cell = model.cell
         raise UserError(f"{what} is {height}x{width}, no multiple of the model's {cell}-pixel cells; change data.size")
