@@ -47,10 +47,7 @@ class LearnedInitConfig(ModulatedSizes):
 
 
 def _centers(n: int) -> Float[Tensor, " n"]:
-    """Pixel centres as the published code rounds them, in float32 after every operation.
-
-    Two steps along gradients of the highest frequencies make 2e-5 of a value out of the last bit of a coordinate.
-    """
+    """Pixel centres as the published code rounds them: two steps make 2e-5 of a value out of a coordinate's last bit."""
     return -1 + 2 * ((torch.arange(n, dtype=torch.float32) + 0.5) / n)
 
 

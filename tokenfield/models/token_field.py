@@ -106,8 +106,7 @@ class PatchField(FieldModel):
 class TokenField(PatchField):
     """A system whose tokens (B, R, D) are read by the aggregator of a `TokenDecoder`.
 
-    Attributes:
-        smooth: whether attention varies slowly over [-1, 1]^2, so that `coarse` may compute it on nodes.
+    Where it is `smooth`, attention varies slowly over [-1, 1]^2, so that `coarse` may compute it on nodes.
     """
 
     token = "one of a set of latent vectors"

@@ -1,8 +1,4 @@
-"""Multi-head attention, the usual one, with its four projections apart.
-
-Keys and values depend on the tokens alone and queries on the coordinates alone, so callers that ask many questions of
-the same tokens project each side once and meet in `attend`.
-"""
+"""Multi-head attention, the usual one, with its four projections apart, so that callers project each side once."""
 
 from typing import cast
 
@@ -43,12 +39,8 @@ def merge_heads(x: Float[Tensor, "*b h r c"]) -> Float[Tensor, "*b r d"]:
 class MultiHeadAttention(nn.Module):
     """MultiHeadAttention(query, key, value) of Eq. 5 with its q, k, v and out projections.
 
-    Args:
-        dim: width of the queries and of the result.
-        num_heads, head_dim: H heads of c numbers; c is `dim` / H by default, which must be a whole number.
-        token_dim: width of the tokens that are attended to; default `dim`.
-        bias: whether queries, keys and values have one; the result always has.
-        project_queries: False for queries that are projected already, H c wide.
+    Queries and the result are `dim` wide, and so are tokens by default. There are H heads of c numbers, c = `dim` / H by
+    default. The result always has a bias. Without `project_queries` queries are projected already, H c wide.
     """
 
     def __init__(

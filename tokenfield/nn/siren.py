@@ -6,8 +6,7 @@ sin(w0 (W x + b)), with weights drawn so that every layer's input to the sine ke
 
     h_1 = sin(w0 (W_1 v + b_1 + s_1)),   h_l = sin(w0 (W_l h_(l-1) + b_l + s_l)),   y = W_L h_(L-1) + b_L + 1/2
 
-Phases are some tens of radians, which bfloat16 would round by tenths of one; sines and what makes their phases are
-therefore computed in float32, whatever the autocast type.
+Phases are some tens of radians: they and their sines are computed in float32, whatever the autocast type.
 """
 
 import math
