@@ -47,7 +47,7 @@ class LearnedInitConfig(ModulatedSizes):
 
 
 def _centers(n: int) -> Float[Tensor, " n"]:
-    """Pixel centres as the published code rounds them: two steps make 2e-5 of a value out of a coordinate's last bit."""
+    """Pixel centres as the published code rounds them: two steps make 2e-5 of a value out of the last bit."""
     return -1 + 2 * ((torch.arange(n, dtype=torch.float32) + 0.5) / n)
 
 

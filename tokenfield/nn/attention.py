@@ -39,8 +39,8 @@ def merge_heads(x: Float[Tensor, "*b h r c"]) -> Float[Tensor, "*b r d"]:
 class MultiHeadAttention(nn.Module):
     """MultiHeadAttention(query, key, value) of Eq. 5 with its q, k, v and out projections.
 
-    Queries and the result are `dim` wide, and so are tokens by default. There are H heads of c numbers, c = `dim` / H by
-    default. The result always has a bias. Without `project_queries` queries are projected already, H c wide.
+    Queries and the result are `dim` wide, and so are tokens by default. There are H heads of c numbers, by default
+    c = `dim` / H. The result always has a bias. Without `project_queries` queries are projected already, H c wide.
     """
 
     def __init__(
