@@ -11,7 +11,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out, Pixels
 from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load_model
-from tokenfield.cli.types import Explained
+from tokenfield.cli.types import Explained, Tensor
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -58,7 +58,7 @@ def explain(
         model: packaged models, folders that hold one, training runs, or hf:owner/name; several are compared.
         out: folder for the three files; default: ./explained.
     """
-    from tokenfield.data.pictures import SkippedFiles, find_pictures
+    from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
     from tokenfield.evaluation import explain as analysis
     from tokenfield.evaluation.environment import machine, versions
     from tokenfield.evaluation.evaluate import describe_model
@@ -73,12 +73,14 @@ def explain(
     models = {name: load_model(path, device) for name, path in zip(labels(model), model, strict=True)}
     skipped = SkippedFiles()
     files = [file for path in pictures for file in find_pictures(path, skipped)[: detail.count]]
-    read = analysis.read_all(files, skipped)
+    read: dict[str, Tensor] = {}
+    for path, picture in read_pictures(files, skipped):
+        read[path.stem if path.stem not in read else str(path)] = picture
     if not read:
         raise UserError(f"no picture to explain; {skipped.summary(len(files))}")
     results: dict[str, list[Explained]] = {name: [] for name in models}
     with console.progress("removing tokens", len(models) * len(read)) as bar:
-        for done, (name, (title, picture)) in enumerate((name, one) for name in models for one in read):
+        for done, (name, (title, picture)) in enumerate((name, one) for name in models for one in read.items()):
             bar.file(done, title)
             results[name].append(analysis.explain(
                 models[name], title, picture, size=detail.size, most_tokens=detail.tokens, map_size=detail.maps,

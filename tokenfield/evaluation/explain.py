@@ -9,7 +9,6 @@ pixels over the tokens. What a token is, and whether coordinates attend to it, t
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +16,6 @@ from PIL.Image import Image
 from torch import Tensor
 
 from tokenfield.coords import Grid
-from tokenfield.data.pictures import SkippedFiles, read_pictures
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
 from tokenfield.evaluation.locality import HELD, Influence, Token, difference, influence_of, spread_tokens
 from tokenfield.fields.field import Field
@@ -196,12 +194,3 @@ def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side
                 line.append(Panel(fit(heat(influence.map)), f"token {label(one, k)}", f"{100 * influence.area:.1f} %"))
             panels.append(line)
     return sheet(panels)
-
-
-def read_all(files: Sequence[Path], skipped: SkippedFiles) -> list[tuple[str, Tensor]]:
-    """The pictures that can be read, each with a name of its own."""
-    pictures: dict[str, Tensor] = {}
-    for path, picture in read_pictures(files, skipped):
-        name = path.stem if path.stem not in pictures else str(path)
-        pictures[name] = picture
-    return list(pictures.items())
