@@ -1,143 +1,211 @@
-"""Any recipe of pictures in miniature: its model with all sizes divided, so that two cores train it in a minute.
+"""Any recipe of pictures in miniature: its model with all sizes divided, so that two cores train it in minutes.
 
 For tables (`miniature`), one base run, the same for every row, whose model is the shrunk model of a row's published
-run: what remains is exactly what the row changes. For tests (`tiny`), a recipe's own run with the shrunk model.
+run: what remains is exactly what the row changes. For tests (`tiny`), a recipe's own run with a much smaller model.
 
-| | published, 178 pixels | miniature |
-|---|---|---|
-| pictures | 178, 9-pixel patches: 400 | 16, 4-pixel patches: 16 |
-| latent tokens | 256 of width 256, 0.69 values per pixel value | 12 of width 48, 0.75 values per pixel value |
-| transformer | 768 wide, 6 blocks, 12 heads | 64 wide, 2 blocks, 2 heads |
-| decoder | 256 wide | 48 wide, 1 head |
-| bandwidths, by the picture's side | (128, 32), 16 | (11.5, 2.9), 1.4 |
-| TransINR's groups | 64 per layer: 259 tokens | 3 per layer: 15 tokens |
-| pictures of 512, 1024 | patches of 32, 48 | 32 and 64 pixels, patches of 8 and 16 |
-| their pixels per step | 10 % | 256: 25 and 6 % |
+| | published, 178 pixels | `SMALL`, for tables | `TINY`, for tests |
+|---|---|---|---|
+| pictures | 178, 9-pixel patches: 400 | 64, 8-pixel patches: 64 | 16, 4-pixel patches: 16 |
+| latent tokens | 256 of width 256, 0.69 values per pixel value | 64 of 128, 0.67 | 12 of 48, 0.75 |
+| transformer | 768 wide, 6 blocks, 12 heads | 192 wide, 2 blocks, 3 heads | 64 wide, 2 blocks, 2 heads |
+| decoder | 256 wide | 128 wide, 1 head | 48 wide, 1 head |
+| bandwidths, by the picture's side | (128, 32), 16 | (46, 11.5), 5.8 | (11.5, 2.9), 1.4 |
+| TransINR's groups | 64 per layer: 259 tokens | 16 per layer: 67 tokens | 3 per layer: 15 tokens |
+| pictures of 256 | patches of 16 | 64 pixels, patches of 8 | 16 pixels, patches of 4 |
+| of 512, of 1024 | patches of 32, of 48 | twice, four times as large | twice, four times as large |
+| pixels per step | all; 10 % of larger pictures | 1024: a quarter of 64 x 64 | 256 |
 
-The papers' Adam at 1e-4 hardly moves in a thousand steps; all rows have 3e-3 after 50 steps of warm-up, falling to zero
-at the last step as a cosine (where seconds end a run and not steps, it stays), gradients clipped at norm 1 and a moving
-average over some hundred steps, which is what is evaluated. Only SIRENs (Functa) have 3e-4.
+The papers' Adam at 1e-4 hardly moves in thousands of steps. All rows have the same schedule: a warm-up, a cosine to
+zero (where seconds end a run and not steps, the rate stays), gradients clipped at norm 1, a moving average over some
+hundred steps, which is what is evaluated. A rival is to be as good as it can be: rates are each system's best of a
+small sweep (`experiments.training.rates`), and systems whose tokens are attended to begin locally
+(docs/local_start.md); `as_published` is the same model from the published start.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
+
+import torch
 
 from tokenfield.comparison.systems import size_of
 from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
+from tokenfield.models.anr import AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
-from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
-
-SIDE, PATCH = 16, 4
-"""Pixels of the miniature's pictures and patches."""
-TOKENS, WIDTH = 12 / 256, 48 / 256
-"""What published numbers of tokens and widths are multiplied with."""
+from tokenfield.training.recipe import Recipe, model_name
 
 
-def base() -> Recipe:
-    """The run that every miniature shares, with LAINR's model: 16-pixel crops of photographs, one thread."""
-    return Recipe(
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a miniature.
+
+    Attributes:
+        side, patch: pixels of pictures and patches.
+        tokens, width: what published numbers of tokens and widths are multiplied with.
+        encoder_dim, encoder_heads: of the transformer.
+        local: whether systems whose tokens are attended to begin locally.
+    """
+
+    side: int
+    patch: int
+    tokens: float
+    width: float
+    encoder_dim: int
+    encoder_heads: int
+    local: bool
+
+    @property
+    def cell_values(self) -> int:
+        """Values stored per patch by a system with a token for each."""
+        return int(256 * self.tokens) * int(256 * self.width) * self.patch**2 // self.side**2
+
+
+SMALL = Shape(side=64, patch=8, tokens=64 / 256, width=128 / 256, encoder_dim=192, encoder_heads=3, local=True)
+TINY = Shape(side=16, patch=4, tokens=12 / 256, width=48 / 256, encoder_dim=64, encoder_heads=2, local=False)
+
+MUON = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=5e-3, schedule="cosine", warmup=20)
+"""What most systems learn fastest with."""
+OPTIMISERS: dict[str, OptimConfig] = {}
+"""By the name of a system: its best of `experiments.training.rates`, where that is another."""
+
+
+def fast_precision() -> str:
+    """bf16 where this machine multiplies it in hardware."""
+    capable = torch.cpu.get_capabilities()
+    return "bf16" if capable.get("amx_bf16") or capable.get("avx512_bf16") else "fp32"
+
+
+def base(shape: Shape = TINY) -> Recipe:
+    """The run that every miniature of a shape shares, with LAINR's model."""
+    recipe = Recipe(
         name="miniature-lainr",
-        model=shrink(LainrConfig()),
-        data=DataConfig(layout="folder", size=SIDE, crop="pyramid"),
+        model=shrink(LainrConfig(), shape),
+        data=DataConfig(layout="folder", size=shape.side, crop="pyramid"),
         optim=OptimConfig(name="adam", rate=3e-3, warmup=50, schedule="cosine"),
         objective=ReconstructionConfig(jitter="axis"),
         batch_size=16,
         clip_norm=1.0,
         ema_decay=0.99,
     )
+    if shape == TINY:
+        return recipe
+    objective = ReconstructionConfig(jitter="axis", fraction=0.25, subset="grid")
+    return replace(recipe, optim=MUON, objective=objective, precision=fast_precision())
 
 
-def shrink(model: Any) -> Any:
-    """A model's configuration at the miniature's sizes; what is no size stays as it is.
+def shrink(model: Any, shape: Shape = TINY) -> Any:
+    """A model's configuration at a miniature's sizes; what is no size stays as it is.
 
     Pictures of 512 and 1024 pixels become twice and four times as large as those of 178 and 256. Bandwidths shrink as
     the picture's side does, so that they are as far from its Nyquist frequency as before.
     """
     if type(model) in OTHERS:
-        return OTHERS[type(model)](model)
+        return OTHERS[type(model)](model, shape)
     side = model.lainr.size[0] if isinstance(model, LocalizedLainrConfig) else getattr(model, "size", (0,))[0]
     zoom = max(1, side // 256)
-    bandwidth = SIDE * zoom / side if side else 1.0
-    larger = {"size": (SIDE * zoom, SIDE * zoom), "patch": PATCH * zoom}
+    bandwidth = shape.side * zoom / side if side else 1.0
+    set_to = {
+        "size": (shape.side * zoom, shape.side * zoom),
+        "patch": shape.patch * zoom,
+        "padding": 0,
+        "encoder_dim": shape.encoder_dim,
+        "encoder_heads": shape.encoder_heads,
+        "heads": 1,
+        # ANR's hyper-network counts its blocks in two halves and says the width of its heads and hidden layers.
+        "encoder_depth": 1 if hasattr(model, "decoder_depth") else 2,
+        "decoder_depth": 1,
+        "encoder_head_dim": shape.encoder_dim // shape.encoder_heads,
+        "encoder_hidden": 4 * shape.encoder_dim,
+        "head_dim": int(256 * shape.width),
+    }
+    divided = {"num_latents": shape.tokens, "groups": shape.tokens}  # TransINR's tokens: as many as the others have
+    divided |= {name: shape.width for name in ("latent_dim", "dim", "feature_dim")}
     changes: dict[str, Any] = {}
     for name in (field.name for field in fields(model)):
         value = getattr(model, name)
         if is_dataclass(value):  # a composition around a LAINR
-            changes[name] = shrink(value)
-        elif name in FIXED:
-            changes[name] = FIXED[name]
-        elif name in SCALES:
-            changes[name] = max(1, int(value * SCALES[name]))
+            changes[name] = shrink(value, replace(shape, local=shape.local and type(model) is not ComposedLainrConfig))
+        elif name in set_to:
+            changes[name] = set_to[name]
+        elif name in divided:
+            changes[name] = max(1, int(value * divided[name]))
         elif name in ("sigma", "sigma_q"):
             changes[name] = value * bandwidth
         elif name == "sigmas":
             changes[name] = tuple(sigma * bandwidth for sigma in value)
-    changes |= {name: value for name, value in larger.items() if name in changes}
-    changes |= {"encoder_depth": 1} if "decoder_depth" in changes else {}  # two blocks in all, as everywhere
+    if shape.local and isinstance(model, LainrConfig | AnrConfig):
+        changes["start"] = "local"
     return replace(model, **changes)
 
 
-FIXED: dict[str, Any] = {
-    "size": (SIDE, SIDE),
-    "patch": PATCH,
-    "padding": 0,
-    "encoder_dim": 64,
-    "encoder_heads": 2,
-    "heads": 1,
-    # ANR's hyper-network counts its blocks in two halves and says the width of its heads and hidden layers.
-    "encoder_depth": 2,
-    "decoder_depth": 1,
-    "encoder_head_dim": 32,
-    "encoder_hidden": 256,
-    "head_dim": 48,
-}
-SCALES = {"num_latents": TOKENS, "latent_dim": WIDTH, "dim": WIDTH, "feature_dim": WIDTH}
-SCALES |= {"groups": TOKENS}  # tokens of TransINR: as many as the others have, at both scales
+def as_published(model: Any) -> Any:
+    """The same model from the published start."""
+    if isinstance(model, LocalizedLainrConfig):
+        return replace(model, lainr=as_published(model.lainr))
+    return replace(model, start="published") if hasattr(model, "start") else model
+
+
 SIRENS = (FunctaConfig, SpatialFunctaConfig)
-OTHERS: dict[type, Callable[[Any], Any]] = {
-    AnchoredConfig: lambda model: replace(
+OTHERS: dict[type, Callable[[Any, Shape], Any]] = {
+    AnchoredConfig: lambda model, shape: replace(
         model,
-        cell=4,
-        latent_dim=max(1, model.latent_dim * 36 // 96),
-        encoder_dim=64,
-        decoder_dim=64,
-        harmonics=min(model.harmonics, 8),
+        cell=shape.patch,
+        latent_dim=max(1, model.latent_dim * shape.cell_values // 96),
+        encoder_dim=shape.encoder_dim,
+        decoder_dim=shape.encoder_dim,
+        harmonics=min(model.harmonics, 2 * shape.patch),
     ),
-    PcaMixtureConfig: lambda model: replace(model, cell=4, codes=64, prefixes=(36,), harmonics=8),
-    FunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), dim=48, depth=5, latent_dim=4 * 48),
-    SpatialFunctaConfig: lambda model: replace(model, size=(SIDE, SIDE), grid=(4, 4), latent_dim=36, dim=48, depth=5),
+    PcaMixtureConfig: lambda model, shape: replace(
+        model, cell=shape.patch, codes=64, prefixes=(shape.cell_values,), harmonics=2 * shape.patch
+    ),
+    FunctaConfig: lambda model, shape: replace(
+        model,
+        size=(shape.side, shape.side),
+        dim=int(256 * shape.width),
+        depth=5,
+        latent_dim=4 * int(256 * shape.width),
+    ),
+    SpatialFunctaConfig: lambda model, shape: replace(
+        model,
+        size=(shape.side, shape.side),
+        grid=(shape.side // shape.patch, shape.side // shape.patch),
+        latent_dim=shape.cell_values,
+        dim=int(256 * shape.width),
+        depth=5,
+    ),
 }
-"""Systems whose sizes have other names: 16 cells of 36 values, or as many numbers as there are shifts."""
+"""Systems whose sizes have other names: cells of the same values, or as many numbers as there are shifts."""
 
 
-def miniature(recipe: Recipe, seed: int = 0) -> Recipe:
-    """`base` with the shrunk model of a published run.
+def miniature(recipe: Recipe, seed: int = 0, shape: Shape = SMALL) -> Recipe:
+    """`base` with the shrunk model of a published run, and that system's best optimiser.
 
     A system that adapts to pixels (Learned Init, Functa) is asked for pixel centres, where it adapts; all others for
-    noise per row and per column. SIRENs get a tenth of the rate: at 3e-3 they do not train at all. Of larger pictures a
-    step asks for as many pixels as a small one has, drawn anew every time: the papers' 10 %.
+    noise per row and per column. SIRENs get a tenth of Adam's rate: at 3e-3 they do not train at all. Of larger
+    pictures a step asks for as many pixels as a small one has, drawn anew every time: the papers' 10 %.
     """
-    common = base()
-    model = shrink(recipe.model)
-    if isinstance(model, SIRENS):
-        common = replace(common, optim=replace(common.optim, rate=common.optim.rate / 10))
-    side = size_of(model) or SIDE
-    coordinates = replace(common.objective, jitter="none") if hasattr(model, "inner_steps") else common.objective
-    coordinates = replace(coordinates, fraction=(SIDE / side) ** 2)
+    common = base(shape)
+    model = shrink(recipe.model, shape)
+    optim = OPTIMISERS.get(model_name(model), common.optim) if shape.local else common.optim
+    if isinstance(model, SIRENS) and not shape.local:
+        optim = replace(optim, rate=optim.rate / 10)
+    side = size_of(model) or shape.side
+    objective = replace(common.objective, fraction=common.objective.fraction * (shape.side / side) ** 2)
+    if hasattr(model, "inner_steps"):
+        objective = replace(objective, jitter="none")
     data = replace(common.data, size=side)
-    return replace(common, name="miniature", model=model, data=data, objective=coordinates, seed=seed)
+    return replace(common, name="miniature", model=model, data=data, objective=objective, optim=optim, seed=seed)
 
 
 def tiny(recipe: Recipe, *, steps: int = 2) -> Recipe:
     """The recipe with its model shrunk, and small pictures, few of them: what the tests run of every recipe."""
-    model = shrink(recipe.model)
-    side = size_of(model) or SIDE
+    model = shrink(recipe.model, TINY)
+    side = size_of(model) or TINY.side
     return replace(
         recipe,
         model=model,

@@ -31,7 +31,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from experiments.miniature import SIDE
+from experiments.miniature import TINY, base, miniature
 from experiments.tables.tables import TABLES, Row
 from tokenfield.comparison.running import Busy, claim
 from tokenfield.coords import Grid
@@ -84,7 +84,7 @@ had them as for 178."""
 
 def enlarged(model: Any, side: int) -> Any:
     """A miniature's configuration for larger pictures: tokens by the area, bandwidths by the side, no other change."""
-    times, finer, changes = side // SIDE, side / SIDE * FINER, {}
+    times, finer, changes = side // TINY.side, side / TINY.side * FINER, {}
     for name in (field.name for field in fields(model)):
         value = getattr(model, name)
         if is_dataclass(value):
@@ -119,7 +119,7 @@ def rate(step: int, steps: int) -> float:
 def fit(model: Any, tokens: Tensor, pictures: Tensor, steps: int, trained: list[Tensor], told: str) -> list[list]:
     """Train `tokens`, and `trained` beside them, in place; returns [step, mean PSNR] eight times along the way."""
     height, width = pictures.shape[2:]
-    asked = ReconstructionConfig(jitter="none", fraction=SIDE**2 / (height * width), subset="grid")
+    asked = ReconstructionConfig(jitter="none", fraction=TINY.side**2 / (height * width), subset="grid")
     draws = torch.Generator().manual_seed(0)
     groups = [{"params": [tokens], "lr": TOKEN_RATE}, *([{"params": trained, "lr": DECODER_RATE}] if trained else [])]
     adam, curve = torch.optim.Adam(groups, betas=(0.9, 0.99)), []
@@ -146,7 +146,7 @@ def quality(model: Any, tokens: Tensor, pictures: Tensor) -> float:
 def measure(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Tensor) -> dict[str, Any]:
     """One row and seed: decoder and tokens, then the tokens of unseen pictures."""
     torch.manual_seed(seed)
-    model = enlarged(row.at("miniature", seed).model, options.side).build()
+    model = enlarged(miniature(row.at("published", seed), seed, TINY).model, options.side).build()
     shape = model.encode(pictures[:1]).shape[1:]
     decoder = [p for p in model.parameters() if p.requires_grad]
     start, began = torch.Generator().manual_seed(seed), time.process_time()
@@ -164,7 +164,7 @@ def measure(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Ten
 
 def crops(options: Options) -> tuple[Tensor, Tensor]:
     """The pictures whose tokens are trained, (N, C, H, W), and the unseen ones."""
-    config = replace(TABLES["3"].rows[0].at("miniature", 0).data, size=options.side)
+    config = replace(base().data, size=options.side)
     train, test = (config.open(options.data, split) for split in ("train", "test"))
     seen = torch.stack([train.sample(0, 0, i) for i in range(options.pictures)])
     held = [picture for _, picture in test.pictures()]

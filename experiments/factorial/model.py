@@ -34,12 +34,12 @@ from experiments.factorial.positional_attention import (
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.models.lainr import SMALL, LainrConfig, build_aggregator, build_encoder, build_head, start_locally
+from tokenfield.models.lainr import SMALL, LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import TokenField
 from tokenfield.nn.attention import merge_heads
-from tokenfield.nn.encoder import LatentEncoder, PatchEncoder
+from tokenfield.nn.encoder import PatchEncoder
 from tokenfield.nn.parts import Located, Prepared
-from tokenfield.nn.token_decoder import Aggregator, Head, SelectiveTokenAggregation, TokenDecoder
+from tokenfield.nn.token_decoder import Aggregator, Head, TokenDecoder
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,7 @@ class AnchoredLainr(TokenField):
         encoder, aggregator = build_cell_encoder(config), build_terms(config)
         head: Head = build_multiplicative(sizes) if config.multiplicative else build_head(sizes)
         decoder = RelativeDecoder(aggregator, head) if config.relative else TokenDecoder(aggregator, head)
-        super().__init__(config, sizes, encoder, decoder)
-        self.initial_pictures = 16 if sizes.start == "local" else 0
-
-    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
-        """The local start, where encoder and aggregation are LAINR's. Raises UserError where they are not."""
-        encoder, aggregator = self.encoder, self.decoder.aggregator
-        if not isinstance(encoder, LatentEncoder) or not isinstance(aggregator, SelectiveTokenAggregation):
-            raise UserError("lainr.start local is for LAINR's own encoder and aggregation; give start small")
-        start_locally(encoder, aggregator, images, self.config.lainr)
+        super().__init__(config, sizes, encoder, decoder, start=sizes.start)
 
     def coarse(self, nodes: int) -> FieldModel:
         """For content alone: attention by distance varies within a cell, and relative coordinates do at once."""

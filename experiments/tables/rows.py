@@ -26,7 +26,7 @@ SIDE = 178
 """Pixels of Table 1's pictures."""
 
 SCALES: dict[str, str] = {
-    "miniature": "16-pixel crops of a folder of photographs (32, 64 for 512, 1024), all sizes divided; one thread",
+    "miniature": "64-pixel crops of a folder of photographs (128, 256 for 512, 1024), all sizes divided; one thread",
     "photos": "published sizes, optimiser and coordinates on crops of a folder of photographs; for an accelerator",
     "published": "the recipes as they are, on the papers' data sets; for several accelerators",
 }

@@ -7,13 +7,14 @@ import pytest
 from experiments import miniature
 from experiments.tables.rows import Row
 from experiments.tables.tables import TABLES, find_table
+from tokenfield.comparison.systems import stored_values
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.registry import RECIPES
-from tokenfield.training.recipe import decisive
+from tokenfield.training.recipe import decisive, model_name
 
 ROWS = [(name, row) for name, table in TABLES.items() for row in table.rows if type(row) is Row]
-BASE = miniature.base()
+BASE = miniature.base(miniature.SMALL)
 
 
 @pytest.mark.parametrize(("name", "row"), ROWS, ids=[f"{name}-{row.label}" for name, row in ROWS])
@@ -22,12 +23,25 @@ def test_miniatures_share_everything_but_the_model(name, row):
     assert recipe.seed == 7
     own = ("model", "seed", "name", "data", "objective", "optim")
     assert replace(recipe, **{key: getattr(BASE, key) for key in own}) == BASE
-    slower = 10 if isinstance(recipe.model, miniature.SIRENS) else 1
-    assert replace(recipe.optim, rate=recipe.optim.rate * slower) == BASE.optim
-    assert replace(recipe.objective, jitter="axis", fraction=1.0) == BASE.objective
-    assert recipe.objective.fraction * recipe.data.size**2 == 256  # as many pixels a step, whatever their number
+    assert recipe.optim == miniature.OPTIMISERS.get(model_name(recipe.model), BASE.optim)
+    assert recipe.optim.schedule == BASE.optim.schedule and recipe.optim.warmup == BASE.optim.warmup
+    assert replace(recipe.objective, jitter="axis", fraction=0.25) == BASE.objective
+    assert recipe.objective.fraction * recipe.data.size**2 == 1024  # as many pixels a step, whatever their number
     assert (recipe.objective.jitter == "none") == hasattr(recipe.model, "inner_steps")
-    assert recipe.data.size in (16, 32, 64) and replace(recipe.data, size=16) == BASE.data
+    assert recipe.data.size in (64, 128, 256) and replace(recipe.data, size=64) == BASE.data
+
+
+def test_tokens_that_are_attended_to_begin_locally():
+    starts = {row.label: getattr(row.at("miniature", 0).model, "start", "") for row in TABLES["1"].rows}
+    assert starts["LAINR"] == starts["ANR"] == "local"
+    model = next(row for row in TABLES["1"].rows if row.label == "LAINR").at("miniature", 0).model
+    assert replace(miniature.as_published(model), start="local") == model
+
+
+def test_all_rows_store_the_same_but_those_that_cannot():
+    stored = {row.label: stored_values(row.at("miniature", 0), 64) for row in TABLES["1"].rows}
+    others = {"Learned Init": 65_920, "Functa": 512, "TransINR": 8576}
+    assert {label: others.get(label, 8192) for label in stored} == stored
 
 
 def ablated(table: str) -> list[set[str]]:
@@ -49,11 +63,12 @@ def test_ratios_survive_the_shrinking():
     """Bandwidths keep their ratio to the picture's side; a larger picture has larger patches, and as many of them."""
     published, small = LainrConfig(), BASE.model
     for one, other in zip((*small.sigmas, small.sigma_q), (*published.sigmas, published.sigma_q), strict=True):
-        assert one / 16 == pytest.approx(other / 178)
+        assert one / 64 == pytest.approx(other / 178)
     for size in (256, 512, 1024):
-        model = miniature.shrink(RECIPES[f"lainr-ffhq-{size}"]().model)
-        assert model.size[0] == size // 16 and model.size[0] // model.patch == 4
-    assert miniature.shrink(RECIPES["lainr-ffhq-1024"]().model).sigmas == (16.0, 4.0)  # 256 and 64 in 1024 pixels
+        model = miniature.shrink(RECIPES[f"lainr-ffhq-{size}"]().model, miniature.SMALL)
+        assert model.size[0] == size // 4 and model.size[0] // model.patch == 8
+    large = miniature.shrink(RECIPES["lainr-ffhq-1024"]().model, miniature.SMALL)
+    assert large.sigmas == (64.0, 16.0)  # 256 and 64 in 1024 pixels
 
 
 def test_heads_are_what_their_table_varies():
@@ -64,10 +79,10 @@ def test_heads_are_what_their_table_varies():
 
 def test_values_stored_are_told_apart_in_the_study_of_sizes():
     sizes = {row.label: row.at("miniature", 0).model for row in TABLES["sizes"].rows}
-    assert [sizes[f"ANR, R = {r}"].num_latents for r in ("64", "128", "256 (D5)")] == [3, 6, 12]
-    assert [sizes[f"TransINR, mod{g}"].groups for g in (32, 64, 128)] == [1, 3, 6]
+    assert [sizes[f"ANR, R = {r}"].num_latents for r in ("64", "128", "256 (D5)")] == [16, 32, 64]
+    assert [sizes[f"TransINR, mod{g}"].groups for g in (32, 64, 128)] == [8, 16, 32]
     assert [sizes[f"ANR, D{d}"].depth for d in (1, 2, 3, 4, 6)] == [1, 2, 3, 4, 6]
-    assert sizes["ANR, hidden 128"].dim == 24
+    assert sizes["ANR, hidden 128"].dim == 64
 
 
 def test_published_numbers_are_those_of_the_recipes():

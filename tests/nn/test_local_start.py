@@ -13,9 +13,10 @@ from tokenfield.coords import Grid, centers
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.evaluation.locality import area_holding
-from tokenfield.models.lainr import LainrConfig, LocalizedLainrConfig
+from tokenfield.models.anr import AnrConfig
+from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.nn.fourier import frequencies
-from tokenfield.nn.local_start import Anchors, bump_weights, place_anchors
+from tokenfield.nn.places import PlaceCode, bump_weights, lattice, on_sphere
 from tokenfield.training import Recipe, train
 from tokenfield.training import trainer as loop
 
@@ -53,6 +54,36 @@ OTHERS = {
 }
 
 
+ANR = AnrConfig(
+    size=(32, 32),
+    patch=8,
+    padding=0,
+    num_latents=16,
+    dim=64,
+    encoder_dim=48,
+    encoder_depth=2,
+    decoder_depth=2,
+    encoder_heads=2,
+    encoder_head_dim=20,
+    encoder_hidden=96,
+    heads=2,
+    head_dim=32,
+    depth=3,
+    start="local",
+)
+
+SYSTEMS = {
+    "LAINR": SIZES,
+    "ANR": ANR,
+    "ANR, a prime": replace(ANR, num_latents=13),
+    "ANR, wide heads": replace(ANR, encoder_head_dim=64),
+    "ANR, padding that is cut": replace(ANR, padding=3, drop_rest=True),
+    "ANR, no encoder": replace(ANR, encoder_depth=0, decoder_depth=1),
+    "ANR, multi-band head": replace(ANR, sigmas=(23.0, 6.0)),
+    "LAINR, localized attention": LocalizedLainrConfig(SIZES),
+}
+
+
 def pictures(size: tuple[int, int]) -> torch.Tensor:
     """Four pictures of smooth noise in [0, 1]."""
     noise = torch.rand(4, 3, size[0] // 2, size[1] // 2, generator=torch.Generator().manual_seed(1))
@@ -64,7 +95,7 @@ def started(config: LainrConfig, seed: int = 0):
     torch.manual_seed(seed)
     model = config.build()
     if model.initial_pictures:
-        model.initialize(pictures(config.size))
+        model.initialize(pictures(model.input_size))
     return model
 
 
@@ -83,8 +114,28 @@ def area(model) -> float:
 @pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
 def test_a_token_serves_its_share_of_the_picture(changes):
     config = replace(SIZES, **changes)
-    assert area(started(config)) * config.num_latents < 2
+    assert area(started(config)) * config.num_latents < 3  # bumps of several heads lie around the anchor
     assert area(started(replace(config, start="small"))) > 0.25  # what it is without
+
+
+def with_start(config, start: str):
+    """The same sizes from another start."""
+    if isinstance(config, LocalizedLainrConfig):
+        return replace(config, lainr=replace(config.lainr, start=start))
+    return replace(config, start=start)
+
+
+@pytest.mark.parametrize("config", SYSTEMS.values(), ids=SYSTEMS)
+def test_so_it_does_in_every_system_that_attends_to_tokens(config):
+    assert area(started(config)) * 16 < 3
+    assert area(started(with_start(config, "published"))) > 0.2
+
+
+@pytest.mark.parametrize("config", SYSTEMS.values(), ids=SYSTEMS)
+def test_their_names_and_shapes_are_those_of_the_published_start(config):
+    local, other = started(config).state_dict(), started(with_start(config, "published"))
+    other.load_state_dict(local, strict=True)
+    assert started(config).num_parameters == other.num_parameters
 
 
 @pytest.mark.parametrize("start", ["published", "small"])
@@ -151,7 +202,7 @@ def test_a_query_is_a_set_of_fourier_features_and_a_score_a_bump():
     torch.testing.assert_close(power, torch.full_like(power, parts / 2))
     key, _ = model.decoder.aggregator.prepare(model.encode(pictures(SIZES.size)))
     weights = (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1).mean((0, 1))  # (Q, R)
-    places = place_anchors(16, (4, 4), 1.0).places
+    places = lattice(16, (4, 4), 1.0).places
     nearest = (grid.coords()[:, None] - places).square().sum(-1).argmin(-1)
     assert (weights.argmax(-1) == nearest).float().mean() > 0.85
 
@@ -159,28 +210,47 @@ def test_a_query_is_a_set_of_fourier_features_and_a_score_a_bump():
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 13, 47, 48, 60, 64, 250, 256, 400])
 @pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
 def test_anchors_share_the_picture_equally(count, aspect):
-    anchors = place_anchors(count, (3, 3), aspect)
-    assert len(anchors.places) == len(anchors.codes) == count
-    assert len(anchors.codes.unique(dim=0)) == count  # told apart
-    torch.testing.assert_close(anchors.code(anchors.places), anchors.code(anchors.places).clamp(0, 1))
-    assert ((anchors.code(anchors.places) - anchors.codes) >= -1e-4).all()  # own row, own column
-    edges = torch.tensor([0, *anchors.counts]).cumsum(0) / count
-    heights = edges[1:] - edges[:-1]
-    torch.testing.assert_close(heights / torch.tensor(anchors.counts), torch.full_like(heights, 1 / count))
+    places = lattice(count, (3, 3), aspect).places
+    assert len(places.unique(dim=0)) == count
+    rows = places[:, 0].unique()
+    counts = torch.tensor([(places[:, 0] == y).sum() for y in rows])
+    edges = torch.cat([torch.tensor([-1.0]), 2 * rows]).tolist()
+    heights = []
+    for y in rows:  # a row reaches as far above its centre as below
+        low = heights[-1][1] if heights else edges[0]
+        heights.append((low, float(2 * y - low)))
+    areas = torch.tensor([high - low for low, high in heights]) / 2 / counts
+    torch.testing.assert_close(areas, torch.full_like(areas, 1 / count), rtol=1e-3, atol=1e-5)
 
 
 def test_rows_are_alike_where_a_nearly_square_lattice_allows_it():
-    assert place_anchors(256, (20, 20), 1.0).counts == (16,) * 16
-    assert place_anchors(48, (8, 8), 1.0).counts in ((8,) * 6, (6,) * 8)
-    assert place_anchors(60, (6, 10), 0.6).counts == (10,) * 6  # the patches' own
-    assert place_anchors(7, (3, 3), 1.0).counts == (2, 2, 3)
-    assert place_anchors(18, (3, 6), 0.5).counts == (6,) * 3
+    def counts(*args) -> list[int]:
+        return lattice(*args).places[:, 0].unique(return_counts=True)[1].tolist()
+
+    assert counts(256, (20, 20), 1.0) == [16] * 16
+    assert counts(48, (8, 8), 1.0) in ([8] * 6, [6] * 8)
+    assert counts(60, (6, 10), 0.6) == [10] * 6  # the patches' own
+    assert counts(7, (3, 3), 1.0) == [2, 2, 3]
+    assert counts(18, (3, 6), 0.5) == [6] * 3
 
 
-def test_codes_between_two_anchors_are_interpolated():
-    anchors = Anchors((2, 2))
-    halfway = anchors.code(torch.tensor([[0.0, -0.25], [-0.9, 0.5]]))
-    torch.testing.assert_close(halfway, torch.tensor([[0.5, 0.5, 0.75, 0.25], [1, 0, 0, 1]]))
+@pytest.mark.parametrize("count", [1, 2, 47, 100])
+def test_anchors_on_the_sphere_are_apart(count):
+    anchors = on_sphere(count)
+    torch.testing.assert_close(anchors.places.norm(dim=-1), torch.ones(count))
+    nearest = torch.cdist(anchors.places, anchors.places).fill_diagonal_(9).amin(1)
+    assert count == 1 or nearest.min() > 0.6 * anchors.spacing[0]
+
+
+@pytest.mark.parametrize("anchors", [lattice(64, (8, 8), 1.0), lattice(13, (4, 4), 1.0), on_sphere(50)])
+def test_products_of_codes_are_the_bump(anchors):
+    code = PlaceCode.of(anchors, frequencies(8.0, 32), 16, 200)
+    codes = code(anchors.places)
+    torch.testing.assert_close(codes.norm(dim=-1), torch.ones(len(codes)), rtol=1e-3, atol=1e-3)
+    distance = anchors.places[:, None] - anchors.places
+    waves = (torch.pi * distance[..., code.axes] * code.omega).cos() @ code.weights
+    torch.testing.assert_close(code.length**2 * codes @ codes.T, waves, rtol=1e-3, atol=2e-2)
+    assert codes.shape[1] <= len(anchors.places) * 3
 
 
 def test_the_weights_of_the_bump_are_few_and_not_negative():
@@ -193,12 +263,12 @@ def test_the_weights_of_the_bump_are_few_and_not_negative():
     assert bump.max() - bump[distance.abs() > spacing].max() > 3
 
 
-@pytest.mark.parametrize("changes", [{"latent_dim": 7}, {"dim": 6, "heads": 3}])
+@pytest.mark.parametrize("changes", [{"latent_dim": 2}, {"dim": 6, "heads": 3}])
 def test_sizes_without_room_for_places_are_refused(changes):
     with pytest.raises(UserError, match="start local"):
         started(replace(SIZES, **changes))
 
 
-def test_other_systems_refuse_it():
-    with pytest.raises(UserError, match="start local is for LAINR's own aggregation; give start small"):
-        LocalizedLainrConfig(SIZES)
+def test_systems_without_attention_to_tokens_refuse_it():
+    with pytest.raises(UserError, match="start local is for tokens that are attended to"):
+        ComposedLainrConfig(replace(SIZES, latent_dim=96))

@@ -9,7 +9,7 @@ follow the localized attention in place of the MLP (`sigmas`), and the localized
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -64,6 +64,9 @@ class HyperConfig(PatchSizes):
     """Bandwidth of the positional encoding."""
     depth: int = 5
     """Linear layers of the global MLP: D1 to D6 in the paper."""
+    start: Literal["published", "local"] = "published"
+    """How weights begin: published, tokens and positions from N(0, 1); local: every token serves a place
+    (`nn.local_start`)."""
     sigmas: tuple[float, ...] = ()
     """Not empty: LAINR's multi-band head with these bandwidths, highest first, in place of the global MLP."""
 
@@ -131,7 +134,7 @@ class HyperField(TokenField):
 
     def __init__(self, config: HyperConfig, *, in_dim: int, patch_channels: int, positions: bool):
         encoder = build_encoder(config, patch_channels=patch_channels, positions=positions)
-        super().__init__(config, config, encoder, build_decoder(config, in_dim=in_dim))
+        super().__init__(config, config, encoder, build_decoder(config, in_dim=in_dim), start=config.start)
 
     def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
         """Patches, row-major, without what is beyond the last whole one."""

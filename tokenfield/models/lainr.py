@@ -12,19 +12,15 @@ have another aggregator in the place of Eq. 4-5: the localized attention of ANR,
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from tokenfield.configs import Sizes, check_divides
-from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchSizes, TokenField
+from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, TokenField
 from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.fourier import FrequencyFeature
-from tokenfield.nn.local_start import local_start
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention
-from tokenfield.nn.patchify import patchify
 from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
 from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, SelectiveTokenAggregation, TokenDecoder
 
@@ -77,11 +73,6 @@ class RelativeConfig(Sizes):
     lainr: LainrConfig = field(default_factory=LainrConfig)
     """All sizes."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.lainr.start == "local":
-            raise UserError("lainr.start local is for LAINR's own aggregation; give start small")
-
 
 @dataclass(frozen=True)
 class LocalizedLainrConfig(RelativeConfig):
@@ -104,6 +95,8 @@ class ComposedLainrConfig(RelativeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.lainr.start == "local":
+            raise UserError("lainr.start local is for tokens that are attended to, and these are not; give start small")
         if self.lainr.latent_dim != self.lainr.dim:
             sizes = self.lainr
             raise UserError(f"lainr.latent_dim {sizes.latent_dim} and lainr.dim {sizes.dim}; here they must agree")
@@ -206,25 +199,9 @@ class Lainr(TokenField):
 
     def __init__(self, config: LainrConfig):
         encoder, aggregator = build_encoder(config), build_aggregator(config)
-        super().__init__(config, config, encoder, TokenDecoder(aggregator, build_head(config)))
-        self.initial_pictures = 16 if config.start == "local" else 0
-
-    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
-        """The local start; the pictures are only looked at. Raises UserError for sizes without room for places."""
-        aggregator = self.decoder.aggregator
-        assert isinstance(aggregator, SelectiveTokenAggregation), "made by the constructor"
-        start_locally(self.encoder, aggregator, images, self.config)
-
-
-def start_locally(
-    encoder: LatentEncoder, aggregator: SelectiveTokenAggregation, images: Float[Tensor, "b c h w"], config: PatchSizes
-) -> None:
-    """Weights such that every token serves a place, from the patches of a few pictures and where these lie."""
-    sides = [side + 2 * config.padding for side in images.shape[-2:]]
-    edges = tuple(whole / side for whole, side in zip(sides, images.shape[-2:], strict=True))  # padding is outside
-    low = (-edges[0], -edges[1])
-    places = Grid.box(low, edges, *(whole // config.patch for whole in sides), device=images.device)
-    local_start(encoder, aggregator, patchify(images, config.patch, config.padding), places)
+        super().__init__(
+            config, config, encoder, TokenDecoder(aggregator, build_head(config)), start=config.start
+        )
 
 
 class LocalizedLainr(TokenField):
@@ -240,7 +217,7 @@ class LocalizedLainr(TokenField):
     def __init__(self, config: LocalizedLainrConfig):
         sizes = config.lainr
         encoder, aggregator = build_encoder(sizes), build_localized_aggregator(sizes, config.cutoff)
-        super().__init__(config, sizes, encoder, TokenDecoder(aggregator, build_head(sizes)))
+        super().__init__(config, sizes, encoder, TokenDecoder(aggregator, build_head(sizes)), start=sizes.start)
 
 
 class ComposedLainr(TokenField):

@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import ClassVar
 
@@ -9,12 +10,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.configs import Sizes, check_divides
+from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.coarse import CoarseDecoder
 from tokenfield.nn.encoder import PatchEncoder
+from tokenfield.nn.local_start import local_start
 from tokenfield.nn.patchify import patchify
+from tokenfield.nn.places import lattice
 from tokenfield.nn.token_decoder import TokenDecoder
+
+LOOKED_AT = 16
+"""Pictures that the local start is given."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,14 @@ SMALL_ENCODER: dict[str, object] = {
 """Fields of an encoder of 64-pixel pictures that two cores train."""
 
 
+def patch_places(size: tuple[int, int], patch: int, padding: int) -> Grid:
+    """Centres of the whole patches of a picture of H x W pixels; padding is outside of [-1, 1]^2."""
+    counts = [(side + 2 * padding) // patch for side in size]
+    low = [-1 - 2 * padding / side for side in size]
+    high = [start + 2 * patch * count / side for start, count, side in zip(low, counts, size, strict=True)]
+    return Grid.box((low[0], low[1]), (high[0], high[1]), *counts)
+
+
 class PatchField(FieldModel):
     """A system that encodes patches, cut to `sizes`: its configuration itself, or a part of that."""
 
@@ -113,9 +128,12 @@ class TokenField(PatchField):
     smooth: ClassVar[bool] = False
     on_nodes: CoarseDecoder | None = None
 
-    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder):
+    def __init__(
+        self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder, *, start: str = ""
+    ):
         super().__init__(config, sizes, encoder)
         self.decoder = decoder
+        self.initial_pictures = LOOKED_AT if start == "local" else 0  # other starts are drawn, not made
 
     def coarse(self, nodes: int) -> FieldModel:
         if not self.smooth:
@@ -123,6 +141,13 @@ class TokenField(PatchField):
         other = copy(self)
         other.on_nodes = CoarseDecoder(self.decoder, nodes)
         return other
+
+    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
+        """The local start; the pictures are only looked at. Raises UserError for sizes without room for places."""
+        height, width = images.shape[-2:]
+        places = patch_places((height, width), self.cell, self.padding)
+        anchors = partial(lattice, patches=(places.shape[0], places.shape[1]), aspect=height / width)
+        local_start(self.encoder, self.decoder.aggregator, self.cut(images), anchors, places.coords())
 
     @property
     def decoding(self) -> TokenDecoder | CoarseDecoder:

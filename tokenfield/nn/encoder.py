@@ -46,12 +46,16 @@ class LatentEncoder(PatchEncoder):
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, latent_dim)
 
-    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r d"]:
-        """(B, N, patch_dim) -> latent tokens (B, R, latent_dim)."""
+    def tokens(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b all d"]:
+        """Embedded patches and, behind them, the learnable tokens."""
         data = self.embed(patches) + self.position  # (B, N, D)
         learnable = self.latents.to(data.dtype).expand(len(data), -1, -1)  # (B, R, D)
-        tokens = self.transformer(torch.cat([data, learnable], 1), keep=len(self.latents))
-        latents: Tensor = self.out(self.norm(tokens))
+        return torch.cat([data, learnable], 1)
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r d"]:
+        """(B, N, patch_dim) -> latent tokens (B, R, latent_dim)."""
+        outputs = self.transformer(self.tokens(patches), keep=len(self.latents))
+        latents: Tensor = self.out(self.norm(outputs))
         return latents
 
 

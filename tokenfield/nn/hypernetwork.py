@@ -30,10 +30,15 @@ class DecoderBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, hidden)
 
+    def among_tokens(self, x: Float[Tensor, "#b r d"]) -> Float[Tensor, "#b r d"]:
+        """Self-attention: tokens that all instances share are attended to once."""
+        normed = self.norm1(x)
+        attended: Tensor = x + self.attention(normed, normed)
+        return attended
+
     def forward(self, x: Float[Tensor, "#b r d"], encoded: Float[Tensor, "b n d"]) -> Float[Tensor, "b r d"]:
         """R tokens, of their own or shared by all instances, and N encoded patches -> R tokens per instance."""
-        normed = self.norm1(x)
-        x = (x + self.attention(normed, normed)).expand(len(encoded), -1, -1)  # shared tokens are attended to once
+        x = self.among_tokens(x).expand(len(encoded), -1, -1)
         x = x + self.cross_attention(self.norm_cross(x), encoded)
         changed: Tensor = x + self.mlp(self.norm2(x))
         return changed
@@ -83,13 +88,18 @@ class HyperNetwork(PatchEncoder):
         self.scale = nn.Parameter(torch.ones(num_latents, latent_dim))
         self.shift = nn.Parameter(torch.randn(num_latents, latent_dim))
 
-    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
-        """(B, N, patch_dim) -> R-tokens (B, R, latent_dim)."""
-        encoded = self.embed(patches)  # (B, N, D)
+    def encoded(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b n d"]:
+        """The patches, transformed among themselves."""
+        encoded: Tensor = self.embed(patches)  # (B, N, D)
         if self.position is not None:
             encoded = encoded + self.position
         for block in self.encoder:
             encoded = block(encoded)
+        return encoded
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
+        """(B, N, patch_dim) -> R-tokens (B, R, latent_dim)."""
+        encoded = self.encoded(patches)
         tokens = self.latents.to(encoded.dtype)[None]  # (1, R, D): the same for all until they meet the patches
         for block in self.decoder:
             tokens = block(tokens, encoded)
