@@ -27,6 +27,7 @@ from pathlib import Path
 from PIL import Image
 
 from experiments.pools import photos as photo_pool
+from experiments.pools.ac3d import read_ac3d
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
@@ -97,7 +98,7 @@ def find(categories: list[str], roots: dict[str, Path]) -> dict[str, list[MeshEn
     for car in sorted(roots[TORCS].iterdir()) if TORCS in roots else []:
         file = car / f"{car.name}.acc"
         if file.is_file():
-            known[car.name] = MeshEntry(car.name, car.name, file, author="TORCS", category="Vehicles")
+            known[car.name] = MeshEntry(car.name, car.name, file, author="TORCS", category="Vehicles", read=read_ac3d)
     missing = [name for category in categories for name in POOL[category] if name not in known]
     if missing:
         sys.exit(f"object_pool: the packages have no {', '.join(missing)}: another version; {skipped.summary()}")

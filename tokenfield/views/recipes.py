@@ -11,7 +11,7 @@ from tokenfield.io.record import Record
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
-from tokenfield.training.recipe import Recipe
+from tokenfield.training.recipe import Recipe, run
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
 from tokenfield.views.models.radiance import AnrRadianceConfig, IpcRadianceConfig, TransInrRadianceConfig
@@ -35,22 +35,15 @@ def _light_field(name: str, category: str, epochs: int) -> Recipe:
                   batch_size=BATCH, accumulate=4, log_every=50, evaluate_every=5000, checkpoint_every=2000)
 
 
-def views_lainr_cars() -> Recipe:
-    """Fig. 4(a), LAINR, ShapeNet cars 128, 1000 epochs, 3 support views."""
-    return _light_field("views-lainr-cars", "cars", 1000)
+views_lainr_cars = run("Fig. 4(a), LAINR, ShapeNet cars 128, 1000 epochs, 3 support views.",
+                       _light_field, "views-lainr-cars", "cars", 1000)
+views_lainr_chairs = run("Fig. 4(a), LAINR, ShapeNet chairs 128, 1000 epochs, 3 support views.",
+                       _light_field, "views-lainr-chairs", "chairs", 1000)
+views_lainr_lamps = run("Fig. 4(a), LAINR, ShapeNet lamps 128, 500 epochs, 3 support views.",
+                       _light_field, "views-lainr-lamps", "lamps", 500)
 
 
-def views_lainr_chairs() -> Recipe:
-    """Fig. 4(a), LAINR, ShapeNet chairs 128, 1000 epochs, 3 support views."""
-    return _light_field("views-lainr-chairs", "chairs", 1000)
-
-
-def views_lainr_lamps() -> Recipe:
-    """Fig. 4(a), LAINR, ShapeNet lamps 128, 500 epochs, 3 support views."""
-    return _light_field("views-lainr-lamps", "lamps", 500)
-
-
-def _ipc_over_rays(sizes: LainrConfig) -> ComposedLainrViewsConfig:
+def ipc_over_rays(sizes: LainrConfig) -> ComposedLainrViewsConfig:
     """IPC's MLP as a light field; its bandwidth is the finest band's."""
     return ComposedLainrViewsConfig(replace(sizes, sigma_q=max(sizes.sigmas), plain_depth=2))
 
@@ -59,25 +52,17 @@ def _ablation(name: str, model: ModelConfig) -> Recipe:
     return replace(views_lainr_lamps(), name=name, model=model)
 
 
-def views_ablation() -> Recipe:
-    """Table 3, LAINR with one head, ShapeNet lamps, 3 support views: 26.00 dB."""
-    return _ablation("views-ablation", LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
-
-
-def views_ablation_without_attention() -> Recipe:
-    """Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB."""
-    return _ablation("views-ablation-without-attention", ComposedLainrViewsConfig(VIEWS_LAINR))
-
-
-def views_ablation_without_multiband() -> Recipe:
-    """Table 3, w/o multiFM, ShapeNet lamps, 3 support views: 25.78 dB."""
-    sizes = replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH)
-    return _ablation("views-ablation-without-multiband", LainrViewsConfig(sizes))
-
-
-def views_ablation_without_both() -> Recipe:
-    """Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC."""
-    return _ablation("views-ablation-without-both", _ipc_over_rays(VIEWS_LAINR))
+views_ablation = run("Table 3, LAINR with one head, ShapeNet lamps, 3 support views: 26.00 dB.",
+                     _ablation, "views-ablation", LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
+views_ablation_without_attention = run(
+    "Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB.",
+    _ablation, "views-ablation-without-attention", ComposedLainrViewsConfig(VIEWS_LAINR))
+views_ablation_without_multiband = run(
+    "Table 3, w/o multiFM, ShapeNet lamps, 3 support views: 25.78 dB.", _ablation, "views-ablation-without-multiband",
+    LainrViewsConfig(replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH)))
+views_ablation_without_both = run(
+    "Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC.",
+    _ablation, "views-ablation-without-both", ipc_over_rays(VIEWS_LAINR))
 
 
 def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs: int) -> Recipe:
@@ -86,34 +71,24 @@ def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs
                    data=ViewsConfig(category=category, support=support))
 
 
-def views_ipc_cars() -> Recipe:
-    """IPC's radiance field, ShapeNet cars 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a)."""
-    return _radiance("views-ipc-cars", IpcRadianceConfig(views=3), "cars", 3, 1000)
-
-
-def views_ipc_chairs() -> Recipe:
-    """IPC's radiance field, ShapeNet chairs 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a)."""
-    return _radiance("views-ipc-chairs", IpcRadianceConfig(views=3), "chairs", 3, 1000)
-
-
-def views_ipc_lamps() -> Recipe:
-    """IPC's radiance field, ShapeNet lamps 128, 3 support views; the baseline of Fig. 4(a), 25.09 dB in Table 3."""
-    return _radiance("views-ipc-lamps", IpcRadianceConfig(views=3), "lamps", 3, 500)
-
-
-def views_trans_inr_cars() -> Recipe:
-    """TransINR's radiance field, ShapeNet cars 128, 1000 epochs of 2 views each, one support view; 32 groups."""
-    return _radiance("views-trans-inr-cars", TransInrRadianceConfig(groups=32), "cars", 1, 2000)
-
-
-def views_trans_inr_chairs() -> Recipe:
-    """TransINR's radiance field, ShapeNet chairs 128, 1000 epochs, one support view; 32 groups."""
-    return _radiance("views-trans-inr-chairs", TransInrRadianceConfig(groups=32), "chairs", 1, 1000)
-
-
-def views_trans_inr_lamps() -> Recipe:
-    """TransINR's radiance field, ShapeNet lamps 128, 1000 epochs of 3 views each, one support view; 32 groups."""
-    return _radiance("views-trans-inr-lamps", TransInrRadianceConfig(groups=32), "lamps", 1, 3000)
+views_ipc_cars = run(
+    "IPC's radiance field, ShapeNet cars 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a).",
+    _radiance, "views-ipc-cars", IpcRadianceConfig(views=3), "cars", 3, 1000)
+views_ipc_chairs = run(
+    "IPC's radiance field, ShapeNet chairs 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a).",
+    _radiance, "views-ipc-chairs", IpcRadianceConfig(views=3), "chairs", 3, 1000)
+views_ipc_lamps = run(
+    "IPC's radiance field, ShapeNet lamps 128, 3 support views; the baseline of Fig. 4(a), 25.09 dB in Table 3.",
+    _radiance, "views-ipc-lamps", IpcRadianceConfig(views=3), "lamps", 3, 500)
+views_trans_inr_cars = run(
+    "TransINR's radiance field, ShapeNet cars 128, 1000 epochs of 2 views each, one support view; 32 groups.",
+    _radiance, "views-trans-inr-cars", TransInrRadianceConfig(groups=32), "cars", 1, 2000)
+views_trans_inr_chairs = run(
+    "TransINR's radiance field, ShapeNet chairs 128, 1000 epochs, one support view; 32 groups.",
+    _radiance, "views-trans-inr-chairs", TransInrRadianceConfig(groups=32), "chairs", 1, 1000)
+views_trans_inr_lamps = run(
+    "TransINR's radiance field, ShapeNet lamps 128, 1000 epochs of 3 views each, one support view; 32 groups.",
+    _radiance, "views-trans-inr-lamps", TransInrRadianceConfig(groups=32), "lamps", 1, 3000)
 
 
 def views_anr_cars() -> Recipe:
@@ -143,22 +118,6 @@ def views_lainr_64() -> Recipe:
                   optim=OptimConfig(name="adam", rate=1e-3, schedule="cosine", warmup=50),
                   objective=LightFieldRays(rays=512), steps=2000, batch_size=8, clip_norm=1.0, evaluate_every=500,
                   evaluate_pictures=16, checkpoint_every=500)
-
-
-def views_lainr_64_composed() -> Recipe:
-    """LAINR w/o STA at 64 pixels: composers in place of attention; 64 tokens of 96 as there."""
-    return replace(views_lainr_64(), name="views-lainr-64-composed", model=ComposedLainrViewsConfig(SMALL))
-
-
-def views_lainr_64_plain() -> Recipe:
-    """LAINR w/o multiFM at 64 pixels: a plain MLP in place of the bands."""
-    model = LainrViewsConfig(replace(SMALL, plain_depth=PLAIN_DEPTH))
-    return replace(views_lainr_64(), name="views-lainr-64-plain", model=model)
-
-
-def views_lainr_64_ipc() -> Recipe:
-    """LAINR w/o both at 64 pixels: IPC's MLP as a light field."""
-    return replace(views_lainr_64(), name="views-lainr-64-ipc", model=_ipc_over_rays(SMALL))
 
 
 def views_ipc_64() -> Recipe:

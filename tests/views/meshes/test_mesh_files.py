@@ -115,77 +115,6 @@ def test_ply_with_vertex_colours_and_stl_without_any(tmp_path):
     np.testing.assert_allclose(np.ptp(stl.corners.reshape(-1, 3), axis=0), [1, 2, 3])
 
 
-AC = """AC3Db
-MATERIAL "red paint" rgb 0.9 0.1 0.2 amb 0 0 0 emis 0 0 0 spec 0 0 0 shi 10 trans 0.25
-OBJECT world
-kids 2
-OBJECT poly
-name "a box, half"
-data 4
-none
-texture "skin.rgb" base
-texture "skin.rgb" tiled
-texrep 2 3
-loc 10 20 30
-rot 0 1 0 -1 0 0 0 0 1
-numvert 4
-0 0 0 0 0 1
-1 0 0 0 0 1
-1 1 0 0 0 1
-0 1 0 0 0 1
-numsurf 2
-SURF 0x20
-mat 0
-refs 4
-0 0 0
-1 1 0
-2 1 1
-3 0 1
-SURF 0x2
-mat 0
-refs 2
-0 0 0
-1 0 0
-kids 1
-OBJECT poly
-loc 1 0 0
-numvert 4
-0 0 0
-1 0 0
-0 1 0
-1 1 0
-numsurf 1
-SURF 0x14
-mat 0
-refs 4
-0 0 0 0 0 0 0 0 0
-1 0 0 0 0 0 0 0 0
-2 0 0 0 0 0 0 0 0
-3 0 0 0 0 0 0 0 0
-kids 0
-OBJECT poly
-kids 0
-"""
-
-
-def test_ac3d_polygons_strips_places_and_textures(tmp_path):
-    (tmp_path / "car.acc").write_text(AC)
-    Image.fromarray(np.full((2, 2, 3), 77, np.uint8)).save(tmp_path / "skin.rgb", format="SGI")
-    surface = read_surface(tmp_path / "car.acc")
-    assert len(surface) == 4  # two of the square, none of the line, two of the strip
-    quad, strip = surface.corners[:2], surface.corners[2:]
-    x, y = np.array([0, 1, 0]), np.array([-1, 0, 0])  # where the rotation puts the axes
-    at = np.array([10, 20, 30])
-    np.testing.assert_allclose(quad[0], [at, at + x, at + x + y])
-    np.testing.assert_allclose(strip[0], [at + x, at + 2 * x, at + x + y])
-    np.testing.assert_allclose(surface.uv[0], [[0, 0], [2, 0], [2, 3]])
-    normals = np.cross(surface.corners[:, 1] - surface.corners[:, 0], surface.corners[:, 2] - surface.corners[:, 0])
-    np.testing.assert_allclose(normals / np.linalg.norm(normals, axis=1, keepdims=True), [[0, 0, 1]] * 4, atol=1e-6)
-    looks = [surface.materials[m] for m in surface.material]
-    assert all(look.colour == pytest.approx((0.9, 0.1, 0.2, 0.75)) for look in looks)
-    assert (looks[0].texture[..., :3] == 77).all() and looks[2].texture is None
-
-
 @pytest.mark.parametrize(("name", "content", "words"), [
     ("a.obj", b"", "empty"),
     ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\n", "no triangles"),
@@ -195,9 +124,6 @@ def test_ac3d_polygons_strips_places_and_textures(tmp_path):
     ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 1\n", "damaged"),
     ("a.stl", b"solid x\nendsolid x\n", "no triangles"),
     ("a.off", b"OFF\n1 1\n", "damaged"),
-    ("a.ac", b"AC3Db\nOBJECT world\nkids 3\n", "ends in the middle"),
-    ("a.ac", b"v 0 0 0\n", "no AC3D"),
-    ("a.acc", b"AC3Db\nOBJECT poly\nnumvert 1\n0 0 x\n", "damaged"),
     ("a.txt", b"hello", "no mesh of a kind"),
 ])
 def test_broken_files_are_named_with_a_reason(tmp_path, name, content, words):

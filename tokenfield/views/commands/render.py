@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Render:
     """Render meshes into posed views, as a data set with a split by object.
 
-    Meshes are OBJ (with MTL), GLB, glTF, PLY, STL, OFF and AC3D files; MESHES is one of them, a folder, a zip archive
-    or a Sweet Home 3D library (.sh3f). Every object is scaled into one sphere, lit softly from all around, and rendered
+    Meshes are OBJ (with MTL), GLB, glTF, PLY, STL and OFF files; MESHES is one of them, a folder, a zip archive or a
+    Sweet Home 3D library (.sh3f). Every object is scaled into one sphere, lit softly from all around, and rendered
     from random places on the sphere of cameras: RGBA pictures and transforms.json in the layout of the learnit ShapeNet
     renderings. Run it again to continue after Ctrl-C: what is there is not rendered again.
     """

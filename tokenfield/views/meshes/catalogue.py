@@ -9,7 +9,7 @@ import hashlib
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
@@ -17,8 +17,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
-from tokenfield.views.meshes.files import BROKEN, UPRIGHT
-from tokenfield.views.meshes.surface import MeshError
+from tokenfield.views.meshes.files import BROKEN, UPRIGHT, read_scene
+from tokenfield.views.meshes.surface import MeshError, Surface
 
 ARCHIVES = (".zip", ".sh3f")
 BAD_ARCHIVE = (zipfile.BadZipFile, *BROKEN)
@@ -41,6 +41,7 @@ class MeshEntry:
     rotation: tuple[float, ...] = ()  # 9 numbers, a matrix row by row that stands the model upright
     category: str = ""
     author: str = ""
+    read: Callable[[Path], list[Surface]] = read_scene  # gives the parts of the file
 
     @property
     def where(self) -> str:

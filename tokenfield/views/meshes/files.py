@@ -1,17 +1,18 @@
 """Mesh files to surfaces.
 
-`trimesh` reads OBJ (with MTL), GLB and glTF, PLY, STL and OFF; AC3D has a reader of its own (`ac3d`). This file decides
-what their colours mean:
+`trimesh` reads OBJ (with MTL), GLB and glTF, PLY, STL and OFF. This file decides what their colours mean:
 
     OBJ/MTL    Kd times map_Kd, opacity d (or 1 - Tr); a Kd of black beside a picture is taken for "not set"
     GLB, glTF  base colour factor times base colour texture; alpha as the alpha mode says
     PLY, OFF   colours of vertices or faces
     STL        grey
+
 Files are read from folders, so that pictures and materials beside them are found.
 """
 
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,14 @@ import numpy as np
 
 from tokenfield.data.decoding import DAMAGE
 from tokenfield.errors import UserError
-from tokenfield.views.meshes.ac3d import read_ac3d
 from tokenfield.views.meshes.surface import Material, MeshError, Surface, Up, join, plain
 
 INSTALL = "pip install trimesh embreex"
 """What to type where one of the two is missing."""
 
-UPRIGHT: dict[str, Up] = {".obj": "y", ".glb": "y", ".gltf": "y", ".ac": "y", ".acc": "y",
-                          ".ply": "z", ".stl": "z", ".off": "z"}
-"""Endings of the files that are read, and which axis points upwards in files of the kind: glTF and AC3D say so, OBJ
-files of the world mostly do, printable ones (STL) stand on z."""
+UPRIGHT: dict[str, Up] = {".obj": "y", ".glb": "y", ".gltf": "y", ".ply": "z", ".stl": "z", ".off": "z"}
+"""Endings of the files that are read, and which axis points upwards in files of the kind: glTF says so, OBJ files of
+the world mostly do, printable ones (STL) stand on z."""
 
 BROKEN = (*DAMAGE, NameError, MemoryError, struct.error, zlib.error)
 """What readers raise on damaged files."""
@@ -37,33 +36,10 @@ BROKEN = (*DAMAGE, NameError, MemoryError, struct.error, zlib.error)
 WHITE = (1.0, 1.0, 1.0, 1.0)
 
 
-def read_surface(file: Path) -> Surface:
-    """The triangles of a mesh file, in its own unit and orientation.
-
-    Raises:
-        MeshError: missing, damaged, of another kind, or without triangles.
-        UserError: `trimesh` is not installed.
-    """
-    kind = file.suffix.lower()
-    if kind not in UPRIGHT:
-        raise MeshError(file, f"is no mesh of a kind that is read ({', '.join(UPRIGHT)})")
-    try:
-        if file.stat().st_size == 0:
-            raise MeshError(file, "is empty (0 bytes)")
-        parts = read_ac3d(file) if kind in (".ac", ".acc") else read_scene(file)
-    except UserError:  # a `ValueError` too, but one with its own words
-        raise
-    except BROKEN as error:
-        what = " ".join(str(error).split())[:100] or type(error).__name__
-        raise MeshError(file, f"is damaged or no {kind[1:].upper()} file ({what})") from error
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        raise MeshError(file, "holds no triangles")
-    return join(parts)
-
-
 def read_scene(file: Path) -> list[Surface]:
     """Every mesh of a file in its place, through trimesh."""
+    if file.suffix.lower() not in UPRIGHT:
+        raise MeshError(file, f"is no mesh of a kind that is read ({', '.join(UPRIGHT)})")
     try:
         import trimesh
     except ImportError as error:
@@ -77,6 +53,28 @@ def read_scene(file: Path) -> list[Surface]:
             corners = trimesh.transform_points(geometry.vertices, place)[geometry.faces]
             parts += surfaces_of(corners, geometry.faces, geometry.visual)
     return parts
+
+
+def read_surface(file: Path, read: Callable[[Path], list[Surface]] = read_scene) -> Surface:
+    """The triangles of a mesh file, in its own unit and orientation; `read` gives the parts of it.
+
+    Raises:
+        MeshError: missing, damaged, of another kind, or without triangles.
+        UserError: `trimesh` is not installed.
+    """
+    try:
+        if file.stat().st_size == 0:
+            raise MeshError(file, "is empty (0 bytes)")
+        parts = read(file)
+    except UserError:  # a `ValueError` too, but one with its own words
+        raise
+    except BROKEN as error:
+        what = " ".join(str(error).split())[:100] or type(error).__name__
+        raise MeshError(file, f"is damaged or no {file.suffix[1:].upper()} file ({what})") from error
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        raise MeshError(file, "holds no triangles")
+    return join(parts)
 
 
 def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Surface]:

@@ -95,9 +95,9 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
         UserError: the folder cannot be written.
     """
     with mesh_file(entry) as file:
-        up = UPRIGHT[file.suffix.lower()] if settings.up == "auto" else settings.up
+        up = UPRIGHT.get(file.suffix.lower(), "y") if settings.up == "auto" else settings.up
         try:
-            surface = read_surface(file)
+            surface = read_surface(file, entry.read)
             if entry.rotation:
                 surface = rotate(surface, np.array(entry.rotation).reshape(3, 3))
             surface = fit_sphere(surface, up, settings.radius)

@@ -1,4 +1,4 @@
-"""AC3D files (`.ac`), and the variant of the racing simulator TORCS (`.acc`), to surfaces.
+"""AC3D files (`.ac`), and the variant of the racing simulator TORCS (`.acc`), to surfaces: the cars of `objects.py`.
 
 The format is lines of words: materials, then a tree of objects with vertices and surfaces
 (https://www.inivis.com/ac3d/man/ac3dfileformat.html). A surface is a polygon, or lines, which are nothing to render;
