@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles, pyramid
+from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles, cache
+from tokenfield.data.cache import open_array
 from tokenfield.data.datasets import orient
 from tokenfield.data.draws import Draws
 from tokenfield.data.listings import relative_listing
-from tokenfield.data.pyramid import SMALLEST, level_shapes, levels_of, open_pyramid
+from tokenfield.data.pyramid import SMALLEST, level_shapes, levels_of
+from tokenfield.data.skipped import usable
 from tokenfield.data.transforms import to_tensor
 from tokenfield.errors import UserError
 
@@ -85,11 +87,14 @@ DAMAGE = {
     "cut": lambda data: data[:-1],
     "half": lambda data: data[: len(data) // 2],
     "no header": lambda data: bytes(200) + data[200:],
-    "header alone": lambda data: data[:16],
-    "other magic": lambda data: data.replace(b"tfpyr-1\n", b"tfpyr-9\n"),
+    "header alone": lambda data: data[: data.index(b"\n") + 1],
+    "other magic": lambda data: data.replace(b"NUMPY", b"numpy"),
     "longer": lambda data: data + b"\0",
-    "other size": lambda data: data.replace(b"tfpyr-1\n" + (47).to_bytes(4, "little"), b"tfpyr-1\n" + b"\1\0\0\0"),
-    "huge size": lambda data: data.replace(b"tfpyr-1\n", b"tfpyr-1\n" + b"\xff" * 8),
+    "other size": lambda data: data.replace(b"(47, 61, 3)", b"(46, 61, 3)"),
+    "huge size": lambda data: data.replace(b"(1,), }", b"(10**9,), }"),
+    "more than any disk": lambda data: data.replace(b"(1,), }    ", b"(99999999999999,), }"),
+    "another list": lambda data: data.replace(b"'shape'", b"'shope'"),
+    "an archive": lambda data: b"PK\x03\x04" + data,
     "text": lambda data: b"hello",
 }
 
@@ -101,7 +106,7 @@ def test_a_damaged_cache_is_built_again(name, tmp_path, own_cache, write):
     (file,) = own_cache.iterdir()
     whole = file.read_bytes()
     file.write_bytes(DAMAGE[name](whole))
-    assert open_pyramid(file) is None
+    assert file.read_bytes() != whole and open_array(file) is None
     assert (PyramidCache().levels(path)[0] == np.asarray(Image.open(path))).all()
     assert file.read_bytes() == whole
 
@@ -111,25 +116,25 @@ def test_a_cache_that_cannot_be_written_gives_one_line(tmp_path, monkeypatch, wr
     (tmp_path / "file").touch()
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set TOKENFIELD_CACHE") as caught:
-        PyramidCache().build([path], SkippedFiles())
+        PhotoCrops(relative_listing(tmp_path, [path]), size=17)
     assert str(caught.value).isprintable()
 
 
 def test_a_full_disk_gives_one_line(tmp_path, monkeypatch, own_cache, write):
     path = write(tmp_path / "x.png")
-    usage = pyramid.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(pyramid.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    usage = cache.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage._replace(free=1000))
     with pytest.raises(UserError, match="free some space or set TOKENFIELD_CACHE"):
-        PyramidCache().build([path], SkippedFiles())
+        PhotoCrops(relative_listing(tmp_path, [path]), size=17)
     assert list(own_cache.iterdir()) == []
 
 
 def test_processes_may_build_the_same_cache_at_once(tmp_path, own_cache, write):
     for number in range(5):
         write(tmp_path / "pictures" / f"{number}.png", number)
-    code = ("import sys; from pathlib import Path; from tokenfield.data import *\n"
-            "skipped = SkippedFiles(); paths = sorted(Path(sys.argv[1]).iterdir())\n"
-            "assert PyramidCache().build(paths, skipped) == paths and not skipped")
+    code = ("import sys; from tokenfield.data import *\n"
+            "crops = DataConfig(size=17, holdout=0).open(sys.argv[1], 'train')\n"
+            "assert len(crops) == 5 and not crops.skipped")
     both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "pictures")]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert len(list(own_cache.iterdir())) == 5                                # and nothing left aside
@@ -137,12 +142,12 @@ def test_processes_may_build_the_same_cache_at_once(tmp_path, own_cache, write):
 
 def test_more_pictures_than_files_may_be_open(tmp_path, monkeypatch, write):
     paths = [write(tmp_path / f"{number}.png", number) for number in range(7)]
-    monkeypatch.setattr(pyramid, "OPEN_FILES", 2)
-    cache = PyramidCache()
-    assert cache.build(paths, SkippedFiles()) == paths
-    assert cache.levels.cache_info().currsize == 2
+    monkeypatch.setattr(cache, "OPEN_FILES", 2)
+    levels = PyramidCache().levels
+    assert usable(paths, levels, SkippedFiles(), "decoding") == paths
+    assert levels.cache_info().currsize == 2
     for path in paths:
-        assert (cache.levels(path)[0] == np.asarray(Image.open(path))).all()
+        assert (levels(path)[0] == np.asarray(Image.open(path))).all()
 
 
 # --- crops --------------------------------------------------------------------------------------------------------

@@ -14,11 +14,10 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.layouts import LAYOUTS
 from tokenfield.data.listings import Listing
 from tokenfield.data.pyramid import Levels, PyramidCache
-from tokenfield.data.skipped import SkippedFiles
-from tokenfield.data.sources import PictureSource, Split
+from tokenfield.data.skipped import SkippedFiles, usable
+from tokenfield.data.sources import PictureSource, Split, check_root
 from tokenfield.data.transforms import center_square, random_square, to_tensor
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import shown
 
 Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"]
 Crop = Literal["pyramid", "random_flip", "center"]
@@ -69,20 +68,15 @@ class PhotoCrops(PictureSource):
     def __init__(self, listing: Listing, *, size: int, levels: int = 6, skipped: SkippedFiles | None = None):
         skipped = SkippedFiles() if skipped is None else skipped
         self.size, self.depth, self.cache = size, levels, PyramidCache()
-        readable = set(self.cache.build(listing.paths, skipped))
-        usable = []
-        for index, path in enumerate(listing.paths):
-            if path not in readable:
-                continue
+
+        def check(index: int) -> None:
+            path = listing.paths[index]
             height, width = self.cache.levels(path)[0].shape[:2]
             if min(height, width) < size:
-                skipped.add(path, f"is {width} x {height}, too small for crops of {size} pixels")
-            else:
-                usable.append(index)
-        if not usable:
-            raise UserError(f"none of the {len(listing.paths)} pictures can be used; "
-                            f"{skipped.summary(len(listing.paths))}")
-        super().__init__(listing.keep(usable), skipped)
+                raise PictureError(path, f"is {width} x {height}, too small for crops of {size} pixels")
+
+        label = f"decoding pictures into {self.cache.folder}"
+        super().__init__(listing.keep(usable(range(len(listing.paths)), check, skipped, label)), skipped)
 
     def usable(self, index: int) -> Levels:
         """The levels of picture `index` that crops are taken from."""
@@ -159,14 +153,8 @@ def open_source(config: DataConfig, root: str | Path, split: Split) -> PictureSo
     milliseconds afterwards. Raises UserError for a folder that is missing, is laid out differently, or holds no usable
     picture of the split.
     """
-    root = Path(root)
-    if split not in get_args(Split):
-        raise UserError(f"split {split!r} is not known; give one of {', '.join(get_args(Split))}")
-    if not root.is_dir():
-        what = "is a file" if root.is_file() else "no such folder"
-        raise UserError(f"{shown(root)}: {what}; give the folder that holds the pictures")
     skipped = SkippedFiles()
-    listing = LAYOUTS[config.layout](root, split, config.holdout, skipped)
+    listing = LAYOUTS[config.layout](check_root(root, split, "pictures"), split, config.holdout, skipped)
     if config.crop == "pyramid":
         return PhotoCrops(listing, size=config.size, levels=config.levels, skipped=skipped)
     return PictureFiles(listing, size=config.size, crop=config.crop, skipped=skipped)

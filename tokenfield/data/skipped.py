@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tokenfield.data.decoding import PictureError
+from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 from tokenfield.io.progress import progress
 
@@ -50,10 +51,12 @@ class SkippedFiles:
         return f"skipped {count}: {', '.join(examples)}{more}"
 
 
-def usable(items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles, label: str) -> list[T]:
+def usable(
+    items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles, label: str, things: str = "pictures"
+) -> list[T]:
     """Those that `use` takes without a PictureError, in the order given; the others are noted in `skipped`.
 
-    It runs in threads, with a progress bar when it takes more than two seconds.
+    It runs in threads, with a progress bar when it takes more than two seconds. Raises UserError where none is left.
     """
     def attempt(item: T) -> PictureError | None:
         try:
@@ -71,4 +74,7 @@ def usable(items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles
             raise
     for error in filter(None, errors):
         skipped.catch(error)
-    return [item for item, error in zip(items, errors, strict=True) if error is None]
+    good = [item for item, error in zip(items, errors, strict=True) if error is None]
+    if not good:
+        raise UserError(f"none of the {len(items)} {things} can be used; {skipped.summary(len(items))}")
+    return good

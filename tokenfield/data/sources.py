@@ -1,7 +1,8 @@
 """Where training and evaluation pictures come from: the protocols of sources, and the base of those made of files."""
 
 from collections.abc import Iterator
-from typing import Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +12,7 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.listings import Listing
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
 
 Split = Literal["train", "test"]
 
@@ -44,6 +46,17 @@ class Pictures(Source, Protocol):
     def pictures(self) -> Iterator[tuple[str, Tensor]]:
         """Evaluation pictures and their names, always the same in the same order; damaged files are left out."""
         ...
+
+
+def check_root(root: str | Path, split: Split, things: str) -> Path:
+    """The folder of a data set. Raises UserError for another split, or where there is no such folder."""
+    root = Path(root)
+    if split not in get_args(Split):
+        raise UserError(f"split {split!r} is not known; give one of {', '.join(get_args(Split))}")
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "no such folder"
+        raise UserError(f"{shown(root)}: {what}; give the folder that holds the {things}")
+    return root
 
 
 ATTEMPTS = 32

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tokenfield.data.pyramid import cache_folder
+from tokenfield.data.cache import cache_folder
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import Panel, bicubic, sheet
 from tokenfield.generation.features import FeatureNetwork

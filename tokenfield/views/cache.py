@@ -1,23 +1,20 @@
 """A cache of decoded views on disk, so that a training step costs a copy and no decoding.
 
 Every object is decoded once, composited on white, brought to the size of the data set, and written to one NPY file
-below the cache folder (`tokenfield.data.pyramid.cache_folder`), which can be deleted at any time. The file's name is a
-hash of the pictures' paths, sizes and times of change and of the JSON's content, so changed views are read anew. Files
-are written aside and renamed; a damaged one is made again.
+of the cache (`tokenfield.data.cache`). The file's name is a hash of the pictures' paths, sizes and times of change and
+of the JSON's content, so changed views are read anew.
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
+from tokenfield.data import cache
 from tokenfield.data.decoding import PictureError, read_rgb8
-from tokenfield.data.pyramid import cache_folder
-from tokenfield.errors import UserError
-from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.atomic import shown
 from tokenfield.views.layouts import PosedFrames, read_object
 
 Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
@@ -34,16 +31,8 @@ def cached_views(transforms: Path, size: int, first: int | None = None) -> Views
         PictureError: naming the object.
     """
     frames = read_object(transforms, first)
-    file = cache_folder() / "views" / f"{identity(transforms.parent, frames, size)}.npy"
-    shape = (len(frames.pictures), 3, size, size)
-    pictures = open_pictures(file, shape)
-    if pictures is None:
-        with written_aside(file) as out:
-            np.save(out, decode(transforms.parent, frames, size))
-        pictures = open_pictures(file, shape)
-    if pictures is None:
-        raise UserError(f"{shown(file)}: the cache of views was written but cannot be read back; "
-                        "set TOKENFIELD_CACHE to a folder on another disk")
+    file = cache.cache_folder() / "views" / f"{identity(transforms.parent, frames, size)}.npy"
+    pictures = cache.cached(file, lambda: decode(transforms.parent, frames, size))
     return pictures, frames.poses.astype(np.float32), frames.angle_x
 
 
@@ -52,11 +41,9 @@ def identity(folder: Path, frames: PosedFrames, size: int) -> str:
     digest = hashlib.sha256(f"{size} {frames.angle_x!r}".encode() + frames.poses.tobytes())
     for file in frames.pictures:
         try:
-            status = file.stat()
+            digest.update(b"\0" + cache.identity(file))
         except OSError as error:
             raise PictureError(folder, f"its view {file.name} cannot be opened ({error.strerror})") from error
-        facts = f"\0{os.path.realpath(file)}\0{status.st_size}\0{status.st_mtime_ns}"
-        digest.update(facts.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
@@ -81,12 +68,3 @@ def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray,
     if height == size:
         return picture
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))
-
-
-def open_pictures(file: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "n 3 s s"] | None:
-    """The pictures in a file, mapped read-only; None if there is no such file or it is not whole."""
-    try:
-        pictures = np.asarray(np.load(file, mmap_mode="r"))
-    except (OSError, ValueError, EOFError):
-        return None
-    return pictures if pictures.shape == shape and pictures.dtype == np.uint8 else None

@@ -4,13 +4,11 @@ A training sample is a few support views of an object and one more view of it, t
 drawn from the same views without replacement, as in the compared code, so a target is never encoded.
 """
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,21 +16,16 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokenfield.configs import Sizes
+from tokenfield.data.cache import OPEN_FILES, cache_folder
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
-from tokenfield.data.pyramid import cache_folder
-from tokenfield.data.skipped import SkippedFiles
-from tokenfield.data.sources import Split
+from tokenfield.data.skipped import SkippedFiles, usable
+from tokenfield.data.sources import Split, check_root
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import shown
-from tokenfield.io.progress import progress
 from tokenfield.views.cache import cached_views
 from tokenfield.views.layouts import LAYOUTS, Place
 
 ViewLayout = Literal["learnit", "nerf"]
-
-OPEN_FILES = 256
-"""Objects mapped at once: each holds a file descriptor, and 1024 per process is a common limit."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +83,7 @@ class ViewsConfig(Sizes):
         Raises:
             UserError: the folder is missing or laid out differently, or none of its objects can be used.
         """
-        root = Path(root)
-        if split not in get_args(Split):
-            raise UserError(f"split {split!r} is not known; give one of {', '.join(get_args(Split))}")
-        if not root.is_dir():
-            what = "is a file" if root.is_file() else "no such folder"
-            raise UserError(f"{shown(root)}: {what}; give the folder that holds the objects")
+        root = check_root(root, split, "objects")
         first = self.first_views if self.layout == "learnit" and split == "train" else 0
         return ViewsSource(replace(self, first_views=first), LAYOUTS[self.layout](root, self.category, split))
 
@@ -113,29 +101,15 @@ class ViewsSource:
     def __init__(self, config: ViewsConfig, places: list[Place]):
         self.config, self.skipped = config, SkippedFiles()
         self.views = lru_cache(OPEN_FILES)(partial(cached_views, size=config.size, first=config.first_views or None))
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="views") as threads:
-            try:
-                results = threads.map(self.fault, places)
-                faults = list(progress(results, len(places), f"decoding views into {cache_folder()}"))
-            except BaseException:
-                threads.shutdown(cancel_futures=True)  # an interrupted run ends after the objects in hand
-                raise
-        for error in filter(None, faults):
-            self.skipped.catch(error)
-        good = [place for place, error in zip(places, faults, strict=True) if error is None]
-        if not good:
-            raise UserError(f"none of the {len(places)} objects can be used; {self.skipped.summary(len(places))}")
-        self.names, self.files = [name for name, _ in good], [file for _, file in good]
 
-    def fault(self, place: Place) -> PictureError | None:
-        """Why an object cannot be used; None if it can, and is in the cache now."""
-        _, transforms = place
-        try:
-            count = len(self.views(transforms)[0])
-        except PictureError as error:
-            return error
-        least = self.config.support + 1
-        return PictureError(transforms.parent, f"has {count} views, {least} are needed") if count < least else None
+        def check(place: Place) -> None:
+            _, transforms = place
+            count, least = len(self.views(transforms)[0]), config.support + 1
+            if count < least:
+                raise PictureError(transforms.parent, f"has {count} views, {least} are needed")
+
+        good = usable(places, check, self.skipped, f"decoding views into {cache_folder()}", "objects")
+        self.names, self.files = [name for name, _ in good], [file for _, file in good]
 
     def __len__(self) -> int:
         return len(self.names)
