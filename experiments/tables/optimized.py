@@ -15,6 +15,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
+from experiments.tables.measuring import measure
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison import running
 from tokenfield.comparison.running import Deadline, claim, keep
@@ -50,7 +51,7 @@ class OptimizedRow(Row):
 
     def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Train the row's model, or read the run that another row made of it, and optimise its fields."""
-        trained = running.run(self.at(scale, seed), setting, deadline=deadline)
+        trained = running.run(self.at(scale, seed), setting, measure, deadline=deadline)
         if trained is None or trained["failure"]:
             return trained
         recipe, folder = setting.plan(self.at(scale, seed))

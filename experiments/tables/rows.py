@@ -1,15 +1,17 @@
 """Rows of a table and how each becomes a run.
 
-A row is made from a recipe of this package, so whatever a row changes is written in one place. At the published scale
-it is that recipe; at the miniature scale the recipe's model with all sizes divided (`experiments.miniature`).
+A row is made from a recipe of the library or of `experiments.recipes`, so whatever a row changes is written in one
+place. At the published scale it is that recipe; at the miniature scale the recipe's model with all sizes divided
+(`experiments.miniature`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import experiments.recipes  # noqa: F401 - their names
 from experiments import miniature
-from tokenfield.comparison import memory
+from experiments.tables import measuring
 from tokenfield.comparison.held_out import HeldOut
 from tokenfield.comparison.running import Deadline
 from tokenfield.comparison.setting import Setting
@@ -73,8 +75,8 @@ class Row:
         return HeldOut(lainr_photos_178().data) if any_size else None
 
     def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
-        """Make the run of this row, or read what it came to: see `memory.run`."""
-        return memory.run(self.at(scale, seed), setting, held_out=self.held_out(scale), deadline=deadline)
+        """Make the run of this row, or read what it came to: see `measuring.run`."""
+        return measuring.run(self.at(scale, seed), setting, deadline, held_out=self.held_out(scale))
 
     def facts(self) -> Record:
         """What the table's JSON says of it."""

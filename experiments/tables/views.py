@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from experiments import recipes as studies
+from experiments.tables import measuring
+from experiments.tables.measuring import count_macs
 from experiments.tables.rows import Row, Table
-from tokenfield.comparison import memory
-from tokenfield.comparison.measuring import count_macs, curve
+from tokenfield.comparison.measuring import curve
 from tokenfield.comparison.running import Deadline
 from tokenfield.comparison.setting import Setting
 from tokenfield.errors import UserError
@@ -35,9 +37,9 @@ SHAPES = {
 }
 SMALL: dict[str, Callable[[], Recipe]] = {
     "views-ablation": recipes.views_lainr_64,
-    "views-ablation-without-attention": recipes.views_lainr_64_composed,
-    "views-ablation-without-multiband": recipes.views_lainr_64_plain,
-    "views-ablation-without-both": recipes.views_lainr_64_ipc,
+    "views-ablation-without-attention": studies.views_lainr_64_composed,
+    "views-ablation-without-multiband": studies.views_lainr_64_plain,
+    "views-ablation-without-both": studies.views_lainr_64_ipc,
     "views-ipc-lamps": recipes.views_ipc_64,
     "views-trans-inr-lamps": recipes.views_trans_inr_64,
     "views-anr-cars": recipes.views_anr_64,
@@ -64,7 +66,7 @@ class ViewsRow(Row):
     def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make the run of this row, or read what it came to."""
         setting = replace(setting, pictures=setting.pictures or OBJECTS)
-        return memory.run(self.at(scale, seed), setting, deadline=deadline, measurement=measure)
+        return measuring.run(self.at(scale, seed), setting, deadline, measurement=measure)
 
 
 def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:

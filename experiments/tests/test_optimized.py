@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.tables import optimized, report
+from experiments.tables.measuring import measure
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
 from tokenfield.comparison.report import as_markdown
@@ -55,7 +56,7 @@ def test_no_time_for_it(setting):
     """Trained, and then the time was over: the next call optimises."""
     row = ROWS["latents"]
     assert row.run("miniature", 0, setting, lambda: 0.0) is None
-    running.run(row.at("miniature", 0), setting)
+    running.run(row.at("miniature", 0), setting, measure)
     assert row.run("miniature", 0, setting, lambda: 0.0) is None
     assert row.run("miniature", 0, setting, unlimited)["system"] == "latents"
 

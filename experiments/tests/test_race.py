@@ -10,11 +10,11 @@ import torch
 from experiments.race.figure import mean_course, split_name, spread
 from experiments.race.recipes import SIZES, SYSTEMS, held_out, lainr, race, values
 from experiments.race.rows import analysis, findings
-from experiments.tables import report
+from experiments.tables import memory, report
+from experiments.tables.measuring import macs_per_pixel, run
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced
-from tokenfield.comparison.measuring import cost
-from tokenfield.comparison.running import run
+from tokenfield.comparison.measuring import describe, timing
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data import DataConfig
 from tokenfield.data.pictures import write_picture
@@ -81,8 +81,9 @@ def test_psnr_of_all_pixels_is_the_protocols(tmp_path):
     model = AnchoredConfig(cell=4, latent_dim=7, encoder_dim=16, decoder_dim=16, head_dim=8, harmonics=8).build().eval()
     found = sampled_psnr(model, [("a", picture)], 64)
     assert found["a"] == pytest.approx(measure(model, "a", picture)[0].psnr, abs=1e-3)
-    whole, cells = cost(model, picture), cost(model, picture[:, :16, :20])
-    assert whole["values_stored"] == 5 * 6 * 7 and whole["macs_per_pixel"] == cells["macs_per_pixel"]
+    assert describe(model, found, picture, tmp_path)["values_stored"] == 5 * 6 * 7
+    assert macs_per_pixel(model, picture) == macs_per_pixel(model, picture[:, :16, :20])
+    assert min(timing(model, picture).values()) > 0
 
 
 @pytest.fixture
@@ -96,9 +97,10 @@ def setting(tmp_path, monkeypatch):
     return Setting(Budget("processor", 0.2), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
-def test_a_run_is_trained_on_one_size_and_measured_on_another(setting):
+def test_a_run_is_trained_on_one_size_and_measured_on_another(setting, monkeypatch):
     recipe = race("anchored-random", 64)
     other = HeldOut(DataConfig(size=50, levels=1), pictures=1)
+    monkeypatch.setattr(memory, "of_training", lambda *_: None)
     result = run(recipe, setting, held_out=other)
     assert result["size"] == [50, 50] and list(result["pictures"]) == ["test/2.png"] and result["locality"] is None
     assert result["values_stored"] == 7 * 7 * 96 and result["seconds"] >= 0.2

@@ -56,7 +56,8 @@ def test_the_time_was_over(run, pool, tmp_path):
 
 def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
     """It comes while the second row trains; the first is in the table, and the same command makes the second."""
-    from tokenfield.comparison import memory, running
+    from experiments.tables import memory
+    from tokenfield.comparison import running
     from tokenfield.training import Interrupted
 
     monkeypatch.setattr(memory, "of_training", lambda *_: None)  # seconds, and another test's matter

@@ -6,9 +6,8 @@ import pytest
 from posed_scenes import write_scene
 from view_tools import miniature
 
-from experiments.tables import report, views
+from experiments.tables import memory, report, views
 from experiments.tables.tables import TABLES
-from tokenfield.comparison import memory
 from tokenfield.comparison.report import as_markdown
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.errors import UserError

@@ -3,21 +3,24 @@
 import json
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 
+from experiments.miniature import base
+from experiments.tables.measuring import measure
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
-from tokenfield.comparison.measuring import locality, multiply_adds
-from tokenfield.comparison.running import RESULT, run
+from tokenfield.comparison.running import RESULT
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
-from tokenfield.models.lainr import LainrConfig
 from tokenfield.training import Diverged
 
-LAINR = TABLES["3"].rows[0]
+LAINR = base()
+"""With 16-pixel crops."""
+run = partial(running.run, measurement=measure)
 
 
 @pytest.fixture
@@ -32,7 +35,7 @@ def setting(tmp_path, monkeypatch):
 
 
 def test_a_finished_run_is_kept(setting, monkeypatch):
-    result = run(LAINR.at("miniature", 0), setting)
+    result = run(LAINR, setting)
     assert result["steps"] == 2 and set(result["pictures"]) == {"test/2.png", "test/3.png"}
     assert result["psnr"] == pytest.approx(sum(result["pictures"].values()) / 2, abs=1e-3)
     assert result["values_stored"] == 12 * 48 and result["values_per_pixel_value"] == 0.75
@@ -40,22 +43,22 @@ def test_a_finished_run_is_kept(setting, monkeypatch):
     assert result["curve"][-1]["psnr"] == pytest.approx(result["psnr"], abs=1e-3)  # one protocol, two places
     assert 0 < result["locality"] <= 0.9 and result["failure"] is None
     monkeypatch.setattr(running, "train", None)  # calling it would fail
-    assert run(LAINR.at("miniature", 0), setting) == result
+    assert run(LAINR, setting) == result
 
 
 def test_rows_that_are_the_same_run_share_a_folder_and_others_do_not(setting):
-    rows = (LAINR, TABLES["7"].rows[0], TABLES["figure-1"].rows[0])
+    rows = (TABLES["3"].rows[0], TABLES["7"].rows[0], TABLES["figure-1"].rows[0])
     folders = {setting.folder(row.at("miniature", 0)) for row in rows}
     assert len(folders) == 1
-    assert setting.folder(LAINR.at("miniature", 1)) not in folders
+    assert setting.folder(rows[0].at("miniature", 1)) not in folders
     assert setting.folder(TABLES["7"].rows[1].at("miniature", 0)) not in folders
 
 
 def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(setting, tmp_path, monkeypatch):
     """The first call has no time left after one step; the second finishes the same run, bit for bit."""
-    whole = run(LAINR.at("miniature", 0), setting)
+    whole = run(LAINR, setting)
     again = Setting(setting.budget, setting.data, tmp_path / "others", device="cpu")
-    assert run(LAINR.at("miniature", 0), again, deadline=lambda: 0.0) is None
+    assert run(LAINR, again, deadline=lambda: 0.0) is None
     train, calls = running.train, []
 
     def one_step(*args, **options):
@@ -63,15 +66,15 @@ def test_a_stopped_table_goes_on_and_ends_as_if_it_had_not_stopped(setting, tmp_
         return train(*args, **options | {"max_seconds": 1e-9 if len(calls) == 1 else None})
 
     monkeypatch.setattr(running, "train", one_step)
-    resumed = run(LAINR.at("miniature", 0), again)
+    resumed = run(LAINR, again)
     assert calls == [False, True]
     assert resumed["pictures"] == whole["pictures"] and resumed["steps"] == 2
 
 
 def test_two_processes_do_not_make_the_same_run(setting):
-    recipe = replace(setting.budget.of(LAINR.at("miniature", 0)), evaluate_pictures=10**6)
+    recipe = replace(setting.budget.of(LAINR), evaluate_pictures=10**6)
     with running.claim(setting.folder(recipe)), pytest.raises(running.Busy):
-        run(LAINR.at("miniature", 0), setting)
+        run(LAINR, setting)
     with running.claim(setting.folder(recipe)):  # free again
         pass
 
@@ -81,7 +84,7 @@ def test_a_run_that_diverges_is_a_row_and_no_end(setting, monkeypatch):
         raise Diverged("training diverged: the loss is nan at step 1")
 
     monkeypatch.setattr(running, "train", diverge)
-    result = run(LAINR.at("miniature", 0), setting)
+    result = run(LAINR, setting)
     assert result["failure"] == "diverged" and "psnr" not in result
     (written,) = setting.runs.glob(f"*/{RESULT}")
     assert json.loads(written.read_text()) == result
@@ -93,7 +96,7 @@ def test_other_errors_are_errors(setting, monkeypatch):
 
     monkeypatch.setattr(running, "train", fail)
     with pytest.raises(UserError, match="no such folder"):
-        run(LAINR.at("miniature", 0), setting)
+        run(LAINR, setting)
 
 
 @pytest.mark.parametrize(
@@ -105,35 +108,8 @@ def test_budgets_that_mean_nothing(text):
 
 
 def test_budgets():
-    recipe = LAINR.at("miniature", 0)
-    assert Budget.parse("steps=40").of(recipe).steps == 40
-    assert Budget.parse("published").of(recipe).steps == recipe.steps
+    assert Budget.parse("steps=40").of(LAINR).steps == 40
+    assert Budget.parse("published").of(LAINR).steps == LAINR.steps
     assert str(Budget.parse("seconds=1.5")) == "seconds=1.5"
-    assert Budget.parse("seconds=9").remaining(recipe, running.Path("nowhere")) == 9
-    assert Budget.parse("steps=1").remaining(recipe, running.Path("nowhere")) == math.inf
-
-
-def test_multiply_adds_by_formula():
-    """A LAINR with one patch and one latent token, counted by hand."""
-    d, f, e = 8, 8, 8
-    config = LainrConfig(size=(2, 3), patch=1, padding=0, num_latents=5, latent_dim=d, encoder_dim=e, encoder_depth=1,
-                         encoder_heads=1, mlp_ratio=1.0, dim=d, feature_dim=f, sigmas=(2.0,), sigma_q=2.0, heads=1)
-    encode, decode = multiply_adds(config.build(), torch.zeros(1, 3, 2, 3))
-    patches, latents, pixels = 6, 5, 6
-    tokens = patches + latents
-    block = 2 * e * e * tokens + 2 * e * e * latents + 2 * latents * tokens * e + 2 * latents * e * e
-    assert encode * pixels == patches * 3 * e + block + latents * e * d  # keys, values of all; the rest of the latents
-    axes = 2 + 3  # a grid's features are mapped per axis: half of them per row, half per column
-    features = 2 * axes * (f // 2) * d
-    attention = pixels * d * d + 2 * latents * d * d + 2 * pixels * latents * d
-    head = d * d * d + pixels * d * d + pixels * d * 3  # the output map folded in: a matrix, or a matrix and a vector
-    assert decode * pixels in (features + attention + head, features + attention + head + d * d)
-
-
-def test_locality_is_between_a_pixel_and_nine_tenths():
-    model = LAINR.at("miniature", 0).model.build().eval()
-    area = locality(model, [torch.rand(3, 16, 16)])
-    assert area is not None and 1 / 256 <= area <= 0.9 + 1 / 256
-    for parameter in model.parameters():
-        parameter.data.zero_()
-    assert locality(model, [torch.rand(3, 16, 16)]) is None  # no token does anything: no number
+    assert Budget.parse("seconds=9").remaining(LAINR, running.Path("nowhere")) == 9
+    assert Budget.parse("steps=1").remaining(LAINR, running.Path("nowhere")) == math.inf

@@ -3,9 +3,8 @@
     setting    budget, data and folders that all runs share
     systems    recipes made alike: same pictures, same size, as many stored values where a system can
     running    a recipe and a seed -> one finished run, resumed where it stopped; all runs until the time is over
-    measuring  PSNR, stored values, multiply-adds and locality of a trained run
+    measuring  PSNR, stored values and seconds of a trained run
     held_out   pictures that are measured on while systems train
-    memory     peak memory of training, in a process of its own
     report     all runs -> JSON, and tables as Markdown, CSV and LaTeX
     figures    curves, from the JSON alone
 """

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokenfield.coords import Grid, centers
@@ -51,15 +51,20 @@ def spaced(n: int, most: int) -> Int[Tensor, " m"]:
     return ((i + (i * GOLDEN) % 1) * n / m).long() if m < n else torch.arange(n)
 
 
+def sampled_grid(picture: Float[Tensor, "c h w"], side: int) -> Grid:
+    """The centres of `side` x `side` of a picture's pixels, of all if it has no more."""
+    y, x = (centers(n)[spaced(n, side)] for n in picture.shape[1:])
+    return Grid((y, x))
+
+
 def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side: int) -> dict[str, float]:
     """PSNR of every picture (C, H, W) by its name, at `side` x `side` of its pixels, all if it has no more."""
     found = {}
     device = next(model.parameters()).device
     for name, picture in pictures:
-        rows, columns = (spaced(n, side) for n in picture.shape[1:])
-        grid = Grid((centers(picture.shape[1])[rows], centers(picture.shape[2])[columns])).to(device)
         with torch.no_grad():
-            values = Field.of(model, picture.to(device))(grid).float().cpu()  # (Q, C)
+            values = Field.of(model, picture.to(device))(sampled_grid(picture, side).to(device)).float().cpu()  # (Q, C)
+        rows, columns = (spaced(n, side) for n in picture.shape[1:])
         target = picture[:, rows[:, None], columns].flatten(1).T
         found[name] = psnr(values[None], target[None]).item()
     return found

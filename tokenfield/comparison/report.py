@@ -16,12 +16,15 @@ from tokenfield.io.record import Record
 Results = Mapping[str, Sequence[Record]]
 """By the label of a row, the results of its seeds so far, in any order."""
 
-NOTES = (
-    "MACs: multiply-adds of matrix products and attention, per pixel of one picture. Peak memory: of two steps "
-    "of training in a process of their own, beyond what it held before them. Seconds: of training alone. Locality: "
-    "mean share of a picture that holds 90 % of what zeroing a token changes; small is local."
-)
-"""What the columns mean."""
+NOTES = {
+    "macs_per_pixel": "MACs: multiply-adds of matrix products and attention, per pixel of one picture.",
+    "peak_memory": "Peak memory: of two steps of training in a process of their own, beyond what it held before them.",
+    "encode_seconds": "Encoding: of one picture alone. Decoding: of many pixels of it at once.",
+    "locality": "Locality: mean share of a picture that holds 90 % of what zeroing a token changes; small is local.",
+}
+"""What the columns mean that stand for these numbers of a row."""
+SOME = ("macs_per_pixel", "peak_memory", "encode_seconds", "decode_seconds_per_pixel")
+"""Numbers of a run that some tables have, the same for all seeds."""
 
 
 def gather(rows: Sequence[Record], results: Results, reference: str = "") -> list[Record]:
@@ -42,15 +45,14 @@ def summary(runs: Sequence[Record]) -> Record:
     facts: Record = {"seeds": len(good), "failed": len(runs) - len(good)}
     if not good:
         return facts | {"psnr": None, "deviation": None}
-    areas = [run["locality"] for run in good if run["locality"] is not None]
+    areas = [run["locality"] for run in good if run.get("locality") is not None]
     first = good[0]  # what is the same for all seeds
     return facts | {
         **mean_and_deviation([run["psnr"] for run in good], "psnr", "deviation"),
         "values_stored": first["values_stored"],
         "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
         "parameters": first["parameters"],
-        "macs_per_pixel": first["macs_per_pixel"],
-        "peak_memory": first.get("peak_memory"),
+        **{key: first[key] for key in SOME if key in first},
         "steps": round(statistics.fmean(run["steps"] for run in good)),
         "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
         "locality": round(statistics.fmean(areas), 4) if areas else None,
@@ -75,12 +77,14 @@ def spread(mean: float, deviation: float | None, sign: str = "") -> str:
     return f"{mean:{sign}.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
 
 
+def there(data: Record, key: str) -> bool:
+    """Whether any row has a number."""
+    return any(row.get(key) is not None for row in data["rows"])
+
+
 def columns(data: Record) -> dict[str, Callable[[Record], str]]:
     """Headings, and what a row has under each; columns that no row fills are left out."""
-    reference, rows = data.get("reference", ""), data["rows"]
-
-    def there(key: str) -> bool:
-        return any(row.get(key) is not None for row in rows)
+    reference = data.get("reference", "")
 
     def psnr(row: Record) -> str:
         if row["psnr"] is None:
@@ -101,24 +105,28 @@ def columns(data: Record) -> dict[str, Callable[[Record], str]]:
     def whole(key: str) -> Callable[[Record], str]:
         return lambda row: str(row.get(key, "-"))
 
-    def some(key: str, digits: int = 2) -> Callable[[Record], str]:
-        return lambda row: number(row.get(key), digits)
+    def some(key: str, digits: int = 2, unit: float = 1.0) -> Callable[[Record], str]:
+        return lambda row: number(None if row.get(key) is None else row[key] / unit, digits)
+
+    def where(key: str, **cells: Callable[[Record], str]) -> dict[str, Callable[[Record], str]]:
+        return cells if there(data, key) else {}
 
     return {
         "system": whole("label"),
         "PSNR, dB": psnr,
         **({f"above {reference}, same seeds": above} if reference else {}),
         "seeds": seeds,
-        **({"published": some("published")} if there("published") else {}),
+        **where("published", published=some("published")),
         "values stored": whole("values_stored"),
         "per pixel value": some("values_per_pixel_value"),
         "parameters": whole("parameters"),
-        "MACs / pixel, encode": macs("encode"),
-        "MACs / pixel, decode": macs("decode"),
-        "peak memory, MB": lambda row: number(None if row.get("peak_memory") is None else row["peak_memory"] / 1e6, 0),
+        **where("macs_per_pixel", **{f"MACs / pixel, {which}": macs(which) for which in ("encode", "decode")}),
+        **where("peak_memory", **{"peak memory, MB": some("peak_memory", 0, 1e6)}),
+        **where("encode_seconds", **{"encode, ms": some("encode_seconds", 1, 1e-3),
+                                     "decode, us / pixel": some("decode_seconds_per_pixel", 3, 1e-6)}),
         "steps": whole("steps"),
         "seconds": some("seconds", 0),
-        **({"locality": some("locality", 3)} if there("locality") else {}),
+        **where("locality", locality=some("locality", 3)),
     }
 
 
@@ -155,7 +163,7 @@ def as_markdown(data: Record) -> str:
         f"budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
         "Means over pictures, then mean ± standard deviation over seeds"
         + (", also of the difference between two rows with the same seed." if data.get("reference") else "."),
-        NOTES,
+        " ".join(["Seconds: of training alone.", *(note for key, note in NOTES.items() if there(data, key))]),
         f"measured on {where}; {data['date']}.",
     ]
     lines = [f"# {data['title']}", "", f"`{data['command']}`", "", tables.markdown(cells(data)),

@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tokenfield.comparison.held_out import Doubling, HeldOut
-from tokenfield.comparison.measuring import measure
 from tokenfield.comparison.setting import Setting, done
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
@@ -66,19 +64,19 @@ def keep(path: Path, result: Record) -> Record:
 def run(
     recipe: Recipe,
     setting: Setting,
+    measurement: Measurement,
     *,
     held_out: HeldOut | None = None,
     deadline: Deadline = lambda: None,
-    measurement: Measurement | None = None,
 ) -> Record | None:
     """Train and measure one run, or read the result of one that was finished before.
 
     Args:
         recipe: of the row, with its seed.
         setting: budget, data, folders.
-        held_out: what to measure it on; None: the held-out pictures of the recipe's own data.
+        measurement: what is measured on the trained run, such as `measuring.measure`.
+        held_out: what to measure it on while it trains; None: the held-out pictures of the recipe's own data.
         deadline: no run begins after it, and one that is training stops.
-        measurement: what is measured on the trained run, if that is not pictures: see `measuring.measure`.
     Returns:
         The result; None if the time was over before the run was (it goes on next time).
     Raises:
@@ -103,7 +101,7 @@ def run(
                 failure = "diverged"
         result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
         if failure is None:
-            result |= (measurement or partial(measure, held_out=held_out))(recipe, setting, folder)
+            result |= measurement(recipe, setting, folder)
         steps, seconds = done(folder)
         return keep(folder / RESULT, result | {"steps": steps, "seconds": seconds})
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import torch
 
-from tokenfield.comparison import memory
+from tokenfield.comparison import running
 from tokenfield.comparison.held_out import HeldOut
+from tokenfield.comparison.measuring import measure
 from tokenfield.comparison.running import Deadline
 from tokenfield.comparison.setting import Setting
 from tokenfield.data import DataConfig
@@ -37,7 +39,8 @@ class SystemRow:
     def run(self, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make its run, or read what it came to."""
         recipe = replace(self.recipe, seed=seed)
-        return memory.run(recipe, setting, held_out=self.held_out, deadline=deadline)
+        measurement = partial(measure, held_out=self.held_out)
+        return running.run(recipe, setting, measurement, held_out=self.held_out, deadline=deadline)
 
 
 def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, values: int | None = None

@@ -20,12 +20,9 @@ from typing import TypeVar
 
 import torch
 
-from tokenfield.comparison import running
-from tokenfield.comparison.held_out import HeldOut
-from tokenfield.comparison.running import Deadline, Measurement, keep
+from tokenfield.comparison.running import Deadline, keep
 from tokenfield.comparison.setting import Setting, digest
 from tokenfield.errors import UserError
-from tokenfield.io.record import Record
 from tokenfield.training.recipe import Recipe, decisive, model_name
 from tokenfield.training.trainer import train
 
@@ -33,19 +30,6 @@ T = TypeVar("T")
 
 STEPS = 2
 """After one that loads what the first step of a process loads."""
-
-
-def run(
-    recipe: Recipe,
-    setting: Setting,
-    *,
-    held_out: HeldOut | None = None,
-    deadline: Deadline = lambda: None,
-    measurement: Measurement | None = None,
-) -> Record | None:
-    """`running.run`, and the peak memory of its training."""
-    result = running.run(recipe, setting, held_out=held_out, deadline=deadline, measurement=measurement)
-    return result and result | {"peak_memory": of_training(recipe, setting, deadline)}
 
 
 def of_training(recipe: Recipe, setting: Setting, deadline: Deadline) -> int | None:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from experiments.tables.tables import TABLES
-from tokenfield.comparison import memory
-from tokenfield.comparison.memory import of_training, with_peak_memory
+from experiments.miniature import base
+from experiments.tables import memory
+from experiments.tables.memory import of_training, with_peak_memory
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 
-LAINR = TABLES["3"].rows[0]
+LAINR = base()
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_peak_memory_sees_what_was_held_for_a_moment():
 def test_a_larger_batch_needs_more_whatever_this_process_holds(setting):
     """Some 500 MB held and freed here change nothing there; the seed has no say, and the number is kept."""
     held = torch.ones(128, 1024, 1024)
-    small = LAINR.at("miniature", 0)
+    small = LAINR
     first = of_training(small, setting, lambda: None)
     del held
     large = of_training(replace(small, batch_size=512), setting, lambda: None)
@@ -48,11 +48,11 @@ def test_a_larger_batch_needs_more_whatever_this_process_holds(setting):
 
 
 def test_no_time_left(setting):
-    assert of_training(LAINR.at("miniature", 0), setting, lambda: 0.0) is None
+    assert of_training(LAINR, setting, lambda: 0.0) is None
     assert not (setting.runs / "memory").exists()
 
 
 def test_a_model_that_fails_has_no_number(setting):
     """The process reports the failure; the row itself says what it was."""
-    broken = replace(LAINR.at("miniature", 0), data=replace(LAINR.at("miniature", 0).data, size=15))
+    broken = replace(LAINR, data=replace(LAINR.data, size=15))
     assert memory.of_training(broken, setting, lambda: None) is None
