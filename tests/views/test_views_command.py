@@ -96,10 +96,10 @@ def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
         ("measure", ("--data", "nowhere"), "nowhere: no such folder"),
         ("serve", ("--data", ".", "--split", "val"), "--split val; give test or train"),
         ("orbit", ("--images", "."), "no transforms.json in it"),
-        ("orbit", ("--data", ".", "--frames", 0), "--frames 0; give at least 1"),
+        ("orbit", ("--data", ".", "--frames", 0), "--frames 0: give at least 1"),
         ("measure", ("--data", ".", "--support", 6), "6 support views, and this lainr-views takes 1 to 5"),
-        ("measure", ("--data", ".", "--points", 1), "--points 1; give at least 2"),
-        ("measure", ("--data", ".", "--count", 0), "--count 0; give at least 1"),
+        ("measure", ("--data", ".", "--points", 1), "--points 1: give at least 2"),
+        ("measure", ("--data", ".", "--count", 0), "--count 0: give at least 1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(action, options, message, models, tmp_path, monkeypatch, capsys):

@@ -78,6 +78,13 @@ def save_png(path: Path, image: Image.Image) -> Path:
     return path
 
 
+def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int) -> Path:
+    """Writes an animated WebP that begins anew after its last frame, whole or not at all, and returns its path."""
+    with written_aside(path) as file:
+        frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=90)
+    return path
+
+
 def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     """Values in [0, 1], clamped, as 8 bits: RGB, or grey of one channel."""
     pixels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)

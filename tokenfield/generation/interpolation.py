@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tokenfield.errors import UserError
+from tokenfield.evaluation.figures import save_animation, to_pil
 from tokenfield.fields.field import Field
 from tokenfield.generation.sampling import Predictor, Progress, generators, noise, solve
 from tokenfield.generation.schedulers import STOCHASTIC, Sampler
-from tokenfield.io.atomic import written_aside
 
 FRAME_MILLISECONDS = 80
 
@@ -83,11 +83,5 @@ def between_fields(a: Field, b: Field, frames: int) -> list[Field]:
 
 def write_animation(path: Path, pictures: Sequence[Float[Tensor, "3 h w"]]) -> None:
     """An animated WebP, there and back for ever; whole or not at all."""
-    from tokenfield.evaluation.figures import to_pil
-
     frames = [to_pil(picture.cpu()) for picture in pictures]
-    frames += frames[-2:0:-1]
-    with written_aside(path) as file:
-        frames[0].save(
-            file, "WEBP", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0, quality=90
-        )
+    save_animation(path, frames + frames[-2:0:-1], FRAME_MILLISECONDS)

@@ -21,11 +21,13 @@ from torch import Tensor, nn
 from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
+from tokenfield.fields.field import Field
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import Model
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.validation import mean_over
 from tokenfield.views.data import ViewSet, ViewsSource
+from tokenfield.views.light_field import LightField, render_from
 from tokenfield.views.models.base import LightFieldModel, RadianceModel, ViewsModel, views_model
 from tokenfield.views.radiance_field import PUBLISHED, Integral
 
@@ -82,9 +84,9 @@ class RayConfig(Sizes):
 
         def score(views: ViewSet) -> Tensor:
             support, targets = held_out_views(views, number, number, self.evaluate_views)
-            tokens = encode_views(system, views, support)
-            colours = torch.stack([render_view(system, tokens, views, i, self.integral) for i in targets])
-            return psnr(colours, views.images[targets].to(accelerator.device)).mean()
+            camera = LightField.at(views.poses[0], views.angle_x, views.size, self.integral)
+            field = Field(system, encode_views(system, views, support)[0], camera)
+            return psnr(render_from(field, views.poses[targets]), views.images[targets].to(accelerator.device)).mean()
 
         return mean_over(source.objects(), score, model, count, accelerator, halted)
 
@@ -185,16 +187,4 @@ def encode_views(model: ViewsModel, views: ViewSet, support: list[int]) -> Float
     device = next(model.parameters()).device
     images, poses = (part[support][None].to(device) for part in (views.images, views.poses))
     return model.encode(model.inputs(images, poses, torch.tensor([views.angle_x], device=device)))
-
-
-@torch.no_grad()
-def render_view(
-    model: ViewsModel, tokens: Float[Tensor, "1 r d"], views: ViewSet, number: int, integral: Integral
-) -> Float[Tensor, "3 h w"]:
-    """One of an object's views as the model renders it, neither clamped nor rounded."""
-    size = views.size
-    angle = torch.tensor([views.angle_x], device=tokens.device)
-    pose = views.poses[number : number + 1].to(tokens.device)
-    rows = model.see(tokens, pose, angle, Grid.cells(*size, device=tokens.device), size, integral=integral)
-    return rows[0].T.unflatten(-1, size)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
+from tokenfield.cli.options import check_at_least
 from tokenfield.io.record import Record
-from tokenfield.views.commands.options import FEW, Count, ModelOptions, at_least
+from tokenfield.views.commands.options import FEW, Count, ModelOptions
 
 
 @dataclass
@@ -31,8 +32,8 @@ class Measure(ModelOptions):
         """Measure, print, write."""
         from tokenfield.views import scores as protocol
 
-        for name, least in (("count", 1), ("targets", 0), ("reserved", 0)):
-            at_least(name, getattr(self, name), least)
+        check_at_least(1, count=self.count)
+        check_at_least(0, targets=self.targets, reserved=self.reserved)
         model, numbers, (integral, fitting), source = self.open()
         total = min(self.count or len(source), len(source))
         with console.progress("measuring", total) as bar:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tokenfield.cli.console import Folder
-from tokenfield.cli.options import Device, load_model
+from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ModelOptions:
 
         if self.split not in ("test", "train"):
             raise UserError(f"--split {self.split}; give test or train")
-        at_least("optimize", self.optimize, 0)
+        check_at_least(0, optimize=self.optimize)
         model = views_model(load_model(self.model, self.device))
         numbers = list(self.support or model.support_numbers(5))
         for number in numbers:
@@ -92,19 +92,13 @@ class ObjectOptions(ModelOptions):
         return model, max(numbers), rendering, list(islice(objects, count))
 
 
-def at_least(name: str, value: int | None, least: int) -> None:
-    """Raises UserError for an option below the least that means anything."""
-    if value is not None and value < least:
-        raise UserError(f"--{name} {value}; give at least {least}")
-
-
 def integral_of(model: str, points: int | None) -> "Integral":
     """How a radiance field is integrated: as the run trained it, where the model is a run, with so many `points`."""
     from tokenfield.training.recipe import read
     from tokenfield.views.objective import RayConfig
     from tokenfield.views.radiance_field import PUBLISHED
 
-    at_least("points", points, 2)
+    check_at_least(2, points=points)
     recipe = Path(model) / "recipe.json"
     objective = read(recipe).objective if recipe.is_file() else None
     integral = objective.integral if isinstance(objective, RayConfig) else PUBLISHED

@@ -8,9 +8,10 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
+from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
 from tokenfield.io.record import Record
-from tokenfield.views.commands.options import ObjectOptions, at_least
+from tokenfield.views.commands.options import ObjectOptions
 
 
 @dataclass
@@ -33,8 +34,8 @@ class Orbit(ObjectOptions):
 
     def run(self) -> int:
         """Draw and save."""
-        at_least("frames", self.frames, 1)
-        at_least("size", self.size, 8)
+        check_at_least(1, frames=self.frames)
+        check_at_least(8, size=self.size)
         folder = self.out or Path("views")
         report = self.draw_field(folder) if self.model.endswith(".field") else self.draw_object(folder)
         console.write_json(self.json, {"command": "views orbit", **report})

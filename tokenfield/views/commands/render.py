@@ -8,8 +8,9 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
+from tokenfield.cli.options import check_at_least
 from tokenfield.errors import UserError
-from tokenfield.views.commands.options import Count, at_least
+from tokenfield.views.commands.options import Count
 
 if TYPE_CHECKING:
     from tokenfield.views.meshes.catalogue import MeshEntry
@@ -65,8 +66,8 @@ class Render:
                             "dashes")
         if not 0 <= self.holdout < 1:
             raise UserError(f"--holdout {self.holdout:g}: give a share of the objects from 0 up to, not including, 1")
-        at_least("count", self.count, 1)
-        at_least("processes", self.processes, 0)
+        check_at_least(1, count=self.count)
+        check_at_least(0, processes=self.processes)
         low, high = self.elevation
         settings = ViewSettings(views=self.views, size=self.size, samples=self.samples, low=low, high=high, up=self.up,
                                 seed=self.seed)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tokenfield.cli import console
-from tokenfield.views.commands.options import FEW, ObjectOptions, at_least
+from tokenfield.cli.options import check_at_least
+from tokenfield.views.commands.options import FEW, ObjectOptions
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Serve(ObjectOptions):
         """Serve the page."""
         from tokenfield.views.viewer.server import Viewer, server_of
 
-        at_least("count", self.count, 1)
+        check_at_least(1, count=self.count)
         model, support, rendering, objects = self.open_objects(self.count)
         with server_of(Viewer(model, objects, support, *rendering), self.port) as server:
             console.say(f"http://127.0.0.1:{server.server_port}/ shows {len(objects)} objects; Ctrl-C ends it")

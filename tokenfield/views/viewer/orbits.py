@@ -3,19 +3,16 @@
 import math
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import save_png, to_pil
+from tokenfield.evaluation.figures import save_animation, save_png, to_pil
 from tokenfield.fields.domain import Progress
 from tokenfield.fields.field import Field
-from tokenfield.io.atomic import written_aside
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.rays import look_at, on_sphere, orbit
@@ -53,7 +50,7 @@ def draw_orbit(
         pictures.append(to_pil(move_camera(field, pose).render(side, side).cpu()))
         progress(done, frames)
     files = [save_png(path.with_name(f"{path.name}-{i:03}.png"), picture) for i, picture in enumerate(pictures)]
-    files.append(write_animation(path.with_name(f"{path.name}.webp"), pictures, MILLISECONDS))
+    files.append(save_animation(path.with_name(f"{path.name}.webp"), pictures, MILLISECONDS))
     program = shutil.which("ffmpeg")
     return files if program is None else [*files, write_movie(program, path)]
 
@@ -67,15 +64,7 @@ def draw_beside(field: Field, views: ViewSet, number: int, folder: Path, name: s
     ordered = sorted(targets, key=lambda i: azimuth[i].item())
     pairs = zip(views.images[ordered], render_from(field, views.poses[ordered]).cpu(), strict=True)
     film = [to_pil(torch.cat(pair, -1)) for pair in pairs]
-    return [sheet, write_animation(folder / f"{name}-beside.webp", film, 400)]
-
-
-def write_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int) -> Path:
-    """An animated WebP that begins anew after its last frame."""
-    first, *others = frames
-    with written_aside(path) as file:
-        first.save(file, "WEBP", save_all=True, append_images=others, duration=milliseconds, loop=0, quality=90)
-    return path
+    return [sheet, save_animation(folder / f"{name}-beside.webp", film, 400)]
 
 
 def write_movie(ffmpeg: str, path: Path) -> Path:
