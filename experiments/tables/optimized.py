@@ -92,7 +92,7 @@ class OptimizedRow(Row):
         """What of a result the optimisation decides; the rest is that of the trained model."""
         found = list(curves.values())
         times = [seconds * share for share in TIMES if seconds * share >= max(c.head_start for c in found)]
-        means = [(at, statistics.fmean(c.psnr_after(at) for c in found)) for at in times]
+        means = [(at, statistics.fmean(psnr_after(c, at) for c in found)) for at in times]
         own = {"macs_per_pixel": {"encode": None, "decode": None}, "parameters": found[0].values}
         return (own if self.what in MLP_RATES else {}) | {
             "system": self.what,
@@ -107,6 +107,12 @@ class OptimizedRow(Row):
             "seconds": statistics.fmean(c.points[-1].seconds for c in found),
             "peak_memory": None,
         }
+
+
+def psnr_after(curve: Curve, seconds: float) -> float:
+    """The best PSNR within so many seconds; NaN before the first point."""
+    reached = [p.psnr for p in curve.points if curve.head_start + p.seconds <= seconds]
+    return max(reached, default=float("nan"))
 
 
 def like(decoder: LainrConfig) -> dict[str, Any]:

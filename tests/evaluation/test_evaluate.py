@@ -8,13 +8,14 @@ import torch
 from lookup import Lookup, LookupConfig
 from PIL import Image
 
+from experiments.release.pca_basis import fit
 from tokenfield.data import demo_pictures
 from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder, held_out, held_out_pictures
 from tokenfield.data.pictures import SkippedFiles, read_picture, write_picture
 from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
 from tokenfield.evaluation.evaluate import Gallery, panel
-from tokenfield.evaluation.pca import fit, floor_of
+from tokenfield.evaluation.pca import floor_of
 from tokenfield.models import pretrained
 
 

@@ -6,16 +6,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from experiments.release.pca_basis import fit, floor, random_cells
 from tokenfield.data.demo_pictures import held_out_pictures
 from tokenfield.errors import UserError
 from tokenfield.evaluation.pca import (
     Basis,
-    fit,
-    floor,
     floor_of,
     from_cells,
     orthonormal,
-    random_cells,
     reconstruct,
     to_cells,
     values_per_cell,

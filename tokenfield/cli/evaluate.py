@@ -106,7 +106,7 @@ def evaluate(
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear.
-        basis: another basis for it, made by python -m tokenfield.evaluation.pca.
+        basis: another basis for it, made by python -m experiments.release.pca_basis.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
     """

@@ -43,11 +43,6 @@ class Curve:
     head_start: float = 0.0
     """Seconds before the first step, in which the latents were predicted."""
 
-    def psnr_after(self, seconds: float) -> float:
-        """The best PSNR within so many seconds; that of the start if there is none."""
-        reached = [p.psnr for p in self.points if self.head_start + p.seconds <= seconds]
-        return max(reached, default=float("nan"))
-
     def to_json(self) -> Record:
         """Plain dictionaries."""
         return {
