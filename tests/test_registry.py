@@ -92,6 +92,7 @@ def test_functions_are_read_from_source_that_is_not_run(tmp_path, monkeypatch):
         "raise RuntimeError('this module was run')\n"
         'def one_run() -> Recipe:\n    """What it is.\n\n    More."""\n'
         "def other_run() -> Recipe[Config]: ...\n"
+        'third_run = run("A row.", print, 3)\n'
         "def takes_something(size: int) -> Recipe: ...\n"
         "def gives_something_else() -> int: ...\n"
         "def _private() -> Recipe: ...\n"
@@ -99,9 +100,9 @@ def test_functions_are_read_from_source_that_is_not_run(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     runs = Registry("run")
     runs.add_functions("recipes_of_a_test", group="Tests")
-    assert list(runs.places) == ["one-run", "other-run"]
+    assert list(runs.places) == ["one-run", "other-run", "third-run"]
     assert runs.place("one-run") == Place("recipes_of_a_test", "one_run", "Tests")
-    assert runs.place("one-run").summary() == "What it is." and runs.place("other-run").summary() == ""
+    assert [runs.place(name).summary() for name in runs.places] == ["What it is.", "", "A row."]
     with pytest.raises(UserError, match=r"no module 'recipes_of_nobody'"):
         runs.add_functions("recipes_of_nobody", group="Tests")
 

@@ -73,7 +73,8 @@ class Registry(Mapping[str, Part], Generic[Part]):
     def add_functions(self, module: str, *, group: str, returns: str = "Recipe") -> None:
         """Register every public function of a module that takes nothing and is annotated to return a recipe.
 
-        The name is the function's, with dashes. The module is not imported: its source says which functions it has.
+        The name is the function's, with dashes. The module is not imported: its source says which functions it has;
+        `name = run("What it is.", ...)` of `tokenfield.training.recipe` is one of them.
         """
         for attribute, node in _definitions(module).items():
             if isinstance(node, ast.FunctionDef) and not attribute.startswith("_") and _makes(node, returns):
@@ -134,8 +135,17 @@ def _definitions(module: str) -> dict[str, ast.FunctionDef | ast.ClassDef]:
         spec = spec and PathFinder.find_spec(".".join([top, *inner[: depth + 1]]), spec.submodule_search_locations)
     if spec is None or spec.origin is None:
         raise UserError(f"no module {module!r}, which a plug-in names; install its package again")
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    nodes = map(_as_function, ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body)
+    return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def _as_function(node: ast.stmt) -> ast.stmt:
+    """`name = run("What it is.", ...)` as the function that it makes; any other statement as it is."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)],
+                        value=ast.Call(func=ast.Name(id="run"), args=[ast.Constant(value=str(about)), *_])):
+            return ast.parse(f"def {name}() -> Recipe: {about!r}").body[0]
+    return node
 
 
 def _makes(node: ast.FunctionDef, kind: str) -> bool:

@@ -88,16 +88,3 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
 def held_out() -> DataConfig:
     """The middle of every test picture at every scale."""
     return miniature.base().data
-
-
-def lainr_anchored_photos_64() -> Recipe:
-    """All changes but the shallow encoder at the sizes of `lainr-photos-64-muon`: the model between it and anchored."""
-    from tokenfield.recipes.photos import lainr_photos_64_muon
-
-    base = lainr_photos_64_muon()
-    changes = {"anchors": True, "distance": True, "multiplicative": True, "skip": True, "relative": True}
-    return replace(base, name="lainr-anchored-photos-64", model=AnchoredLainrConfig(base.model, **changes))
-
-
-RUNS = (lainr_anchored_photos_64,)
-"""Recipes by the names of their functions, with hyphens."""

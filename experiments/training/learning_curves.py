@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib
 import tyro
 
+import experiments.recipes  # noqa: F401 - their names
 from tokenfield.evaluation.environment import versions
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe

@@ -27,6 +27,7 @@ import torch
 import tyro
 
 from benchmarks.measure import in_own_process, peak_memory
+from experiments import recipes
 from tokenfield.cli.console import number, table, write_json
 from tokenfield.evaluation.environment import versions
 from tokenfield.evaluation.figures import Panel, heat, repeat, save_png, sheet
@@ -50,9 +51,9 @@ SEEN = [6, 9, 14, 18, 22]
 SYSTEMS: dict[str, Callable[[], Recipe]] = {
     "LAINR": views.views_lainr_64,
     "IPC": views.views_ipc_64,
-    "w/o STA": views.views_lainr_64_composed,
-    "w/o multiFM": views.views_lainr_64_plain,
-    "w/o both": views.views_lainr_64_ipc,
+    "w/o STA": recipes.views_lainr_64_composed,
+    "w/o multiFM": recipes.views_lainr_64_plain,
+    "w/o both": recipes.views_lainr_64_ipc,
 }
 RUNS = (
     ("LAINR", 1), ("IPC", 1), ("LAINR", 5), ("IPC", 5), ("LAINR", 3), ("IPC", 3), ("w/o STA", 3), ("w/o multiFM", 3),

@@ -10,6 +10,7 @@ from tokenfield.comparison import systems
 from tokenfield.comparison.report import as_csv, as_latex
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
+from tokenfield.recipes import baselines
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import to_json
 
@@ -28,13 +29,13 @@ def test_a_table_of_systems(run, pool, tmp_path):
     """A system, a recipe and a recipe's file; the same command again trains nothing, one seed more that seed alone."""
     file = tmp_path / "mine" / "recipe.json"
     file.parent.mkdir()
-    file.write_text(json.dumps(to_json(RECIPES["anr-photos-64"]())))
-    argv = ["anchored", "ipc-photos-64", file, "--budget", "steps=1", "--data", pool, "--size", 16, "-o",
+    file.write_text(json.dumps(to_json(RECIPES["anr-photos"]())))
+    argv = ["anchored", "lainr-photos-64", file, "--budget", "steps=1", "--data", pool, "--size", 16, "-o",
             tmp_path / "out", "--runs", tmp_path / "runs", "--device", "cpu"]  # fmt: skip
     outcome = run("compare", *argv, "--json", tmp_path / "table.json")
     assert outcome.code == 0, outcome.err
     rows = json.loads((tmp_path / "table.json").read_text())["table"]["rows"]
-    assert [row["label"] for row in rows] == ["anchored", "ipc-photos-64", "mine"]
+    assert [row["label"] for row in rows] == ["anchored", "lainr-photos-64", "mine"]
     assert all(abs(row["values_stored"] - rows[0]["values_stored"]) <= 0.02 * rows[0]["values_stored"] for row in rows)
     assert all(set(row["runs"][0]["pictures"]) == set(rows[0]["runs"][0]["pictures"]) for row in rows)
     names = {"table.json", "table.md", "table.csv", "table.tex", "figure.png"}
@@ -70,19 +71,21 @@ def test_a_table_of_the_papers_needs_no_options_to_be_recognised(run):
 
 def test_stored_values_follow_the_first_system():
     """By tokens, groups or the width of a token, whichever the system has, as nearly as it can."""
-    names = ("lainr-photos-64", "ipc-photos-64", "anr-photos-64", "trans-inr-photos-64", "spatial-functa-photos-64")
-    rows = systems.rows([(name, find_recipe(name)) for name in names], size=64, values=3072)
+    lainr = find_recipe("lainr-photos-64")
+    recipes = [lainr, find_recipe("ipc-photos"), find_recipe("anr-photos"), baselines.trans_inr(lainr, groups=16),
+               find_recipe("spatial-functa")]
+    rows = systems.rows([(recipe.name, recipe) for recipe in recipes], size=64, values=3072)
     found = [systems.stored_values(row.recipe, 64) for row in rows]
     assert found == [3072, 3072, 3072, 19 * 128, 3072]  # TransINR: 4 groups in 4 layers, and 3 rows of the last
-    own = systems.rows([(name, find_recipe(name)) for name in names], values=0)
-    assert [row.recipe.model for row in own] == [find_recipe(name).model for name in names]
-    learned = systems.rows([("x", find_recipe("learned-init-photos-64"))], values=10)[0]
-    assert learned.recipe.model == find_recipe("learned-init-photos-64").model
+    own = systems.rows([(recipe.name, recipe) for recipe in recipes], values=0)
+    assert [row.recipe.model for row in own] == [recipe.model for recipe in recipes]
+    learned = baselines.learned_init(lainr)
+    assert systems.rows([("x", learned)], values=10)[0].recipe.model == learned.model
 
 
 def test_a_size_that_a_model_cannot_have():
-    with pytest.raises(UserError, match=r"ipc-photos-64 at 63 x 63 pixels: .*; give another --size"):
-        systems.rows([("ipc-photos-64", find_recipe("ipc-photos-64"))], size=63)
+    with pytest.raises(UserError, match=r"ipc-photos at 63 x 63 pixels: .*; give another --size"):
+        systems.rows([("ipc-photos", find_recipe("ipc-photos"))], size=63)
 
 
 def test_formats():

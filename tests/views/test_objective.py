@@ -69,7 +69,7 @@ def test_without_bias_every_pixel_is_as_likely():
     assert (counts - 100).abs().max() < 4.5 * (300 * 1 / 3 * 2 / 3) ** 0.5  # binomial
 
 
-@pytest.mark.parametrize("name", ["views-lainr-64", "views-lainr-64-ipc", "views-ipc-64"])
+@pytest.mark.parametrize("name", ["views-lainr-64", "views-ablation-without-both", "views-ipc-64"])
 def test_a_field_learns_an_object_from_its_rays(name, root):
     recipe = miniature(RUNS[name]())
     source = replace(recipe.data, support=recipe.data.support, fewest=0).open(root, "train")

@@ -21,7 +21,7 @@ from tokenfield.models.anr import AnrConfig, HyperField
 from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import TokenField
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import Decoding, Located, Prepared
 from tokenfield.nn.token_decoder import TokenDecoder
 
 Earth = Literal["sphere", "plane"]
@@ -173,17 +173,10 @@ class GriddedAnr(EarthModel):
         """What `inputs` made -> R-tokens."""
         return self.field.encode(images)
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
-        """Queries of the points."""
-        return self.field.locate(coords)
-
-    def prepare(self, tokens: Float[Tensor, "b r d"]) -> Prepared:
-        """Keys, values, and the folded matrix of the global MLP."""
-        return self.field.prepare(tokens)
-
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
-        """Localized attention and the head: standardised values."""
-        return self.field.combine(located, prepared)
+    @property
+    def decoding(self) -> Decoding:
+        """The ANR within."""
+        return self.field
 
 
 class GriddedAnchored(EarthModel):

@@ -15,11 +15,11 @@ from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.recipes.baselines import shared
-from tokenfield.recipes.photos import lainr_photos_64_muon
+from tokenfield.recipes.photos import lainr_photos_64
 from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
+from tokenfield.training.recipe import Recipe, run
 
 
 def ldm_imagenet_256() -> Recipe:
@@ -44,9 +44,13 @@ def ldm_imagenet_256() -> Recipe:
     )
 
 
-def ldm_imagenet_256_flow() -> Recipe:
-    """The same network, latents and steps with flow matching (linear path, velocity) in place of diffusion."""
-    return _flow(ldm_imagenet_256())
+def _flow(recipe: Recipe) -> Recipe:
+    return replace(recipe, name=f"{recipe.name}-flow", model=replace(recipe.model, prediction="velocity"))
+
+
+ldm_imagenet_256_flow = run(
+    "The same network, latents and steps with flow matching (linear path, velocity) in place of diffusion.",
+    _flow, ldm_imagenet_256())
 
 
 def ldm_cutouts_32() -> Recipe:
@@ -71,13 +75,9 @@ def ldm_cutouts_32() -> Recipe:
     )
 
 
-def ldm_cutouts_32_flow() -> Recipe:
-    """Flow matching over the latents of 32-pixel cut-outs: the network and the steps of `ldm-cutouts-32`."""
-    return _flow(ldm_cutouts_32())
-
-
-def _flow(recipe: Recipe) -> Recipe:
-    return replace(recipe, name=f"{recipe.name}-flow", model=replace(recipe.model, prediction="velocity"))
+ldm_cutouts_32_flow = run(
+    "Flow matching over the latents of 32-pixel cut-outs: the network and the steps of `ldm-cutouts-32`.",
+    _flow, ldm_cutouts_32())
 
 
 def ldm_cutouts_32_anchored() -> Recipe:
@@ -103,7 +103,7 @@ def ldm_photos_64_anchored() -> Recipe:
 
 def cutouts_32_lainr() -> Recipe:
     """LAINR on 32-pixel cut-outs of seven classes: 16 tokens of 64, the field model of the generation miniatures."""
-    base = lainr_photos_64_muon()
+    base = lainr_photos_64()
     model = replace(
         lainr_of(base),
         size=(32, 32),
@@ -121,9 +121,11 @@ def cutouts_32_lainr() -> Recipe:
         name="cutouts-32-lainr",
         model=model,
         data=DataConfig(layout="imagenette", size=32, crop="random_flip"),  # the whole picture, mirrored half the time
+        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50),
         objective=ReconstructionConfig(jitter="none"),
         steps=1500,
         batch_size=32,
+        clip_norm=1.0,
         evaluate_every=250,
         evaluate_pictures=84,
         checkpoint_every=250,

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.io.record import Record
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.token_field import PatchSizes, TokenField
+from tokenfield.models.token_field import SMALL_ENCODER, PatchSizes, TokenField
 from tokenfield.nn.hypernetwork import HyperNetwork
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
 from tokenfield.nn.parts import Located, Prepared
@@ -83,6 +84,17 @@ class AnrConfig(HyperConfig):
     def build(self) -> "Anr":
         """The model with fresh weights."""
         return Anr(self)
+
+
+SMALL: Record = SMALL_ENCODER | {
+    "encoder_depth": 3,
+    "decoder_depth": 3,
+    "encoder_hidden": 768,
+    "num_latents": 48,
+    "dim": 128,
+    "heads": 2,
+}
+"""Fields of an ANR for 64-pixel pictures that two cores train: 6144 values stored, one per two pixel values."""
 
 
 def build_encoder(config: HyperConfig, *, patch_channels: int, positions: bool) -> HyperNetwork:
@@ -152,11 +164,7 @@ class Anr(HyperField):
     """
 
     name = "anr"
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": {"size": (64, 64), "patch": 8, "padding": 0, "num_latents": 48, "dim": 128, "encoder_dim": 192,
-                  "encoder_depth": 3, "decoder_depth": 3, "encoder_heads": 3, "encoder_hidden": 768, "heads": 2},
-        "objective": {"jitter": "normal"},
-    }
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL, "objective": {"jitter": "normal"}}
 
     def __init__(self, config: AnrConfig):
         super().__init__(config, in_dim=2, patch_channels=config.channels, positions=True)

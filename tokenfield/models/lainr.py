@@ -16,6 +16,7 @@ from torch import nn
 
 from tokenfield.configs import Sizes, check_divides
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 from tokenfield.models.base import RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, TokenField
 from tokenfield.nn.encoder import LatentEncoder
@@ -106,7 +107,7 @@ class ComposedLainrConfig(RelativeConfig):
         return ComposedLainr(self)
 
 
-SMALL: dict[str, object] = SMALL_ENCODER | {
+SMALL: Record = SMALL_ENCODER | {
     "num_latents": 64,
     "latent_dim": 96,
     "dim": 256,

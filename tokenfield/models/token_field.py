@@ -12,6 +12,7 @@ from torch import Tensor
 from tokenfield.configs import Sizes, check_divides
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
+from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.coarse import CoarseDecoder
 from tokenfield.nn.encoder import PatchEncoder
@@ -80,7 +81,7 @@ class EncoderSizes(PatchSizes):
         check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
 
 
-SMALL_ENCODER: dict[str, object] = {
+SMALL_ENCODER: Record = {
     "size": (64, 64),
     "patch": 8,
     "padding": 0,

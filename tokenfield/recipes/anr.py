@@ -12,12 +12,11 @@ photographs share a draw over the batch, so that what depends on coordinates alo
 """
 
 from dataclasses import replace
-from typing import Any
 
 from tokenfield.data import DataConfig
-from tokenfield.models.anr import AnrConfig
+from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
-from tokenfield.recipes.photos import lainr_photos, lainr_photos_64, lainr_photos_64_muon, lainr_photos_178
+from tokenfield.recipes.photos import lainr_photos, lainr_photos_178
 from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
@@ -68,47 +67,9 @@ def anr_lsun_256() -> Recipe:
     return _published("anr-lsun-256", model, DataConfig(layout="lsun", size=256, crop="center"))
 
 
-def anr_photos_64() -> Recipe:
-    """ANR on 64-pixel crops, of the size of `lainr-photos-64`: 48 tokens of 128 are as many values as 64 of 96."""
-    model = AnrConfig(
-        size=(64, 64),
-        patch=8,
-        padding=0,
-        num_latents=48,
-        dim=128,
-        encoder_dim=192,
-        encoder_depth=3,
-        decoder_depth=3,
-        encoder_heads=3,
-        encoder_hidden=768,
-        heads=2,
-    )
-    base = lainr_photos_64()
-    objective = replace(base.objective, jitter="normal")
-    return replace(base, name="anr-photos-64", model=model, optim=ADAM, objective=objective, clip_norm=CLIP_NORM)
-
-
 def anr_photos() -> Recipe:
     """ANR beside `lainr-photos`: the same data, optimiser, coordinates, steps and values stored."""
-    return replace(lainr_photos(), name="anr-photos", model=anr_photos_64().model)
-
-
-def anr_photos_64_muon() -> Recipe:
-    """ANR on 64-pixel crops, the same run with a better optimiser, as in `lainr-photos-64-muon`."""
-    optim = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50)
-    return replace(anr_photos_64(), name="anr-photos-64-muon", optim=optim, clip_norm=1.0)
-
-
-def anr_photos_64_multiband() -> Recipe:
-    """ANR on 64-pixel crops with LAINR's multi-band head in place of the global MLP."""
-    base = anr_photos_64()
-    return replace(base, name="anr-photos-64-multiband", model=replace(base.model, sigmas=(64.0, 16.0)))
-
-
-def lainr_photos_64_localized() -> Recipe:
-    """LAINR on 64-pixel crops with the localized attention of ANR as its aggregator."""
-    base = lainr_photos_64()
-    return replace(base, name="lainr-photos-64-localized", model=LocalizedLainrConfig(lainr_of(base)))
+    return replace(lainr_photos(), name="anr-photos", model=AnrConfig(**SMALL))
 
 
 def anr_photos_178() -> Recipe:
@@ -128,45 +89,3 @@ def lainr_photos_178_localized() -> Recipe:
     """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
     base = lainr_photos_178()
     return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(lainr_of(base)))
-
-
-def anr_photos_64_small() -> Recipe:
-    """ANR on 64-pixel crops, small enough for three minutes on a core: what `results/superres` compares noise on.
-
-    3072 values per picture, an eighth of the pixels per step at their centres; `--objective.jitter` adds the noise.
-    The bandwidth stays at the published 1024, 32 times what 64 pixels can tell: without noise all of it is free.
-    """
-    base = anr_photos_64_muon()
-    model = replace(
-        base.model,
-        dim=64,
-        encoder_dim=96,
-        encoder_depth=1,
-        decoder_depth=1,
-        encoder_head_dim=32,
-        encoder_hidden=384,
-        head_dim=32,
-        depth=3,
-    )
-    return _small(base, "anr-photos-64-small", model, 1400)
-
-
-def lainr_photos_64_small() -> Recipe:
-    """LAINR on 64-pixel crops, small enough for three minutes on a core; see `anr-photos-64-small`."""
-    base = lainr_photos_64_muon()
-    model = replace(base.model, latent_dim=48, encoder_dim=96, encoder_depth=2, dim=96, feature_dim=96)
-    return _small(base, "lainr-photos-64-small", model, 1000)
-
-
-def _small(base: Recipe, name: str, model: Any, steps: int) -> Recipe:
-    return replace(
-        base,
-        name=name,
-        model=model,
-        optim=replace(base.optim, rate=2e-3, warmup=20),
-        objective=ReconstructionConfig(jitter="none", fraction=1 / 8, subset="grid"),
-        steps=steps,
-        batch_size=8,
-        evaluate_every=steps,
-        checkpoint_every=steps,
-    )

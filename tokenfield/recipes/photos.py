@@ -6,12 +6,13 @@ None of these numbers is published; what each run gave is in docs/log.md.
 from dataclasses import replace
 
 from tokenfield.data import DataConfig
+from tokenfield.io.record import Record
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.lainr import SMALL, LainrConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
+from tokenfield.training.recipe import Recipe, usual_recipe
 
 
 def anchored_photos_s() -> Recipe:
@@ -34,25 +35,6 @@ def anchored_photos_s() -> Recipe:
     )
 
 
-def anchored_photos_64() -> Recipe:
-    """Anchored tokens on the pictures, the values stored and the batch of `lainr-photos-64`, for one figure of both."""
-    return replace(
-        anchored_photos_s(),
-        name="anchored-photos-64",
-        data=DataConfig(layout="folder", size=64, crop="pyramid"),
-        objective=ReconstructionConfig(jitter="none", average="decibels"),
-        steps=4000,
-        batch_size=16,
-        evaluate_every=500,
-    )
-
-
-def anchored_photos_64_random() -> Recipe:
-    """The same from random weights: what the architecture does without the linear code it starts from."""
-    recipe = anchored_photos_64()
-    return replace(recipe, name="anchored-photos-64-random", model=replace(recipe.model, start="random"))
-
-
 def lainr_photos() -> Recipe:
     """The packaged `lainr-photos`: the paper's equations on 64-pixel tiles, one stored value per two pixel values.
 
@@ -60,70 +42,20 @@ def lainr_photos() -> Recipe:
     clipping, a moving average. PSNR is averaged rather than errors, and coordinates are noisy, by little: uniform noise
     over a pixel asks for a field that is flat there, which is expected to cost sharpness. Neither was tried alone.
     """
-    model = LainrConfig(
-        size=(64, 64),
-        patch=8,
-        padding=0,
-        num_latents=64,
-        latent_dim=96,
-        encoder_dim=192,
-        encoder_depth=2,
-        encoder_heads=3,
-        dim=256,
-        feature_dim=256,
-        sigmas=(46.0, 11.5),
-        sigma_q=5.75,
-        start="local",
-    )
-    return Recipe(
-        name="lainr-photos",
-        model=model,
-        data=DataConfig(layout="folder", size=64, crop="pyramid"),
-        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=5e-3, schedule="cosine", warmup=20),
-        objective=ReconstructionConfig(jitter="normal-axis", fraction=0.25, subset="grid", average="decibels"),
-        steps=8000,
-        batch_size=16,
-        clip_norm=1.0,
-        ema_decay=0.99,
-        evaluate_every=500,
-        evaluate_pictures=200,
-        checkpoint_every=250,
-    )
+    base = usual_recipe("lainr-photos", LainrConfig(**SMALL, start="local"))
+    return replace(base, steps=8000, ema_decay=0.99, evaluate_pictures=200)
 
 
 def lainr_photos_64() -> Recipe:
     """LAINR on 64-pixel crops, small enough for two cores, trained as the paper trains: Adam, constant 1e-4."""
-    model = LainrConfig(
-        size=(64, 64),
-        patch=8,
-        padding=0,
-        num_latents=64,
-        latent_dim=96,  # 6144 values stored: one per two pixel values
-        encoder_dim=192,
-        encoder_depth=3,
-        encoder_heads=3,
-        dim=128,
-        feature_dim=128,
-        sigmas=(64.0, 16.0),
-        sigma_q=8.0,
-    )
-    return Recipe(
-        name="lainr-photos-64",
-        model=model,
-        data=DataConfig(layout="folder", size=64, crop="pyramid"),
+    decoder: Record = {"dim": 128, "feature_dim": 128, "sigmas": (64.0, 16.0), "sigma_q": 8.0}
+    return replace(
+        usual_recipe("lainr-photos-64", LainrConfig(**SMALL | {"encoder_depth": 3} | decoder)),
         optim=OptimConfig(name="adam", rate=1e-4),
         objective=ReconstructionConfig(jitter="axis", fraction=0.25, subset="grid"),  # 32 x 32 of 64 x 64
-        steps=4000,
-        batch_size=16,
-        evaluate_every=500,
+        clip_norm=0.0,
         checkpoint_every=500,
     )
-
-
-def lainr_photos_64_muon() -> Recipe:
-    """LAINR on 64-pixel crops, the same run with a better optimiser: Muon, warm-up, cosine to zero, clipping."""
-    optim = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50)
-    return replace(lainr_photos_64(), name="lainr-photos-64-muon", optim=optim, clip_norm=1.0)
 
 
 def lainr_photos_178() -> Recipe:

@@ -14,10 +14,11 @@ from dataclasses import replace
 from math import ceil
 
 from tokenfield.data import DataConfig
+from tokenfield.io.record import Record
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
+from tokenfield.training.recipe import Recipe, run
 
 CELEBA, FFHQ, IMAGENETTE, IMAGENET = 162_770, 60_000, 9_469, 1_281_167
 """Training pictures of the official splits."""
@@ -95,56 +96,27 @@ def _ffhq(name: str, model: LainrConfig) -> Recipe:
     return _published(name, model, data, steps(400, FFHQ), objective=TENTH)
 
 
-def _bands(recipe: Recipe, count: int) -> Recipe:
+def variant(base: Recipe, suffix: str, **changes: object) -> Recipe:
+    """A LAINR's run with changes of its model, called by its name and a suffix."""
+    fields: Record = changes
+    return replace(base, name=f"{base.name}-{suffix}", model=replace(lainr_of(base), **fields))
+
+
+def _bands(base: Recipe, count: int) -> Recipe:
     """The row L = `count` of Table 6."""
-    scale = lainr_of(recipe).sigmas[0] / BANDS[2][0]  # 2 at 1024 pixels
-    model = replace(lainr_of(recipe), sigmas=tuple(scale * sigma for sigma in BANDS[count]))
-    return replace(recipe, name=f"{recipe.name}-l{count}", model=model)
+    scale = lainr_of(base).sigmas[0] / BANDS[2][0]  # 2 at 1024 pixels
+    return variant(base, f"l{count}", sigmas=tuple(scale * sigma for sigma in BANDS[count]))
 
 
-def lainr_ffhq_256_l1() -> Recipe:
-    """Table 6, FFHQ 256, L = 1: 37.09 dB."""
-    return _bands(lainr_ffhq_256(), 1)
-
-
-def lainr_ffhq_256_l3() -> Recipe:
-    """Table 6, FFHQ 256, L = 3: 40.13 dB."""
-    return _bands(lainr_ffhq_256(), 3)
-
-
-def lainr_ffhq_256_l4() -> Recipe:
-    """Table 6, FFHQ 256, L = 4: 39.79 dB."""
-    return _bands(lainr_ffhq_256(), 4)
-
-
-def lainr_ffhq_512_l1() -> Recipe:
-    """Table 6, FFHQ 512, L = 1: 34.84 dB."""
-    return _bands(lainr_ffhq_512(), 1)
-
-
-def lainr_ffhq_512_l3() -> Recipe:
-    """Table 6, FFHQ 512, L = 3: 35.58 dB."""
-    return _bands(lainr_ffhq_512(), 3)
-
-
-def lainr_ffhq_512_l4() -> Recipe:
-    """Table 6, FFHQ 512, L = 4: 35.40 dB."""
-    return _bands(lainr_ffhq_512(), 4)
-
-
-def lainr_ffhq_1024_l1() -> Recipe:
-    """Table 6, FFHQ 1024, L = 1: 31.56 dB."""
-    return _bands(lainr_ffhq_1024(), 1)
-
-
-def lainr_ffhq_1024_l3() -> Recipe:
-    """Table 6, FFHQ 1024, L = 3: 32.40 dB."""
-    return _bands(lainr_ffhq_1024(), 3)
-
-
-def lainr_ffhq_1024_l4() -> Recipe:
-    """Table 6, FFHQ 1024, L = 4: 32.32 dB."""
-    return _bands(lainr_ffhq_1024(), 4)
+lainr_ffhq_256_l1 = run("Table 6, FFHQ 256, L = 1: 37.09 dB.", _bands, lainr_ffhq_256(), 1)
+lainr_ffhq_256_l3 = run("Table 6, FFHQ 256, L = 3: 40.13 dB.", _bands, lainr_ffhq_256(), 3)
+lainr_ffhq_256_l4 = run("Table 6, FFHQ 256, L = 4: 39.79 dB.", _bands, lainr_ffhq_256(), 4)
+lainr_ffhq_512_l1 = run("Table 6, FFHQ 512, L = 1: 34.84 dB.", _bands, lainr_ffhq_512(), 1)
+lainr_ffhq_512_l3 = run("Table 6, FFHQ 512, L = 3: 35.58 dB.", _bands, lainr_ffhq_512(), 3)
+lainr_ffhq_512_l4 = run("Table 6, FFHQ 512, L = 4: 35.40 dB.", _bands, lainr_ffhq_512(), 4)
+lainr_ffhq_1024_l1 = run("Table 6, FFHQ 1024, L = 1: 31.56 dB.", _bands, lainr_ffhq_1024(), 1)
+lainr_ffhq_1024_l3 = run("Table 6, FFHQ 1024, L = 3: 32.40 dB.", _bands, lainr_ffhq_1024(), 3)
+lainr_ffhq_1024_l4 = run("Table 6, FFHQ 1024, L = 4: 32.32 dB.", _bands, lainr_ffhq_1024(), 4)
 
 
 def lainr_imagenet_256() -> Recipe:
