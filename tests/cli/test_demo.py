@@ -9,10 +9,9 @@ import torch
 from fixtures import smooth
 from PIL import Image
 
-from tokenfield.cli import demo as command
 from tokenfield.data.pictures import write_picture
+from tokenfield.demo import tour
 from tokenfield.demo.fresh import lainr_in_seconds, training_files
-from tokenfield.demo.tour import Plan
 
 FILES = ["pictures/one.png", "pictures/two.png", "rendered-4x.png", "zoom-4x.png", "zoom-16x.png", "tokens.png"]
 TRAINED = ["training.png", "curve.png", "fresh-model"]
@@ -26,8 +25,10 @@ def tiny(tmp_path, monkeypatch):
     for seed, file in enumerate(files):
         write_picture(file, smooth(29, 37, seed))
 
+    usual = tour.Plan
+
     def plan(seconds):
-        return Plan(
+        return usual(
             pictures={"one": smooth(37, 29, 3), "two": smooth(23, 41, 4)},
             zoomed="two",
             detail=(3, 5, 8, 12),
@@ -38,7 +39,7 @@ def tiny(tmp_path, monkeypatch):
             seconds=seconds,
         )
 
-    monkeypatch.setattr(command, "make_plan", plan)
+    monkeypatch.setattr(tour, "Plan", plan)
 
 
 def test_everything_is_written_printed_and_on_the_page(tiny, model, run, tmp_path):
@@ -115,7 +116,7 @@ def test_an_out_that_is_a_file(tiny, model, run, tmp_path):
 
 
 def test_the_plan_holds_real_photographs_and_keeps_the_unseen_one_out_of_training():
-    plan = command.make_plan(20.0)
+    plan = tour.Plan(20.0)
     assert len(plan.pictures) == 8 and all(max(p.shape[1:]) <= 512 for p in plan.pictures.values())
     top, left, bottom, right = plan.detail
     height, width = plan.pictures[plan.zoomed].shape[1:]

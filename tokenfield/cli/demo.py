@@ -6,7 +6,7 @@ from pathlib import Path
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.options import load_model
-from tokenfield.cli.types import Findings, Plan, Snapshot
+from tokenfield.cli.types import Findings
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -27,15 +27,10 @@ def demo(
     """
     if not 0 <= seconds < float("inf"):
         raise UserError(f"--seconds {seconds:g}: give how long to train, or 0 for not at all")
-    from tokenfield.demo.tour import tour
+    from tokenfield.demo import tour
 
     begun = time.perf_counter()
-    plan = make_plan(seconds)
-    screen = Screen(seconds)
-    try:
-        findings = tour(load_model(model, "cpu"), plan, out, screen)
-    finally:
-        screen.bar.close()
+    findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out)
     show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json()
@@ -45,50 +40,6 @@ def demo(
 
         webbrowser.open((out / "index.html").resolve().as_uri())
     return numbers
-
-
-def make_plan(seconds: float) -> Plan:
-    """The photographs and what to do with which."""
-    from tokenfield.data.demo_pictures import held_out, held_out_pictures
-    from tokenfield.demo.fresh import UNSEEN, lainr_in_seconds, training_files
-    from tokenfield.demo.tour import Plan
-
-    return Plan(
-        pictures=dict(held_out_pictures(512)),  # the middle of larger ones, so that two cores are done in seconds
-        zoomed="chelsea",
-        detail=(93, 152, 133, 192),  # an eye of the cat
-        governed=("astronaut", "coffee", "motorcycle_left"),
-        recipe=lainr_in_seconds(),
-        training_files=training_files(),
-        unseen=held_out(UNSEEN, size=256),
-        seconds=seconds,
-    )
-
-
-class Screen:
-    """What a person sees while the tour goes on (`tokenfield.demo.fresh.Watcher`): lines and a bar, on stderr."""
-
-    def __init__(self, seconds: float):
-        self.seconds = seconds  # of training, for the bar
-        self.bar = console.Bar("", 1)
-
-    def stage(self, text: str) -> None:
-        """Something begins."""
-        self.bar.close()
-        console.notice(f"{text} ...")
-        self.bar = console.Bar("", 1)
-
-    def trained(self, metrics: Record) -> None:
-        """Training goes on."""
-        if self.bar.console.is_terminal:
-            speed = f"{metrics['images_per_second']:.0f} tiles/s"
-            self.bar.name = f"step {metrics['step']}, {metrics['psnr']:.1f} dB, {speed}"
-            self.bar.piece(round(1000 * min(1.0, metrics["seconds"] / self.seconds)), 1000)
-
-    def looked(self, snapshot: Snapshot) -> None:
-        """The fresh model was tried: a line that stays, above the bar."""
-        marks = "#" * round(max(0.0, snapshot.psnr))
-        console.notice(f"  {snapshot.seconds:5.1f} s  step {snapshot.step:5d}  {snapshot.psnr:6.2f} dB  {marks}")
 
 
 def show(findings: Findings) -> None:

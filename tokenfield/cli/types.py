@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor as Tensor
 
     from tokenfield.data.skipped import SkippedFiles as SkippedFiles
-    from tokenfield.demo.fresh import Snapshot as Snapshot
     from tokenfield.demo.steps import Findings as Findings
-    from tokenfield.demo.tour import Plan as Plan
     from tokenfield.evaluation.evaluate import Report as Report
     from tokenfield.evaluation.explain import Explained as Explained
     from tokenfield.evaluation.optimization_curves import Curve as Curve
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
 else:
     Tensor = "torch.Tensor"
     SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
-    Findings, Plan = "tokenfield.demo.steps.Findings", "tokenfield.demo.tour.Plan"
-    Snapshot = "tokenfield.demo.fresh.Snapshot"
+    Findings = "tokenfield.demo.steps.Findings"
     Report = "tokenfield.evaluation.evaluate.Report"
     Explained = "tokenfield.evaluation.explain.Explained"
     Curve = "tokenfield.evaluation.optimization_curves.Curve"

@@ -8,12 +8,12 @@ of the one before, so stopping and resuming are shown, too.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +21,7 @@ from torch import Tensor
 from tokenfield.data import DataConfig
 from tokenfield.data.demo_pictures import HELD_OUT, data_folder
 from tokenfield.fields.field import Field
+from tokenfield.io.progress import Bar
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
@@ -94,25 +95,6 @@ class Fresh:
     values_per_pixel_value: float = 0.0
     """Stored for the unseen photograph, whose tiles overlap."""
 
-    @property
-    def held_out(self) -> list[tuple[float, float]]:
-        """(seconds, dB) of the photograph."""
-        return [(shot.seconds, shot.psnr) for shot in self.snapshots]
-
-
-@runtime_checkable
-class Watcher(Protocol):
-    """Who watches the demonstration."""
-
-    def stage(self, text: str) -> None:
-        """Something begins."""
-
-    def trained(self, metrics: Record) -> None:
-        """A line of metrics of the fresh model."""
-
-    def looked(self, snapshot: Snapshot) -> None:
-        """The fresh model was tried on the photograph that it never saw."""
-
 
 def training_files() -> list[Path]:
     """The photographs of the installed scikit-image that the fresh model learns from."""
@@ -121,12 +103,7 @@ def training_files() -> list[Path]:
 
 
 def train_fresh(
-    recipe: Recipe,
-    files: Sequence[Path],
-    photograph: Float[Tensor, "3 h w"],
-    seconds: float,
-    out: Path,
-    watcher: Watcher,
+    recipe: Recipe, files: Sequence[Path], photograph: Float[Tensor, "3 h w"], seconds: float, out: Path, bar: Bar
 ) -> Fresh:
     """Train by a recipe on picture files for so many seconds, and save the model in a folder.
 
@@ -137,15 +114,20 @@ def train_fresh(
     def look(model: FieldModel, at: float, step: int) -> None:
         field = Field.of(model.eval(), photograph)
         rendered = field.render(*photograph.shape[1:])
-        result.snapshots.append(Snapshot(at, step, psnr(rendered[None], photograph[None]).item(), rendered))
+        shot = Snapshot(at, step, psnr(rendered[None], photograph[None]).item(), rendered)
+        result.snapshots.append(shot)
         result.parameters = model.num_parameters
         result.values_per_pixel_value = field.values_stored / photograph.numel()
-        watcher.looked(result.snapshots[-1])
+        marks = "#" * round(max(0.0, shot.psnr))
+        print(f"  {at:5.1f} s  step {step:5d}  {shot.psnr:6.2f} dB  {marks}", file=sys.stderr)  # stays, above the bar
 
     def note(step: int, metrics: Record) -> None:
         if "psnr" in metrics:
             result.curve.append((metrics["seconds"], metrics["psnr"]))
-            watcher.trained(metrics)
+            if bar.console.is_terminal:
+                speed = f"{metrics['images_per_second']:.0f} tiles/s"
+                bar.name = f"step {step}, {metrics['psnr']:.1f} dB, {speed}"
+                bar.piece(round(1000 * min(1.0, metrics["seconds"] / seconds)), 1000)
 
     fresh = fresh_model(recipe)
     assert isinstance(fresh, FieldModel)

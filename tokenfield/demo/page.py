@@ -14,7 +14,6 @@ from tokenfield.demo.sheets import token_pictures
 from tokenfield.demo.steps import Findings
 from tokenfield.evaluation import pages
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.evaluate import Score
 from tokenfield.evaluation.figures import COLOURS, from_pil, heat, to_pil
 
 TEMPLATE = Path(__file__).parent / "assets" / "index.html"
@@ -26,16 +25,8 @@ def write_page(path: Path, findings: Findings) -> None:
     governed = [(one, *token_pictures(one)) for one in findings.governed]
     scores = [result.score for result in findings.returns]
     pages.write_page(path, TEMPLATE, findings=findings, fresh=findings.fresh, scores=scores, governed=governed,
-                     curve=curve, about=about(findings), colours=COLOURS, cells=cells, title=title, embed=embed,
+                     curve=curve, about=about(findings), colours=COLOURS, title=title, embed=embed,
                      heat=heat)
-
-
-def cells(score: Score) -> list[str]:
-    """A photograph's row of the table."""
-    floor = [] if score.pca_psnr is None else [f"{score.pca_psnr:.2f}"]
-    return [title(score.name), f"{score.width} x {score.height}", f"{score.tokens:,}", f"{score.values_stored:,}",
-            f"{score.psnr:.2f}", *floor, f"{score.psnr_8bit:.2f}", f"{score.ssim:.4f}", f"{score.encode_seconds:.2f}",
-            f"{score.decode_seconds:.2f}"]
 
 
 def about(findings: Findings) -> dict[str, str]:

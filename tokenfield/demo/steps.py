@@ -156,8 +156,6 @@ def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> G
     return Governed(name, photograph, maps, boxes, areas, field.tokens[..., 0].numel())
 
 
-GAIN = 16
-"""How many times as strong the difference is shown."""
 MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "encode_seconds", "decode_seconds")
 """Numbers of a `Score` that a mean is reported of."""
 
@@ -167,7 +165,8 @@ class Findings:
     """What the tour found; `None` until it got there."""
 
     model: Record
-    gain: int = GAIN
+    gain: int = 16
+    """How many times as strong the difference is shown."""
     returns: list[Return] = field(default_factory=list)
     protocol_psnr: float = 0.0
     zoom: Zoom | None = None

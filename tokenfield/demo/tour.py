@@ -9,18 +9,20 @@
     fresh-model/                   that model, as `tokenfield.load` reads it
 """
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from tokenfield.data.demo_pictures import held_out, held_out_pictures
 from tokenfield.demo import sheets
-from tokenfield.demo.fresh import Watcher, train_fresh
+from tokenfield.demo.fresh import UNSEEN, lainr_in_seconds, train_fresh, training_files
 from tokenfield.demo.page import write_page
 from tokenfield.demo.steps import (
     Box,
@@ -35,6 +37,7 @@ from tokenfield.demo.steps import (
 from tokenfield.evaluation.evaluate import describe_model
 from tokenfield.evaluation.figures import learning_curve, save_png
 from tokenfield.evaluation.pca import Basis
+from tokenfield.io.progress import Bar
 from tokenfield.models.base import FieldModel
 from tokenfield.training.recipe import Recipe
 
@@ -43,25 +46,25 @@ from tokenfield.training.recipe import Recipe
 class Plan:
     """What to show on what."""
 
-    pictures: Pictures
-    """To encode and decode."""
-    zoomed: str
-    """Name of the one that is enlarged."""
-    detail: Box
-    """Of it, enlarged further."""
-    governed: Sequence[str]
-    """Names of those whose tokens are removed."""
-    recipe: Recipe
-    """Of the fresh model."""
-    training_files: Sequence[Path]
-    """Photographs that it learns from."""
-    unseen: Float[Tensor, "3 h w"]
-    """The photograph that it is shown on."""
     seconds: float
-    """To train it for; 0 leaves it out."""
+    """To train a fresh model for; 0 leaves it out."""
+    pictures: Pictures = field(default_factory=lambda: dict(held_out_pictures(512)))
+    """To encode and decode: the middle of larger ones, so that two cores are done in seconds."""
+    zoomed: str = UNSEEN
+    """Name of the one that is enlarged."""
+    detail: Box = (93, 152, 133, 192)
+    """Of it, enlarged further: an eye of the cat."""
+    governed: Sequence[str] = ("astronaut", "coffee", "motorcycle_left")
+    """Names of those whose tokens are removed."""
+    recipe: Recipe = field(default_factory=lainr_in_seconds)
+    """Of the fresh model."""
+    training_files: Sequence[Path] = field(default_factory=training_files)
+    """Photographs that it learns from."""
+    unseen: Float[Tensor, "3 h w"] = field(default_factory=lambda: held_out(UNSEEN, size=256))
+    """The photograph that it is shown on."""
 
 
-def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings:
+def tour(model: FieldModel, plan: Plan, out: Path) -> Findings:
     """Show everything that is planned with a trained model on the CPU.
 
     Files of an earlier tour in the folder are replaced, others stay.
@@ -76,10 +79,11 @@ def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings
         findings.files.append(name)
 
     @contextmanager
-    def stage(name: str, text: str) -> Iterator[None]:
-        watcher.stage(text)
+    def stage(name: str, text: str) -> Iterator[Bar]:
+        print(f"{text} ...", file=sys.stderr)
         begun = time.perf_counter()
-        yield
+        with closing(Bar("")) as bar:
+            yield bar
         findings.seconds[name] = round(time.perf_counter() - begun, 2)
 
     begun = time.perf_counter()
@@ -97,11 +101,11 @@ def tour(model: FieldModel, plan: Plan, out: Path, watcher: Watcher) -> Findings
         findings.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
         write("tokens.png", sheets.tokens(findings.governed))
     if plan.seconds > 0:
-        with stage("training", f"a fresh model, {plan.seconds:g} seconds of training"):
-            fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model",
-                                watcher)
+        with stage("training", f"a fresh model, {plan.seconds:g} seconds of training") as bar:
+            fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model", bar)
             write("training.png", sheets.training(fresh))
-            learning_curve(out / "curve.png", fresh.curve, fresh.held_out, title="A fresh LAINR")
+            held_out_curve = [(shot.seconds, shot.psnr) for shot in fresh.snapshots]
+            learning_curve(out / "curve.png", fresh.curve, held_out_curve, title="A fresh LAINR")
             findings.fresh = fresh
             findings.files += ["curve.png", "fresh-model"]
     with stage("page", "one page"):
