@@ -15,7 +15,7 @@ from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.recipes import anr, baselines
 from tokenfield.recipes.functa import meta_learned
 from tokenfield.recipes.photos import anchored_photos_s, lainr_photos_64
-from tokenfield.recipes.published import lainr_of
+from tokenfield.recipes.published import lainr_of, variant
 from tokenfield.registry import RECIPES
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
@@ -79,12 +79,9 @@ def anr_photos_64_muon() -> Recipe:
     return replace(anr_photos_64(), name="anr-photos-64-muon", optim=MUON, clip_norm=1.0)
 
 
-def anr_photos_64_multiband() -> Recipe:
-    """ANR on 64-pixel crops with LAINR's multi-band head in place of the global MLP."""
-    base = anr_photos_64()
-    return replace(base, name="anr-photos-64-multiband", model=replace(base.model, sigmas=(64.0, 16.0)))
-
-
+anr_photos_64_multiband = run(
+    "ANR on 64-pixel crops with LAINR's multi-band head in place of the global MLP.",
+    variant, anr_photos_64(), "multiband", sigmas=(64.0, 16.0))
 ipc_photos_64 = run(
     "IPC on 64-pixel crops, of the size of `lainr-photos-64`: 48 tokens of 128 are as many values as 64 of 96.",
     baselines.ipc, lainr_photos_64(), num_latents=48)

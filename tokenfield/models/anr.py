@@ -71,12 +71,6 @@ class HyperConfig(PatchSizes):
     sigmas: tuple[float, ...] = ()
     """Not empty: LAINR's multi-band head with these bandwidths, highest first, in place of the global MLP."""
 
-    @property
-    def cuts_rest(self) -> bool:
-        """As the field says."""
-        return self.drop_rest
-
-
 @dataclass(frozen=True)
 class AnrConfig(HyperConfig):
     """Sizes of an ANR for pictures."""
@@ -137,11 +131,7 @@ def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
 class HyperField(TokenField):
     """A hyper-network in front, localized attention and a head behind. Tokens are (B, R, dim), a set.
 
-    Args:
-        config: sizes.
-        in_dim: number of coordinates.
-        patch_channels: channels of what is cut into patches.
-        positions: whether every patch has a learned position.
+    Patches have so many channels and, with `positions`, each a learned position.
     """
 
     def __init__(self, config: HyperConfig, *, in_dim: int, patch_channels: int, positions: bool):

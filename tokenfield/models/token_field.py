@@ -30,6 +30,7 @@ class PatchSizes(Sizes):
     """How a signal is cut into patches; the defaults are those of the papers' comparison at 178 pixels."""
 
     may_be_zero = frozenset({"padding"})
+    drop_rest = False  # rows and columns beyond the last whole patch are an error
 
     size: tuple[int, int] = (178, 178)
     """Height and width of the pictures it encodes."""
@@ -43,17 +44,12 @@ class PatchSizes(Sizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         rest = max((side + 2 * self.padding) % self.patch for side in self.size)
-        if rest and not self.cuts_rest:
+        if rest and not self.drop_rest:
             height, width = self.size
             raise UserError(
                 f"size {height} x {width}, padding {self.padding}: no whole number of {self.patch}-pixel patches, "
                 f"{rest} pixels are left; change size, patch or padding"
             )
-
-    @property
-    def cuts_rest(self) -> bool:
-        """Whether rows and columns beyond the last whole patch are not encoded; else they are an error."""
-        return False
 
     @property
     def num_patches(self) -> int:

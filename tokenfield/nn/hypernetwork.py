@@ -52,14 +52,8 @@ class HyperNetwork(PatchEncoder):
     w starts at 1 and b at random, as a learned position of the token; positions and learned tokens start from a unit
     normal distribution, as published (elsewhere in this package: 0.02).
 
-    Args:
-        patch_dim: numbers per patch.
-        num_patches: N, for a learned position per patch; None for patches that tell their place themselves (by their
-            rays), of which there can be any number.
-        num_latents: R.
-        latent_dim: width of an R-token.
-        dim, encoder_depth, decoder_depth, num_heads, head_dim, hidden: of the transformer; 512, 6, 6, 6, 64, 3072 in
-            the paper.
+    Without `num_patches` patches have no learned positions: they tell their place themselves, by their rays, and there
+    can be any number of them. 512, 6, 6, 6, 64 and 3072 are the sizes of the transformer in the paper.
     """
 
     def __init__(

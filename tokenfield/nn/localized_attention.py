@@ -55,24 +55,15 @@ def above_threshold(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[Ten
     return (weights - threshold).relu_()
 
 
-def localized_weights(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[Tensor, "*b q r"]:
-    """a' of the scores of every query with every token: non-negative, of sum 1, exactly zero below the threshold.
-
-    Args:
-        scores: any finite numbers; a row is one query.
-        cutoff: m R, at least 0. 0 is the plain softmax.
-    """
-    above = above_threshold(scores, cutoff)
-    return above / above.sum(-1, keepdim=True)
-
-
 def attend_locally(
     query: Float[Tensor, "*shared h q c"],
     key: Float[Tensor, "*b h r c"],
     value: Float[Tensor, "*b h r e"],
     cutoff: float,
 ) -> Float[Tensor, "*b h q e"]:
-    """`localized_weights`(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
+    """a' value for scores query key^T / sqrt(c); queries without a batch axis are shared by all instances.
+
+    `cutoff` is m R, at least 0: plain attention.
 
     The sum to divide by is as long as the queries and the weights are as many as queries times tokens, so the division
     comes after the product.
@@ -85,13 +76,9 @@ def attend_locally(
 
 
 class LocalizedAttention(MultiHeadAttention):
-    """Multi-head attention with a threshold, from queries that are projected already; no biases but in the output map.
+    """Multi-head attention with a threshold, from queries that are projected already, H c wide.
 
-    Args:
-        token_dim: width of the tokens.
-        out_dim: width of the result.
-        num_heads, head_dim: H heads of c numbers; queries are H c wide.
-        cutoff: m R; see the module.
+    Only the output map has a bias. `cutoff` is m R; see the module.
     """
 
     def __init__(self, *, token_dim: int, out_dim: int, num_heads: int, head_dim: int, cutoff: float = CUTOFF):
@@ -123,11 +110,7 @@ class PositionalQuery(nn.Module):
     and products are therefore rounded as the authors' code rounds them, w_j = exp(j / (n - 1) log sigma) and pi (w v),
     so that weights trained there give the values they gave there.
 
-    Args:
-        in_dim: d_in, number of coordinates.
-        sigma: bandwidth; 1024 for pictures, 512 in space.
-        width: of the padded encoding.
-        out_dim: of the queries.
+    Bandwidths are 1024 for pictures and 512 in space; `width` is that of the padded encoding.
     """
 
     def __init__(self, in_dim: int, sigma: float, width: int, out_dim: int):
@@ -140,11 +123,6 @@ class PositionalQuery(nn.Module):
 
     def extra_repr(self) -> str:
         return f"in_dim={self.in_dim}, sigma={self.sigma}, num_frequencies={self.num_frequencies}"
-
-    def encode(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q width"]:
-        """gamma, padded: all cosines, coordinate-major, all sines, zeros. `forward` is `linear` of this."""
-        gamma = self._gamma(coords)
-        return F.pad(gamma, (0, self.linear.in_features - gamma.shape[-1]))
 
     def forward(self, coords: Coordinates) -> Tensor:
         """(Q, X), (B, Q, X) or a Grid of Q points -> (Q, out_dim) or (B, Q, out_dim)."""
@@ -168,9 +146,7 @@ class LocalizedAggregation(CrossAttention):
     Whatever head follows, `PositionalQuery` in front makes the layer of ANR; a frequency feature (Eq. 4) and a linear
     map make selective token aggregation with a threshold.
 
-    Args:
-        query: coordinates -> rows of H c numbers.
-        attention: the layer they meet the tokens in.
+    `query` makes rows of H c numbers of coordinates.
     """
 
     def __init__(self, query: nn.Module, attention: LocalizedAttention):

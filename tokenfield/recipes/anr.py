@@ -17,10 +17,10 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.recipes.photos import lainr_photos, lainr_photos_178
-from tokenfield.recipes.published import lainr_of
+from tokenfield.recipes.published import lainr_of, variant
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
-from tokenfield.training.recipe import Recipe
+from tokenfield.training.recipe import Recipe, run
 
 ADAM = OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99), schedule="constant")
 CLIP_NORM = 1 / 4
@@ -78,11 +78,9 @@ def anr_photos_178() -> Recipe:
     return replace(lainr_photos_178(), name="anr-photos-178", model=model)
 
 
-def anr_photos_178_multiband() -> Recipe:
-    """ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP."""
-    base = anr_photos_178()
-    model = replace(base.model, sigmas=lainr_of(lainr_photos_178()).sigmas)
-    return replace(base, name="anr-photos-178-multiband", model=model)
+anr_photos_178_multiband = run(
+    "ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP.",
+    variant, anr_photos_178(), "multiband", sigmas=lainr_of(lainr_photos_178()).sigmas)
 
 
 def lainr_photos_178_localized() -> Recipe:

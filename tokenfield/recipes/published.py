@@ -56,32 +56,28 @@ def lainr_of(recipe: Recipe) -> LainrConfig:
     return recipe.model
 
 
-def lainr_celeba_178() -> Recipe:
-    """Table 1, CelebA 178: 50.74 dB. 300 epochs."""
-    data = DataConfig(layout="celeba", size=178, crop="center")
-    return _published("lainr-celeba-178", LainrConfig(), data, steps(300, CELEBA))
+lainr_celeba_178 = run(
+    "Table 1, CelebA 178: 50.74 dB. 300 epochs.", _published, "lainr-celeba-178", LainrConfig(),
+    DataConfig(layout="celeba", size=178, crop="center"), steps(300, CELEBA))
+lainr_ffhq_178 = run(
+    "Table 1, FFHQ 178: 43.32 dB. 1000 epochs.", _published, "lainr-ffhq-178", LainrConfig(),
+    DataConfig(layout="ffhq", size=178, crop="center"), steps(1000, FFHQ))
+lainr_imagenette_178 = run(
+    "Table 1, ImageNette 178: 46.10 dB. 4000 epochs.", _published, "lainr-imagenette-178", LainrConfig(),
+    DataConfig(layout="imagenette", size=178, crop="random_flip"), steps(4000, IMAGENETTE))
 
 
-def lainr_ffhq_178() -> Recipe:
-    """Table 1, FFHQ 178: 43.32 dB. 1000 epochs."""
-    data = DataConfig(layout="ffhq", size=178, crop="center")
-    return _published("lainr-ffhq-178", LainrConfig(), data, steps(1000, FFHQ))
+def _ffhq(name: str, model: LainrConfig) -> Recipe:
+    data = DataConfig(layout="ffhq", size=model.size[0], crop="center")
+    return _published(name, model, data, steps(400, FFHQ), objective=TENTH)
 
 
-def lainr_imagenette_178() -> Recipe:
-    """Table 1, ImageNette 178: 46.10 dB. 4000 epochs."""
-    data = DataConfig(layout="imagenette", size=178, crop="random_flip")
-    return _published("lainr-imagenette-178", LainrConfig(), data, steps(4000, IMAGENETTE))
-
-
-def lainr_ffhq_256() -> Recipe:
-    """Tables 2 and 6, FFHQ 256, L = 2: 39.88 dB. 400 epochs."""
-    return _ffhq("lainr-ffhq-256", LainrConfig(size=(256, 256), patch=16, padding=0, heads=2))
-
-
-def lainr_ffhq_512() -> Recipe:
-    """Tables 2 and 6, FFHQ 512, L = 2: 35.43 dB. 400 epochs."""
-    return _ffhq("lainr-ffhq-512", LainrConfig(size=(512, 512), patch=32, padding=0, heads=4))
+lainr_ffhq_256 = run(
+    "Tables 2 and 6, FFHQ 256, L = 2: 39.88 dB. 400 epochs.",
+    _ffhq, "lainr-ffhq-256", LainrConfig(size=(256, 256), patch=16, padding=0, heads=2))
+lainr_ffhq_512 = run(
+    "Tables 2 and 6, FFHQ 512, L = 2: 35.43 dB. 400 epochs.",
+    _ffhq, "lainr-ffhq-512", LainrConfig(size=(512, 512), patch=32, padding=0, heads=4))
 
 
 def lainr_ffhq_1024() -> Recipe:
@@ -91,15 +87,10 @@ def lainr_ffhq_1024() -> Recipe:
     return _ffhq("lainr-ffhq-1024", model)
 
 
-def _ffhq(name: str, model: LainrConfig) -> Recipe:
-    data = DataConfig(layout="ffhq", size=model.size[0], crop="center")
-    return _published(name, model, data, steps(400, FFHQ), objective=TENTH)
-
-
 def variant(base: Recipe, suffix: str, **changes: object) -> Recipe:
-    """A LAINR's run with changes of its model, called by its name and a suffix."""
+    """A run with changes of its model, called by its name and a suffix."""
     fields: Record = changes
-    return replace(base, name=f"{base.name}-{suffix}", model=replace(lainr_of(base), **fields))
+    return replace(base, name=f"{base.name}-{suffix}", model=replace(base.model, **fields))
 
 
 def _bands(base: Recipe, count: int) -> Recipe:
@@ -119,8 +110,7 @@ lainr_ffhq_1024_l3 = run("Table 6, FFHQ 1024, L = 3: 32.40 dB.", _bands, lainr_f
 lainr_ffhq_1024_l4 = run("Table 6, FFHQ 1024, L = 4: 32.32 dB.", _bands, lainr_ffhq_1024(), 4)
 
 
-def lainr_imagenet_256() -> Recipe:
-    """Table 5, ImageNet 256: reconstruction PSNR 37.7 dB, latents 256 x 256. 20 epochs."""
-    model = LainrConfig(size=(256, 256), patch=16, padding=0, heads=8)
-    data = DataConfig(layout="imagenet", size=256, crop="random_flip")
-    return _published("lainr-imagenet-256", model, data, steps(20, IMAGENET))
+lainr_imagenet_256 = run(
+    "Table 5, ImageNet 256: reconstruction PSNR 37.7 dB, latents 256 x 256. 20 epochs.", _published,
+    "lainr-imagenet-256", LainrConfig(size=(256, 256), patch=16, padding=0, heads=8),
+    DataConfig(layout="imagenet", size=256, crop="random_flip"), steps(20, IMAGENET))
