@@ -41,7 +41,7 @@ def test_help_lists_every_command_with_a_line(run):
         assert place.summary() and place.summary() in outcome.out
 
 
-WITH_PARSERS = ("train", "generate", "views", "data")
+WITH_PARSERS = ("train", "generate", "views")
 """Their first word decides which options there are."""
 SUB_COMMANDS = ("generate samples", "generate interpolate", "generate infill", "views measure", "views orbit",
                 "views render")

@@ -35,8 +35,11 @@ OS_REASONS = REASONS | {
 }
 """What to say of the system's errors that no command turned into a line of its own."""
 
-MOVED = {"superres": "python -m experiments.fields.superres"}
-"""Commands of a former version, and the experiments that they became."""
+MOVED = {
+    "superres": "tokenfield superres became python -m experiments.fields.superres, from a copy of the repository",
+    "data": "tokenfield data views is a sub-command of views: tokenfield views render {options}",
+}
+"""Commands of a former version, and what they became."""
 
 DESCRIPTION = """\
 A photograph becomes a small set of tokens; the tokens are a field that gives a value anywhere, at any zoom.
@@ -105,7 +108,7 @@ def parse(argv: list[str]) -> Callable[[], object]:
     if name.startswith("-"):
         raise Usage(f"unrecognized options: {' '.join(argv)}; tokenfield --help lists the commands")
     if name in MOVED:
-        raise Usage(f"tokenfield {name} became {MOVED[name]}, from a copy of the repository")
+        raise Usage(MOVED[name].format(options=" ".join(options[1:]) or "MESHES -o FOLDER"))
     if name not in COMMANDS:
         near = get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"

@@ -22,4 +22,3 @@ def register(registry: ModuleType) -> None:
     registry.DOMAINS.add("light-field", "tokenfield.views.light_field:LightField")
     registry.RECIPES.add_functions("tokenfield.views.recipes", group="Views of objects")
     registry.COMMANDS.add("views", "tokenfield.views.commands:views")
-    registry.COMMANDS.add("data", "tokenfield.views.commands.data:data")
