@@ -10,34 +10,60 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Folder, Json, Seconds
 from tokenfield.cli.options import Device, find_device
-from tokenfield.cli.types import Curve, Optimization
+from tokenfield.cli.types import Curve, Optimization, Tensor
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
 LearningRate = Annotated[float | None, tyro.conf.arg(metavar="RATE")]
-Figure = Annotated[File, tyro.conf.arg(help="also draw PSNR against seconds there, a PNG file.")]
 MOST_PIXELS = 4096
 """Pixels per step of an MLP: on a processor many small steps come further in the same seconds than few exact ones."""
 
 
 @dataclass(frozen=True)
-class Budget:
-    """How long to optimise; measuring PSNR does not count."""
+class Course:
+    """How an optimisation runs, and what is written about it."""
 
     seconds: Seconds = None
-    """By default 60 of fit and 30 of optimize, unless --steps is given."""
+    """Measuring PSNR does not count; by default 60 of fit and 30 of optimize, unless --steps is given."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Of Adam, in place of seconds or as another limit."""
+    seed: int = 0
+    """Of the initial weights of MLPs and of drawn pixels."""
+    device: Device = "auto"
+    figure: Annotated[File, tyro.conf.arg(help="also draw PSNR against seconds there, a PNG file.")] = None
+    json: Json = None
 
     def limits(self, usual: float) -> Record:
         """Seconds and steps; the usual seconds where neither is given. Raises UserError for a number below 0."""
-        for name, value in asdict(self).items():
+        given = {"seconds": self.seconds, "steps": self.steps}
+        for name, value in given.items():
             if value is not None and not 0 <= value < float("inf"):
                 raise UserError(f"--{name} {value:g}: give how long to optimise, a number of at least 0")
-        return {"seconds": usual, "steps": None} if self == UNLIMITED else asdict(self)
+        return {"seconds": usual, "steps": None} if self.seconds is self.steps is None else given
+
+    def finish(self, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve], title: str) -> int:
+        """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
+        from tokenfield.evaluation.environment import machine, versions
+        from tokenfield.evaluation.optimization_curves import MEANING, draw
+
+        rows = [["", "start, dB", "best, dB", "steps", "seconds", "values"]]
+        for c in curves:
+            last = c.points[-1]
+            psnrs = f"{c.points[0].psnr:.2f}", f"{c.best_psnr:.2f}"
+            rows.append([MEANING[c.name], *psnrs, str(last.step), f"{c.head_start + last.seconds:.1f}", str(c.values)])
+        console.say(console.table(rows))
+        interrupted = ", interrupted; the best is kept" if report["interrupted"] else ""
+        console.say(f"{report['field']}: {curves[0].best_psnr:.2f} dB{interrupted}")
+        if self.figure is not None:
+            draw(curves, self.figure, title=f"{picture.name}: {title}")
+            console.notice(f"figure: {self.figure}")
+        facts = {"picture": picture.name, "height": image.shape[1], "width": image.shape[2], "seed": self.seed}
+        results = {"curves": [curve.to_json() for curve in curves], "machine": machine(), "versions": versions()}
+        console.write_json(self.json, facts | report | results)
+        return console.INTERRUPTED if interrupted else console.OK
 
 
-UNLIMITED = Budget()
+USUAL = Course()
 
 
 @dataclass(frozen=True)
@@ -59,13 +85,9 @@ def fit(
     *,
     output: Annotated[Folder, tyro.conf.arg(aliases=("-o",))] = None,
     mlp: tyro.conf.OmitArgPrefixes[Mlp] = Mlp(),
-    budget: tyro.conf.OmitArgPrefixes[Budget] = UNLIMITED,
+    course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
     rate: LearningRate = None,
     pixels: int = MOST_PIXELS,
-    seed: int = 0,
-    device: Device = "auto",
-    figure: Figure = None,
-    json: Json = None,
 ) -> int:
     """Fit an MLP of its own to one picture: FFNet (Fourier features and ReLU) or SIREN (sines).
 
@@ -78,22 +100,21 @@ def fit(
         output: the folder; it must not exist yet. Default: beside the picture, named after it and the kind of MLP.
         rate: learning rate at the start of a cosine; by default 1e-3 for ffnet and 3e-4 for siren.
         pixels: per step, random rows times random columns.
-        seed: of the initial weights and of the pixels.
     """
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.optimization import MLP_RATES, Optimization, save_with_model, untrained
 
     image = read_picture(picture)
-    height, width = image.shape[1:]
     folder = new_folder(output, picture, mlp.kind)
-    start = untrained(size=(height, width), seed=seed, device=find_device(device), **asdict(mlp))
+    size = image.shape[1], image.shape[2]
+    start = untrained(size=size, seed=course.seed, device=find_device(course.device), **asdict(mlp))
     rates = {"latents": MLP_RATES[mlp.kind] if rate is None else rate}
-    fitting = Optimization(start, image, "latents", rates=rates, pixels=pixels, seed=seed)
-    curve, interrupted = watch(fitting, mlp.kind, **budget.limits(60.0))
+    fitting = Optimization(start, image, "latents", rates=rates, pixels=pixels, seed=course.seed)
+    curve, interrupted = watch(fitting, mlp.kind, **course.limits(60.0))
     path = save_with_model(fitting.best, folder, picture.stem)
-    report = {"command": "fit", "picture": picture.name, "height": height, "width": width, **asdict(mlp), **rates,
-              "pixels": pixels, "seed": seed, "field": str(path), "interrupted": interrupted}
-    return finish(report, [curve], figure=figure, json=json, title=f"{picture.name}: an MLP from scratch")
+    report = {"command": "fit", **asdict(mlp), **rates, "pixels": pixels}
+    report |= {"field": str(path), "interrupted": interrupted}
+    return course.finish(report, picture, image, [curve], "an MLP from scratch")
 
 
 def new_folder(output: Path | None, picture: Path, kind: str) -> Path:
@@ -126,24 +147,3 @@ def watch(
                 raise
             interrupted = True
     return Curve(name, tuple(points), fitting.best_psnr, fitting.values, head_start), interrupted
-
-
-def finish(report: Record, curves: Sequence[Curve], *, figure: Path | None, json: Path | None, title: str) -> int:
-    """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
-    from tokenfield.evaluation.environment import machine, versions
-    from tokenfield.evaluation.optimization_curves import MEANING, draw
-
-    rows = [["", "start, dB", "best, dB", "steps", "seconds", "values"]]
-    for c in curves:
-        last = c.points[-1]
-        numbers = f"{c.points[0].psnr:.2f}", f"{c.best_psnr:.2f}", str(last.step), f"{c.head_start + last.seconds:.1f}"
-        rows.append([MEANING[c.name], *numbers, str(c.values)])
-    console.say(console.table(rows))
-    interrupted = ", interrupted; the best is kept" if report["interrupted"] else ""
-    console.say(f"{report['field']}: {curves[0].best_psnr:.2f} dB{interrupted}")
-    if figure is not None:
-        draw(curves, figure, title=title)
-        console.notice(f"figure: {figure}")
-    results = {"curves": [curve.to_json() for curve in curves], "machine": machine(), "versions": versions()}
-    console.write_json(json, report | results)
-    return console.INTERRUPTED if interrupted else console.OK

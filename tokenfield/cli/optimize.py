@@ -8,10 +8,10 @@ from typing import Literal
 
 import tyro
 
-from tokenfield.cli.console import Json, Out, Pixels
+from tokenfield.cli.console import Out, Pixels
 from tokenfield.cli.encode import plan
-from tokenfield.cli.fit import MOST_PIXELS, UNLIMITED, Budget, Figure, LearningRate, finish, new_folder, watch
-from tokenfield.cli.options import DEFAULT, Device, ModelName, load_model
+from tokenfield.cli.fit import MOST_PIXELS, USUAL, Course, LearningRate, new_folder, watch
+from tokenfield.cli.options import DEFAULT, ModelName, load_model
 from tokenfield.cli.types import Field, Optimization, Tensor
 
 Rival = Literal["scratch", "ffnet", "siren"]
@@ -48,14 +48,10 @@ def optimize(
     *,
     output: Out = None,
     moves: tyro.conf.OmitArgPrefixes[Moves] = Moves(),
-    budget: tyro.conf.OmitArgPrefixes[Budget] = UNLIMITED,
+    course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
     pixels: Pixels = None,
     beside: tuple[Rival, ...] = ("ffnet", "siren"),
     model: ModelName = DEFAULT,
-    seed: int = 0,
-    device: Device = "auto",
-    figure: Figure = None,
-    json: Json = None,
 ) -> int:
     """Optimise the field of one picture at test time, beside MLPs that are fitted to it from scratch.
 
@@ -73,25 +69,24 @@ def optimize(
         pixels: per step, random rows times random columns. By default a step takes all pixels, of pictures above
             1 megapixel 262144.
         beside: what else to fit: scratch (the latents from zero), ffnet, siren; nothing after the option for none.
-        seed: of the MLPs' weights and of drawn pixels.
     """
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.field import Field
     from tokenfield.fields.optimization import Optimization, save_with_model, scratch
 
-    image, limits, own = read_picture(picture), budget.limits(30.0), moves.what != "latents"
+    image, limits, own = read_picture(picture), course.limits(30.0), moves.what != "latents"
     if own:
         target = new_folder(output, picture, "optimised")
     else:
         target, = plan(picture, [picture], output, ".field")
-    loaded = load_model(model, device)
+    loaded = load_model(model, course.device)
     begun = time.perf_counter()
     field = Field.of(loaded, image)
     predicted = time.perf_counter() - begun
     pixels = SHARE if pixels is None and image[0].numel() > EXACT else pixels
     begin, name, head_start = (scratch(field), "scratch", 0.0) if moves.start == "scratch" else (
         field, moves.what, predicted)
-    fitting = Optimization(begin, image, moves.what, rates=moves.rates, pixels=pixels, seed=seed)
+    fitting = Optimization(begin, image, moves.what, rates=moves.rates, pixels=pixels, seed=course.seed)
     curve, interrupted = watch(fitting, name, **limits, head_start=head_start)
     if own:
         target = save_with_model(fitting.best, target, picture.stem)
@@ -100,12 +95,11 @@ def optimize(
     curves = [curve]
     for rival in beside:
         if not interrupted:
-            other, interrupted = watch(competitor(rival, field, image, pixels, seed), rival, **limits)
+            other, interrupted = watch(competitor(rival, field, image, pixels, course.seed), rival, **limits)
             curves.append(other)
-    report = {"command": "optimize", "picture": picture.name, "height": image.shape[1], "width": image.shape[2],
-              "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates, "pixels": pixels,
-              "seed": seed, "field": str(target), "interrupted": interrupted}
-    return finish(report, curves, figure=figure, json=json, title=f"{picture.name}: test-time optimisation")
+    report = {"command": "optimize", "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates,
+              "pixels": pixels, "field": str(target), "interrupted": interrupted}
+    return course.finish(report, picture, image, curves, "test-time optimisation")
 
 
 def competitor(

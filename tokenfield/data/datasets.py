@@ -142,19 +142,18 @@ class DataConfig:
             raise UserError(f"holdout is {self.holdout}; give a share of the pictures from 0 up to, not including, 1")
 
     def open(self, root: str | Path, split: Split) -> PictureSource:
-        """The pictures of one split; see `open_source`."""
-        return open_source(self, root, split)
+        """The pictures of one split of the data set in a folder.
+
+        With `crop="pyramid"` all photographs are decoded into the cache first, which can take minutes the first time
+        and milliseconds afterwards. Raises UserError for a folder that is missing, is laid out differently, or holds no
+        usable picture of the split.
+        """
+        skipped = SkippedFiles()
+        listing = LAYOUTS[self.layout](check_root(root, split, "pictures"), split, self.holdout, skipped)
+        if self.crop == "pyramid":
+            return PhotoCrops(listing, size=self.size, levels=self.levels, skipped=skipped)
+        return PictureFiles(listing, size=self.size, crop=self.crop, skipped=skipped)
 
 
-def open_source(config: DataConfig, root: str | Path, split: Split) -> PictureSource:
-    """The pictures of one split of the data set in a folder.
-
-    With `crop="pyramid"` all photographs are decoded into the cache first, which can take minutes the first time and
-    milliseconds afterwards. Raises UserError for a folder that is missing, is laid out differently, or holds no usable
-    picture of the split.
-    """
-    skipped = SkippedFiles()
-    listing = LAYOUTS[config.layout](check_root(root, split, "pictures"), split, config.holdout, skipped)
-    if config.crop == "pyramid":
-        return PhotoCrops(listing, size=config.size, levels=config.levels, skipped=skipped)
-    return PictureFiles(listing, size=config.size, crop=config.crop, skipped=skipped)
+open_source = DataConfig.open
+"""The same as a function."""
