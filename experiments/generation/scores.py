@@ -20,7 +20,7 @@ either side of a border between cells of 8 x 8, over that between all other neig
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ def draw_wide(
 def distances(pictures: Float[Tensor, "n c h w"], real: Float[Tensor, "m c h w"]) -> list[dict[str, Any]]:
     """FID, KID, precision and recall by each network."""
     networks = [find_features(name) for name in NETWORKS]
-    return [compare(features_of(n, pictures), features_of(n, real), n.name).to_json() for n in networks]
+    return [asdict(compare(features_of(n, pictures), features_of(n, real), n.name)) for n in networks]
 
 
 def artefacts(images: Float[Tensor, "n c h w"], cut_out: Tensor) -> dict[str, float]:

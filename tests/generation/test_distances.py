@@ -77,7 +77,7 @@ def test_a_set_has_no_distance_from_itself():
     x = draws(60, 7, 0)
     found = compare(x, x.flip(0), "test")
     assert found.fid < 1e-12 and found.precision == found.recall == 1
-    assert found.generated == found.reference == 60 and found.to_json()["features"] == "test"
+    assert found.generated == found.reference == 60 and found.features == "test"
 
 
 def test_kid_is_the_unbiased_estimate_and_has_no_bias():

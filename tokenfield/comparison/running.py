@@ -72,8 +72,6 @@ def run(
     """Train and measure one run, or read the result of one that was finished before.
 
     Args:
-        recipe: of the row, with its seed.
-        setting: budget, data, folders.
         measurement: what is measured on the trained run, such as `measuring.measure`.
         held_out: what to measure it on while it trains; None: the held-out pictures of the recipe's own data.
         deadline: no run begins after it, and one that is training stops.

@@ -47,11 +47,9 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
          ) -> list[SystemRow]:
     """The systems of labelled recipes, made alike; pictures are cut out as the first one's are.
 
-    Args:
-        size: side of the pictures; None: what the first one encodes.
-        values: stored values per picture; None: those of the first one at that size; 0: each system's own.
-    Raises:
-        UserError: a recipe of other data than pictures, or a model that cannot be made for this size.
+    The side of the pictures is by default what the first one encodes, stored values those of the first one at that
+    size; 0 leaves each system its own. Raises UserError for other data than pictures, and for a size that no model of
+    a system can have.
     """
     for label, recipe in recipes:
         if not isinstance(recipe.data, DataConfig):

@@ -88,16 +88,10 @@ Oriented = tuple[LatLon, np.ndarray, np.ndarray]
 
 
 class EarthFile:
-    """One file, opened once.
+    """One file, opened once: netCDF, NPY (whose single variable is the first of `names`) or a Zarr folder.
 
-    Args:
-        path: a netCDF or NPY file, or a Zarr folder.
-        names: what the values of an NPY file are called; its single variable is the first of them.
-    Raises:
-        PictureError: a file that cannot be read or holds nothing on latitudes and longitudes; `.reason` says which.
-
-    Attributes:
-        axes: the (latitude, longitude) dimensions of every variable that has them.
+    `axes` are the (latitude, longitude) dimensions of every variable that has them. Raises PictureError for a file that
+    cannot be read or holds nothing on latitudes and longitudes; its `.reason` says which.
     """
 
     def __init__(self, path: Path, names: tuple[str, ...] = ()):

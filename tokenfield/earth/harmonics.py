@@ -21,7 +21,6 @@ from tokenfield.earth.sphere import Averaging, LatLon, plane
 
 RIDGE = 1e-9
 """Added to the diagonal, relative to its mean: over a continent without values, coefficients are otherwise free."""
-
 MASKS = 24
 """Masks whose factors stay in memory: 8 MB each at 1024 coefficients."""
 
@@ -29,10 +28,8 @@ MASKS = 24
 def basis(places: Float[Tensor, "q 2"], degree: int) -> Float[Tensor, "q n"]:
     """Real spherical harmonics of degree 0 .. `degree` at (latitude, longitude) in degrees, in float64.
 
-    Normalised so that the mean of their squares over the sphere is 1, without the Condon-Shortley phase.
-
-    Returns:
-        (Q, (degree + 1)^2), for every order m the degrees m .. `degree`, cosines before sines.
+    (Q, (degree + 1)^2), for every order m the degrees m .. `degree`, cosines before sines, normalised so that the mean
+    of their squares over the sphere is 1, without the Condon-Shortley phase.
     """
     from scipy.special import sph_legendre_p_all
 

@@ -112,10 +112,8 @@ class EarthModel(FieldModel):
     ) -> tuple[Float[Tensor, "b d h w"], Float[Tensor, "b c"], Float[Tensor, "b c"]]:
         """What `encode` takes, and the offset and scale of every variable.
 
-        Args:
-            values: physical values on the encoder's grid, anything where nothing is there.
-            covered: share of each cell that has values.
-            mean, deviation: of every field; used for variables without an offset or a scale.
+        Of physical values on the encoder's grid, and what share of each cell has any; mean and deviation of every field
+        stand for an offset and a scale that a variable lacks.
         """
         # A field without any variation is divided by 1.
         own = torch.where(deviation > 1e-6 * mean.abs().clamp(min=1e-6), 1 / deviation, 1.0)

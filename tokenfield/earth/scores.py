@@ -67,12 +67,10 @@ def evaluate_fields(
 ) -> Record:
     """Measure a model, on its device, on fields of its grid.
 
-    Args:
-        against: names of `CODES` to measure beside it.
-        settings: what to report beside the results.
-        before: called with index and name of every field before it is encoded.
+    `against` names `CODES` to measure beside it; `before` is called with index and name of every field.
+
     Returns:
-        `means` over all fields, those of every series, the circumstances, and all scores, as in a JSON file.
+        `means` over all fields, those of every series, the circumstances with `settings`, and all scores, as JSON.
     Raises:
         UserError: no fields, or fields of other variables.
     """

@@ -41,10 +41,7 @@ def canonical(unit: str) -> str:
 def conversion(source: str, target: str, variable: str) -> tuple[float, float]:
     """Factor and summand that turn values in one unit, as a file spells it, into another.
 
-    A unit that is not stated is taken to be the other one.
-
-    Raises:
-        UserError: two units between which nothing is known.
+    A unit that is not stated is taken to be the other one. Raises UserError for two between which nothing is known.
     """
     pair = canonical(source), canonical(target)
     if not all(pair) or pair[0].lower() == pair[1].lower():

@@ -179,11 +179,9 @@ def evaluate(
     """Encode and decode pictures of any sizes, one at a time, on the model's device, and measure.
 
     Args:
-        protocol: which one the pictures follow, for the report.
+        protocol: which one the pictures follow, for the report, as are `skipped` files and `settings`.
         precision: torch.bfloat16 or torch.float16 runs the model under autocast; metrics stay float32.
         basis: also measure principal components that store no more values than the model does.
-        skipped: files left out while `pictures` is read; listed in the report.
-        settings: what to remember beside the results.
         before: called with index and name of each picture before it is encoded.
         progress: called with (pieces done, pieces in all) while a picture is worked on.
     Raises:

@@ -100,7 +100,6 @@ def explain(
         most_tokens: of more tokens, as many as this, spread evenly, are removed.
         map_size: side of the removal maps, on which areas are measured; at most the picture's own.
         queries: pixels per side whose attention is noted.
-        progress: called with (tokens removed, tokens to remove).
     """
     side = model.input_size[0] if model.input_size is not None else size or ANY_SIZE
     image = shrunk(picture, side)

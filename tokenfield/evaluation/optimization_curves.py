@@ -8,15 +8,6 @@ from tokenfield.evaluation.figures import COLOURS, plot
 from tokenfield.fields.optimization import Point
 from tokenfield.io.record import Record
 
-STYLES = {
-    "latents": (COLOURS[0], "-"),
-    "decoder": (COLOURS[1], "-"),
-    "all": (COLOURS[3], "-."),
-    "scratch": (COLOURS[0], ":"),
-    "ffnet": (COLOURS[2], "--"),
-    "siren": (COLOURS[4], "--"),
-}
-"""Colour and line of each curve by its name, the same in every figure."""
 MEANING = {
     "latents": "latents, from the predicted ones",
     "decoder": "decoder, of a model of its own",
@@ -25,7 +16,16 @@ MEANING = {
     "ffnet": "FFNet from scratch",
     "siren": "SIREN from scratch",
 }
-"""What a name says."""
+"""What the name of a curve says."""
+STYLES = {
+    "latents": (COLOURS[0], "-"),
+    "decoder": (COLOURS[1], "-"),
+    "all": (COLOURS[3], "-."),
+    "scratch": (COLOURS[0], ":"),
+    "ffnet": (COLOURS[2], "--"),
+    "siren": (COLOURS[4], "--"),
+}
+"""Colour and line of each curve, the same in every figure."""
 
 
 @dataclass(frozen=True)

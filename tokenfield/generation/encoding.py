@@ -172,9 +172,7 @@ def is_there(path: Path, shard_identity: str) -> bool:
 def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, tuple[int, int]]:
     """Shape of the tokens' lattice, () for a set; side of the pictures: the model's, or `size` if it takes any; (R, D).
 
-    Raises:
-        UserError: a model of pictures that are not square, or of views, rays or other signals, or one whose tokens are
-            no vectors; a size that it does not take.
+    Raises UserError for a model of anything but square pictures, or whose tokens are no vectors, or another size.
     """
     if model.input_size is not None:
         side, width = model.input_size
@@ -214,12 +212,10 @@ def encode_data(
 ) -> Record:
     """Encode both splits of a data set.
 
-    Args:
-        model: the field model, in evaluation mode, on the device to work on.
-        name: what the user called it, by which it is found when latents are decoded.
-        out: folder of the latents; shards that are there already are not made again.
-        rank, world: this process encodes shards rank, rank + world, ... of each split; `progress` counts them.
-        meet: returns when all processes have called it.
+    The model is found by its name when latents are decoded. Shards that are there already are not made again. Of each
+    split this process encodes shards rank, rank + world, ..., which `progress` counts; `meet` returns when all
+    processes have called it.
+
     Returns:
         What `latents.json` says (on every process).
     Raises:

@@ -36,13 +36,9 @@ def unit(inward: int, outward: int, kernel: str = "1x1", *, stride: int = 1, pad
 class Mixed(nn.Module):
     """Branches of convolutions and one of pooling, side by side.
 
-    Args:
-        inward: channels.
-        branches: convolutions one after the other, "NAME CHANNELS HxW, ..." with 1x1 left out; with " + " between
-            them two that read the same map, whose results are put side by side.
-        pooled: channels of the convolution after the pooling; 0 for none.
-        pool: the pooling.
-        stride: 2 where the block halves its map: its last convolutions and its pooling do.
+    A branch is convolutions one after the other, "NAME CHANNELS HxW, ..." with 1x1 left out; with " + " between them
+    two that read the same map, whose results are put side by side. After the pooling comes a convolution of `pooled`
+    channels, if any. A block that halves its map has stride 2 in its last convolutions, and in its pooling.
     """
 
     def __init__(self, inward: int, *branches: str, pooled: int = 0, pool: nn.Module = MEAN, stride: int = 1):

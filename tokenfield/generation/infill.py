@@ -59,11 +59,9 @@ def fill(
 ) -> Float[Tensor, "n *s"]:
     """Draws some of the tokens, given the others; one result per label, as `sample` does.
 
-    Args:
-        known: standardised tokens of the picture.
-        redrawn: which of them to draw anew; the others come back as they were, to the bit.
-        sampler: its steps and its guidance; a scheduler other than DDIM, or Euler for flow, raises UserError.
-        repeats: how often every step is taken. 1 is quick and fits worse.
+    Of the picture's standardised tokens, `known`, those that are not `redrawn` come back as they were, to the bit. A
+    scheduler other than DDIM, or Euler for flow, raises UserError. Every step is taken `repeats` times; 1 is quick and
+    fits worse.
     """
     config, device = denoiser.config, next(denoiser.parameters()).device
     sampler = sampler.resolved(config.prediction, config.steps)

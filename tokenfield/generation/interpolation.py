@@ -54,11 +54,8 @@ def between_samples(
 ) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
-    Args:
-        numbers: of the two samples, as in `sample(seed=..., first=...)`.
-        labels: their classes; the first half of the frames has the first, the second half the second.
-        sampler: any but the stochastic ones, which raise UserError: their frames would not hang together.
-        progress: counts frames.
+    `numbers` are theirs in `sample(seed=..., first=...)`, `labels` their classes, each for half of the frames. Raises
+    UserError for a stochastic sampler, whose frames would not hang together. `progress` counts frames.
     """
     sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
     if sampler.scheduler in STOCHASTIC:

@@ -65,11 +65,7 @@ class LatentsConfig:
 
 
 class LatentFolder(Standardized):
-    """The latents of one split, as an indexable collection, and as what a denoiser is trained on.
-
-        folder = LatentFolder("latents")
-        tokens, label = folder[0], folder.labels[0]       # (R, D), as the field model made them
-        x = folder.standardize(tokens)
+    """The latents of one split: `folder[i]` is (R, D), as the field model made it; what a denoiser is trained on.
 
     Attributes:
         mean, deviation: float32, of the training split: (R, D), or (D,) of every channel where tokens keep their

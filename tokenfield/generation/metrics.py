@@ -16,7 +16,7 @@ those are certainly no copies, and have nearest training pictures, too. A pictur
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -32,7 +32,6 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import Panel, bicubic, sheet
 from tokenfield.generation.features import FeatureNetwork
 from tokenfield.io.atomic import write_whole
-from tokenfield.io.record import Record
 
 NEIGHBOURS = 3
 """k of precision and recall, as published."""
@@ -59,10 +58,6 @@ class Distances:
     """Share of the set inside the reference."""
     recall: float
     """Share of the reference inside the set."""
-
-    def to_json(self) -> Record:
-        """A plain dictionary."""
-        return asdict(self)
 
 
 def compare(
@@ -195,17 +190,13 @@ def reference_features(
 
 @dataclass(frozen=True)
 class Nearest:
-    """The nearest pictures of a pool, nearest first.
-
-    Attributes:
-        distance: (N, k) root of the mean squared difference of pixel values.
-        index: (N, k) into the pool.
-        mirrored: (N, k) 1 where the mirror image was the nearer one.
-    """
+    """The nearest pictures of a pool, nearest first."""
 
     distance: Float[Tensor, "n k"]
+    """Root of the mean squared difference of pixel values."""
     index: Int[Tensor, "n k"]
     mirrored: Int[Tensor, "n k"]
+    """1 where the mirror image was the nearer one."""
 
 
 def nearest(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], k: int = 3) -> Nearest:

@@ -34,8 +34,7 @@ def load_denoiser(name: str) -> TokenDenoiser:
 def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldModel:
     """The model that reads a denoiser's samples: where it was when the latents were made, or where `name` says.
 
-    Raises:
-        UserError: it is not there, or is another model.
+    Raises UserError if it is not there, or is another model.
     """
     name = name or denoiser.config.field_model
     try:
@@ -51,10 +50,8 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
 def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
     """Classes of `count` samples from number `first` on: number i has the class names[i mod len(names)].
 
-    "each" stands for all classes (balanced); no names leave every sample without a class.
-
-    Raises:
-        UserError: a class that the denoiser was not trained on, with the nearest that it was.
+    "each" stands for all classes (balanced); no names leave every sample without a class. Raises UserError for a class
+    that the denoiser was not trained on, with the nearest that it was.
     """
     known = denoiser.config.names
     if list(names) == ["each"] and known:
@@ -74,11 +71,8 @@ def with_shape(
 ) -> TokenDenoiser:
     """The denoiser for pictures of another shape than those that were encoded.
 
-    Args:
-        aspect: "W:H", width to height; the shorter side has as many cells as the encoded pictures' shorter side.
-        cells: rows and columns, exactly.
-    Raises:
-        UserError: both, an aspect that is none, or tokens without places.
+    By an aspect "W:H" the shorter side has as many cells as that of the encoded pictures; `cells` are rows and columns,
+    exactly. Raises UserError for both, an aspect that is none, or tokens without places.
     """
     if aspect is not None and cells is not None:
         raise UserError("--aspect and --cells both say what shape to draw; give one of them")

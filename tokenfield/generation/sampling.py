@@ -62,9 +62,8 @@ def guide(
     Classifier-free guidance (Ho and Salimans, 2022). The sample, the noise, v and the velocity are affine in each other
     at a given x_t, with coefficients that sum to one over both terms, so guiding any of them is guiding all of them.
 
-    Args:
-        labels: class of each sample, or `config.classes` for none.
-        weight: w; 0 and 1 cost one evaluation, as do samples that all have no class; everything else two, in one batch.
+    Labels are classes, or `config.classes` for none. A weight w of 0 or 1 costs one evaluation, as do samples that all
+    have no class; everything else two, in one batch.
     """
     config = denoiser.config
     time = timestep / config.steps if config.prediction == "velocity" else float(timestep)
@@ -90,13 +89,9 @@ def sample(
 ) -> Float[Tensor, "n *s"]:
     """Draws standardised tokens: (N, R, D) of a set, (N, rows, columns, D) of a lattice, on the CPU.
 
-    Args:
-        denoiser: in evaluation mode, on the device to work on.
-        labels: class of each sample; `denoiser.config.classes` for none.
-        seed, first: sample k is a function of (seed, first + k) and its label.
-        batch: samples that are drawn at once.
-    Raises:
-        UserError: a sampler or a label that the denoiser does not have, or tokens that are not finite.
+    Sample k is a function of (seed, first + k) and its label, a class or `denoiser.config.classes` for none; `batch` of
+    them are drawn at once. Raises UserError for a sampler or a label that the denoiser, in evaluation mode, does not
+    have, or tokens that are not finite.
     """
     config = denoiser.config
     sampler = sampler.resolved(config.prediction, config.steps)
@@ -127,10 +122,7 @@ def solve(
 ) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
-    Args:
-        start: the first noise, unit variance; schedulers that think of larger noise scale it themselves.
-        sampler: resolved (`Sampler.resolved`).
-        sources: a generator per sample for the noise of stochastic schedulers.
+    `sampler` is a resolved one; `sources` are a generator per sample, for the noise of stochastic schedulers.
     """
     config, device = denoiser.config, next(denoiser.parameters()).device
     scheduler = build(sampler, config.prediction, config.steps)

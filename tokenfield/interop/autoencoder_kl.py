@@ -20,11 +20,8 @@ from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig,
 def read_folder(folder: Path, settings: Record, choices: Choices) -> AutoencoderKl:
     """The model with the weights of a folder, in evaluation mode, float32, on the CPU.
 
-    Args:
-        folder: what `AutoencoderKL.save_pretrained` wrote.
-        settings: `size`, height and width of the pictures it will encode; {}: the caller's choice.
-    Raises:
-        UserError: another kind of folder or setting, weights that do not fit, or no diffusers.
+    `settings` may have `size`, height and width of the pictures it will encode; else it is the caller's choice. Raises
+    UserError for another kind of folder or setting, weights that do not fit, or no diffusers.
     """
     if unknown := set(settings) - {"size"}:
         raise UserError(f"a setting {min(unknown)!r}; for an AutoencoderKL there is size, [height, width]")

@@ -28,16 +28,10 @@ def import_checkpoint(
 ) -> FieldModel:
     """A model of another project, in evaluation mode, float32, on the CPU: the same function, to rounding.
 
-    What had to be assumed, and which weights were taken where there are two, is said as a warning.
+    Arguments are those of `tokenfield import`. What had to be assumed, and which weights were taken where there are
+    two, is said as a warning. Without `config` it is the file of the checkpoint's name with the ending .yaml, or
+    config.yaml beside it, if there is one; checkpoints of trans-inr carry theirs.
 
-    Args:
-        checkpoint: a file that the project's own code saved, or a folder of diffusers' AutoencoderKL.
-        config: the project's YAML. None: the file of the checkpoint's name with the ending .yaml, or config.yaml
-            beside it, if there is one; checkpoints of trans-inr carry theirs. For an AutoencoderKL it may hold
-            `size`, [height, width].
-        weights: model for the weights that were trained, as the projects' own evaluations do; ema for their moving
-            average, where a checkpoint holds one.
-        size: height and width of the pictures, for a model that fits any: of Learned Init and AutoencoderKL.
     Raises:
         UserError: a file that is no checkpoint of these projects; a configuration that is missing, holds unknown
             entries or asks for what no model here does; tensors that do not fit; a choice that is none.

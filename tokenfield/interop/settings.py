@@ -57,14 +57,9 @@ def must_be(values: Record) -> Table:
 
 
 class Settings:
-    """What a configuration says, with the project's defaults.
+    """What a configuration says, nested mappings called `where` in the file, with the project's defaults.
 
-    Args:
-        data: nested mappings.
-        known: every entry.
-        where: name of `data` in the file, for messages; "" for the whole of it.
-    Raises:
-        UserError: an entry that is unknown, missing or not implemented, or no mapping where one should be.
+    Raises UserError for an entry that is unknown, missing or not implemented, or no mapping where one should be.
     """
 
     def __init__(self, data: Record, known: Table, where: str = ""):

@@ -114,11 +114,9 @@ def load_newest(
 ) -> Record | None:
     """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
 
-    Args:
-        training: models and optimisers of the right shapes; overwritten.
-        check: called with the checkpoint's recipe (plain JSON) before anything is changed; raises UserError if the
-            present run is another one.
-        say: takes a line about every damaged checkpoint.
+    `check` is called with the checkpoint's recipe (plain JSON) before anything is changed, and raises UserError if the
+    present run is another one; `say` takes a line about every damaged checkpoint.
+
     Returns:
         The state that was saved, or None if there is no checkpoint at all.
     Raises:
@@ -133,7 +131,11 @@ def load_newest(
             say(f"checkpoint {path} is damaged: {damage}; trying the one before")
             continue
         check(recipe)
-        _restore(path, training)
+        for name, module in training.modules.items():
+            _load_weights(module, path / f"{name}.safetensors")
+        states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        for optimizer, saved in zip(training.optimizers, states, strict=True):
+            sharding.load_optimizer(optimizer, saved)
         training.step, training.seconds = state["step"], state["seconds"]
         return state
     if candidates:
@@ -158,14 +160,6 @@ def verify(path: Path) -> Record:
         if actual != digest:
             raise DamagedError(f"{name} was changed after it was written")
     return state
-
-
-def _restore(path: Path, training: Training) -> None:
-    for name, module in training.modules.items():
-        _load_weights(module, path / f"{name}.safetensors")
-    states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
-    for optimizer, state in zip(training.optimizers, states, strict=True):
-        sharding.load_optimizer(optimizer, state)
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:

@@ -23,10 +23,8 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
     """The recipe to follow in a folder, after a look at what lies there.
 
     `recipe` is what the user gave; None takes the stored one. `resume` says that a run must be there already; one that
-    was killed before its first checkpoint counts.
-
-    Raises:
-        UserError: a run where none should be, none where one should be, or another one.
+    was killed before its first checkpoint counts. Raises UserError for a run where none should be, none where one
+    should be, or another one.
     """
     if not resume:
         if recipe is None:

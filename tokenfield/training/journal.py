@@ -25,12 +25,9 @@ METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
 
 @dataclass(frozen=True)
 class Measure:
-    """What a run is judged by: the number of its lines of evaluation, in files and to people.
+    """What a run is judged by: `name`, a number of training batches, and `evaluation_NAME`, of held-out `things`.
 
-    Attributes:
-        name: of the number; it is `evaluation_NAME` of held-out things, and `NAME` of training batches.
-        text: how a person reads it, with a place for the number; `axis` labels the learning curve.
-        things: what is counted, in the plural; `speed` is what `images_per_second` counts.
+    `text` is how a person reads it, `axis` labels the learning curve, `speed` is what `images_per_second` counts.
     """
 
     name: str

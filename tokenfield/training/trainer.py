@@ -104,7 +104,7 @@ def train(
 class Trainer:
     """A run: model, optimisers, moving average and pictures, built from a recipe, and what is done with them.
 
-    Args: as of `train`. Raises UserError where the batch cannot be shared out, or pictures and model do not fit.
+    Arguments are those of `train`. Raises UserError where the batch cannot be shared out, or pictures do not fit.
     """
 
     watch: Stopwatch

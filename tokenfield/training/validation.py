@@ -40,10 +40,8 @@ def mean_over(
     """Mean of a number over the first `count` held-out instances, which are the same on all processes and shared out.
 
     Each is scored alone, so that the result depends on no batch size, with the model in evaluation mode and in float32,
-    whatever it was trained in. `halted` is read before every instance; True gives up.
-
-    Returns:
-        The mean and the number of instances; (nan, 0) without any, or if any process gave up.
+    whatever it was trained in. `halted` is read before every instance; True gives up. Returns the mean and the number
+    of instances; (nan, 0) without any, or if any process gave up.
     """
     was_training = model.training
     model.eval()

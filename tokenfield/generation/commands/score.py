@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -150,7 +151,7 @@ def score_generated(folder: Path, data: Reference, seed: int) -> Record:
     ]))  # fmt: skip
     console.say(f"features: {network.name} ({network.identity[:12]}), {network.num_features} numbers; squares of "
                 f"{data.size} pixels")
-    return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": apart.to_json()}
+    return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": asdict(apart)}
 
 
 def score_field(model: FieldModel, name: str, data: Reference) -> Record:
@@ -172,7 +173,7 @@ def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     mean = sum(decibels) / len(decibels)
     console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {apart.fid:.3f} of {len(decibels)} {data.split} pictures, features "
                 f"{data.network.name}")
-    return {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels), "distances": apart.to_json()}
+    return {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels), "distances": asdict(apart)}
 
 
 def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Record:
