@@ -98,10 +98,8 @@ def open_file(path: Path) -> BinaryIO:
 def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The first frame of a picture file, decoded completely, upright.
 
-    Warns (`UserWarning`) where the file holds more frames or pages than the one that is read.
-
-    Raises:
-        PictureError: no picture, damaged, truncated, or larger than `max_pixels`.
+    Warns (`UserWarning`) where the file holds more frames or pages than the one that is read. Raises PictureError for
+    no picture, a damaged or truncated one, or one larger than `max_pixels`.
     """
     with open_file(path) as file:
         try:

@@ -96,14 +96,10 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
 def write_picture(path: str | Path, image: Tensor) -> None:
     """Writes a picture, its values clamped to [0, 1] and rounded to 8 bits.
 
-    The file is written aside and renamed: it is whole or, after an error, as it was. Missing folders are made.
-
-    Args:
-        path: ends in one of `WRITERS`: .png .jpg .jpeg .webp .tif .tiff .bmp. JPEG and BMP have no alpha: RGBA is
-            composited on white there.
-        image: shape (C, H, W), C = 1 (grey), 3 (RGB) or 4 (RGBA); finite.
-    Raises:
-        UserError: an unknown ending, another shape, values that are NaN, a full disk, a folder that may not be written.
+    The file is written aside and renamed: it is whole or, after an error, as it was. Missing folders are made. The path
+    ends in one of `WRITERS`; the picture (C, H, W) has 1, 3 or 4 channels: grey, RGB, RGBA, which is composited on
+    white where the format, JPEG or BMP, has no alpha. Raises UserError for another ending or shape, values that are not
+    finite, or a file that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:

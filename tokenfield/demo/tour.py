@@ -65,12 +65,9 @@ class Plan:
 
 
 def tour(model: FieldModel, plan: Plan, out: Path) -> Findings:
-    """Show everything that is planned with a trained model on the CPU.
+    """Show everything that is planned with a trained model on the CPU; files of an earlier tour are replaced.
 
-    Files of an earlier tour in the folder are replaced, others stay.
-
-    Raises:
-        UserError: the folder cannot be written, a picture cannot be used, the fresh model diverged.
+    Raises UserError where the folder cannot be written, a picture cannot be used or the fresh model diverged.
     """
     findings = Findings(describe_model(model) | {"cell": model.cell})
 

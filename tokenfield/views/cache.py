@@ -24,11 +24,7 @@ Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
 def cached_views(transforms: Path, size: int, first: int | None = None) -> Views:
     """Views of the object that a `transforms*.json` describes, mapped read-only; decoded if they never were.
 
-    Args:
-        size: side of the views in pixels.
-        first: only so many views, from the beginning.
-    Raises:
-        PictureError: naming the object.
+    `size` is their side in pixels; of `first` views only the beginning. Raises PictureError, naming the object.
     """
     frames = read_object(transforms, first)
     file = cache.cache_folder() / "views" / f"{identity(transforms.parent, frames, size)}.npy"

@@ -79,9 +79,7 @@ class ViewsConfig(Sizes):
         """The objects of one split of the data set in folder `root`.
 
         Decoding them into the cache can take minutes the first time; missing and broken ones are counted in `skipped`.
-
-        Raises:
-            UserError: the folder is missing or laid out differently, or none of its objects can be used.
+        Raises UserError where the folder is missing or laid out differently, or none of its objects can be used.
         """
         root = check_root(root, split, "objects")
         first = self.first_views if self.layout == "learnit" and split == "train" else 0
@@ -91,11 +89,8 @@ class ViewsConfig(Sizes):
 class ViewsSource:
     """The objects at some places; a `Source` whose samples are dictionaries. Safe between threads.
 
-    Attributes:
-        names: of the objects that can be used, in a fixed order.
-        skipped: those that cannot, and those with too few views for a sample, with reasons.
-    Raises:
-        UserError: none can be used.
+    `names` are those of the objects that can be used, in a fixed order; `skipped` are those that cannot, for example
+    because they have too few views for a sample. Raises UserError where none can be used.
     """
 
     def __init__(self, config: ViewsConfig, places: list[Place]):

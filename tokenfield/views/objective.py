@@ -153,10 +153,8 @@ def pick(
 ) -> Int[Tensor, "b n"]:
     """`count` different pixels of every instance's target, as indices into its rows, ascending.
 
-    Args:
-        seed: of the instances, from 0 to 2^31 - 1.
-        biased: which instances take half of their pixels from the object, or all that it has if these are fewer.
-        generator: of the step.
+    `seed` is from 0 to 2^31 - 1; `biased` instances take half of their pixels from the object, or all that it has if
+    these are fewer; the generator is that of the step.
     """
     shared = torch.rand(target.shape[-2:].numel(), generator=generator).to(target.device)
     draws = (shared + (seed.double() / 2**31)[:, None]) % 1.0  # (B, H W), every row a uniform draw by itself

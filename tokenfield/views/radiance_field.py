@@ -56,9 +56,7 @@ def depths(integral: Integral, rays: int, generator: torch.Generator | None = No
 def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[Tensor, "*n 3"]:
     """Colours of rays before white, in [0, 1]: sum_i T_i (1 - exp(-d_i length_i)) c_i + what is left of the light.
 
-    Args:
-        raw: what a `Field` gives at every point.
-        z: depths, ascending.
+    `raw` is what a `Field` gives at every point, `z` the depths, ascending.
     """
     colour, density = raw[..., :3].sigmoid(), raw[..., 3].relu()
     length = torch.cat([z.diff(dim=-1), torch.full_like(z[..., :1], LAST)], -1)
@@ -79,12 +77,7 @@ def render(
     field: Field, origins: Float[Tensor, "b n 3"], directions: Float[Tensor, "b n 3"], integral: Integral = PUBLISHED,
     *, generator: torch.Generator | None = None, chunk: int = 1 << 15
 ) -> Float[Tensor, "b n 3"]:
-    """Colours of rays, N per instance.
-
-    Args:
-        generator: see `depths`; on the CPU.
-        chunk: most points per instance at once; the result is the same.
-    """
+    """Colours of rays, N per instance; at most `chunk` points of one at once. For the generator see `depths`."""
     z, rays = depths(integral, origins.shape[1], generator).to(origins), max(1, chunk // integral.points)
     colours = []
     for o, d, t in zip(*(part.split(rays, -2) for part in (origins, directions, z)), strict=True):

@@ -1,4 +1,4 @@
-"""`tokenfield views`: objects from a few posed pictures; a group of sub-commands, a file each.
+"""`tokenfield views`: objects from a few posed pictures; a group of sub-commands.
 
 Training is `tokenfield train views-lainr-64 --data FOLDER` and its like.
 """
@@ -11,9 +11,8 @@ import tyro
 from tokenfield.cli.app import deferred
 from tokenfield.cli.console import Usage
 from tokenfield.views.commands.measure import Measure
-from tokenfield.views.commands.orbit import Orbit
+from tokenfield.views.commands.orbit import Orbit, Serve
 from tokenfield.views.commands.render import Render
-from tokenfield.views.commands.serve import Serve
 
 
 def views(

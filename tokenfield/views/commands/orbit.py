@@ -1,4 +1,4 @@
-"""`tokenfield views orbit`: an object from all around, or from one pose."""
+"""`tokenfield views orbit` and `serve`: objects from all around, as files or on a page of this machine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
 from tokenfield.io.record import Record
-from tokenfield.views.commands.options import ObjectOptions
+from tokenfield.views.commands.options import FEW, ObjectOptions
 
 
 @dataclass
@@ -92,3 +92,27 @@ class Orbit(ObjectOptions):
         camera = orbits.pose_at(*self.pose, orbits.distance_of(poses))
         image = to_pil(render_from(field, camera[None], (side, side))[0].cpu())
         return [save_png(folder / f"{name}-{self.pose[0]:g}-{self.pose[1]:g}.png", image)]
+
+
+@dataclass
+class Serve(ObjectOptions):
+    """Open a page on this machine on which objects are turned with the mouse, until Ctrl-C."""
+
+    count: int = FEW
+    """At most so many objects, the first ones."""
+    port: int = 8765
+    """Of the page; 0 takes a free one."""
+
+    def run(self) -> int:
+        """Serve the page."""
+        from tokenfield.views.viewer.server import Viewer, server_of
+
+        check_at_least(1, count=self.count)
+        model, support, rendering, objects = self.open_objects(self.count)
+        with server_of(Viewer(model, objects, support, *rendering), self.port) as server:
+            console.say(f"http://127.0.0.1:{server.server_port}/ shows {len(objects)} objects; Ctrl-C ends it")
+            try:
+                server.serve_forever()
+            except KeyboardInterrupt:
+                console.notice("the page is closed")
+        return console.OK

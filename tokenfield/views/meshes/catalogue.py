@@ -52,10 +52,8 @@ class MeshEntry:
 def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     """The objects of a file, an archive or a folder, in a fixed order with unique names.
 
-    Archives that cannot be read, and models of a catalogue that are missing or of another kind, go to `skipped`.
-
-    Raises:
-        UserError: there is nothing at the path, or nothing of use.
+    Archives that cannot be read, and models of a catalogue that are missing or of another kind, go to `skipped`. Raises
+    UserError where nothing of use is left.
     """
     if not path.exists():
         raise UserError(f"{shown(path)}: no such file or folder; give a mesh ({', '.join(UPRIGHT)}), a folder of them, "
@@ -154,8 +152,7 @@ def is_safe(name: str) -> bool:
 def mesh_file(entry: MeshEntry) -> Iterator[Path]:
     """The mesh file of an entry, on disk for the length of a block, with what lies in its folder.
 
-    Raises:
-        MeshError: the archive is damaged or encrypted, or the folder unpacks to more than `UNPACKED` bytes.
+    Raises MeshError for a damaged or encrypted archive, or a folder that unpacks to more than `UNPACKED` bytes.
     """
     if not entry.member:
         yield entry.file

@@ -58,9 +58,7 @@ def read_scene(file: Path) -> list[Surface]:
 def read_surface(file: Path, read: Callable[[Path], list[Surface]] = read_scene) -> Surface:
     """The triangles of a mesh file, in its own unit and orientation; `read` gives the parts of it.
 
-    Raises:
-        MeshError: missing, damaged, of another kind, or without triangles.
-        UserError: `trimesh` is not installed.
+    Raises MeshError where it is missing, damaged, of another kind or without triangles; UserError without `trimesh`.
     """
     try:
         if file.stat().st_size == 0:
@@ -99,12 +97,7 @@ def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Sur
 
 
 def look(material: Any, mapped: bool) -> Material:
-    """A material of trimesh: SimpleMaterial of MTL files, PBRMaterial of glTF.
-
-    Args:
-        material: of trimesh.
-        mapped: whether the triangles have texture coordinates; without them a texture has no place.
-    """
+    """A material of trimesh: SimpleMaterial of MTL files, PBRMaterial of glTF; a texture only where it is `mapped`."""
     physical = hasattr(material, "baseColorFactor")
     image = material.baseColorTexture if physical else getattr(material, "image", None)
     texture = np.array(image.convert("RGBA")) if mapped and image is not None else None

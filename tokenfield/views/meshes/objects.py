@@ -90,9 +90,7 @@ def camera_poses(name: str, settings: ViewSettings) -> Float64[np.ndarray, "n 4 
 def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> None:
     """Renders one object into `folder / entry.name`, which appears when it is complete.
 
-    Raises:
-        MeshError: no views can be made of it.
-        UserError: the folder cannot be written.
+    Raises MeshError where no views can be made of it, UserError where the folder cannot be written.
     """
     with mesh_file(entry) as file:
         up = UPRIGHT.get(file.suffix.lower(), "y") if settings.up == "auto" else settings.up
@@ -136,10 +134,7 @@ def render_all(
     """Renders the objects of a category that are not there yet into its folder; yields the names of all, in any order.
 
     Objects that no views can be made of are noted in `skipped`. 0 processes are one for every core, yet for four
-    objects at most one: each takes seconds to start.
-
-    Raises:
-        UserError: the folder cannot be written, or a process died.
+    objects at most one: each takes seconds to start. Raises UserError where a process died or cannot write.
     """
     todo = []
     for entry in entries:

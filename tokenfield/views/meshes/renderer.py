@@ -64,14 +64,10 @@ def to_display(light: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
 
 
 class Renderer:
-    """A surface, ready to be rendered.
+    """A surface, z up and around the origin (`surface.fit_sphere`), ready to be rendered.
 
-    Args:
-        surface: z up, around the origin (`surface.fit_sphere`).
-        angle_x: horizontal field of view of the cameras, radians.
-        size: side of the pictures in pixels.
-        samples: points along each side of a pixel.
-        distance: at which textures are sharp, world units.
+    `angle_x` is the cameras' horizontal field of view in radians, `size` the pictures' side in pixels, and textures are
+    sharp at `distance` world units.
     """
 
     def __init__(self, surface: Surface, *, angle_x: float, size: int, samples: int = 3, distance: float = RADIUS):

@@ -89,14 +89,8 @@ STAND_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
 def fit_sphere(surface: Surface, up: Up, radius: float) -> Surface:
     """The surface as the cameras expect it: z up, the middle of its bounding box at the origin, inside a sphere.
 
-    Triangles without area or with a coordinate that is not finite are left out.
-
-    Args:
-        surface: in any unit, anywhere.
-        up: which of its axes points upwards.
-        radius: of the sphere, which the farthest vertex touches.
-    Raises:
-        MeshError: no triangle is left, or too many are.
+    The farthest vertex touches the sphere. Triangles without area or with a coordinate that is not finite are left out;
+    raises MeshError where none is left, or too many are.
     """
     with np.errstate(all="ignore"):
         surface = surface.keep(np.isfinite(surface.corners).all((1, 2)) & np.isfinite(surface.uv).all((1, 2)))

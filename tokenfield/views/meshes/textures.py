@@ -73,12 +73,7 @@ class Textures:
     def colours(
         self, triangle: Int[np.ndarray, " n"], weights: Float32[np.ndarray, "n 3"]
     ) -> Float32[np.ndarray, "n 4"]:
-        """Red, green, blue, alpha, as displayed and in [0, 1], at points of triangles.
-
-        Args:
-            triangle: indices.
-            weights: of the three corners, summing to 1.
-        """
+        """Red, green, blue, alpha, as displayed and in [0, 1], at points of triangles: weights of corners, sum 1."""
         surface = self.surface
         material = surface.material[triangle]
         out = self.base[material] * np.einsum("nk,nkc->nc", weights, surface.colours[triangle] / np.float32(255))
