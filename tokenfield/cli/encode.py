@@ -144,9 +144,7 @@ def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) ->
 
 def line(item: Record) -> str:
     """The line that a person reads."""
-    text = (
-        f"{item['file']}: {item['width']} x {item['height']} -> {item['tokens']} tokens, "
-        f"{item['values_stored']} values ({item['values_per_pixel_value']:.3f} per pixel value), "
-        f"{console.size_of(item['bytes'])} in {item['field']}, {item['encode_seconds']:.2f} s"
-    )
+    text = (f"{item['file']}: {item['width']} x {item['height']} -> {item['tokens']} tokens, {item['values_stored']} "
+            f"values ({item['values_per_pixel_value']:.3f} per pixel value), {console.size_of(item['bytes'])} in "
+            f"{item['field']}, {item['encode_seconds']:.2f} s")
     return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture" if "psnr_8bit" in item else "")

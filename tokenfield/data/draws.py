@@ -15,9 +15,7 @@ class Draws:
         draws = Draws(seed, step, slot)
         top, left = draws.below(height - size + 1), draws.below(width - size + 1)
 
-    Args:
-        seed: from 0 to 2^64 - 1.
-        key: integers from 0 to 2^64 - 1 that name the place: step, batch position, attempt, ...
+    The seed and the key, which names the place (step, batch position, attempt, ...), are from 0 to 2^64 - 1.
     """
 
     def __init__(self, seed: int, *key: int):

@@ -32,27 +32,19 @@ class Loader:
 
     A source whose samples are dictionaries of tensors gives dictionaries of stacked tensors. Iterating again starts at
     `first_step` again. An exception in a worker, such as the `UserError` of a source that runs out of readable files,
-    is raised here, at the step it belongs to.
+    is raised here, at the step it belongs to. Raises UserError for a batch that does not divide, or a number out of
+    range.
 
     Args:
         batch_size: pictures per step over all processes; process `rank` of `world` gets places
             rank * b .. (rank + 1) * b - 1 of the global batch, b = batch_size // world.
         seed: from 0 to 2^64 - 1; with the step it decides every picture.
         workers: threads, which prepare batches ahead; 0 prepares each when it is needed.
-    Raises:
-        UserError: a batch that does not divide, or a number out of range.
     """
 
     def __init__(
-        self,
-        source: Source,
-        *,
-        batch_size: int,
-        seed: int,
-        first_step: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        workers: int = 2,
+        self, source: Source, *, batch_size: int, seed: int, first_step: int = 0, rank: int = 0, world: int = 1,
+        workers: int = 2
     ):
         if batch_size < 1 or world < 1 or batch_size % world:
             raise UserError(f"a batch of {batch_size} cannot be shared by {world} processes; give a batch size that is "

@@ -107,10 +107,9 @@ def measure(
     targets: int = 0, reserved: int = 0, fitting: Fitting = PREDICTED,
     before: Callable[[int, str], None] = lambda index, name: None
 ) -> list[ViewScore]:
-    """Scores of every object with every number of support views.
+    """Scores of every object with every number V of support views.
 
     Args:
-        numbers: V, one after the other.
         targets: views to compare per object, evenly spread over those that are left; 0 for all.
         reserved: views that are never targets, beside those that are encoded; at least the largest number.
         before: called with the number and the name of the object that comes next.
