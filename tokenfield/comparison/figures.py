@@ -9,7 +9,7 @@ from tokenfield.io.record import Record
 
 
 def rows_with_result(data: Record) -> list[Record]:
-    """Rows with a result."""
+    """Those that have a PSNR."""
     return [row for row in data["rows"] if row["psnr"] is not None]
 
 

@@ -229,9 +229,8 @@ class GriddedSource:
     def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
         """What a training step needs of one field; a pure function of its arguments.
 
-        Returns:
-            inputs, covered (C, h, w); places (K, 2) in degrees with values and weights (K, C), weights of mean about 1;
-            mean, deviation, span (C,). Values are physical.
+        That is inputs, covered (C, h, w); places (K, 2) in degrees with values and weights (K, C), weights of mean
+        about 1; mean, deviation, span (C,). Values are physical.
         """
         for attempt in range(ATTEMPTS):
             draws = Draws(seed, step, slot, attempt)

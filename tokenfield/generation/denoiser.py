@@ -241,10 +241,8 @@ class TokenDenoiser(Standardized, Model, ABC):
     ) -> Float[Tensor, "b *r d"]:
         """What `config.prediction` says, from standardised latents mixed with noise.
 
-        Args:
-            time: step of the schedule, in [0, T), whole numbers in training; for `velocity`, the share of noise in
-                [0, 1], 1 being pure noise.
-            label: class, from 0; `config.classes` for no label.
+        Time is a step of the schedule, in [0, T), whole in training; for `velocity` the share of noise, in [0, 1].
+        Labels are classes, from 0; `config.classes` for none.
         """
         omega = frequencies(TIME_BANDWIDTH, TIME_FEATURES // 2, device=time.device)
         features = fourier_features(time.float()[:, None] / self.horizon, omega)              # (B, 256), float32 always

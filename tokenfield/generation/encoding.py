@@ -69,13 +69,10 @@ class Moments:
 
 
 class Plan:
-    """The shards of a split. Raises UserError where it has no pictures.
+    """The shards of a split, each a list of entries (picture, mirrored). Raises UserError where it has no pictures.
 
-    Attributes:
-        source: its pictures.
-        classes: names of the classes: those given, of the training split, or else its own.
-        labels: class of every picture; `len(classes)` for none.
-        shards: of each, its entries (picture, mirrored).
+    `classes` are those given, of the training split, or else its own; the label of every picture counts in them, and is
+    `len(classes)` for none.
     """
 
     def __init__(

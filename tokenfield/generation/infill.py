@@ -30,10 +30,9 @@ def inside(
 ) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask (1 inside, 0 outside), in [0, 1]; a number per token.
 
-    What a token governs is measured, not assumed: the change of the picture when the token is replaced by zero
-    (`evaluation.locality`), rendered at the size of the mask. Where tokens govern the whole picture, as those of weight
-    modulation do, every share is that of the mask itself, and in-filling a part of the picture is not possible. A token
-    that changes nothing has 0. `progress` counts tokens.
+    What a token governs is measured: the change of the picture without it (`evaluation.locality`), rendered at the size
+    of the mask. Where tokens govern the whole picture, as those of weight modulation do, every share is that of the
+    mask itself, and a part cannot be filled in. A token that changes nothing has 0. `progress` counts tokens.
     """
     whole = field.render(*mask.shape)
     out = torch.zeros(field.tokens.shape[:-1])

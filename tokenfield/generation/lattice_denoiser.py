@@ -53,8 +53,7 @@ def places_of(count: int, margin: int) -> Tensor:
 class LatticeDenoiser(TokenDenoiser):
     """Predicts clean latents, or what they follow from, of a lattice of any shape: (B, rows, columns, D) to the same.
 
-    Attributes:
-        reach: cells around a token on which its answer depends.
+    A token's answer depends on those up to `reach` cells around it.
     """
 
     name: ClassVar[str] = "lattice-denoiser"

@@ -2,9 +2,7 @@
 
 Torch's `fully_shard` (FSDP2) gathers the weights of one block at a time, forward and backward, and leaves each process
 the mean gradient of its own slice. It is called here and not through `Accelerator.prepare`, which knows FSDP on
-accelerators alone (accelerate 1.15, `AcceleratorState`: several processes on CPUs are always data-parallel). So the
-same code runs on CPUs, where tests compare it with one process, and on accelerators. Processes, devices and sums over
-processes remain `accelerate`'s.
+accelerators alone (accelerate 1.15). So the same code runs on CPUs, where tests compare it with one process.
 
 A checkpoint holds whole tensors in any case: a sharded run continues on any number of processes, sharded or not.
 Everything here that makes whole tensors of slices is collective: all processes call it, in the same order.
