@@ -138,8 +138,8 @@ def shrink(model: Any, shape: Shape = TINY) -> Any:
             changes[name] = value * bandwidth
         elif name == "sigmas":
             changes[name] = tuple(sigma * bandwidth for sigma in value)
-    if shape.local and isinstance(model, LainrConfig | AnrConfig):
-        changes["start"] = "local"
+    if isinstance(model, LainrConfig | AnrConfig):
+        changes["start"] = "local" if shape.local else "published" if isinstance(model, AnrConfig) else "small"
     return replace(model, **changes)
 
 
@@ -182,13 +182,14 @@ OTHERS: dict[type, Callable[[Any, Shape], Any]] = {
 """Systems whose sizes have other names: cells of the same values, or as many numbers as there are shifts."""
 
 
-def miniature(recipe: Recipe, seed: int = 0, shape: Shape = SMALL) -> Recipe:
+def miniature(recipe: Recipe, seed: int = 0, shape: Shape | None = None) -> Recipe:
     """`base` with the shrunk model of a published run, and that system's best optimiser.
 
     A system that adapts to pixels (Learned Init, Functa) is asked for pixel centres, where it adapts; all others for
     noise per row and per column. SIRENs get a tenth of Adam's rate: at 3e-3 they do not train at all. Of larger
     pictures a step asks for as many pixels as a small one has, drawn anew every time: the papers' 10 %.
     """
+    shape = shape or SMALL
     common = base(shape)
     model = shrink(recipe.model, shape)
     optim = OPTIMISERS.get(model_name(model), common.optim) if shape.local else common.optim

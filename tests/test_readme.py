@@ -62,6 +62,10 @@ def test_the_results_run(monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_derivatives_and_edits_run():
+    run_blocks("docs/calculus.md")
+
+
 @pytest.mark.parametrize(("page", "line"), command_lines())
 def test_commands_parse(page, line):
     """The command exists and takes these options. Nothing is run."""

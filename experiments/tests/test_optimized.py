@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from experiments import miniature
 from experiments.tables import optimized, report
 from experiments.tables.measuring import measure
 from experiments.tables.tables import TABLES
@@ -15,6 +16,12 @@ from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 
 ROWS = {row.what: row for row in TABLES["figure-7"].rows}
+
+@pytest.fixture(autouse=True)
+def sixteen_pixels(monkeypatch):
+    """The tables' miniatures as small as those of the tests."""
+    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
+
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from experiments import miniature
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.figures import mean_curve, reached
@@ -11,6 +12,12 @@ from tokenfield.comparison.report import as_markdown, cells
 
 FACTS = {"scale": "miniature", "budget": "steps=8", "seed_list": [0, 1], "date": "2026-11-22"}
 FACTS |= {"command": "tokenfield ..."}
+
+@pytest.fixture(autouse=True)
+def sixteen_pixels(monkeypatch):
+    """The tables' miniatures as small as those of the tests."""
+    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
+
 
 
 def result(seed: int, psnr: float, **changes) -> dict:
@@ -60,7 +67,7 @@ def test_the_table_for_people():
     text = as_markdown(json.loads(json.dumps(data)))
     assert "| LAINR | 21.00 ± 1.41 | - | 2 | 37.46 | 576 | 0.75 |" in text
     assert "| w/o STA | - | - | 0 | 34.54 |" in text  # not measured yet, and shown as such
-    for word in ("clamp: none", "coordinates: cell centres", "16-pixel crops", "steps=8", "tokenfield ..."):
+    for word in ("clamp: none", "coordinates: cell centres", "64-pixel crops", "steps=8", "tokenfield ..."):
         assert word in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1 and len(rows) == 2 + len(TABLES["3"].rows)

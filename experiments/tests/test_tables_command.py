@@ -5,8 +5,16 @@ import json
 import pytest
 from fixtures import Outcome
 
+from experiments import miniature
 from experiments.tables.command import main
 from tokenfield.data.pictures import write_picture
+
+
+@pytest.fixture(autouse=True)
+def sixteen_pixels(monkeypatch):
+    """The tables' miniatures as small as those of the tests."""
+    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
+
 
 
 @pytest.fixture

@@ -44,9 +44,19 @@ def check_picture(picture: object, channels: int, name: str = "picture") -> Floa
     return picture
 
 
+def is_vmapped(x: Tensor) -> bool:
+    """Whether `torch.func.vmap` hides an axis of a tensor, at any depth of transforms: its values cannot be read."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return True
+        x = functorch.get_unwrapped(x)
+    return False
+
+
 def check_range(name: str, coords: Tensor) -> None:
-    """Raises UserError for coordinates outside [-1, 1], but for rounding, or not finite."""
-    if coords.numel():
+    """Raises UserError for coordinates outside [-1, 1], but for rounding, or not finite; not inside `vmap`."""
+    if coords.numel() and not is_vmapped(coords):
         low, high = coords.detach().aminmax()
         if not (low >= -1 - 1e-5 and high <= 1 + 1e-5):
             raise UserError(f"{name} from {low.item():g} to {high.item():g}; (y, x) over the picture are in [-1, 1]")

@@ -18,6 +18,7 @@ from torch import Tensor
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import Axis, groups, shares
+from tokenfield.fields.checks import is_vmapped
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 
@@ -122,7 +123,13 @@ class Pieces(Domain):
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         if not len(points):
             return torch.zeros(0, model.channels, dtype=tokens.dtype, device=tokens.device)
+        if is_vmapped(points):
+            return self.at_vmapped(model, tokens, points)
         return torch.cat([self._at_points(model, tokens, part) for part in points.split(POINTS)])
+
+    def at_vmapped(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+        """`at_points` inside `torch.func.vmap`: no decision may depend on where a point is."""
+        raise NotImplementedError(f"{type(self).__name__}.at_vmapped")
 
     def _pixels(self, i: int, coords: Tensor) -> Tensor:
         """Coordinates in [-1, 1] along axis i -> positions in pixels, float64 on the host."""

@@ -23,6 +23,7 @@ from torch.nn.functional import avg_pool2d
 
 from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
+from tokenfield.fields import calculus
 from tokenfield.fields.checks import check_picture, check_points, check_range
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
@@ -163,6 +164,24 @@ class Field:
         for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
             yield self._on(band, dtype)
 
+    def gradient(self, coords: Tensor) -> Tensor:
+        """First derivatives (Q, C, 2) by (y, x) at points (Q, 2) in [-1, 1]: of values per half the picture's side.
+
+        They can be differentiated again where `coords` require gradients.
+        """
+        return calculus.gradient(self, check_points(coords))
+
+    def laplacian(self, coords: Tensor) -> Tensor:
+        """The sum of second derivatives (Q, C) by y and by x at points (Q, 2)."""
+        return calculus.laplacian(self, check_points(coords))
+
+    def mean(self, boxes: Sequence[Box] | Tensor) -> Tensor:
+        """Mean values (N, C) over boxes (top, left, bottom, right): two Gauss nodes per half pixel and axis.
+
+        That is exact where values are cubic within half a pixel, else as near as the field is smooth there.
+        """
+        return calculus.mean(self._points_of, boxes, self.native_size)
+
     def pixel_box(self, top: float | int, left: float | int, bottom: float | int, right: float | int) -> Box:
         """Pixels of the original picture, edges counted from 0 at the top left, as a box for `crop`."""
         height, width = self.native_size
@@ -244,6 +263,9 @@ class Field:
                 if progress:
                     progress(done, len(bands))
             return torch.cat(means, 1)
+
+    def _points_of(self, grid: Grid) -> Tensor:
+        return self._on(grid, None)
 
     def _means(self, grid: Grid, spans: tuple[float, ...]) -> Tensor:
         """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.

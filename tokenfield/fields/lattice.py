@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from tokenfield.errors import UserError
@@ -69,6 +70,11 @@ class Lattice(Pieces):
                     progress(i * x.pieces + j + 1, y.pieces * x.pieces)
         assert tokens is not None, "a picture has at least one cell"
         return tokens
+
+    def at_vmapped(self, model: FieldModel, tokens: Tensor, points: Tensor) -> Tensor:
+        """From the whole lattice as one block."""
+        local = [axis.local(self._pixels(i, points[:, i]), 0, axis.cells) for i, axis in enumerate(self.axes)]
+        return model.decode(tokens[None], torch.stack(local, -1).to(tokens))[0]
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is not None or model.cell != self.cell:

@@ -8,6 +8,7 @@ and equals the model's field wherever one tile is alone. Tokens are (tile rows, 
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from math import prod
 from typing import ClassVar
 
@@ -74,6 +75,21 @@ class Tiles(Pieces):
         assert tokens is not None, "a picture has at least one tile"
         lattice: Tensor = tokens.unflatten(0, self.shape)
         return lattice
+
+    def at_vmapped(self, model: FieldModel, tokens: Tensor, points: Tensor) -> Tensor:
+        """Of every point the four tiles that it can belong to, gathered, with weights that may be 0."""
+        at = [self._pixels(i, points[:, i]) for i in range(2)]
+        (first_y, weight_y), (first_x, weight_x) = (axis.cover(one) for axis, one in zip(self.axes, at, strict=True))
+        out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
+        for down, right in product((0, 1), repeat=2):
+            tile = (first_y + down).clamp(max=self.shape[0] - 1), (first_x + right).clamp(max=self.shape[1] - 1)
+            weight = (1 - weight_y if down else weight_y) * (1 - weight_x if right else weight_x)
+            starts = (torch.tensor(axis.starts)[i] for axis, i in zip(self.axes, tile, strict=True))
+            local = [(one - start) * (2 / n) - 1 for one, start, n in zip(at, starts, self.tile, strict=True)]
+            near = tokens[tile[0].to(tokens.device), tile[1].to(tokens.device)]  # (Q, R, D)
+            values = model.decode(near, torch.stack(local, -1)[:, None].to(tokens))[:, 0]
+            out = out + weight[:, None].to(out) * values.to(out.dtype)
+        return out
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         if model.input_size is None or tuple(model.input_size) != tuple(self.tile):

@@ -24,6 +24,7 @@ from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.nn.affine import wide
+from tokenfield.nn.attention import fitting_kernel
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class AutoencoderKl(FieldModel):
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b c h w"]:
         """The picture that the decoder draws, values in [0, 1] but for what it overshoots."""
         dtype = next(self.network.parameters()).dtype
-        return wide(self.network.decode(tokens.to(dtype).movedim(-1, 1)).sample) / 2 + 0.5
+        with fitting_kernel():
+            return wide(self.network.decode(tokens.to(dtype).movedim(-1, 1)).sample) / 2 + 0.5
 
     def combine(self, located: Tensor, prepared: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
         """Bilinear interpolation between the picture's pixel centres."""

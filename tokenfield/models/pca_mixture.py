@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import AnchorField, CellSizes, Prepared
 from tokenfield.models.base import RecipeFields
+from tokenfield.nn.affine import wide
 from tokenfield.nn.anchors import AnchoredAggregation
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.pca_mixture import Subspaces
@@ -101,7 +102,7 @@ class PcaMixture(AnchorField):
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
         """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
         rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
-        flat = tokens.flatten(0, 2).float()
+        flat = wide(tokens.flatten(0, 2))
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
         return Prepared(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))

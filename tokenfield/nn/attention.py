@@ -1,13 +1,42 @@
 """Multi-head attention, the usual one, with its four projections apart, so that callers project each side once."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tokenfield.errors import UserError
+
+
+class _Once:
+    """How many `differentiated_once` are entered, in whatever thread: an accelerator's backward pass has its own."""
+
+    entered = 0
+
+
+@contextmanager
+def differentiated_once() -> Iterator[None]:
+    """While entered, attention may take kernels that cannot be differentiated twice: what training steps need.
+
+    Elsewhere, where gradients are recorded, they can be differentiated again: Laplacians, Hessian-vector products,
+    `torch.func`, penalties on gradients and steps through steps work. Where none are recorded nothing is lost.
+    """
+    _Once.entered += 1
+    try:
+        yield
+    finally:
+        _Once.entered -= 1
+
+
+def fitting_kernel() -> AbstractContextManager[None]:
+    """For networks of other libraries: `scaled_dot_product_attention` that can be differentiated as often as needed."""
+    twice = torch.is_grad_enabled() and not _Once.entered
+    return cast(AbstractContextManager[None], sdpa_kernel(SDPBackend.MATH)) if twice else nullcontext()
 
 
 def attend(
@@ -15,10 +44,12 @@ def attend(
 ) -> Float[Tensor, "*b h q e"]:
     """softmax(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
 
-    The fused kernel never writes the (q, r) scores to memory. In narrow types on a CPU two plain products are faster.
-    (Second derivatives need `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` around the call.)
+    The fused kernel never writes the (q, r) scores to memory, which halves what a training step of the encoder holds.
+    It knows no second derivatives (see `differentiated_once`), and narrow types on a CPU are slower in it than in two
+    plain products.
     """
-    if query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16):
+    narrow = query.device.type == "cpu" and query.dtype in (torch.bfloat16, torch.float16)
+    if narrow or (torch.is_grad_enabled() and not _Once.entered):
         scores = query @ (key * key.shape[-1] ** -0.5).transpose(-1, -2)  # (..., H, Q, R); keys are the fewer to scale
         attended: Tensor = scores.softmax(-1, dtype=scores.dtype) @ value
         return attended

@@ -31,6 +31,7 @@ from tokenfield.io.record import Record
 from tokenfield.metrics import decibels
 from tokenfield.models import pretrained
 from tokenfield.models.base import Model
+from tokenfield.nn.attention import differentiated_once
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
@@ -229,7 +230,7 @@ class Trainer:
         for i in range(parts):
             generator = seeding.generator(self.recipe.seed, self.state.step, seeding.COORDINATES)
             last = i == parts - 1  # gradients travel between processes once per step
-            with nullcontext() if last else self.accelerator.no_sync(self.loss):
+            with differentiated_once(), nullcontext() if last else self.accelerator.no_sync(self.loss):
                 part_loss, errors = self.loss(slice_tensors(batch, slice(i * size, (i + 1) * size)), generator)
                 self.accelerator.backward(part_loss / parts)
             loss += part_loss.detach() / parts

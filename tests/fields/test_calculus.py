@@ -1,0 +1,93 @@
+"""Derivatives and means are those of the function: finite differences and fine sums in float64 agree."""
+
+import pytest
+import torch
+from small_systems import CONFIGS, NAMES, images
+
+from tokenfield import Field
+from tokenfield.coords import Grid, centers
+from tokenfield.errors import UserError
+from tokenfield.fields import calculus
+
+POINTS = torch.rand(6, 2, generator=torch.Generator().manual_seed(5), dtype=torch.double) * 1.8 - 0.9
+
+
+def field_of(name: str) -> Field:
+    if name == "autoencoder-kl":
+        pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    model = CONFIGS[name].build().eval()
+    field = Field.of(model, images()[0])
+    model.double()
+    return Field(model, field.tokens.double(), field.domain)
+
+
+@pytest.fixture(params=NAMES)
+def field(request):
+    return field_of(request.param)
+
+
+def close(found, expected, rtol=1e-3):
+    """At nearly all points: a kink may lie between two points of a difference."""
+    off = ((found - expected).flatten(1).abs().amax(1) > rtol * expected.abs().max().clamp(min=1e-3)).sum()
+    assert off <= 2, (found - expected).abs().max()
+
+
+def test_a_gradient_is_that_of_differences(field):
+    found = field.gradient(POINTS)
+    steps = torch.eye(2, dtype=torch.double) * 1e-6
+    with torch.no_grad():
+        expected = torch.stack([(field(POINTS + e) - field(POINTS - e)) / 2e-6 for e in steps], -1)
+    assert found.shape == (6, 3, 2) and not found.requires_grad
+    close(found, expected)
+
+
+def test_a_laplacian_is_that_of_second_differences(field):
+    found, h = field.laplacian(POINTS), 1e-4
+    steps = torch.eye(2, dtype=torch.double) * h
+    with torch.no_grad():
+        expected = sum(field(POINTS + e) - 2 * field(POINTS) + field(POINTS - e) for e in steps) / h**2
+    assert found.shape == (6, 3) and not found.requires_grad
+    close(found, expected, 1e-2)
+
+
+def test_a_mean_is_that_of_many_points(field):
+    boxes = [(-0.3, -0.2, 0.4, 0.1), (-1.0, -1.0, 1.0, 1.0), (0.1, 0.1, 0.1001, 0.11)]
+    found = field.mean(boxes)
+    for one, (top, left, bottom, right) in zip(found, boxes, strict=True):
+        grid = Grid((centers(400, top, bottom, dtype=torch.double), centers(400, left, right, dtype=torch.double)))
+        with torch.no_grad():
+            expected = field(grid).mean(0)
+        torch.testing.assert_close(one, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_gradients_chunked_are_the_whole(monkeypatch):
+    field = field_of("lainr")
+    whole = field.gradient(POINTS), field.laplacian(POINTS)
+    monkeypatch.setattr(calculus, "POINTS", 4)
+    torch.testing.assert_close((field.gradient(POINTS), field.laplacian(POINTS)), whole)
+
+
+def test_a_recorded_gradient_goes_on():
+    points = POINTS.clone().requires_grad_()
+    field = field_of("lainr")
+    (found,) = torch.autograd.grad(field.gradient(points).square().sum(), points)
+    assert found.abs().max() > 0
+
+
+def test_nodes_are_exact_for_what_is_cubic_between_half_pixels():
+    low, high, pixels = -0.37, 0.81, 7
+
+    def knotted(x):  # |.|^3 with knots at a pixel's centre and at an edge
+        return (x - (2 * 3 / pixels - 1)).abs() ** 3 + (x - (2 * 4.5 / pixels - 1)).abs()
+
+    at, weights = calculus.nodes(low, high, pixels)
+    fine = centers(2_000_000, low, high, dtype=torch.double)
+    assert float(weights.sum()) == pytest.approx(1)
+    assert float(weights @ knotted(at)) == pytest.approx(float(knotted(fine).mean()), rel=1e-9)
+
+
+@pytest.mark.parametrize("box", [(0.5, 0, 0.5, 1), (-1.1, 0, 0, 1), (0, 0.2, 1, 0.1)])
+def test_boxes_that_are_none_are_refused(box):
+    with pytest.raises(UserError, match="give \\(top, left, bottom, right\\)"):
+        field_of("ipc").mean([box])
