@@ -18,7 +18,7 @@ import torch
 from tokenfield.coords import Grid
 from tokenfield.evaluation.locality import area_holding
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.nn import local_start
+from tokenfield.nn import local_start, places
 from tokenfield.registry import RECIPES
 
 PICTURES, TOKENS = 16, 8
@@ -26,15 +26,16 @@ PICTURES, TOKENS = 16, 8
 
 @contextmanager
 def changed(**values: object) -> Iterator[None]:
-    """Other constants, or parts left out, of the module while it is entered."""
-    before = {name: getattr(local_start, name) for name in values}
+    """Other constants, or parts left out, of the two modules while it is entered."""
+    homes = {name: places if name in ("WIDTH", "FLOOR") else local_start for name in values}
+    before = {name: getattr(home, name) for name, home in homes.items()}
     try:
         for name, value in values.items():
-            setattr(local_start, name, value)
+            setattr(homes[name], name, value)
         yield
     finally:
         for name, value in before.items():
-            setattr(local_start, name, value)
+            setattr(homes[name], name, value)
 
 
 @torch.no_grad()
@@ -78,9 +79,11 @@ def main() -> None:
     row("published: N(0, 1)", replace(local, start="published"))
     row("small: N(0, 0.02)", replace(local, start="small"))
     row("**local**")
-    row("local, encoder alone (3, 4)", start_attention=nothing)
     row("local, queries and keys alone (1, 2)", start_encoder=nothing)
-    row("local without the encoder's first block (1-3)", start_block=nothing)
+    row("local without the encoder's attention (1-3)", look_there=nothing)
+    for heads in (1, 2, 8):
+        row(f"local, {heads} head{'s' * (heads > 1)} (16)", replace(local, heads=heads))
+    row("local, 16 heads at one place", spread=lambda count, dim: torch.zeros(count, dim))
     for width in (0.25, 0.5, 0.7):
         row(f"local, width {width} (0.35)", WIDTH=width)
     for amplitude in (1.0, 2.0, 8.0):

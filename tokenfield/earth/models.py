@@ -14,14 +14,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
-from tokenfield.earth.sphere import plane, unit_vectors
+from tokenfield.earth.sphere import LatLon, plane, unit_vectors
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, AnchoredConfig
 from tokenfield.models.anr import AnrConfig, HyperField
 from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
-from tokenfield.models.token_field import TokenField
+from tokenfield.models.token_field import TokenField, patch_places
+from tokenfield.nn.local_start import local_start
 from tokenfield.nn.parts import Decoding, Located, Prepared
+from tokenfield.nn.places import on_sphere
 from tokenfield.nn.token_decoder import TokenDecoder
 
 Earth = Literal["sphere", "plane"]
@@ -151,7 +153,11 @@ class GriddedLainr(EarthModel, TokenField):
         sizes, in_dim = replace(config.lainr, channels=len(config.variables)), config.in_dim
         encoder, aggregator = build_encoder(sizes, channels=config.inputs()), build_aggregator(sizes, in_dim=in_dim)
         decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=in_dim), output_bias=0.0)
-        super().__init__(config, sizes, encoder, decoder)
+        super().__init__(config, sizes, encoder, decoder, start=sizes.start)
+
+    def initialize(self, samples: dict[str, Tensor]) -> None:  # type: ignore[override]
+        """The local start; see `start_on_earth`."""
+        start_on_earth(self, self, samples)
 
 
 class GriddedAnr(EarthModel):
@@ -166,6 +172,11 @@ class GriddedAnr(EarthModel):
         self.config, self.channels = config, sizes.channels
         self.input_size, self.cell = sizes.size, sizes.patch
         self.field = HyperField(sizes, in_dim=config.in_dim, patch_channels=config.inputs(), positions=True)
+        self.initial_pictures = self.field.initial_pictures
+
+    def initialize(self, samples: dict[str, Tensor]) -> None:
+        """The local start; see `start_on_earth`."""
+        start_on_earth(self, self.field, samples)
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
         """What `inputs` made -> R-tokens."""
@@ -175,6 +186,21 @@ class GriddedAnr(EarthModel):
     def decoding(self) -> Decoding:
         """The ANR within."""
         return self.field
+
+
+def start_on_earth(model: EarthModel, field: TokenField, samples: dict[str, Tensor]) -> None:
+    """The local start, with anchors of equal area on the sphere, or on the plain grid.
+
+    Args:
+        model: says what coordinates are.
+        field: the system, or what is in it: its weights are changed.
+        samples: what the source gives, stacked.
+    """
+    images, _, _ = model.inputs(samples["inputs"], samples["covered"], samples["mean"], samples["deviation"])
+    if model.config.coordinates == "plane":
+        return TokenField.initialize(field, images)
+    patches = LatLon.globe(*patch_places((images.shape[-2], images.shape[-1]), field.cell, field.padding).shape)
+    local_start(field.encoder, field.decoder.aggregator, field.cut(images), on_sphere, model.place(patches.places()))
 
 
 class GriddedAnchored(EarthModel):

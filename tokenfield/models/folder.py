@@ -62,8 +62,11 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     default_recipe: ClassVar[RecipeFields | None] = {}
     initial_pictures: int = 0
 
-    def initialize(self, images: Tensor) -> None:
-        """Start from training pictures (N, C, H, W), N = `initial_pictures`; called once, before the first step."""
+    def initialize(self, samples: Any) -> None:
+        """Start from N = `initial_pictures` training samples; called once, before the first step.
+
+        Pictures are (N, C, H, W); of maps and of views it is a dictionary, what their source gives, stacked.
+        """
         raise NotImplementedError(f"{type(self).__name__}.initialize")
 
     def muon_excluded(self) -> set[str]:

@@ -194,7 +194,7 @@ class Lainr(TokenField):
 
     name = "lainr"
     smooth = True
-    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"start": "local"}}
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"start": "local", "heads": 16}}
     config: LainrConfig
     encoder: LatentEncoder
 

@@ -139,12 +139,12 @@ class TokenField(PatchField):
         other.on_nodes = CoarseDecoder(self.decoder, nodes)
         return other
 
-    def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
+    def initialize(self, samples: Float[Tensor, "b c h w"]) -> None:
         """The local start; the pictures are only looked at. Raises UserError for sizes without room for places."""
-        height, width = images.shape[-2:]
+        height, width = samples.shape[-2:]
         places = patch_places((height, width), self.cell, self.padding)
         anchors = partial(lattice, patches=(places.shape[0], places.shape[1]), aspect=height / width)
-        local_start(self.encoder, self.decoder.aggregator, self.cut(images), anchors, places.coords())
+        local_start(self.encoder, self.decoder.aggregator, self.cut(samples), anchors, places.coords())
 
     @property
     def decoding(self) -> TokenDecoder | CoarseDecoder:

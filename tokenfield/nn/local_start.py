@@ -24,6 +24,7 @@ the seed that made the model decides here too.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -36,7 +37,7 @@ from tokenfield.nn.encoder import LatentEncoder, PatchEncoder
 from tokenfield.nn.fourier import FrequencyFeature, frequencies
 from tokenfield.nn.hypernetwork import DecoderBlock, HyperNetwork
 from tokenfield.nn.localized_attention import LocalizedAggregation, PositionalQuery
-from tokenfield.nn.places import Anchors, PlaceCode, spread
+from tokenfield.nn.places import WIDTH, Anchors, PlaceCode, spread
 from tokenfield.nn.token_decoder import Aggregator, SelectiveTokenAggregation
 from tokenfield.nn.transformer import Block
 
@@ -56,7 +57,9 @@ def local_start(
     aggregator: Aggregator,
     patches: Float[Tensor, "b n p"],
     anchors: Callable[[int], Anchors],
-    places: Float[Tensor, "n x"],
+    where: Float[Tensor, "n x"] | Float[Tensor, "x p"],
+    *,
+    read: bool = False,
 ) -> None:
     """Change the weights of a fresh encoder and aggregator such that every token serves a place.
 
@@ -64,7 +67,8 @@ def local_start(
         encoder, aggregator: with their random weights.
         patches: of a few real signals: what an encoded one does to the code is measured, not guessed.
         anchors: gives as many places as there are tokens.
-        places: centres of the patches, in the same space.
+        where: centres of the patches, in the same space; if they are in the patches, the map that reads them.
+        read: whether `where` is such a map: patches of views hold their rays.
     Raises:
         UserError: tokens or encoder are too narrow to tell so many places apart, or heads to tell them from a query;
             or parts that cannot begin this way.
@@ -74,7 +78,8 @@ def local_start(
     room = min(encoder.out.out_features, len(encoder.norm.weight) - 1)
     lattice = anchors(len(encoder.latents))
     code = start_attention(aggregator, lattice, room)
-    start_encoder(encoder, code, patches, lattice.places, places.cpu())
+    sight = by_reading(lattice, patches, where) if read else by_position(code, lattice, where)
+    start_encoder(encoder, code(lattice.places).to(patches), patches, sight)
 
 
 def query_maps(aggregator: Aggregator) -> tuple[nn.Linear | None, nn.Linear, float, int]:
@@ -149,38 +154,67 @@ def check_clear(code: PlaceCode, anchors: Anchors) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Sight:
+    """How tokens find the patches of their places.
+
+    Attributes:
+        sought: what each token looks for.
+        shown: what each patch has of it.
+        scores: of tokens and patches before the softmax, but for a constant of every token's.
+        reading: the map that finds what is shown in a patch; None: learned positions show it.
+    """
+
+    sought: Float[Tensor, "r e"]
+    shown: Float[Tensor, "#b n e"]
+    scores: Float[Tensor, "#b r n"]
+    reading: Float[Tensor, "e p"] | None = None
+
+
+def by_position(code: PlaceCode, anchors: Anchors, places: Float[Tensor, "n x"]) -> Sight:
+    """By codes of learned positions, whose products are the bump."""
+    own, theirs = code(anchors.places), code(places.cpu().float())[None]
+    return Sight(own, theirs, code.length**2 * own @ theirs.mT)
+
+
+def by_reading(anchors: Anchors, patches: Float[Tensor, "b n p"], reading: Float[Tensor, "x p"]) -> Sight:
+    """By places that patches hold themselves: products of places that are about equally long, over t^2."""
+    theirs = patches.cpu() @ reading.T.cpu()
+    return Sight(anchors.places, theirs, anchors.places @ theirs.mT / (WIDTH * min(anchors.spacing)) ** 2, reading)
+
+
 def start_encoder(
-    encoder: LatentEncoder | HyperNetwork,
-    code: PlaceCode,
-    patches: Float[Tensor, "b n p"],
-    anchors: Float[Tensor, "r x"],
-    places: Float[Tensor, "n x"],
+    encoder: LatentEncoder | HyperNetwork, own: Float[Tensor, "r c"], patches: Float[Tensor, "b n p"], sight: Sight
 ) -> None:
-    """Tokens and positions carry codes of their places; tokens look there, and hand their code on."""
-    own, theirs, out = code(anchors).to(patches), code(places).to(patches), encoder.out  # (R, C), (N, C)
-    count = own.shape[1]
-    directions, there = code_directions(encoder, count)
+    """Tokens carry codes of their places, look there, and hand their code on."""
+    out, count = encoder.out, own.shape[1]
+    directions, looking, there = code_directions(encoder, count, sight)
     if isinstance(encoder, HyperNetwork):
-        for drawn in (encoder.latents, encoder.shift, cast(nn.Parameter, encoder.position)):
-            drawn.mul_(SMALL)
+        for drawn in (encoder.latents, encoder.shift, encoder.position):
+            if drawn is not None:
+                drawn.mul_(SMALL)
     encoder.latents.add_(AMPLITUDE * own @ directions.T)
-    cast(nn.Parameter, encoder.position).add_(AMPLITUDE * theirs @ there.T)
-    bump = code.length**2 * own @ theirs.T  # (R, N)
+    if sight.reading is None:
+        cast(nn.Parameter, encoder.position).add_(AMPLITUDE * sight.shown[0].to(patches) @ there.T)
+    else:
+        encoder.latents.add_(AMPLITUDE * sight.sought.to(patches) @ looking.T)
+        encoder.embed.weight.add_(AMPLITUDE * there @ sight.reading.to(patches))
+    scores = sight.scores.to(patches)
     if isinstance(encoder, HyperNetwork):
         encoded = encoder.encoded(patches)
         if len(encoder.decoder):
             block = cast(DecoderBlock, encoder.decoder[0])
-            tokens = block.among_tokens(encoder.latents.to(encoded.dtype)[None])
-            look_there(block.cross_attention, directions, there, block.norm_cross(tokens), encoded, bump)
+            tokens = block.norm_cross(block.among_tokens(encoder.latents.to(encoded.dtype)[None]))
+            look_there(block.cross_attention, looking, there, tokens, encoded, scores)
         encoder.shift[:, :count] = own
         out.weight[:count] = 0
         out.bias[:count] = 0
         return
     tokens = encoder.tokens(patches)  # (B, N + R, D)
     if len(encoder.transformer.blocks):
-        first = cast(Block, encoder.transformer.blocks[0])
+        first, n = cast(Block, encoder.transformer.blocks[0]), patches.shape[1]
         normed = first.norm1(tokens)
-        look_there(first.attention, directions, there, normed[:, len(places) :], normed[:, : len(places)], bump)
+        look_there(first.attention, looking, there, normed[:, n:], normed[:, :n], scores)
     outputs = encoder.norm(encoder.transformer(tokens, keep=len(own)))  # (B, R, D)
     left = ((outputs @ directions) * own).sum() / (len(outputs) * own.square().sum())  # of the code, behind LayerNorm
     out.weight.sub_(out.weight @ directions @ directions.T)  # what is not the code reads none of it
@@ -188,47 +222,53 @@ def start_encoder(
     out.bias[:count] = 0
 
 
-def code_directions(encoder: LatentEncoder | HyperNetwork, count: int) -> tuple[Tensor, Tensor]:
-    """Orthonormal directions (D, C) of the codes of tokens and of patches, orthogonal to (1, ..., 1) as well.
+def code_directions(
+    encoder: LatentEncoder | HyperNetwork, count: int, sight: Sight
+) -> tuple[Float[Tensor, "d c"], Float[Tensor, "d e"], Float[Tensor, "d e"]]:
+    """Orthonormal directions: of a token's code, of what it looks for, which may be the code, and of what patches show.
 
-    Random ones, of weights that are written anew or that many others are like. Where the width allows it the two are
-    orthogonal: a token then looks at patches alone, and not at itself.
+    Random ones, of weights that are written anew or that many others are like, orthogonal to (1, ..., 1) as well.
+    Where the width allows it all are orthogonal: a token then looks at patches alone, and not at itself.
     """
+    seen = sight.sought.shape[1]
     random = torch.cat([encoder.out.weight.T, encoder.embed.weight], 1)
     random = torch.linalg.qr(random - random.mean(0))[0]
     own = random[:, :count]
-    return own, random[:, count : 2 * count] if random.shape[1] >= 2 * count and len(own) > 2 * count else own
+    first = count if sight.reading is None else count + seen  # where the patches' directions begin
+    looking = own if sight.reading is None else random[:, count:first]
+    fits = min(random.shape[1], len(own) - 1) >= first + seen
+    return own, looking, random[:, first : first + seen] if fits else looking
 
 
 def look_there(
     attention: MultiHeadAttention,
-    directions: Float[Tensor, "d c"],
-    there: Float[Tensor, "d c"],
+    looking: Float[Tensor, "d e"],
+    there: Float[Tensor, "d e"],
     queries: Float[Tensor, "#b r d"],
     patches: Float[Tensor, "b n d"],
-    bump: Float[Tensor, "r n"],
+    scores: Float[Tensor, "#b r n"],
 ) -> None:
-    """Attention of tokens to patches whose scores are the bump, and which hands the patches' contents on as they are.
+    """Attention of tokens to patches with such scores, which hands the patches' contents on as they are.
 
     Args:
         attention: its weights are changed.
-        directions, there: of the code's numbers in queries and in patches.
-        queries, patches: what it is given: their codes' amplitude behind LayerNorm is measured.
-        bump: the scores to have, but for a constant of every token's.
+        looking, there: directions of what tokens look for, and of what patches show.
+        queries, patches: what it is given: amplitudes behind LayerNorm are measured.
+        scores: before the softmax, but for a constant of every token's.
     """
-    codes = directions.shape[1]
+    codes = looking.shape[1]
     width = attention.k.out_features // attention.num_heads
     rank = min(width, codes)
     parts = [slice(head * width, head * width + rank) for head in range(attention.num_heads)]
     for part in parts:
         some = torch.linalg.qr(attention.k.weight[part, :codes].T)[0]  # (C, rank): a narrow head has a part of the code
-        attention.q.weight[part] = some.T @ directions.T
+        attention.q.weight[part] = some.T @ looking.T
         attention.k.weight[part] = some.T @ there.T
     keys, _ = attention.keys_values(patches)
-    scores = (attention.queries(queries) @ keys.mT).mean((0, 1)) / math.sqrt(width)  # (R, N), over pictures and heads
-    varying, wanted = (rows - rows.mean(1, keepdim=True) for rows in (scores, bump))
-    if wanted.any():
-        factor = (wanted.square().sum() / (varying * wanted).sum()).sqrt()
+    found = (attention.queries(queries) @ keys.mT).mean(1) / math.sqrt(width)  # (B, R, N), over heads
+    varying, aimed = (rows - rows.mean(-1, keepdim=True) for rows in (found, scores.expand(found.shape)))
+    if aimed.any():
+        factor = (aimed.square().sum() / (varying * aimed).sum()).sqrt()
         for part in parts:
             attention.q.weight[part] *= factor
             attention.k.weight[part] *= factor

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.cluster.vq import kmeans2
 from scipy.optimize import nnls
 from torch import Tensor
 
@@ -82,6 +83,19 @@ def on_sphere(count: int) -> Anchors:
     radius = (1 - z**2).sqrt()
     places = torch.stack([radius * angle.cos(), radius * angle.sin(), z], -1).float()
     return Anchors(places, (math.sqrt(4 * math.pi / count),) * 3)
+
+
+def means_of(points: Float[Tensor, "n x"], count: int) -> Anchors:
+    """Means of `count` groups of points, each of the points nearest to it (k-means, from points that lie far apart)."""
+    chosen = [0]
+    nearest = (points - points[0]).square().sum(-1)
+    for _ in range(count - 1):
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(-1))
+    means, _ = kmeans2(points.double().numpy(), points[chosen].double().numpy(), minit="matrix", missing="raise")
+    places = torch.from_numpy(means).float()
+    apart = torch.cdist(places, places).fill_diagonal_(math.inf).amin(1).median() if count > 1 else torch.tensor(2.0)
+    return Anchors(places, (float(apart),) * points.shape[1])
 
 
 def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple[list[int], Float[Tensor, " k"]]:

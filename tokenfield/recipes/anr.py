@@ -68,8 +68,9 @@ def anr_lsun_256() -> Recipe:
 
 
 def anr_photos() -> Recipe:
-    """ANR beside `lainr-photos`: the same data, optimiser, coordinates, steps and values stored."""
-    return replace(lainr_photos(), name="anr-photos", model=AnrConfig(**SMALL))
+    """ANR beside `lainr-photos`: the same data, start, optimiser, coordinates, steps and values stored."""
+    model = AnrConfig(**SMALL | {"heads": 8, "head_dim": 32, "start": "local"})
+    return replace(lainr_photos(), name="anr-photos", model=model)
 
 
 def anr_photos_178() -> Recipe:

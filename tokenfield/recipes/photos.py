@@ -38,12 +38,13 @@ def anchored_photos_s() -> Recipe:
 def lainr_photos() -> Recipe:
     """The packaged `lainr-photos`: the paper's equations on 64-pixel tiles, one stored value per two pixel values.
 
-    Every token serves a place from the first step on (docs/local_start.md); Muon for matrices, a cosine to zero,
-    clipping, a moving average. PSNR is averaged rather than errors, and coordinates are noisy, by little: uniform noise
-    over a pixel asks for a field that is flat there, which is expected to cost sharpness. Neither was tried alone.
+    Every token serves a place from the first step on, and sixteen heads share out its surroundings
+    (docs/local_start.md); Muon for matrices, a cosine to zero, clipping, a moving average. PSNR is averaged rather than
+    errors, and coordinates are noisy, by little: uniform noise over a pixel asks for a field that is flat there, which
+    is expected to cost sharpness. Neither was tried alone.
     """
-    base = usual_recipe("lainr-photos", LainrConfig(**SMALL, start="local"))
-    return replace(base, steps=8000, ema_decay=0.99, evaluate_pictures=200)
+    base = usual_recipe("lainr-photos", LainrConfig(**SMALL, heads=16, start="local"))
+    return replace(base, steps=18_000, ema_decay=0.99, evaluate_pictures=200)
 
 
 def lainr_photos_64() -> Recipe:

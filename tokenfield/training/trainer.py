@@ -173,10 +173,9 @@ class Trainer:
             self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard)
 
     def initialize(self, count: int) -> None:
-        """Give a model that starts from training pictures as many as it needs."""
-        images = stack([self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in range(count)])
-        assert isinstance(images, Tensor), "a model starts from pictures"
-        self.model.initialize(images.to(self.accelerator.device))
+        """Give a model that starts from training samples as many as it needs."""
+        samples = stack([self.source.sample(self.recipe.seed, BEFORE_TRAINING, slot) for slot in range(count)])
+        self.model.initialize(send_to_device(samples, self.accelerator.device))
         if self.ema:
             self.ema.model.load_state_dict(self.model.state_dict())
 

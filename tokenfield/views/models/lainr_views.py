@@ -10,6 +10,10 @@ together are a light field by IPC's MLP.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
 
 from tokenfield.configs import Sizes
 from tokenfield.models.lainr import (
@@ -22,6 +26,8 @@ from tokenfield.models.lainr import (
 )
 from tokenfield.models.token_field import TokenField
 from tokenfield.nn.encoder import LatentEncoder
+from tokenfield.nn.local_start import local_start
+from tokenfield.nn.places import means_of
 from tokenfield.nn.token_decoder import TokenDecoder
 from tokenfield.views.models.base import VIEW_CHANNELS, LightFieldModel
 
@@ -78,8 +84,22 @@ class LainrViews(LightFieldModel, TokenField):
     def __init__(self, config: LainrViewsConfig):
         sizes = config.lainr
         encoder, aggregator = build_view_encoder(sizes), build_aggregator(sizes, in_dim=RAY)
-        super().__init__(config, sizes, encoder, TokenDecoder(aggregator, build_head(sizes, in_dim=RAY)))
+        decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=RAY))
+        super().__init__(config, sizes, encoder, decoder, start=sizes.start)
         self.views = config.views
+
+    def initialize(self, samples: dict[str, Tensor]) -> None:  # type: ignore[override]
+        """The local start in the space of rays: anchors are means of the support views' rays, patches hold their own.
+
+        Args:
+            samples: what the source gives, stacked.
+        """
+        images = self.inputs(samples["support"], samples["support_poses"], samples["angle_x"])  # (B, V, 9, H, W)
+        patches = self.cut(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)  # (B, V N, 9 patch^2)
+        pixels = self.cell**2
+        reading = torch.eye(VIEW_CHANNELS)[-RAY:].repeat_interleave(pixels, 1) / pixels  # the mean ray of a patch
+        rays = (patches.cpu() @ reading.T).flatten(0, 1)
+        local_start(self.encoder, self.decoder.aggregator, patches, partial(means_of, rays), reading, read=True)
 
 
 class ComposedLainrViews(LightFieldModel, TokenField):
