@@ -54,8 +54,20 @@ def test_a_rival_differs_by_its_model_alone(name):
         assert rival.steps == (473_450 if pictures == "imagenette-178" else lainr.steps)
     assert rival == replace(lainr, **changed)
     model, theirs = getattr(rival.model, "lainr", rival.model), lainr.model
-    for field in ("size", "channels", "dim", "feature_dim", "patch", "encoder_dim", "encoder_depth", "encoder_heads"):
+    fields = ["size", "channels", "dim", "feature_dim", "encoder_dim", "encoder_depth", "encoder_heads", "dropout"]
+    fields += [] if name == "ipc-ffhq-1024" else ["patch"]
+    fields += ["start"] if theirs.start == "published" else []
+    for field in fields:
         assert getattr(model, field, getattr(theirs, field)) == getattr(theirs, field)
+
+
+def test_bandwidths_and_patches_of_rivals_are_those_of_the_released_code():
+    bandwidths = {"celeba-178": 64, "ffhq-178": 64, "imagenette-178": 128}
+    for pictures, sigma in bandwidths.items():
+        for system in ("ipc", "trans-inr"):
+            assert RECIPES[f"{system}-{pictures}"]().model.sigma == sigma
+    large = RECIPES["ipc-ffhq-1024"]().model
+    assert (large.sigma, large.patch, large.padding, large.num_patches) == (256, 32, 0, 1024)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "photos" not in name])

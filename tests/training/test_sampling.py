@@ -151,3 +151,25 @@ def test_blocks_put_together_are_the_whole(changes, blocks):
 def test_meaningless_settings_are_refused(changes):
     with pytest.raises(UserError, match="objective"):
         ReconstructionConfig(**changes)
+
+
+def test_points_of_every_pictures_own_differ_between_pictures_and_are_theirs():
+    images = torch.rand(3, 2, 11, 13, generator=torch.Generator().manual_seed(1))
+    config = CoordinateConfig(jitter="none", fraction=0.2, subset="own")
+    whole = draw(config, 11, 13, torch.Generator().manual_seed(5), images)
+    assert whole.coords.shape == (3, round(0.2 * 143), 2) and not torch.equal(whole.rows[0], whole.rows[1])
+    values = whole.gather(images)
+    for b in range(3):
+        expected = images[b, :, whole.rows[b], whole.columns[b]].T
+        assert torch.equal(values[b], expected)
+        centres = torch.stack([2 * (whole.rows[b] + 0.5) / 11 - 1, 2 * (whole.columns[b] + 0.5) / 13 - 1], -1)
+        torch.testing.assert_close(whole.coords[b], centres)
+    part = draw(config, 11, 13, torch.Generator().manual_seed(5), images[1:2])  # however a batch is shared out
+    assert torch.equal(part.rows[0], whole.rows[1])
+    blocks = list(whole.split(4))
+    assert torch.equal(torch.cat([block.gather(images) for block in blocks], 1), values)
+
+
+def test_own_points_with_shared_rows_are_refused():
+    with pytest.raises(UserError, match="subset own with objective.jitter axis"):
+        CoordinateConfig(jitter="axis", fraction=0.5, subset="own")

@@ -5,7 +5,7 @@ Both have LAINR's encoder in front, and differ in the kinds of their MLP's layer
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -87,6 +87,9 @@ class WeightConfig(EncoderSizes, ModulatedSizes):
 
     may_be_zero = EncoderSizes.may_be_zero | ModulatedSizes.may_be_zero
 
+    start: Literal["published", "small"] = "small"
+    """Deviation of learnable tokens and positions before training: 1 (published) or 0.02 (small)."""
+
 
 class WeightField(HyponetField, PatchField):
     """An encoder of patches of so many channels, cut from `views` pictures, and a coordinate MLP, `net`."""
@@ -101,6 +104,8 @@ class WeightField(HyponetField, PatchField):
             depth=config.encoder_depth,
             num_heads=config.encoder_heads,
             mlp_ratio=config.mlp_ratio,
+            dropout=config.dropout,
+            deviation=1.0 if config.start == "published" else 0.02,
         )
         encoder.register_module("norm", nn.Identity())  # one norm and one map per layer in place of those for all
         encoder.register_module("out", ToRows(config.encoder_dim, net.layout))

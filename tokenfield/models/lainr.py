@@ -134,6 +134,7 @@ def build_encoder(
         depth=config.encoder_depth,
         num_heads=config.encoder_heads,
         mlp_ratio=config.mlp_ratio,
+        dropout=config.dropout,
         deviation=1.0 if config.start == "published" else 0.02,
     )
 

@@ -61,7 +61,7 @@ class PatchSizes(Sizes):
 class EncoderSizes(PatchSizes):
     """Patches, and the transformer over them; the defaults are the papers'."""
 
-    may_be_zero = PatchSizes.may_be_zero | {"encoder_depth"}
+    may_be_zero = PatchSizes.may_be_zero | {"encoder_depth", "dropout"}
 
     encoder_dim: int = 768
     """Width of the transformer."""
@@ -71,10 +71,14 @@ class EncoderSizes(PatchSizes):
     """Heads of the transformer."""
     mlp_ratio: float = 4.0
     """Hidden width of its feed-forward parts over encoder_dim."""
+    dropout: float = 0.0
+    """Share of what its parts add to the residual path that is left out in training; 0.1 in ginr-ipc's code."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_divides("encoder_heads", self.encoder_heads, "encoder_dim", self.encoder_dim)
+        if self.dropout >= 1:
+            raise UserError(f"dropout {self.dropout}; give a share from 0 to below 1")
 
 
 SMALL_ENCODER: Record = {

@@ -79,7 +79,10 @@ def local_start(
     lattice = anchors(len(encoder.latents))
     code = start_attention(aggregator, lattice, room)
     sight = by_reading(lattice, patches, where) if read else by_position(code, lattice, where)
+    training = encoder.training
+    encoder.eval()  # without dropout, which draws
     start_encoder(encoder, code(lattice.places).to(patches), patches, sight)
+    encoder.train(training)
 
 
 def query_maps(aggregator: Aggregator) -> tuple[nn.Linear | None, nn.Linear, float, int]:

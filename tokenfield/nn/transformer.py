@@ -16,7 +16,8 @@ class FeedForward(nn.Sequential):
 class Block(nn.Module):
     """x + Attention(LN x), then x + FeedForward(LN x).
 
-    The feed-forward part is `hidden` wide in the middle, by default `mlp_ratio` times `dim`.
+    The feed-forward part is `hidden` wide in the middle, by default `mlp_ratio` times `dim`. In training, a share
+    `dropout` of what both parts add is left out.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class Block(nn.Module):
         hidden: int | None = None,
         head_dim: int | None = None,
         bias: bool = True,
+        dropout: float = 0.0,
     ):
         super().__init__()
+        self.drop = nn.Dropout(dropout)
         self.norm1 = nn.LayerNorm(dim)
         self.attention = MultiHeadAttention(dim, num_heads=num_heads, head_dim=head_dim, bias=bias)
         self.norm2 = nn.LayerNorm(dim)
@@ -43,17 +46,19 @@ class Block(nn.Module):
         """
         normed = self.norm1(x)
         start = 0 if keep is None else x.shape[1] - keep
-        x = x[:, start:] + self.attention(normed[:, start:], normed)
-        changed: Tensor = x + self.mlp(self.norm2(x))
+        x = x[:, start:] + self.drop(self.attention(normed[:, start:], normed))
+        changed: Tensor = x + self.drop(self.mlp(self.norm2(x)))
         return changed
 
 
 class Transformer(nn.Module):
     """`depth` blocks, one after the other; a final norm is the caller's affair."""
 
-    def __init__(self, dim: int, *, depth: int, num_heads: int, mlp_ratio: float = 4.0):
+    def __init__(self, dim: int, *, depth: int, num_heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(dim, num_heads=num_heads, mlp_ratio=mlp_ratio) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(dim, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout) for _ in range(depth)
+        )
 
     def forward(self, x: Float[Tensor, "b r d"], keep: int | None = None) -> Float[Tensor, "b k d"]:
         """All tokens through all blocks; the last block computes only the last `keep` outputs."""

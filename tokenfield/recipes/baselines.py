@@ -16,6 +16,8 @@ from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe, run
 
+FACES = 64.0
+"""Bandwidth of IPC and TransINR on CelebA and FFHQ at 178 pixels in ginr-ipc's code; else LAINR's highest."""
 CENTRES = ReconstructionConfig(jitter="none")
 """All pixels at their centres, where Learned Init adapts."""
 
@@ -23,8 +25,9 @@ CENTRES = ReconstructionConfig(jitter="none")
 def shared(lainr: LainrConfig) -> Record:
     """What an encoder and an MLP have in common with a LAINR; the MLP's bandwidth is that of the finest band."""
     names = ("size", "patch", "padding", "channels", "encoder_dim", "encoder_depth", "encoder_heads", "mlp_ratio",
-             "dim", "feature_dim")
-    return {name: getattr(lainr, name) for name in names} | {"sigma": max(lainr.sigmas)}
+             "dropout", "dim", "feature_dim")
+    start = {"start": "published"} if lainr.start == "published" else {}
+    return {name: getattr(lainr, name) for name in names} | start | {"sigma": max(lainr.sigmas)}
 
 
 def _beside(lainr: Recipe, system: str, model: ModelConfig) -> Recipe:
@@ -32,13 +35,13 @@ def _beside(lainr: Recipe, system: str, model: ModelConfig) -> Recipe:
     return replace(lainr, name=f"{system}-{lainr.name.removeprefix('lainr-')}", model=model)
 
 
-def ipc(lainr: Recipe, **changes: int) -> Recipe:
+def ipc(lainr: Recipe, **changes: float | int) -> Recipe:
     """Pattern composers in place of LAINR's decoder; as many tokens, of the MLP's width."""
     sizes = shared(lainr_of(lainr)) | {"num_latents": lainr_of(lainr).num_latents}
     return _beside(lainr, "ipc", IpcConfig(**sizes | changes))
 
 
-def trans_inr(lainr: Recipe, **changes: int) -> Recipe:
+def trans_inr(lainr: Recipe, **changes: float | int) -> Recipe:
     """Rows of all layers."""
     return _beside(lainr, "trans-inr", TransInrConfig(**shared(lainr_of(lainr)) | changes))
 
@@ -57,16 +60,19 @@ def composed(lainr: Recipe, **changes: int) -> Recipe:
     return _beside(lainr, "composed", ComposedLainrConfig(replace(lainr_of(lainr), **fields)))
 
 
-ipc_celeba_178 = run("Table 1, IPC, CelebA 178: 35.93 dB.", ipc, published.lainr_celeba_178())
-ipc_ffhq_178 = run("Table 1, IPC, FFHQ 178: 37.18 dB.", ipc, published.lainr_ffhq_178())
+ipc_celeba_178 = run("Table 1, IPC, CelebA 178: 35.93 dB.", ipc, published.lainr_celeba_178(), sigma=FACES)
+ipc_ffhq_178 = run("Table 1, IPC, FFHQ 178: 37.18 dB.", ipc, published.lainr_ffhq_178(), sigma=FACES)
 ipc_imagenette_178 = run("Table 1, IPC, ImageNette 178: 38.46 dB. 4000 epochs.", ipc, published.lainr_imagenette_178())
 ipc_ablation = run(
     "Tables 3 and 4, IPC (w/o both), ImageNette 178, 400 epochs: 34.11 dB.", ipc, ablations.lainr_ablation())
 ipc_ffhq_256 = run("Tables 2 and 3, IPC (w/o both), FFHQ 256: 34.68 dB.", ipc, published.lainr_ffhq_256())
 ipc_ffhq_512 = run("Table 2, IPC, FFHQ 512: 31.58 dB.", ipc, published.lainr_ffhq_512())
-ipc_ffhq_1024 = run("Table 2, IPC, FFHQ 1024: 28.68 dB.", ipc, published.lainr_ffhq_1024())
-trans_inr_celeba_178 = run("Table 1, TransINR, CelebA 178: 33.33 dB.", trans_inr, published.lainr_celeba_178())
-trans_inr_ffhq_178 = run("Table 1, TransINR, FFHQ 178: 33.66 dB.", trans_inr, published.lainr_ffhq_178())
+ipc_ffhq_1024 = run(
+    "Table 2, IPC, FFHQ 1024: 28.68 dB. 1024 patches of 32 pixels, where LAINR has 484 of 48.",
+    ipc, published.lainr_ffhq_1024(), patch=32, padding=0)
+trans_inr_celeba_178 = run(
+    "Table 1, TransINR, CelebA 178: 33.33 dB.", trans_inr, published.lainr_celeba_178(), sigma=FACES)
+trans_inr_ffhq_178 = run("Table 1, TransINR, FFHQ 178: 33.66 dB.", trans_inr, published.lainr_ffhq_178(), sigma=FACES)
 trans_inr_imagenette_178 = run(
     "Table 1, TransINR, ImageNette 178: 29.77 dB. 4000 epochs.", trans_inr, published.lainr_imagenette_178())
 trans_inr_ffhq_256 = run("Table 2, TransINR, FFHQ 256: 30.96 dB.", trans_inr, published.lainr_ffhq_256())

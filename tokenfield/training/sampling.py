@@ -14,7 +14,7 @@ decoded at the area's centre alone is free to do anything in between.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -42,13 +42,17 @@ class CoordinateConfig:
     noise: Literal["batch", "instance"] = "batch"
     """Whether the pictures of a batch share a draw of the noise, or each has its own (ANR; jitter pixel or normal)."""
     fraction: float = 1.0
-    """Share of the picture's coordinates per step, in (0, 1]; the same ones for the whole batch."""
-    subset: Literal["points", "grid"] = "points"
-    """How the share is chosen: random points (the papers), or random rows times random columns."""
+    """Share of the picture's coordinates per step, in (0, 1]."""
+    subset: Literal["points", "grid", "own"] = "points"
+    """How the share is chosen: random points, or random rows times random columns, for the whole batch; own: random
+    points of every picture's own (ginr-ipc's code)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.fraction <= 1:
             raise UserError(f"objective.fraction {self.fraction} is not in (0, 1]; 1 takes every pixel")
+        if self.subset == "own" and self.jitter.endswith("axis"):
+            raise UserError(f"objective.subset own with objective.jitter {self.jitter}; rows and columns are shared, "
+                            "so give jitter none, pixel or normal, or subset points")
         if self.noise == "instance" and self.jitter not in ("pixel", "normal"):
             raise UserError(f"objective.noise instance with objective.jitter {self.jitter}; only jitter pixel and "
                             "normal can differ between pictures, rows and columns are shared")
@@ -61,7 +65,8 @@ class Sampling:
     Attributes:
         coords: points (Q, 2) or a `Grid`, shared by the batch, or points (B, Q, 2) of every picture's own; (y, x) over
             [-1, 1] of the picture.
-        rows, columns: indices of the pixel behind every coordinate: (Q,) each for points; (h, 1) and (w,) for a grid.
+        rows, columns: indices of the pixel behind every coordinate: (Q,) each for points, (B, Q) where every picture
+            has its own; (h, 1) and (w,) for a grid.
     """
 
     coords: Coordinates
@@ -70,6 +75,8 @@ class Sampling:
 
     def gather(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q c"]:
         """The values of the pixels, in the order of the coordinates (row-major for a grid)."""
+        if self.columns.ndim == 2:
+            return images[torch.arange(len(images), device=images.device)[:, None], :, self.rows, self.columns]
         picked = images[:, :, self.rows, self.columns]  # (B, C, h, w) or (B, C, Q)
         return picked.flatten(2).transpose(1, 2)  # (B, Q, C)
 
@@ -80,7 +87,7 @@ class Sampling:
     def split(self, blocks: int) -> Iterator["Sampling"]:
         """At most `blocks` consecutive parts of nearly equal size: blocks of whole rows for a grid."""
         if not isinstance(self.coords, Grid):
-            parts = self.coords.chunk(blocks, -2), self.rows.chunk(blocks), self.columns.chunk(blocks)
+            parts = self.coords.chunk(blocks, -2), self.rows.chunk(blocks, -1), self.columns.chunk(blocks, -1)
             yield from (Sampling(*part) for part in zip(*parts, strict=True))
             return
         y, x = self.coords.axes
@@ -104,6 +111,12 @@ def draw(
         A `Grid` where the draw is a tensor product, else points. Every coordinate lies inside its pixel. Which
         pixels are taken is the same for the whole batch, whatever the noise.
     """
+    if config.subset == "own" and config.fraction < 1:
+        assert images is not None, "points of every picture's own need the pictures"
+        alone = replace(config, subset="points", noise="batch")
+        parts = [draw(alone, height, width, g) for g in own_generators(images, generator)]
+        points = torch.stack([part.coords for part in parts if isinstance(part.coords, Tensor)])  # (B, Q, 2)
+        return Sampling(points, torch.stack([p.rows for p in parts]), torch.stack([p.columns for p in parts]))
     sizes, each = (height, width), config.jitter in ("pixel", "normal")  # noise for each pixel, not per row and column
     if config.subset == "grid" or config.fraction == 1:
         rows = _choose(height, config.fraction**0.5, generator)  # a share f of the area is sqrt(f) of each side

@@ -5,12 +5,16 @@ resumed has the same draws, on one process or on eight. Integers only, since Pyt
 differ from process to process.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import torch
 
 COORDINATES: Final = 1
 """Stream of the coordinate noise and of the coordinate subsampling."""
+LAYERS: Final = 2
+"""Stream of what layers draw while a step is computed: dropout."""
 
 _MASK = (1 << 64) - 1
 
@@ -37,3 +41,15 @@ def generator(seed: int, step: int, stream: int) -> torch.Generator:
     It is always a CPU generator; what it draws is moved afterwards. So an accelerator has the coordinates of a CPU.
     """
     return torch.Generator().manual_seed(mix(seed, step, stream))
+
+
+@contextmanager
+def layers(seed: int, step: int, *share: int, device: torch.device) -> Iterator[None]:
+    """While entered, torch's own randomness is a function of (seed, step); outside it is as it was.
+
+    With dropout a run resumes exactly, but depends on how a batch is shared out over processes and parts: `share` says
+    which of them this is, so that not all leave out the same.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(mix(seed, step, LAYERS, *share))
+        yield

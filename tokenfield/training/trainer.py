@@ -229,7 +229,9 @@ class Trainer:
         for i in range(parts):
             generator = seeding.generator(self.recipe.seed, self.state.step, seeding.COORDINATES)
             last = i == parts - 1  # gradients travel between processes once per step
-            with differentiated_once(), nullcontext() if last else self.accelerator.no_sync(self.loss):
+            share = self.accelerator.process_index, i
+            draws = seeding.layers(self.recipe.seed, self.state.step, *share, device=self.accelerator.device)
+            with differentiated_once(), draws, nullcontext() if last else self.accelerator.no_sync(self.loss):
                 part_loss, errors = self.loss(slice_tensors(batch, slice(i * size, (i + 1) * size)), generator)
                 self.accelerator.backward(part_loss / parts)
             loss += part_loss.detach() / parts
