@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from tokenfield.configs import from_dict, to_dict
+from tokenfield.configs import LATER, from_dict, identity, to_dict
 from tokenfield.errors import UserError
 
 
@@ -62,3 +62,22 @@ def test_anything_else_is_named(data, said):
     with pytest.raises(UserError) as error:
         from_dict(Outer, data)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_fields_that_were_added_later_leave_a_models_identity_alone():
+    @dataclass(frozen=True)
+    class Old:
+        size: int = 3
+
+    @dataclass(frozen=True)
+    class New:
+        size: int = 3
+        extra: float = field(default=0.5, metadata=LATER)
+
+    @dataclass(frozen=True)
+    class Around:
+        inner: New = field(default_factory=New)
+
+    assert identity(New()) == identity(Old()) == {"size": 3}
+    assert identity(New(extra=1.0)) == {"size": 3, "extra": 1.0}
+    assert identity(Around()) == {"inner": {"size": 3}}

@@ -9,7 +9,7 @@ import math
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from difflib import get_close_matches
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tokenfield.errors import UserError
@@ -24,6 +24,21 @@ C = TypeVar("C")
 def to_dict(config: "DataclassInstance") -> Record:
     """Nested plain dictionaries; tuples stay tuples and become lists in JSON."""
     return asdict(config)
+
+
+LATER = MappingProxyType({"later": True})
+"""Metadata of a field that was added when files of models existed: at its default it is no part of their identity."""
+
+
+def identity(config: object) -> object:
+    """What of a configuration tells models apart: `to_dict` without fields added later, where they have their default.
+
+    So a model keeps its hash, and the `.field` files that name it go on to open.
+    """
+    if not is_dataclass(config):
+        return config
+    own = [f for f in fields(config) if "later" not in f.metadata or getattr(config, f.name) != f.default]
+    return {f.name: identity(getattr(config, f.name)) for f in own}
 
 
 def from_dict(cls: type[C], data: object, where: str = "") -> C:

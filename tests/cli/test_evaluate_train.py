@@ -156,7 +156,7 @@ def test_help_lists_recipes_and_every_option_of_one(run):
 def test_a_system_is_trained_by_its_name(run, photographs, tmp_path):
     out = tmp_path / "lainr"
     overrides = MINIATURE[: MINIATURE.index("--steps")]
-    options = "--steps", 2, "--batch-size", 2, "--evaluate-pictures", 1, "--quiet"
+    options = "--model.start", "small", "--steps", 2, "--batch-size", 2, "--evaluate-pictures", 1, "--quiet"
     outcome = run("train", "lainr", "--data", photographs, "--out", out, *overrides, *options)
     assert outcome.code == 0, outcome.err
     recipe = recipes.read(out / "recipe.json")

@@ -113,7 +113,8 @@ def test_sizes_are_those_of_the_configuration(tmp_path):
     dataset = {"type": "imagenette", "transforms": {"type": "imagenette34x34"}}
     model = import_checkpoint(changed(tmp_path, "ipc", dataset=dataset))
     assert model.config == IpcConfig(
-        size=(34, 34), encoder_dim=48, encoder_depth=2, encoder_heads=4, dim=32, feature_dim=32, num_latents=16
+        size=(34, 34), encoder_dim=48, encoder_depth=2, encoder_heads=4, dim=32, feature_dim=32, num_latents=16,
+        rounding="ginr-ipc",
     )
     dataset["transforms"]["type"] = "imagenette178x178"
     with pytest.raises(UserError, match="names 178 pixels, but the patches cover 34"):

@@ -171,5 +171,5 @@ def test_points_of_every_pictures_own_differ_between_pictures_and_are_theirs():
 
 
 def test_own_points_with_shared_rows_are_refused():
-    with pytest.raises(UserError, match="subset own with objective.jitter axis"):
+    with pytest.raises(UserError, match=r"subset own with objective\.jitter axis"):
         CoordinateConfig(jitter="axis", fraction=0.5, subset="own")

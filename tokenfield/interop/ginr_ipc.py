@@ -173,6 +173,7 @@ def _mlp(settings: Settings) -> Record:
     if len(widths) != 1:
         raise UserError(f"arch.hyponet.hidden_dim {settings['hyponet.hidden_dim']}: one width is implemented here")
     return {
+        "rounding": "ginr-ipc",
         "channels": settings["hyponet.output_dim"],
         "dim": widths.pop(),
         "depth": settings["hyponet.n_layer"],

@@ -85,6 +85,7 @@ def _sizes(settings: Settings) -> Record:
     if any((side + 2 * padding) % patch for side in size):
         raise UserError(f"model.args.tokenizer.args: {size} with padding {padding} is no whole patches of {patch}")
     return {
+        "rounding": "ginr-ipc",  # the same in this project
         "size": size,
         "patch": patch,
         "padding": padding,

@@ -8,13 +8,14 @@ follow the localized attention in place of the MLP (`sigmas`), and the localized
 (`tokenfield.models.lainr.LocalizedLainr`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.configs import LATER
 from tokenfield.io.record import Record
 from tokenfield.models.base import RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, PatchSizes, TokenField
@@ -65,7 +66,7 @@ class HyperConfig(PatchSizes):
     """Bandwidth of the positional encoding."""
     depth: int = 5
     """Linear layers of the global MLP: D1 to D6 in the paper."""
-    start: Literal["published", "local"] = "published"
+    start: Literal["published", "local"] = field(default="published", metadata=LATER)
     """How weights begin: published, tokens and positions from N(0, 1); local: every token serves a place
     (`nn.local_start`)."""
     sigmas: tuple[float, ...] = ()

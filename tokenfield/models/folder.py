@@ -8,7 +8,7 @@ in memory they are float32.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from tokenfield.configs import from_dict, to_dict
+from tokenfield.configs import from_dict, identity, to_dict
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.record import Record
@@ -167,10 +167,10 @@ def save(
     return folder
 
 
-def describe(model: Model) -> Record:
+def describe(model: Model, fields_of: Callable[[Any], object] = to_dict) -> Record:
     """What `config.json` holds: the fields of the configuration, as JSON gives them back, and `model`, its system."""
     config = from_dict(type(model.config), json.loads(json.dumps(to_dict(model.config))))  # 16 for a float: 16.0
-    fields = json.loads(json.dumps(to_dict(config)))
+    fields = json.loads(json.dumps(fields_of(config)))
     assert "model" not in fields, f"{type(config).__name__} has a field 'model', which names the system in files"
     return {"model": model.name, **fields}
 
@@ -189,7 +189,7 @@ def model_hash(model: Model) -> str:
     stamp = [(key, t.data_ptr(), t.dtype, None if t.is_inference() else t._version) for key, t in state.items()]
     if model in _HASHES and _HASHES[model][0] == stamp:
         return _HASHES[model][1]
-    digest = hashlib.sha256(json.dumps(describe(model), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(describe(model, identity), sort_keys=True).encode())
     for key, tensor in sorted(state.items()):
         values = tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).contiguous()
         digest.update(f"{key}{tuple(values.shape)}".encode())

@@ -4,18 +4,19 @@ Both have LAINR's encoder in front, and differ in the kinds of their MLP's layer
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.configs import Sizes
+from tokenfield.configs import LATER, Sizes
+from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
 from tokenfield.nn.encoder import LatentEncoder, ToRows
-from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Scaled, Shared, sizes
+from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Rounding, Scaled, Shared, sizes, stepwise
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class MlpSizes(Sizes):
     """Fourier features per coordinate."""
     sigma: float = 128.0
     """Bandwidth of the Fourier features."""
+    rounding: Rounding = field(default="exact", metadata=LATER)
+    """How phases are rounded: exact, or as the code of an imported checkpoint does; see `nn.hyponet.Fourier`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def build_mlp(
     output_bias: float = 0.5,
 ) -> Hyponet:
     """An MLP with layers of a `kind` where `config.modulated` says so, of `rows` rows or fan-out if that is less."""
-    features = features or Fourier(2, config.feature_dim, config.sigma)
+    features = features or Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)
     bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
     modulated = config.modulated or range(config.depth)
     layers = [kind(i, o, min(rows, o)) if layer in modulated else Shared(i, o) for layer, (i, o) in enumerate(bounds)]
@@ -76,6 +79,13 @@ class HyponetField(FieldModel):
         """The MLP."""
         return self.net
 
+    def decode(self, tokens: Tensor, coords: Coordinates, chunk: int | None = None) -> Tensor:
+        """As every field model; centres of a grid's cells are rounded as the configuration says."""
+        features = self.net.features
+        if isinstance(coords, Grid) and isinstance(features, Fourier) and features.rounding != "exact":
+            coords = Grid(tuple(stepwise(axis) for axis in coords.axes), coords.span)
+        return super().decode(tokens, coords, chunk)
+
     def stored(self, tokens: Float[Tensor, "*b r d"]) -> int:
         """Numbers in the rows, without the zeros that fill them up to the widest."""
         return tokens.shape[:-2].numel() * self.net.layout.values
@@ -87,7 +97,7 @@ class WeightConfig(EncoderSizes, ModulatedSizes):
 
     may_be_zero = EncoderSizes.may_be_zero | ModulatedSizes.may_be_zero
 
-    start: Literal["published", "small"] = "small"
+    start: Literal["published", "small"] = field(default="small", metadata=LATER)
     """Deviation of learnable tokens and positions before training: 1 (published) or 0.02 (small)."""
 
 

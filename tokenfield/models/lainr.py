@@ -195,7 +195,7 @@ class Lainr(TokenField):
 
     name = "lainr"
     smooth = True
-    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"start": "local", "heads": 16}}
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"start": "local", "heads": 8}}
     config: LainrConfig
     encoder: LatentEncoder
 

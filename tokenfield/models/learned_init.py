@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, centers
 from tokenfield.metrics import mse
 from tokenfield.models.base import RecipeFields
 from tokenfield.models.functa import META_RECIPE
 from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_mlp
-from tokenfield.nn.hyponet import Composed, Given
+from tokenfield.nn.hyponet import Composed, Given, stepwise
 from tokenfield.nn.meta_learning import descend
 
 
@@ -46,11 +46,6 @@ class LearnedInitConfig(ModulatedSizes):
         return LearnedInit(self)
 
 
-def _centers(n: int) -> Float[Tensor, " n"]:
-    """Pixel centres as the published code rounds them: two steps make 2e-5 of a value out of the last bit."""
-    return -1 + 2 * ((torch.arange(n, dtype=torch.float32) + 0.5) / n)
-
-
 class LearnedInit(HyponetField):
     """An MLP that adapts to a picture in a few steps. Tokens are the rows of its adapted matrices."""
 
@@ -72,7 +67,7 @@ class LearnedInit(HyponetField):
 
     def adapt(self, images: Float[Tensor, "b c h w"], steps: int) -> Iterator[Float[Tensor, "b r d"]]:
         """Tokens before the first step and after each."""
-        grid = Grid(tuple(_centers(n).to(images.device) for n in images.shape[-2:]))
+        grid = Grid(tuple(stepwise(centers(n, device=images.device)) for n in images.shape[-2:]))  # as published
         located, target = self.net.locate(grid), images.flatten(2).mT
 
         def error(rows: list[Tensor]) -> Tensor:

@@ -1,7 +1,7 @@
 """Systems put together of parts: an encoder of patches in front; a `TokenDecoder`, aggregator and head, behind."""
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from typing import ClassVar
@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.configs import Sizes, check_divides
+from tokenfield.configs import LATER, Sizes, check_divides
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
@@ -71,7 +71,7 @@ class EncoderSizes(PatchSizes):
     """Heads of the transformer."""
     mlp_ratio: float = 4.0
     """Hidden width of its feed-forward parts over encoder_dim."""
-    dropout: float = 0.0
+    dropout: float = field(default=0.0, metadata=LATER)
     """Share of what its parts add to the residual path that is left out in training; 0.1 in ginr-ipc's code."""
 
     def __post_init__(self) -> None:

@@ -22,20 +22,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.coords import Coordinates, Grid
+from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.nn.affine import Affine, apply, stack, wide
 from tokenfield.nn.fourier import frequencies, linear_over_axes, sum_over_axes
 
 Features = Tensor | list[Tensor]
 """What an MLP reads: features of points (..., Q, F), or of every axis of a grid (n, F / X)."""
+
+
+Rounding = Literal["exact", "ginr-ipc"]
 
 
 class Raw(nn.Module):
@@ -58,12 +61,16 @@ class Fourier(Raw):
     """[cos(u w_j v_i), sin(u w_j v_i)], coordinate-major, all cosines first. (Eq. 2 of LAINR for u = pi)
 
     n = floor(feature_dim / (2 X)) frequencies per coordinate, X = `in_dim`, run from 1 to sigma, evenly in the
-    logarithm; u = `unit` is in radians per unit of frequency and coordinate.
+    logarithm; u = `unit` is in radians per unit of frequency and coordinate. `rounding` is exact, to the last bit of
+    float32; or ginr-ipc: phases in float32, (v_i w_j) u, of frequencies and of cell centres that were rounded after
+    every operation, as that project's code has them, so that its weights give the values that they gave there.
     """
 
-    def __init__(self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi):
+    def __init__(
+        self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi, rounding: Rounding = "exact"
+    ):
         super().__init__(in_dim)
-        self.sigma, self.unit, self.n = sigma, unit, feature_dim // (2 * in_dim)
+        self.sigma, self.unit, self.n, self.rounding = sigma, unit, feature_dim // (2 * in_dim), rounding
         if self.n < 1:
             raise UserError(f"feature_dim {feature_dim} is below 2 x {in_dim} coordinates; use at least {2 * in_dim}")
         self.out_dim, self.blocks = 2 * in_dim * self.n, (2, in_dim, self.n)
@@ -73,11 +80,26 @@ class Fourier(Raw):
 
     def of(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q f"]:
         """Phases are brought into one period in float64: at sigma 128 a float32 phase can be wrong by 4e-5."""
+        if self.rounding == "ginr-ipc":
+            in_space = self.unit == 1  # where frequencies are powers of 2
+            steps = torch.linspace(0, (math.log2 if in_space else math.log)(self.sigma), self.n, device=coords.device)
+            omega = 2.0**steps if in_space else steps.exp()
+            phase = (coords.float().unsqueeze(-1) * omega).flatten(-2) * self.unit
+            return torch.cat([phase.cos(), phase.sin()], -1).to(coords.dtype)
         exact = torch.float64 if coords.device.type != "mps" else coords.dtype  # which has no float64
         omega = frequencies(self.sigma, self.n, device=coords.device, dtype=exact) * (self.unit / math.pi)
         turns = (coords.to(exact).unsqueeze(-1) * omega).flatten(-2)  # half-turns
         phase = math.pi * (turns - 2 * (turns / 2).round()).to(coords.dtype)  # in [-pi, pi]
         return torch.cat([phase.cos(), phase.sin()], -1)
+
+
+
+def stepwise(axis: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Cell centres in float32, rounded after every operation; another axis as it is."""
+    n = len(axis)
+    if not torch.equal(axis, centers(n, device=axis.device, dtype=axis.dtype)):
+        return axis
+    return -1 + 2 * ((torch.arange(n, device=axis.device, dtype=torch.float32) + 0.5) / n)
 
 
 def unit(weight: Float[Tensor, "*b o i"]) -> Float[Tensor, "*b o i"]:

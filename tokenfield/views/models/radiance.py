@@ -45,7 +45,7 @@ class WeightRadiance(RadianceModel, WeightField):
     fewer_views = False
 
     def __init__(self, config: RadianceConfig, kind: Callable[[int, int, int], Layer], rows: int):
-        features = Fourier(3, config.feature_dim, config.sigma, unit=1.0)
+        features = Fourier(3, config.feature_dim, config.sigma, unit=1.0, rounding=config.rounding)
         net = build_mlp(config, kind, rows, features=features, output_bias=0.0)
         super().__init__(config, net, patch_channels=VIEW_CHANNELS, views=config.views)
         self.views = config.views
