@@ -1,4 +1,4 @@
-"""How well a model represents fields on the sphere: RMSE in their own units beside PSNR, and beside simpler codes.
+"""How well a model represents fields on the sphere: RMSE in their own units beside PSNR.
 
 Every field is encoded by itself and decoded at the centres of its own cells; `PROTOCOL` says the rest.
 """
@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 import torch
 
 from tokenfield.earth.data import GridSample
+from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare, encode_field, globe_of
-from tokenfield.earth.harmonics import CODES, CoarseGrid, Harmonics
 from tokenfield.earth.models import EarthModel
 from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
@@ -44,8 +44,12 @@ class FieldScore:
     """Tokens, offsets and scales of all variables of the field; the mask of missing cells is not counted."""
     encode_seconds: float
     decode_seconds: float
-    codes: dict[str, tuple[float, float]]
-    """RMSE and PSNR of codes without training, of no more values than the tokens."""
+
+
+def series_of(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """File and variable, and unit, of every channel."""
+    file = snapshot.name.split(" ")[0]
+    return [(f"{file} {name}", canonical(unit)) for name, unit in zip(snapshot.variables, snapshot.units, strict=True)]
 
 
 def means(scores: list[FieldScore]) -> Record:
@@ -53,34 +57,26 @@ def means(scores: list[FieldScore]) -> Record:
     row: Record = {"fields": len(scores)}
     for name in ("rmse", "deviation", "psnr", "values_stored"):
         row[name] = round(statistics.fmean(getattr(score, name) for score in scores), 4)
-    for i, what in enumerate(("rmse", "psnr")):
-        for code in scores[0].codes:
-            row[f"{code}_{what}"] = round(statistics.fmean(score.codes[code][i] for score in scores), 4)
     for name in ("encode_seconds", "decode_seconds"):
         row[name] = round(statistics.median(getattr(score, name) for score in scores), 5)
     return row
 
 
 def evaluate_fields(
-    model: EarthModel, fields: Iterable[GridSample], *, against: tuple[str, ...] = (), settings: Record | None = None,
-    before: Callable[[int, str], None] | None = None
+    model: EarthModel, fields: Iterable[GridSample], *, settings: Record, before: Callable[[int, str], None]
 ) -> Record:
-    """Measure a model, on its device, on fields of its grid.
-
-    `against` names `CODES` to measure beside it; `before` is called with index and name of every field.
+    """Measure a model, on its device, on fields of its grid; `before` is called with index and name of every field.
 
     Returns:
         `means` over all fields, those of every series, the circumstances with `settings`, and all scores, as JSON.
     Raises:
         UserError: no fields, or fields of other variables.
     """
-    codes: dict[str, Harmonics | CoarseGrid] = {}
     scores: list[FieldScore] = []
     device = next(model.parameters()).device
     for i, sample in enumerate(fields):
         snapshot = sample.snapshot
-        if before is not None:
-            before(i, snapshot.name)
+        before(i, snapshot.name)
         begin = seconds(device)
         field = encode_field(model, sample)
         middle = seconds(device)
@@ -88,17 +84,13 @@ def evaluate_fields(
         end = seconds(device)
         if not torch.isfinite(native).all():
             raise UserError(f"{snapshot.name}: the model's values are not finite")
-        codes = codes or {name: CODES[name](field.values_stored) for name in against}
         ours = compare(native, snapshot)
-        others = {name: compare(code(snapshot), snapshot) for name, code in codes.items()}
         scores += [
-            FieldScore(field=snapshot.name, series=f"{snapshot.name.split(' ')[0]} {variable}",
-                       unit=canonical(snapshot.units[c]), cells=int(snapshot.valid[c].sum()), rmse=ours.rmse[c],
-                       psnr=ours.psnr[c], deviation=sample.deviation[c].item(),
+            FieldScore(field=snapshot.name, series=series, unit=unit, cells=int(snapshot.valid[c].sum()),
+                       rmse=ours.rmse[c], psnr=ours.psnr[c], deviation=sample.deviation[c].item(),
                        values_stored=field.values_stored + model.own_standards, encode_seconds=middle - begin,
-                       decode_seconds=end - middle,
-                       codes={name: (other.rmse[c], other.psnr[c]) for name, other in others.items()})
-            for c, variable in enumerate(snapshot.variables)
+                       decode_seconds=end - middle)
+            for c, (series, unit) in enumerate(series_of(snapshot))
         ]
     if not scores:
         raise UserError("no fields to evaluate: the split is empty; give other data, or --split all")
@@ -108,9 +100,9 @@ def evaluate_fields(
     mixed = ("rmse", "deviation")  # of several units: a mean over them means nothing
     return {
         "protocol": PROTOCOL,
-        **{key: value for key, value in means(scores).items() if not key.endswith(mixed)},
+        **{key: value for key, value in means(scores).items() if key not in mixed},
         "series": [{"series": series, "unit": unit, **means(group)} for (series, unit), group in groups.items()],
-        "settings": (settings or {}) | {f"{name}_values": code.values for name, code in codes.items()},
+        "settings": settings,
         "model": describe_model(model),
         "machine": machine(device),
         "versions": versions(),

@@ -82,7 +82,7 @@ class Encode(OnData):
 
 @dataclass(kw_only=True)
 class Evaluate(OnData):
-    """Measure a model on fields: area-weighted RMSE in their units, PSNR, values stored, beside simpler codes."""
+    """Measure a model on fields: area-weighted RMSE in their units, PSNR, values stored."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """A training run, or a folder that holds one of the gridded models."""
@@ -94,18 +94,11 @@ class Evaluate(OnData):
     """Only files like these, such as levitus*; default: those of the recipe, or all."""
     count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """At most so many fields, spread evenly."""
-    against: Annotated[tuple[Literal["harmonics", "coarse"], ...], tyro.conf.arg(metavar="harmonics|coarse")] = ()
-    """Also codes without training, of no more values: spherical harmonics fitted by least squares; averages on a coarse
-    grid, interpolated."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
     """Write maps of the median field there: truth, field, difference."""
 
-    def run(self) -> int:
-        """Measure, print a row per variable."""
-        from tokenfield.earth.globe import encode_field
-        from tokenfield.earth.maps import draw_maps
-        from tokenfield.earth.scores import evaluate_fields
-
+    def open(self) -> "tuple[EarthModel, GriddedSource, Record]":
+        """The model, the fields, and what to say of both."""
         if self.count is not None and self.count < 1:
             raise UserError(f"--count {self.count}: give at least 1")
         model = load_earth_model(self.model, self.device)
@@ -116,9 +109,18 @@ class Evaluate(OnData):
         source.layers = [source.layers[i * total // count] for i in range(count)]
         settings = {"data": self.data.name, "split": self.split, "files": self.files or config.files,
                     "holdout": config.holdout, "every": config.every, "shares": config.shares}
+        return model, source, settings
+
+    def run(self) -> int:
+        """Measure, print a row per variable."""
+        from tokenfield.earth.globe import encode_field
+        from tokenfield.earth.maps import draw_maps
+        from tokenfield.earth.scores import evaluate_fields
+
+        model, source, settings = self.open()
         with console.progress("evaluating", len(source)) as bar:
-            report = evaluate_fields(model, source.fields(), against=self.against, settings=settings, before=bar.file)
-        show(report, self.against)
+            report = evaluate_fields(model, source.fields(), settings=settings, before=bar.file)
+        show(report)
         scores = report["scores"]
         code = self.finish(source, len(scores), {"command": "climate evaluate", **report})
         if self.figure is not None:  # of the median PSNR: neither the best nor the worst
@@ -129,18 +131,14 @@ class Evaluate(OnData):
         return code
 
 
-def show(report: Record, against: tuple[str, ...]) -> None:
+def show(report: Record) -> None:
     """The table that a person reads of what `evaluate_fields` gave."""
-    rows = [["series", "fields", "RMSE", *against, "deviation", "unit", "PSNR dB",
-             *(f"{name} dB" for name in against), "values"]]
-    for row in report["series"]:
-        errors = [console.number(row[name], 3) for name in ("rmse", *(f"{name}_rmse" for name in against), "deviation")]
-        decibels = [console.number(row[name]) for name in ("psnr", *(f"{name}_psnr" for name in against))]
-        rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels,
-                     f"{row['values_stored']:.0f}"])
-    console.say(console.table(rows))
-    console.say(f"{report['psnr']:.2f} dB on {report['fields']} fields, {report['values_stored']:.0f} values each"
-                + "".join(f"; {name} {report[f'{name}_psnr']:.2f} dB" for name in against))
+    console.say(console.table([
+        ["series", "fields", "RMSE", "deviation", "unit", "PSNR dB", "values"],
+        *([row["series"], str(row["fields"]), console.number(row["rmse"], 3), console.number(row["deviation"], 3),
+           row["unit"] or "-", console.number(row["psnr"]), f"{row['values_stored']:.0f}"] for row in report["series"]),
+    ]))
+    console.say(f"{report['psnr']:.2f} dB on {report['fields']} fields, {report['values_stored']:.0f} values each")
     console.say("RMSE and deviation: weighted by area, over cells with a value, per field, then the mean.")
 
 

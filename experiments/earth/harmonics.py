@@ -1,5 +1,7 @@
 """Codes for fields on the sphere without any training, for any number of values: what tokens have to beat.
 
+    python -m experiments.earth.harmonics MODEL --data FOLDER
+
 - spherical harmonics up to degree l, (l + 1)^2 coefficients, fitted by least squares to the cells that have a value,
   each by its area: the best that any function of this bandwidth can be, for the number that is reported;
 - a coarse grid of averages, interpolated linearly.
@@ -7,16 +9,25 @@
 Both are fitted to the very field they are measured on, with its mask of missing cells; so are tokens.
 """
 
+import statistics
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
 
 import numpy as np
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
+from tokenfield.cli import app, console
+from tokenfield.earth.commands.files import Evaluate
 from tokenfield.earth.files import Snapshot
+from tokenfield.earth.globe import compare
+from tokenfield.earth.scores import evaluate_fields, series_of
 from tokenfield.earth.sphere import Averaging, LatLon, plane
 
 RIDGE = 1e-9
@@ -100,3 +111,38 @@ class CoarseGrid:
 
 CODES: dict[str, type[Harmonics] | type[CoarseGrid]] = {"harmonics": Harmonics, "coarse": CoarseGrid}
 """Codes without training by name."""
+
+
+@dataclass(kw_only=True)
+class Beside(Evaluate):
+    """What tokenfield climate evaluate measures of a model, beside codes without training of no more values."""
+
+    def run(self) -> int:
+        """Measure, print a row per variable."""
+        model, source, settings = self.open()
+        with console.progress("evaluating", len(source)) as bar:
+            report = evaluate_fields(model, source.fields(), settings=settings, before=bar.file)
+        values = report["scores"][0]["values_stored"] - model.own_standards
+        codes = {name: code(values) for name, code in CODES.items()}
+        found = defaultdict(list)
+        for sample in source.fields():
+            for name, code in codes.items():
+                score = compare(code(sample.snapshot), sample.snapshot)
+                for key, *pair in zip(series_of(sample.snapshot), score.rmse, score.psnr, strict=True):
+                    found[name, key].append(pair)
+        for row, (name, code) in ((row, item) for row in report["series"] for item in codes.items()):
+            errors, decibels = zip(*found[name, (row["series"], row["unit"])], strict=True)
+            row |= {f"{name}_rmse": statistics.fmean(errors), f"{name}_psnr": statistics.fmean(decibels)}
+            settings[f"{name}_values"] = code.values
+        rows = [["series", "fields", "RMSE", *CODES, "deviation", "unit", "PSNR dB", *(f"{name} dB" for name in CODES)]]
+        for row in report["series"]:
+            errors = [console.number(row[key], 3) for key in ("rmse", *(f"{name}_rmse" for name in CODES), "deviation")]
+            decibels = [console.number(row[key]) for key in ("psnr", *(f"{name}_psnr" for name in CODES))]
+            rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels])
+        console.say(console.table(rows))
+        return self.finish(source, len(report["scores"]), {"command": "harmonics", **report, "settings": settings})
+
+
+if __name__ == "__main__":
+    program = "python -m experiments.earth.harmonics"
+    sys.exit(app.main(parser=lambda argv: app.one_line(lambda: tyro.cli(Beside, prog=program, args=argv).run)))

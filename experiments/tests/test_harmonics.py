@@ -1,13 +1,18 @@
 """Spherical harmonics and coarse grids: orthonormal, exact for what they span, fitted to what is there."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from experiments.earth.harmonics import Beside, CoarseGrid, Harmonics, basis
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare
-from tokenfield.earth.harmonics import CoarseGrid, Harmonics, basis
+from tokenfield.earth.models import GriddedLainrConfig
 from tokenfield.earth.sphere import LatLon, unit_vectors
+from tokenfield.models import pretrained
+from tokenfield.models.lainr import LainrConfig
 
 
 def snapshot(values, valid=None, grid=None):
@@ -80,3 +85,21 @@ def test_a_coarse_grid_knows_nothing_of_missing_cells():
     field = snapshot(torch.full((1, 8, 16), 5.0), valid)
     fit = CoarseGrid(32)(field)
     torch.testing.assert_close(fit * valid, field.values)
+
+
+def test_a_model_is_measured_beside_them(tmp_path, capsys):
+    torch.manual_seed(0)
+    sizes = LainrConfig(size=(6, 10), patch=2, padding=0, num_latents=3, latent_dim=4, encoder_dim=16, encoder_depth=1,
+                        encoder_heads=2, dim=16, feature_dim=18, sigmas=(4.0,), sigma_q=2.0)
+    pretrained.save(GriddedLainrConfig(lainr=sizes).build(), tmp_path / "model")
+    latitudes, longitudes = np.meshgrid(np.linspace(90, -90, 7), np.arange(12) * 30.0, indexing="ij")
+    values = 20 * np.cos(np.deg2rad(latitudes)) + np.sin(np.deg2rad(longitudes))
+    for i in range(2):
+        np.save(tmp_path / f"{i}.npy", values + i)
+    beside = Beside(model=str(tmp_path / "model"), data=tmp_path, split="all", json=tmp_path / "out.json")
+    assert beside.run() == 0
+    assert "harmonics dB" in capsys.readouterr().out
+    plain = json.loads((tmp_path / "out.json").read_text())
+    assert plain["settings"]["harmonics_values"] == 9 and plain["values_stored"] == 14
+    assert [row["fields"] for row in plain["series"]] == [1, 1]
+    assert all(row["harmonics_rmse"] < row["deviation"] for row in plain["series"])

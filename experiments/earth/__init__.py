@@ -1,0 +1,1 @@
+"""Codes of fields on the sphere beside models."""
