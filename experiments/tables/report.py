@@ -1,5 +1,6 @@
 """All runs of a table of the papers -> its JSON, with the published numbers and what its rows say together."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +9,7 @@ from experiments.race import rows as race
 from experiments.tables.figures import FIGURES
 from experiments.tables.rows import Table
 from tokenfield.comparison import report
-from tokenfield.comparison.report import Results
+from tokenfield.comparison.report import Results, mean_and_deviation, spread
 from tokenfield.evaluation.protocols import PROTOCOLS
 from tokenfield.io.record import Record
 
@@ -25,13 +26,18 @@ def gather(name: str, table: Table, results: Results, circumstances: Record) -> 
         results: by the label of a row, the results of its seeds so far.
         circumstances: command, budget, scale, seeds, date.
     """
-    rows = report.gather([row.facts() for row in table.rows], results, table.reference)
+    rows = report.gather([row.facts() for row in table.rows], results)
+    others, heading = results.get(table.reference, []), f"above {table.reference}, same seeds"
+    for row in rows:
+        row |= difference(row["runs"], others)
+        row |= {heading: above(row, table.reference)} if table.reference else {}
     data = {
         "table": name,
         "title": table.title,
         "source": table.source,
         "expected": table.expected,
         "reference": table.reference,
+        "columns": [heading] if table.reference else [],
         "figure": table.figure,
         "shape": table.shapes[circumstances["scale"]],
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
@@ -46,6 +52,19 @@ def gather(name: str, table: Table, results: Results, circumstances: Record) -> 
     return data | {"notes": notes(data)}
 
 
+def difference(runs: Sequence[Record], others: Sequence[Record]) -> Record:
+    """By how much a row is above another, seed by seed: what a seed does to both of them cancels."""
+    by_seed = {run["seed"]: run["psnr"] for run in others if not run.get("failure")}
+    values = [run["psnr"] - by_seed[run["seed"]] for run in runs if not run.get("failure") and run["seed"] in by_seed]
+    return mean_and_deviation(values, "above_reference", "above_reference_deviation")
+
+
+def above(row: Record, reference: str) -> str:
+    """The difference as text."""
+    mean = None if row["label"] == reference else row["above_reference"]
+    return "-" if mean is None else spread(mean, row["above_reference_deviation"], "+")
+
+
 def notes(data: Record) -> list[str]:
     """What has to be known to read the table."""
     pictures = next((len(run["pictures"]) for row in data["rows"] for run in row["runs"] if "pictures" in run), 0)
@@ -57,6 +76,7 @@ def notes(data: Record) -> list[str]:
         f"scale: {data['scale']}, {data['shape']}.",
         f"{data['measured_on']}." if data["measured_on"] else
         f"{pictures} held-out pictures, the same for all rows: {protocol['pictures']}; {how}.",
+        *(f"{heading}: mean ± standard deviation of the differences." for heading in data["columns"]),
     ]  # fmt: skip
 
 

@@ -27,16 +27,10 @@ SOME = ("macs_per_pixel", "peak_memory", "encode_seconds", "decode_seconds_per_p
 """Numbers of a run that some tables have, the same for all seeds."""
 
 
-def gather(rows: Sequence[Record], results: Results, reference: str = "") -> list[Record]:
-    """The rows of a table's JSON: what each row says of itself, means and deviations of its runs, and the runs.
-
-    All others are compared, seed by seed, with the row whose label is `reference`, if there is one.
-    """
-    whole = []
-    for row in rows:
-        runs = sorted(results.get(row["label"], []), key=lambda run: run["seed"])
-        whole.append({**row, **summary(runs), "runs": runs, **difference(runs, results.get(reference, []))})
-    return whole
+def gather(rows: Sequence[Record], results: Results) -> list[Record]:
+    """The rows of a table's JSON: what each row says of itself, means and deviations of its runs, and the runs."""
+    every = [sorted(results.get(row["label"], []), key=lambda run: run["seed"]) for row in rows]
+    return [{**row, **summary(runs), "runs": runs} for row, runs in zip(rows, every, strict=True)]
 
 
 def summary(runs: Sequence[Record]) -> Record:
@@ -59,13 +53,6 @@ def summary(runs: Sequence[Record]) -> Record:
     }
 
 
-def difference(runs: Sequence[Record], others: Sequence[Record]) -> Record:
-    """By how much a row is above another, seed by seed: what a seed does to both of them cancels."""
-    by_seed = {run["seed"]: run["psnr"] for run in others if not run.get("failure")}
-    values = [run["psnr"] - by_seed[run["seed"]] for run in runs if not run.get("failure") and run["seed"] in by_seed]
-    return mean_and_deviation(values, "above_reference", "above_reference_deviation")
-
-
 def mean_and_deviation(values: Sequence[float], mean: str, deviation: str) -> Record:
     """Both under these names; None for what too few values do not have."""
     return {mean: round(statistics.fmean(values), 3) if values else None,
@@ -83,17 +70,14 @@ def there(data: Record, key: str) -> bool:
 
 
 def columns(data: Record) -> dict[str, Callable[[Record], str]]:
-    """Headings, and what a row has under each; columns that no row fills are left out."""
-    reference = data.get("reference", "")
+    """Headings, and what a row has under each; columns that no row fills are left out.
 
+    `data["columns"]` are headings under which the rows themselves have text.
+    """
     def psnr(row: Record) -> str:
         if row["psnr"] is None:
             return "diverged" if row["failed"] else "-"
         return spread(row["psnr"], row["deviation"])
-
-    def above(row: Record) -> str:
-        mean = None if row["label"] == reference else row["above_reference"]
-        return "-" if mean is None else spread(mean, row["above_reference_deviation"], "+")
 
     def seeds(row: Record) -> str:
         failed = row["psnr"] is not None and row["failed"]
@@ -114,7 +98,7 @@ def columns(data: Record) -> dict[str, Callable[[Record], str]]:
     return {
         "system": whole("label"),
         "PSNR, dB": psnr,
-        **({f"above {reference}, same seeds": above} if reference else {}),
+        **{heading: whole(heading) for heading in data.get("columns", ())},
         "seeds": seeds,
         **where("published", published=some("published")),
         "values stored": whole("values_stored"),
@@ -161,8 +145,7 @@ def as_markdown(data: Record) -> str:
     notes = [
         *data["notes"],
         f"budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
-        "Means over pictures, then mean ± standard deviation over seeds"
-        + (", also of the difference between two rows with the same seed." if data.get("reference") else "."),
+        "Means over pictures, then mean ± standard deviation over seeds.",
         " ".join(["Seconds: of training alone.", *(note for key, note in NOTES.items() if there(data, key))]),
         f"measured on {where}; {data['date']}.",
     ]
