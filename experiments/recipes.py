@@ -1,4 +1,4 @@
-"""Runs of the studies: systems on 64-pixel crops of photographs, light fields of views of 64 pixels.
+"""Runs of the studies: systems on 64-pixel crops of photographs, views of 64 pixels, climatologies.
 
 `python -m experiments train NAME` is `tokenfield train NAME` with these names as well. The pictures are any folder's;
 what each run gave is in docs/log.md. `lainr-photos-64`, which they are measured against, is the library's.
@@ -9,6 +9,7 @@ from typing import Any
 
 from experiments.factorial.model import AnchoredLainrConfig
 from tokenfield.data import DataConfig
+from tokenfield.earth.recipes import lainr_climatology
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
@@ -22,6 +23,7 @@ from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, run
 from tokenfield.views import recipes as views
 from tokenfield.views.models.lainr_views import ComposedLainrViewsConfig, LainrViewsConfig
+from tokenfield.views.models.radiance import AnrRadianceConfig, TransInrRadianceConfig
 
 RECIPES.add_functions(__name__, group="Studies")
 
@@ -167,3 +169,23 @@ def views_lainr_64_plain() -> Recipe:
 def views_lainr_64_ipc() -> Recipe:
     """LAINR w/o both at 64 pixels: IPC's MLP as a light field."""
     return replace(views.views_lainr_64(), name="views-lainr-64-ipc", model=views.ipc_over_rays(views.SMALL))
+
+
+def views_trans_inr_64() -> Recipe:
+    """TransINR's radiance field at 64 pixels, the encoder of `views-lainr-64`; 16 groups, 7488 values stored."""
+    model = TransInrRadianceConfig(**views.RADIANCE, groups=16)
+    return replace(views.views_ipc_64(), name="views-trans-inr-64", model=model)
+
+
+def views_anr_64() -> Recipe:
+    """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
+    model = AnrRadianceConfig(**views.SIZES | {"encoder_depth": 2}, decoder_depth=1, encoder_head_dim=32,
+                              encoder_hidden=4 * views.SMALL.encoder_dim, num_latents=views.SMALL.num_latents, heads=1,
+                              head_dim=views.SMALL.dim, sigma=32.0, depth=2)
+    return replace(views.views_ipc_64(), name="views-anr-64", model=model)
+
+
+def lainr_climatology_plane() -> Recipe:
+    """Climatologies with LAINR on the plain grid: `lainr-climatology` but for its coordinates, to see what they do."""
+    base = lainr_climatology()
+    return replace(base, name="lainr-climatology-plane", model=replace(base.model, coordinates="plane"))

@@ -41,8 +41,8 @@ SMALL: dict[str, Callable[[], Recipe]] = {
     "views-ablation-without-multiband": studies.views_lainr_64_plain,
     "views-ablation-without-both": studies.views_lainr_64_ipc,
     "views-ipc-lamps": recipes.views_ipc_64,
-    "views-trans-inr-lamps": recipes.views_trans_inr_64,
-    "views-anr-cars": recipes.views_anr_64,
+    "views-trans-inr-lamps": studies.views_trans_inr_64,
+    "views-anr-cars": studies.views_anr_64,
 }
 """The miniature of every published run."""
 

@@ -16,7 +16,8 @@ from tokenfield.training import train
 from tokenfield.training.recipe import fresh_model, from_json, to_json
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == recipes.__name__]
-ANCHORED, VIEWS = "lainr-anchored-photos-64", [name for name in NAMES if name.startswith("views-")]
+ANCHORED, PLANE = "lainr-anchored-photos-64", "lainr-climatology-plane"
+VIEWS = [name for name in NAMES if name.startswith("views-")]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_a_recipe_survives_json_under_its_own_name(name):
     assert from_json(to_json(recipe)) == recipe
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, *VIEWS)])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, PLANE, *VIEWS)])
 def test_at_miniature_size_it_trains(name, pictures, tmp_path):
     recipe = tiny(RECIPES[name]())
     recipe = replace(recipe, data=replace(recipe.data, holdout=0.3))
@@ -45,6 +46,7 @@ def test_at_miniature_size_it_trains(name, pictures, tmp_path):
 def test_the_others_can_be_built():
     assert all(fresh_model(miniature(RECIPES[name]())).num_parameters for name in VIEWS)
     assert fresh_model(RECIPES[ANCHORED]()).name == "lainr-anchored"
+    assert fresh_model(RECIPES[PLANE]()).config.in_dim == 2
 
 
 @pytest.mark.parametrize("system", ["ipc", "trans-inr", "learned-init", "composed"])

@@ -63,6 +63,13 @@ def test_every_recipe_trains_and_survives_json(run, folder, tmp_path, monkeypatc
     assert pretrained.load(tmp_path / "run").config == small(recipe).model
 
 
+def test_lainr_trains_on_the_plain_grid(folder, tmp_path):
+    recipe = small(climate.lainr_climatology())
+    recipe = replace(recipe, model=replace(recipe.model, coordinates="plane"))
+    out = train(recipe, folder, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    assert read(out / "metrics.jsonl")[-1]["evaluation_pictures"] >= 1 and pretrained.load(out).config == recipe.model
+
+
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(folder, tmp_path):
     recipe = small(climate.lainr_climatology())
     options = {"quiet": True, "device": "cpu", "workers": 0}

@@ -76,12 +76,6 @@ def anr_climatology() -> Recipe:
     return replace(lainr_climatology(), name="anr-climatology", model=GriddedAnrConfig(anr=sizes))
 
 
-def lainr_climatology_plane() -> Recipe:
-    """Climatologies with LAINR on the plain grid: `lainr-climatology` but for its coordinates, to see what they do."""
-    base = lainr_climatology()
-    return replace(base, name="lainr-climatology-plane", model=replace(base.model, coordinates="plane"))
-
-
 def anchored_climatology() -> Recipe:
     """Climatologies with anchored tokens, one per 10 x 10 cells of the plain grid: 972 values a field."""
     sizes = AnchoredConfig(cell=10, latent_dim=6, encoder_dim=96, decoder_dim=96, start="random")

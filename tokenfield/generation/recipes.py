@@ -28,20 +28,11 @@ def ldm_imagenet_256() -> Recipe:
     The paper's run (A.3): 458 M parameters, prediction of the clean latents, batch 256, Adam 1e-4 constant, 10 % of the
     labels dropped, EMA 0.9999. Its data are what `tokenfield latents` makes with `lainr-imagenet-256`.
     """
-    return Recipe(
-        name="ldm-imagenet-256",
-        model=DenoiserConfig(tokens=256, latent_dim=256, classes=1000, **SIZES["L"]),
-        data=LatentsConfig(),
-        optim=OptimConfig(name="adam", rate=1e-4),
-        objective=DenoisingConfig(label_dropout=0.1),
-        steps=round(400 * 1_281_167 / 256),  # 400 epochs of ImageNet (ILSVRC 2012)
-        batch_size=256,
-        ema_decay=0.9999,
-        log_every=100,
-        evaluate_every=10_000,
-        evaluate_pictures=4096,
-        checkpoint_every=10_000,
-    )
+    model = DenoiserConfig(tokens=256, latent_dim=256, classes=1000, **SIZES["L"])
+    steps = round(400 * 1_281_167 / 256)  # 400 epochs of ImageNet (ILSVRC 2012)
+    return Recipe(name="ldm-imagenet-256", model=model, data=LatentsConfig(), optim=OptimConfig(name="adam", rate=1e-4),
+                  objective=DenoisingConfig(label_dropout=0.1), steps=steps, batch_size=256, ema_decay=0.9999,
+                  log_every=100, evaluate_every=10_000, evaluate_pictures=4096, checkpoint_every=10_000)
 
 
 def _flow(recipe: Recipe) -> Recipe:
@@ -58,21 +49,11 @@ def ldm_cutouts_32() -> Recipe:
 
     Any of the three field models' latents. The rate is constant, so that a longer run begins with the shorter one.
     """
-    return Recipe(
-        name="ldm-cutouts-32",
-        model=DenoiserConfig(tokens=16, latent_dim=64, width=128, depth=4, heads=4, classes=7),
-        data=LatentsConfig(),
-        optim=OptimConfig(name="adamw", rate=1e-3, betas=(0.9, 0.99), warmup=20),
-        objective=DenoisingConfig(label_dropout=0.1),
-        steps=10_000,
-        batch_size=32,
-        clip_norm=1.0,
-        ema_decay=0.999,
-        log_every=50,
-        evaluate_every=500,
-        evaluate_pictures=84,
-        checkpoint_every=500,
-    )
+    model = DenoiserConfig(tokens=16, latent_dim=64, width=128, depth=4, heads=4, classes=7)
+    return Recipe(name="ldm-cutouts-32", model=model, data=LatentsConfig(),
+                  optim=OptimConfig(name="adamw", rate=1e-3, betas=(0.9, 0.99), warmup=20),
+                  objective=DenoisingConfig(label_dropout=0.1), steps=10_000, batch_size=32, clip_norm=1.0,
+                  ema_decay=0.999, log_every=50, evaluate_every=500, evaluate_pictures=84, checkpoint_every=500)
 
 
 ldm_cutouts_32_flow = run(
@@ -104,32 +85,15 @@ def ldm_photos_64_anchored() -> Recipe:
 def cutouts_32_lainr() -> Recipe:
     """LAINR on 32-pixel cut-outs of seven classes: 16 tokens of 64, the field model of the generation miniatures."""
     base = lainr_photos_64()
-    model = replace(
-        lainr_of(base),
-        size=(32, 32),
-        num_latents=16,
-        latent_dim=64,
-        encoder_dim=128,
-        encoder_heads=4,
-        dim=64,
-        feature_dim=64,
-        sigmas=(16.0, 4.0),  # in proportion to the paper's 128 and 32 at 178 pixels, and a power of two
-        sigma_q=4.0,
-    )
-    return replace(
-        base,
-        name="cutouts-32-lainr",
-        model=model,
-        data=DataConfig(layout="imagenette", size=32, crop="random_flip"),  # the whole picture, mirrored half the time
-        optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine", warmup=50),
-        objective=ReconstructionConfig(jitter="none"),
-        steps=1500,
-        batch_size=32,
-        clip_norm=1.0,
-        evaluate_every=250,
-        evaluate_pictures=84,
-        checkpoint_every=250,
-    )
+    model = replace(lainr_of(base), size=(32, 32), num_latents=16, latent_dim=64, encoder_dim=128, encoder_heads=4,
+                    dim=64, feature_dim=64, sigma_q=4.0,
+                    sigmas=(16.0, 4.0))  # in proportion to the paper's 128 and 32 at 178 pixels, and a power of two
+    data = DataConfig(layout="imagenette", size=32, crop="random_flip")  # the whole picture, mirrored half the time
+    return replace(base, name="cutouts-32-lainr", model=model, data=data,
+                   optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine",
+                                     warmup=50),
+                   objective=ReconstructionConfig(jitter="none"), steps=1500, batch_size=32, clip_norm=1.0,
+                   evaluate_every=250, evaluate_pictures=84, checkpoint_every=250)
 
 
 def cutouts_32_ipc() -> Recipe:
@@ -140,11 +104,5 @@ def cutouts_32_ipc() -> Recipe:
 
 def cutouts_32_anchored() -> Recipe:
     """Anchored tokens on 32-pixel cut-outs: 4 x 4 tokens of 64."""
-    recipe = cutouts_32_lainr()
-    return replace(
-        recipe,
-        name="cutouts-32-anchored",
-        model=AnchoredConfig(latent_dim=64),
-        objective=ReconstructionConfig(jitter="none", average="decibels"),
-        steps=1000,
-    )
+    return replace(cutouts_32_lainr(), name="cutouts-32-anchored", model=AnchoredConfig(latent_dim=64), steps=1000,
+                   objective=ReconstructionConfig(jitter="none", average="decibels"))

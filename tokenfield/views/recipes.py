@@ -127,16 +127,3 @@ def views_ipc_64() -> Recipe:
                    data=ViewsConfig(size=64, support=3),
                    objective=RadianceRays(rays=64, points=32, foreground_steps=300))
 
-
-def views_trans_inr_64() -> Recipe:
-    """TransINR's radiance field at 64 pixels, the encoder of `views-lainr-64`; 16 groups, 7488 values stored."""
-    return replace(views_ipc_64(), name="views-trans-inr-64", model=TransInrRadianceConfig(**RADIANCE, groups=16))
-
-
-def views_anr_64() -> Recipe:
-    """ANR's radiance field at 64 pixels: blocks and values stored of `views-lainr-64`, a shallow global MLP."""
-    model = AnrRadianceConfig(**SIZES | {"encoder_depth": 2}, decoder_depth=1, num_latents=SMALL.num_latents,
-                              encoder_head_dim=32, encoder_hidden=4 * SMALL.encoder_dim, heads=1, head_dim=SMALL.dim,
-                              sigma=32.0, depth=2)
-    return replace(views_ipc_64(), name="views-anr-64", model=model)
-

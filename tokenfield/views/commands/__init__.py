@@ -22,7 +22,7 @@ def views(
 
     Posed views are folders in learnit's layout (CATEGORY/OBJECT/transforms.json, CATEGORY_splits.json) or in that of
     NeRF-synthetic; tokenfield views render makes them from meshes. Train a model with tokenfield train views-lainr-64
-    --data FOLDER (or views-ipc-64, views-trans-inr-64, views-anr-64). Each of the four has --help.
+    --data FOLDER (or views-ipc-64). Each of the four has --help.
 
     Args:
         action: what to do.
