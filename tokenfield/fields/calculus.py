@@ -80,14 +80,9 @@ def nodes(low: float, high: float, pixels: int) -> tuple[Float[Tensor, " n"], Fl
 def mean(
     on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int]] | Tensor, size: tuple[int, int]
 ) -> Float[Tensor, "n c"]:
-    """Means over boxes.
+    """Means of values (C, h, w) on grids over boxes (top, left, bottom, right); UserError for one not in [-1, 1].
 
-    Args:
-        on_grid: values (C, h, w) on a grid.
-        boxes: (top, left, bottom, right) in [-1, 1] each.
-        size: pixels of the picture, which say how finely is integrated: see `nodes`.
-    Raises:
-        UserError: a box that is empty or reaches beyond the picture.
+    The picture's `size` in pixels says how finely is integrated: see `nodes`.
     """
     means = []
     for box in torch.as_tensor(boxes, dtype=torch.double).reshape(-1, 4).tolist():

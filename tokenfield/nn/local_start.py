@@ -5,17 +5,10 @@ attention is flat and every token serves the whole signal; then tokens find plac
 queries had the same disease, and a reference point per query cured it (Conditional DETR, arXiv 2108.06152; Anchor DETR,
 arXiv 2109.07107). Here no term has to be added. Eq. 2-5 hold all that is needed, if their weights begin well:
 
-1. **A query is a set of Fourier features.** Eq. 3 has a ReLU, but relu(x) - relu(-x) = x: rows of W_q hold +gamma_j and
-   -gamma_j, and the attention's query map subtracts them. ANR's queries are linear in gamma as they are.
-2. **A key is the same features of the token's anchor p, weighted**, so that query(v) . key(p) is a bump over v - p
-   (`tokenfield.nn.places`) and the softmax of Eq. 5 gives every token its share of the signal.
-3. **A token carries its place.** Its learnable vector holds the code of its anchor, in orthonormal directions that
-   LayerNorm leaves alone. The encoder's output map hands the code on to the first numbers of z_k, where the key map
-   reads it. (ANR adds a learned vector to every token behind its output map: there the code is part of that.)
-4. **The encoder looks where the token is.** Positions of patches carry the same code. The first attention of tokens to
-   patches reads it, so that its scores are the bump too; its values and output map are an orthogonal matrix and its
-   transpose, but for the code's directions: a token receives the patches of its place as they are, and keeps the code
-   that is its own.
+1. a query is a set of Fourier features: of rows of W_q with +gamma_j and -gamma_j, relu(x) - relu(-x) = x;
+2. a key is the same features of the token's anchor, weighted, so that scores are a bump (`tokenfield.nn.places`);
+3. a token carries the code of its place through the encoder, in directions that LayerNorm leaves alone;
+4. the first attention of tokens to patches has the bump for scores, and hands patches on as they are.
 
 Only initial values differ: no parameter, equation or multiplication is added, and everything learns from the first step
 on. Nothing is drawn either: where a random direction is needed, it is one of the random weights', orthonormalised, so
@@ -101,12 +94,7 @@ def query_maps(aggregator: Aggregator) -> tuple[nn.Linear | None, nn.Linear, flo
 def start_attention(aggregator: Aggregator, anchors: Anchors, room: int) -> PlaceCode:
     """Queries are Fourier features, keys weighted Fourier features of the place whose code a token holds.
 
-    Args:
-        aggregator: its weights are changed.
-        anchors: R places.
-        room: the most numbers that a code can have.
-    Returns:
-        The code that keys read from the first numbers of a token.
+    `room` is the most numbers that a code can have. Returns the code that keys read from a token's first numbers.
     """
     relu, query, sigma, n = query_maps(aggregator)
     attention = cast(MultiHeadAttention, aggregator.attention)
@@ -159,13 +147,10 @@ def check_clear(code: PlaceCode, anchors: Anchors) -> None:
 
 @dataclass(frozen=True)
 class Sight:
-    """How tokens find the patches of their places.
+    """How tokens find the patches of their places: what a token looks for, and what a patch shows of it.
 
-    Attributes:
-        sought: what each token looks for.
-        shown: what each patch has of it.
-        scores: of tokens and patches before the softmax, but for a constant of every token's.
-        reading: the map that finds what is shown in a patch; None: learned positions show it.
+    `scores` are those before the softmax, but for a constant of every token's; `reading` is the map that finds in a
+    patch what it shows, None where learned positions do.
     """
 
     sought: Float[Tensor, "r e"]
@@ -253,11 +238,8 @@ def look_there(
 ) -> None:
     """Attention of tokens to patches with such scores, which hands the patches' contents on as they are.
 
-    Args:
-        attention: its weights are changed.
-        looking, there: directions of what tokens look for, and of what patches show.
-        queries, patches: what it is given: amplitudes behind LayerNorm are measured.
-        scores: before the softmax, but for a constant of every token's.
+    `looking` and `there` are directions of what tokens look for and of what patches show. How long these are in what
+    attention is given, `queries` and `patches`, is measured.
     """
     codes = looking.shape[1]
     width = attention.k.out_features // attention.num_heads

@@ -36,12 +36,7 @@ SPANNED = 1e-3
 
 @dataclass(frozen=True)
 class Anchors:
-    """R places, and how far apart neighbours are along every axis.
-
-    Attributes:
-        places: in the space of the coordinates.
-        spacing: a distance per axis.
-    """
+    """R places in the space of the coordinates, and how far apart neighbours are along every axis."""
 
     places: Float[Tensor, "r x"]
     spacing: tuple[float, ...]
@@ -51,12 +46,8 @@ def lattice(count: int, patches: tuple[int, int], aspect: float) -> Anchors:
     """Anchors (y, x) for `count` tokens in [-1, 1]^2, row by row, each with the same area of the picture.
 
     The patches' own lattice, if there are as many; else rows of equal length, if a nearly square lattice has them;
-    else rows whose lengths differ by one, each as high as its anchors need.
-
-    Args:
-        count: R.
-        patches: rows and columns of the patches.
-        aspect: height over width of the picture.
+    else rows whose lengths differ by one, each as high as its anchors need. `patches` are rows and columns of the
+    patches, `aspect` is the picture's height over its width.
     """
     counts = [patches[1]] * patches[0] if count == math.prod(patches) else _rows(count, aspect)
     edges = torch.tensor([0, *counts]).cumsum(0)
@@ -99,14 +90,10 @@ def means_of(points: Float[Tensor, "n x"], count: int) -> Anchors:
 
 
 def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple[list[int], Float[Tensor, " k"]]:
-    """w_j >= 0 such that sum_j w_j cos(pi omega_j D) is about max(-D^2 / (2 t^2), floor) + a constant.
+    """Which frequencies, rising, and w_j >= 0 such that sum_j w_j cos(pi omega_j D) is max(-D^2 / (2 t^2), floor).
 
-    Args:
-        spacing: distance of two anchors.
-        omega: frequencies of the queries (Eq. 2).
-        most: how many of them may be used: those that weigh most when all are.
-    Returns:
-        Which frequencies, rising, and their weights. The constant is of no interest: softmax does not see it.
+    Nearly, and but for a constant, which softmax does not see. Of the queries' frequencies (Eq. 2) at most so many are
+    used: those that weigh most when all are.
     """
     distance = np.linspace(-2, 2, 801)
     target = np.maximum(-(distance**2) / (2 * (WIDTH * spacing) ** 2), FLOOR)
@@ -138,10 +125,8 @@ def spread(count: int, dim: int) -> Float[Tensor, "n x"]:
 class PlaceCode:
     """The code of places: coordinates of f(p), over a factor that makes codes as long as 1, in what anchors span.
 
-    Attributes:
-        axes, which, omega, weights: of the waves that are used: the coordinate, the number of the frequency, the
-            frequency, and w.
-        basis: orthonormal directions of features, two of a wave, that the anchors span.
+    Of the waves that are used: the coordinate, the number of the frequency, the frequency, and w; `basis` holds
+    orthonormal directions of their features, two of a wave, that the anchors span.
     """
 
     axes: Int[Tensor, " k"]
@@ -152,14 +137,7 @@ class PlaceCode:
 
     @classmethod
     def of(cls, anchors: Anchors, omega: Float[Tensor, " n"], most: int, room: int) -> "PlaceCode":
-        """The code for anchors.
-
-        Args:
-            anchors: R places.
-            omega: frequencies of the queries.
-            most: how many of them may be used per axis.
-            room: the most numbers of a code.
-        """
+        """The code for anchors: of at most so many of the queries' frequencies per axis, of at most `room` numbers."""
         axes, which, weights = [], [], []
         for axis, spacing in enumerate(anchors.spacing):
             chosen, heights = bump_weights(spacing, omega, most)
