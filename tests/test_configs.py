@@ -81,3 +81,4 @@ def test_fields_that_were_added_later_leave_a_models_identity_alone():
     assert identity(New()) == identity(Old()) == {"size": 3}
     assert identity(New(extra=1.0)) == {"size": 3, "extra": 1.0}
     assert identity(Around()) == {"inner": {"size": 3}}
+    assert identity((New(), 4)) == ({"size": 3}, 4)

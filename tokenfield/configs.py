@@ -35,6 +35,8 @@ def identity(config: object) -> object:
 
     So a model keeps its hash, and the `.field` files that name it go on to open.
     """
+    if isinstance(config, tuple):
+        return tuple(map(identity, config))
     if not is_dataclass(config):
         return config
     own = [f for f in fields(config) if "later" not in f.metadata or getattr(config, f.name) != f.default]
