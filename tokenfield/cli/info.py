@@ -127,14 +127,14 @@ def about_run(folder: Path) -> Record:
     lines = journal.read(folder / journal.METRICS)
     trained = [line for line in lines if "loss" in line]
     measure = recipe.objective.measure
-    kept = checkpoint.found(folder)
-    steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in kept]
+    checkpoints = checkpoint.found(folder)
+    steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in checkpoints]
     facts: Record = {
         "kind": "training run",
         "recipe": recipe.name,
         "system": model_name(recipe.model),
         "step": f"{max(steps, default=0)} of {recipe.steps}",
-        "checkpoints": ", ".join(path.name for path in kept) or "none",
+        "checkpoints": ", ".join(path.name for path in checkpoints) or "none",
         "weights": "exported" if (folder / pretrained.WEIGHTS).exists() else "not exported yet",
     }
     if trained:

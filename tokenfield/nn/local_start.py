@@ -218,14 +218,14 @@ def code_directions(
     Random ones, of weights that are written anew or that many others are like, orthogonal to (1, ..., 1) as well.
     Where the width allows it all are orthogonal: a token then looks at patches alone, and not at itself.
     """
-    seen = sight.sought.shape[1]
+    width = sight.sought.shape[1]
     random = torch.cat([encoder.out.weight.T, encoder.embed.weight], 1)
     random = torch.linalg.qr(random - random.mean(0))[0]
     own = random[:, :count]
-    first = count if sight.reading is None else count + seen  # where the patches' directions begin
+    first = count if sight.reading is None else count + width  # where the patches' directions begin
     looking = own if sight.reading is None else random[:, count:first]
-    fits = min(random.shape[1], len(own) - 1) >= first + seen
-    return own, looking, random[:, first : first + seen] if fits else looking
+    fits = min(random.shape[1], len(own) - 1) >= first + width
+    return own, looking, random[:, first : first + width] if fits else looking
 
 
 def look_there(
