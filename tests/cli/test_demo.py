@@ -61,6 +61,8 @@ def test_everything_is_written_printed_and_on_the_page(tiny, model, run, tmp_pat
     assert found["mean"]["psnr"] == pytest.approx(sum(one["psnr"] for one in found["pictures"]) / 2, abs=1e-3)
     assert Image.open(out / "rendered-4x.png").size == (4 * 41, 4 * 23)
 
+    assert list(found["beside"]) == ["photos-s", "photos-ladder"] and min(found["beside"].values()) > 20
+    assert all(f"{value:.2f} dB on the same crops: {name}" in outcome.out for name, value in found["beside"].items())
     tokens = found["locality"]["pictures"][0]
     assert 0 < found["locality"]["area_holding_90_percent"] < 0.2 and len(tokens["shown"]) == 5
     training = found["training"]

@@ -12,7 +12,13 @@ from tokenfield.io.record import Record
 
 
 def demo(
-    *, out: Path = Path("demo"), seconds: float = 20.0, model: str = "photos-s", json: Json = None, open: bool = False
+    *,
+    out: Path = Path("demo"),
+    seconds: float = 20.0,
+    model: str = "lainr-photos",
+    beside: tuple[str, ...] = ("photos-s", "photos-ladder"),
+    json: Json = None,
+    open: bool = False,
 ) -> Record:
     """Show everything on real photographs: reconstruction, any zoom, what a token governs, training.
 
@@ -22,7 +28,8 @@ def demo(
     Args:
         out: folder for the pictures and the page.
         seconds: to train a fresh model for; 0 leaves that out.
-        model: a packaged model, or a folder that holds one.
+        model: a packaged model, or a folder that holds one: by default the paper's, LAINR.
+        beside: others, whose PSNR on the same photographs is given too: by default this project's own.
         open: show the page in the browser at the end.
     """
     if not 0 <= seconds < float("inf"):
@@ -30,7 +37,8 @@ def demo(
     from tokenfield.demo import tour
 
     begun = time.perf_counter()
-    findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out)
+    others = {name: load_model(name, "cpu") for name in beside}
+    findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others)
     show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json()
@@ -59,6 +67,7 @@ components of 8x8 cells that store no more values ({findings.mean('values_per_pi
 Encode and decode in seconds.
 
 {findings.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
+{"".join(f"{decibels:.2f} dB on the same crops: {name}{chr(10)}" for name, decibels in findings.beside.items())}\
 {half['psnr']:.2f} dB encoded at half size, rendered at full (bicubic {half['bicubic_psnr']:.2f} dB)
 {zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels
 {100 * findings.area:.2f} % of the area holds 90 % of what a token changes,

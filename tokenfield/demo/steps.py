@@ -169,6 +169,7 @@ class Findings:
     """How many times as strong the difference is shown."""
     returns: list[Return] = field(default_factory=list)
     protocol_psnr: float = 0.0
+    beside: dict[str, float] = field(default_factory=dict)
     zoom: Zoom | None = None
     half_size: Record = field(default_factory=dict)
     governed: list[Governed] = field(default_factory=list)
@@ -205,6 +206,7 @@ class Findings:
             "pictures": [asdict(result.score) for result in self.returns],
             "mean": {what: round(self.mean(what), 4) for what in MEANS},
             "skimage256_psnr": round(self.protocol_psnr, 4),
+            "beside": {name: round(decibels, 4) for name, decibels in self.beside.items()},
             "zoom": {"picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
                      "detail_factor": zoom.detail_factor, "detail_box": list(zoom.box)},
             "half_size": self.half_size,

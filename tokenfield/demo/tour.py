@@ -11,7 +11,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +64,11 @@ class Plan:
     """The photograph that it is shown on."""
 
 
-def tour(model: FieldModel, plan: Plan, out: Path) -> Findings:
+def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldModel] | None = None) -> Findings:
     """Show everything that is planned with a trained model on the CPU; files of an earlier tour are replaced.
 
-    Raises UserError where the folder cannot be written, a picture cannot be used or the fresh model diverged.
+    Of the models `beside` it only their PSNR is given. Raises UserError where the folder cannot be written, a picture
+    cannot be used or the fresh model diverged.
     """
     findings = Findings(describe_model(model) | {"cell": model.cell})
 
@@ -89,6 +90,7 @@ def tour(model: FieldModel, plan: Plan, out: Path) -> Findings:
             findings.returns.append(result)
             write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, findings.gain))
         findings.protocol_psnr = protocol_psnr(model, plan.pictures)
+        findings.beside = {name: protocol_psnr(other, plan.pictures) for name, other in (beside or {}).items()}
     with stage("zoom", f"{plan.zoomed} at 4x and a detail at 16x"):
         findings.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
         findings.half_size = half_size_check(model, plan.pictures)
