@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tokenfield.errors import UserError
 from tokenfield.metrics import PSNR_CEILING, decibels, mse, psnr, psnr_8bit, ssim, to_8bit
 
 
@@ -96,3 +97,10 @@ def test_decibels_of_numbers_and_of_tensors_agree():
     assert decibels(torch.tensor(errors)).tolist() == pytest.approx(expected, abs=1e-4)
     assert decibels(0.25, data_range=10.0) == pytest.approx(26.0206, abs=1e-4)
     assert math.isnan(decibels(math.nan))
+
+
+@pytest.mark.parametrize("other", [(1, 5), (1, 1, 1), (2, 5, 1), (1, 5, 2)])
+def test_shapes_that_only_broadcast_are_refused(other):
+    for metric in (mse, psnr, psnr_8bit):
+        with pytest.raises(UserError, match="give the same shape"):
+            metric(torch.zeros(1, 5, 1), torch.zeros(other))

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.errors import UserError
+
 PSNR_CEILING = 200.0
 """Of equal pictures, in place of infinity, which no mean and no JSON file survives: an RMS error of 1e-10, far below
 what float32 values in [0, 1] can express."""
@@ -25,8 +27,11 @@ def mse(
     """Mean squared error of each member of a batch, in the unit of the values squared.
 
     `weights` are what each value counts for (cell areas on a sphere, a mask): not negative, of any shape that
-    broadcasts to `target`, and normalised per member, so their scale does not matter.
+    broadcasts to `target`, and normalised per member, so their scale does not matter. Raises UserError for two shapes:
+    those that only broadcast would compare every value with every other.
     """
+    if prediction.shape != target.shape:
+        raise UserError(f"values {tuple(prediction.shape)} beside {tuple(target.shape)}; give the same shape")
     squared = (prediction - target).square().flatten(1)                          # (B, N)
     if weights is None:
         return squared.mean(1)

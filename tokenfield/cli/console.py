@@ -4,7 +4,6 @@ Results go to stdout, so that `tokenfield encode photos -o fields > list.txt` ke
 progress and errors go to stderr.
 """
 
-import json
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +15,7 @@ from tokenfield.cli.types import SkippedFiles
 from tokenfield.evaluation import tables
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.progress import Bar as Bar
+from tokenfield.io.record import json_text
 
 OK, FAILED, USAGE, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: all of it worked; it did not, one line on stderr says why; the command line was not understood; files of
@@ -57,9 +57,9 @@ def warn(message: object) -> None:
 
 
 def write_json(path: Path | None, data: object) -> None:
-    """The results for machines, whole or not at all; nothing without a path. NaN is refused: it is no JSON."""
+    """The results for machines, whole or not at all; nothing without a path."""
     if path is not None:
-        write_whole(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+        write_whole(path, json_text(data, indent=2))
 
 
 def size_of(count: float | int) -> str:

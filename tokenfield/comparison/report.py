@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from tokenfield.comparison.figures import curves
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.tables import Rows, number
 from tokenfield.io.atomic import write_whole
-from tokenfield.io.record import Record
+from tokenfield.io.record import Record, json_text
 
 Results = Mapping[str, Sequence[Record]]
 """By the label of a row, the results of its seeds so far, in any order."""
@@ -161,7 +160,7 @@ def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] = cur
     `draw` makes the figure.
     """
     rows, files = cells(data), []
-    for kind, text in (("json", json.dumps(data, indent=1, allow_nan=False) + "\n"), ("md", as_markdown(data)),
+    for kind, text in (("json", json_text(data)), ("md", as_markdown(data)),
                        ("csv", as_csv(rows)), ("tex", as_latex(rows))):
         files.append(folder / f"table.{kind}")
         write_whole(files[-1], text)

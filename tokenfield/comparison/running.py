@@ -17,7 +17,7 @@ from typing import Literal
 from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.setting import Setting, done
 from tokenfield.io.atomic import write_whole
-from tokenfield.io.record import Record
+from tokenfield.io.record import Record, json_text
 from tokenfield.training.recipe import Recipe, model_name
 from tokenfield.training.stopping import Diverged, Interrupted
 from tokenfield.training.trainer import train
@@ -57,7 +57,7 @@ def claim(folder: Path) -> Iterator[None]:
 
 def keep(path: Path, result: Record) -> Record:
     """Write a finished result, whole or not at all."""
-    write_whole(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_whole(path, json_text(result))
     return result
 
 

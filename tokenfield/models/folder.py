@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from tokenfield.configs import from_dict, identity, to_dict
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import folder_aside, write_whole
-from tokenfield.io.record import Record
+from tokenfield.io.record import Record, json_text
 from tokenfield.registry import DENOISERS, MODELS
 
 HUB_PREFIX = "hf:"
@@ -248,7 +248,7 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _json(data: Record) -> bytes:
-    return (json.dumps(data, indent=2) + "\n").encode()
+    return json_text(data, indent=2).encode()
 
 
 def download(repository: str, revision: str | None = None) -> Path:

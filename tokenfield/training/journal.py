@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole, written_aside
-from tokenfield.io.record import Record
+from tokenfield.io.record import Record, json_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -74,14 +74,15 @@ class Journal:
 
     def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
         self.path = out / METRICS
-        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in read(self.path) if line["step"] <= step))
+        before = [line for line in read(self.path) if line["step"] <= step]
+        write_whole(self.path, "".join(json_text(line, indent=None) for line in before))
         self.writer = _tensorboard(out / "tensorboard", step) if tensorboard else None
 
     def add(self, metrics: Record) -> None:
         """One line, on its way to the disk when this returns."""
         try:
             with self.path.open("a") as file:
-                file.write(json.dumps(metrics) + "\n")
+                file.write(json_text(metrics, indent=None))
         except OSError as error:
             raise UserError(f"cannot write {self.path} ({error.strerror}); make room, then resume") from error
         if self.writer is not None:
