@@ -220,7 +220,6 @@ def _core() -> None:
         RECIPES.add_functions(f"tokenfield.recipes.{module}", group=group)
     for command in (
         "demo", "train", "evaluate", "encode", "decode", "info", "fit", "optimize", "explain", "compare", "doctor",
-        "bench",
     ):  # fmt: skip
         COMMANDS.add(command, f"tokenfield.cli.{command}:{command}")
 

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import json
 import re
 import subprocess
 import sys
@@ -188,22 +187,6 @@ def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):
         bar.file(1, "b.field")
         bar.piece(1, 2)
     assert "decoding b.field" in drawn.getvalue()
-
-
-def test_bench_runs_what_lies_beside_the_package_and_keeps_its_json(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tokenfield.cli.bench.ROOT", tmp_path)
-    outcome = run("bench")
-    assert outcome.code == 1 and "clone" in outcome.err and len(outcome.lines) == 1
-    (tmp_path / "benchmarks").mkdir()
-    program = tmp_path / "benchmarks" / "lainr_178.py"
-    program.write_text("import sys; print('table', *sys.argv[1:]); print('{\"decode\": 1.7}')")
-    outcome = run("bench", "--only", "decode", "--json", tmp_path / "out.json")
-    assert outcome.code == 0 and "table --only decode" in outcome.out
-    assert json.loads((tmp_path / "out.json").read_text())["results"] == {"decode": 1.7}
-    program.write_text("print('no JSON')")
-    assert "no line of JSON" in run("bench", "--json", tmp_path / "out.json").err
-    program.write_text("raise SystemExit(3)")
-    assert "exit code 3" in run("bench").err
 
 
 def test_a_bar_says_nothing_about_quick_work_and_a_line_about_slow_work(capsys, monkeypatch):

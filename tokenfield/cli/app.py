@@ -37,6 +37,7 @@ OS_REASONS = REASONS | {
 
 MOVED = {
     "superres": "tokenfield superres became python -m experiments.fields.superres, from a copy of the repository",
+    "bench": "tokenfield bench became python -m benchmarks.lainr_178, from a copy of the repository",
     "data": "tokenfield data views is a sub-command of views: tokenfield views render {options}",
 }
 """Commands of a former version, and what they became."""
