@@ -170,10 +170,12 @@ def test_sizes(count, text):
 def test_json_is_strict_and_whole_or_absent(tmp_path):
     path = tmp_path / "deep" / "out.json"
     console.write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        console.write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError, match="JSON"):
+        console.write_json(path, {"a": object()})
     assert path.read_text() == '{\n  "a": 1\n}\n'
-    console.write_json(None, {"a": float("nan")})
+    console.write_json(path, {"a": float("nan")})
+    assert path.read_text() == '{\n  "a": null\n}\n'
+    console.write_json(None, {"a": object()})
 
 
 def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):
