@@ -8,6 +8,7 @@ import pytest
 
 from tokenfield.configs import LATER, from_dict, identity, to_dict
 from tokenfield.errors import UserError
+from tokenfield.models.lainr import LainrConfig
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,8 @@ def test_fields_that_were_added_later_leave_a_models_identity_alone():
     assert identity(New(extra=1.0)) == {"size": 3, "extra": 1.0}
     assert identity(Around()) == {"inner": {"size": 3}}
     assert identity((New(), 4)) == ({"size": 3}, 4)
+
+
+def test_an_empty_tuple_of_sizes_names_its_field():
+    with pytest.raises(UserError, match="sigmas is empty"):
+        LainrConfig(sigmas=())

@@ -1,4 +1,4 @@
-"""tokenfield: a signal becomes a set of tokens; the tokens are a field you can ask anywhere.
+"""tokenfield: a signal becomes a set of tokens; the tokens are a field with a value at any coordinate.
 
     model = tokenfield.load("photos-s")
     field = tokenfield.Field.of(model, tokenfield.read_picture("photo.jpg"))

@@ -100,14 +100,17 @@ def _name(kind: object) -> str:
 class Sizes:
     """Base of configurations whose numbers, also those in tuples, are finite and above 0, or UserError names the field.
 
-    Those of the fields `may_be_zero` may also be 0.
+    Those of the fields `may_be_zero` may also be 0; tuples that are not among `may_be_empty` hold something.
     """
 
     may_be_zero: ClassVar[frozenset[str]] = frozenset()
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
+            if value == () and name not in self.may_be_empty:
+                raise UserError(f"{name} is empty; give at least one")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     zero = name in self.may_be_zero

@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import SIZES, AdaptiveBlock, DenoiserConfig, SelfAttention
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
@@ -136,3 +137,17 @@ def test_muon_leaves_out_what_meets_latents_and_what_conditions():
     excluded = model.muon_excluded()
     assert {"embed.weight", "out.weight", "time.0.weight", "blocks.2.adapt.weight"} <= excluded
     assert not {name for name in excluded if "attention" in name or "mlp" in name}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("heads", 0), ("width", 0), ("depth", -1), ("mlp_ratio", -1.0), ("steps", 0), ("latent_dim", 0), ("classes", -1)],
+)
+def test_sizes_that_cannot_work_name_the_field(field, value):
+    with pytest.raises(UserError, match=f"{field} "):
+        DenoiserConfig(**{field: value})
+
+
+def test_heads_share_the_width():
+    with pytest.raises(UserError, match="width 63 is no multiple of heads 2"):
+        DenoiserConfig(width=63, heads=2)

@@ -166,7 +166,7 @@ def condensed(box: str) -> str:
             sections.append([])
         elif not line.startswith(" " * 8):
             sections[-1].append(line.strip())
-    sentences = []
+    sentences = ["--coordinates. became --objective."] if "--coordinates." in plain else []
     for text in (" ".join(section) for section in sections if section):
         if text.startswith("Got errors:"):  # how every type in a union was tried in vain
             continue

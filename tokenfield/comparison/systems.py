@@ -37,7 +37,7 @@ class SystemRow:
     held_out: HeldOut
 
     def run(self, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
-        """Make its run, or read what it came to."""
+        """Make its run, or read the result of one that is finished."""
         recipe = replace(self.recipe, seed=seed)
         measurement = partial(measure, held_out=self.held_out)
         return running.run(recipe, setting, measurement, held_out=self.held_out, deadline=deadline)

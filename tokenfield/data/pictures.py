@@ -1,4 +1,4 @@
-"""Pictures in and out: files and folders, checked at the door.
+"""Pictures in and out: files and folders, checked when they are read.
 
 Inside the package a picture is float32 (C, H, W) in [0, 1], upright, alpha composited on white. Everything that files
 do differently is dealt with here, once; what cannot be is a `UserError` of one line.

@@ -1,4 +1,4 @@
-"""Pictures of pictures: panels with labels, enlargements, differences, maps, learning curves.
+"""Figures of pictures: panels with labels, enlargements, differences, maps, learning curves.
 
 Colours and sizes stand here once, so that all figures look alike: white paper, dark grey text of one sans-serif face
 (it comes with Pillow: no font has to be installed), equal gaps. Pictures are never resampled without the label saying

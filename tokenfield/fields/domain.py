@@ -1,4 +1,4 @@
-"""What a domain is: the bond between a picture of any size and a model's own input.
+"""What a domain is: how a picture of any size and a model's own input are related.
 
 A domain turns a picture (C, H, W) into tokens by as many calls of `model.encode` as it takes, and answers for the
 values at coordinates in [-1, 1] over the picture by as many calls of `model.decode`. Each piece (a tile, a block of

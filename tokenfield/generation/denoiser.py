@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from tokenfield.configs import Sizes, check_divides
 from tokenfield.errors import UserError
 from tokenfield.generation.paths import Prediction, each
 from tokenfield.models.base import Model
@@ -37,8 +38,11 @@ TIME_BANDWIDTH = 320.0
 
 
 @dataclass(frozen=True)
-class DenoiserSizes:
+class DenoiserSizes(Sizes):
     """What all denoisers have: sizes, what they predict, what they were trained for. The defaults are the paper's."""
+
+    may_be_zero = frozenset({"classes", "picture_size"})
+    may_be_empty = frozenset({"class_names", "lattice"})
 
     latent_dim: int = 256
     """D, width of a latent token."""
@@ -67,6 +71,10 @@ class DenoiserSizes:
     """The field model whose tokens these are, as the user named it when the latents were made."""
     field_hash: str = ""
     """Its identity (`tokenfield.models.pretrained.model_hash`)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_divides("heads", self.heads, "width", self.width)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -172,7 +180,7 @@ class TokenDenoiser(Standardized, Model, ABC):
 
     command = "generate"
     takes = "latents"
-    after_training = "generate samples --model {out} -o {out}/samples"
+    after_training = "generate samples {out} -o {out}/samples"
     default_recipe = None  # its data are latents, not pictures
     on_lattice: ClassVar[bool] = False
     config: DenoiserSizes
@@ -266,8 +274,8 @@ class TokenDenoiser(Standardized, Model, ABC):
 
     def muon_excluded(self) -> set[str]:
         """The maps to and from latents, and those that condition: their rows are gates and offsets, not features."""
-        names = [name for name, _ in self.named_parameters()]
-        return {name for name in names if name.startswith(("embed.", "out.", "time.")) or "adapt" in name.split(".")}
+        parts = [name.split(".") for name, _ in self.named_parameters()]
+        return {".".join(part) for part in parts if part[0] in ("embed", "out", "time") or "adapt" in part}
 
 
 class Denoiser(TokenDenoiser):

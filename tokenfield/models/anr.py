@@ -31,6 +31,7 @@ class HyperConfig(PatchSizes):
     """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (docs/papers.md)."""
 
     may_be_zero = PatchSizes.may_be_zero | {"encoder_depth", "decoder_depth", "cutoff"}
+    may_be_empty = frozenset({"sigmas"})
 
     size: tuple[int, int] = (128, 128)
     """Height and width of the pictures it encodes."""

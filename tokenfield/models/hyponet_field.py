@@ -41,7 +41,7 @@ class MlpSizes(Sizes):
 class ModulatedSizes(MlpSizes):
     """One of whose layers some are an instance's own."""
 
-    may_be_zero = frozenset({"modulated"})
+    may_be_zero = may_be_empty = frozenset({"modulated"})
 
     modulated: tuple[int, ...] = ()
     """Layers that are an instance's own, counted from 0; none named: all."""

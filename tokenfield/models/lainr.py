@@ -4,7 +4,7 @@ encode: patches -> transformer with R learnable tokens -> latent tokens (section
 decode: selective token aggregation (Eq. 4-5), multi-band modulation (Eq. 6-7), composition (Eq. 8), output (Eq. 9); all
     of them, in this order, in `tokenfield.nn.token_decoder`.
 
-The ablations of Tables 3, 4, 6 and 7 are other compositions of the same bricks, named by `LainrConfig`. Two relatives
+The ablations of Tables 3, 4, 6 and 7 are other compositions of the same modules, named by `LainrConfig`. Two relatives
 have another aggregator in the place of Eq. 4-5: the localized attention of ANR, and the weight modulation of IPC, rows
 `w/o STA` and `w/o both` of Table 3.
 """

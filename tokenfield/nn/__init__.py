@@ -1,1 +1,1 @@
-"""Bricks of torch alone, one idea per file; `tokenfield.models` puts them together."""
+"""Modules of torch alone, one idea per file; `tokenfield.models` puts them together."""

@@ -2,7 +2,7 @@
 
 LAINR's learnable tokens begin without a place, and its queries and keys as random maps. For thousands of steps
 attention is flat and every token serves the whole signal; then tokens find places, and the curve rises. DETR's learned
-queries had the same disease, and a reference point per query cured it (Conditional DETR, arXiv 2108.06152; Anchor DETR,
+queries were as slow, and a reference point per query changed that (Conditional DETR, arXiv 2108.06152; Anchor DETR,
 arXiv 2109.07107). Here no term has to be added. Eq. 2-5 hold all that is needed, if their weights begin well:
 
 1. a query is a set of Fourier features: of rows of W_q with +gamma_j and -gamma_j, relu(x) - relu(-x) = x;

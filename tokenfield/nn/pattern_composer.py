@@ -2,7 +2,7 @@
 
     m_v = ReLU( W h_F(v; sigma_q) + b ),    W = V U of the instance's tokens V
 
-are the first two layers of an IPC (`tokenfield.models.hyponet_field`), which know no locality: every token speaks at
+are the first two layers of an IPC (`tokenfield.models.hyponet_field`), which know no locality: every token acts at
 every coordinate. With LAINR's multi-band head behind them this is `w/o STA`; with `NormalizedStack`, the layers that
 are left of an IPC, it is `w/o both` and computes what IPC computes, to the bit.
 """

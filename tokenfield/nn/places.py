@@ -1,7 +1,7 @@
 """Places of tokens, and vectors that stand for places: what the local start gives tokens (docs/local_start.md).
 
 A token's place, its anchor, is a point of the space that coordinates are of: [-1, 1]^2 of a picture, the unit sphere,
-rays. A place p is told by Fourier features with weights w_j >= 0,
+rays. A place p is described by Fourier features with weights w_j >= 0,
 
     f(p) = sqrt(w_ij) (cos pi omega_j p_i, sin pi omega_j p_i)   for axes i and frequencies j of Eq. 2,
 

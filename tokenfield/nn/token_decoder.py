@@ -108,7 +108,7 @@ class Head(nn.Module):
     num_bands: int = 0
 
     def locate(self, coords: Coordinates) -> Located:
-        """What depends on the coordinates alone; nothing, if they spoke through m_v."""
+        """What depends on the coordinates alone; nothing, if only m_v depends on them."""
         return None
 
     def fold(self, out: nn.Linear | None) -> Prepared:

@@ -1,4 +1,4 @@
-"""The ablations of LAINR (Tables 3, 4 and 7) that are compositions of its own bricks.
+"""The ablations of LAINR (Tables 3, 4 and 7) that are compositions of its own modules.
 
 All are ImageNette 178 with one head, 400 epochs, where the full model reaches 37.46 dB (and FFHQ 256 with one head in
 the second column of Table 3). The rows that put instance pattern composers in place of the aggregation are among the

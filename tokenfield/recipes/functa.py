@@ -1,4 +1,4 @@
-"""Runs of Functa and Spatial Functa, the meta-learned rivals of Table 5.
+"""Runs of Functa and Spatial Functa, the meta-learned systems of Table 5.
 
 Pictures, coordinates at pixel centres and batch are those of the runs they are compared with; the optimiser is theirs
 (Adam, constant; functa's code has 3e-6 for half a million steps, short runs here take more). Three steps and their

@@ -84,21 +84,23 @@ class Recipe(Generic[M, D, L]):
         if self.batch_size % self.accumulate:
             raise UserError(f"recipe {self.name}: batch_size {self.batch_size} cannot be split into {self.accumulate} "
                             "equal parts; change batch_size or accumulate")
+        if min(self.seed, self.evaluate_every, self.evaluate_pictures, self.clip_norm) < 0:
+            raise UserError(f"recipe {self.name}: seed, evaluate_every, evaluate_pictures or clip_norm is below 0")
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"recipe {self.name}: ema_decay {self.ema_decay} is not in [0, 1); 0 keeps no average")
 
 
-def run(about: str, make: Callable[..., Recipe], *given: object, **changes: object) -> Callable[[], Recipe]:
-    """The run `make(*given, **changes)` as a function with a docstring, for tables of runs that differ by little.
+def run(about: str, make: Callable[..., Recipe], *arguments: object, **changes: object) -> Callable[[], Recipe]:
+    """The run `make(*arguments, **changes)` as a function with a docstring, for tables of runs that differ by little.
 
     The registry finds `name = run("What it is.", ...)` in a module's source as it finds functions.
     """
 
-    def made() -> Recipe:
-        return make(*given, **changes)
+    def recipe() -> Recipe:
+        return make(*arguments, **changes)
 
-    made.__doc__ = about
-    return made
+    recipe.__doc__ = about
+    return recipe
 
 
 def class_of(recipe: Recipe[M, D, L]) -> object:
