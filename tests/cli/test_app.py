@@ -81,7 +81,7 @@ def test_version(run):
         (("decode", "a", "--crop", "1", "2", "3"), "give --crop TOP LEFT HEIGHT WIDTH"),
         (("encode", "a", "--precision", "fp8"), "invalid choice 'fp8'"),
         (("evaluate", "a", "--seed", "x"), "give --seed INT"),
-        (("train", "lainr-photos", "--data", ".", "--coordinates.jitter", "none"), "--coordinates. became --objective."),
+        (("train", "lainr-photos", "--data", ".", "--coordinates.jitter", "x"), "--coordinates. became --objective."),
         (("--frobnicate",), "unrecognized options: --frobnicate"),
     ],
 )
