@@ -14,10 +14,10 @@ def encoder(config: LainrConfig, *, last_block_whole: bool) -> float:
     tokens = patches + latents
     hidden = int(dim * config.mlp_ratio)
 
-    def block(kept: int) -> float:
-        projections = 2 * dim * dim * 2 * (tokens + kept)  # k, v of all; q, out of the kept
-        attention = 2 * 2 * kept * tokens * dim
-        return projections + attention + 2 * 2 * kept * dim * hidden
+    def block(outputs: int) -> float:
+        projections = 2 * dim * dim * 2 * (tokens + outputs)  # k, v of all; q, out of the outputs
+        attention = 2 * 2 * outputs * tokens * dim
+        return projections + attention + 2 * 2 * outputs * dim * hidden
 
     total = 2.0 * patches * config.channels * config.patch**2 * dim + 2 * latents * dim * config.latent_dim
     return total + (config.encoder_depth - 1) * block(tokens) + block(tokens if last_block_whole else latents)

@@ -36,6 +36,7 @@ from experiments.tables.tables import TABLES, Row
 from tokenfield.comparison.running import Busy, claim
 from tokenfield.coords import Grid
 from tokenfield.evaluation.environment import machine, versions
+from tokenfield.evaluation.figures import COLOURS
 from tokenfield.io.atomic import written_aside
 from tokenfield.io.progress import progress
 from tokenfield.metrics import mse, psnr
@@ -45,7 +46,7 @@ from tokenfield.training.sampling import draw
 matplotlib.use("Agg")
 
 STUDIED = ("3", "4", "7")
-COLOURS = {"3": "#d1495b", "4": "#2e86ab", "7": "#6a994e"}
+COLOUR = dict(zip(STUDIED, COLOURS, strict=False))
 TOKEN_RATE, DECODER_RATE, WARMUP = 1e-2, 3e-3, 50
 """Adam's rates after the warm-up; both fall to zero along half a cosine."""
 
@@ -116,16 +117,16 @@ def rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def fit(model: Any, tokens: Tensor, pictures: Tensor, steps: int, trained: list[Tensor], told: str) -> list[list]:
+def fit(model: Any, tokens: Tensor, pictures: Tensor, steps: int, trained: list[Tensor], label: str) -> list[list]:
     """Train `tokens`, and `trained` beside them, in place; returns [step, mean PSNR] eight times along the way."""
     height, width = pictures.shape[2:]
-    asked = ReconstructionConfig(jitter="none", fraction=TINY.side**2 / (height * width), subset="grid")
+    coordinates = ReconstructionConfig(jitter="none", fraction=TINY.side**2 / (height * width), subset="grid")
     draws = torch.Generator().manual_seed(0)
     groups = [{"params": [tokens], "lr": TOKEN_RATE}, *([{"params": trained, "lr": DECODER_RATE}] if trained else [])]
     adam, curve = torch.optim.Adam(groups, betas=(0.9, 0.99)), []
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: rate(step, steps))
-    for step in progress(range(1, steps + 1), steps, told):
-        sampling = draw(asked, height, width, draws)
+    for step in progress(range(1, steps + 1), steps, label):
+        sampling = draw(coordinates, height, width, draws)
         mse(model.decode(tokens, sampling.coords), sampling.gather(pictures)).mean().backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         adam.step()
@@ -166,10 +167,10 @@ def crops(options: Options) -> tuple[Tensor, Tensor]:
     """The pictures whose tokens are trained, (N, C, H, W), and the unseen ones."""
     config = replace(base().data, size=options.side)
     train, test = (config.open(options.data, split) for split in ("train", "test"))
-    seen = torch.stack([train.sample(0, 0, i) for i in range(options.pictures)])
+    training = torch.stack([train.sample(0, 0, i) for i in range(options.pictures)])
     held = [picture for _, picture in test.pictures()]
     every = max(1, len(held) // options.unseen)
-    return seen, torch.stack(held[::every][: options.unseen])
+    return training, torch.stack(held[::every][: options.unseen])
 
 
 def summary(options: Options) -> list[dict[str, Any]]:
@@ -212,7 +213,7 @@ def draw_figure(lines: list[dict[str, Any]], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axis = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
-    for table, colour in COLOURS.items():
+    for table, colour in COLOUR.items():
         own = [line for line in lines if line["table"] == table]
         axis.errorbar([line["published"] for line in own], [line["psnr"] for line in own], color=colour,
                       yerr=[line["psnr_deviation"] or 0 for line in own], fmt="o", capsize=3, label=f"table {table}")
@@ -241,8 +242,8 @@ def main(options: Options) -> None:
             except Busy:
                 continue  # another process is at it
     lines = summary(options)
-    told = {key: getattr(options, key) for key in ("pictures", "unseen", "side", "steps", "spread", "common")}
-    about = {"options": told | {"token_rate": TOKEN_RATE, "decoder_rate": DECODER_RATE},
+    facts = {key: getattr(options, key) for key in ("pictures", "unseen", "side", "steps", "spread", "common")}
+    about = {"options": facts | {"token_rate": TOKEN_RATE, "decoder_rate": DECODER_RATE},
              "machine": machine(), "versions": versions()}
     options.out.mkdir(parents=True, exist_ok=True)
     with written_aside(options.out / "capacity.json") as file:

@@ -77,8 +77,8 @@ def factorial(changes: Changes, seed: int = 0) -> Recipe:
     base = miniature.base()
     depth = changes.get("depth", 1 if changes.get("shallow") else DEPTH)
     lainr = replace(base.model, num_latents=TOKENS, latent_dim=WIDTH, encoder_depth=depth, **BANDS)
-    made: dict[str, Any] = {name: changes[name] for name in MODEL_FACTORS if name in changes}
-    model = AnchoredLainrConfig(lainr, **made)
+    fields: dict[str, Any] = {name: changes[name] for name in MODEL_FACTORS if name in changes}
+    model = AnchoredLainrConfig(lainr, **fields)
     optim = replace(base.optim, schedule="constant")
     if changes.get("muon"):
         optim = OptimConfig(name="muon", rate=optim.rate, muon_rate=0.02, warmup=optim.warmup)

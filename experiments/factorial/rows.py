@@ -95,7 +95,7 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
     seeds = min((row["seeds"] for row in done), default=0)
     error = math.sqrt(statistics.fmean(spreads) / seeds) if spreads else None  # of the mean of one run
 
-    def told(name: str, effect: float, runs: int) -> dict[str, Any]:
+    def effect_of(name: str, effect: float, runs: int) -> dict[str, Any]:
         """Of `runs` means on each side."""
         return {"name": name, "effect": round(effect, 3), "error": error and round(error * math.sqrt(2 / runs), 3)}
 
@@ -108,24 +108,24 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         def contrast(sign: Callable[[dict[str, bool]], bool]) -> float:
             return sum(v if sign(run) else -v for v, run in zip(values, design, strict=True)) / 8
 
-        found["main"] = [told(NAMES[f], contrast(itemgetter(f)), 8) for f in FACTORS]
+        found["main"] = [effect_of(NAMES[f], contrast(itemgetter(f)), 8) for f in FACTORS]
         for group in aliases():
             name = " + ".join(f"{NAMES[a]} x {NAMES[b]}" for a, b in group)
-            found["aliased"].append(told(name, contrast(partial(_agree, group[0])), 8))
+            found["aliased"].append(effect_of(name, contrast(partial(_agree, group[0])), 8))
     pairs = [(psnr[_key(run)], psnr[_key(run | {"content": False})]) for run in design
              if run["distance"] and {_key(run), _key(run | {"content": False})} <= set(psnr)]
     if len(pairs) == 8:
-        found["content"] = [told("content, where there is distance", statistics.fmean(a - b for a, b in pairs), 8)]
+        found["content"] = [effect_of("content, where there is distance", statistics.fmean(a - b for a, b in pairs), 8)]
     everything, nothing = dict.fromkeys(FACTORS, True), dict.fromkeys(FACTORS, False)
     whole, lainr = psnr.get(_key(everything)), psnr.get(_key(nothing))
     others: dict[str, dict[str, Any]] = {NAMES[f]: everything | {f: False} for f in FACTORS}
     others |= {"content": everything | {"content": False}, "the last block (0 left)": everything | {"depth": 0}}
     for name, run in others.items():
         if whole is not None and _key(run) in psnr:
-            found["taken"].append(told(name, psnr[_key(run)] - whole, 1))
+            found["taken"].append(effect_of(name, psnr[_key(run)] - whole, 1))
     for f in FACTORS:
         if lainr is not None and _key(run := nothing | {f: True}) in psnr:
-            found["added"].append(told(NAMES[f], psnr[_key(run)] - lainr, 1))
+            found["added"].append(effect_of(NAMES[f], psnr[_key(run)] - lainr, 1))
     return found
 
 

@@ -135,9 +135,9 @@ def main(options: Options) -> None:
                 label = f"{model.name}, {deviation:g}"
                 rows.append([Panel(repeat(image, 3), "" if i else label) for i, image in enumerate(images)])
         print(json.dumps(results[-1]))
-    told = {"pictures": len(pictures), "seeds": options.seeds, "results": results, "versions": versions()}
+    report = {"pictures": len(pictures), "seeds": options.seeds, "results": results, "versions": versions()}
     with written_aside(options.out / "latent-errors.json") as file:
-        file.write((json.dumps(told, indent=1) + "\n").encode())
+        file.write((json.dumps(report, indent=1) + "\n").encode())
     save_png(options.out / "latent-errors.png", sheet(rows))
 
 

@@ -218,10 +218,10 @@ def trained(run: Path) -> dict[str, Any]:
     """What a run's own records say: recipe, steps, seconds, training loss, PSNR or loss on what was held out."""
     lines, recipe = journal.read(run / journal.METRICS), read_recipe(run / "recipe.json")
     last, measure = [line for line in lines if "loss" in line][-1], recipe.objective.measure
-    told = measure.last(lines)
+    last = measure.last(lines)
     return {"recipe": recipe.name, "steps": last["step"], "train_seconds": round(last["seconds"]),
             "batch": recipe.batch_size, "seed": recipe.seed, "training_loss": last["loss"],
-            f"held_out_{measure.name}": told[0] if told else None}
+            f"held_out_{measure.name}": last[0] if last else None}
 
 
 def evenly(total: int, count: int) -> list[int]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tokenfield.evaluation import tables
+from tokenfield.evaluation.figures import COLOURS
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.fields.field import Field
 from tokenfield.metrics import psnr
@@ -95,8 +96,8 @@ def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     for axis, (title, rows) in zip(axes[0], results.items(), strict=True):
         rates = [row["values_per_pixel_value"] for row in rows]
         axis.plot(rates, [row["pca_psnr"] for row in rows], "o--", color="0.5", label="PCA of 8 x 8 cells")
-        axis.plot(rates, [row["psnr"] for row in rows], "o-", color="#d1495b", label="one model, encoded for the rate")
-        axis.plot(rates, [row["prefix_psnr"] for row in rows], ".:", color="#d1495b", label="prefixes of one encoding")
+        axis.plot(rates, [row["psnr"] for row in rows], "o-", color=COLOURS[0], label="one model, encoded for the rate")
+        axis.plot(rates, [row["prefix_psnr"] for row in rows], ".:", color=COLOURS[0], label="prefixes of one encoding")
         axis.set_xscale("log", base=2)
         axis.set_xticks(rates, [f"1/{round(1 / rate)}" for rate in rates])
         axis.set(title=title, xlabel="stored values per pixel value", ylabel="PSNR, dB")

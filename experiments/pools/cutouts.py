@@ -119,10 +119,10 @@ def write(items: list[Item], out: Path, size: int, roots: dict[str, Path]) -> No
     lines = []
     for item in items:
         with Image.open(item.source) as picture:
-            made = on_white(picture, size) if item.crop < 0 else square_crop(picture, size, item.name)
+            cutout = on_white(picture, size) if item.crop < 0 else square_crop(picture, size, item.name)
         file = Path(item.split) / item.label / f"{item.name}.png"
         (out / file).parent.mkdir(parents=True, exist_ok=True)
-        made.save(out / file)
+        cutout.save(out / file)
         package = PACKAGE if item.crop < 0 else "photo_pool"
         path = item.source.relative_to(roots[package]).as_posix()
         credit = (LICENCE, AUTHOR) if item.crop < 0 else ("as in its LICENSES.tsv", "as in its LICENSES.tsv")

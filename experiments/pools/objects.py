@@ -73,16 +73,16 @@ TEST = {
 """What is held out; everything else is trained on."""
 
 
-def fetch(wanted: list[str], packages: Path | None, scratch: Path) -> dict[str, Path]:
-    """Where the models of each wanted package lie, unpacked below `scratch`."""
-    for package in wanted:
+def fetch(names: list[str], packages: Path | None, scratch: Path) -> dict[str, Path]:
+    """Where the models of each named package lie, unpacked below `scratch`."""
+    for package in names:
         if packages is None:
             done = subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"object_pool: apt-get download {package} failed: {photo_pool.last_line(done.stderr)}; "
                          "try apt-get update, or give --packages FOLDER")
     folder, roots = packages or scratch, {}
-    for package in wanted:
+    for package in names:
         debs = sorted(folder.glob(f"{package}_*.deb"))
         if not debs:
             sys.exit(f"object_pool: {folder} holds no {package}_*.deb; apt-get download {package} fetches it")
@@ -149,8 +149,8 @@ def main() -> None:
     args = parser.parse_args()
     settings, skipped = ViewSettings(views=args.views, size=args.size), SkippedFiles()
     with tempfile.TemporaryDirectory(prefix="object-pool-") as scratch:
-        wanted = [FURNITURE, TORCS] if "cars" in args.categories else [FURNITURE]
-        pool = find(args.categories, fetch(wanted, args.packages, Path(scratch)))
+        names = [FURNITURE, TORCS] if "cars" in args.categories else [FURNITURE]
+        pool = find(args.categories, fetch(names, args.packages, Path(scratch)))
         for category in args.categories:
             entries = pool[category]
             claim(args.out, category, settings)

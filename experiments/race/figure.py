@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from tokenfield.comparison.figures import rows_with_result
-from tokenfield.evaluation.figures import AXIS, FAINT, GRID, INK
+from tokenfield.evaluation.figures import AXIS, COLOURS, FAINT, GRID, INK
 from tokenfield.io.atomic import written_aside
 from tokenfield.io.record import Record
 
 STYLES: dict[str, tuple[str, str, str]] = {
-    "anchored": ("anchored (linear)", "#d1431f", "-"),
-    "anchored-random": ("anchored (random)", "#f0895f", "-"),
-    "lainr": ("LAINR", "#0f8a80", "-"),
-    "lainr-paper": ("LAINR, Adam 1e-4", "#74bdb5", "-"),
-    "anr": ("ANR", "#4c5bb5", "-"),
-    "ipc": ("IPC", "#b13a80", "-"),
-    "trans-inr": ("TransINR", "#c98a00", "-"),
+    "anchored": ("anchored (linear)", COLOURS[0], "-"),
+    "anchored-random": ("anchored (random)", COLOURS[0], "--"),
+    "lainr": ("LAINR", COLOURS[1], "-"),
+    "lainr-paper": ("LAINR, Adam 1e-4", COLOURS[1], "--"),
+    "anr": ("ANR", COLOURS[3], "-"),
+    "ipc": ("IPC", COLOURS[4], "-"),
+    "trans-inr": ("TransINR", COLOURS[2], "-"),
 }
 """Name in the figure, colour and line of a system: the same in every panel, and in every figure of the race."""
 

@@ -44,7 +44,7 @@ CELL_VALUES = {64: 96, 178: 123, 512: 16, 1024: 4}
 LEVELS = {64: 6, 178: 4, 512: 3, 1024: 2}
 """Scales of a photograph that still hold a picture of the size: 64 takes all that `DataConfig` has."""
 
-ASKED = 1024
+PIXELS_PER_STEP = 1024
 """Coordinates of a picture per step, as rows times columns."""
 
 BETTER = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=20)
@@ -104,7 +104,7 @@ def values(model: LainrConfig) -> int:
 def _rival(model: Callable[[LainrConfig], object], optim: OptimConfig) -> Callable[[int, bool], Recipe]:
     def run(size: int, full: bool) -> Recipe:
         base = lainr(size, full=full)
-        fraction = 1 / 4 if size == 64 else (1.0 if size == 178 else 0.1) if full else ASKED / size**2
+        fraction = 1 / 4 if size == 64 else (1.0 if size == 178 else 0.1) if full else PIXELS_PER_STEP / size**2
         return Recipe(
             name="race",
             model=model(base),

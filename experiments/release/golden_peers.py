@@ -119,8 +119,8 @@ def ginr_ipc(clone: Path, out: Path) -> None:
 
     stub("torchvision", "torchvision.transforms")
     sys.path.insert(0, str(clone / "src"))
-    made = dataclasses.dataclass  # their configurations have instances for defaults, which Python 3.11 asks to hash
-    dataclasses.dataclass = lambda cls=None, **options: made(cls, **options | {"unsafe_hash": True})
+    usual = dataclasses.dataclass  # their configurations have instances for defaults, which Python 3.11 asks to hash
+    dataclasses.dataclass = lambda cls=None, **options: usual(cls, **options | {"unsafe_hash": True})
     from models import create_model
     from models.generalizable_INR.configs import MetaLowRankModulatedINRConfig
     from omegaconf import OmegaConf

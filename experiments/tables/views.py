@@ -27,7 +27,7 @@ from tokenfield.views import scores as protocol
 from tokenfield.views.light_field import render_from
 from tokenfield.views.objective import encode_views
 
-SUPPORT, ASKED, CATEGORY = 3, 6, "lamps"
+SUPPORT, TARGETS, CATEGORY = 3, 6, "lamps"
 """Views that are given of an object, views that are asked for, and which objects."""
 OBJECTS = 8
 """Held-out objects that are measured unless more are asked for."""
@@ -74,7 +74,7 @@ def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:
     model = pretrained.load(folder).eval().to(setting.place)
     support, integral = recipe.data.support, recipe.objective.integral
     objects = list(islice(recipe.data.open(setting.data, "test").objects(), setting.pictures))
-    scores = protocol.measure(model, objects, [support], integral=integral, targets=ASKED)
+    scores = protocol.measure(model, objects, [support], integral=integral, targets=TARGETS)
     first, given = objects[0], list(range(support))
     field, pixels = protocol.field_of_views(model, first, given, integral), first.images[0, 0].numel()
     encode = count_macs(lambda: encode_views(model, first, given)) / pixels
@@ -113,6 +113,6 @@ def table() -> Table:
         shapes=SHAPES,
         data="OBJECTS",
         reference="LAINR",
-        measured_on=f"{ASKED} views that were not given of up to {OBJECTS} held-out objects or --pictures, unclamped; "
-        "values per pixel value: of the support views; MACs per pixel: of one rendered view",
+        measured_on=f"{TARGETS} views that were not given of up to {OBJECTS} held-out objects or --pictures, "
+        "unclamped; values per pixel value: of the support views; MACs per pixel: of one rendered view",
     )

@@ -30,11 +30,11 @@ def stamp(path, box=(4, 2, 10, 14), size=(20, 16)):
 
 def test_a_cut_out_is_trimmed_and_lies_on_white(cutout_pool, tmp_path):
     with Image.open(stamp(tmp_path / "a.png")) as picture:
-        made = np.asarray(cutout_pool.on_white(picture, 26))  # twice 12 pixels and a margin of 6 %
-    assert made.shape == (26, 26, 3)
-    assert (made[:, :4] > 240).all() and (made[:, -4:] > 240).all()
-    assert abs(made[13, 13].astype(int) - (200, 0, 0)).max() <= 3
-    red = np.argwhere(made[..., 1] < 128)
+        cutout = np.asarray(cutout_pool.on_white(picture, 26))  # twice 12 pixels and a margin of 6 %
+    assert cutout.shape == (26, 26, 3)
+    assert (cutout[:, :4] > 240).all() and (cutout[:, -4:] > 240).all()
+    assert abs(cutout[13, 13].astype(int) - (200, 0, 0)).max() <= 3
+    red = np.argwhere(cutout[..., 1] < 128)
     height, width = red.max(0) - red.min(0) + 1
     assert abs(height - 24) <= 3 and abs(width - 12) <= 3  # its proportions stay
 

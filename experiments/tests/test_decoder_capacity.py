@@ -54,12 +54,12 @@ def test_a_study_is_made_row_by_row_and_goes_on(study, photographs, tmp_path, mo
     setting = json.loads((tmp_path / "out" / "capacity.json").read_text())
     assert [row["label"] for row in setting["rows"]] == ["LAINR", "w/o STA", "w/o multiFM", "IPC (w/o both)"]
     first = study.path(options, study.rows()[0][1], 0)
-    kept = first.read_text()
-    assert json.loads(kept)["curve"][-1][0] == 5
+    before = first.read_text()
+    assert json.loads(before)["curve"][-1][0] == 5
     study.path(options, study.rows()[1][1], 0).unlink()
     torch.manual_seed(7)  # a run depends on nothing but its own seed
     study.main(options)
-    assert first.read_text() == kept
+    assert first.read_text() == before
     again = json.loads((tmp_path / "out" / "capacity.json").read_text())
     assert [row["psnr"] for row in again["rows"]] == [row["psnr"] for row in setting["rows"]]
     assert (tmp_path / "out" / "figure.png").stat().st_size > 1000

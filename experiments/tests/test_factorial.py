@@ -101,11 +101,11 @@ def test_what_is_not_measured_is_left_out_and_the_figure_needs_the_json_alone(tm
     run = {"system": "x", "failure": None, "pictures": {"a": 1.0}, "values_stored": 576, "values_per_pixel_value": 0.75,
            "parameters": 9, "locality": None, "macs_per_pixel": {"encode": 1.0, "decode": 1.0}, "curve": [], "steps": 8,
            "seconds": 1.0, "peak_memory": None}
-    made = {row.label: [run | {"seed": s, "psnr": 20.0 + i + s} for s in (0, 1)] for i, row in enumerate(ROWS)}
+    results_of = {row.label: [run | {"seed": s, "psnr": 20.0 + i + s} for s in (0, 1)] for i, row in enumerate(ROWS)}
     facts = {"scale": "miniature", "budget": "steps=8", "seed_list": [0, 1], "date": "", "command": "x"}
-    data = json.loads(json.dumps(report.gather("factorial", table, made, facts)))
+    data = json.loads(json.dumps(report.gather("factorial", table, results_of, facts)))
     files = report.write(data, tmp_path / "factorial")
     assert files[-1].read_bytes().startswith(b"\x89PNG") and "main effect (8 runs with" in files[1].read_text()
-    few = report.gather("factorial", table, {"LAINR": made["LAINR"]}, facts)
+    few = report.gather("factorial", table, {"LAINR": results_of["LAINR"]}, facts)
     assert few["analysis"]["main"] == few["analysis"]["added"] == []
     assert report.write(few, tmp_path / "few")

@@ -19,14 +19,14 @@ SIZES = LainrConfig(size=(10, 15), patch=5, padding=0, num_latents=6, latent_dim
 ALL = {"anchors": True, "distance": True, "relative": True, "multiplicative": True, "skip": True}
 
 
-def made(**changes) -> AnchoredLainr:
+def build(**changes) -> AnchoredLainr:
     torch.manual_seed(5)
     return AnchoredLainr(AnchoredLainrConfig(replace(SIZES, **changes.pop("sizes", {})), **changes)).eval()
 
 
 def test_without_a_change_it_is_lainr_bit_for_bit():
     torch.manual_seed(5)
-    lainr, same = Lainr(SIZES).eval(), made()
+    lainr, same = Lainr(SIZES).eval(), build()
     assert lainr.state_dict().keys() == same.state_dict().keys()
     image, grid = torch.rand(2, 3, 10, 15), Grid.cells(7, 11)
     assert torch.equal(lainr.decode(lainr.encode(image), grid), same.decode(same.encode(image), grid))
@@ -48,7 +48,7 @@ def test_the_content_term_alone_is_selective_token_aggregation():
 @pytest.mark.parametrize("changes", [dict(zip(ALL, on, strict=True)) for on in product((False, True), repeat=5)])
 def test_every_combination_encodes_and_decodes(changes):
     """Grid and points agree, chunks agree with the whole, and every weight has a gradient."""
-    model = made(**changes)
+    model = build(**changes)
     image, grid = torch.rand(2, 3, 10, 15), Grid.cells(4, 3)
     tokens = model.encode(image)
     assert tokens.shape == (2, 6, 7)
@@ -61,7 +61,7 @@ def test_every_combination_encodes_and_decodes(changes):
 
 @pytest.mark.parametrize("changes", [{"distance": True}, {"distance": True, "content": False}, {"relative": True}, ALL])
 def test_tokens_may_be_permuted_with_their_places(changes):
-    model, order, tokens = made(**changes), torch.randperm(6), torch.randn(2, 6, 7)
+    model, order, tokens = build(**changes), torch.randperm(6), torch.randn(2, 6, 7)
     grid = Grid.cells(5, 4)
     before = model.decode(tokens, grid)
     assert not torch.allclose(before, model.decode(tokens[:, order], grid))  # they have places
@@ -93,7 +93,7 @@ def test_the_distance_term_is_a_gaussian_in_cells():
 
 def test_by_distance_alone_and_narrowly_the_head_is_asked_within_the_cell():
     """A field of equal tokens then repeats from cell to cell: the head does not know where it is."""
-    model = made(relative=True, distance=True, content=False)
+    model = build(relative=True, distance=True, content=False)
     (term,) = model.decoder.aggregator.terms
     term.log_width.data.fill_(-4.0)
     values = model.decode(torch.randn(1, 1, 7).expand(1, 6, 7).contiguous(), Grid.cells(10, 15))
@@ -108,14 +108,14 @@ def test_multiplication_in_place_of_addition():
     scaled.load_state_dict(added.state_dict())
     points, m = torch.rand(5, 2) * 2 - 1, torch.randn(3, 5, 4)
     located = scaled.locate(points)
-    wanted = scaled.out[0](located[0] * scaled.modulate[0](m))
-    torch.testing.assert_close(scaled.combine(located, scaled.fold(None), m), wanted)
+    expected = scaled.out[0](located[0] * scaled.modulate[0](m))
+    torch.testing.assert_close(scaled.combine(located, scaled.fold(None), m), expected)
     other = added.out[0]((located[0] + added.modulate[0](m)).relu())
     torch.testing.assert_close(added.combine(located, added.fold(None), m), other)
 
 
 def test_a_skip_reaches_its_own_token_alone_and_no_block_is_needed():
-    model = made(anchors=True, skip=True, sizes={"encoder_depth": 0})
+    model = build(anchors=True, skip=True, sizes={"encoder_depth": 0})
     image = torch.rand(1, 3, 10, 15)
     other = image.clone()
     other[:, :, 5:, :5] += 0.1  # cell 3 of 2 x 3
@@ -125,9 +125,9 @@ def test_a_skip_reaches_its_own_token_alone_and_no_block_is_needed():
 
 def test_what_means_nothing_is_refused():
     with pytest.raises(UserError, match="num_latents 5 and 6 cells; here they must agree"):
-        made(sizes={"num_latents": 5})
+        build(sizes={"num_latents": 5})
     with pytest.raises(UserError, match="nothing tells tokens apart"):
-        made(content=False)
+        build(content=False)
     with pytest.raises(UserError, match="leave out coarse decoding"):
-        made(distance=True).coarse(8)
-    made(multiplicative=True).coarse(8)
+        build(distance=True).coarse(8)
+    build(multiplicative=True).coarse(8)

@@ -42,8 +42,8 @@ def test_a_larger_batch_needs_more_whatever_this_process_holds(setting):
     if first is None or large is None:
         pytest.skip("this system does not tell peak memory")
     assert 1 << 20 < first < large
-    kept = sorted((setting.runs / "memory").glob("*.json"))
-    assert len(kept) == 2 and {json.loads(path.read_text())["peak_memory"] for path in kept} == {first, large}
+    files = sorted((setting.runs / "memory").glob("*.json"))
+    assert len(files) == 2 and {json.loads(path.read_text())["peak_memory"] for path in files} == {first, large}
     assert of_training(replace(small, seed=7), setting, lambda: 0.0) == first  # no time: it is there already
 
 

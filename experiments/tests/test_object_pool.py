@@ -41,7 +41,7 @@ def test_a_pool_is_rendered_split_and_listed(pool, tmp_path, monkeypatch, capsys
         trimesh.creation.box().export(tmp_path / f"{name}.stl")
         entries.append(MeshEntry(name, name, tmp_path / f"{name}.stl"))
     monkeypatch.setattr(pool, "TEST", {"lamps": ["odd"]})
-    monkeypatch.setattr(pool, "fetch", lambda wanted, packages, scratch: {package: scratch for package in wanted})
+    monkeypatch.setattr(pool, "fetch", lambda names, packages, scratch: {package: scratch for package in names})
     monkeypatch.setattr(pool, "find", lambda categories, roots: {"lamps": entries})
     out = tmp_path / "out"
     options = ["--categories", "lamps", "--size", "8", "--views", "2", "--processes", "1"]

@@ -28,8 +28,8 @@ from tokenfield.models.anchored import AnchoredConfig
 @pytest.mark.parametrize("size", SIZES)
 def test_every_system_stores_what_lainr_does(size, full):
     """Within two percent, at both scales, by the sizes alone (full models are too large to build here)."""
-    wanted = values(lainr(size, full=full))
-    assert wanted == (6144 if size == 64 else 65536)
+    expected = values(lainr(size, full=full))
+    assert expected == (6144 if size == 64 else 65536)
     stored = {}
     for system in SYSTEMS:
         model = race(system, size, full=full).model
@@ -40,7 +40,7 @@ def test_every_system_stores_what_lainr_does(size, full):
             stored[system] = (4 * model.groups + model.channels) * model.dim
         else:
             stored[system] = model.num_latents * getattr(model, "latent_dim", model.dim)
-    assert {system: count for system, count in stored.items() if abs(count / wanted - 1) > 0.02} == {}
+    assert {system: count for system, count in stored.items() if abs(count / expected - 1) > 0.02} == {}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

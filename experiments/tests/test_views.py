@@ -14,7 +14,7 @@ def script(monkeypatch):
     """The script with miniature recipes, three of its runs, and costs that are known already."""
     small = {name: lambda run=run: miniature(run()) for name, run in module.SYSTEMS.items()}
     monkeypatch.setattr(module, "SYSTEMS", small)
-    monkeypatch.setattr(module, "SEEN", [5, 6])
+    monkeypatch.setattr(module, "SHOWN", [5, 6])
     monkeypatch.setattr(module, "TIMED", 4)
     monkeypatch.setattr("tokenfield.training.trainer.draw_curve", lambda *_: None)
     return module
@@ -26,7 +26,7 @@ def test_runs_are_made_once_and_everything_is_written(script, tmp_path, monkeypa
     cost = {"system": "LAINR", "sizes": "small", "size": 8, "evaluations": 64, "seconds": 0.1, "peak_megabytes": 1.0}
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "costs.json").write_text(json.dumps([cost]))  # which take a process of their own
-    options = script.Options(data=root, out=out, runs=tmp_path / "runs", seconds=0.05, asked=2)
+    options = script.Options(data=root, out=out, runs=tmp_path / "runs", seconds=0.05, targets=2)
     others = script.RUNS[6:9]
     for run in others:  # another process is at these
         (tmp_path / "runs" / f"{script.recipe_of(*run, 0).name}.claim").mkdir()

@@ -46,7 +46,7 @@ from tokenfield.views.radiance_field import Integral
 from tokenfield.views.scores import comparison, field_of_views, figure_4a, measure
 
 TIMED, MOST = 12, 5
-SEEN = [6, 9, 14, 18, 22]
+SHOWN = [6, 9, 14, 18, 22]
 """Views that the figures show."""
 SYSTEMS: dict[str, Callable[[], Recipe]] = {
     "LAINR": views.views_lainr_64,
@@ -78,7 +78,7 @@ class Options:
     """Processor seconds of training per run."""
     budget: float = 1e9
     """Begin no piece of work so late that it would not be finished after so many seconds of the clock."""
-    asked: int = 6
+    targets: int = 6
     """Views asked for per held-out object."""
     seed: int = 0
 
@@ -126,7 +126,7 @@ def assessed(system: str, support: int, options: Options) -> dict[str, Any]:
     model, integral = pretrained.load(run), recipe.objective.integral
     numbers = [support] if support else list(range(1, MOST + 1))
     begun = time.perf_counter()
-    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, targets=options.asked,
+    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, targets=options.targets,
                      reserved=MOST)  # fmt: skip
     return {
         "system": system,
@@ -179,15 +179,15 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
     side, rows, areas, tokens = model.input_size[0], [], [], None
     for item in chosen:
         field = field_of_views(model, item, range(3), Integral())
-        for view in SEEN[:2]:
+        for view in SHOWN[:2]:
             camera = move_camera(field, item.poses[view])
             every = influences(camera, [(k,) for k in range(len(field.tokens))], side, side)
             areas += [influence.area for influence in every if influence.largest > 0]
             if tokens is None:  # the four that matter most to the first, and then the same ones
                 tokens = sorted(range(len(every)), key=lambda k: -every[k].largest)[:4]
             maps = [Panel(repeat(heat(every[k].map), 2), f"token {k}", f"{every[k].area:.2f}") for k in tokens]
-            seen = camera.render(side, side).clamp(0, 1)
-            rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(seen, 2), "model"), *maps])
+            drawn = camera.render(side, side).clamp(0, 1)
+            rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(drawn, 2), "model"), *maps])
     save_png(options.out / "locality.png", sheet(rows))
     return {"model": run.name, "tokens": len(field.tokens), "views": len(rows),
             "median_area": statistics.median(areas), "smallest_area": min(areas), "largest_area": max(areas),
@@ -261,7 +261,7 @@ def report_of(options: Options) -> dict[str, Any]:
     """Everything that is known so far, by any process."""
     rows = [found(options, recipe_of(*run, options.seed).name) for run in RUNS]
     return {
-        "command": f"python -m experiments.views.comparison --seconds {options.seconds:g} --asked {options.asked}",
+        "command": f"python -m experiments.views.comparison --seconds {options.seconds:g} --targets {options.targets}",
         "device": f"CPU, {torch.backends.cpu.get_cpu_capability()} kernels, {torch.get_num_threads()} thread(s)",
         "versions": versions(),
         "locality": found(options, "locality"),
@@ -278,7 +278,7 @@ def side_by_side(options: Options) -> None:
         if found(options, recipe.name):
             model = pretrained.load(options.runs / recipe.name)
             field = field_of_views(model, item, range(3), recipe.objective.integral)
-            save_png(options.out / f"views-{name.lower()}.png", comparison(field, item, range(3), SEEN))
+            save_png(options.out / f"views-{name.lower()}.png", comparison(field, item, range(3), SHOWN))
 
 
 def main(options: Options) -> None:
