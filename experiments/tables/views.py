@@ -74,7 +74,7 @@ def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:
     model = pretrained.load(folder).eval().to(setting.place)
     support, integral = recipe.data.support, recipe.objective.integral
     objects = list(islice(recipe.data.open(setting.data, "test").objects(), setting.pictures))
-    scores = protocol.measure(model, objects, [support], integral=integral, targets=TARGETS)
+    scores = protocol.score_objects(model, objects, [support], integral=integral, targets=TARGETS)
     first, given = objects[0], list(range(support))
     field, pixels = protocol.field_of_views(model, first, given, integral), first.images[0, 0].numel()
     encode = count_macs(lambda: encode_views(model, first, given)) / pixels

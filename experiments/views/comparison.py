@@ -43,7 +43,7 @@ from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.models.lainr_views import LainrViewsConfig
 from tokenfield.views.models.radiance import IpcRadianceConfig
 from tokenfield.views.radiance_field import Integral
-from tokenfield.views.scores import comparison, field_of_views, figure_4a, measure
+from tokenfield.views.scores import comparison, field_of_views, figure_4a, score_objects
 
 TIMED, MOST = 12, 5
 SHOWN = [6, 9, 14, 18, 22]
@@ -126,7 +126,7 @@ def assessed(system: str, support: int, options: Options) -> dict[str, Any]:
     model, integral = pretrained.load(run), recipe.objective.integral
     numbers = [support] if support else list(range(1, MOST + 1))
     begun = time.perf_counter()
-    scores = measure(model, test_objects(options).objects(), numbers, integral=integral, targets=options.targets,
+    scores = score_objects(model, test_objects(options).objects(), numbers, integral=integral, targets=options.targets,
                      reserved=MOST)  # fmt: skip
     return {
         "system": system,

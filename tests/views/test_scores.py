@@ -15,7 +15,7 @@ from tokenfield.views.data import ViewsConfig
 from tokenfield.views.light_field import move_camera, render_from
 from tokenfield.views.objective import RadianceRays
 from tokenfield.views.radiance_field import Integral
-from tokenfield.views.scores import Fitting, as_json, comparison, field_of_views, figure_4a, means, measure
+from tokenfield.views.scores import Fitting, as_json, comparison, field_of_views, figure_4a, means, score_objects
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def make(run=recipes.views_lainr_64):
 
 def test_scores_are_of_the_views_that_were_not_given(item):
     model = make()
-    scores = measure(model, [item, replace(item, name="again")], [1, 2, 5])
+    scores = score_objects(model, [item, replace(item, name="again")], [1, 2, 5])
     assert [(s.name, s.support, s.targets) for s in scores[:3]] == [(item.name, n, 2) for n in (1, 2, 5)]
     field = field_of_views(model, item, [0, 1])
     expected = psnr(render_from(field, item.poses[5:]), item.images[5:]).mean()
@@ -43,7 +43,7 @@ def test_scores_are_of_the_views_that_were_not_given(item):
     assert [line["support"] for line in lines] == [1, 2, 5] and all(line["objects"] == 2 for line in lines)
     assert lines[0]["psnr"] == pytest.approx(scores[0].psnr, abs=1e-6)
     assert len(as_json(scores)["objects"]) == 6
-    assert measure(model, [item], [1], targets=2, reserved=3)[0].targets == 2
+    assert score_objects(model, [item], [1], targets=2, reserved=3)[0].targets == 2
 
 
 def test_models_say_which_numbers_of_views_they_take(item):

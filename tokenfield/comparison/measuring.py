@@ -20,7 +20,7 @@ from tokenfield.training import journal
 from tokenfield.training.recipe import Recipe
 
 
-def measure(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut) -> Record:
+def describe_run(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut) -> Record:
     """Everything about a trained run but how long it took, at some pixels of held-out pictures."""
     model = pretrained.load(folder).eval().to(setting.place)
     pictures = held_out.read(setting.data)

@@ -9,7 +9,7 @@ import torch
 
 from tokenfield.comparison import running
 from tokenfield.comparison.held_out import HeldOut
-from tokenfield.comparison.measuring import measure
+from tokenfield.comparison.measuring import describe_run
 from tokenfield.comparison.running import Deadline
 from tokenfield.comparison.setting import Setting
 from tokenfield.data import DataConfig
@@ -39,7 +39,7 @@ class SystemRow:
     def run(self, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make its run, or read the result of one that is finished."""
         recipe = replace(self.recipe, seed=seed)
-        measurement = partial(measure, held_out=self.held_out)
+        measurement = partial(describe_run, held_out=self.held_out)
         return running.run(recipe, setting, measurement, held_out=self.held_out, deadline=deadline)
 
 

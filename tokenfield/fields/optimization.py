@@ -52,7 +52,7 @@ SCRATCH_RATE = 0.5
 MLP_RATES = {"ffnet": 1e-3, "siren": 3e-4}
 """The same for MLPs, whose latents are weights; SIREN's authors take 1e-4 for longer runs."""
 MEASURED = 1 << 20
-"""Most pixels that `Optimization.measure` looks at: rows and columns evenly spread over larger pictures."""
+"""Most pixels that `Optimization.error` looks at: rows and columns evenly spread over larger pictures."""
 
 
 @dataclass(frozen=True)
@@ -181,16 +181,16 @@ class Optimization:
             else:
                 if done - measured >= 1 / MEASUREMENTS:
                     measured = done
-                    yield self._point(step, begun, self.measure())
+                    yield self._point(step, begun, self.error())
                 with clock:
                     self._gradient(self.target.draw(self.pixels, self.seed, step))
             with clock:
                 self._move(done)
             step += 1
-        yield self._point(step, clock.seconds, self.measure())
+        yield self._point(step, clock.seconds, self.error())
 
     @torch.no_grad()
-    def measure(self) -> float:
+    def error(self) -> float:
         """Mean squared error, over all pixels or `MEASURED` of them."""
         total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()

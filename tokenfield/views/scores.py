@@ -102,7 +102,7 @@ def fit_tokens(field: Field, views: ViewSet, numbers: list[int], fitting: Fittin
     return replace(field, tokens=tokens.detach())
 
 
-def measure(
+def score_objects(
     model: ViewsModel, objects: Iterable[ViewSet], numbers: Sequence[int], *, integral: Integral = PUBLISHED,
     targets: int = 0, reserved: int = 0, fitting: Fitting = PREDICTED,
     before: Callable[[int, str], None] = lambda index, name: None

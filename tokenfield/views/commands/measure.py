@@ -37,7 +37,7 @@ class Measure(ModelOptions):
         model, numbers, (integral, fitting), source = self.open()
         total = min(self.count or len(source), len(source))
         with console.progress("measuring", total) as bar:
-            scores = protocol.measure(model, islice(source.objects(), total), numbers, integral=integral,
+            scores = protocol.score_objects(model, islice(source.objects(), total), numbers, integral=integral,
                                       targets=self.targets, reserved=self.reserved, fitting=fitting, before=bar.file)
         report = {"command": "views measure", "model": model.name, "kind": model.kind, "targets": self.targets,
                   "reserved": max(self.reserved, *numbers), "optimize": self.optimize, "points": integral.points,

@@ -68,7 +68,7 @@ class Orbit(ObjectOptions):
             console.say(str(files[0]))
         else:
             field.save(folder / f"{name}.field")
-            score = protocol.measure(model, [item], [number], integral=integral, fitting=fitting)[0]
+            score = protocol.score_objects(model, [item], [number], integral=integral, fitting=fitting)[0]
             report |= {"psnr": score.psnr, "ssim": score.ssim, "targets": score.targets}
             files += [folder / f"{name}.field", *draw_beside(field, item, number, folder, name)]
             console.say(f"{item.name}, {number} support views: {score.psnr:.2f} dB, SSIM {score.ssim:.4f} on "
