@@ -70,7 +70,7 @@ def trained(start, photos, tmp_path_factory) -> Path:
 
 def test_the_page_is_complete():
     assert set(FILES) == {"gridfield/model.py", "gridfield/recipes.py", "gridfield/plugin.py", "pyproject.toml"}
-    assert len(FILES["gridfield/model.py"].splitlines()) < 100
+    assert len(FILES["gridfield/model.py"].splitlines()) < 90
     assert {line.split()[0] for line in COMMAND_LINES} == {
         "train", "evaluate", "encode", "decode", "info", "explain", "compare"}
 
@@ -146,5 +146,5 @@ def test_halo_and_reach_are_enough(grid):
 def test_bad_sizes_are_one_line(grid):
     from tokenfield.errors import UserError
 
-    with pytest.raises(UserError, match="cell is 0"):
+    with pytest.raises(UserError, match="cell 0"):
         grid.GridConfig(cell=0)
