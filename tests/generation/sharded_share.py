@@ -27,3 +27,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     Accelerator.end_training = lambda self: None  # a run ends the process group, which the next one here still needs
     work(*map(Path, sys.argv[1:]))
+    torch.distributed.destroy_process_group()  # else its threads may still run when the process ends
