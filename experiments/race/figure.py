@@ -12,9 +12,9 @@ from tokenfield.io.record import Record
 STYLES: dict[str, tuple[str, str, str]] = {
     "anchored": ("anchored (linear)", COLOURS[0], "-"),
     "anchored-random": ("anchored (random)", COLOURS[0], "--"),
-    "lainr": ("LAINR", COLOURS[1], "-"),
-    "lainr-paper": ("LAINR, Adam 1e-4", COLOURS[1], "--"),
-    "anr": ("ANR", COLOURS[3], "-"),
+    "lainr": ("LAINR (local)", COLOURS[1], "-"),
+    "lainr-published": ("LAINR (published)", COLOURS[1], "--"),
+    "anr": ("ANR (local)", COLOURS[3], "-"),
     "ipc": ("IPC", COLOURS[4], "-"),
     "trans-inr": ("TransINR", COLOURS[2], "-"),
 }
