@@ -53,7 +53,7 @@ def table(*sizes: int) -> Table:
         rows(*sizes),
         "nowhere: equal budgets are this project's own",
         figure="race",
-        expected="LAINR from the local start at IPC's final PSNR in at most a tenth of its steps, anchored in a twentieth",
+        expected="LAINR (local start) at IPC's final PSNR in at most a tenth of its steps, anchored in a twentieth",
         shapes=SHAPES,
         measured_on="held-out pictures: the middle of every test picture at every scale that holds it, at 512 and "
         f"1024 pixels at full scale alone; at most {FINAL_SIDE} x {FINAL_SIDE} evenly spread pixels of each ({SIDE} x "
