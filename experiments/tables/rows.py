@@ -47,6 +47,8 @@ class Row:
     """Published PSNR in dB."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model that differ from that run's."""
+    small: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the miniature that are not the shrunk model's."""
     extra: bool = False
     """True: not a row of the paper; put beside it for comparison."""
 
@@ -60,8 +62,7 @@ class Row:
         recipe = replace(recipe, model=replace(recipe.model, **self.changes), seed=seed)
         if scale == "miniature":
             small = miniature.miniature(recipe, seed)
-            heads = {name: value for name, value in self.changes.items() if name == "heads"}  # all others have one
-            return replace(small, model=replace(small.model, **heads))
+            return replace(small, model=replace(small.model, **self.small))
         if scale == "photos":
             return on_photographs(recipe)
         if recipe.data.layout == "folder":
