@@ -1,7 +1,7 @@
 """Fit principal components of cells of photographs: `python -m experiments.release.pca_basis FOLDER OUT`.
 
 The packaged basis is one of 8 x 8 cells of the pool's training photographs (`tokenfield.evaluation.pca`); `tokenfield
-evaluate --basis OUT` takes any other.
+evaluate --against OUT` takes any other.
 """
 
 from collections.abc import Iterable

@@ -24,6 +24,7 @@ from tokenfield.comparison.running import Deadline, keep
 from tokenfield.comparison.setting import Setting, digest
 from tokenfield.errors import UserError
 from tokenfield.training.recipe import Recipe, decisive, model_name
+from tokenfield.training.session import Session
 from tokenfield.training.trainer import train
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def measure_here(recipe: Recipe, data: Path, device: str, threads: int) -> int |
 
         def steps(count: int) -> None:
             short = replace(recipe, steps=count, checkpoint_every=count)
-            train(short, data, Path(folder, str(count)), device=device, quiet=True)
+            train(short, data, Path(folder, str(count)), session=Session(device=device, quiet=True))
 
         steps(1)
         gc.collect()

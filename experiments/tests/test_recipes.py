@@ -14,6 +14,7 @@ from tokenfield.recipes.photos import lainr_photos_64
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
 from tokenfield.training.recipe import fresh_model, from_json, to_json
+from tokenfield.training.session import Session
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == recipes.__name__]
 ANCHORED, PLANE = "lainr-anchored-photos-64", "lainr-climatology-plane"
@@ -39,7 +40,7 @@ def test_a_recipe_survives_json_under_its_own_name(name):
 def test_at_miniature_size_it_trains(name, pictures, tmp_path):
     recipe = tiny(RECIPES[name]())
     recipe = replace(recipe, data=replace(recipe.data, holdout=0.3))
-    out = train(recipe, pictures, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    out = train(recipe, pictures, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     assert "evaluation_psnr" in (out / "metrics.jsonl").read_text()
 
 

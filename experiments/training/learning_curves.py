@@ -18,6 +18,7 @@ import experiments.recipes  # noqa: F401 - their names
 from tokenfield.evaluation.environment import versions
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe
+from tokenfield.training.session import Session
 from tokenfield.training.trainer import train
 
 matplotlib.use("Agg")
@@ -60,7 +61,7 @@ def timed(recipe: Recipe, options: Options) -> Recipe:
     trial = options.runs / f"{recipe.name}-timing"
     if not (trial / "recipe.json").exists():
         short = replace(recipe, steps=TIMED, log_every=1, evaluate_every=0, checkpoint_every=TIMED)
-        train(short, options.data, trial, quiet=True)
+        train(short, options.data, trial, session=Session(quiet=True))
     rates = sorted(line["images_per_second"] for line in lines(trial)[2:])
     steps = max(options.evaluations, int(options.seconds * rates[len(rates) // 2] / recipe.batch_size))
     every = max(1, steps // options.evaluations)

@@ -21,6 +21,7 @@ from tokenfield.evaluation.tables import markdown, number
 from tokenfield.io.record import Record
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, model_name
+from tokenfield.training.session import Session
 from tokenfield.training.stopping import Diverged
 from tokenfield.training.trainer import train
 
@@ -64,7 +65,7 @@ def reached(recipe: Recipe, data: Path, run: Path) -> float | None:
     """PSNR on training crops over the last fifth of the steps; None where the run diverged."""
     if not (run / "model.safetensors").exists():
         try:
-            train(recipe, data, run, resume=(run / "recipe.json").exists(), quiet=True)
+            train(recipe, data, run, resume=(run / "recipe.json").exists(), session=Session(quiet=True))
         except Diverged:
             return None
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -36,6 +36,7 @@ from tokenfield.io.atomic import written_aside
 from tokenfield.models import pretrained
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import Recipe, fresh_model
+from tokenfield.training.session import Session
 from tokenfield.training.trainer import train
 from tokenfield.views import recipes as views
 from tokenfield.views.data import ViewSet, ViewsSource
@@ -98,7 +99,7 @@ def recipe_of(system: str, support: int, seed: int) -> Recipe:
 def trained(recipe: Recipe, options: Options) -> Path:
     """The folder of the run, finished."""
     run, trial = options.runs / recipe.name, options.runs / f"{recipe.name}-timing"
-    quiet = {"quiet": True, "workers": 0, "device": "cpu"}
+    quiet = {"session": Session(device="cpu", quiet=True, workers=0)}
     if (run / "recipe.json").exists():
         return train(None, options.data, run, resume=True, **quiet)
     if not (trial / "timing.json").exists():

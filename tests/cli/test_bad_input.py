@@ -232,7 +232,7 @@ OPTIONS = {
     "protocol without its data": (("evaluate", "MODEL", "--protocol", "native"), 1, "--data FOLDER"),
     "data without its protocol": (("evaluate", "MODEL", "--data", ".", "--protocol", "skimage256"), 1, "--data FOLDER"),
     "no pictures at all": (("evaluate", "MODEL", "--data", ".", "--count", "0"), 1, "at least 1"),
-    "a basis that is none": (("evaluate", "MODEL", "--against", "pca", "--basis", "nosuch"), 1, "no PCA basis"),
+    "a basis that is none": (("evaluate", "MODEL", "--against", "nosuch"), 1, "no PCA basis"),
     "a model that is no run": (("evaluate", "MODEL", "--data", ".", "--protocol", "recipe"), 1, "recipe.json"),
     "two sizes": (("decode", "a.field", "--size", "5", "--scale", "2"), 1, "give one of them"),
     "size 0": (("decode", "a.field", "--size", "0"), 1, "give at least 1"),

@@ -16,7 +16,7 @@ from tokenfield.models import pretrained
 @pytest.mark.parametrize("what", ["latents", "decoder", "all"])
 def test_what_is_written_loads_and_is_as_good_as_was_said(run, model, photo, tmp_path, what):
     facts, target = tmp_path / "facts.json", tmp_path / ("new.field" if what == "latents" else "own")
-    outcome = run("optimize", photo, "--model", model, "--what", what, "--steps", 4, "--rate", "0.002", "--beside",
+    outcome = run("optimize", photo, "--model", model, "--what", what, "--steps", 4, "--rates", "0.002", "--beside",
                   "-o", target, "--json", facts)
     assert outcome.code == 0, outcome.err
     (curve,) = json.loads(facts.read_text())["curves"]

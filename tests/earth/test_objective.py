@@ -17,6 +17,7 @@ from tokenfield.training import train
 from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
+from tokenfield.training.session import Session
 
 SIZE = (6, 10)
 
@@ -57,7 +58,7 @@ def test_every_recipe_trains_and_survives_json(run, folder, tmp_path, monkeypatc
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     recipe = run()
     assert from_json(to_json(recipe)) == recipe and recipe.name == run.__name__.replace("_", "-")
-    train(small(recipe), folder, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    train(small(recipe), folder, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     lines = read(tmp_path / "run" / "metrics.jsonl")
     assert lines[-1]["evaluation_pictures"] >= 1
     assert pretrained.load(tmp_path / "run").config == small(recipe).model
@@ -66,13 +67,13 @@ def test_every_recipe_trains_and_survives_json(run, folder, tmp_path, monkeypatc
 def test_lainr_trains_on_the_plain_grid(folder, tmp_path):
     recipe = small(climate.lainr_climatology())
     recipe = replace(recipe, model=replace(recipe.model, coordinates="plane"))
-    out = train(recipe, folder, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    out = train(recipe, folder, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     assert read(out / "metrics.jsonl")[-1]["evaluation_pictures"] >= 1 and pretrained.load(out).config == recipe.model
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(folder, tmp_path):
     recipe = small(climate.lainr_climatology())
-    options = {"quiet": True, "device": "cpu", "workers": 0}
+    options = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = pretrained.load(train(recipe, folder, tmp_path / "whole", **options))
     train(replace(recipe, steps=2), folder, tmp_path / "parts", **options)  # the rate is constant
     parts = pretrained.load(train(recipe, folder, tmp_path / "parts", resume=True, **options))
@@ -128,7 +129,8 @@ def test_the_loss_is_the_mean_over_the_seen_area_of_standardised_errors(folder):
 )
 def test_data_and_model_must_fit(change, words, folder, tmp_path):
     with pytest.raises(UserError, match=words):
-        train(change(small(climate.lainr_climatology())), folder, tmp_path / "run", device="cpu", quiet=True)
+        train(change(small(climate.lainr_climatology())), folder, tmp_path / "run",
+              session=Session(device="cpu", quiet=True))
 
 
 def test_era5_is_standardised_and_split_as_published():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
 from tokenfield.evaluation.evaluate import Gallery, panel
 from tokenfield.evaluation.pca import floor_of
+from tokenfield.io.progress import Bar
 from tokenfield.models import pretrained
 
 
@@ -66,7 +68,7 @@ def test_the_floor_stores_no_more_than_the_model(model):
 def test_report_says_everything_needed_to_get_the_number_again(model):
     skipped = SkippedFiles()
     skipped.add("bad.png", "is empty (0 bytes)")
-    report = evaluation.evaluate(model, pictures(), "native", skipped=skipped, settings={"seed": 3})
+    report = replace(evaluation.evaluate(model, pictures(), "native", skipped=skipped), settings={"seed": 3})
     data = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert data["count"] == 3 and data["protocol"]["name"] == "native" and data["settings"]["seed"] == 3
     assert data["model"]["hash"] == pretrained.model_hash(model)
@@ -83,11 +85,13 @@ def test_no_pictures_and_nan_are_errors(model):
         evaluation.evaluate(model, pictures(1), "native")
 
 
-def test_progress_is_told(model):
-    named, pieces = [], []
-    hooks = {"before": lambda *name: named.append(name), "progress": lambda *done: pieces.append(done)}
-    evaluation.evaluate(model, pictures(2), "native", **hooks)
-    assert named == [(0, "picture-0"), (1, "picture-1")] and (1, 1) in pieces
+def test_progress_is_shown(model, monkeypatch):
+    names, pieces = [], []
+    bar = Bar("evaluating", 2)
+    monkeypatch.setattr(bar, "file", lambda *name: names.append(name))
+    monkeypatch.setattr(bar, "piece", lambda *counts: pieces.append(counts))
+    evaluation.evaluate(model, pictures(2), "native", bar=bar)
+    assert names == [(0, "picture-0"), (1, "picture-1")] and (1, 1) in pieces
 
 
 def test_the_draw_is_a_function_of_the_seed(tmp_path):

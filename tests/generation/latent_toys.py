@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from tokenfield.generation.denoiser import DenoiserConfig
-from tokenfield.generation.encoding import encode_data
+from tokenfield.generation.encoding import Processes, encode_data
 from tokenfield.generation.latents import LatentsConfig
 from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.generation.options import Encoding
@@ -64,6 +64,6 @@ def save_field(folder: Path) -> Path:
 
 def encode(pictures: Path, out: Path, model=None, **changes):
     """Latents of the pictures, in shards of 5."""
-    rest = {key: changes.pop(key) for key in ("rank", "world", "meet") if key in changes}
+    share = Processes(**{key: changes.pop(key) for key in ("rank", "world", "meet") if key in changes})
     encoding = Encoding(shard=5, batch=3, **changes)
-    return encode_data(model or field_model(), "toy", pictures, out, encoding, **rest)
+    return encode_data(model or field_model(), "toy", pictures, out, encoding, processes=share)

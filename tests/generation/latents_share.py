@@ -9,6 +9,7 @@ import torch
 
 from tokenfield.cli import main
 from tokenfield.training import train
+from tokenfield.training.session import Session
 
 
 def work(field: Path, pictures: Path, out: Path) -> None:
@@ -16,7 +17,7 @@ def work(field: Path, pictures: Path, out: Path) -> None:
     options = ["--shard", "5", "--batch", "3", "--device", "cpu"]
     assert main(["latents", str(field), str(pictures), "-o", str(out / "latents"), *options]) == 0
     recipe = replace(toys.RECIPE, steps=2, evaluate_every=2)
-    train(recipe, out / "latents", out / "run", device="cpu", quiet=True)
+    train(recipe, out / "latents", out / "run", session=Session(device="cpu", quiet=True))
 
 
 if __name__ == "__main__":

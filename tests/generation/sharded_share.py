@@ -10,17 +10,19 @@ from accelerate import Accelerator
 
 from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.training import OptimConfig, train
+from tokenfield.training.session import Session
 
 RECIPE = replace(toys.RECIPE, steps=6, clip_norm=0.5, optim=OptimConfig(name="adamw", rate=1e-3, weight_decay=0.1),
                  objective=DenoisingConfig(checkpointing=True), accumulate=2, checkpoint_every=3)  # fmt: skip
-OPTIONS = {"device": "cpu", "quiet": True, "workers": 0}
+OPTIONS = {"session": Session(device="cpu", quiet=True, workers=0)}
 
 
 def work(latents: Path, out: Path) -> None:
     """`out/whole`: six steps. `out/halves`: three, and three more."""
     whole, halves = out / "whole", out / "halves"
     for folder, steps, resume in ((whole, 6, False), (halves, 3, False), (halves, 6, True)):
-        train(replace(RECIPE, steps=steps), latents, folder, fsdp=True, resume=resume, **OPTIONS)
+        session = replace(OPTIONS["session"], fsdp=True)
+        train(replace(RECIPE, steps=steps), latents, folder, resume=resume, session=session)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def test_four_commands(pool, tmp_path, monkeypatch):
     options = [word for pair in zip(DENOISER.split()[::2], DENOISER.split()[1::2], strict=False)
                if pair[0] != "--model.tokens" for word in pair]  # fmt: skip
     run("train", "ldm-cutouts-32-anchored", "--data", lattices, "--out", denoiser, *options, "--quiet")
-    run("generate", "samples", denoiser, "--class", "each", "--count", 2, "--size", 24, "--aspect", "3:2", "--steps", 3,
+    run("generate", "samples", denoiser, "--class", "each", "--count", 2, "--size", 24, "--shape", "3:2", "--steps", 3,
         "-o", wide)
     assert read_picture(wide / "0001.png").shape == (3, 16, 24)
     assert Field.load(wide / "0000.field").tokens.shape == (2, 3, 11)

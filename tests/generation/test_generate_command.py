@@ -114,7 +114,7 @@ def test_between_two_samples_and_two_photographs(run, denoiser, tmp_path):
 
 def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
     write_picture(tmp_path / "p.png", smooth(24, 16, 3))
-    outcome = drawn(run, denoiser, tmp_path / "o", tmp_path / "p.png", "--box", 0, 0, 8, 8, "--share", 0.5,
+    outcome = drawn(run, denoiser, tmp_path / "o", tmp_path / "p.png", "--region", "0,0,8,8", "--share", 0.5,
                     "--count", 2, "--repeats", 2, "--json", tmp_path / "f.json", form="infill")
     assert "drawing 1 of 6 tokens: (0, 0) anew" in outcome.out
     facts = json.loads((tmp_path / "f.json").read_text())
@@ -125,14 +125,14 @@ def test_filling_keeps_what_lies_outside(run, denoiser, tmp_path):
     mask = torch.zeros(3, 24, 16)
     mask[:, :8, :8] = 1
     write_picture(tmp_path / "m.png", mask)
-    drawn(run, denoiser, tmp_path / "m", tmp_path / "p.png", "--mask", tmp_path / "m.png", "--share", 0.5,
+    drawn(run, denoiser, tmp_path / "m", tmp_path / "p.png", "--region", tmp_path / "m.png", "--share", 0.5,
           "--count", 2, "--repeats", 2, form="infill")
     assert torch.equal(Field.load(tmp_path / "m" / "0001.field").tokens, other)
 
 
 def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
     """Cells are of 4 pixels; 24 pixels are asked for on the longer side, and .field files are of the shape drawn."""
-    for options, cells, size in ((("--aspect", "2:1"), (2, 4), (12, 24)), (("--cells", 7, 3), (7, 3), (24, 10)),
+    for options, cells, size in ((("--shape", "2:1"), (2, 4), (12, 24)), (("--shape", "7x3"), (7, 3), (24, 10)),
                                  ((), (3, 2), (24, 16))):
         out = tmp_path / "-".join(map(str, options))
         drawn(run, of_lattices, out, "--count", 2, "--class", "dog", *options, "--json", tmp_path / "f.json")
@@ -141,12 +141,12 @@ def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
         assert field.tokens.shape == (*cells, 24) and field.native_size == (4 * cells[0], 4 * cells[1])
         assert json.loads((tmp_path / "f.json").read_text())["lattice"] == list(cells)
     write_picture(tmp_path / "p.png", smooth(24, 48, 3))
-    wide = (tmp_path / "p.png", "--aspect", "2:1", "--share", 0.5, "--repeats", 1)
-    outcome = drawn(run, of_lattices, tmp_path / "filled", *wide, "--box", 0, 24, 12, 12, "--count", 2, form="infill")
+    wide = (tmp_path / "p.png", "--shape", "2:1", "--share", 0.5, "--repeats", 1)
+    outcome = drawn(run, of_lattices, tmp_path / "filled", *wide, "--region", "0,24,12,12", "--count", 2, form="infill")
     assert "drawing 1 of 8 tokens: (0, 2) anew" in outcome.out
     one, other = (Field.load(tmp_path / "filled" / f"000{k}.field").tokens for k in range(2))
     assert not torch.equal(one[0, 2], other[0, 2]) and torch.equal(one[0, :2], other[0, :2])
-    drawn(run, of_lattices, tmp_path / "between", 0, 1, "--frames", 3, "--cells", 2, 5, form="interpolate")
+    drawn(run, of_lattices, tmp_path / "between", 0, 1, "--frames", 3, "--shape", "2x5", form="interpolate")
     with Image.open(tmp_path / "between" / "between.webp") as film:
         assert film.size == (24, 10)
 
@@ -154,9 +154,8 @@ def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--aspect", "2:1", "--cells", 3, 3), "give one of them"),
-        (("--aspect", "wide"), "--aspect wide: give width and height, such as 2:1"),
-        (("--cells", 0, 2), "at least 1 of each"),
+        (("--shape", "wide"), "--shape wide: give width and height, such as 2:1, or rows and columns"),
+        (("--shape", "0x2"), "at least 1 of each"),
     ],
 )
 def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, said):
@@ -174,12 +173,12 @@ def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, 
         ("samples", ("--count", 0), "--count 0: give at least 1"),
         ("interpolate", ("0", "1", "--frames", 1), "--frames 1: give at least 2"),
         ("interpolate", ("no.png", "nor.png"), "no.png"),
-        ("infill", ("p.png",), "either --mask PICTURE or --box"),
-        ("infill", ("p.png", "--box", 0, 0, 1, 1, "--share", 2), "--share 2: give a part"),
-        ("infill", ("p.png", "--box", 0, 0, 1, 1), "p.png"),
+        ("infill", ("p.png", "--region", "0,0,1,1", "--repeats", 0), "--repeats 0: give at least 1"),
+        ("infill", ("p.png", "--region", "0,0,1,1", "--share", 2), "--share 2: give a part"),
+        ("infill", ("p.png", "--region", "0,0,1,1"), "p.png"),
         ("samples", ("--field", "photos-s"), "its weights are others"),
         ("samples", ("--size", 10**6), "give less"),
-        ("samples", ("--aspect", "2:1"), "without places"),
+        ("samples", ("--shape", "2:1"), "without places"),
     ],
 )
 def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, form, options, said):
@@ -194,6 +193,8 @@ def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, form, options, sai
 def test_former_options_are_answered_by_what_they_became(run, denoiser, tmp_path, options, form):
     outcome = run("generate", "--model", denoiser, "-o", tmp_path / "o", *options)
     assert outcome.code == 2 and form in outcome.lines[-1] and len(outcome.lines) == 1
+    outcome = run("generate", "infill", denoiser, "p.png", "--mask", "m.png", "-o", tmp_path / "o")
+    assert outcome.code == 2 and "generate --mask became --region PICTURE;" in outcome.lines[-1]
 
 
 def test_a_field_model_draws_nothing(run, model, tmp_path):

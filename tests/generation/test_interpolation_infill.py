@@ -10,7 +10,7 @@ from PIL import Image
 
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
-from tokenfield.generation.infill import describe, fill, inside
+from tokenfield.generation.infill import Gap, describe, fill, inside
 from tokenfield.generation.interpolation import between_fields, between_samples, shares, spherical, write_animation
 from tokenfield.generation.paths import clean_and_noise
 from tokenfield.generation.sampling import sample
@@ -85,13 +85,13 @@ def test_every_prediction_names_its_clean_tokens_and_its_noise(prediction):
 def test_filling_draws_from_the_conditional_distribution(prediction):
     """Two tokens of correlation 0.9, one known to be 1.5: the other has mean 1.35 and deviation sqrt(0.19) = 0.436."""
     denoiser = analytic.CorrelatedDenoiser(torch.tensor([[1.0, 0.9], [0.9, 1.0]]), 2, prediction)
-    known, drawn = torch.tensor([[1.5], [-8.0]]), torch.tensor([False, True])
+    gap = Gap(torch.tensor([[1.5], [-8.0]]), torch.tensor([False, True]))
     labels = torch.zeros(150, dtype=torch.long)
     results = {}
     for repeats in (1, 12):
-        got = fill(denoiser, known, drawn, labels, Sampler(steps=20, guidance=1.0), repeats=repeats)
-        assert (got[:, 0] == 1.5).all()  # what was known is kept, to the bit
-        results[repeats] = got[:, 1, 0]
+        tokens = fill(denoiser, gap, labels, Sampler(steps=20, guidance=1.0), repeats=repeats)
+        assert (tokens[:, 0] == 1.5).all()  # the other one stays, to the bit
+        results[repeats] = tokens[:, 1, 0]
     error = {repeats: abs(values.mean().item() - 1.35) for repeats, values in results.items()}
     assert error[12] < 0.2 and abs(results[12].std() - 0.436) < 0.12
     assert error[12] < error[1] / 3  # taken once, the token is drawn before it knows
@@ -99,15 +99,15 @@ def test_filling_draws_from_the_conditional_distribution(prediction):
 
 def test_a_filling_is_a_function_of_seed_and_number():
     denoiser = analytic.CorrelatedDenoiser(torch.eye(6) + 0.5, 3)
-    known, drawn = torch.randn(3, 2), torch.tensor([True, False, True])
+    gap = Gap(torch.randn(3, 2), torch.tensor([True, False, True]))
     sampler = Sampler(steps=5, guidance=1.0)
-    several = fill(denoiser, known, drawn, torch.zeros(3, dtype=torch.long), sampler, seed=2, repeats=2)
-    alone = fill(denoiser, known, drawn, torch.zeros(1, dtype=torch.long), sampler, seed=2, first=2, repeats=2)
+    several = fill(denoiser, gap, torch.zeros(3, dtype=torch.long), sampler, seed=2, repeats=2)
+    alone = fill(denoiser, gap, torch.zeros(1, dtype=torch.long), sampler, seed=2, first=2, repeats=2)
     torch.testing.assert_close(several[2:], alone, atol=1e-5, rtol=0)
     with pytest.raises(UserError, match="leave --scheduler out"):
-        fill(denoiser, known, drawn, torch.zeros(1, dtype=torch.long), Sampler("Heun", 5))
+        fill(denoiser, gap, torch.zeros(1, dtype=torch.long), Sampler("Heun", 5))
     with pytest.raises(UserError, match="0 repeats"):
-        fill(denoiser, known, drawn, torch.zeros(1, dtype=torch.long), sampler, repeats=0)
+        fill(denoiser, gap, torch.zeros(1, dtype=torch.long), sampler, repeats=0)
 
 
 def test_tokens_inside_a_mask_are_found_by_what_they_change():

@@ -20,6 +20,7 @@ from tokenfield.generation.schedulers import Sampler
 from tokenfield.models import pretrained
 from tokenfield.training import train
 from tokenfield.training import trainer as loop
+from tokenfield.training.session import Session
 
 CONFIG = LatticeDenoiserConfig(latent_dim=5, width=24, depth=2, heads=3, classes=4, lattice=(5, 5),
                                picture_size=(40, 40))  # fmt: skip
@@ -200,7 +201,7 @@ RECIPE = replace(toys.RECIPE, model=replace(CONFIG, classes=2, lattice=()), data
 
 def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
-    options = {"device": "cpu", "quiet": True, "workers": 1}
+    options = {"session": Session(device="cpu", quiet=True, workers=1)}
     whole = train(RECIPE, latents, tmp_path / "whole", **options)
     train(replace(RECIPE, steps=3), latents, tmp_path / "halves", **options)
     halves = train(RECIPE, latents, tmp_path / "halves", resume=True, **options)

@@ -19,6 +19,7 @@ from tokenfield.training import OptimConfig, train
 from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
+from tokenfield.training.session import Session
 
 PREDICTIONS = ("sample", "epsilon", "v_prediction", "velocity")
 
@@ -103,7 +104,7 @@ def test_the_exact_denoiser_s_loss_is_the_posterior_variance_and_nothing_gets_be
 
 def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
-    out = train(toys.RECIPE, latents, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    out = train(toys.RECIPE, latents, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     folder, model = LatentsConfig().open(latents, "train"), pretrained.load_any(out)
     assert torch.equal(model.mean, folder.mean) and torch.equal(model.deviation, folder.deviation)
     assert (model.config.class_names, model.config.field_hash) == (("cat", "dog"), folder.model_hash)
@@ -116,7 +117,7 @@ def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
 
 def test_resumed_equals_uninterrupted(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
-    options = {"device": "cpu", "quiet": True, "workers": 2}
+    options = {"session": Session(device="cpu", quiet=True, workers=2)}
     whole = train(toys.RECIPE, latents, tmp_path / "whole", **options)
     train(replace(toys.RECIPE, steps=4), latents, tmp_path / "halves", **options)
     halves = train(toys.RECIPE, latents, tmp_path / "halves", resume=True, **options)
@@ -154,8 +155,8 @@ def test_bfloat16_trains_as_float32_does(latents, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     recipe = replace(toys.RECIPE, steps=24, optim=OptimConfig(rate=3e-3), evaluate_every=24, checkpoint_every=24,
                      objective=DenoisingConfig(checkpointing=True), clip_norm=1.0)  # fmt: skip
-    runs = [train(replace(recipe, precision=precision), latents, tmp_path / precision, device="cpu", quiet=True,
-                  workers=0) for precision in ("fp32", "bf16")]  # fmt: skip
+    runs = [train(replace(recipe, precision=precision), latents, tmp_path / precision,
+                  session=Session(device="cpu", quiet=True, workers=0)) for precision in ("fp32", "bf16")]  # fmt: skip
     exact, near = (read(out / "metrics.jsonl") for out in runs)
     for one, other in zip(exact, near, strict=True):
         for key in {"loss", "evaluation_loss"} & one.keys():

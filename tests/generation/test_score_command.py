@@ -57,7 +57,7 @@ def test_the_reference_itself_is_at_no_distance(run, data, tmp_path):
 
 def test_copies_are_called_copies(run, data, samples, tmp_path):
     facts, figure = tmp_path / "score.json", tmp_path / "near.png"
-    outcome = scored(run, data, data / "train" / "cat", "--neighbours", figure, "--shown", 3, "--json", facts)
+    outcome = scored(run, data, data / "train" / "cat", "--neighbours", figure, "--json", facts)
     assert "100.0% of the samples are nearer than any held-out picture" in outcome.out and figure.is_file()
     assert json.loads(facts.read_text())["neighbours"]["generated_median"] < 1e-3
     scored(run, data, samples, "--neighbours", figure, "--json", facts)

@@ -80,7 +80,7 @@ def test_a_checkpoint_of_shared_weights_continues_alone(latents, shared, tmp_pat
 
 def test_what_cannot_be_shared_is_one_line(latents, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="start it under torchrun"):
-        train(RECIPE, latents, tmp_path / "run", fsdp=True, **OPTIONS)
+        train(RECIPE, latents, tmp_path / "run", session=replace(OPTIONS["session"], fsdp=True))
     with pytest.raises(UserError, match="shares out denoisers, block by block; a lainr"):
         sharding.check(toys.field_model(), "adam", 2)
     with pytest.raises(UserError, match=r"muon needs whole ones; give --optim\.name adamw"):

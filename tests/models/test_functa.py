@@ -16,6 +16,7 @@ from tokenfield.nn.meta_learning import descend
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
 from tokenfield.training.objective import Reconstruction, ReconstructionConfig
+from tokenfield.training.session import Session
 
 B, SIZE = 2, (7, 11)
 VECTOR = FunctaConfig(size=SIZE, dim=8, depth=3, latent_dim=5, w0=5.0)
@@ -207,7 +208,7 @@ def test_a_field_of_a_larger_picture_is_saved_and_loaded(model, tmp_path):
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, tmp_path):
     recipe = tiny(RECIPES[name](), steps=4)
     recipe = replace(recipe, data=replace(recipe.data, layout="folder", crop="center", holdout=0.3), checkpoint_every=2)
-    pictures, quiet = tmp_path / "pictures", {"device": "cpu", "quiet": True, "workers": 0}
+    pictures, quiet = tmp_path / "pictures", {"session": Session(device="cpu", quiet=True, workers=0)}
     for number in range(5):
         write_picture(pictures / f"{number}.png", random(3, 23, 19 + number).float())
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **quiet))

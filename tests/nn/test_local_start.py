@@ -19,6 +19,7 @@ from tokenfield.nn.fourier import frequencies
 from tokenfield.nn.places import PlaceCode, bump_weights, lattice, on_sphere
 from tokenfield.training import Recipe, train
 from tokenfield.training import trainer as loop
+from tokenfield.training.session import Session
 
 SIZES = LainrConfig(
     size=(32, 32),
@@ -174,9 +175,9 @@ def test_a_resumed_run_is_the_run(tmp_path, monkeypatch):
         Image.fromarray(np.uint8(255 * image.permute(1, 2, 0).numpy())).save(folder / f"{number}.png")
     data = DataConfig(layout="folder", size=32, crop="random_flip", holdout=0.0)
     recipe = Recipe(name="local", model=SIZES, data=data, steps=4, batch_size=2, evaluate_every=0, checkpoint_every=2)
-    options = {"device": "cpu", "workers": 0, "quiet": True}
+    options = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = train(recipe, folder, tmp_path / "whole", **options)
-    part = train(recipe, folder, tmp_path / "part", max_seconds=0.0, **options)
+    part = train(recipe, folder, tmp_path / "part", session=Session(0.0, "cpu", quiet=True, workers=0))
     train(None, folder, part, resume=True, **options)
     one, other = load_file(whole / "model.safetensors"), load_file(part / "model.safetensors")
     assert all(torch.equal(one[name], other[name]) for name in one)

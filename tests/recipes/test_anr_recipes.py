@@ -11,6 +11,7 @@ from experiments.miniature import tiny
 from tokenfield.models import pretrained
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
+from tokenfield.training.session import Session
 
 NAMES = ["anr-celeba-128", "anr-photos-178-multiband", "lainr-photos-178-localized"]
 """One run of each system; every recipe takes its steps in another test."""
@@ -69,7 +70,7 @@ def test_clipping_is_the_same_on_both_ranges():
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, pictures, tmp_path):
     recipe = tiny(RECIPES[name](), steps=4)
     recipe = replace(recipe, data=replace(recipe.data, layout="folder", crop="center"), checkpoint_every=2)
-    options = {"quiet": True, "device": "cpu", "workers": 0}
+    options = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **options))
     train(replace(recipe, steps=2), pictures, tmp_path / "parts", **options)  # the rate is constant
     parts = pretrained.load(train(recipe, pictures, tmp_path / "parts", resume=True, **options))

@@ -13,6 +13,7 @@ from tokenfield.models import pretrained
 from tokenfield.recipes import baselines
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
+from tokenfield.training.session import Session
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == "tokenfield.recipes.baselines"]
 SYSTEMS = ["ipc", "trans-inr", "learned-init", "composed"]
@@ -83,7 +84,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, blocks, pictures,
     data = replace(recipe.data, layout="folder", crop="center", holdout=0.3)
     coordinates = replace(recipe.objective, row_blocks=blocks)
     recipe = replace(recipe, data=data, objective=coordinates, checkpoint_every=2)
-    quiet = {"device": "cpu", "quiet": True, "workers": 0}
+    quiet = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **quiet))
     half = replace(recipe, steps=2)  # the rate is constant: a shorter run is the beginning of the longer one
     train(half, pictures, tmp_path / "parts", **quiet)

@@ -16,6 +16,7 @@ from tokenfield.training import train
 from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
+from tokenfield.training.session import Session
 
 NAMES = [name for name in RECIPES if RECIPES.places[name].module.startswith("tokenfield.")]
 PICTURES = [name for name in NAMES if type(RECIPES[name]().data) is DataConfig]
@@ -63,7 +64,8 @@ def test_at_miniature_size_it_trains(name, roots, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)  # a third of the time, and the same for all
     recipe = tiny(RECIPES[name]())
-    out = train(recipe, roots / recipe.data.layout, tmp_path / "run", device="cpu", quiet=True, workers=0)
+    session = Session(device="cpu", quiet=True, workers=0)
+    out = train(recipe, roots / recipe.data.layout, tmp_path / "run", session=session)
     lines = read(out / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]
     assert lines[-1]["evaluation_pictures"] >= 1

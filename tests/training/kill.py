@@ -18,6 +18,7 @@ import torch
 from toys import toy
 
 from tokenfield.training import train
+from tokenfield.training.session import Session
 
 RECIPE = toy(steps=16, checkpoint_every=2, evaluate_every=0, log_every=3)
 
@@ -29,7 +30,7 @@ def start(pictures: Path, out: Path) -> int:
         return child
     status = 1
     try:
-        train(RECIPE, pictures, out, resume=(out / "recipe.json").exists(), device="cpu", quiet=True)
+        train(RECIPE, pictures, out, resume=(out / "recipe.json").exists(), session=Session(device="cpu", quiet=True))
         status = 0
     finally:
         os._exit(status)

@@ -13,6 +13,7 @@ from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.nn.transformer import Block
 from tokenfield.training import Recipe, train
+from tokenfield.training.session import Session
 
 SIZES = LainrConfig(size=(8, 8), patch=4, padding=0, num_latents=3, latent_dim=4, encoder_dim=12, encoder_depth=2,
                     encoder_heads=3, dim=8, feature_dim=8, dropout=0.5)  # fmt: skip
@@ -42,10 +43,10 @@ def test_a_resumed_run_is_the_run(tmp_path):
         Image.fromarray(image).save(folder / f"{number}.png")
     data = DataConfig(layout="folder", size=8, crop="random_flip", holdout=0.0)
     recipe = Recipe(name="dropout", model=SIZES, data=data, steps=4, batch_size=2, evaluate_every=0, checkpoint_every=2)
-    options = {"device": "cpu", "workers": 0, "quiet": True}
+    options = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = train(recipe, folder, tmp_path / "whole", **options)
     torch.manual_seed(123)  # whatever the process drew before
-    part = train(recipe, folder, tmp_path / "part", max_seconds=0.0, **options)
+    part = train(recipe, folder, tmp_path / "part", session=Session(0.0, "cpu", quiet=True, workers=0))
     train(None, folder, part, resume=True, **options)
     one, other = load_file(whole / "model.safetensors"), load_file(part / "model.safetensors")
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -57,7 +58,7 @@ def test_training_draws_nothing_from_its_caller(tmp_path):
     recipe = Recipe(name="dropout", model=SIZES, data=data, steps=1, batch_size=2, evaluate_every=0)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    train(recipe, tmp_path, tmp_path / "run", device="cpu", workers=0, quiet=True)
+    train(recipe, tmp_path, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.training import Diverged, Interrupted, OptimConfig, ReconstructionConfig, train
+from tokenfield.training import Diverged, Interrupted, OptimConfig, ReconstructionConfig, Session, train
 from tokenfield.training import trainer as loop
 from tokenfield.training.checkpoint import found
 from tokenfield.training.journal import read
@@ -23,8 +24,11 @@ from tokenfield.training.recipe import read as read_recipe
 SHORT = toy(steps=4, evaluate_every=2, checkpoint_every=2)
 
 
+QUIET = Session(device="cpu", quiet=True, workers=0)
+
+
 def run(recipe, data, out, **options):
-    return train(recipe, data, out, device="cpu", **{"quiet": True, "workers": 0} | options)
+    return train(recipe, data, out, **{"session": QUIET} | options)
 
 
 def final(out):
@@ -90,7 +94,7 @@ def test_the_callback_sees_every_line(pictures, tmp_path):
 
 
 def test_the_number_of_workers_changes_nothing(whole, pictures, tmp_path):
-    assert_same_run(run(SHORT, pictures, tmp_path / "run", workers=2), whole)
+    assert_same_run(run(SHORT, pictures, tmp_path / "run", session=replace(QUIET, workers=2)), whole)
 
 
 def test_global_randomness_neither_matters_nor_is_touched(whole, pictures, tmp_path):
@@ -112,7 +116,8 @@ def test_a_signal_saves_says_how_to_resume_and_resuming_equals_never_having_stop
         os.kill(os.getpid(), signum)
 
     with pytest.raises(Interrupted) as stopped:
-        run(toy(**vars(SHORT) | {"log_every": 3, "evaluate_every": 0}), pictures, out, quiet=False, callback=interrupt)
+        run(toy(**vars(SHORT) | {"log_every": 3, "evaluate_every": 0}), pictures, out,
+            session=replace(QUIET, quiet=False), callback=interrupt)
     assert stopped.value.code == 128 + signum
     assert steps == [3]
     assert [p.name for p in found(out)] == ["step-00000002", "step-00000003"]
@@ -130,18 +135,19 @@ def test_a_run_continues_between_two_lines_of_metrics(pictures, tmp_path):
     recipe = toy(steps=6, log_every=6, evaluate_every=0, checkpoint_every=2)
     whole = run(recipe, pictures, tmp_path / "whole")
     part = tmp_path / "part"
-    run(recipe, pictures, part, max_seconds=0.0)  # one step; the line at step 6 averages over both sessions
+    one_step = replace(QUIET, max_seconds=0.0)  # the line at step 6 averages over both sessions
+    run(recipe, pictures, part, session=one_step)
     assert [p.name for p in found(part)] == ["step-00000001"]
     assert_same_run(run(recipe, pictures, part, resume=True), whole)
 
 
 def test_a_spent_budget_evaluates_saves_exports_and_returns(pictures, tmp_path, capsys):
-    out = run(toy(), pictures, tmp_path / "run", max_seconds=0.0, quiet=False, resume_command="type this")
+    out = run(toy(), pictures, tmp_path / "run", session=replace(QUIET, max_seconds=0.0, quiet=False))
     assert [p.name for p in found(out)] == ["step-00000001"]
     assert "evaluation_psnr" in read(out / "metrics.jsonl")[-1]
     assert pretrained.load(out).config == LAINR
     said = " ".join(capsys.readouterr().err.split())
-    assert "the budget is spent after step 1 of 20; everything is saved. To continue: type this" in said
+    assert "the budget is spent after step 1 of 20; everything is saved. To continue: tokenfield train" in said
 
 
 def test_a_finished_run_that_is_resumed_only_exports_again(pictures, tmp_path):
@@ -259,5 +265,5 @@ def test_damaged_pictures_are_named_and_the_run_goes_on(tmp_path, capsys):
     torn = tmp_path / "pictures" / "torn.png"
     torn.write_bytes((tmp_path / "pictures" / "0.png").read_bytes()[:90])
     recipe = toy(steps=12, evaluate_every=0, checkpoint_every=12)
-    run(recipe, tmp_path / "pictures", tmp_path / "run", quiet=False)
+    run(recipe, tmp_path / "pictures", tmp_path / "run", session=replace(QUIET, quiet=False))
     assert "torn.png" in capsys.readouterr().err

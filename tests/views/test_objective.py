@@ -12,11 +12,12 @@ from tokenfield.models import pretrained
 from tokenfield.training import seeding, train
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import fresh_model
+from tokenfield.training.session import Session
 from tokenfield.views import recipes as views
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.objective import LightFieldRays, RadianceRays, held_out_views, pick
 
-QUIET = {"device": "cpu", "quiet": True, "workers": 0}
+QUIET = {"session": Session(device="cpu", quiet=True, workers=0)}
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_an_object_becomes_an_orbit_and_a_field_that_others_render(root, models,
 
 def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
     images = root / "balls" / "a"
-    options = ("--images", images, "--pose", 30, -10, "--points", 4, "--size", 12, "-o", tmp_path)
+    options = ("--data", images, "--pose", 30, -10, "--points", 4, "--size", 12, "-o", tmp_path)
     assert views("orbit", models / "radiance", *options) == console.OK
     (file,) = tmp_path.glob("*.png")
     assert Image.open(file).size == (12, 12) and str(file) in capsys.readouterr().out
@@ -91,11 +91,10 @@ def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
     ("action", "options", "message"),
     [
         ("measure", (), "give --data FOLDER with posed views"),
-        ("orbit", (), "give --data FOLDER with many objects, or --images FOLDER"),
-        ("serve", ("--data", ".", "--images", "."), "give --data FOLDER with many objects, or --images FOLDER"),
+        ("orbit", (), "give --data FOLDER with posed views"),
         ("measure", ("--data", "nowhere"), "nowhere: no such folder"),
         ("serve", ("--data", ".", "--split", "val"), "--split val; give test or train"),
-        ("orbit", ("--images", "."), "no transforms.json in it"),
+        ("orbit", ("--data", "nowhere.json"), "nowhere.json"),
         ("orbit", ("--data", ".", "--frames", 0), "--frames 0: give at least 1"),
         ("measure", ("--data", ".", "--support", 6), "6 support views, and this lainr-views takes 1 to 5"),
         ("measure", ("--data", ".", "--points", 1), "--points 1: give at least 2"),
@@ -122,6 +121,7 @@ def test_objects_and_models_that_are_not_there(root, models, tmp_path, capsys):
         (("views", "runs/x", "--data", "d", "--asked", "3"), "tokenfield views measure runs/x --data d --targets 3"),
         (("views", "runs/x", "--data", "d", "--object", "c"), "tokenfield views orbit runs/x --data d --object c"),
         (("views", "c.field", "--pose", "1", "2"), "tokenfield views orbit c.field --pose 1 2"),
+        (("views", "orbit", "runs/x", "--images", "d"), "tokenfield views --images became --data FOLDER"),
         (("views", "runs/x", "--data", "d", "--serve"), "tokenfield views serve runs/x --data d"),
         (("data", "views", "meshes", "-o", "out"), "tokenfield views render meshes -o out"),
     ],
@@ -129,7 +129,7 @@ def test_objects_and_models_that_are_not_there(root, models, tmp_path, capsys):
 def test_command_lines_of_before_say_what_they_became(words, now, capsys):
     assert main(list(words)) == console.USAGE
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and error.rstrip().endswith(f": {now}")
+    assert error.count("\n") == 1 and f": {now}" in error
 
 
 def test_the_page_shows_the_chosen_objects(root, models, monkeypatch, capsys):

@@ -41,6 +41,18 @@ MOVED = {
     "data": "tokenfield data views is a sub-command of views: tokenfield views render {options}",
 }
 """Commands of a former version, and what they became."""
+RENAMED = {
+    "generate": {"--between": "generate interpolate MODEL A B -o FOLDER",
+                 "--fill": "generate infill MODEL PICTURE -o FOLDER --region PICTURE|TOP,LEFT,HEIGHT,WIDTH",
+                 "--model": "generate samples MODEL -o FOLDER", "--aspect": "--shape W:H",
+                 "--cells": "--shape ROWSxCOLUMNS", "--mask": "--region PICTURE",
+                 "--box": "--region TOP,LEFT,HEIGHT,WIDTH"},
+    "views": {"--images": "--data FOLDER"},
+    "optimize": {"--rate": "--rates LATENTS [DECODER]", "--decoder-rate": "--rates LATENTS DECODER"},
+    "evaluate": {"--basis": "--against FILE"},
+    "score": {"--shown": "--neighbours FILE, which shows 16", "--batch": "a batch of 32, always"},
+}
+"""Options of a former version, by command, and what they became."""
 
 DESCRIPTION = """\
 A photograph becomes a small set of tokens; the tokens are a field that gives a value anywhere, at any zoom.
@@ -114,6 +126,9 @@ def parse(argv: list[str]) -> Callable[[], object]:
         near = get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
         raise Usage(f"no command is called {name!r}; {hint}")
+    for option, form in RENAMED.get(name, {}).items():
+        if any(word.partition("=")[0] == option for word in options):
+            raise Usage(f"tokenfield {name} {option} became {form}; tokenfield {name} --help explains")
     command = COMMANDS[name]
     parser = getattr(import_module(command.__module__), "parser", None)
     if parser is not None:

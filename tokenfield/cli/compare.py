@@ -3,6 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +23,18 @@ TABLE_NAMES = re.compile(r"\d[\d/-]*(-[a-z]+)?|fig(ure-)?\d+|race(-\d+)?|localit
 """What `tokenfield compare` took in a former version: tables of the papers."""
 
 
+@dataclass(frozen=True)
+class Alike:
+    """What is the same for all systems."""
+
+    size: Pixels = None
+    """Side of the pictures; by default what the first system takes."""
+    values: Int = None
+    """Stored values per picture; by default as many as the first system stores; 0: each system's own."""
+    pictures: Int = None
+    """Most held-out pictures; all of them by default."""
+
+
 def compare(
     systems: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SYSTEM [SYSTEM ...]")],
     *,
@@ -29,9 +42,7 @@ def compare(
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")],
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")] = Path("comparison"),
     seeds: int = 1,
-    size: Pixels = None,
-    values: Int = None,
-    pictures: Int = None,
+    alike: tyro.conf.OmitArgPrefixes[Alike] = Alike(),
     runs: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/compare"),
     max_seconds: Seconds = None,
     threads: int = 1,
@@ -51,9 +62,7 @@ def compare(
         data: pictures, as the first one's recipe reads them: any folder of photographs, some of which are held out.
         out: table.md, .csv, .tex and .json, and figure.png with the curves, are written there.
         seeds: how many runs of each system, from seed 0 on.
-        size: side of the pictures; by default what the first system takes.
-        values: stored values per picture; by default as many as the first system stores; 0: each system's own.
-        pictures: most held-out pictures; all of them by default.
+        alike: what is the same for all.
         runs: where the runs themselves go.
         max_seconds: begin nothing after so many seconds and stop what is running; the same command goes on later.
         threads: of the processor, for each run.
@@ -62,9 +71,9 @@ def compare(
     """
     from tokenfield.cli.train import find_recipe
     from tokenfield.comparison import report
-    from tokenfield.comparison import systems as alike
     from tokenfield.comparison.running import Job
     from tokenfield.comparison.setting import Budget, Setting
+    from tokenfield.comparison.systems import rows as rows_alike
 
     refuse_tables(systems)
     if not systems:
@@ -73,8 +82,8 @@ def compare(
         raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
     length = Budget.parse(budget)
     recipes = [(label_of(name), find_recipe(name)) for name in dict.fromkeys(systems)]
-    rows = alike.rows(recipes, size=size, values=values)
-    setting = Setting(length, data, runs, pictures, device)
+    rows = rows_alike(recipes, size=alike.size, values=alike.values)
+    setting = Setting(length, data, runs, alike.pictures, device)
     jobs = [Job("", row.label, seed, partial(row.run, seed, setting)) for seed in range(seeds) for row in rows]
     outcome = conduct(jobs, max_seconds, threads)
     held_out = rows[0].held_out.data

@@ -1,7 +1,7 @@
 """`tokenfield evaluate`: how well a model gives pictures back, by a named protocol."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Folder, Int, Json
+from tokenfield.cli.console import Folder, Int, Json
 from tokenfield.cli.options import Device, Precision, Rate, check_at_least, find_precision, load_model
 from tokenfield.cli.types import Report, SkippedFiles, Tensor
 from tokenfield.errors import UserError
@@ -41,14 +41,14 @@ class Pictures:
     """Of that draw."""
 
     @property
-    def chosen(self) -> str:
+    def protocol_name(self) -> str:
         """The protocol that is followed."""
         return self.protocol if self.protocol != "auto" else "skimage256" if self.data == "skimage256" else "folder"
 
     def check(self) -> None:
         """Raises UserError for options that exclude each other."""
-        if (self.chosen == "skimage256") != (self.data == "skimage256"):
-            raise UserError(f"protocol {self.chosen} and data {self.data}: --data skimage256 goes with protocol "
+        if (self.protocol_name == "skimage256") != (self.data == "skimage256"):
+            raise UserError(f"protocol {self.protocol_name} and data {self.data}: --data skimage256 goes with protocol "
                             "skimage256, and --data FOLDER with every other protocol")
         check_at_least(1, size=self.size, count=self.count)
 
@@ -62,11 +62,11 @@ class Pictures:
         from tokenfield.training.recipe import read
 
         folder, count = Path(self.data), self.count
-        if self.chosen in DATA_SETS:
-            return PROTOCOLS[self.chosen].open(folder, count)
-        if self.chosen == "skimage256":
+        if self.protocol_name in DATA_SETS:
+            return PROTOCOLS[self.protocol_name].open(folder, count)
+        if self.protocol_name == "skimage256":
             return held_out_pictures(256), len(HELD_OUT), SkippedFiles()
-        if self.chosen == "recipe":
+        if self.protocol_name == "recipe":
             data = read(Path(model) / "recipe.json").data
             if not isinstance(data, DataConfig):
                 raise UserError(f"{model} was trained on other data than pictures; give a data set")
@@ -75,7 +75,7 @@ class Pictures:
             return islice(source.pictures(), count), total, source.skipped
         skipped = SkippedFiles()
         files = evaluation.folder_files(folder, skipped, count=count, seed=self.seed)
-        size = self.size if self.chosen == "folder" else None
+        size = self.size if self.protocol_name == "folder" else None
         return evaluation.folder_pictures(folder, files, skipped, size=size), len(files), skipped
 
 
@@ -84,8 +84,7 @@ def evaluate(
     *,
     pictures: tyro.conf.OmitArgPrefixes[Pictures] = Pictures(),
     rate: Rate = None,
-    against: Literal["nothing", "pca"] = "nothing",
-    basis: File = None,
+    against: Annotated[str, tyro.conf.arg(metavar="nothing|pca|FILE")] = "nothing",
     save: Folder = None,
     keep: int = 4,
     precision: Precision = "fp32",
@@ -105,8 +104,8 @@ def evaluate(
     Args:
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
-            floor that any learned code has to clear.
-        basis: another basis for it, made by python -m experiments.release.pca_basis.
+            floor that any learned code has to clear; or the file of another basis of them, made by python -m
+            experiments.release.pca_basis.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
     """
@@ -116,26 +115,26 @@ def evaluate(
 
     pictures.check()
     check_at_least(1, keep=keep)
-    loaded = load_model(model, device)
-    for_pictures(loaded)
+    field_model = load_model(model, device)
+    for_pictures(field_model)
     if rate is not None:
-        loaded = loaded.at(loaded.width_at(rate))
+        field_model = field_model.at(field_model.width_at(rate))
     gallery = evaluation.Gallery(keep) if save is not None else None
-    named, total, skipped = pictures.open(model)
+    named_pictures, total, skipped = pictures.open(model)
     with console.progress("evaluating", total) as bar:
         report = evaluation.evaluate(
-            loaded,
-            named,
-            pictures.chosen,
+            field_model,
+            named_pictures,
+            pictures.protocol_name,
             precision=find_precision(precision),
-            basis=Basis.load(basis) if against == "pca" or basis is not None else None,
+            basis=None if against == "nothing" else Basis.load(None if against == "pca" else Path(against)),
             gallery=gallery,
             skipped=skipped,
-            settings={"data": pictures.data, "size": pictures.size if pictures.chosen == "folder" else None,
-                      "count": pictures.count, "seed": pictures.seed, "rate": rate, "precision": precision},
-            before=bar.file,
-            progress=bar.piece,
+            bar=bar,
         )
+    report = replace(report, settings={
+        "data": pictures.data, "size": pictures.size if pictures.protocol_name == "folder" else None,
+        "count": pictures.count, "seed": pictures.seed, "rate": rate, "precision": precision})
     show(report)
     if gallery is not None and save is not None:
         console.notice(f"worst and best pictures: {len(gallery.save(save))} files in {save}")
@@ -156,14 +155,14 @@ def show(report: Report) -> None:
     def row(name: str, size: str, numbers: Record) -> list[str]:
         return [name, size, *(console.number(numbers[key], digits) for key, (_, digits) in columns.items())]
 
-    listed = list(report.pictures)
-    if len(listed) > LISTED:
-        console.say(f"The {LISTED // 2} worst of {len(listed)} pictures:")
-        listed = sorted(listed, key=lambda score: score.psnr)[: LISTED // 2]
+    rows = list(report.pictures)
+    if len(rows) > LISTED:
+        console.say(f"The {LISTED // 2} worst of {len(rows)} pictures:")
+        rows = sorted(rows, key=lambda score: score.psnr)[: LISTED // 2]
     middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns}
     console.say(console.table([
         ["picture", "size", *(heading for heading, _ in columns.values())],
-        *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in listed),
+        *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in rows),
         row(f"mean of {len(report.pictures)}", "", middle),
     ]))
     protocol = report.to_json()["protocol"]

@@ -4,15 +4,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from tokenfield.cli.console import Out, Pixels
 from tokenfield.cli.encode import plan
-from tokenfield.cli.fit import MOST_PIXELS, USUAL, Course, LearningRate, new_folder, watch
+from tokenfield.cli.fit import MOST_PIXELS, USUAL, Course, new_folder, watch
 from tokenfield.cli.options import DEFAULT, ModelName, load_model
 from tokenfield.cli.types import Field, Optimization, Tensor
+from tokenfield.errors import UserError
 
 Rival = Literal["scratch", "ffnet", "siren"]
 """What is fitted beside: latents from zero, or an MLP."""
@@ -28,19 +29,19 @@ class Moves:
     """Latents alone; all parameters of the decoder; or both."""
     start: Literal["predicted", "scratch"] = "predicted"
     """Predicted by the model, or from scratch: latents of zero."""
-    rate: LearningRate = None
-    """Learning rate of the latents at the start of a cosine; by default 0.03, from scratch 0.5."""
-    decoder_rate: LearningRate = None
-    """Learning rate of the decoder; by default 0.003."""
+    rates: Annotated[tuple[float, ...], tyro.conf.arg(metavar="LATENTS [DECODER]")] = ()
+    """Learning rates at the start of a cosine; by default 0.03 of latents, from scratch 0.5, and 0.003 of the
+    decoder."""
 
     @property
-    def rates(self) -> dict[str, float]:
+    def learning_rates(self) -> dict[str, float]:
         """What `Optimization` takes."""
         from tokenfield.fields.optimization import RATES, SCRATCH_RATE
 
         usual = RATES | ({} if self.start == "predicted" else {"latents": SCRATCH_RATE})
-        given = {"latents": self.rate, "decoder": self.decoder_rate}
-        return usual | {name: rate for name, rate in given.items() if rate is not None}
+        if len(self.rates) > 2:
+            raise UserError(f"--rates {' '.join(map(str, self.rates))}: give that of latents, then that of the decoder")
+        return usual | dict(zip(("latents", "decoder"), self.rates, strict=False))
 
 
 def optimize(
@@ -86,7 +87,7 @@ def optimize(
     pixels = SHARE if pixels is None and image[0].numel() > EXACT else pixels
     begin, name, head_start = (scratch(field), "scratch", 0.0) if moves.start == "scratch" else (
         field, moves.what, predicted)
-    fitting = Optimization(begin, image, moves.what, rates=moves.rates, pixels=pixels, seed=course.seed)
+    fitting = Optimization(begin, image, moves.what, rates=moves.learning_rates, pixels=pixels, seed=course.seed)
     curve, interrupted = watch(fitting, name, **limits, head_start=head_start)
     if own:
         target = save_with_model(fitting.best, target, picture.stem)
@@ -97,8 +98,8 @@ def optimize(
         if not interrupted:
             other, interrupted = watch(competitor(rival, field, image, pixels, course.seed), rival, **limits)
             curves.append(other)
-    report = {"command": "optimize", "model": model, "what": moves.what, "start": moves.start, "rates": moves.rates,
-              "pixels": pixels, "field": str(target), "interrupted": interrupted}
+    report = {"command": "optimize", "model": model, "what": moves.what, "start": moves.start,
+              "rates": moves.learning_rates, "pixels": pixels, "field": str(target), "interrupted": interrupted}
     return course.finish(report, picture, image, curves, "test-time optimisation")
 
 

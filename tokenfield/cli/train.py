@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, groupby
 from pathlib import Path
@@ -58,9 +58,12 @@ def train(recipe: Recipe, out: Path, options: Run, json: Path | None) -> int:
     """
     from tokenfield.training import journal
     from tokenfield.training.recipe import model_name
+    from tokenfield.training.session import Session
     from tokenfield.training.trainer import train
 
-    train(recipe, **asdict(options) | {"out": out})
+    machine = Session(max_seconds=options.max_seconds, device=options.device, fsdp=options.fsdp,
+                      workers=options.workers, tensorboard=options.tensorboard, quiet=options.quiet)
+    train(recipe, options.data, out, resume=options.resume, session=machine)
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun; the first one speaks
         return console.OK
     lines = journal.read(out / journal.METRICS)

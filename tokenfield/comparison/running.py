@@ -6,7 +6,6 @@ is resumed from its checkpoint, bit for bit on a CPU.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from tokenfield.comparison.setting import Setting, done
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.training.recipe import Recipe, model_name
+from tokenfield.training.session import Session
 from tokenfield.training.stopping import Diverged, Interrupted
 from tokenfield.training.trainer import train
 
@@ -88,13 +88,12 @@ def run(
         if held_out is not None:
             recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data)
         while failure is None and budget.remaining(recipe, folder):
-            left = deadline()
-            if left is not None and left <= 0:
+            remaining = deadline()
+            if remaining is not None and remaining <= 0:
                 return None
             try:
-                train(recipe, setting.data, folder, resume=(folder / "recipe.json").exists(), max_seconds=left,
-                      quiet=True, training_seconds=budget.amount if budget.timed else math.inf, timer=budget.timer,
-                      probe=probe, device=setting.device)
+                train(recipe, setting.data, folder, resume=(folder / "recipe.json").exists(),
+                      session=Session(remaining, setting.device, quiet=True), budget=budget.training_time, probe=probe)
             except Diverged:
                 failure = "diverged"
         result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}

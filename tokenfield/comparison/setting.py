@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from tokenfield.configs import to_dict
 from tokenfield.errors import UserError
 from tokenfield.training import journal
 from tokenfield.training.recipe import Recipe, decisive, model_name
+from tokenfield.training.session import TrainingTime
 
 EVALUATIONS = 8
 """Points of a run's curve, the last one at its end."""
@@ -66,9 +66,10 @@ class Budget:
         return self.kind in ("seconds", "processor")
 
     @property
-    def timer(self) -> Callable[[], float]:
-        """What counts the seconds."""
-        return time.process_time if self.kind == "processor" else time.monotonic
+    def training_time(self) -> TrainingTime:
+        """The seconds of a run, and what counts them; unlimited where steps decide."""
+        timer = time.process_time if self.kind == "processor" else time.monotonic
+        return TrainingTime(self.amount if self.timed else math.inf, timer)
 
     def of(self, recipe: Recipe) -> Recipe:
         """The recipe with this length, and with evaluations all along it."""

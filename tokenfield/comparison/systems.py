@@ -17,6 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.models.pretrained import check_field_model
+from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.recipe import Recipe
 
 KNOBS = ("num_latents", "groups", "latent_dim")
@@ -57,7 +58,7 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
     first = recipes[0][1]
     data = first.data
     assert isinstance(data, DataConfig)
-    size = size or size_of(first.model) or data.size // getattr(first.objective, "zoom", 1)
+    size = size or size_of(first.model) or data.size // zoom_of(first)
     alike = []
     for label, recipe in recipes:
         recipe = resize(label, recipe, data, size)
@@ -67,10 +68,15 @@ def rows(recipes: Sequence[tuple[str, Recipe]], *, size: int | None = None, valu
     return alike
 
 
+def zoom_of(recipe: Recipe) -> int:
+    """How many times larger training pictures are than what is encoded of them."""
+    return recipe.objective.zoom if isinstance(recipe.objective, ReconstructionConfig) else 1
+
+
 def size_of(model: object) -> int | None:
     """The side of the pictures that a configuration's model takes; None: any."""
-    found = find_field(model, "size")
-    return max(found) if isinstance(found, tuple) else None
+    size = find_field(model, "size")
+    return max(size) if isinstance(size, tuple) else None
 
 
 def at_size(model: Config, size: int) -> Config:
@@ -86,9 +92,8 @@ def at_size(model: Config, size: int) -> Config:
 
 def resize(label: str, recipe: Recipe, data: DataConfig, size: int) -> Recipe:
     """The recipe on these pictures at this size. Raises UserError for a model that cannot be made for it."""
-    zoom = getattr(recipe.objective, "zoom", 1)
     try:
-        recipe = replace(recipe, model=at_size(recipe.model, size), data=replace(data, size=size * zoom))
+        recipe = replace(recipe, model=at_size(recipe.model, size), data=replace(data, size=size * zoom_of(recipe)))
         stored_values(recipe, size)
     except (UserError, ValueError) as error:
         raise UserError(f"{label} at {size} x {size} pixels: {error}; give another --size") from error
@@ -109,12 +114,12 @@ def match(recipe: Recipe, size: int, values: int) -> Recipe:
         for other in sorted(range(1, 2 * aim + 1), key=lambda n: abs(n - aim))[:TRIES]:
             try:
                 changed = replace(recipe, model=change(recipe.model, knob, other))
-                found = stored_values(changed, size)
+                count = stored_values(changed, size)
             except (UserError, ValueError):  # not a number that this model can have
                 continue
-            if abs(found - values) < abs(nearest - values):
-                best, nearest = changed, found
-            if abs(found - values) <= CLOSE * values:
+            if abs(count - values) < abs(nearest - values):
+                best, nearest = changed, count
+            if abs(count - values) <= CLOSE * values:
                 break
     return best
 
@@ -131,15 +136,14 @@ def find_field(config: object, name: str) -> object:
     """A field of a configuration, or of one inside it; None without such a field."""
     if not is_dataclass(config):
         return None
-    if hasattr(config, name):
-        return getattr(config, name)
-    return next((found for field in fields(config)
-                 if (found := find_field(getattr(config, field.name), name)) is not None), None)
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    inner = (find_field(value, name) for value in values.values())
+    return values[name] if name in values else next((value for value in inner if value is not None), None)
 
 
 def change(config: Config, name: str, value: object) -> Config:
     """The configuration with another value of the field that `find_field` finds."""
-    if hasattr(config, name):
+    if name in (field.name for field in fields(config)):  # type: ignore[arg-type]
         return replace(config, **{name: value})  # type: ignore[type-var]
     inner = next(field.name for field in fields(config)  # type: ignore[arg-type]
                  if find_field(getattr(config, field.name), name) is not None)

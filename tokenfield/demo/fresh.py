@@ -31,6 +31,7 @@ from tokenfield.training import checkpoint
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, fresh_model
+from tokenfield.training.session import Session
 from tokenfield.training.trainer import train
 
 UNSEEN = "chelsea"
@@ -138,7 +139,7 @@ def train_fresh(
         recipe.data.open(data, "train")  # decodes the photographs into the crop cache, once for all demos
         for before, part in pairwise((0.0, *LEGS)):
             budget = (part - before) * seconds
-            train(recipe, data, run, resume=before > 0, max_seconds=budget, quiet=True, callback=note)
+            train(recipe, data, run, resume=before > 0, session=Session(budget, quiet=True), callback=note)
             state = checkpoint.verify(checkpoint.found(run)[-1])
             model = pretrained.load(run)
             look(model, state["seconds"], state["step"])

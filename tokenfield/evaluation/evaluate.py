@@ -26,12 +26,13 @@ from tokenfield.evaluation.protocols import PROTOCOLS
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.clock import seconds
+from tokenfield.io.progress import Bar
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr, psnr_8bit, ssim
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
-Named = Iterable[tuple[str, Tensor]]
+NamedPictures = Iterable[tuple[str, Tensor]]
 """Pictures (C, H, W) in [0, 1] with their names."""
 
 
@@ -144,8 +145,8 @@ def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = Non
     files = find_pictures(folder, skipped)
     if count is None or count >= len(files):
         return files
-    chosen = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))[:count]
-    return [files[i] for i in sorted(chosen.tolist())]
+    numbers = torch.randperm(len(files), generator=torch.Generator().manual_seed(seed))[:count]
+    return [files[i] for i in sorted(numbers.tolist())]
 
 
 def folder_pictures(
@@ -159,39 +160,37 @@ def folder_pictures(
 
 def describe_model(model: FieldModel) -> Record:
     """Which model a number belongs to."""
-    return {"name": model.name, "origin": getattr(model, "origin", None), "hash": pretrained.model_hash(model),
+    return {"name": model.name, "origin": model.origin, "hash": pretrained.model_hash(model),
             "parameters": model.num_parameters}
 
 
 def evaluate(
     model: FieldModel,
-    pictures: Named,
+    pictures: NamedPictures,
     protocol: str = "skimage256",
     *,
     precision: torch.dtype | None = None,
     basis: Basis | None = None,
     gallery: Gallery | None = None,
     skipped: SkippedFiles | None = None,
-    settings: Record | None = None,
-    before: Callable[[int, str], None] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    bar: Bar | None = None,
 ) -> Report:
     """Encode and decode pictures of any sizes, one at a time, on the model's device, and measure.
 
     Args:
-        protocol: which one the pictures follow, for the report, as are `skipped` files and `settings`.
+        protocol: which one the pictures follow, for the report, as are `skipped` files.
         precision: torch.bfloat16 or torch.float16 runs the model under autocast; metrics stay float32.
         basis: also measure principal components that store no more values than the model does.
-        before: called with index and name of each picture before it is encoded.
-        progress: called with (pieces done, pieces in all) while a picture is worked on.
+        bar: shows which picture is worked on, and how far.
     Raises:
         UserError: no pictures, or a reconstruction that is not finite.
     """
     skipped = SkippedFiles() if skipped is None else skipped
     scores = []
     for index, (name, picture) in enumerate(pictures):
-        if before is not None:
-            before(index, name)
+        if bar is not None:
+            bar.file(index, name)
+        progress = None if bar is None else bar.piece
         score, reconstruction = measure(model, name, picture, precision=precision, basis=basis, progress=progress)
         scores.append(score)
         if gallery is not None:
@@ -202,7 +201,6 @@ def evaluate(
         protocol=protocol,
         pictures=tuple(scores),
         model=describe_model(model),
-        settings=settings or {},
         skipped=tuple(skipped.as_json()),
         pca=None if basis is None else dict(basis.facts),
         machine=machine(next(model.parameters()).device),

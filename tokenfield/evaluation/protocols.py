@@ -32,7 +32,7 @@ MEASURED: dict[str, str] = {
 SQUARE = "shorter side resized to {0} (Pillow, bilinear, antialiased), then the middle {0} x {0}"
 LAST_QUARTER = "the last quarter of the sorted list of files, as ANR's evaluation (validation and test, 0.75 to 1)"
 
-Named = Iterator[tuple[str, Float[Tensor, "c h w"]]]
+NamedPictures = Iterator[tuple[str, Float[Tensor, "c h w"]]]
 """Pictures in [0, 1] with their names."""
 
 
@@ -58,7 +58,7 @@ class Protocol:
         facts = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop, **MEASURED}
         return facts | ({"published": self.published} if self.published else {})
 
-    def open(self, root: Path, count: int | None) -> tuple[Named, int, SkippedFiles]:
+    def open(self, root: Path, count: int | None) -> tuple[NamedPictures, int, SkippedFiles]:
         """(name, picture) of the test split, or the first `count`; how many there are, and what is skipped meanwhile.
 
         Raises UserError for a folder that is laid out differently, or holds no picture of the split.

@@ -195,6 +195,16 @@ def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, t
     return lattice, side, (tokens[0, ..., 0].numel(), tokens.shape[-1])
 
 
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that share the work: shards `rank`, `rank + world`, ... of each split are its own."""
+
+    rank: int = 0
+    world: int = 1
+    meet: Callable[[], None] = lambda: None
+    """Returns when all processes have called it."""
+
+
 def encode_data(
     model: FieldModel,
     name: str,
@@ -202,16 +212,13 @@ def encode_data(
     out: Path,
     encoding: Encoding,
     *,
-    rank: int = 0,
-    world: int = 1,
-    meet: Callable[[], None] = lambda: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    processes: Processes = Processes(),
+    progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> Record:
     """Encode both splits of a data set.
 
-    The model is found by its name when latents are decoded. Shards that are there already are not made again. Of each
-    split this process encodes shards rank, rank + world, ..., which `progress` counts; `meet` returns when all
-    processes have called it.
+    The model is found by its name when latents are decoded. Shards that are there already are not made again.
+    `progress` counts the shards of this process.
 
     Returns:
         What `latents.json` says (on every process).
@@ -222,15 +229,15 @@ def encode_data(
     plans = [Plan(data, encoding, side, "train")]
     if encoding.held_out:
         plans.append(Plan(data, encoding, side, "test", plans[0].classes))
-    mine = [(p, number) for p in plans for number in range(len(p.shards)) if number % world == rank]
+    mine = [(p, number) for p in plans for number in range(len(p.shards)) if number % processes.world == processes.rank]
     with ThreadPoolExecutor(max(1, encoding.workers), thread_name_prefix="latents") as readers:
-        for done, (p, number) in enumerate(mine):
-            progress(done, len(mine))
+        for count, (p, number) in enumerate(mine):
+            progress(count, len(mine))
             path, sha = shard_path(out, p.split, number), p.identity(number, model_sha)
             if not is_there(path, sha):
                 write_shard(path, sha, p, number, model, shape, readers)
-    meet()  # every shard is there now
-    found = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
+    processes.meet()  # every shard is there now
+    summaries = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
     described = {
         "format": FORMAT,
         "model": name,
@@ -242,13 +249,13 @@ def encode_data(
         "picture_size": [side, side],
         "flips": encoding.flips,
         "half": encoding.half,
-        "splits": {split: facts for split, (_, facts) in found.items()},
+        "splits": {split: facts for split, (_, facts) in summaries.items()},
     }
-    if rank == 0:
-        statistics, _ = found["train"]
+    if processes.rank == 0:
+        statistics, _ = summaries["train"]
         write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
         write_whole(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
-    meet()
+    processes.meet()
     return described
 
 

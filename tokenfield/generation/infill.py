@@ -11,6 +11,7 @@ The step itself is DDIM's, which on the path of flow matching is Euler's: x_t' =
 and the e that the prediction amounts to.
 """
 
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -43,11 +44,18 @@ def inside(
     return out
 
 
+@dataclass(frozen=True)
+class Gap:
+    """A picture's standardised tokens, and which of them are drawn anew; the others stay, to the bit."""
+
+    tokens: Float[Tensor, "*r d"]
+    redrawn: Bool[Tensor, "*r"]
+
+
 @torch.no_grad()
 def fill(
     denoiser: Predictor,
-    known: Float[Tensor, "*r d"],
-    redrawn: Bool[Tensor, "*r"],
+    gap: Gap,
     labels: Int[Tensor, " n"],
     sampler: Sampler,
     *,
@@ -56,11 +64,10 @@ def fill(
     first: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> Float[Tensor, "n *s"]:
-    """Draws some of the tokens, given the others; one result per label, as `sample` does.
+    """Draws the tokens of a gap, given the others; one result per label, as `sample` does.
 
-    Of the picture's standardised tokens, `known`, those that are not `redrawn` come back as they were, to the bit. A
-    scheduler other than DDIM, or Euler for flow, raises UserError. Every step is taken `repeats` times; 1 is quick and
-    fits worse.
+    A scheduler other than DDIM, or Euler for flow, raises UserError. Every step is taken `repeats` times; 1 is quick
+    and fits worse.
     """
     config, device = denoiser.config, next(denoiser.parameters()).device
     sampler = sampler.resolved(config.prediction, config.steps)
@@ -74,25 +81,25 @@ def fill(
     def fresh() -> Tensor:
         return noise(denoiser.shape, sources).to(device)
 
-    known, redrawn, labels = known.to(device), redrawn.to(device)[..., None], labels.to(device)
+    original, redrawn, labels = gap.tokens.to(device), gap.redrawn.to(device)[..., None], labels.to(device)
     tokens = fresh()
     for step, time in enumerate(times):
         (alpha, sigma), (alpha_after, sigma_after) = levels[step : step + 2]
-        for left in reversed(range(repeats if sigma_after > 0 else 1)):  # nothing is put back after the last step
-            tokens = torch.where(redrawn, tokens, alpha * known + sigma * fresh())
+        for remaining in reversed(range(repeats if sigma_after > 0 else 1)):  # nothing is put back after the last step
+            tokens = torch.where(redrawn, tokens, alpha * original + sigma * fresh())
             predicted = guide(denoiser, tokens, time, labels, sampler.guidance)
             clean, e = clean_and_noise(config.prediction, predicted, tokens, alpha, sigma)
             tokens = alpha_after * clean + sigma_after * e
-            if left:
+            if remaining:
                 back = alpha / alpha_after
                 tokens = back * tokens + (sigma**2 - back**2 * sigma_after**2) ** 0.5 * fresh()
         progress(step + 1, len(times))
-    return torch.where(redrawn, tokens, known).cpu()
+    return torch.where(redrawn, tokens, original).cpu()
 
 
-def describe(chosen: Bool[Tensor, "*lattice"], most: int = 12) -> str:
+def describe(redrawn: Bool[Tensor, "*lattice"], most: int = 12) -> str:
     """Which tokens are drawn, in words: their numbers, or their rows and columns."""
-    places = chosen.nonzero().tolist()
-    named = [str(place[-1]) if chosen.ndim == 1 else str(tuple(place)) for place in places[:most]]
+    places = redrawn.nonzero().tolist()
+    names = [str(place[-1]) if redrawn.ndim == 1 else str(tuple(place)) for place in places[:most]]
     more = f" and {len(places) - most} more" if len(places) > most else ""
-    return f"{len(places)} of {chosen.numel()} tokens: {', '.join(named)}{more}"
+    return f"{len(places)} of {redrawn.numel()} tokens: {', '.join(names)}{more}"

@@ -66,25 +66,23 @@ def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first:
     return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
 
 
-def with_shape(
-    denoiser: TokenDenoiser, aspect: str | None = None, cells: tuple[int, int] | None = None
-) -> TokenDenoiser:
-    """The denoiser for pictures of another shape than those that were encoded.
+def with_shape(denoiser: TokenDenoiser, shape: str | None) -> TokenDenoiser:
+    """The denoiser for pictures of another shape than those that were encoded; None leaves it as it is.
 
-    By an aspect "W:H" the shorter side has as many cells as that of the encoded pictures; `cells` are rows and columns,
-    exactly. Raises UserError for both, an aspect that is none, or tokens without places.
+    "7x3" are rows and columns of cells. By an aspect, "W:H", the shorter side has as many cells as that of the encoded
+    pictures. Raises UserError for a shape that is neither, or tokens without places.
     """
-    if aspect is not None and cells is not None:
-        raise UserError("--aspect and --cells both say what shape to draw; give one of them")
-    if aspect is not None:
-        found = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", aspect)
-        sides = [float(side) for side in found.groups()] if found else [0.0]
-        if min(sides) == 0:
-            raise UserError(f"--aspect {aspect}: give width and height, such as 2:1 or 16:9")
-        shorter = min(denoiser.config.lattice or (1,))
-        width, height = (max(1, round(shorter * side / min(sides))) for side in sides)
-        cells = (height, width)
-    return denoiser if cells is None else denoiser.on(cells)
+    if shape is None:
+        return denoiser
+    if cells := re.fullmatch(r"(\d+)x(\d+)", shape):
+        return denoiser.on((int(cells[1]), int(cells[2])))
+    aspect = re.fullmatch(r"(\d*\.?\d+):(\d*\.?\d+)", shape)
+    sides = [float(side) for side in aspect.groups()] if aspect else [0.0]
+    if min(sides) == 0:
+        raise UserError(f"--shape {shape}: give width and height, such as 2:1, or rows and columns of cells, as 7x3")
+    shorter = min(denoiser.config.lattice or (1,))
+    width, height = (max(1, round(shorter * side / min(sides))) for side in sides)
+    return denoiser.on((height, width))
 
 
 def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "*r d"]) -> Field:

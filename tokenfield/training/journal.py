@@ -9,6 +9,7 @@ file holds one curve.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,9 +71,15 @@ def read(path: Path) -> list[Record]:
 
 
 class Journal:
-    """Appends to metrics.jsonl, whose lines beyond `step` are dropped first, and, if asked for, to event files."""
+    """Appends to metrics.jsonl, whose lines beyond `step` are dropped first, and, if asked for, to event files.
 
-    def __init__(self, out: Path, step: int, *, tensorboard: bool = False):
+    `callback` is called with the step and every line, of training and of evaluation.
+    """
+
+    def __init__(
+        self, out: Path, step: int, *, tensorboard: bool = False, callback: Callable[[int, Record], None] | None = None
+    ):
+        self.callback = callback
         self.path = out / METRICS
         before = [line for line in read(self.path) if line["step"] <= step]
         write_whole(self.path, "".join(json_text(line, indent=None) for line in before))
@@ -88,6 +95,8 @@ class Journal:
         if self.writer is not None:
             for name, value in metrics.items():
                 self.writer.add_scalar(name, value, metrics["step"])
+        if self.callback is not None:
+            self.callback(metrics["step"], metrics)
 
     def close(self) -> None:
         """Finish the event files."""

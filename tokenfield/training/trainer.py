@@ -12,7 +12,6 @@ Processes meet in collective calls, so what decides about such a call (the step,
 """
 
 import math
-import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -41,6 +40,7 @@ from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.progress import Display
 from tokenfield.training.protocols import Probe
 from tokenfield.training.recipe import Recipe, fresh_model, to_json
+from tokenfield.training.session import Session, TrainingTime
 from tokenfield.training.stopping import Diverged, Interrupted, Stop
 
 BEFORE_TRAINING = 2**40
@@ -53,16 +53,9 @@ def train(
     out: Path | str,
     *,
     resume: bool = False,
-    max_seconds: float | None = None,
-    training_seconds: float = math.inf,
-    timer: Timer = time.monotonic,
+    session: Session = Session(),  # noqa: B008, frozen
+    budget: TrainingTime = TrainingTime(),  # noqa: B008, frozen
     probe: Probe | None = None,
-    device: str = "auto",
-    fsdp: bool = False,
-    workers: int = 2,
-    tensorboard: bool = False,
-    quiet: bool = False,
-    resume_command: str | None = None,
     callback: Callable[[int, Record], None] | None = None,
 ) -> Path:
     """Train a model by a recipe; returns `out`.
@@ -74,31 +67,26 @@ def train(
             recipe.json, metrics.jsonl, learning_curve.png and the newest checkpoints.
         resume: continue the run in `out` from its newest whole checkpoint: on a CPU, bit for bit what it would have
             become without the interruption. Without `resume` a folder that holds a run is refused.
-        max_seconds: budget from this call on; when it is spent the run is evaluated, saved and exported as it is.
-        training_seconds: budget of the run over all its sessions, by `timer`; evaluations and saves do not count.
-        timer: what counts the seconds of training; `time.process_time` where the machine is shared.
+        session: the machine, how long this call may take, and what it shows.
+        budget: seconds of training over all sessions of the run.
         probe: measured when it is due and at the end.
-        device: "auto", an accelerator where there is one, or "cpu".
-        fsdp: under several processes, share the weights of a denoiser out between them (sharding.py).
-        workers: threads that prepare pictures.
-        resume_command: what a stopped run says to type; by default a command that resumes it.
         callback: called on the first process with the step and every line of metrics, of training and evaluation.
     Raises:
         UserError: what the caller can put right: the recipe, the data, the folder.
         Diverged: a UserError; a loss or a weight is not finite.
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
-    data, out, stop = Path(data), Path(out), Stop(max_seconds, training_seconds)
+    data, out, stop = Path(data), Path(out), Stop(session.max_seconds, budget.seconds)
     sharding.check_environment()
-    accelerator = Accelerator(cpu=device == "cpu" or not torch.accelerator.is_available())
+    accelerator = Accelerator(cpu=session.device == "cpu" or not torch.accelerator.is_available())
     recipe = open_folder(out, recipe, resume=resume)
-    shown = accelerator.is_main_process and not quiet
+    shown = accelerator.is_main_process and not session.quiet
     with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
-        trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=fsdp, probe=probe, callback=callback)
-        trainer.restore(timer, resume=resume, tensorboard=tensorboard)
+        trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=session.fsdp, probe=probe)
+        trainer.restore(budget.timer, resume=resume, tensorboard=session.tensorboard, callback=callback)
         with stop:  # from here on a signal means: finish the step and save
-            trainer.run(workers)
-            trainer.finish(resume_command or resume_hint(recipe, data, out))
+            trainer.run(session.workers)
+            trainer.finish(resume_hint(recipe, data, out))
     return out
 
 
@@ -126,14 +114,13 @@ class Trainer:
         *,
         fsdp: bool = False,
         probe: Probe | None = None,
-        callback: Callable[[int, Record], None] | None = None,
     ):
         world = accelerator.num_processes
         if recipe.batch_size % (world * recipe.accumulate):
             raise UserError(f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that "
                             f"accumulate {recipe.accumulate} parts; change batch_size or accumulate")
         self.recipe, self.out, self.accelerator = recipe, out, accelerator
-        self.display, self.stop, self.probe, self.callback = display, stop, probe, callback
+        self.display, self.stop, self.probe = display, stop, probe
         with accelerator.main_process_first():  # whose caches of decoded pictures the others then find
             self.source = recipe.data.open(data, "train")
             self.held_out = recipe.data.open(data, "test") if recipe.evaluate_every else None
@@ -154,7 +141,9 @@ class Trainer:
         """The same of the steps before, back to the last line of metrics. Part of a checkpoint, so that a resumed run
         writes the very numbers it would have written."""
 
-    def restore(self, timer: Timer, *, resume: bool, tensorboard: bool) -> None:
+    def restore(
+        self, timer: Timer, *, resume: bool, tensorboard: bool, callback: Callable[[int, Record], None] | None = None
+    ) -> None:
         """Continue from the newest whole checkpoint or begin; from then on the folder is this run's."""
         say, saved = self.display.say, None
         if resume:
@@ -170,7 +159,7 @@ class Trainer:
         self.accelerator.wait_for_everyone()  # no process writes into the folder before all have read it
         if self.accelerator.is_main_process:
             store_recipe(self.out, self.recipe)
-            self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard)
+            self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard, callback=callback)
 
     def initialize(self, count: int) -> None:
         """Give a model that starts from training samples as many as it needs."""
@@ -268,11 +257,9 @@ class Trainer:
         self.display.update(line)
 
     def note(self, line: Record) -> None:
-        """A line for the journal and for the caller."""
+        """A line for the journal."""
         if self.journal is not None:
             self.journal.add(line)
-            if self.callback is not None:
-                self.callback(self.state.step, line)
 
     def evaluate_and_save(self, ended: bool) -> None:
         """What is due after a step, with the clock of training stopped; at the end all of it, after a signal a save."""

@@ -3,9 +3,10 @@
 All have the options of `Drawing`, which loads the models and writes pictures, fields and the contact sheet.
 """
 
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.app import deferred
-from tokenfield.cli.console import File, Json, Usage
+from tokenfield.cli.console import Json
 from tokenfield.cli.decode import MAX_PIXELS
 from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import FieldModel, Tensor
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tokenfield.evaluation.figures import Panel
     from tokenfield.generation.denoiser import TokenDenoiser
 
-FORMER = {"--between": "interpolate MODEL A B", "--fill": "infill MODEL PICTURE", "--model": "samples MODEL"}
-"""Options of the command when it had no sub-commands, and the sub-commands that they became."""
 SHEET_SIDE = 128
 """Pixels of a picture on the contact sheet, on its longer side."""
 SHEET_COLUMNS, SHEET_MOST = 8, 64
@@ -56,14 +54,12 @@ class Drawing(ABC):
     out, no class is given."""
     size: int = 512
     """Pixels on the longer side."""
-    aspect: Annotated[str | None, tyro.conf.arg(metavar="W:H")] = None
-    """Width to height, such as 2:1, for tokens with anchors; the shorter side has as many cells as the pictures that
-    were encoded."""
-    cells: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="ROWS COLUMNS")] = None
-    """Or rows and columns of cells."""
+    shape: Annotated[str | None, tyro.conf.arg(metavar="W:H|ROWSxCOLUMNS")] = None
+    """Of tokens with anchors: width to height, such as 2:1, whose shorter side has as many cells as the pictures that
+    were encoded; or rows and columns of cells, such as 7x3."""
     seed: int = 0
     """Of all samples."""
-    sampler: Annotated[Sampler, tyro.conf.arg(name="")] = Sampler()  # noqa: RUF009, frozen
+    sampler: tyro.conf.OmitArgPrefixes[Sampler] = Sampler()  # noqa: RUF009, frozen
     """How tokens are drawn."""
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Where the model of the latents is, if not where it was when they were made."""
@@ -76,10 +72,7 @@ class Drawing(ABC):
 
     def check(self) -> None:
         """Raises UserError for options that do not go together, before anything is loaded."""
-        options = vars(self)  # those of a sub-command are there or not
-        check_at_least(1, **{name: options.get(name) for name in ("size", "count", "batch", "repeats")})
-        check_at_least(0, first=options.get("first"))
-        check_at_least(2, frames=options.get("frames"))
+        check_at_least(1, size=self.size)
 
     def run(self) -> int:
         """Check, load, draw, report."""
@@ -88,7 +81,7 @@ class Drawing(ABC):
         self.check()
         device, denoiser = find_device(self.device), load_denoiser(self.model)
         field_model = load_field_model(denoiser, self.field).to(device)
-        denoiser = with_shape(denoiser.to(device), self.aspect, self.cells)
+        denoiser = with_shape(denoiser.to(device), self.shape)
         config = denoiser.config
         sampler = self.sampler.resolved(config.prediction, config.steps)
         height, width = pixels(config.picture_size, self.size)
@@ -132,32 +125,46 @@ class Drawing(ABC):
         return {"first": first, "items": items, "sheet": str(save_png(self.output / "sheet.png", sheet(rows)))}
 
 
-@dataclass(kw_only=True)
-class Samples(Drawing):
-    """Draw new pictures: 0000.png, 0000.field, ..., and a contact sheet of them.
-
-    Sample number i is a function of --seed and i (and its class): neither --count nor --batch changes it, and
-    --first 1000 continues where another call, or another machine, stops.
-    """
+@dataclass(frozen=True)
+class Numbers:
+    """Which samples: sample number i is a function of --seed and i, and of its class."""
 
     count: int = 16
     """Samples."""
     first: int = 0
-    """Number of the first sample."""
+    """Number of the first sample; 1000 continues where another call, or another machine, stops."""
     batch: int = 16
-    """Samples drawn at once."""
+    """Samples drawn at once, which changes none of them."""
+
+    def check(self) -> None:
+        """Raises UserError for no sample, or a number below 0."""
+        check_at_least(1, count=self.count, batch=self.batch)
+        check_at_least(0, first=self.first)
+
+
+@dataclass(kw_only=True)
+class Samples(Drawing):
+    """Draw new pictures: 0000.png, 0000.field, ..., and a contact sheet of them."""
+
+    numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
+    """Which samples."""
+
+    def check(self) -> None:
+        super().check()
+        self.numbers.check()
 
     def draw(self, models: Models) -> tuple[str, Record]:
         from tokenfield.generation.samples_to_fields import labels_for
         from tokenfield.generation.sampling import sample
 
-        labels = labels_for(models.denoiser, self.classes, self.count, self.first)
+        count, first = self.numbers.count, self.numbers.first
+        labels = labels_for(models.denoiser, self.classes, count, first)
         with console.progress("drawing") as bar:
-            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=self.first,
-                            batch=self.batch, progress=bar.piece)
-        facts = self.write(models, tokens, labels, self.first)
+            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=first,
+                            batch=self.numbers.batch, progress=bar.piece)
+        facts = self.write(models, tokens, labels, first)
         kinds = ", ".join(dict.fromkeys(item["class"] for item in facts["items"] if item["class"])) or "no class"
-        return f"{self.count} samples ({kinds})", facts
+        return f"{count} samples ({kinds})", facts
 
 
 @dataclass(kw_only=True)
@@ -171,7 +178,12 @@ class Interpolate(Drawing):
     frames: int = 24
     """Of the animation, one way."""
     batch: int = 16
-    """Samples drawn at once."""
+    """Samples drawn at once, which changes none of them."""
+
+    def check(self) -> None:
+        super().check()
+        check_at_least(1, batch=self.batch)
+        check_at_least(2, frames=self.frames)
 
     def draw(self, models: Models) -> tuple[str, Record]:
         import torch
@@ -208,31 +220,30 @@ class Interpolate(Drawing):
 
 @dataclass(kw_only=True)
 class Infill(Drawing):
-    """Keep the tokens of a photograph that lie outside --mask or --box and draw the others, --count times."""
+    """Keep the tokens of a photograph that lie outside --region and draw the others, --count times."""
 
     picture: tyro.conf.Positional[Path]
     """A photograph."""
-    mask: File = None
-    """A picture of the photograph's size, white where it is to be drawn anew."""
-    box: Annotated[tuple[int, int, int, int] | None, tyro.conf.arg(metavar="TOP LEFT HEIGHT WIDTH")] = None
-    """Or a box in its pixels: rows above it, columns to its left, its height and width."""
+    region: Annotated[str, tyro.conf.arg(metavar="PICTURE|TOP,LEFT,HEIGHT,WIDTH")]
+    """Where it is drawn anew: a picture of the photograph's size, white there; or a box in its pixels, as rows above
+    it, columns to its left, its height and width."""
     share: float = 0.5
     """A token is drawn anew if so much of what it governs lies inside."""
     repeats: int = 5
     """How often every step is taken; more fits better and takes longer."""
-    count: int = 16
-    """Samples."""
-    first: int = 0
-    """Number of the first sample."""
+    numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
+    """Which samples."""
 
     def check(self) -> None:
         super().check()
+        self.numbers.check()
+        check_at_least(1, repeats=self.repeats)
         if not 0 < self.share <= 1:
             raise UserError(f"--share {self.share:g}: give a part of what a token governs, above 0 and at most 1")
-        if (self.mask is None) == (self.box is None):
-            raise UserError("in-filling needs to know where: give either --mask PICTURE or --box TOP LEFT HEIGHT WIDTH")
 
     def draw(self, models: Models) -> tuple[str, Record]:
+        import torch
+
         from tokenfield.data.pictures import read_picture
         from tokenfield.evaluation.figures import Panel, bicubic
         from tokenfield.fields.field import Field
@@ -244,25 +255,29 @@ class Infill(Drawing):
         picture, covered = cut_to_fit(denoiser, whole), cut_to_fit(denoiser, covered)[0]
         field = Field.of(models.field_model, picture)
         with console.progress("finding the tokens under the mask") as bar:
-            chosen = infill.inside(field, covered, bar.piece) >= self.share
-        if not chosen.any():
+            redrawn = infill.inside(field, covered, bar.piece) >= self.share
+        if not redrawn.any():
             raise UserError(f"no token has {self.share:.0%} of what it governs inside the mask; give a larger mask, or "
                             "a smaller --share")
-        places = chosen if denoiser.config.lattice else chosen.flatten()
+        places = redrawn if denoiser.config.lattice else redrawn.flatten()
         console.say(f"drawing {infill.describe(places)} anew: those of which {self.share:.0%} or more of what they "
                     "govern is inside")
-        labels = labels_for(denoiser, self.classes, self.count, self.first)
-        with console.progress("drawing") as bar:
-            known = to_tokens(denoiser, field)
-            tokens = infill.fill(denoiser, known, chosen.reshape(known.shape[:-1]), labels, models.sampler,
-                                 repeats=self.repeats, seed=self.seed, first=self.first, progress=bar.piece)
+        count, first, batch = self.numbers.count, self.numbers.first, self.numbers.batch
+        labels, tokens = labels_for(denoiser, self.classes, count, first), to_tokens(denoiser, field)
+        gap = infill.Gap(tokens, redrawn.reshape(tokens.shape[:-1]))
+        with console.progress("drawing", -(-count // batch)) as bar:
+            parts = []
+            for start in range(0, count, batch):
+                bar.file(start // batch)
+                parts.append(infill.fill(denoiser, gap, labels[start : start + batch], models.sampler, seed=self.seed,
+                                         repeats=self.repeats, first=first + start, progress=bar.piece))
         visible, small = picture * (1 - covered) + 0.5 * covered, pixels(denoiser.config.picture_size, SHEET_SIDE)
         panels = [Panel(bicubic(picture, *small), "photograph"), Panel(bicubic(visible, *small), "kept"),
                   Panel(field.render(*small).cpu(), "its tokens")]
-        facts = self.write(models, tokens, labels, self.first, panels) | {
+        facts = self.write(models, torch.cat(parts), labels, first, panels) | {
             "drawn": places.nonzero().tolist(), "of": places.numel(), "share": self.share, "repeats": self.repeats
         }  # fmt: skip
-        return f"{self.count} fillings of {self.picture}", facts
+        return f"{count} fillings of {self.picture}", facts
 
     def covered(self, size: tuple[int, int]) -> Tensor:
         """(1, H, W), 1 where a photograph of this size is drawn anew. Raises UserError for a mask that does not fit."""
@@ -270,19 +285,18 @@ class Infill(Drawing):
 
         from tokenfield.data.pictures import read_picture
 
-        if self.box is not None:
-            top, left, height, width = self.box
-            if min(top, left) < 0 or min(height, width) < 1 or top + height > size[0] or left + width > size[1]:
-                raise UserError(f"--box {top} {left} {height} {width} is not inside the picture of {size[0]} rows and "
-                                f"{size[1]} columns; give top, left, height and width in its pixels")
+        if box := re.fullmatch(r"(\d+),(\d+),(\d+),(\d+)", self.region):
+            top, left, height, width = map(int, box.groups())
+            if min(height, width) < 1 or top + height > size[0] or left + width > size[1]:
+                raise UserError(f"--region {self.region} is not inside the picture of {size[0]} rows and {size[1]} "
+                                "columns; give top, left, height and width in its pixels")
             inside = torch.zeros(1, *size)
             inside[:, top : top + height, left : left + width] = 1
             return inside
-        assert self.mask is not None, "either a mask or a box, as `check` makes sure"
-        inside = (read_picture(self.mask).mean(0, keepdim=True) > 0.5).float()
+        inside = (read_picture(self.region).mean(0, keepdim=True) > 0.5).float()
         if tuple(inside.shape[1:]) != size:
-            raise UserError(f"{self.mask} is {inside.shape[2]} x {inside.shape[1]} pixels and the photograph {size[1]} "
-                            f"x {size[0]}; give a mask of the photograph's size")
+            raise UserError(f"--region {self.region} is {inside.shape[2]} x {inside.shape[1]} pixels and the "
+                            f"photograph {size[1]} x {size[0]}; give a mask of the photograph's size")
         return inside
 
 
@@ -301,19 +315,10 @@ def generate(
 
     A denoiser is made by tokenfield latents MODEL DATA -o LATENTS and tokenfield train ldm-... --data LATENTS. A sample
     is a set of tokens, and so a field: --size draws the same sample at any number of pixels, and tokenfield decode
-    renders its .field file again at any other. Tokens with anchors are drawn in any shape: --aspect 2:1, or --cells for
-    an exact number of rows and columns. Tokens of a set have the shape of the pictures that were encoded.
+    renders its .field file again at any other. Tokens with anchors are drawn in any shape: --shape 2:1, or --shape 7x3
+    for an exact number of rows and columns. Tokens of a set have the shape of the pictures that were encoded.
 
     Args:
         action: what to draw.
     """
     return action.run()
-
-
-def parser(options: list[str]) -> Callable[[], object]:
-    """What to run for `tokenfield generate OPTIONS...`. Raises `Usage` for the options of a former version."""
-    for option, form in FORMER.items():
-        if option in options and options[0].startswith("-"):
-            raise Usage(f"tokenfield generate {option} became tokenfield generate {form} -o FOLDER; "
-                        "tokenfield generate --help lists the sub-commands")
-    return tyro.cli(deferred(generate), prog="tokenfield generate", args=options)

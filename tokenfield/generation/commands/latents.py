@@ -38,7 +38,7 @@ def latents(
     from accelerate import PartialState
 
     from tokenfield.data.skipped import SkippedFiles
-    from tokenfield.generation.encoding import encode_data
+    from tokenfield.generation.encoding import Processes, encode_data
     from tokenfield.models import pretrained
 
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
@@ -46,8 +46,8 @@ def latents(
     known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if known else str(Path(model).resolve())  # a folder, found from anywhere
     with console.progress("encoding shards") as bar:
-        described = encode_data(loaded, lasting_name, data, output, encoding, rank=state.process_index,
-                                world=state.num_processes, meet=state.wait_for_everyone, progress=bar.piece)
+        described = encode_data(loaded, lasting_name, data, output, encoding, progress=bar.piece,
+                                processes=Processes(state.process_index, state.num_processes, state.wait_for_everyone))
     if not state.is_main_process:
         return console.OK
     total, skipped = 0, SkippedFiles()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tokenfield.data.sources import PictureSource, Split
     from tokenfield.generation.features import FeatureNetwork
 
+BATCH, SHOWN = 32, 16
+"""Pictures whose features are computed at once; samples in the figure of neighbours."""
+
 
 def score(
     generated: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[FOLDER]")] = None,
@@ -32,9 +35,7 @@ def score(
     features: Annotated[str, tyro.conf.arg(metavar="NETWORK")] = "pca",
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
     neighbours: File = None,
-    shown: int = 16,
     seed: int = 0,
-    batch: int = 32,
     device: Device = "auto",
     json: Json = None,
 ) -> int:
@@ -57,18 +58,16 @@ def score(
         size: side of the squares in pixels.
         features: what is compared in place of pixels.
         field: also encode and decode the reference with this model: rPSNR and rFID, the bounds of what can be drawn.
-        neighbours: also write a figure there: generated pictures and the training pictures nearest to them in pixels;
+        neighbours: also write a figure there: the first 16 and the training pictures nearest to them in pixels;
             and compare how near they are with how near held-out pictures are.
-        shown: pictures in that figure.
         seed: of the subsets of KID.
-        batch: pictures whose features are computed at once.
     """
-    check_at_least(1, size=size, shown=shown, batch=batch)
+    check_at_least(1, size=size)
     if generated is None and (field is None or neighbours is not None):
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
     from tokenfield.generation.features import find_features
 
-    data = Reference(reference, dataset, split, size, find_features(features), batch)
+    data = Reference(reference, dataset, split, size, find_features(features))
     begun = time.perf_counter()
     facts: Record = {
         "command": "score",
@@ -80,7 +79,7 @@ def score(
     if generated is not None:
         facts |= score_generated(generated, data, seed)
         if neighbours is not None:
-            facts["neighbours"] = draw_neighbours(generated, data, neighbours, shown)
+            facts["neighbours"] = draw_neighbours(generated, data, neighbours)
     if field is not None:
         facts["reconstruction"] = score_field(load_model(field, device), field, data)
     facts["seconds"] = round(time.perf_counter() - begun, 3)
@@ -92,13 +91,12 @@ class Reference:
     """A split of a data set, `source`, cut to squares, and the network that looks at it: `features`, (N, F)."""
 
     def __init__(
-        self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork", batch: int
+        self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork"
     ):
         from tokenfield.generation.metrics import reference_features, set_hash
 
         self.folder, self.dataset, self.split, self.size = folder, dataset, split, size
-        self.network, self.batch = network, batch
-        self.source = self.open(split)
+        self.network, self.source = network, self.open(split)
         self.hash = set_hash(zip(self.source.names, self.source.paths, strict=True), f"{split} center {size}")
 
         def compute() -> Tensor:
@@ -117,7 +115,7 @@ class Reference:
         from tokenfield.generation.metrics import features_of
 
         with console.progress(label) as bar:
-            return features_of(self.network, pictures, batch=self.batch, progress=lambda done: bar.piece(done, total))
+            return features_of(self.network, pictures, batch=BATCH, progress=lambda count: bar.piece(count, total))
 
 
 def generated_files(folder: Path) -> list[Path]:
@@ -176,7 +174,7 @@ def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     return {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels), "distances": asdict(apart)}
 
 
-def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Record:
+def draw_neighbours(folder: Path, data: Reference, path: Path) -> Record:
     """The figure of nearest training pictures, and how near they are beside held-out ones."""
     import torch
 
@@ -186,8 +184,8 @@ def draw_neighbours(folder: Path, data: Reference, path: Path, shown: int) -> Re
     files = generated_files(folder)
     samples = torch.stack(list(squares(files, data.size)))
     pool, held_out = (torch.stack([p for _, p in data.open(split).pictures()]) for split in ("train", "test"))
-    labels = [file.stem for file in files[:shown]]
-    save_png(path, figure(samples[:shown], pool, labels=labels, scale=max(1, 96 // data.size)))
+    labels = [file.stem for file in files[:SHOWN]]
+    save_png(path, figure(samples[:SHOWN], pool, labels=labels, scale=max(1, 96 // data.size)))
     nearness = summary(samples, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):

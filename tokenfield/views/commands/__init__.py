@@ -33,7 +33,7 @@ def views(
 def parser(words: list[str]) -> Callable[[], object]:
     """What runs. Raises Usage for a command line without a sub-command, with the one that it should have."""
     if words and words[0] not in ("measure", "orbit", "serve", "render", "-h", "--help"):
-        one = {"--object", "--images", "--pose"} & set(words) or words[0].endswith(".field")
+        one = {"--object", "--pose"} & set(words) or words[0].endswith(".field")
         action = "serve" if "--serve" in words else "orbit" if one else "measure"
         renamed = ["--targets" if word == "--asked" else word for word in words if word != "--serve"]
         raise Usage(f"tokenfield views has sub-commands; this is: tokenfield views {action} {' '.join(renamed)}")

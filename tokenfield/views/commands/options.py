@@ -23,18 +23,37 @@ FEW = 24
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 
 
+@dataclass(frozen=True)
+class Objects:
+    """Posed views of objects."""
+
+    data: Folder = None
+    """Posed views in learnit's layout or in that of NeRF-synthetic; or an object of your own, a folder with
+    transforms.json, which names pictures and camera-to-world poses."""
+    category: str = ""
+    """Of the data, such as chairs; empty: all."""
+    split: Annotated[str, tyro.conf.arg(metavar="test|train")] = "test"
+    """Of the data, which objects to take."""
+
+    def open(self, model: "ViewsModel", support: int) -> "ViewsSource":
+        """The objects at the model's size. Raises UserError without data, and for a split that there is not."""
+        if self.split not in ("test", "train"):
+            raise UserError(f"--split {self.split}; give test or train")
+        if self.data is None:
+            raise UserError("give --data FOLDER with posed views of objects")
+        if self.data.suffix == ".json" or (self.data / "transforms.json").is_file():
+            return open_object(model, self.data, support)
+        return open_views(model, self.data, self.category, self.split, support)
+
+
 @dataclass
 class ModelOptions:
     """Options of every sub-command with a model."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """A folder that holds a model of views, a training run, or hf:owner/name."""
-    data: Folder = None
-    """Posed views in learnit's layout or in that of NeRF-synthetic."""
-    category: str = ""
-    """Of the data, such as chairs; empty: all."""
-    split: Annotated[str, tyro.conf.arg(metavar="test|train")] = "test"
-    """Of the data, which objects to take."""
+    objects: tyro.conf.OmitArgPrefixes[Objects] = Objects()
+    """Of which objects."""
     support: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="INT [INT ...]")] = None
     """Numbers of support views, the first ones of every object; default: measure takes all that the model encodes, up
     to 5, and the others the largest."""
@@ -44,29 +63,21 @@ class ModelOptions:
     """Steps of test-time optimisation of the tokens on the support views."""
     device: Device = "auto"
 
-    def open(
-        self, images: Path | None = None
-    ) -> "tuple[ViewsModel, list[int], tuple[Integral, Fitting], ViewsSource]":
-        """The model, numbers of support views, how objects are rendered and fitted, and those of --data or --images.
+    def open(self) -> "tuple[ViewsModel, list[int], tuple[Integral, Fitting], ViewsSource]":
+        """The model, numbers of support views, how objects are rendered and fitted, and those of --data.
 
         Raises UserError for a model that knows no views, and for options that mean nothing.
         """
         from tokenfield.views.models.base import views_model
         from tokenfield.views.scores import Fitting
 
-        if self.split not in ("test", "train"):
-            raise UserError(f"--split {self.split}; give test or train")
         check_at_least(0, optimize=self.optimize)
         model = views_model(load_model(self.model, self.device))
         numbers = list(self.support or model.support_numbers(5))
         for number in numbers:
             model.check_support(number)
         rendering = integral_of(self.model, self.points), Fitting(steps=self.optimize)
-        if images is not None:
-            return model, numbers, rendering, open_images(model, images, max(numbers))
-        if self.data is None:
-            raise UserError("give --data FOLDER with posed views of many objects")
-        return model, numbers, rendering, open_views(model, self.data, self.category, self.split, max(numbers))
+        return model, numbers, rendering, self.objects.open(model, max(numbers))
 
 
 @dataclass
@@ -75,15 +86,10 @@ class ObjectOptions(ModelOptions):
 
     object: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
     """Only this object of --data; the end of a name is enough; default: the first."""
-    images: Folder = None
-    """In place of --data an object of your own: a folder with transforms.json, which names pictures and camera-to-world
-    poses."""
 
     def open_objects(self, count: int) -> "tuple[ViewsModel, int, tuple[Integral, Fitting], list[ViewSet]]":
         """As `open`, with the largest number of support views and at most `count` objects, at least one."""
-        if (self.data is None) == (self.images is None):
-            raise UserError("give --data FOLDER with many objects, or --images FOLDER with the views of one")
-        model, numbers, rendering, source = self.open(self.images)
+        model, numbers, rendering, source = self.open()
         names = {name for name in source.names if self.object is None or name.endswith(self.object)}
         if not names:
             raise UserError(f"no object {self.object!r}; there are {', '.join(source.names[:8])}"
@@ -116,13 +122,10 @@ def open_views(model: "ViewsModel", data: Path, category: str, split: str, suppo
     return config.open(data, "train" if split == "train" else "test")
 
 
-def open_images(model: "ViewsModel", images: Path, support: int) -> "ViewsSource":
-    """The one object in a folder of its own, at the model's size."""
+def open_object(model: "ViewsModel", path: Path, support: int) -> "ViewsSource":
+    """The one object of a transforms.json, or of a folder that holds one, at the model's size."""
     from tokenfield.views.data import ViewsConfig, ViewsSource
 
-    transforms = images if images.suffix == ".json" else images / "transforms.json"
-    if not transforms.is_file():
-        raise UserError(f"{images}: no transforms.json in it, which names the pictures and the camera-to-world "
-                        "poses of their cameras")
+    transforms = path if path.suffix == ".json" else path / "transforms.json"
     config = ViewsConfig(size=model.input_size[0], support=support, first_views=0)
     return ViewsSource(config, [(transforms.parent.resolve().name, transforms)])

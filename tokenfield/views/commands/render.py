@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from tokenfield.views.meshes.catalogue import MeshEntry
 
 
+@dataclass(frozen=True)
+class Cameras:
+    """How every object is looked at."""
+
+    views: int = 50
+    """Of every object; training uses the first 25."""
+    size: int = 128
+    """Side of the views in pixels."""
+    samples: int = 3
+    """Points along each side of a pixel, for antialiasing."""
+    elevation: Annotated[tuple[float, float], tyro.conf.arg(metavar="LOW HIGH")] = (0.0, 70.0)
+    """Lowest and highest place of the cameras, in degrees."""
+    seed: int = 0
+    """Of the cameras' places."""
+
+
 @dataclass
 class Render:
     """Render meshes into posed views, as a data set with a split by object.
@@ -34,22 +50,14 @@ class Render:
     """What to call these objects."""
     only: Annotated[str, tyro.conf.arg(metavar="WORDS")] = ""
     """Only objects whose title, name or catalogue category holds one of these words, separated by commas."""
-    views: int = 50
-    """Of every object; training uses the first 25."""
-    size: int = 128
-    """Side of the views in pixels."""
-    samples: int = 3
-    """Points along each side of a pixel, for antialiasing."""
-    elevation: Annotated[tuple[float, float], tyro.conf.arg(metavar="LOW HIGH")] = (0.0, 70.0)
-    """Lowest and highest place of the cameras, in degrees."""
+    cameras: tyro.conf.OmitArgPrefixes[Cameras] = Cameras()
+    """How every object is looked at."""
     up: Literal["auto", "y", "z"] = "auto"
     """Which axis of the meshes points upwards; auto is y but for PLY, STL and OFF."""
     holdout: float = 0.2
     """Share of the objects that is held out for testing, chosen by their names."""
     count: Count = None
     """Render only so many objects, the first ones."""
-    seed: int = 0
-    """Of the cameras' places."""
     processes: int = 0
     """At once; 0 is one for every core."""
     json: Json = None
@@ -68,26 +76,26 @@ class Render:
             raise UserError(f"--holdout {self.holdout:g}: give a share of the objects from 0 up to, not including, 1")
         check_at_least(1, count=self.count)
         check_at_least(0, processes=self.processes)
-        low, high = self.elevation
-        settings = ViewSettings(views=self.views, size=self.size, samples=self.samples, low=low, high=high, up=self.up,
-                                seed=self.seed)
+        views, size, (low, high) = self.cameras.views, self.cameras.size, self.cameras.elevation
+        settings = ViewSettings(views=views, size=size, samples=self.cameras.samples, low=low, high=high, up=self.up,
+                                seed=self.cameras.seed)
         skipped = SkippedFiles()
-        entries = chosen(find_meshes(self.meshes, skipped), self.only, shown(self.meshes))[: self.count]
+        entries = select(find_meshes(self.meshes, skipped), self.only, shown(self.meshes))[: self.count]
         claim(self.out, self.category, settings)
         with console.progress("rendering", len(entries)) as bar:
             names = render_all(entries, self.out / self.category, settings, skipped, processes=self.processes)
             for i, name in enumerate(names, 1):
                 bar.file(i, name)
         train, test = write_lists(entries, self.out, self.category, settings, self.holdout)
-        console.say(f"{shown(self.out)}: {train} {self.category} to train on, {test} held out, {self.views} views of "
-                    f"{self.size} pixels each")
+        console.say(f"{shown(self.out)}: {train} {self.category} to train on, {test} held out, {views} views of {size} "
+                    f"pixels each")
         console.write_json(self.json, {"command": "views render", "out": str(self.out), "category": self.category,
-                                       "train": train, "test": test, "views": self.views, "size": self.size,
+                                       "train": train, "test": test, "views": views, "size": size,
                                        "skipped": skipped.as_json()})
         return console.finish(skipped, train + test + len(skipped))
 
 
-def chosen(entries: "list[MeshEntry]", only: str, where: str) -> "list[MeshEntry]":
+def select(entries: "list[MeshEntry]", only: str, where: str) -> "list[MeshEntry]":
     """The entries whose title, name or category holds one of the words. Raises UserError if none does."""
     words = [word.strip().lower() for word in only.split(",") if word.strip()]
     if not words:
