@@ -17,8 +17,8 @@ def plugins(monkeypatch):
     reads = []
 
     def install(**places: str) -> list[str]:
-        found = [EntryPoint(name, place, registry.GROUP) for name, place in places.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: (reads.append(group), found)[1])
+        entries = [EntryPoint(name, place, registry.GROUP) for name, place in places.items()]
+        monkeypatch.setattr(registry, "entry_points", lambda group: (reads.append(group), entries)[1])
         registry.read_plugins.cache_clear()
         return reads
 
@@ -112,6 +112,6 @@ def test_importing_the_package_is_cheap():
     code = ("import sys, tokenfield\nown = [m for m in sys.modules if m.split('.')[0] == 'tokenfield']\n"
             "from tokenfield.registry import MODELS, RECIPES\nlist(MODELS), list(RECIPES)\n"
             "print(len(own), 'torch' in sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    own, torch = done.stdout.split()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    own, torch = process.stdout.split()
     assert int(own) <= 5 and torch == "False"

@@ -107,16 +107,16 @@ class Sizes:
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self)):
-            value = getattr(self, name)
+        for name, kind in ((f.name, f.type) for f in fields(self)):
+            value, whole = getattr(self, name), "float" not in str(kind)
             if value == () and name not in self.may_be_empty:
                 raise UserError(f"{name} is empty; give at least one")
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not isinstance(number, bool):
                     zero = name in self.may_be_zero
                     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-                        least = "at least 0" if zero else "more than 0"
-                        raise UserError(f"{name} {number:g}; give a finite number, {least}")
+                        least = "at least 0" if zero else "at least 1" if whole else "more than 0"
+                        raise UserError(f"{name} {number:g}; give a {'whole' if whole else 'finite'} number, {least}")
 
 
 def check_divides(name: str, parts: int, whole_name: str, whole: int) -> None:

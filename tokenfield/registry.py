@@ -23,7 +23,7 @@ from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from tokenfield.errors import UserError
 
@@ -31,8 +31,8 @@ GROUP = "tokenfield.plugins"
 """The entry-point group of plug-ins."""
 
 Part = TypeVar("Part")
-Class = Any
-"""A class of a floor above this one, where its type is known."""
+Class = type[object]
+"""A class of a floor above this one, where its type is known and looked at."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ class Place:
     group: str = ""
     """Heading under which lists show it."""
 
-    def load(self) -> Class:
+    def load(self) -> object:
         """Import it."""
-        return getattr(import_module(self.module), self.attribute)
+        part: object = getattr(import_module(self.module), self.attribute)
+        return part
 
     def summary(self) -> str:
         """First line of its docstring, read from the source without running it; empty if it has none."""
@@ -103,12 +104,11 @@ class Registry(Mapping[str, Part], Generic[Part]):
         return name
 
     def __getitem__(self, name: str) -> Part:
-        part: Part = self.place(name).load()
-        return part
+        return cast(Part, self.place(name).load())
 
-    def get(self, name: str, default: object = None) -> Class:
+    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
         """The part, or the default where there is none."""
-        return self.places[name].load() if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401, that would be itself
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):  # from a file, it may be anything
@@ -165,7 +165,7 @@ OBJECTIVES: Registry[Class] = Registry("objective")
 """Classes of `Recipe.objective`, by the kind that JSON carries."""
 DOMAINS: Registry[Class] = Registry("domain")
 """Classes of `Field.domain`, by the kind that files carry."""
-RECIPES: Registry[Callable[[], Class]] = Registry("recipe")
+RECIPES: Registry[Callable[[], object]] = Registry("recipe")
 """Training runs: functions that return a `tokenfield.training.Recipe`."""
 COMMANDS: Registry[Callable[..., object]] = Registry("command")
 """Commands of the command line: functions whose signature and docstring are options and help."""
@@ -176,8 +176,8 @@ def read_plugins() -> None:
     """Let every installed plug-in register its parts, once. Raises UserError for one that fails, by its name."""
     import tokenfield.registry as registry  # this module, as plug-ins see it
 
-    found = sorted(entry_points(group=GROUP), key=lambda entry: (not entry.value.startswith("tokenfield."), entry.name))
-    for entry in found:
+    points = entry_points(group=GROUP)
+    for entry in sorted(points, key=lambda entry: (not entry.value.startswith("tokenfield."), entry.name)):
         try:
             entry.load()(registry)
         except UserError:

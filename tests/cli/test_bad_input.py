@@ -359,15 +359,16 @@ def test_a_full_disk_under_stdout():
     """Results that cannot be printed are an error, said once."""
     command = [sys.executable, "-m", "tokenfield", "--version"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr.splitlines() == ["tokenfield: error: the disk is full; free some space or choose another folder"]
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert process.returncode == 1
+    line = "tokenfield: error: the disk is full; free some space or choose another folder"
+    assert process.stderr.splitlines() == [line]
 
 
 def test_a_reader_that_has_seen_enough():
     command = f"{sys.executable} -m tokenfield --version | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", f"sleep 0.1; {command}"], stderr=subprocess.PIPE, text=True, timeout=60)
-    assert done.returncode in (0, 128 + signal.SIGPIPE) and done.stderr == ""
+    process = subprocess.run(["bash", "-c", f"sleep 0.1; {command}"], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert process.returncode in (0, 128 + signal.SIGPIPE) and process.stderr == ""
 
 
 def test_control_c(model, folder, tmp_path, monkeypatch, capsys):

@@ -75,8 +75,8 @@ def test_stored_values_follow_the_first_system():
     recipes = [lainr, find_recipe("ipc-photos"), find_recipe("anr-photos"), baselines.trans_inr(lainr, groups=16),
                find_recipe("spatial-functa")]
     rows = systems.rows([(recipe.name, recipe) for recipe in recipes], size=64, values=3072)
-    found = [systems.stored_values(row.recipe, 64) for row in rows]
-    assert found == [3072, 3072, 3072, 19 * 128, 3072]  # TransINR: 4 groups in 4 layers, and 3 rows of the last
+    values = [systems.stored_values(row.recipe, 64) for row in rows]
+    assert values == [3072, 3072, 3072, 19 * 128, 3072]  # TransINR: 4 groups in 4 layers, and 3 rows of the last
     own = systems.rows([(recipe.name, recipe) for recipe in recipes], values=0)
     assert [row.recipe.model for row in own] == [recipe.model for recipe in recipes]
     learned = baselines.learned_init(lainr)

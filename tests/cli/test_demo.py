@@ -46,46 +46,46 @@ def test_everything_is_written_printed_and_on_the_page(tiny, model, run, tmp_pat
     out, numbers = tmp_path / "out", tmp_path / "numbers.json"
     outcome = run("demo", "--model", model, "--out", out, "--seconds", "0.4", "--json", numbers)
     assert outcome.code == 0, outcome.err
-    found = json.loads(numbers.read_text())
-    assert found["files"] == [*FILES, *TRAINED, "index.html"]
-    for name in found["files"]:
+    report = json.loads(numbers.read_text())
+    assert report["files"] == [*FILES, *TRAINED, "index.html"]
+    for name in report["files"]:
         assert (out / name).exists()
         if name.endswith(".png"):
             Image.open(out / name).verify()
 
-    for one, (name, height, width) in zip(found["pictures"], [("one", 37, 29), ("two", 23, 41)], strict=True):
+    for one, (name, height, width) in zip(report["pictures"], [("one", 37, 29), ("two", 23, 41)], strict=True):
         assert (one["name"], one["height"], one["width"]) == (name, height, width)
         assert one["psnr"] > 20 and one["encode_seconds"] > 0 and one["decode_seconds"] > 0
         assert f"{name} " in outcome.out and f"{one['psnr']:.2f}" in outcome.out
         assert str(one["values_stored"]) in outcome.out and str(one["tokens"]) in outcome.out
-    assert found["mean"]["psnr"] == pytest.approx(sum(one["psnr"] for one in found["pictures"]) / 2, abs=1e-3)
+    assert report["mean"]["psnr"] == pytest.approx(sum(one["psnr"] for one in report["pictures"]) / 2, abs=1e-3)
     assert Image.open(out / "rendered-4x.png").size == (4 * 41, 4 * 23)
 
-    assert list(found["beside"]) == ["photos-s", "photos-ladder"] and min(found["beside"].values()) > 20
-    assert all(f"{value:.2f} dB on the same crops: {name}" in outcome.out for name, value in found["beside"].items())
-    tokens = found["locality"]["pictures"][0]
-    assert 0 < found["locality"]["area_holding_90_percent"] < 0.2 and len(tokens["shown"]) == 5
-    training = found["training"]
+    assert list(report["beside"]) == ["photos-s", "photos-ladder"] and min(report["beside"].values()) > 20
+    assert all(f"{value:.2f} dB on the same crops: {name}" in outcome.out for name, value in report["beside"].items())
+    tokens = report["locality"]["pictures"][0]
+    assert 0 < report["locality"]["area_holding_90_percent"] < 0.2 and len(tokens["shown"]) == 5
+    training = report["training"]
     steps = [shot["step"] for shot in training["snapshots"]]
     assert steps == sorted(steps) and steps[0] == 0 and steps[-1] >= 4  # a step in each leg at least
     assert len(training["curve"]) == steps[-1]
     assert all(f"{shot['psnr']:.2f} dB" in outcome.err for shot in training["snapshots"])
 
-    check_page((out / "index.html").read_text(), found)
+    check_page((out / "index.html").read_text(), report)
 
 
-def check_page(page, found):
+def check_page(page, report):
     """Every picture and number is on the page, and nothing is asked of anybody else."""
     assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[^\"]*", "", page.split("<script>")[0]))
     assert not re.search(r"https?:|@import|<link|\bfetch\(|url\(", re.sub(r"base64,[^\"]*", "", page))
     images = re.findall(r'<img alt="([^"]*)" width="(\d+)" height="(\d+)"[^>]* src="data:image/webp;base64,', page)
     alts = [alt for alt, _, _ in images]
-    for one in found["pictures"]:
+    for one in report["pictures"]:
         assert f"{one['name']}, photograph" in alts and f"{one['name']}, from tokens" in alts
         assert f"{one['psnr']:.2f}" in page
-    shown = sum(len(one["shown"]) + 2 for one in found["locality"]["pictures"])
-    shots = len(found["training"]["snapshots"]) + 2 if found["training"] else 0  # the photograph, and the curve
-    assert len(images) == 2 * len(found["pictures"]) + 2 + 3 + shown + shots
+    shown = sum(len(one["shown"]) + 2 for one in report["locality"]["pictures"])
+    shots = len(report["training"]["snapshots"]) + 2 if report["training"] else 0  # the photograph, and the curve
+    assert len(images) == 2 * len(report["pictures"]) + 2 + 3 + shown + shots
     assert page.count("<img") == len(images) + 4  # two stages of two layers, which scripts fill from these
 
 
@@ -94,9 +94,9 @@ def test_without_training_and_again_over_the_old_files(tiny, model, run, tmp_pat
         options = "--out", tmp_path / "out", "--seconds", "0", "--json", tmp_path / "n.json"
         outcome = run("demo", "--model", model, *options)
         assert outcome.code == 0 and "fresh" not in outcome.out
-        found = json.loads((tmp_path / "n.json").read_text())
-        assert found["files"] == [*FILES, "index.html"] and found["training"] is None
-        check_page((tmp_path / "out" / "index.html").read_text(), found)
+        report = json.loads((tmp_path / "n.json").read_text())
+        assert report["files"] == [*FILES, "index.html"] and report["training"] is None
+        check_page((tmp_path / "out" / "index.html").read_text(), report)
 
 
 @pytest.mark.parametrize("seconds", ["-1", "inf", "nan"])

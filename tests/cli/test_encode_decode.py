@@ -120,8 +120,8 @@ def test_a_folder_keeps_its_structure_and_names_what_it_skipped(run, model, fold
     outcome = run("encode", folder, "-o", tmp_path / "fields", "--model", model, "--json", facts)
     assert outcome.code == 3
     assert "skipped 2 of 5: cut.png (" in outcome.err and "empty.jpg (is empty" in outcome.err
-    made = sorted(p.relative_to(tmp_path / "fields").as_posix() for p in (tmp_path / "fields").rglob("*.field"))
-    assert made == ["a.field", "b.field", "sub/c.field"]
+    names = sorted(p.relative_to(tmp_path / "fields").as_posix() for p in (tmp_path / "fields").rglob("*.field"))
+    assert names == ["a.field", "b.field", "sub/c.field"]
     assert len(load(facts)["items"]) == 3 and len(load(facts)["skipped"]) == 2
 
     (tmp_path / "fields" / "bad.field").write_bytes(b"nothing")
@@ -202,8 +202,8 @@ def test_doctor_finds_everything_here_and_fails_never(run, tmp_path):
 
 
 def test_doctor_says_what_to_type_for_what_is_missing(run, monkeypatch):
-    found = doctor.installed
-    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "rich" else found(name))
+    installed = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name == "rich" else installed(name))
     outcome = run("doctor")
     assert outcome.code == 0 and "pip install rich" in outcome.out
 

@@ -40,9 +40,9 @@ def test_fit_writes_a_field_with_its_model(run, photo, tmp_path, kind):
 def test_control_c_keeps_the_best(photo, tmp_path, monkeypatch, capsys):
     step = Optimization._move
 
-    def interrupted(self, done):
-        step(self, done)
-        if done > 0.5:
+    def interrupted(self, share):
+        step(self, share)
+        if share > 0.5:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Optimization, "_move", interrupted)

@@ -58,9 +58,9 @@ def test_from_scratch_it_improves(run, model, photo, tmp_path):
 def test_control_c_keeps_the_best_and_leaves_out_the_rest(model, photo, tmp_path, monkeypatch):
     step = Optimization._move
 
-    def interrupted(self, done):
-        step(self, done)
-        if done > 0.5:
+    def interrupted(self, share):
+        step(self, share)
+        if share > 0.5:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Optimization, "_move", interrupted)

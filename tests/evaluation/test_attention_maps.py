@@ -95,8 +95,8 @@ def test_anchored_weights_are_those_of_the_four_nearest_anchors(config):
     for q in range(1, 3):
         y, x = int(located.y.lower[q]), int(located.x.lower[q])
         near = [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)]
-        kept = [(k, at) for k, at in enumerate(near) if 0 <= at[0] < 4 and 0 <= at[1] < 3]
-        expected = sum(weights[q, *at] * local[k, q] for k, at in kept)
+        pixels = [(k, at) for k, at in enumerate(near) if 0 <= at[0] < 4 and 0 <= at[1] < 3]
+        expected = sum(weights[q, *at] * local[k, q] for k, at in pixels)
         torch.testing.assert_close(expected, values[q], rtol=1e-5, atol=1e-6)
 
 

@@ -101,9 +101,9 @@ def test_the_draw_is_a_function_of_the_seed(tmp_path):
     def draw(count, seed):
         return evaluation.folder_files(tmp_path, SkippedFiles(), count=count, seed=seed)
 
-    drawn = draw(7, seed=1)
-    assert drawn == draw(7, seed=1) == sorted(drawn)
-    assert drawn != draw(7, seed=2) and len(set(drawn)) == 7
+    files = draw(7, seed=1)
+    assert files == draw(7, seed=1) == sorted(files)
+    assert files != draw(7, seed=2) and len(set(files)) == 7
     assert draw(None, 0) == draw(1000, 0) == sorted(tmp_path.iterdir())
 
 
@@ -131,12 +131,12 @@ def test_center_crop_is_the_middle_and_never_resampled():
 
 
 def test_held_out_photographs_are_the_files_of_scikit_image():
-    named = dict(held_out_pictures(256))
-    assert list(named) == list(HELD_OUT) and all(p.shape == (3, 256, 256) for p in named.values())
+    by_name = dict(held_out_pictures(256))
+    assert list(by_name) == list(HELD_OUT) and all(p.shape == (3, 256, 256) for p in by_name.values())
     with Image.open(data_folder() / "chelsea.png") as file:
         top, left = (file.height - 256) // 2, (file.width - 256) // 2
         first = torch.tensor(file.convert("RGB").getpixel((left, top))) / 255
-    assert torch.equal(named["chelsea"][:, 0, 0], first)
+    assert torch.equal(by_name["chelsea"][:, 0, 0], first)
     assert held_out("chelsea").shape == (3, 300, 451)
 
 

@@ -73,12 +73,12 @@ def test_every_token_has_a_map_and_only_attention_has_weights(name):
 def test_weights_belong_to_the_tokens_that_were_removed():
     whole, some = explained("lainr"), explained("lainr", most_tokens=3)
     assert some.tokens == 7 and len(some.influences) == 3
-    kept = [influence.token[-1] for influence in some.influences]
-    torch.testing.assert_close(some.attention.weights, whole.attention.weights[..., kept])
-    left_out = [k for k in range(7) if k not in kept]
+    numbers = [influence.token[-1] for influence in some.influences]
+    torch.testing.assert_close(some.attention.weights, whole.attention.weights[..., numbers])
+    left_out = [k for k in range(7) if k not in numbers]
     torch.testing.assert_close(some.attention.elsewhere, whole.attention.weights[..., left_out].sum(-1))
     assert torch.equal(some.attention.enough, whole.attention.enough)  # counted among all seven
-    for k, influence in zip(kept, some.influences, strict=True):
+    for k, influence in zip(numbers, some.influences, strict=True):
         torch.testing.assert_close(influence.map, whole.influences[k].map)
     model = built("lainr")
     tokens = model.encode(whole.image[None]).detach()
@@ -189,17 +189,17 @@ setTimeout(() => console.log(JSON.stringify([parts[".says"].textContent, parts["
 """Enough of a browser for the page's script to say its sentences."""
 
 
-def said(one, wanted):
+def said(one, address):
     """The sentence below the photograph and its caption, after a click."""
     data = data_of(text := page({"m": [one]}, ""))
     shown = data[0]["pictures"][0]
     greys = {shown[key]: pixels(shown[key]) for key in ("maps", "attention")}
     images = {key: {"width": v.shape[1], "height": v.shape[0], "grey": v.ravel().tolist()} for key, v in greys.items()}
     script = re.search(r"</script>\s*<script>(.*)</script>", text, re.DOTALL)[1]
-    given = json.dumps([json.dumps(data), script, images, wanted])
-    done = subprocess.run(["node", "-e", BROWSER], input=given, text=True, capture_output=True)
-    assert not done.stderr
-    return json.loads(done.stdout)
+    request = json.dumps([json.dumps(data), script, images, address])
+    process = subprocess.run(["node", "-e", BROWSER], input=request, text=True, capture_output=True)
+    assert not process.stderr
+    return json.loads(process.stdout)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="runs the page's script in Node.js")

@@ -101,8 +101,8 @@ def test_a_budget_is_never_exceeded():
     for shape in ((3, 8, 8), (3, 9, 8), (3, 256, 256), (3, 1, 1), (3, 61, 67)):
         cells = -(-shape[1] // 8) * -(-shape[2] // 8)
         for budget in (1, 7.5, 96, 10_000):
-            kept = values_per_cell(shape, 8, budget)
-            assert kept * cells <= budget + 1e-3 and 0 <= kept <= 192
+            count = values_per_cell(shape, 8, budget)
+            assert count * cells <= budget + 1e-3 and 0 <= count <= 192
     assert values_per_cell((3, 256, 256), 8, 0.5 * 3 * 256 * 256) == 96
 
 

@@ -142,8 +142,8 @@ def test_golden_number(name, tmp_path, photos_s, monkeypatch):
 
 def test_the_number_is_the_mean_of_psnr_by_hand(tmp_path):
     flat(tmp_path)
-    pictures = [found for _, found in PROTOCOLS["lsun256"].open(tmp_path, None)[0]]
-    by_hand = sum(-10 * math.log10((0.1 * found.double()).square().mean()) for found in pictures) / len(pictures)
+    pictures = [image for _, image in PROTOCOLS["lsun256"].open(tmp_path, None)[0]]
+    by_hand = sum(-10 * math.log10((0.1 * image.double()).square().mean()) for image in pictures) / len(pictures)
     assert GOLDEN["lsun256"] == pytest.approx(by_hand, abs=1e-3)
 
 

@@ -52,8 +52,8 @@ def test_fid_of_gaussians_that_do_not_commute():
     other = torch.tensor([[0.5, -0.3], [-0.3, 1.7]], dtype=torch.float64)
     zero = torch.zeros(2, dtype=torch.float64)
     root = math.sqrt((c @ other).trace() + 2 * math.sqrt(c.det() * other.det()))
-    found = frechet_distance(with_moments(zero, c, 31), with_moments(zero + 1, other, 37, 1))
-    assert found == pytest.approx(2 + (c.trace() + other.trace()).item() - 2 * root, rel=1e-6)
+    result = frechet_distance(with_moments(zero, c, 31), with_moments(zero + 1, other, 37, 1))
+    assert result == pytest.approx(2 + (c.trace() + other.trace()).item() - 2 * root, rel=1e-6)
 
 
 def test_fid_is_that_of_torchmetrics_and_holds_where_covariances_are_singular():
@@ -62,9 +62,9 @@ def test_fid_is_that_of_torchmetrics_and_holds_where_covariances_are_singular():
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     x, y = draws(50, 7, 0).double(), draws(61, 7, 1).double() * 1.5 + 0.2
-    given = torch.nn.Identity()  # features reach torchmetrics through a network whose answer is its input
-    given.num_features = 7
-    peer = FrechetInceptionDistance(feature=given)
+    identity = torch.nn.Identity()  # features reach torchmetrics through a network whose answer is its input
+    identity.num_features = 7
+    peer = FrechetInceptionDistance(feature=identity)
     peer.set_dtype(torch.float64)
     peer.update(x, real=True)
     peer.update(y, real=False)
@@ -75,9 +75,9 @@ def test_fid_is_that_of_torchmetrics_and_holds_where_covariances_are_singular():
 
 def test_a_set_has_no_distance_from_itself():
     x = draws(60, 7, 0)
-    found = compare(x, x.flip(0), "test")
-    assert found.fid < 1e-12 and found.precision == found.recall == 1
-    assert found.generated == found.reference == 60 and found.features == "test"
+    result = compare(x, x.flip(0), "test")
+    assert result.fid < 1e-12 and result.precision == result.recall == 1
+    assert result.generated == result.reference == 60 and result.features == "test"
 
 
 def test_kid_is_the_unbiased_estimate_and_has_no_bias():
@@ -189,9 +189,9 @@ def test_statistics_of_a_reference_are_computed_once(tmp_path, monkeypatch):
 
 def test_neighbours_find_copies_and_mirror_images():
     pool = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = nearest(torch.stack([pool[4], pool[2].flip(-1)]), pool, 2)
-    assert found.index[:, 0].tolist() == [4, 2] and found.mirrored[:, 0].tolist() == [0, 1]
-    assert found.distance[:, 0].max() < 1e-4 and (found.distance[:, 1] > 0.1).all()
+    result = nearest(torch.stack([pool[4], pool[2].flip(-1)]), pool, 2)
+    assert result.index[:, 0].tolist() == [4, 2] and result.mirrored[:, 0].tolist() == [0, 1]
+    assert result.distance[:, 0].max() < 1e-4 and (result.distance[:, 1] > 0.1).all()
     torch.testing.assert_close(nearest(pool[:1] + 0.5, pool[:1], 1).distance, torch.tensor([[0.5]]))
     said = summary(pool[:2] + 0.001, torch.rand(4, 3, 8, 8), pool)
     assert said["nearer_than_held_out"] == 1 and said["generated_median"] < 0.01 < said["held_out_smallest"]

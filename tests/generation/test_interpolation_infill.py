@@ -77,8 +77,8 @@ def test_every_prediction_names_its_clean_tokens_and_its_noise(prediction):
     clean, e = torch.randn(2, 4, 3, 5).unbind(0)
     alpha, sigma = (0.3, 0.7) if prediction == "velocity" else (0.6, 0.8)
     predicted = {"sample": clean, "epsilon": e, "v_prediction": alpha * e - sigma * clean, "velocity": e - clean}
-    found = clean_and_noise(prediction, predicted[prediction], alpha * clean + sigma * e, alpha, sigma)
-    torch.testing.assert_close(found, (clean, e), atol=1e-5, rtol=0)
+    result = clean_and_noise(prediction, predicted[prediction], alpha * clean + sigma * e, alpha, sigma)
+    torch.testing.assert_close(result, (clean, e), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("prediction", ["sample", "velocity"])
@@ -115,7 +115,7 @@ def test_tokens_inside_a_mask_are_found_by_what_they_change():
     field = Field.of(Lookup(LookupConfig()), torch.rand(3, 7, 5) * 0.8 + 0.1)
     mask = torch.zeros(7, 5)
     mask[2:5, 1:4] = 1
-    found = inside(field, mask)
-    torch.testing.assert_close(found.view(7, 5), mask, atol=1e-4, rtol=0)
-    assert describe(found.flatten() > 0.25) == "9 of 35 tokens: 11, 12, 13, 16, 17, 18, 21, 22, 23"
+    result = inside(field, mask)
+    torch.testing.assert_close(result.view(7, 5), mask, atol=1e-4, rtol=0)
+    assert describe(result.flatten() > 0.25) == "9 of 35 tokens: 11, 12, 13, 16, 17, 18, 21, 22, 23"
     assert describe(torch.ones(4, 5) > 0, most=2) == "20 of 20 tokens: (0, 0), (0, 1) and 18 more"

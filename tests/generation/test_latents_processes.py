@@ -24,9 +24,9 @@ def test_two_processes_equal_one(tmp_path, capsys, monkeypatch):
     work(field, pictures, one)
     command = [sys.executable, *TORCHRUN, HERE / "latents_share.py", field, pictures, two]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert capsys.readouterr().out.replace("/one/", "/two/") == done.stdout  # said once, by one of them
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
+    assert capsys.readouterr().out.replace("/one/", "/two/") == process.stdout  # said once, by one of them
     files = sorted(path.relative_to(one) for path in (one / "latents").rglob("*.*") if path.is_file())
     assert len(files) == 6  # three shards of training, one held out, statistics, description
     for file in files:

@@ -135,9 +135,9 @@ def test_the_sampler_draws_a_stationary_gaussian_at_any_shape(prediction):
     apart = (cells[:, None] - cells).abs()
     exact = analytic.CorrelatedDenoiser((1 - apart / 2).clamp(min=0).prod(-1), 21, prediction)
     exact.shape = (3, 7, 1)
-    drawn = sample(exact, torch.ones(600, dtype=torch.long), Sampler(steps=40, guidance=1.0), batch=600)
-    assert drawn.shape == (600, 3, 7, 1)
-    assert covariances(drawn) == pytest.approx(WANTED, abs=0.1)
+    tokens = sample(exact, torch.ones(600, dtype=torch.long), Sampler(steps=40, guidance=1.0), batch=600)
+    assert tokens.shape == (600, 3, 7, 1)
+    assert covariances(tokens) == pytest.approx(WANTED, abs=0.1)
 
 
 def test_a_stationary_gaussian_learned_on_4_x_4_cells_is_drawn_at_shapes_of_primes():
@@ -160,8 +160,8 @@ def test_a_stationary_gaussian_learned_on_4_x_4_cells_is_drawn_at_shapes_of_prim
     model.eval()
     for lattice in ((2, 13), (11, 3)):
         labels, sampler = torch.zeros(300, dtype=torch.long), Sampler("Heun", 6, 1.0)
-        drawn = sample(model.on(lattice), labels, sampler, batch=300)
-        assert covariances(drawn) == pytest.approx(WANTED, abs=0.15), lattice
+        tokens = sample(model.on(lattice), labels, sampler, batch=300)
+        assert covariances(tokens) == pytest.approx(WANTED, abs=0.15), lattice
 
 
 @pytest.fixture(scope="module")
@@ -185,14 +185,14 @@ def test_all_cells_share_the_statistics_of_a_channel(latents):
 
 def test_parts_are_squares_of_their_entry_anywhere(latents):
     whole, parts = (LatentsConfig(lattice=True, part=part).open(latents, "train") for part in (0, 2))
-    found = set()
+    corners = set()
     for slot in range(60):
         one, other = whole.sample(0, 1, slot), parts.sample(0, 1, slot)
         places = [(y, x) for y in (0, 1) for x in (0, 1)
                   if torch.equal(one["clean"][y : y + 2, x : x + 2], other["clean"])]
         assert len(places) == 1 and one["time"] == other["time"] and one["label"] == other["label"]
-        found |= set(places)
-    assert len(found) == 4
+        corners |= set(places)
+    assert len(corners) == 4
     assert parts.origin()["lattice"] == (2, 2) and parts.origin()["picture_size"] == (8, 8)
 
 

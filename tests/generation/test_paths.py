@@ -56,13 +56,13 @@ def test_a_target_and_the_mixture_determine_the_data(uniform, prediction):
     here = place(prediction, torch.full((2,), uniform), 1000)
     mixed, target, a, s = here.mix(clean, noise), TARGETS[prediction](here, clean, noise), *(
         each(factor, clean) for factor in (here.alpha, here.sigma))
-    found = {
+    results = {
         "sample": lambda: target,
         "epsilon": lambda: (mixed - s * target) / a,
         "v_prediction": lambda: a * mixed - s * target,
         "velocity": lambda: mixed - s * target,
     }[prediction]()
-    torch.testing.assert_close(found, clean, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(results, clean, atol=1e-4, rtol=1e-4)
 
 
 def test_places_are_float32_under_autocast():

@@ -33,7 +33,7 @@ def test_ddim_of_a_gaussian_is_its_closed_form(prediction):
     denoiser, start = gaussian(prediction), noise((TOKENS, DIM), generators(0, range(7)))
     sampler = Sampler("DDIM", 20, 1.0)
     labels = torch.zeros(7, dtype=torch.long)
-    got = solve(denoiser, start, labels, sampler, generators(1, range(7)))
+    tokens = solve(denoiser, start, labels, sampler, generators(1, range(7)))
     times = [999 - 50 * i for i in range(20)]
     assert build(sampler, prediction, 1000).timesteps.tolist() == times
     (a, s), mean, d = level(prediction, 1000, times[0]), MEANS[0].double(), DEVIATIONS[0].double()
@@ -43,7 +43,7 @@ def test_ddim_of_a_gaussian_is_its_closed_form(prediction):
         offset *= (a * following[0] * d**2 + s * following[1]) / (a**2 * d**2 + s**2)
         a, s = following
     # float32 against float64; dividing by a = 0.006 in the first step magnifies rounding where noise is predicted
-    torch.testing.assert_close(got.double(), mean + offset, atol=2e-3 if prediction == "epsilon" else 2e-4, rtol=0)
+    torch.testing.assert_close(tokens.double(), mean + offset, atol=2e-3 if prediction == "epsilon" else 2e-4, rtol=0)
 
 
 def test_many_steps_of_ddim_are_the_exact_flow():
@@ -54,8 +54,8 @@ def test_many_steps_of_ddim_are_the_exact_flow():
     exact = MEANS[1] + DEVIATIONS[1] * (start - a * MEANS[1]) / (a**2 * DEVIATIONS[1] ** 2 + s**2).sqrt()
     errors = []
     for steps in (10, 50, 250):
-        got = solve(denoiser, start, labels, Sampler("DDIM", steps, 1.0), generators(1, range(5)))
-        errors.append((got - exact).abs().max().item())
+        tokens = solve(denoiser, start, labels, Sampler("DDIM", steps, 1.0), generators(1, range(5)))
+        errors.append((tokens - exact).abs().max().item())
     assert errors[0] > 3 * errors[1] > 9 * errors[2] and errors[2] < 0.04  # first order
 
 
@@ -65,15 +65,16 @@ def test_flow_schedulers_follow_the_exact_flow(name):
     denoiser, start = gaussian("velocity"), noise((TOKENS, DIM), generators(0, range(5)))
     exact = MEANS[0] + DEVIATIONS[0] * start
     steps = 100 if name == "Euler" else 33
-    got = solve(denoiser, start, torch.zeros(5, dtype=torch.long), Sampler(name, steps, 1.0), generators(1, range(5)))
-    assert (got - exact).abs().max() < (0.06 if name == "Euler" else 0.02)
+    labels = torch.zeros(5, dtype=torch.long)
+    tokens = solve(denoiser, start, labels, Sampler(name, steps, 1.0), generators(1, range(5)))
+    assert (tokens - exact).abs().max() < (0.06 if name == "Euler" else 0.02)
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_every_scheduler_reproduces_the_moments(name):
     """Mean and deviation of 200 x 15 entries, standardised by the truth; 30 steps leave some bias."""
-    got = sample(gaussian(), torch.zeros(200, dtype=torch.long), Sampler(name, 30, 1.0), batch=200, seed=3)
-    z = (got - MEANS[0]) / DEVIATIONS[0]
+    tokens = sample(gaussian(), torch.zeros(200, dtype=torch.long), Sampler(name, 30, 1.0), batch=200, seed=3)
+    z = (tokens - MEANS[0]) / DEVIATIONS[0]
     assert abs(z.mean()) < 0.06 and abs(z.std() - 1) < 0.2
 
 
@@ -88,8 +89,8 @@ def test_every_scheduler_gives_the_same_for_every_prediction(name):
 
 def test_moments_converge_to_the_truth():
     """DDPM with 300 steps, where the stochastic solver has hardly a bias left."""
-    got = sample(gaussian(), torch.zeros(600, dtype=torch.long), Sampler("DDPM", 300, 1.0), batch=600)
-    z = (got - MEANS[0]) / DEVIATIONS[0]
+    tokens = sample(gaussian(), torch.zeros(600, dtype=torch.long), Sampler("DDPM", 300, 1.0), batch=600)
+    z = (tokens - MEANS[0]) / DEVIATIONS[0]
     error = 4 / math.sqrt(z.numel())  # four standard errors of the mean of 9000 numbers
     assert abs(z.mean()) < error and abs(z.std() - 1) < error + 0.01
 
@@ -97,11 +98,11 @@ def test_moments_converge_to_the_truth():
 def test_without_a_class_the_mixture_comes_out():
     means = torch.stack([torch.full((1, 2), -2.0), torch.full((1, 2), 2.0), torch.full((1, 2), 6.0)])
     denoiser = analytic.MixtureDenoiser(means, 0.3)
-    got = sample(denoiser, torch.full((600,), 3), Sampler("DPMSolverMultistep", 50), batch=600)
-    nearest = (got.unsqueeze(1) - means).square().sum((2, 3)).argmin(1)
+    tokens = sample(denoiser, torch.full((600,), 3), Sampler("DPMSolverMultistep", 50), batch=600)
+    nearest = (tokens.unsqueeze(1) - means).square().sum((2, 3)).argmin(1)
     shares = nearest.bincount(minlength=3) / 600
     assert (shares - 1 / 3).abs().max() < 0.08  # four standard errors
-    assert (got - means[nearest]).abs().mean() < 0.35
+    assert (tokens - means[nearest]).abs().mean() < 0.35
 
 
 @pytest.mark.parametrize("prediction", (*PREDICTIONS, "velocity"))
@@ -121,12 +122,12 @@ def test_guidance_is_that_of_the_scores(prediction):
 
     expected = (1 - weight) * score(None) + weight * score(labels)
     with torch.no_grad():
-        got = guide(denoiser, noisy, 400, labels, weight)
+        tokens = guide(denoiser, noisy, 400, labels, weight)
     clean = {
-        "sample": lambda: got,
-        "epsilon": lambda: (noisy - s * got) / a,
-        "v_prediction": lambda: a * noisy - s * got,
-        "velocity": lambda: noisy - s * got,
+        "sample": lambda: tokens,
+        "epsilon": lambda: (noisy - s * tokens) / a,
+        "v_prediction": lambda: a * noisy - s * tokens,
+        "velocity": lambda: noisy - s * tokens,
     }[prediction]()
     torch.testing.assert_close((a * clean - noisy) / s**2, expected, atol=1e-4, rtol=1e-4)  # Tweedie
 
@@ -174,7 +175,8 @@ def test_the_first_noise_is_the_same_to_the_bit():
 def test_progress_counts_all_batches():
     calls = []
     sample(gaussian(), no_class(5), Sampler("Heun", 4), batch=2, progress=lambda *pair: calls.append(pair))
-    assert calls[-1] == (35, 35) and [done for done, _ in calls] == sorted(done for done, _ in calls)  # 5 x (2 x 4 - 1)
+    counts = [count for count, _ in calls]
+    assert calls[-1] == (35, 35) and counts == sorted(counts)  # 5 x (2 x 4 - 1)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +199,8 @@ def test_samplers_that_do_not_fit_are_refused(sampler, prediction, said):
 def test_names_of_diffusers_are_understood_and_the_recipe_is_the_papers():
     assert Sampler().resolved("sample", 1000) == Sampler("DDIM", 250, 2.5)
     assert Sampler().resolved("velocity", 1000) == Sampler("Euler", 50, 2.5)
-    for given in ("EulerDiscreteScheduler", "euler", "EulerDiscrete"):
-        assert Sampler(given).resolved("sample", 1000).scheduler == "Euler"
+    for alias in ("EulerDiscreteScheduler", "euler", "EulerDiscrete"):
+        assert Sampler(alias).resolved("sample", 1000).scheduler == "Euler"
     assert Sampler("FlowMatchHeunDiscreteScheduler").resolved("velocity", 1000).scheduler == "Heun"
 
 

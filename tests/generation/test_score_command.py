@@ -51,8 +51,8 @@ def test_distances_are_printed_with_their_network_and_kept(run, data, samples, t
 def test_the_reference_itself_is_at_no_distance(run, data, tmp_path):
     facts = tmp_path / "score.json"
     scored(run, data, data / "val", "--json", facts)
-    found = json.loads(facts.read_text())["distances"]
-    assert found["fid"] < 1e-6 and found["precision"] == found["recall"] == 1 and found["features"] == "pca"
+    numbers = json.loads(facts.read_text())["distances"]
+    assert numbers["fid"] < 1e-6 and numbers["precision"] == numbers["recall"] == 1 and numbers["features"] == "pca"
 
 
 def test_copies_are_called_copies(run, data, samples, tmp_path):
@@ -67,9 +67,9 @@ def test_copies_are_called_copies(run, data, samples, tmp_path):
 def test_the_field_model_bounds_what_can_be_drawn(run, data, model, tmp_path):
     facts = tmp_path / "score.json"
     outcome = scored(run, data, "--field", model, "--json", facts)
-    found = json.loads(facts.read_text())["reconstruction"]
-    assert f"rPSNR {found['rpsnr']:.2f} dB, rFID" in outcome.out and found["pictures"] == 12
-    assert found["rpsnr"] > 30 and "distances" not in json.loads(facts.read_text())
+    numbers = json.loads(facts.read_text())["reconstruction"]
+    assert f"rPSNR {numbers['rpsnr']:.2f} dB, rFID" in outcome.out and numbers["pictures"] == 12
+    assert numbers["rpsnr"] > 30 and "distances" not in json.loads(facts.read_text())
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def shared(latents, tmp_path_factory):
     out = tmp_path_factory.mktemp("shared")
     command = [sys.executable, *TORCHRUN, HERE / "sharded_share.py", latents, out]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
     return out
 
 

@@ -10,7 +10,7 @@ from toys import LAINR, RECIPE
 
 from tokenfield.errors import UserError
 from tokenfield.training import OptimConfig, checkpoint
-from tokenfield.training.checkpoint import Training, found, load_newest, save, verify
+from tokenfield.training.checkpoint import Training, folders, load_newest, save, verify
 from tokenfield.training.optimisers import build_optimizers
 from tokenfield.training.recipe import to_json
 
@@ -57,7 +57,7 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path):
 
 def test_the_newest_few_are_kept(tmp_path):
     save_steps(tmp_path, 1, 2, 3, 4, keep=2)
-    assert [p.name for p in found(tmp_path)] == ["step-00000003", "step-00000004"]
+    assert [p.name for p in folders(tmp_path)] == ["step-00000003", "step-00000004"]
 
 
 FILES = ["model.safetensors", "ema.safetensors", "optimizer.pt", "recipe.json", "state.json"]
@@ -83,7 +83,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_pat
 
 def test_if_all_are_damaged_they_are_named(tmp_path):
     save_steps(tmp_path, 3, 7)
-    for path in found(tmp_path):
+    for path in folders(tmp_path):
         (path / "state.json").write_text("{}")
     with pytest.raises(UserError, match=r"every checkpoint .*step-00000003, step-00000007"):
         load_newest(tmp_path, training(), lambda recipe: None, print)
@@ -93,13 +93,13 @@ def test_a_damaged_later_checkpoint_is_replaced(tmp_path):
     save_steps(tmp_path, 3, 7)
     (checkpoint.path_of(tmp_path, 7) / "state.json").write_text("{}")
     save_steps(tmp_path, 5)
-    assert [p.name for p in found(tmp_path)] == ["step-00000003", "step-00000005"]
+    assert [p.name for p in folders(tmp_path)] == ["step-00000003", "step-00000005"]
 
 
 def test_leftovers_of_a_killed_process_are_no_checkpoints_and_go_away(tmp_path):
     (tmp_path / ".tmp-step-00000009").mkdir()
     (tmp_path / "step-notes").mkdir()
-    assert found(tmp_path) == []
+    assert folders(tmp_path) == []
     save_steps(tmp_path, 2)
     assert not (tmp_path / ".tmp-step-00000009").exists()
 

@@ -32,8 +32,8 @@ def test_a_block_leaves_out_what_it_adds_in_training_alone():
         plain.load_state_dict(block.state_dict())
         added = block(x) - x
     assert (added == 0).float().mean() > 0.2  # half of the numbers that attention adds
-    kept = added != 0
-    torch.testing.assert_close(added[kept], 2 * (plain(x) - x)[kept], rtol=1e-4, atol=1e-6)
+    survivors = added != 0
+    torch.testing.assert_close(added[survivors], 2 * (plain(x) - x)[survivors], rtol=1e-4, atol=1e-6)
 
 
 def test_a_resumed_run_is_the_run(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tokenfield.training.checkpoint import found
+from tokenfield.training.checkpoint import folders
 from tokenfield.training.journal import read
 
 HERE = Path(__file__).parent
@@ -17,12 +17,12 @@ HERE = Path(__file__).parent
 
 def run(pictures: Path, out: Path, mode: str) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, HERE / "kill.py", pictures, out, mode],
         env=environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def undisturbed(pictures, tmp_path_factory):
 def test_a_killed_run_that_is_resumed_ends_as_if_nothing_had_happened(undisturbed, pictures, tmp_path, mode, said):
     out = tmp_path / "run"
     assert said in run(pictures, out, mode)
-    last, expected = found(out)[-1], found(undisturbed)[-1]
+    last, expected = folders(out)[-1], folders(undisturbed)[-1]
     assert last.name == expected.name == "step-00000016"
     for file in ("model.safetensors", "ema.safetensors"):
         weights, others = load_file(last / file), load_file(expected / file)

@@ -28,12 +28,12 @@ def gradient(model, loss):
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
 
 
-def assert_same_gradient(got, expected, tolerance=2e-6):
+def assert_same_gradient(gradients, expected, tolerance=2e-6):
     """Relative to the whole vector: single gradients (of key biases) are zero but for rounding.
 
     Sums in another order in float32; the largest error seen is 4e-7.
     """
-    assert (got - expected).norm() <= tolerance * expected.norm()
+    assert (gradients - expected).norm() <= tolerance * expected.norm()
 
 
 def test_it_is_the_mean_over_instances_of_their_mean_squared_error():
@@ -69,13 +69,13 @@ def test_blocks_of_rows_take_part_in_a_larger_backward():
 
 def test_blocks_under_bf16_autocast_agree_to_bf16():
     model, images = build(LAINR), batch()
-    got = []
+    gradients = []
     for blocks in (1, 3):
         objective = Reconstruction(model, ReconstructionConfig(jitter="axis", row_blocks=blocks), bf16=True)
         loss, _ = objective(images, torch.Generator().manual_seed(1))
         assert loss.dtype == torch.float32
-        got.append(gradient(model, loss))
-    assert_same_gradient(got[1], got[0], tolerance=0.05)
+        gradients.append(gradient(model, loss))
+    assert_same_gradient(gradients[1], gradients[0], tolerance=0.05)
 
 
 def test_a_batch_is_the_mean_of_its_parts():

@@ -16,7 +16,7 @@ from tokenfield.models import pretrained
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.training import Diverged, Interrupted, OptimConfig, ReconstructionConfig, Session, train
 from tokenfield.training import trainer as loop
-from tokenfield.training.checkpoint import found
+from tokenfield.training.checkpoint import folders
 from tokenfield.training.journal import read
 from tokenfield.training.objective import Reconstruction
 from tokenfield.training.recipe import read as read_recipe
@@ -33,7 +33,7 @@ def run(recipe, data, out, **options):
 
 def final(out):
     """The weights and averages of the newest checkpoint, and the metrics that no clock decides."""
-    newest = found(out)[-1]
+    newest = folders(out)[-1]
     weights = {file: load_file(newest / f"{file}.safetensors") for file in ("model", "ema")}
     clocks = ("seconds", "images_per_second")
     lines = [{k: v for k, v in line.items() if k not in clocks} for line in read(out / "metrics.jsonl")]
@@ -120,7 +120,7 @@ def test_a_signal_saves_says_how_to_resume_and_resuming_equals_never_having_stop
             session=replace(QUIET, quiet=False), callback=interrupt)
     assert stopped.value.code == 128 + signum
     assert steps == [3]
-    assert [p.name for p in found(out)] == ["step-00000002", "step-00000003"]
+    assert [p.name for p in folders(out)] == ["step-00000002", "step-00000003"]
     said = " ".join(capsys.readouterr().err.split())
     assert "interrupted after step 3 of 4" in said
     assert f"tokenfield train toy --data {pictures} --out {out} --resume" in said
@@ -137,13 +137,13 @@ def test_a_run_continues_between_two_lines_of_metrics(pictures, tmp_path):
     part = tmp_path / "part"
     one_step = replace(QUIET, max_seconds=0.0)  # the line at step 6 averages over both sessions
     run(recipe, pictures, part, session=one_step)
-    assert [p.name for p in found(part)] == ["step-00000001"]
+    assert [p.name for p in folders(part)] == ["step-00000001"]
     assert_same_run(run(recipe, pictures, part, resume=True), whole)
 
 
 def test_a_spent_budget_evaluates_saves_exports_and_returns(pictures, tmp_path, capsys):
     out = run(toy(), pictures, tmp_path / "run", session=replace(QUIET, max_seconds=0.0, quiet=False))
-    assert [p.name for p in found(out)] == ["step-00000001"]
+    assert [p.name for p in folders(out)] == ["step-00000001"]
     assert "evaluation_psnr" in read(out / "metrics.jsonl")[-1]
     assert pretrained.load(out).config == LAINR
     said = " ".join(capsys.readouterr().err.split())
@@ -202,7 +202,7 @@ def test_a_loss_that_is_not_finite_names_step_recipe_and_last_good_checkpoint(pi
     said = str(error.value)
     assert "the loss is nan at step 4 of recipe toy" in said
     assert str(out / "recipe.json") in said and "step-00000003" in said
-    assert [p.name for p in found(out)] == ["step-00000003"]
+    assert [p.name for p in folders(out)] == ["step-00000003"]
 
 
 def test_weights_that_are_not_finite_are_never_saved(pictures, tmp_path, monkeypatch):
@@ -217,7 +217,7 @@ def test_weights_that_are_not_finite_are_never_saved(pictures, tmp_path, monkeyp
     out = tmp_path / "run"
     with pytest.raises(Diverged, match=r"not finite after step 3 .*last good checkpoint is none"):
         run(toy(checkpoint_every=3, evaluate_every=0), pictures, out)
-    assert found(out) == []
+    assert folders(out) == []
 
 
 def refused(said, recipe, data, out, **options):

@@ -54,9 +54,9 @@ def test_the_papers_sizes():
 
 @torch.no_grad()
 def test_views_are_a_set_of_any_size():
-    model, seen = make().double(), with_rays(*views()).double()
-    torch.testing.assert_close(model.encode(seen[:, [2, 0, 1]]), model.encode(seen))
-    assert model.encode(seen[:, :1]).shape == model.encode(seen).shape == (B, 5, 13)
+    model, colours = make().double(), with_rays(*views()).double()
+    torch.testing.assert_close(model.encode(colours[:, [2, 0, 1]]), model.encode(colours))
+    assert model.encode(colours[:, :1]).shape == model.encode(colours).shape == (B, 5, 13)
 
 
 @pytest.mark.parametrize("sigmas", [(), (4.0, 2.0)])
@@ -69,8 +69,8 @@ def test_rendering_teaches_every_weight(sigmas, tmp_path):
     optimizer, losses = torch.optim.Adam(model.parameters(), lr=1e-2), []
     for _ in range(12):
         tokens = model.encode(with_rays(images, poses, focals))
-        seen = render(field_of(model, tokens), origins, directions, Integral(points=7), generator=generator)
-        loss = (seen - target).square().mean()
+        colours = render(field_of(model, tokens), origins, directions, Integral(points=7), generator=generator)
+        loss = (colours - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

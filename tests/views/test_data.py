@@ -64,7 +64,7 @@ def test_no_category_is_all_of_them(root):
 
 def test_samples_are_functions_of_their_place_with_distinct_views_and_their_poses(root):
     source = CONFIG.open(root, "train")
-    seen = set()
+    pairs = set()
     for step in range(40):
         sample = source.sample(3, step, 1)
         again = source.sample(3, step, 1)
@@ -75,8 +75,8 @@ def test_samples_are_functions_of_their_place_with_distinct_views_and_their_pose
         number, views = values // 10, values % 10
         assert len(set(views.tolist())) == 4 and len(set(number.tolist())) == 1 and views.max() < 5
         torch.testing.assert_close(poses, orbit(7, start=0.1 * int(number[0]))[views])
-        seen.add((int(number[0]), int(views[3])))
-    assert {number for number, _ in seen} == {0, 1, 2} and {view for _, view in seen} == {0, 1, 2, 3, 4}
+        pairs.add((int(number[0]), int(views[3])))
+    assert {number for number, _ in pairs} == {0, 1, 2} and {view for _, view in pairs} == {0, 1, 2, 3, 4}
 
 
 def test_the_number_of_support_views_varies_by_step_and_batches_stack(root):
@@ -94,8 +94,8 @@ def test_the_number_of_support_views_varies_by_step_and_batches_stack(root):
 
 
 def test_every_arrangement_of_views_comes_up():
-    drawn = {tuple(distinct(3, 2, 0, i)) for i in range(200)}
-    assert drawn == {(a, b) for a in range(3) for b in range(3) if a != b}
+    pairs = {tuple(distinct(3, 2, 0, i)) for i in range(200)}
+    assert pairs == {(a, b) for a in range(3) for b in range(3) if a != b}
 
 
 def test_alpha_is_composited_on_white(tmp_path):

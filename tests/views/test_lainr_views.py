@@ -58,10 +58,10 @@ def some_rays(count=13):
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.no_grad()
 def test_support_views_are_a_set_of_any_size(name):
-    model, seen = make(name), views()
-    torch.testing.assert_close(model.encode(seen[:, [2, 0, 1]]), model.encode(seen), rtol=0, atol=1e-12)
-    assert model.encode(seen[:, :1]).shape == model.encode(seen[:, :2]).shape == (B, R, D)
-    assert (model.encode(seen[:, :2]) - model.encode(seen)).abs().max() > 1e-6  # and every one of them counts
+    model, inputs = make(name), views()
+    torch.testing.assert_close(model.encode(inputs[:, [2, 0, 1]]), model.encode(inputs), rtol=0, atol=1e-12)
+    assert model.encode(inputs[:, :1]).shape == model.encode(inputs[:, :2]).shape == (B, R, D)
+    assert (model.encode(inputs[:, :2]) - model.encode(inputs)).abs().max() > 1e-6  # and every one of them counts
 
 
 @pytest.mark.parametrize("count", [0, 4])

@@ -111,15 +111,15 @@ def test_a_camera_sees_what_the_rays_of_its_pixels_see(config):
     angle = torch.tensor([ANGLE], dtype=torch.float64)
     tokens = model.encode(model.inputs(images, poses, angle))
     integral = Integral(points=9)
-    seen = model.see(tokens, poses[:, 0], angle, Grid.cells(8, 8), (8, 8), integral=integral)
+    colours = model.see(tokens, poses[:, 0], angle, Grid.cells(8, 8), (8, 8), integral=integral)
     torch.testing.assert_close(
         LightField.at(poses[0, 0], ANGLE, (8, 8), integral).on_grid(model, tokens[0], Grid.cells(8, 8)).flatten(1).T,
-        seen[0],
+        colours[0],
     )
     if config is not None:
         origins, directions = (part.flatten(1, 2) for part in rays(poses[:, 0, :3], focals_of(angle, 8), 8, 8))
         field = radiance.field_of(model, tokens)
-        torch.testing.assert_close(radiance.render(field, origins, directions, integral), seen, rtol=0, atol=1e-6)
+        torch.testing.assert_close(radiance.render(field, origins, directions, integral), colours, rtol=0, atol=1e-6)
 
 
 def test_published_inputs_are_rays_that_end_at_depth_one():

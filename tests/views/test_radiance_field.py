@@ -26,10 +26,10 @@ def test_points_on_rays_project_to_their_pixels():
     camera, focal = pose(), torch.tensor(FOCAL, dtype=torch.float64)
     origins, directions = rays(camera, focal, HEIGHT, WIDTH)
     points = origins + 3.0 * directions
-    seen = (points - camera[:, 3]) @ camera[:, :3]  # into camera axes: x right, y up, looking along -z
-    torch.testing.assert_close(seen[..., 2], torch.full((HEIGHT, WIDTH), -3.0, dtype=torch.float64))
-    x = WIDTH / 2 + focal[0] * seen[..., 0] / -seen[..., 2]
-    y = HEIGHT / 2 - focal[1] * seen[..., 1] / -seen[..., 2]
+    places = (points - camera[:, 3]) @ camera[:, :3]  # into camera axes: x right, y up, looking along -z
+    torch.testing.assert_close(places[..., 2], torch.full((HEIGHT, WIDTH), -3.0, dtype=torch.float64))
+    x = WIDTH / 2 + focal[0] * places[..., 0] / -places[..., 2]
+    y = HEIGHT / 2 - focal[1] * places[..., 1] / -places[..., 2]
     centres = torch.meshgrid(torch.arange(HEIGHT) + 0.5, torch.arange(WIDTH) + 0.5, indexing="ij")
     torch.testing.assert_close(torch.stack([y, x]), torch.stack(centres).double())
 
@@ -75,8 +75,9 @@ def test_fog_lets_through_what_beer_and_lambert_say(points):
     z, density = depths(Integral(points=points), 1)[0].double(), 0.4
     colour = torch.full((points, 3), 0.25).double()
     values = composite(raw(colour, torch.full((points,), density).double()), z)
-    left = math.exp(-density * (4 + 1e-3))  # from 2 to 6, and the length of the last point
-    torch.testing.assert_close(values, torch.full((3,), 0.25 * (1 - left) + left).double(), rtol=0, atol=1e-8)
+    transmittance = math.exp(-density * (4 + 1e-3))  # from 2 to 6, and the length of the last point
+    expected = torch.full((3,), 0.25 * (1 - transmittance) + transmittance).double()
+    torch.testing.assert_close(values, expected, rtol=0, atol=1e-8)
 
 
 def test_jittered_depths_stay_in_their_intervals():

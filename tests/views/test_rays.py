@@ -55,8 +55,8 @@ def test_rays_at_pixel_centres_are_the_pictures_rays():
 def test_points_on_a_ray_project_to_where_it_was_asked(seed, angle, height, width, far):
     camera, at = poses(1, seed)[0], numbers(11, 2, seed=seed).clamp(-1, 1)
     origins, directions = r.view_rays(camera, torch.tensor(angle).double(), at, height, width)
-    seen, depth = project(origins + far * directions, camera, float(torch.tensor(angle)), height, width)
-    torch.testing.assert_close(seen, at, rtol=0, atol=1e-9)
+    places, depth = project(origins + far * directions, camera, float(torch.tensor(angle)), height, width)
+    torch.testing.assert_close(places, at, rtol=0, atol=1e-9)
     assert (depth > 0).all() and (depth <= far + 1e-9).all()
 
 
@@ -88,8 +88,8 @@ def test_cameras_are_right_handed_upright_and_look_at_their_target():
     assert torch.equal(pose[:, 3], torch.tensor([0.0, 0, 0, 1]).double().expand(17, 4))
     assert turn[:, 2, 0].abs().max() < 1e-12 and (turn[:, 2, 1] > 0).all()  # right is level, up points upwards
     for camera in pose:
-        seen, depth = project(torch.tensor([target], dtype=torch.float64), camera, ANGLE, HEIGHT, WIDTH)
-        assert seen.abs().max() < 1e-12 and depth > 0
+        places, depth = project(torch.tensor([target], dtype=torch.float64), camera, ANGLE, HEIGHT, WIDTH)
+        assert places.abs().max() < 1e-12 and depth > 0
         higher = torch.tensor([[*target[:2], target[2] + 0.01]], dtype=torch.float64)
         above, _ = project(higher, camera, ANGLE, HEIGHT, WIDTH)
         assert above[0, 0] < 0  # y runs downwards: what is higher in the world is higher in the picture

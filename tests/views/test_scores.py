@@ -62,11 +62,11 @@ def test_models_say_which_numbers_of_views_they_take(item):
 def test_fitting_brings_the_given_views_nearer_and_leaves_the_model_alone(run, item):
     model, integral = make(run), Integral(points=6)
     before = {name: p.clone() for name, p in model.named_parameters()}
-    given = [0, 1, 2]
+    support = [0, 1, 2]
 
     def error(fitting):
-        field = field_of_views(model, item, given, integral, fitting)
-        return (render_from(field, item.poses[given]) - item.images[given]).square().mean().item()
+        field = field_of_views(model, item, support, integral, fitting)
+        return (render_from(field, item.poses[support]) - item.images[support]).square().mean().item()
 
     assert error(Fitting(steps=25, rays=60, rate=0.05)) < 0.95 * error(Fitting())
     assert error(Fitting(steps=3)) == error(Fitting(steps=3))

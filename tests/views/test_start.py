@@ -27,8 +27,8 @@ def samples(count: int = 6):
 @torch.no_grad()
 def share(model) -> float:
     """R times the mean share of rays that holds 90 % of what a token's absence changes."""
-    given = samples()
-    images = model.inputs(given["support"], given["support_poses"], given["angle_x"])
+    batch = samples()
+    images = model.inputs(batch["support"], batch["support_poses"], batch["angle_x"])
     rays = images[:, :, 3:].movedim(2, -1).reshape(-1, 6)[::3]
     tokens = model.encode(images[:1])
     whole, shares = model.decode(tokens, rays), []
@@ -54,8 +54,8 @@ def test_it_looks_at_the_patches_that_see_along_its_ray():
     torch.manual_seed(0)
     model = CONFIG.build()
     model.initialize(samples())
-    given = samples()
-    patches = model.cut(model.inputs(given["support"], given["support_poses"], given["angle_x"]).flatten(0, 1))
+    batch = samples()
+    patches = model.cut(model.inputs(batch["support"], batch["support_poses"], batch["angle_x"]).flatten(0, 1))
     patches = patches.unflatten(0, (6, 3)).flatten(1, 2)
     encoder, block = model.encoder, model.encoder.transformer.blocks[0]
     tokens = block.norm1(encoder.tokens(patches))

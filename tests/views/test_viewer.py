@@ -68,9 +68,9 @@ def test_the_page_is_whole_and_asks_nobody_else(port):
     assert not re.search(r"""(src|href)\s*=|https?://|@import|url\(""", page.replace("image.src =", ""))
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     queries = {"/support": "?view=0", "/view": "?azimuth=0&elevation=0"}
-    asked = set(re.findall(r'"(/[a-z.]+)[?"]', page))
-    assert asked == {"/about.json", "/support", "/view"}
-    assert all(ask(port, path + queries.get(path, ""))[0] == 200 for path in asked)
+    addresses = set(re.findall(r'"(/[a-z.]+)[?"]', page))
+    assert addresses == {"/about.json", "/support", "/view"}
+    assert all(ask(port, path + queries.get(path, ""))[0] == 200 for path in addresses)
 
 
 def test_what_the_page_is_told(port):

@@ -14,6 +14,7 @@ import tyro
 from tokenfield.cli import console
 from tokenfield.cli.app import deferred
 from tokenfield.cli.console import Int, Json, Pixels, Seconds
+from tokenfield.cli.options import check_at_least
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def compare(
     refuse_tables(systems)
     if not systems:
         raise UserError("give systems or recipes: tokenfield compare lainr ipc --data FOLDER --budget steps=1000")
-    if seeds < 1 or threads < 1:
-        raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
+    check_at_least(1, seeds=seeds, threads=threads)
+    check_at_least(1, size=alike.size, pictures=alike.pictures)
+    check_at_least(0, values=alike.values)
     length = Budget.parse(budget)
     recipes = [(label_of(name), find_recipe(name)) for name in dict.fromkeys(systems)]
     rows = rows_alike(recipes, size=alike.size, values=alike.values)

@@ -39,10 +39,10 @@ class Size:
 
     def check(self) -> None:
         """Raises UserError for sizes that exclude each other or that no picture has."""
-        given = [f"--{name}" for name in ("size", "scale") if getattr(self, name) is not None]
-        given += ["--width/--height"] if self.width is not None or self.height is not None else []
-        if len(given) > 1:
-            raise UserError(f"{' and '.join(given)} say different things; give one of them")
+        sizes = [f"--{name}" for name in ("size", "scale") if getattr(self, name) is not None]
+        sizes += ["--width/--height"] if self.width is not None or self.height is not None else []
+        if len(sizes) > 1:
+            raise UserError(f"{' and '.join(sizes)} say different things; give one of them")
         check_at_least(1, size=self.size, width=self.width, height=self.height)
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise UserError(f"--scale {self.scale:g}: give a number above 0, such as 4")
@@ -99,14 +99,14 @@ def decode(
     size.check()
     files = find_fields(input)
     targets = plan(input, files, output, ".png", WRITERS)
-    chosen = None if model is None else load_model(model, device)
-    loaded: dict[str, FieldModel] = {}  # a folder's files are mostly of one model, and each is loaded once
+    override = None if model is None else load_model(model, device)
+    models: dict[str, FieldModel] = {}  # a folder's files are mostly of one model, and each is loaded once
     skipped, items = SkippedFiles(), []
     with console.progress("decoding", len(files)) as bar:
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                field = open_field(path, chosen, loaded, device)
+                field = open_field(path, override, models, device)
                 field = field if nodes is None else field.coarse(nodes)
                 box, pixels = size.window(field)
             except UserError as error:
@@ -136,7 +136,7 @@ def find_fields(source: Path) -> list[Path]:
     return fields
 
 
-def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, FieldModel], device: str) -> Field:  # noqa: UP045
+def open_field(path: Path, override: Optional[FieldModel], models: dict[str, FieldModel], device: str) -> Field:  # noqa: UP045
     """The field in a file, with the chosen model or the one that the file names.
 
     Raises UserError for no .field file, a damaged one, or one whose model is another one or cannot be found.
@@ -146,11 +146,11 @@ def open_field(path: Path, chosen: Optional[FieldModel], loaded: dict[str, Field
     from tokenfield.models.pretrained import find_model
 
     def load(name: str) -> FieldModel:
-        if name not in loaded:
-            loaded[name] = load_model(name, device)
-        return loaded[name]
+        if name not in models:
+            models[name] = load_model(name, device)
+        return models[name]
 
-    if chosen is None:
+    if override is None:
         maker = read_field(path, tokens=False).model
-        chosen = find_model(path, maker, load=load, hint="say with --model where it is")
-    return Field.load(path, chosen)
+        override = find_model(path, maker, load=load, hint="say with --model where it is")
+    return Field.load(path, override)

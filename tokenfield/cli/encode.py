@@ -52,13 +52,13 @@ def encode(
     skipped = SkippedFiles()
     files = find_pictures(input, skipped)
     targets = plan(input, files, output, ".field")
-    loaded = load_model(model, device)
+    field_model = load_model(model, device)
     items: list[Record] = []
     with console.progress("encoding", len(files)) as bar:
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                items.append(encode_one(loaded, path, target, storing, bar))
+                items.append(encode_one(field_model, path, target, storing, bar))
             except PictureError as error:
                 if not input.is_dir():
                     raise

@@ -80,8 +80,8 @@ def explain(
         raise UserError(f"no picture to explain; {skipped.summary(len(files))}")
     results: dict[str, list[Explained]] = {name: [] for name in models}
     with console.progress("removing tokens", len(models) * len(read)) as bar:
-        for done, (name, (title, picture)) in enumerate((name, one) for name in models for one in read.items()):
-            bar.file(done, title)
+        for index, (name, (title, picture)) in enumerate((name, one) for name in models for one in read.items()):
+            bar.file(index, title)
             results[name].append(analysis.explain(
                 models[name], title, picture, size=detail.size, most_tokens=detail.tokens, map_size=detail.maps,
                 queries=detail.queries, progress=bar.piece))

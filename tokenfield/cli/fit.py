@@ -9,7 +9,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Folder, Json, Seconds
-from tokenfield.cli.options import Device, find_device
+from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import Curve, Optimization, Tensor
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
@@ -35,11 +35,11 @@ class Course:
 
     def limits(self, usual: float) -> Record:
         """Seconds and steps; the usual seconds where neither is given. Raises UserError for a number below 0."""
-        given = {"seconds": self.seconds, "steps": self.steps}
-        for name, value in given.items():
+        limits = {"seconds": self.seconds, "steps": self.steps}
+        for name, value in limits.items():
             if value is not None and not 0 <= value < float("inf"):
                 raise UserError(f"--{name} {value:g}: give how long to optimise, a number of at least 0")
-        return {"seconds": usual, "steps": None} if self.seconds is self.steps is None else given
+        return {"seconds": usual, "steps": None} if self.seconds is self.steps is None else limits
 
     def finish(self, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve], title: str) -> int:
         """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
@@ -104,6 +104,7 @@ def fit(
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.optimization import MLP_RATES, Optimization, save_with_model, untrained
 
+    check_at_least(1, pixels=pixels)
     image = read_picture(picture)
     folder = new_folder(output, picture, mlp.kind)
     size = image.shape[1], image.shape[2]

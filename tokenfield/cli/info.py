@@ -127,7 +127,7 @@ def about_run(folder: Path) -> Record:
     lines = journal.read(folder / journal.METRICS)
     trained = [line for line in lines if "loss" in line]
     measure = recipe.objective.measure
-    checkpoints = checkpoint.found(folder)
+    checkpoints = checkpoint.folders(folder)
     steps = [line["step"] for line in lines] + [int(path.name.removeprefix(checkpoint.PREFIX)) for path in checkpoints]
     facts: Record = {
         "kind": "training run",

@@ -11,7 +11,7 @@ import tyro
 from tokenfield.cli.console import Out, Pixels
 from tokenfield.cli.encode import plan
 from tokenfield.cli.fit import MOST_PIXELS, USUAL, Course, new_folder, watch
-from tokenfield.cli.options import DEFAULT, ModelName, load_model
+from tokenfield.cli.options import DEFAULT, ModelName, check_at_least, load_model
 from tokenfield.cli.types import Field, Optimization, Tensor
 from tokenfield.errors import UserError
 
@@ -75,14 +75,15 @@ def optimize(
     from tokenfield.fields.field import Field
     from tokenfield.fields.optimization import Optimization, save_with_model, scratch
 
+    check_at_least(1, pixels=pixels)
     image, limits, own = read_picture(picture), course.limits(30.0), moves.what != "latents"
     if own:
         target = new_folder(output, picture, "optimised")
     else:
         target, = plan(picture, [picture], output, ".field")
-    loaded = load_model(model, course.device)
+    field_model = load_model(model, course.device)
     begun = time.perf_counter()
-    field = Field.of(loaded, image)
+    field = Field.of(field_model, image)
     predicted = time.perf_counter() - begun
     pixels = SHARE if pixels is None and image[0].numel() > EXACT else pixels
     begin, name, head_start = (scratch(field), "scratch", 0.0) if moves.start == "scratch" else (

@@ -37,7 +37,7 @@ def load_model(name: str, device: str) -> FieldModel:
 
     target = find_device(device)
     folder = Path(name)
-    if name not in pretrained.names() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.found(folder):
+    if name not in pretrained.names() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.folders(folder):
         return pretrained.check_field_model(from_checkpoint(folder), name).to(target)
     return pretrained.load(name).to(target)
 
@@ -49,7 +49,7 @@ def from_checkpoint(run: Path) -> Model:
     from tokenfield.training import checkpoint
     from tokenfield.training.recipe import read
 
-    for path in reversed(checkpoint.found(run)):
+    for path in reversed(checkpoint.folders(run)):
         try:
             state = checkpoint.verify(path)
         except checkpoint.DamagedError as damage:
@@ -68,8 +68,8 @@ def find_device(name: str) -> "torch.device":
     import torch
 
     if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return torch.device("cpu") if found is None else found
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device("cpu") if accelerator is None else accelerator
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Folder, Json, Seconds, Usage
-from tokenfield.cli.types import Recipe
+from tokenfield.cli.console import Folder, Json, Usage
+from tokenfield.cli.types import Recipe, Session
 from tokenfield.errors import UserError
 from tokenfield.registry import DENOISERS, MODELS, RECIPES
 
@@ -29,7 +29,7 @@ tokenfield train lainr --data FOLDER --model.dim 128.
 
 @dataclass(frozen=True)
 class Run:
-    """Options of every run."""
+    """Which run it is."""
 
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """What to train on, in the layout that --data.layout names."""
@@ -37,33 +37,18 @@ class Run:
     """Folder of the run; default: runs/RECIPE."""
     resume: bool = False
     """Continue the run in that folder from its newest whole checkpoint."""
-    max_seconds: Seconds = None
-    """Stop after so many seconds, evaluate and save as at the end."""
-    device: str = "auto"
-    """Auto (an accelerator where there is one) or cpu."""
-    fsdp: bool = False
-    """Under torchrun, share the weights of a denoiser out between the processes."""
-    workers: int = 2
-    """Threads that prepare pictures."""
-    tensorboard: bool = False
-    """Also write TensorBoard's event files."""
-    quiet: bool = False
-    """Show no progress."""
 
 
-def train(recipe: Recipe, out: Path, options: Run, json: Path | None) -> int:
+def train(recipe: Recipe, out: Path, options: Run, session: Session, json: Path | None) -> int:
     """Train a model by a recipe, or a system by its name: tokenfield train RECIPE --data FOLDER.
 
     `tokenfield train --help` lists the recipes, `tokenfield train RECIPE --help` every option of one.
     """
     from tokenfield.training import journal
-    from tokenfield.training.recipe import model_name
-    from tokenfield.training.session import Session
+    from tokenfield.training.recipe import model_name, system_class
     from tokenfield.training.trainer import train
 
-    machine = Session(max_seconds=options.max_seconds, device=options.device, fsdp=options.fsdp,
-                      workers=options.workers, tensorboard=options.tensorboard, quiet=options.quiet)
-    train(recipe, options.data, out, resume=options.resume, session=machine)
+    train(recipe, options.data, out, resume=options.resume, session=session)
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun; the first one speaks
         return console.OK
     lines = journal.read(out / journal.METRICS)
@@ -75,8 +60,7 @@ def train(recipe: Recipe, out: Path, options: Run, json: Path | None) -> int:
     if score := measure.last(lines):
         console.say(f"{measure.text.format(score[0])} on {score[1]} held-out {measure.things}")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
-    name = model_name(recipe.model)
-    system = (MODELS if name in MODELS else DENOISERS)[name]
+    system = system_class(model_name(recipe.model))
     console.say(f"next: tokenfield {system.after_training.format(out=out, data=options.data)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
     console.write_json(json, {"command": "train", "recipe": recipe.name, "out": str(out), **summary})
@@ -120,8 +104,7 @@ def find_recipe(name: str) -> Recipe:
     Raises UserError for none of these; the line names the nearest three that there are.
     """
     if name in RECIPES:
-        recipe: Recipe = RECIPES[name]()
-        return recipe
+        return cast(Recipe, RECIPES[name]())
     if name.endswith(".json") or name in MODELS or name in DENOISERS:
         from tokenfield.training.recipe import default_recipe, read
 
@@ -134,15 +117,17 @@ def find_recipe(name: str) -> Recipe:
 def parse_options(recipe: Recipe, name: str, argv: list[str]) -> functools.partial[int]:
     """`train` with the options of a recipe: its fields at the top level, then those of every run."""
     from tokenfield.training.recipe import class_of
+    from tokenfield.training.session import Session
 
     def options(
         *,
         recipe: Annotated[class_of(recipe), tyro.conf.arg(name="")] = recipe,  # type: ignore[valid-type]
         run: Annotated[Run, tyro.conf.arg(name="")],
+        session: Annotated[Session, tyro.conf.arg(name="")] = Session(),  # noqa: B008, frozen
         json: Json = None,
     ) -> functools.partial[int]:
         out = run.out if run.out is not None else Path("runs") / Path(name).stem
-        return functools.partial(train, recipe, out=out, options=run, json=json)
+        return functools.partial(train, recipe, out=out, options=run, session=session, json=json)
 
     options.__doc__ = (RECIPES if name in RECIPES else MODELS).get(name, train).__doc__
     return tyro.cli(options, prog=f"tokenfield train {name}", args=argv, config=(tyro.conf.AvoidSubcommands,))

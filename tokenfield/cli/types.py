@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenfield.models.base import FieldModel as FieldModel
     from tokenfield.models.base import Model as Model
     from tokenfield.training.recipe import Recipe as Recipe
+    from tokenfield.training.session import Session as Session
 else:
     Tensor = "torch.Tensor"
     SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
@@ -28,4 +29,4 @@ else:
     Field = "tokenfield.fields.field.Field"
     Optimization = "tokenfield.fields.optimization.Optimization"
     FieldModel, Model = "tokenfield.models.base.FieldModel", "tokenfield.models.base.Model"
-    Recipe = "tokenfield.training.recipe.Recipe"
+    Recipe, Session = "tokenfield.training.recipe.Recipe", "tokenfield.training.session.Session"

@@ -59,15 +59,15 @@ def sampled_grid(picture: Float[Tensor, "c h w"], side: int) -> Grid:
 
 def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side: int) -> dict[str, float]:
     """PSNR of every picture (C, H, W) by its name, at `side` x `side` of its pixels, all if it has no more."""
-    found = {}
+    scores = {}
     device = next(model.parameters()).device
     for name, picture in pictures:
         with torch.no_grad():
             values = Field.of(model, picture.to(device))(sampled_grid(picture, side).to(device)).float().cpu()  # (Q, C)
         rows, columns = (spaced(n, side) for n in picture.shape[1:])
         target = picture[:, rows[:, None], columns].flatten(1).T
-        found[name] = psnr(values[None], target[None]).item()
-    return found
+        scores[name] = psnr(values[None], target[None]).item()
+    return scores
 
 
 class Doubling:
@@ -83,6 +83,6 @@ class Doubling:
     def __call__(self, model: Model) -> Record:
         """Mean PSNR, and of how many pictures."""
         was_training = model.training
-        found = sampled_psnr(check_field_model(model.eval(), "the run"), self.pictures, SIDE)
+        scores = sampled_psnr(check_field_model(model.eval(), "the run"), self.pictures, SIDE)
         model.train(was_training)
-        return {"evaluation_psnr": sum(found.values()) / len(found), "evaluation_pictures": len(found)}
+        return {"evaluation_psnr": sum(scores.values()) / len(scores), "evaluation_pictures": len(scores)}

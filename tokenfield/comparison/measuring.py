@@ -62,9 +62,9 @@ def timing(model: FieldModel, picture: Float[Tensor, "c h w"]) -> dict[str, floa
 
 def curve(folder: Path) -> list[Record]:
     """Held-out PSNR after steps and seconds of training."""
-    points, spent = [], 0.0
+    points, elapsed = [], 0.0
     for line in journal.read(folder / journal.METRICS):
-        spent = line.get("seconds", spent)
+        elapsed = line.get("seconds", elapsed)
         if "evaluation_psnr" in line:
-            points.append({"step": line["step"], "seconds": spent, "psnr": round(line["evaluation_psnr"], 4)})
+            points.append({"step": line["step"], "seconds": elapsed, "psnr": round(line["evaluation_psnr"], 4)})
     return points

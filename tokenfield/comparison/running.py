@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tokenfield.comparison.held_out import Doubling, HeldOut
-from tokenfield.comparison.setting import Setting, done
+from tokenfield.comparison.setting import Setting, progress_of
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.training.recipe import Recipe, model_name
@@ -99,7 +99,7 @@ def run(
         result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
         if failure is None:
             result |= measurement(recipe, setting, folder)
-        steps, seconds = done(folder)
+        steps, seconds = progress_of(folder)
         return keep(folder / RESULT, result | {"steps": steps, "seconds": seconds})
 
 

@@ -54,11 +54,11 @@ class Budget:
 
     def remaining(self, recipe: Recipe, folder: Path) -> float:
         """Seconds that a run still has to be trained for; 0 if it is finished, infinity if steps decide."""
-        steps, seconds = done(folder)
+        steps, seconds = progress_of(folder)
         if not self.timed:
             return 0.0 if steps >= recipe.steps else math.inf
-        left = self.amount - seconds
-        return left if left > 0.02 * self.amount else 0.0  # 2 % count as nothing
+        remainder = self.amount - seconds
+        return remainder if remainder > 0.02 * self.amount else 0.0  # 2 % count as nothing
 
     @property
     def timed(self) -> bool:
@@ -116,7 +116,7 @@ def digest(facts: object) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def done(folder: Path) -> tuple[int, float]:
+def progress_of(folder: Path) -> tuple[int, float]:
     """Steps and seconds of training over all sessions of a run; evaluations and saves do not count."""
     lines = journal.read(folder / journal.METRICS)
     seconds = [float(line["seconds"]) for line in lines if "seconds" in line]

@@ -140,7 +140,7 @@ def train_fresh(
         for before, part in pairwise((0.0, *LEGS)):
             budget = (part - before) * seconds
             train(recipe, data, run, resume=before > 0, session=Session(budget, quiet=True), callback=note)
-            state = checkpoint.verify(checkpoint.found(run)[-1])
+            state = checkpoint.verify(checkpoint.folders(run)[-1])
             model = pretrained.load(run)
             look(model, state["seconds"], state["step"])
         about = f"Trained for {seconds:g} seconds by `tokenfield demo`. A demonstration, not for use."

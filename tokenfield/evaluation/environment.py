@@ -22,8 +22,8 @@ def installed(package: str) -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions that can change a measured number."""
-    named = {name: installed(name) for name in ("torch", "numpy", "pillow", "scikit-image")}
-    return {"tokenfield": __version__, "python": platform.python_version(), **{k: v for k, v in named.items() if v}}
+    packages = {name: installed(name) for name in ("torch", "numpy", "pillow", "scikit-image")}
+    return {"tokenfield": __version__, "python": platform.python_version(), **{k: v for k, v in packages.items() if v}}
 
 
 def machine(device: object = "cpu") -> Record:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
-from tokenfield.evaluation.locality import HELD, Influence, Token, difference, influence_of, spread_tokens
+from tokenfield.evaluation.locality import MASS, Influence, Token, difference, influence_of, spread_tokens
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
@@ -42,7 +42,7 @@ def attention_on(weights: Float[Tensor, "h q r"], shown: Sequence[int]) -> Atten
     """What the weights of `FieldModel.attention` say of the tokens that are shown, by their numbers."""
     some = weights[..., list(shown)]
     ranked = torch.cat([weights.mean(0, keepdim=True), weights]).double().sort(descending=True).values.cumsum(-1)
-    short = ranked < HELD * (1 - 1e-9) * ranked[..., -1:]  # ten equal weights: nine of them are 90 %
+    short = ranked < MASS * (1 - 1e-9) * ranked[..., -1:]  # ten equal weights: nine of them are 90 %
     return Attention(some, (weights.sum(-1) - some.sum(-1)).clamp(min=0), short.sum(-1) + 1)
 
 
@@ -90,7 +90,7 @@ def explain(
     most_tokens: int = 256,
     map_size: int = 64,
     queries: int = 24,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> Explained:
     """Remove every token of a picture in turn, and ask a lattice of pixels where they look.
 
@@ -107,13 +107,13 @@ def explain(
         image = from_pil(to_pil(image).resize((side, side)))
     field = Field.of(model, image)
     shape, map_side = field.tokens.shape[:-1], min(map_size, side)
-    chosen: list[Token] = [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
-    if len(chosen) > most_tokens:
-        chosen = sorted(spread_tokens(field, most_tokens))
+    subset: list[Token] = [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
+    if len(subset) > most_tokens:
+        subset = sorted(spread_tokens(field, most_tokens))
     whole = field.render(map_side, map_side)
     influences = []
-    for done, token in enumerate(chosen):
-        progress(done, len(chosen))
+    for count, token in enumerate(subset):
+        progress(count, len(subset))
         influences.append(influence_of(token, difference(field, token, whole).cpu()))
     places = shape if model.input_size is None else shape[2:]  # without the axes that count tiles, here 1 x 1
     return Explained(
@@ -125,20 +125,20 @@ def explain(
         influences=tuple(influences),
         tokens=shape.numel(),
         grid=(places[0], places[1]) if len(places) == 2 else None,
-        attention=_attention(field, chosen, queries),
+        attention=_attention(field, subset, queries),
         queries=queries,
     )
 
 
 @torch.no_grad()
-def _attention(field: Field, chosen: Sequence[Token], queries: int) -> Attention | None:
+def _attention(field: Field, subset: Sequence[Token], queries: int) -> Attention | None:
     """With weights for the chosen tokens; of a system for one size, in its own coordinates, which are the picture's."""
     tokens = field.tokens if field.model.input_size is None else field.tokens[0, 0]  # one tile
     weights = field.model.attention(tokens[None], Grid.cells(queries, queries).coords().to(tokens))
     if weights is None:
         return None
     numbers = torch.arange(field.tokens[..., 0].numel()).view(field.tokens.shape[:-1])
-    return attention_on(weights.float().cpu(), [int(numbers[token]) for token in chosen])
+    return attention_on(weights.float().cpu(), [int(numbers[token]) for token in subset])
 
 
 def label(one: Explained, number: int) -> str:
@@ -185,10 +185,10 @@ def figure(rows: Sequence[tuple[str, Sequence[Explained]]], count: int = 6, side
 
     panels = []
     for name, explained in rows:
-        chosen = strongest(explained, count)
+        subset = strongest(explained, count)
         for one in explained:
             line = [Panel(fit(one.image), name if len(name) <= 16 else name[:15] + "…")]
-            for k in chosen:
+            for k in subset:
                 influence = one.influences[k]
                 line.append(Panel(fit(heat(influence.map)), f"token {label(one, k)}", f"{100 * influence.area:.1f} %"))
             panels.append(line)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tokenfield.fields.field import Field
 
-HELD = 0.9
+MASS = 0.9
 """Share of the difference that the smallest area has to hold."""
 
 Token = tuple[int, ...]
@@ -64,7 +64,7 @@ def without(field: Field, token: Token) -> Field:
     return replace(field, tokens=tokens)
 
 
-def area_holding(change: Float[Tensor, "h w"], share: float = HELD) -> float:
+def area_holding(change: Float[Tensor, "h w"], share: float = MASS) -> float:
     """The area of the smallest set of pixels that holds a share of a sum of values >= 0, as a part of the whole area.
 
     That is k / (H W) for the smallest k whose k largest values sum to at least `share` of all; 0 if all are zero.
@@ -88,12 +88,12 @@ def spread_tokens(field: Field, count: int) -> list[Token]:
     for _ in range(32):
         ratio = (1 + ratio) ** (1 / (len(sizes) + 1))  # the root of x^(d+1) = x + 1
     steps = [ratio ** -(axis + 1) for axis in range(len(sizes))]
-    chosen: dict[Token, None] = {}
+    places: dict[Token, None] = {}
     number = 0
-    while len(chosen) < min(count, sizes.numel()):
-        chosen[tuple(int((0.5 + number * step) % 1 * n) for step, n in zip(steps, sizes, strict=True))] = None
+    while len(places) < min(count, sizes.numel()):
+        places[tuple(int((0.5 + number * step) % 1 * n) for step, n in zip(steps, sizes, strict=True))] = None
         number += 1
-    return list(chosen)
+    return list(places)
 
 
 def place(field: Field, token: Token) -> tuple[float, float, float, float]:

@@ -1,5 +1,7 @@
 """Which domain a model needs, and domains from files."""
 
+from typing import cast
+
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain
@@ -25,5 +27,4 @@ def domain_from_dict(data: object) -> Domain:
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in DOMAINS:
         raise UserError(f"domain {kind!r}; known are {', '.join(DOMAINS)}")
-    domain: Domain = from_dict(DOMAINS[kind], {key: value for key, value in data.items() if key != "kind"})
-    return domain
+    return cast(Domain, from_dict(DOMAINS[kind], {key: value for key, value in data.items() if key != "kind"}))

@@ -144,10 +144,10 @@ def load(path: Path) -> Inception:
     with torch.device("meta"):  # no numbers are drawn only to be replaced
         network = Inception()
     # The classifier is not needed. Counters of batches are of no use, and older files have none.
-    known = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith("_tracked")}
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith("_tracked")}
     tensors = saved if isinstance(saved, dict) else {}
-    weights = {name: tensor for name, tensor in tensors.items() if name in known and isinstance(tensor, Tensor)}
-    for name, shape in known.items():
+    weights = {name: tensor for name, tensor in tensors.items() if name in shapes and isinstance(tensor, Tensor)}
+    for name, shape in shapes.items():
         if name not in weights or weights[name].shape != shape:
             there = tuple(weights[name].shape) if name in weights else "absent"
             raise UserError(f"{path} holds other weights: {name} is {there}, Inception v3 has {tuple(shape)}; {hint}")

@@ -27,7 +27,7 @@ from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
 
 
 def inside(
-    field: Field, mask: Float[Tensor, "h w"], progress: Progress = lambda done, total: None
+    field: Field, mask: Float[Tensor, "h w"], progress: Progress = lambda count, total: None
 ) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask (1 inside, 0 outside), in [0, 1]; a number per token.
 
@@ -37,10 +37,10 @@ def inside(
     """
     whole = field.render(*mask.shape)
     out = torch.zeros(field.tokens.shape[:-1])
-    for done, place in enumerate(product(*map(range, out.shape)), 1):
+    for count, place in enumerate(product(*map(range, out.shape)), 1):
         change = difference(field, place, whole).cpu()
         out[place] = (change * mask).sum() / change.sum().clamp(min=1e-12)
-        progress(done, out.numel())
+        progress(count, out.numel())
     return out
 
 
@@ -62,7 +62,7 @@ def fill(
     repeats: int = 5,
     seed: int = 0,
     first: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Float[Tensor, "n *s"]:
     """Draws the tokens of a gap, given the others; one result per label, as `sample` does.
 

@@ -50,7 +50,7 @@ def between_samples(
     *,
     seed: int = 0,
     batch: int = 16,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
@@ -63,9 +63,9 @@ def between_samples(
                         "give one that does not, such as DDIM")
     a, b = noise(denoiser.shape, generators(seed, numbers))
     starts = torch.stack([spherical(a, b, share) for share in shares(frames)])
-    chosen = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
+    frame_labels = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
     parts = []
-    for start, label in zip(starts.split(batch), chosen.split(batch), strict=True):
+    for start, label in zip(starts.split(batch), frame_labels.split(batch), strict=True):
         parts.append(solve(denoiser, start, label, sampler, ()).cpu())
         progress(sum(map(len, parts)), frames)
     return torch.cat(parts)

@@ -139,13 +139,13 @@ def features_of(
     pictures: Iterable[Float[Tensor, "3 h w"]],
     *,
     batch: int = 32,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> Float[Tensor, "n f"]:
     """Features of pictures in [0, 1] of one size; `progress` is called with how many are done."""
-    remaining, parts, done = iter(pictures), [torch.zeros(0, network.num_features)], 0
+    remaining, parts, count = iter(pictures), [torch.zeros(0, network.num_features)], 0
     while part := list(islice(remaining, batch)):
         parts.append(network(torch.stack(part).clamp(0, 1)).float().cpu())
-        progress(done := done + len(part))
+        progress(count := count + len(part))
     return torch.cat(parts)
 
 

@@ -53,17 +53,17 @@ def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first:
     "each" stands for all classes (balanced); no names leave every sample without a class. Raises UserError for a class
     that the denoiser was not trained on, with the nearest that it was.
     """
-    known = denoiser.config.names
-    if list(names) == ["each"] and known:
-        names = known
+    class_names = denoiser.config.names
+    if list(names) == ["each"] and class_names:
+        names = class_names
     for name in names:
-        if name not in known:
-            lower = {k.lower(): k for k in known}
+        if name not in class_names:
+            lower = {k.lower(): k for k in class_names}
             near = [lower[k] for k in get_close_matches(name.lower(), lower, 3, 0.5)]
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(class_names) or 'none'}"
             raise UserError(f"no class is called {name!r}; {hint}")
-    chosen = [known.index(name) for name in names] or [denoiser.config.classes]
-    return torch.tensor([chosen[number % len(chosen)] for number in range(first, first + count)])
+    numbers = [class_names.index(name) for name in names] or [denoiser.config.classes]
+    return torch.tensor([numbers[number % len(numbers)] for number in range(first, first + count)])
 
 
 def with_shape(denoiser: TokenDenoiser, shape: str | None) -> TokenDenoiser:

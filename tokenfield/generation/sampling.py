@@ -85,7 +85,7 @@ def sample(
     seed: int = 0,
     first: int = 0,
     batch: int = 16,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Float[Tensor, "n *s"]:
     """Draws standardised tokens: (N, R, D) of a set, (N, rows, columns, D) of a lattice, on the CPU.
 
@@ -100,13 +100,13 @@ def sample(
                         f"classes; give 0 to {config.classes}, the last for no class")
     parts = [torch.zeros(0, *denoiser.shape)]
     for start in range(0, len(labels), batch):
-        chosen = labels[start : start + batch]
-        sources = generators(seed, range(first + start, first + start + len(chosen)))
+        classes = labels[start : start + batch]
+        sources = generators(seed, range(first + start, first + start + len(classes)))
 
-        def report(done: int, total: int, start: int = start, size: int = len(chosen)) -> None:
-            progress(start * total + done * size, len(labels) * total)
+        def report(count: int, total: int, start: int = start, size: int = len(classes)) -> None:
+            progress(start * total + count * size, len(labels) * total)
 
-        parts.append(solve(denoiser, noise(denoiser.shape, sources), chosen, sampler, sources, progress=report).cpu())
+        parts.append(solve(denoiser, noise(denoiser.shape, sources), classes, sampler, sources, progress=report).cpu())
     return torch.cat(parts)
 
 
@@ -118,7 +118,7 @@ def solve(
     sampler: Sampler,
     sources: Sequence[torch.Generator],
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda count, total: None,
 ) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
@@ -129,14 +129,14 @@ def solve(
     scale = getattr(scheduler, "scale_model_input", lambda tokens, timestep: tokens)  # solvers of flow have none
     options: dict[str, object] = {"generator": list(sources)} if sampler.scheduler in STOCHASTIC else {}
     labels, tokens = labels.to(device), start.to(device) * float(getattr(scheduler, "init_noise_sigma", 1.0))
-    for done, timestep in enumerate(scheduler.timesteps, 1):
+    for count, timestep in enumerate(scheduler.timesteps, 1):
         scaled, time = scale(tokens, timestep), float(timestep)
         predicted = guide(denoiser, scaled, time, labels, sampler.guidance)
         if sampler.scheduler in ONLY_NOISE:
             here = level(config.prediction, config.steps, time)
             _, predicted = clean_and_noise(config.prediction, predicted, scaled, *here)
         tokens = scheduler.step(predicted, timestep, tokens, return_dict=False, **options)[0]
-        progress(done, len(scheduler.timesteps))
+        progress(count, len(scheduler.timesteps))
     if not tokens.isfinite().all():
         raise UserError(f"the {sampler.scheduler} sampler gave tokens that are not finite; give more --steps or less "
                         "--guidance, or train the denoiser further")

@@ -64,15 +64,15 @@ class Sampler:
             UserError: a scheduler of the other family or of none, or numbers out of range.
         """
         flow = prediction == "velocity"
-        known = {name.lower(): name for name in (FLOW if flow else DIFFUSION)}
+        names = {name.lower(): name for name in (FLOW if flow else DIFFUSION)}
         default = "Euler" if flow else "DDIM"
         short = self.scheduler.lower().removesuffix("scheduler").removesuffix("discrete").removeprefix("flowmatch")
-        name = default if short == "auto" else known.get(short)
+        name = default if short == "auto" else names.get(short)
         if name is None:
-            near = get_close_matches(short, known, 1)
-            hint = f"did you mean {known[near[0]]}? " if near else ""
+            near = get_close_matches(short, names, 1)
+            hint = f"did you mean {names[near[0]]}? " if near else ""
             raise UserError(f"scheduler {self.scheduler!r} is none for a denoiser that predicts the {prediction}; "
-                            f"{hint}give one of {', '.join(known.values())}")
+                            f"{hint}give one of {', '.join(names.values())}")
         steps = self.steps if self.steps is not None else DEFAULT_STEPS[default]
         if not 1 <= steps <= train_steps:
             raise UserError(f"{steps} steps; give 1 to {train_steps}, the timesteps that the denoiser was trained on")

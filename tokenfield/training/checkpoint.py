@@ -67,7 +67,7 @@ def path_of(out: Path, step: int) -> Path:
     return out / f"{PREFIX}{step:08d}"
 
 
-def found(out: Path) -> list[Path]:
+def folders(out: Path) -> list[Path]:
     """Finished checkpoints, oldest first, damaged or not."""
     return sorted(p for p in out.glob(f"{PREFIX}*") if p.is_dir() and p.name.removeprefix(PREFIX).isdigit())
 
@@ -87,14 +87,14 @@ def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) 
             digests = {p.name: _digest(p) for p in sorted(aside.iterdir())}
             state = facts | snapshot["state"] | {"sha256": digests}
             (aside / STATE).write_text(json.dumps(_sealed(state), indent=1))
-            for later in [p for p in found(out) if p.name >= place.name]:  # damaged; this run stepped back from them
+            for later in [p for p in folders(out) if p.name >= place.name]:  # damaged; this run stepped back from them
                 shutil.rmtree(later)
     except OSError as error:
-        good = found(out)
+        good = folders(out)
         last = f"the last good one is {good[-1].name}" if good else "there is no earlier one"
         raise UserError(f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then "
                         "resume") from error
-    for old in found(out)[:-keep]:
+    for old in folders(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -122,7 +122,7 @@ def load_newest(
     Raises:
         UserError: every checkpoint is damaged, or the recipe or the shapes are those of another run.
     """
-    candidates = found(out)
+    candidates = folders(out)
     for path in reversed(candidates):
         try:
             state = verify(path)
@@ -166,10 +166,10 @@ def _load_weights(module: nn.Module, path: Path) -> None:
     """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
     saved, present = load_file(path), module.state_dict()
     for name in [*present, *saved]:
-        given = tuple(saved[name].shape) if name in saved else "absent"
+        shape = tuple(saved[name].shape) if name in saved else "absent"
         needed = tuple(present[name].shape) if name in present else "absent"
-        if given != needed:
-            raise UserError(f"{path}: {name} is {given}, but this model needs {needed}; resume with the recipe it has")
+        if shape != needed:
+            raise UserError(f"{path}: {name} is {shape}, but this model needs {needed}; resume with the recipe it has")
     sharding.load_model(module, saved)
 
 

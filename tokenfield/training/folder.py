@@ -29,7 +29,7 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
     if not resume:
         if recipe is None:
             raise UserError("no recipe was given; only a run that is resumed brings its own")
-        if checkpoint.found(out) or (out / pretrained.WEIGHTS).exists():
+        if checkpoint.folders(out) or (out / pretrained.WEIGHTS).exists():
             raise UserError(f"{out} holds a trained run already; resume it (--resume), or train into a new folder")
         return recipe
     if not (out / RECIPE).exists():

@@ -1,5 +1,6 @@
 """What a training step minimises: how wrong the answers are (Eq. 1), and two ways to weigh them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -51,6 +52,10 @@ class ReconstructionConfig(CoordinateConfig):
             raise UserError(f"objective.row_blocks {self.row_blocks} is below 1; 1 decodes all rows at once")
         if self.zoom < 1:
             raise UserError(f"objective.zoom {self.zoom} is below 1; 1 encodes the pictures as they are")
+        if not 0 <= self.zoom_weight < math.inf:
+            raise UserError(f"objective.zoom_weight {self.zoom_weight} must not be negative")
+        if any(width < 1 for width in self.prefixes):
+            raise UserError(f"objective.prefixes {self.prefixes}; give widths of tokens, at least 1")
         if self.row_blocks > 1 and (self.average != "errors" or self.zoom > 1):
             raise UserError("objective.row_blocks works with average errors and zoom 1; set row_blocks to 1")
 

@@ -45,8 +45,12 @@ class OptimConfig:
     def __post_init__(self) -> None:
         if self.name == "adam" and self.weight_decay:
             raise UserError(f"optim.weight_decay {self.weight_decay} has no meaning for adam; use optim.name adamw")
-        if self.rate < 0 or self.muon_rate < 0 or self.warmup < 0:
-            raise UserError("optim.rate, optim.muon_rate and optim.warmup must not be negative")
+        for name in ("rate", "muon_rate", "weight_decay", "warmup"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"optim.{name} is {getattr(self, name)}; it must not be negative")
+        for name, decays in (("betas", self.betas), ("muon_momentum", (self.muon_momentum,))):
+            if not all(0 <= decay < 1 for decay in decays):
+                raise UserError(f"optim.{name} is {getattr(self, name)}; give numbers in [0, 1)")
 
 
 def schedule(config: OptimConfig, step: int, steps: int) -> float:
@@ -56,14 +60,14 @@ def schedule(config: OptimConfig, step: int, steps: int) -> float:
     """
     if step < config.warmup:
         return (step + 1) / (config.warmup + 1)
-    done = (step - config.warmup) / max(1, steps - config.warmup)  # [0, 1)
+    share = (step - config.warmup) / max(1, steps - config.warmup)  # [0, 1)
     match config.schedule:
         case "constant":
             return 1.0
         case "linear":
-            return 1 - done
+            return 1 - share
         case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * done))
+            return 0.5 * (1 + math.cos(math.pi * share))
 
 
 def muon_parameters(model: Model) -> set[str]:

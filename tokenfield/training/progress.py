@@ -48,8 +48,8 @@ class Display:
             self.bar.update(self.task, completed=step, text=text)
         elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.steps:
             self.printed = time.monotonic()
-            left = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
-            self.say(f"step {step}/{self.steps} · {text} · {timedelta(seconds=round(left))} left")
+            remaining = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
+            self.say(f"step {step}/{self.steps} · {text} · {timedelta(seconds=round(remaining))} left")
 
     def evaluated(self, step: int, value: float, count: int) -> None:
         """Show an evaluation, and keep its number beside that of training."""

@@ -7,6 +7,7 @@ every checkpoint, and reading it back gives an equal one.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel, Model
-from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Registry
+from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Class, Registry
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import AnyObjective, Data, ModelConfig, Part
@@ -84,8 +85,9 @@ class Recipe(Generic[M, D, L]):
         if self.batch_size % self.accumulate:
             raise UserError(f"recipe {self.name}: batch_size {self.batch_size} cannot be split into {self.accumulate} "
                             "equal parts; change batch_size or accumulate")
-        if min(self.seed, self.evaluate_every, self.evaluate_pictures, self.clip_norm) < 0:
-            raise UserError(f"recipe {self.name}: seed, evaluate_every, evaluate_pictures or clip_norm is below 0")
+        for key in ("seed", "evaluate_every", "evaluate_pictures", "clip_norm"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise UserError(f"recipe {self.name}: {key} is {getattr(self, key)}; it must be at least 0")
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"recipe {self.name}: ema_decay {self.ema_decay} is not in [0, 1); 0 keeps no average")
 
@@ -117,8 +119,7 @@ def fresh_model(recipe: Recipe[M, D, L]) -> Model:
 
 def model_name(config: object) -> str:
     """The name of the system that a configuration builds: of what its `build` is annotated to return."""
-    build = getattr(type(config), "build", None)
-    system = get_type_hints(build).get("return") if build else None
+    system = get_type_hints(type(config).build).get("return") if isinstance(config, ModelConfig) else None
     if system is None:
         raise UserError(f"{type(config).__name__} has no build() -> System; annotate what it returns")
     return DENOISERS.find_name(system) or MODELS.name_of(system)
@@ -126,8 +127,7 @@ def model_name(config: object) -> str:
 
 def system_class(name: str) -> type[Model]:
     """A system, or else a denoiser, by its name."""
-    found: type[Model] = (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name]
-    return found
+    return cast(type[Model], (DENOISERS if name not in MODELS and name in DENOISERS else MODELS)[name])
 
 
 def config_class(name: str) -> type[ModelConfig]:
@@ -143,12 +143,12 @@ DEFAULT = "pictures"
 """The kind of data and of objective that JSON does not name."""
 
 
-def of_kind(plain: object, registry: Registry[type[Part]], where: str) -> Part:
+def of_kind(plain: object, registry: Registry[Class], where: str) -> Part:
     """A configuration from its dictionary, whose "kind" says of which class it is; without one, of pictures."""
     if not isinstance(plain, dict):
         raise UserError(f"{where}: {plain!r} is not a mapping of fields")
     fields = dict(plain)
-    return from_dict(registry[fields.pop("kind", DEFAULT)], fields, where)
+    return cast(Part, from_dict(registry[fields.pop("kind", DEFAULT)], fields, where))
 
 
 def to_json(recipe: Recipe[M, D, L]) -> Record:
@@ -247,8 +247,8 @@ def default_recipe(system: str) -> Recipe:
     recipe = from_json(_merged(to_json(usual_recipe(system, config_class(system)())), changes))
     if "data" in changes:
         return recipe
-    built = fresh_model(recipe)
-    size = built.input_size if isinstance(built, FieldModel) else None
+    instance = fresh_model(recipe)
+    size = instance.input_size if isinstance(instance, FieldModel) else None
     return replace(recipe, data=DataConfig(layout="folder", size=max(size) if size else 64, crop="pyramid"))
 
 

@@ -77,8 +77,8 @@ class Sampling:
         """The values of the pixels, in the order of the coordinates (row-major for a grid)."""
         if self.columns.ndim == 2:
             return images[torch.arange(len(images), device=images.device)[:, None], :, self.rows, self.columns]
-        picked = images[:, :, self.rows, self.columns]  # (B, C, h, w) or (B, C, Q)
-        return picked.flatten(2).transpose(1, 2)  # (B, Q, C)
+        pixels = images[:, :, self.rows, self.columns]  # (B, C, h, w) or (B, C, Q)
+        return pixels.flatten(2).transpose(1, 2)  # (B, Q, C)
 
     def to(self, device: torch.device) -> "Sampling":
         """The same on another device."""

@@ -58,6 +58,6 @@ class Stop:
         self.out_of_time = late or trained >= self.training_seconds
         if accelerator.num_processes > 1:
             mine = torch.tensor([self.signum, int(self.out_of_time)], device=accelerator.device)
-            signum, spent = accelerator.gather(mine).view(-1, 2).amax(0).tolist()
-            self.signum, self.out_of_time = signum, bool(spent)
+            signum, over = accelerator.gather(mine).view(-1, 2).amax(0).tolist()
+            self.signum, self.out_of_time = signum, bool(over)
         return bool(self.signum) or self.out_of_time

@@ -309,7 +309,7 @@ class Trainer:
 
     def diverged(self, what: str) -> Diverged:
         """The error of a run whose numbers are not finite, with all that is needed to go back."""
-        good = checkpoint.found(self.out)
+        good = checkpoint.folders(self.out)
         return Diverged(f"training diverged: {what} of recipe {self.recipe.name} ({self.out / RECIPE}); the last good "
                         f"checkpoint is {good[-1] if good else 'none'}; lower optim.rate, or set clip_norm, and train "
                         "into a new folder")

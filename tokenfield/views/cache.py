@@ -49,8 +49,9 @@ def decode(folder: Path, frames: PosedFrames, size: int) -> UInt8[np.ndarray, "n
     for place, file in zip(out, frames.pictures, strict=True):
         try:
             place[:] = to_size(read_rgb8(file), size).transpose(2, 0, 1)
-        except ValueError as error:  # a PictureError is one
-            raise PictureError(folder, f"its view {shown(file.name)} {getattr(error, 'reason', error)}") from error
+        except ValueError as error:
+            reason = error.reason if isinstance(error, PictureError) else error
+            raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
     return out
 
 

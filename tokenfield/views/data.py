@@ -123,8 +123,8 @@ class ViewsSource:
         pictures, poses, angle = self.views(self.files[draws.below(len(self))])
         fewest, most = self.config.fewest or self.config.support, self.config.support
         count = fewest + Draws(seed, step).below(most - fewest + 1)
-        chosen = distinct(len(pictures), count + 1, seed, step, slot)
-        images, cameras = unit(pictures[chosen]), torch.from_numpy(poses[chosen])
+        numbers = distinct(len(pictures), count + 1, seed, step, slot)
+        images, cameras = unit(pictures[numbers]), torch.from_numpy(poses[numbers])
         return {
             "support": images[:count],
             "support_poses": cameras[:count],

@@ -54,10 +54,10 @@ class LightField(Domain):
         """Colours on a grid of the picture, some rows after the other."""
         bands = list(grid.split(PIXELS))
         colours = []
-        for done, band in enumerate(bands, 1):
+        for count, band in enumerate(bands, 1):
             colours.append(self._colours(model, tokens, band).T.unflatten(-1, band.shape))
             if progress:
-                progress(done, len(bands))
+                progress(count, len(bands))
         return torch.cat(colours, 1)
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:

@@ -172,11 +172,11 @@ def held_out_views(views: ViewSet, support: int, reserved: int, most: int = 0) -
         reserved: the first so many are never targets; a comparison over numbers of views reserves the most of them.
         most: target views, evenly over those that are left; 0 for all.
     """
-    left = range(max(reserved, support), len(views))
-    if not left:
+    rest = range(max(reserved, support), len(views))
+    if not rest:
         raise UserError(f"{views.name} has {len(views)} views; {support} support views leave no target")
-    count = min(most or len(left), len(left))
-    return list(range(support)), [left[i * len(left) // count] for i in range(count)]
+    count = min(most or len(rest), len(rest))
+    return list(range(support)), [rest[i * len(rest) // count] for i in range(count)]
 
 
 @torch.no_grad()

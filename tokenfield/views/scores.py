@@ -69,8 +69,8 @@ def field_of_views(
     """
     model.check_support(len(support))
     if tuple(model.input_size) != views.size:
-        theirs, taken = ("x".join(map(str, size)) for size in (views.size, model.input_size))
-        raise UserError(f"the views of {views.name} are {theirs}, the model takes {taken}")
+        own_size, model_size = ("x".join(map(str, size)) for size in (views.size, model.input_size))
+        raise UserError(f"the views of {views.name} are {own_size}, the model takes {model_size}")
     numbers = list(support)
     tokens = encode_views(model, views, numbers)[0]
     field = Field(model, tokens, LightField.at(views.poses[numbers[0]], views.angle_x, views.size, integral))
@@ -93,10 +93,10 @@ def fit_tokens(field: Field, views: ViewSet, numbers: list[int], fitting: Fittin
         optimizer = torch.optim.Adam([tokens], fitting.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, fitting.steps)
         for step in range(fitting.steps):
-            chosen = torch.randperm(len(pixels), generator=generator(fitting.seed, step, FITTING))[:rays].to(device)
-            values = model.see(tokens.expand(len(numbers), -1, -1), poses, angles, pixels[chosen], domain.size,
+            sample = torch.randperm(len(pixels), generator=generator(fitting.seed, step, FITTING))[:rays].to(device)
+            values = model.see(tokens.expand(len(numbers), -1, -1), poses, angles, pixels[sample], domain.size,
                                integral=domain.integral)
-            (tokens.grad,) = torch.autograd.grad(mse(values, colours[:, chosen]).mean(), tokens)
+            (tokens.grad,) = torch.autograd.grad(mse(values, colours[:, sample]).mean(), tokens)
             optimizer.step()
             schedule.step()
     return replace(field, tokens=tokens.detach())
@@ -119,16 +119,16 @@ def score_objects(
     for index, views in enumerate(objects):
         before(index, views.name)
         for number in numbers:
-            support, chosen = held_out_views(views, number, reserved, targets)
+            support, target_views = held_out_views(views, number, reserved, targets)
             begin = time.perf_counter()
             field = field_of_views(model, views, support, integral, fitting)
             encoding, times, pictures = time.perf_counter() - begin, [], []
-            for target in chosen:
+            for target in target_views:
                 begin = time.perf_counter()
                 pictures.append(render_from(field, views.poses[target : target + 1])[0].cpu())
                 times.append(time.perf_counter() - begin)
-            pair = torch.stack(pictures), views.images[chosen]
-            scores.append(ViewScore(views.name, number, len(chosen), psnr(*pair).mean().item(),
+            pair = torch.stack(pictures), views.images[target_views]
+            scores.append(ViewScore(views.name, number, len(target_views), psnr(*pair).mean().item(),
                                     ssim(*pair).mean().item(), field.values_stored, encoding, statistics.median(times)))
     return scores
 
@@ -137,15 +137,15 @@ def means(scores: Sequence[ViewScore]) -> list[Record]:
     """One line per number of support views: means over the objects, medians of seconds."""
     lines: list[Record] = []
     for number in sorted({score.support for score in scores}):
-        chosen = [score for score in scores if score.support == number]
+        group = [score for score in scores if score.support == number]
         lines.append({
             "support": number,
-            "objects": len(chosen),
-            "psnr": statistics.fmean(score.psnr for score in chosen),
-            "ssim": statistics.fmean(score.ssim for score in chosen),
-            "values_stored": chosen[0].values_stored,
-            "encode_seconds": statistics.median(score.encode_seconds for score in chosen),
-            "render_seconds": statistics.median(score.render_seconds for score in chosen),
+            "objects": len(group),
+            "psnr": statistics.fmean(score.psnr for score in group),
+            "ssim": statistics.fmean(score.ssim for score in group),
+            "values_stored": group[0].values_stored,
+            "encode_seconds": statistics.median(score.encode_seconds for score in group),
+            "render_seconds": statistics.median(score.render_seconds for score in group),
         })
     return lines
 

@@ -156,8 +156,8 @@ def test_archives_are_read_object_by_object(obj, tmp_path):
     with mesh_file(entries[0]) as file:
         surface = read_surface(file)
         assert any(look.texture is not None for look in surface.materials)
-        kept = file
-    assert not kept.exists()
+        path = file
+    assert not path.exists()
 
 
 def test_archives_do_not_write_outside_or_without_bound(tmp_path, monkeypatch):

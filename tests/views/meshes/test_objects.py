@@ -76,7 +76,7 @@ def test_one_process_or_several_render_the_same_bytes(meshes, tmp_path):
 
 def test_a_stopped_run_continues_and_ends_the_same(meshes, tmp_path, monkeypatch):
     render(meshes, tmp_path / "whole")
-    begun, made = SkippedFiles(), []
+    begun, arrivals = SkippedFiles(), []
     entries = find_meshes(meshes, begun)
     claim(tmp_path / "parts", "things", SETTINGS)
     running = render_all(entries, tmp_path / "parts" / "things", SETTINGS, begun, processes=1)
@@ -84,12 +84,12 @@ def test_a_stopped_run_continues_and_ends_the_same(meshes, tmp_path, monkeypatch
     running.close()
 
     def counted(entry, *rest):
-        made.append(entry.name)
+        arrivals.append(entry.name)
         render_object(entry, *rest)
 
     monkeypatch.setattr(objects, "render_object", counted)
     render(meshes, tmp_path / "parts", processes=1)
-    assert "ball" not in made and len(made) == 3
+    assert "ball" not in arrivals and len(arrivals) == 3
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
 
 
@@ -144,8 +144,8 @@ def test_cameras_spread_over_their_part_of_the_sphere_and_depend_on_the_name_alo
     assert heights.mean() == pytest.approx((low + high) / 2, abs=0.01)  # equal areas: heights are uniform
     assert np.abs(places[:, :2].mean(0)).max() < 0.15
     for pose in torch.from_numpy(poses[:5]):
-        seen, depth = project(torch.zeros(1, 3, dtype=torch.float64), pose, 0.7, 5, 5)
-        assert seen.abs().max() < 1e-12 and depth.item() == pytest.approx(4)
+        place, depth = project(torch.zeros(1, 3, dtype=torch.float64), pose, 0.7, 5, 5)
+        assert place.abs().max() < 1e-12 and depth.item() == pytest.approx(4)
 
 
 def test_the_split_is_by_name_and_does_not_change_when_objects_are_added(meshes, tmp_path):

@@ -55,9 +55,9 @@ def test_objects_appear_where_rays_say():
         view = camera((2.0, -3.0, 1.5), 61)
         alpha = shot(ball(0.08, colour, place.numpy()), view)[..., 3].astype(float)
         y, x = (np.indices(alpha.shape) + 0.5) / 61 * 2 - 1
-        seen, _ = project(place[None], torch.from_numpy(view.pose), ANGLE, 61, 61)
+        projection, _ = project(place[None], torch.from_numpy(view.pose), ANGLE, 61, 61)
         middle = [(y * alpha).sum() / alpha.sum(), (x * alpha).sum() / alpha.sum()]
-        np.testing.assert_allclose(middle, seen[0], atol=0.01)
+        np.testing.assert_allclose(middle, projection[0], atol=0.01)
 
 
 def test_a_textured_square_shows_its_texels(quad):
@@ -115,13 +115,13 @@ def test_vertex_colours_blend_over_a_triangle():
 def test_a_point_has_one_colour_from_everywhere():
     scene = join([ball(0.5, (0.8, 0.3, 0.2, 1.0), (0.4, 0, 0)), ball(0.5, (0.2, 0.3, 0.8, 1.0), (-0.4, 0, 0.2))])
     point = torch.tensor([[0.4, -0.5, 0.0]], dtype=torch.float64)
-    seen = []
+    projection = []
     for position in ((0.0, -4.0, 0.0), (1.0, -3.7, 1.0), (0.5, -3.8, -1.0)):
         view = camera(position, 96)
         at, _ = project(point, torch.from_numpy(view.pose), ANGLE, 96, 96)
         y, x = ((at[0] + 1) / 2 * 96).int().tolist()
-        seen.append(shot(scene, view)[y, x, :3].astype(float))
-    assert np.ptp(np.stack(seen), axis=0).max() <= 5
+        projection.append(shot(scene, view)[y, x, :3].astype(float))
+    assert np.ptp(np.stack(projection), axis=0).max() <= 5
 
 
 def test_corners_are_darker_than_open_surfaces_and_nothing_is_brighter_than_its_colour(quad):

@@ -59,6 +59,8 @@ class Drawing(ABC):
     were encoded; or rows and columns of cells, such as 7x3."""
     seed: int = 0
     """Of all samples."""
+    batch: int = 16
+    """Samples drawn at once, which changes none of them."""
     sampler: tyro.conf.OmitArgPrefixes[Sampler] = Sampler()  # noqa: RUF009, frozen
     """How tokens are drawn."""
     field: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
@@ -72,7 +74,7 @@ class Drawing(ABC):
 
     def check(self) -> None:
         """Raises UserError for options that do not go together, before anything is loaded."""
-        check_at_least(1, size=self.size)
+        check_at_least(1, size=self.size, batch=self.batch)
 
     def run(self) -> int:
         """Check, load, draw, report."""
@@ -133,12 +135,10 @@ class Numbers:
     """Samples."""
     first: int = 0
     """Number of the first sample; 1000 continues where another call, or another machine, stops."""
-    batch: int = 16
-    """Samples drawn at once, which changes none of them."""
 
     def check(self) -> None:
         """Raises UserError for no sample, or a number below 0."""
-        check_at_least(1, count=self.count, batch=self.batch)
+        check_at_least(1, count=self.count)
         check_at_least(0, first=self.first)
 
 
@@ -161,7 +161,7 @@ class Samples(Drawing):
         labels = labels_for(models.denoiser, self.classes, count, first)
         with console.progress("drawing") as bar:
             tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=first,
-                            batch=self.numbers.batch, progress=bar.piece)
+                            batch=self.batch, progress=bar.piece)
         facts = self.write(models, tokens, labels, first)
         kinds = ", ".join(dict.fromkeys(item["class"] for item in facts["items"] if item["class"])) or "no class"
         return f"{count} samples ({kinds})", facts
@@ -177,12 +177,9 @@ class Interpolate(Drawing):
     """Two pictures, or two sample numbers."""
     frames: int = 24
     """Of the animation, one way."""
-    batch: int = 16
-    """Samples drawn at once, which changes none of them."""
 
     def check(self) -> None:
         super().check()
-        check_at_least(1, batch=self.batch)
         check_at_least(2, frames=self.frames)
 
     def draw(self, models: Models) -> tuple[str, Record]:
@@ -262,7 +259,7 @@ class Infill(Drawing):
         places = redrawn if denoiser.config.lattice else redrawn.flatten()
         console.say(f"drawing {infill.describe(places)} anew: those of which {self.share:.0%} or more of what they "
                     "govern is inside")
-        count, first, batch = self.numbers.count, self.numbers.first, self.numbers.batch
+        count, first, batch = self.numbers.count, self.numbers.first, self.batch
         labels, tokens = labels_for(denoiser, self.classes, count, first), to_tokens(denoiser, field)
         gap = infill.Gap(tokens, redrawn.reshape(tokens.shape[:-1]))
         with console.progress("drawing", -(-count // batch)) as bar:

@@ -33,7 +33,7 @@ def latents(
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")
-    check_at_least(1, shard=encoding.shard, batch=encoding.batch)
+    check_at_least(1, shard=encoding.shard, batch=encoding.batch, size=encoding.size)
     import torch
     from accelerate import PartialState
 
@@ -42,11 +42,11 @@ def latents(
     from tokenfield.models import pretrained
 
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
-    loaded = load_model(model, str(state.device) if device == "auto" else device)
-    known = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
-    lasting_name = model if known else str(Path(model).resolve())  # a folder, found from anywhere
+    field_model = load_model(model, str(state.device) if device == "auto" else device)
+    by_name = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
+    lasting_name = model if by_name else str(Path(model).resolve())  # a folder, found from anywhere
     with console.progress("encoding shards") as bar:
-        described = encode_data(loaded, lasting_name, data, output, encoding, progress=bar.piece,
+        described = encode_data(field_model, lasting_name, data, output, encoding, progress=bar.piece,
                                 processes=Processes(state.process_index, state.num_processes, state.wait_for_everyone))
     if not state.is_main_process:
         return console.OK

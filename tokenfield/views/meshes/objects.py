@@ -121,11 +121,11 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
 
 def remove_leftovers(folder: Path, name: str) -> None:
     """Removes what killed processes left of an object; those that live are still at work on theirs."""
-    for left in folder.glob(f".{escape(name)}.*.part"):
+    for leftover in folder.glob(f".{escape(name)}.*.part"):
         with suppress(ValueError, ProcessLookupError):
-            os.kill(int(left.name.split(".")[-2]), 0)
+            os.kill(int(leftover.name.split(".")[-2]), 0)
             continue
-        shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def render_all(
@@ -207,8 +207,8 @@ def write_lists(
     """
     entries = [entry for entry in entries if is_rendered(entry, root / category)]
     names = tuple(entry.name for entry in entries)
-    chosen = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test)
-    split = {"train": [n for n in names if n not in chosen], "test": [n for n in names if n in chosen]}
+    test_names = {names[i] for i in held_out_places(names, holdout)} if test is None else set(test)
+    split = {"train": [n for n in names if n not in test_names], "test": [n for n in names if n in test_names]}
     facts = [{"name": e.name, "title": e.title, "author": e.author, "file": e.file.name, "member": e.member}
              for e in entries]
     for name, content in (("splits", split), ("objects", {"settings": asdict(settings), "objects": facts})):

@@ -106,7 +106,7 @@ class Renderer:
     ) -> Float32[np.ndarray, "n 4"]:
         """The rays of a view's samples, from front to back: colour as displayed times alpha, and alpha."""
         out = np.zeros((len(origins), 4), np.float32)
-        left = np.ones(len(origins), np.float32)  # the share of a ray that goes on
+        transmittance = np.ones(len(origins), np.float32)  # the share of a ray that goes on
         active = np.arange(len(origins))
         start = origins
         for _ in range(LAYERS):
@@ -119,13 +119,13 @@ class Renderer:
             weights = np.stack([1 - u - v, u, v], 1)
             colour = self.textures.colours(triangle, weights)
             point = start + distance[:, None] * directions[active]
-            share = left[active] * colour[:, 3]
+            share = transmittance[active] * colour[:, 3]
             row, column = np.divmod(active, self.across)
             sample = row % self.samples * self.samples + column % self.samples  # its number within its pixel
             lit = self.lit(point, directions[active], triangle, weights, colour, sample, share > 0.004)
             out[active] += share[:, None] * np.concatenate([lit, np.ones_like(lit[:, :1])], 1)
-            left[active] *= 1 - colour[:, 3]
-            on = left[active] > 0.004
+            transmittance[active] *= 1 - colour[:, 3]
+            on = transmittance[active] > 0.004
             active, start = active[on], (point + STEP * directions[active])[on]
         return out
 

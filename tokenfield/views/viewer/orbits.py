@@ -46,9 +46,9 @@ def draw_orbit(
     Writes `PATH-000.png`, `PATH-001.png`, ..., `PATH.webp`, and `PATH.mp4` where ffmpeg is installed.
     """
     pictures = []
-    for done, pose in enumerate(orbit(frames, elevation=elevation_of(poses), radius=distance_of(poses)), 1):
+    for count, pose in enumerate(orbit(frames, elevation=elevation_of(poses), radius=distance_of(poses)), 1):
         pictures.append(to_pil(move_camera(field, pose).render(side, side).cpu()))
-        progress(done, frames)
+        progress(count, frames)
     files = [save_png(path.with_name(f"{path.name}-{i:03}.png"), picture) for i, picture in enumerate(pictures)]
     files.append(save_animation(path.with_name(f"{path.name}.webp"), pictures, MILLISECONDS))
     program = shutil.which("ffmpeg")

@@ -219,7 +219,7 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
     try:
         server = ThreadingHTTPServer((HOST, port), Handler)
     except (OSError, OverflowError) as error:
-        raise UserError(f"cannot listen on {HOST}:{port}: {getattr(error, 'strerror', None) or error}; "
-                        "give another --port, or 0 for any") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot listen on {HOST}:{port}: {reason}; give another --port, or 0 for any") from error
     server.daemon_threads = True
     return server
