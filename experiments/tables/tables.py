@@ -183,8 +183,8 @@ TABLES: dict[str, Table] = {
     ),
     "heads": Table(
         "Heads of the attention",
-        tuple(Row(f"{count} head{'s' * (count > 1)}", "lainr-ablation", changes={"heads": count}, small={"heads": count})
-              for count in (1, 2, 4, 8)),
+        tuple(Row(f"{n} head{'s' * (n > 1)}", "lainr-ablation", changes={"heads": n}, small={"heads": n})
+              for n in (1, 2, 4, 8)),
         "nowhere; the paper has 1 head in Tables 3, 4 and 7, 2 at 178 pixels, 4 at 512, 8 on ImageNet",
         reference="1 head",
     ),
