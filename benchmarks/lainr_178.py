@@ -27,6 +27,7 @@ from torch import Tensor
 
 from benchmarks import cases, measure
 from benchmarks.cases import Case
+from tokenfield.metrics import decibels
 
 SECTIONS = {  # title -> (kind, what distinguishes it)
     "encode, 1 picture": ("encode", 1),
@@ -99,7 +100,7 @@ def peak(title: str, options: Options, bf16: bool, index: int) -> float:
 def agreement(value: Tensor, plain: Tensor) -> tuple[float, float]:
     """Largest difference, and decibels of the mean squared one (peak 1, as values of pictures have)."""
     difference = value.double() - plain.double()
-    return difference.abs().max().item(), -10 * difference.square().mean().clamp(min=1e-30).log10().item()
+    return difference.abs().max().item(), decibels(difference.square().mean()).item()
 
 
 def run_section(title: str, options: Options, native: bool) -> tuple[list[Row], dict[str, float]]:
@@ -121,24 +122,24 @@ def run_section(title: str, options: Options, native: bool) -> tuple[list[Row], 
     plain = alternatives[0]
     rows = []
     for index, case in enumerate(alternatives):
-        taken = seconds.get(case.name, [])
-        middle = measure.median(taken) if taken else None
+        times = seconds.get(case.name, [])
+        middle = measure.median(times) if times else None
         weighed = options.memory and case in timed and not (which == 1024 and case is plain)
         comparable = kind != "train" and case is not plain  # steps draw different coordinates; tests compare gradients
-        difference, decibels = agreement(values[case.name], values[plain.name]) if comparable else (None, None)
+        difference, closeness = agreement(values[case.name], values[plain.name]) if comparable else (None, None)
         rows.append(
             Row(
                 section=title,
                 name=case.name,
                 dtype=str(case.dtype).removeprefix("torch."),
-                seconds=[round(s, 6) for s in taken],
+                seconds=[round(s, 6) for s in times],
                 median_s=middle,
                 times_plain=measure.median(seconds[plain.name]) / middle if middle else None,
                 gflops=case.flops / 1e9,
                 share_of_matmul=case.flops / 1e9 / middle / rates[f"matmul {case.dtype}"] if middle else None,
                 peak_mb=measure.in_own_process(peak, title, options, bf16, index) if weighed else None,
                 max_abs_diff=difference,
-                db_against_fp32=decibels,
+                db_against_fp32=closeness,
             )
         )
     return rows, rates
@@ -195,8 +196,8 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Options, description=__doc__)
-    if chosen.malloc == "tuned" and any(os.environ.get(k) != v for k, v in measure.TUNED_MALLOC.items()):
+    options = tyro.cli(Options, description=__doc__)
+    if options.malloc == "tuned" and any(os.environ.get(k) != v for k, v in measure.TUNED_MALLOC.items()):
         command = [sys.executable, "-m", "benchmarks.lainr_178", *sys.argv[1:]]
         os.execve(sys.executable, command, os.environ | measure.TUNED_MALLOC)  # read once, when a program starts
-    main(chosen)
+    main(options)

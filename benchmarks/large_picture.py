@@ -83,17 +83,17 @@ def whole(model: str, options: Options) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     net, picture = tokenfield.load(model).eval(), photograph(options.megapixels)
     Field.of(net, picture[:, :REGION, :REGION])  # the warm-up
-    held: list[tuple[float, Field]] = []
-    peak = measure.peak_memory(lambda: held.append(timed(lambda: Field.of(net, picture))))
-    seconds, field = held[0]
+    fields: list[tuple[float, Field]] = []
+    peak = measure.peak_memory(lambda: fields.append(timed(lambda: Field.of(net, picture))))
+    seconds, field = fields[0]
     height, width = field.native_size
     alone = tasks(Field.of(net, picture[:, (height - REGION) // 2 :, (width - REGION) // 2 :][:, :REGION, :REGION]))
     rows = [{"task": "encode", "seconds": seconds, "peak_mb": (peak - 4 * field.values_stored) / 1e6, "alone": None}]
     for name, run in tasks(field).items():
-        (spent, values), own = min((timed(run) for _ in range(2)), key=lambda pair: pair[0]), None
+        (duration, values), own = min((timed(run) for _ in range(2)), key=lambda pair: pair[0]), None
         if "region" in name:
             own = min(timed(alone[name])[0] for _ in range(2))
-        rows.append({"task": name, "seconds": spent, "alone": own,
+        rows.append({"task": name, "seconds": duration, "alone": own,
                      "peak_mb": (measure.peak_memory(run) - 4 * values.numel()) / 1e6})
     top, left = (height - REGION) // 2, (width - REGION) // 2
     region = picture[:, top : top + REGION, left : left + REGION]

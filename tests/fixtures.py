@@ -1,5 +1,6 @@
 """What tests of all rooms share: a model of a few thousand parameters, small pictures, a way to type a command."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,16 +68,21 @@ def folder(tmp_path):
     return root
 
 
+def typist(capsys, command: Callable[[list[str]], int]) -> Callable[..., Outcome]:
+    """Types a command line, here and in the tests of other programs."""
+
+    def type_line(*argv: object) -> Outcome:
+        capsys.readouterr()
+        code = command([str(argument) for argument in argv])
+        return Outcome(code, *capsys.readouterr())
+
+    return type_line
+
+
 @pytest.fixture
 def run(capsys):
     """Types a command: `run("encode", path, "-o", target)`."""
-
-    def typed(*argv: object) -> Outcome:
-        capsys.readouterr()
-        code = main([str(argument) for argument in argv])
-        return Outcome(code, *capsys.readouterr())
-
-    return typed
+    return typist(capsys, main)
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def test_whole_numbers_become_floats_so_that_equal_configurations_have_equal_jso
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (None, "not a mapping"),
         ({}, "lacks count"),
@@ -59,10 +59,10 @@ def test_whole_numbers_become_floats_so_that_equal_configurations_have_equal_jso
     ],
     ids=str,
 )
-def test_anything_else_is_named(data, said):
+def test_anything_else_is_named(data, message):
     with pytest.raises(UserError) as error:
         from_dict(Outer, data)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_fields_that_were_added_later_leave_a_models_identity_alone():

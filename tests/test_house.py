@@ -48,11 +48,11 @@ DOORS = {"tokenfield", "tokenfield.__main__"}
 
 def modules_of(folder: Path) -> dict[str, Path]:
     """Every module under a package's folder by its dotted name; a package's `__init__.py` has the package's name."""
-    found = {}
+    pairs = {}
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        pairs[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return pairs
 
 
 MODULES = modules_of(PACKAGE)
@@ -92,9 +92,9 @@ def imports() -> dict[str, dict[str, int]]:
     for name, path in MODULES.items():
         graph[name] = {}
         for target, line in imported_names(path, package_of(name)):
-            found = target if target in MODULES else target.rpartition(".")[0]
-            if found in MODULES and found != name:
-                graph[name].setdefault(found, line)
+            module = target if target in MODULES else target.rpartition(".")[0]
+            if module in MODULES and module != name:
+                graph[name].setdefault(module, line)
     return graph
 
 
@@ -158,24 +158,24 @@ def test_slices_do_not_import_one_another():
 
 def circles(graph: dict[str, dict[str, int]]) -> list[list[str]]:
     """Groups of modules each of which reaches every other, by taking away whatever imports nothing that is left."""
-    left = {name: set(targets) for name, targets in graph.items()}
-    while bare := [name for name, targets in left.items() if not targets & left.keys()]:
+    remaining = {name: set(targets) for name, targets in graph.items()}
+    while bare := [name for name, targets in remaining.items() if not targets & remaining.keys()]:
         for name in bare:
-            del left[name]
-    found = []
-    while left:
-        walk, name = [], next(iter(left))
+            del remaining[name]
+    circles = []
+    while remaining:
+        walk, name = [], next(iter(remaining))
         while name not in walk:
             walk.append(name)
-            name = sorted(left[name] & left.keys())[0]
+            name = sorted(remaining[name] & remaining.keys())[0]
         circle = walk[walk.index(name):]
-        found.append(circle)
+        circles.append(circle)
         for member in circle:  # what only leads there is no circle of its own
-            del left[member]
-        while bare := [name for name, targets in left.items() if not targets & left.keys()]:
+            del remaining[member]
+        while bare := [name for name, targets in remaining.items() if not targets & remaining.keys()]:
             for name in bare:
-                del left[name]
-    return found
+                del remaining[name]
+    return circles
 
 
 def test_no_circle_of_files():
@@ -239,7 +239,7 @@ def docstrings(path: Path) -> Iterator[tuple[str, int]]:
             yield node.value.value, node.lineno
 
 
-ENDINGS = {path[start:] for path in TRACKED for start in [0, *(found.end() for found in re.finditer("/", path))]}
+ENDINGS = {path[start:] for path in TRACKED for start in [0, *(match.end() for match in re.finditer("/", path))]}
 """Every tracked path, and what is left of it without its first folders."""
 
 

@@ -26,12 +26,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 def command_lines() -> list[tuple[str, str]]:
     """Every `tokenfield` line of a page's shell blocks, without its comment; continued lines are joined."""
-    found = []
+    lines_of_pages = []
     for page in PAGES.keys() - THEIRS:
         shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
         lines = re.findall(r"^ *(tokenfield [^#\n]*)", shell, re.MULTILINE)
-        found += [(page, line.strip()) for line in lines if "$" not in line]  # a loop's variable is no name
-    return sorted(found)
+        lines_of_pages += [(page, line.strip()) for line in lines if "$" not in line]  # a loop's variable is no name
+    return sorted(lines_of_pages)
 
 
 def run_blocks(page: str) -> None:

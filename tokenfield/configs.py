@@ -52,13 +52,13 @@ def from_dict(cls: type[C], data: object, where: str = "") -> C:
     name = where or cls.__name__
     if not isinstance(data, dict):
         raise UserError(f"{name}: {data!r} is not a mapping of fields")
-    types, known = get_type_hints(cls), {f.name: f for f in fields(cast("type[DataclassInstance]", cls)) if f.init}
+    types, slots = get_type_hints(cls), {f.name: f for f in fields(cast("type[DataclassInstance]", cls)) if f.init}
     for key in data:
-        if key not in known:
-            near = get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+        if key not in slots:
+            near = get_close_matches(str(key), slots, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(slots)}"
             raise UserError(f"{name} has no field {key!r}; {hint}")
-    lacking = [k for k, f in known.items() if k not in data and f.default is MISSING and f.default_factory is MISSING]
+    lacking = [k for k, f in slots.items() if k not in data and f.default is MISSING and f.default_factory is MISSING]
     if lacking:
         raise UserError(f"{name} lacks {', '.join(lacking)}")
     return cls(**{key: convert(types[key], value, f"{where}.{key}" if where else key) for key, value in data.items()})

@@ -85,12 +85,12 @@ class Grid:
         What is computed per axis costs a block the sum of its sides: 64 + 64 for 4096 points, where whole rows of a
         picture 1024 pixels wide would cost 4 + 1024.
         """
-        left, sides = chunk, {}
+        budget, sides = chunk, {}
         shortest_first = sorted(enumerate(self.shape), key=lambda axis: axis[1])
-        for done, (i, n) in enumerate(shortest_first):
-            most = max(1, int(left ** (1 / (len(self.axes) - done)) + 1e-9))  # a shorter axis leaves more to the others
+        for at, (i, n) in enumerate(shortest_first):
+            most = max(1, int(budget ** (1 / (len(self.axes) - at)) + 1e-9))  # a shorter axis leaves more to the others
             sides[i] = ceil(n / ceil(n / most))  # as many blocks as needed, nearly equal
-            left //= min(n, most)
+            budget //= min(n, most)
         cuts = ([slice(at, at + sides[i]) for at in range(0, n, sides[i])] for i, n in enumerate(self.shape))
         for place in product(*cuts):
             yield place, Grid(tuple(axis[part] for axis, part in zip(self.axes, place, strict=True)), self.span)

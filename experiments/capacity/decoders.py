@@ -35,6 +35,7 @@ from experiments.miniature import TINY, base, miniature
 from experiments.tables.tables import TABLES, Row
 from tokenfield.comparison.running import Busy, claim
 from tokenfield.coords import Grid
+from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.figures import COLOURS
 from tokenfield.io.atomic import written_aside
@@ -104,12 +105,12 @@ def enlarged(model: Any, side: int) -> Any:
 def rows() -> list[tuple[str, Row]]:
     """Every row of the three tables once, with the table it is first in."""
     same = {"(128, 32), 16", "IPC"}  # other names of rows that are there already
-    found: dict[str, tuple[str, Row]] = {}
+    rows_by_name: dict[str, tuple[str, Row]] = {}
     for name in STUDIED:
         for row in TABLES[name].paper_rows():
             if row.label not in same:
-                found.setdefault(row.label, (name, row))
-    return list(found.values())
+                rows_by_name.setdefault(row.label, (name, row))
+    return list(rows_by_name.values())
 
 
 def rate(step: int, steps: int) -> float:
@@ -144,7 +145,7 @@ def quality(model: Any, tokens: Tensor, pictures: Tensor) -> float:
     return psnr(values, pictures.flatten(2).transpose(1, 2)).mean().item()
 
 
-def measure(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Tensor) -> dict[str, Any]:
+def train_row(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Tensor) -> dict[str, Any]:
     """One row and seed: decoder and tokens, then the tokens of unseen pictures."""
     torch.manual_seed(seed)
     model = enlarged(miniature(row.at("published", seed), seed, TINY).model, options.side).build()
@@ -157,8 +158,8 @@ def measure(row: Row, seed: int, options: Options, pictures: Tensor, unseen: Ten
     curve = fit(model, tokens, pictures, options.steps, decoder, f"{row.label}, seed {seed}")
     seconds = time.process_time() - began
     model.requires_grad_(False)
-    found = tokens.detach().mean(0).expand(len(unseen), *shape).clone().requires_grad_()
-    later = fit(model, found, unseen, options.steps // 5, [], f"{row.label}, seed {seed}, unseen")
+    codes = tokens.detach().mean(0).expand(len(unseen), *shape).clone().requires_grad_()
+    later = fit(model, codes, unseen, options.steps // 5, [], f"{row.label}, seed {seed}, unseen")
     return {"psnr": curve[-1][1], "unseen_psnr": later[-1][1], "curve": curve, "unseen_curve": later,
             "values_stored": tokens[0].numel(), "processor_seconds": round(seconds, 1)}
 
@@ -168,9 +169,9 @@ def crops(options: Options) -> tuple[Tensor, Tensor]:
     config = replace(base().data, size=options.side)
     train, test = (config.open(options.data, split) for split in ("train", "test"))
     training = torch.stack([train.sample(0, 0, i) for i in range(options.pictures)])
-    held = [picture for _, picture in test.pictures()]
-    every = max(1, len(held) // options.unseen)
-    return training, torch.stack(held[::every][: options.unseen])
+    photographs = [picture for _, picture in test.pictures()]
+    every = max(1, len(photographs) // options.unseen)
+    return training, torch.stack(photographs[::every][: options.unseen])
 
 
 def summary(options: Options) -> list[dict[str, Any]]:
@@ -197,15 +198,14 @@ def path(options: Options, row: Row, seed: int) -> Path:
     return options.runs / f"{name}-{deciding}-seed{seed}.json"
 
 
-def markdown(lines: list[dict[str, Any]]) -> str:
+def study_table(lines: list[dict[str, Any]]) -> str:
     """The table for people."""
-    text = ["| table | row | published, dB | seeds | PSNR, dB | unseen pictures, dB |", "|---|---|---|---|---|---|"]
+    rows = [["table", "row", "published, dB", "seeds", "PSNR, dB", "unseen pictures, dB"]]
     for line in lines:
         ours = (f"{line[key]:.2f}" + (f" ± {line[f'{key}_deviation']:.2f}" if line["seeds"] > 1 else "")
                 for key in ("psnr", "unseen_psnr"))
-        text.append(f"| {line['table']} | {line['label']} | {line['published']:.2f} | {line['seeds']} | "
-                    + " | ".join(ours) + " |")
-    return "\n".join(text) + "\n"
+        rows.append([line["table"], line["label"], f"{line['published']:.2f}", str(line["seeds"]), *ours])
+    return tables.markdown(rows) + "\n"
 
 
 def draw_figure(lines: list[dict[str, Any]], file: Path) -> None:
@@ -236,7 +236,7 @@ def main(options: Options) -> None:
             try:
                 with claim(file):
                     if not file.exists():
-                        result = measure(row, seed, options, pictures, unseen)
+                        result = train_row(row, seed, options, pictures, unseen)
                         with written_aside(file) as aside:
                             aside.write(json.dumps(result).encode())
             except Busy:
@@ -249,9 +249,9 @@ def main(options: Options) -> None:
     with written_aside(options.out / "capacity.json") as file:
         file.write((json.dumps({**about, "rows": lines}, indent=1) + "\n").encode())
     with written_aside(options.out / "table.md") as file:
-        file.write(markdown(lines).encode())
+        file.write(study_table(lines).encode())
     draw_figure(lines, options.out / "figure.png")
-    print(markdown(lines))
+    print(study_table(lines))
 
 
 if __name__ == "__main__":

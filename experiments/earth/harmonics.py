@@ -124,14 +124,14 @@ class Beside(Evaluate):
             report = evaluate_fields(model, source.fields(), settings=settings, before=bar.file)
         values = report["scores"][0]["values_stored"] - model.own_standards
         codes = {name: code(values) for name, code in CODES.items()}
-        found = defaultdict(list)
+        scores = defaultdict(list)
         for sample in source.fields():
             for name, code in codes.items():
                 score = compare(code(sample.snapshot), sample.snapshot)
                 for key, *pair in zip(series_of(sample.snapshot), score.rmse, score.psnr, strict=True):
-                    found[name, key].append(pair)
+                    scores[name, key].append(pair)
         for row, (name, code) in ((row, item) for row in report["series"] for item in codes.items()):
-            errors, decibels = zip(*found[name, (row["series"], row["unit"])], strict=True)
+            errors, decibels = zip(*scores[name, (row["series"], row["unit"])], strict=True)
             row |= {f"{name}_rmse": statistics.fmean(errors), f"{name}_psnr": statistics.fmean(decibels)}
             settings[f"{name}_values"] = code.values
         rows = [["series", "fields", "RMSE", *CODES, "deviation", "unit", "PSNR dB", *(f"{name} dB" for name in CODES)]]

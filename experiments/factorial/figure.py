@@ -16,20 +16,20 @@ def effects(data: Record, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    found = analysis(data["rows"])
-    found["main"] = found["main"] + [item | {"name": "content"} for item in found["content"]]
-    average = {item["name"]: item["effect"] for item in found["main"]}
-    names = sorted({item["name"] for item in found["taken"]} | set(average), key=lambda name: average.get(name, -99.0))
+    effects = analysis(data["rows"])
+    effects["main"] = effects["main"] + [item | {"name": "content"} for item in effects["content"]]
+    mean = {item["name"]: item["effect"] for item in effects["main"]}
+    names = sorted({item["name"] for item in effects["taken"]} | set(mean), key=lambda name: mean.get(name, -99.0))
     place = {name: i for i, name in enumerate(names)}
-    drawn = [item for key, _ in PANELS for item in found[key]]
-    low = min([0.0, *(item["effect"] - (item["error"] or 0) for item in drawn)])
-    high = max([0.0, *(item["effect"] + (item["error"] or 0) for item in drawn)])
+    bars = [item for key, _ in PANELS for item in effects[key]]
+    low = min([0.0, *(item["effect"] - (item["error"] or 0) for item in bars)])
+    high = max([0.0, *(item["effect"] + (item["error"] or 0) for item in bars)])
     reach = max(high - low, 1e-3)
     figure = Figure(figsize=(9.6, 1.1 + 0.36 * len(names)), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for column, (key, title) in enumerate(PANELS, 1):
         axes = figure.add_subplot(1, 3, column)
-        items = found[key]
+        items = effects[key]
         heights = [place[item["name"]] for item in items]
         values, errors = [item["effect"] for item in items], [item["error"] or 0 for item in items]
         colours = [POSITIVE if value >= 0 else NEGATIVE for value in values]

@@ -38,7 +38,7 @@ from tokenfield.models.lainr import SMALL, LainrConfig, build_aggregator, build_
 from tokenfield.models.token_field import TokenField
 from tokenfield.nn.attention import merge_heads
 from tokenfield.nn.encoder import PatchEncoder
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import QueryState, TokenState
 from tokenfield.nn.token_decoder import Aggregator, Head, TokenDecoder
 
 
@@ -88,11 +88,11 @@ class RelativeDecoder(TokenDecoder):
     The head's frequency features therefore depend on the tokens too, and are computed per picture and coordinate.
     """
 
-    def locate(self, coords: Coordinates) -> tuple[list[Located], Tensor]:
+    def locate(self, coords: Coordinates) -> tuple[list[QueryState], Tensor]:
         """What the terms need, and the points themselves."""
         return self.aggregator.locate(coords), points_of(coords)
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """Values (B, Q, C)."""
         weights = self.aggregator.weights(located[0], prepared[0])  # (B, H, Q, R)
         m = merge_heads(weights @ prepared[0][1])  # (B, Q, d)

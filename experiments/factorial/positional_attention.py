@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.nn.attention import merge_heads, split_heads
 from tokenfield.nn.fourier import FrequencyFeature
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import QueryState, TokenState
 from tokenfield.nn.token_decoder import Aggregator
 
 WIDTH = 0.25
@@ -37,15 +37,15 @@ def points_of(coords: Coordinates) -> Float[Tensor, "*b q x"]:
 class Term(nn.Module):
     """One summand under the softmax."""
 
-    def locate(self, coords: Coordinates) -> Located:
+    def locate(self, coords: Coordinates) -> QueryState:
         """What depends on the coordinates alone."""
         raise NotImplementedError(f"{type(self).__name__}.locate")
 
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> TokenState:
         """What depends on the tokens alone."""
         raise NotImplementedError(f"{type(self).__name__}.prepare")
 
-    def scores(self, located: Located, prepared: Prepared) -> Float[Tensor, "*b h q r"]:
+    def scores(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "*b h q r"]:
         """The term."""
         raise NotImplementedError(f"{type(self).__name__}.scores")
 
@@ -148,21 +148,21 @@ class PositionalAggregation(Aggregator):
         """Left to the head."""
         return self.out
 
-    def locate(self, coords: Coordinates) -> list[Located]:
+    def locate(self, coords: Coordinates) -> list[QueryState]:
         """Of every term."""
         return [term.locate(coords) for term in self.terms]
 
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[list[Located], Tensor]:
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> tuple[list[QueryState], Tensor]:
         """Of every term, and the values (B, H, R, d / H)."""
         tokens = tokens.to(self.v.weight.dtype)
         return [term.prepare(tokens) for term in self.terms], split_heads(self.v(tokens), self.num_heads)
 
-    def weights(self, located: list[Located], prepared: tuple[list[Located], Tensor]) -> Float[Tensor, "b h q r"]:
+    def weights(self, located: list[QueryState], prepared: tuple[list[QueryState], Tensor]) -> Float[Tensor, "b h q r"]:
         """a_j(v)."""
         parts = zip(self.terms, located, prepared[0], strict=True)
         weights = reduce(torch.add, (term.scores(where, what) for term, where, what in parts)).softmax(-1)
         return weights.expand(len(prepared[1]), -1, -1, -1)
 
-    def combine(self, located: list[Located], prepared: tuple[list[Located], Tensor]) -> Float[Tensor, "b q d"]:
+    def combine(self, located: list[QueryState], prepared: tuple[list[QueryState], Tensor]) -> Float[Tensor, "b q d"]:
         """Attended values, before the output map. (Eq. 5)"""
         return merge_heads(self.weights(located, prepared) @ prepared[1])

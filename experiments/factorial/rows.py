@@ -59,14 +59,14 @@ def rows() -> tuple[FactorRow, ...]:
     everything = dict.fromkeys(FACTORS, True)
     design = sorted(factorial.design(), key=lambda run: 0 < sum(run.values()) < len(FACTORS))
     designed = [_row(_named(run), **run) for run in design]
-    placed = [run for run in design if run["distance"]]
-    without = [_row(_named(run) + "; no content", extra=True, **run, content=False) for run in placed]
-    taken = [_row(f"all but {NAMES[name]}", **everything | {name: False}) for name in FACTORS]
+    by_distance = [run for run in design if run["distance"]]
+    without = [_row(_named(run) + "; no content", extra=True, **run, content=False) for run in by_distance]
+    ablations = [_row(f"all but {NAMES[name]}", **everything | {name: False}) for name in FACTORS]
     added = [_row(f"LAINR + {NAMES[name]}", **{name: True}) for name in FACTORS]
-    return (*designed, *taken, *added, *without, _row("all changes; 0 blocks", extra=True, **everything, depth=0))
+    return (*designed, *ablations, *added, *without, _row("all changes; 0 blocks", extra=True, **everything, depth=0))
 
 
-def table() -> Table:
+def factorial_table() -> Table:
     """The study."""
     return Table(
         "Which change to LAINR carries the gain",
@@ -89,10 +89,10 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         `main`, `aliased` (sums of interactions of two), `content`, `taken`, `added`: lists of {name, effect, error};
         `error` is None with one seed. What is not measured yet is left out.
     """
-    done = [row for row in rows if row["psnr"] is not None]
-    psnr = {_key(row["changes"]): row["psnr"] for row in done}
-    spreads = [statistics.variance([run["psnr"] for run in row["runs"]]) for row in done if row["seeds"] > 1]
-    seeds = min((row["seeds"] for row in done), default=0)
+    measured = [row for row in rows if row["psnr"] is not None]
+    psnr = {_key(row["changes"]): row["psnr"] for row in measured}
+    spreads = [statistics.variance([run["psnr"] for run in row["runs"]]) for row in measured if row["seeds"] > 1]
+    seeds = min((row["seeds"] for row in measured), default=0)
     error = math.sqrt(statistics.fmean(spreads) / seeds) if spreads else None  # of the mean of one run
 
     def effect_of(name: str, effect: float, runs: int) -> dict[str, Any]:
@@ -100,33 +100,34 @@ def analysis(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
         return {"name": name, "effect": round(effect, 3), "error": error and round(error * math.sqrt(2 / runs), 3)}
 
     design = factorial.design()
-    found: dict[str, Any] = {key: [] for key in ("main", "aliased", "content", "taken", "added")}
-    found["error_of_a_row"] = error
+    effects: dict[str, Any] = {key: [] for key in ("main", "aliased", "content", "taken", "added")}
+    effects["error_of_a_row"] = error
     if all(_key(run) in psnr for run in design):
         values = [psnr[_key(run)] for run in design]
 
         def contrast(sign: Callable[[dict[str, bool]], bool]) -> float:
             return sum(v if sign(run) else -v for v, run in zip(values, design, strict=True)) / 8
 
-        found["main"] = [effect_of(NAMES[f], contrast(itemgetter(f)), 8) for f in FACTORS]
+        effects["main"] = [effect_of(NAMES[f], contrast(itemgetter(f)), 8) for f in FACTORS]
         for group in aliases():
             name = " + ".join(f"{NAMES[a]} x {NAMES[b]}" for a, b in group)
-            found["aliased"].append(effect_of(name, contrast(partial(_agree, group[0])), 8))
+            effects["aliased"].append(effect_of(name, contrast(partial(_agree, group[0])), 8))
     pairs = [(psnr[_key(run)], psnr[_key(run | {"content": False})]) for run in design
              if run["distance"] and {_key(run), _key(run | {"content": False})} <= set(psnr)]
     if len(pairs) == 8:
-        found["content"] = [effect_of("content, where there is distance", statistics.fmean(a - b for a, b in pairs), 8)]
+        gain = statistics.fmean(a - b for a, b in pairs)
+        effects["content"] = [effect_of("content, where there is distance", gain, 8)]
     everything, nothing = dict.fromkeys(FACTORS, True), dict.fromkeys(FACTORS, False)
     whole, lainr = psnr.get(_key(everything)), psnr.get(_key(nothing))
     others: dict[str, dict[str, Any]] = {NAMES[f]: everything | {f: False} for f in FACTORS}
     others |= {"content": everything | {"content": False}, "the last block (0 left)": everything | {"depth": 0}}
     for name, run in others.items():
         if whole is not None and _key(run) in psnr:
-            found["taken"].append(effect_of(name, psnr[_key(run)] - whole, 1))
+            effects["taken"].append(effect_of(name, psnr[_key(run)] - whole, 1))
     for f in FACTORS:
         if lainr is not None and _key(run := nothing | {f: True}) in psnr:
-            found["added"].append(effect_of(NAMES[f], psnr[_key(run)] - lainr, 1))
-    return found
+            effects["added"].append(effect_of(NAMES[f], psnr[_key(run)] - lainr, 1))
+    return effects
 
 
 def _agree(pair: tuple[str, str], run: dict[str, bool]) -> bool:
@@ -146,14 +147,14 @@ def aliases() -> list[list[tuple[str, str]]]:
     return list(groups.values())
 
 
-def findings(found: dict[str, Any]) -> list[str]:
+def findings(effects: dict[str, Any]) -> list[str]:
     """The analysis as Markdown."""
     titles = {"main": "main effect (8 runs with, 8 without)", "content": "nested effect (8 pairs)",
               "taken": "taken from all changes", "added": "added to LAINR",
               "aliased": "interactions of two, as far as the design tells them apart"}
     lines = []
     for key, title in titles.items():
-        items = sorted(found[key], key=lambda item: -abs(item["effect"]))
+        items = sorted(effects[key], key=lambda item: -abs(item["effect"]))
         rows = [[item["name"], f"{item['effect']:+.2f}", tables.number(item["error"])] for item in items]
         lines += ["", tables.markdown([[title, "dB", "standard error"], *rows])] if rows else []
     return lines

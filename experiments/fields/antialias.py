@@ -83,9 +83,9 @@ def train_cells(model, options: Options) -> tuple[CellDecoding, int]:
     trained = [*decoding.modulation.parameters(), *decoding.head.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, betas=(0.9, 0.99), weight_decay=0)
     begun, step = time.monotonic(), 0
-    while (done := (time.monotonic() - begun) / options.seconds) < 1:
+    while (progress := (time.monotonic() - begun) / options.seconds) < 1:
         for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * (1 - done)
+            group["lr"] = 1e-3 * (1 - progress)
         reduction = REDUCTIONS[step % len(REDUCTIONS)]
         images = torch.stack([source.sample(options.seed, step, slot) for slot in range(8)])
         with torch.no_grad():
@@ -109,7 +109,7 @@ def main(options: Options) -> None:
     with torch.no_grad():
         for name, picture in held_out_pictures(256):
             field = Field.of(model, picture)
-            full, shown = field.render(256, 256), {}
+            full, thumbnails = field.render(256, 256), {}
             for n in REDUCTIONS:
                 side, truth = 256 // n, F.avg_pool2d(picture, n)
                 cells = decoding(field.tokens[None], n, Grid.cells(side, side))[0].T.unflatten(1, (side, side))
@@ -124,9 +124,9 @@ def main(options: Options) -> None:
                 sums[n].setdefault("integral against the field's own mean", []).append(
                     psnr(ways["box integral"][None], mean[None]).item()
                 )
-                shown[n] = [truth, *ways.values()]
+                thumbnails[n] = [truth, *ways.values()]
             if name.startswith("coffee"):
-                rows = [F.interpolate(image[None], size=(256, 256), mode="nearest")[0] for image in shown[4]]
+                rows = [F.interpolate(image[None], size=(256, 256), mode="nearest")[0] for image in thumbnails[4]]
                 write_picture(options.out / "coffee-quarter.png", torch.cat(rows, 2))
     means = {n: {way: sum(values) / len(values) for way, values in ways.items()} for n, ways in sums.items()}
     ways = list(means[REDUCTIONS[0]])

@@ -71,7 +71,7 @@ def fittings(name: str, options: Options) -> dict[str, Callable[[], tuple[Optimi
     return {what: partial(make, what) for what, make in names.items()}
 
 
-def measure(name: str, options: Options) -> dict[str, Any]:
+def optimize_picture(name: str, options: Options) -> dict[str, Any]:
     """All curves of one picture, written as they come."""
     path = options.out / f"{name}.json"
     report = json.loads(path.read_text()) if path.exists() else {
@@ -79,9 +79,9 @@ def measure(name: str, options: Options) -> dict[str, Any]:
         "seed": options.seed, "rates": {**RATES, "scratch": SCRATCH_RATE, **MLP_RATES}, "curves": [],
         "timer": "processor time of one thread", "machine": machine(), "versions": versions(),
     }
-    done = {curve["name"] for curve in report["curves"]}
+    finished = {curve["name"] for curve in report["curves"]}
     for what, make in fittings(name, options).items():
-        if what in options.only and what not in done:
+        if what in options.only and what not in finished:
             fitting, took = make()
             curve, _ = watch(fitting, what, seconds=options.seconds, steps=None, head_start=took)
             report["curves"].append(curve.to_json())
@@ -99,7 +99,7 @@ def main(options: Options) -> None:
     """Optimise, write, draw, print."""
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    reports = [measure(name, options) for name in options.pictures]
+    reports = [optimize_picture(name, options) for name in options.pictures]
     for report in reports:
         curves = [curve_of(plain) for plain in report["curves"]]
         title = f"{report['picture']}, {report['size']} x {report['size']} pixels"

@@ -282,11 +282,11 @@ def detail_sheet(result: Comparison, part: float = 0.35) -> Image:
     rows, scale = [], max(result.scales)
     for pictures in result.details.values():
         side = pictures["photograph"].shape[1]
-        shown = round(part * side) // scale * scale
-        top = (side - shown) // 2 // scale * scale
+        window = round(part * side) // scale * scale
+        top = (side - window) // 2 // scale * scale
 
-        def cut(image: Tensor, top: int = top, shown: int = shown) -> Tensor:
-            return repeat(image[:, top : top + shown, top : top + shown], max(1, 192 // shown))
+        def cut(image: Tensor, top: int = top, window: int = window) -> Tensor:
+            return repeat(image[:, top : top + window, top : top + window], max(1, 192 // window))
 
         true = pictures["photograph"]
         panels = [Panel(cut(true), "photograph"), Panel(cut(repeat(pictures["encoded"], scale)), "encoded pixels")]

@@ -55,9 +55,9 @@ def nearest_of_each(
     distances, crops = [], []
     for whole in pool:
         candidates = crops_of(whole, options.crop, options.cell)
-        found = nearest(pictures, candidates, 1)
-        distances.append(found.distance[:, 0])
-        crops.append(candidates[found.index[:, 0]])
+        neighbours = nearest(pictures, candidates, 1)
+        distances.append(neighbours.distance[:, 0])
+        crops.append(candidates[neighbours.index[:, 0]])
     return torch.stack(distances), crops
 
 

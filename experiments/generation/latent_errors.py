@@ -110,8 +110,8 @@ def main(options: Options) -> None:
         DataConfig(layout="imagenette", size=LatentFolder(options.latents[0]).picture_size[0], crop="center"),
         options.data, "test").pictures()])  # fmt: skip
     truth, white = pictures.flatten(2).transpose(1, 2), pictures.mean(1).flatten(1) > WHITE
-    shown = range(0, len(pictures), max(1, len(pictures) // options.shown))[: options.shown]  # of all classes
-    results, rows = [], [[Panel(repeat(pictures[i], 3), "" if i else "pictures") for i in shown]]
+    examples = range(0, len(pictures), max(1, len(pictures) // options.shown))[: options.shown]  # of all classes
+    results, rows = [], [[Panel(repeat(pictures[i], 3), "" if i else "pictures") for i in examples]]
     for field, latents in zip(options.fields, options.latents, strict=True):
         model, folder = pretrained.load(field), LatentFolder(latents, "test")
         assert folder.model_hash == pretrained.model_hash(model), f"{latents} are no latents of {field}"
@@ -130,7 +130,7 @@ def main(options: Options) -> None:
                 "noise": change_by_noise(model, folder, tokens, white, options),
             })  # fmt: skip
             for deviation in (0.0, *options.deviations[1:]):
-                values = model.decode(noisy(folder, tokens[list(shown)], deviation, 0), grid).clamp(0, 1)
+                values = model.decode(noisy(folder, tokens[list(examples)], deviation, 0), grid).clamp(0, 1)
                 images = values.transpose(1, 2).unflatten(-1, (height, width))
                 label = f"{model.name}, {deviation:g}"
                 rows.append([Panel(repeat(image, 3), "" if i else label) for i, image in enumerate(images)])

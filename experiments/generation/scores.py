@@ -86,14 +86,14 @@ def main(options: Options) -> None:
             continue
         denoiser = load_denoiser(folder)
         config = config or DataConfig(layout="imagenette", size=denoiser.config.picture_size[0], crop="center")
-        facts = measure(name, Path(folder), denoiser, config, options)
+        facts = assess(name, Path(folder), denoiser, config, options)
         with written_aside(options.out / f"{name}.json") as file:
             file.write((json.dumps(facts, indent=2) + "\n").encode())
         print(f"{name}: measured in {facts['seconds']:.0f} s", flush=True)
-    print(table([json.loads(path.read_text()) for path in sorted(options.out.glob("*.json"))]))
+    print(score_table([json.loads(path.read_text()) for path in sorted(options.out.glob("*.json"))]))
 
 
-def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options: Options) -> dict[str, Any]:
+def assess(name: str, folder: Path, denoiser: Any, config: DataConfig, options: Options) -> dict[str, Any]:
     """Everything about one denoiser, and its figures."""
     begun = time.monotonic()
     reader = load_field_model(denoiser)
@@ -103,23 +103,23 @@ def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options:
     sampler = Sampler(steps=options.steps, guidance=options.guidance)
     sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
     tokens = sample(denoiser, labels, sampler, seed=options.seed, batch=len(labels))
-    drawn = render(reader, denoiser.restore(tokens), config.size)
+    samples = render(reader, denoiser.restore(tokens), config.size)
     with torch.no_grad():
         again = render(reader, reader.encode(real), config.size)
     cut_out = torch.tensor([held_out.classes[label] != "photographs" for label in labels])
     training = torch.stack([picture for _, picture in pool.pictures()])
 
-    shown = evenly(len(labels), SHOWN)
-    large = render(reader, denoiser.restore(tokens[shown]), ENLARGED * config.size)
+    examples = evenly(len(labels), SHOWN)
+    large = render(reader, denoiser.restore(tokens[examples]), ENLARGED * config.size)
     with torch.no_grad():
-        large_again = render(reader, reader.encode(real[shown]), ENLARGED * config.size)
-    titles = [denoiser.config.class_names[labels[i]] for i in shown]
+        large_again = render(reader, reader.encode(real[examples]), ENLARGED * config.size)
+    titles = [denoiser.config.class_names[labels[i]] for i in examples]
     panels = [Panel(image.clamp(0, 1), title) for image, title in zip(large, titles, strict=True)]
     given_back = [Panel(image.clamp(0, 1), "reconstruction") for image in large_again[:7]]
     save_png(options.out / f"{name}-samples.png", sheet([panels[:7], panels[7:14], panels[14:], given_back]))
     save_png(options.out / f"{name}-neighbours.png",
-             figure(drawn[shown[::2]].clamp(0, 1), training, labels=titles[::2]))
-    wide = draw_wide(denoiser, reader, sampler, labels[shown[:14]], name, config.size, options)
+             figure(samples[examples[::2]].clamp(0, 1), training, labels=titles[::2]))
+    wide = draw_wide(denoiser, reader, sampler, labels[examples[:14]], name, config.size, options)
     return {
         "name": name,
         "field_model": {"system": reader.name, "hash": pretrained.model_hash(reader),
@@ -127,14 +127,14 @@ def measure(name: str, folder: Path, denoiser: Any, config: DataConfig, options:
         "denoiser": {"prediction": denoiser.config.prediction, "parameters": denoiser.num_parameters,
                      **trained(folder)},
         "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
-        "seed": options.seed, "samples": len(drawn), "classes": "those of the held-out pictures, in their order",
-        "distances": distances(drawn, real),
+        "seed": options.seed, "samples": len(samples), "classes": "those of the held-out pictures, in their order",
+        "distances": distances(samples, real),
         "reconstruction": {"rpsnr": psnr(again, real).mean().item(), "distances": distances(again, real)},
         "as_many_training_pictures": distances(training[evenly(len(training), len(real))], real),
         "artefacts": {kind: artefacts(images, cut_out) for kind, images in
-                      (("held_out", real), ("reconstructions", again), ("samples", drawn))},
+                      (("held_out", real), ("reconstructions", again), ("samples", samples))},
         "between": {"reconstructions": between(large_again), "samples": between(large)},
-        "neighbours": summary(drawn.clamp(0, 1), real, training), **wide,
+        "neighbours": summary(samples.clamp(0, 1), real, training), **wide,
         "seconds": time.monotonic() - begun, "machine": machine(), "versions": versions(),
     }
 
@@ -201,12 +201,12 @@ def between(enlarged: Float[Tensor, "n c h w"]) -> float:
 
 def areas(reader: Any, pictures: Float[Tensor, "n c h w"]) -> float:
     """Share of the area that holds 90 % of what one token changes, mean over all tokens of some pictures."""
-    found = []
+    shares = []
     for picture in pictures:
         field = Field.of(reader, picture)
         places = [tuple(place) for place in torch.ones(field.tokens.shape[:-1]).nonzero().tolist()]
-        found += [influence.area for influence in influences(field, places, *picture.shape[1:])]
-    return sum(found) / len(found)
+        shares += [influence.area for influence in influences(field, places, *picture.shape[1:])]
+    return sum(shares) / len(shares)
 
 
 def origin(reader: Any) -> str:
@@ -229,7 +229,7 @@ def evenly(total: int, count: int) -> list[int]:
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
-def table(runs: list[dict[str, Any]]) -> str:
+def score_table(runs: list[dict[str, Any]]) -> str:
     """The numbers side by side, as Markdown."""
     heading = ["", "rPSNR dB", *(f"{what} {n}" for n in NETWORKS for what in ("rFID", "FID")), "KID x 1000 pca",
                "precision", "recall", "fine x 1000", "paper x 1000", "between x 1000", "area of a token",

@@ -20,15 +20,15 @@ from tokenfield.metrics import psnr
 
 
 @torch.no_grad()
-def measure(model: Any, pictures: Iterable[tuple[str, Tensor]], basis: Basis) -> list[dict[str, Any]]:
+def score_rates(model: Any, pictures: Iterable[tuple[str, Tensor]], basis: Basis) -> list[dict[str, Any]]:
     """One row per rate: PSNR of every picture encoded for that rate, as a prefix of one encoding, and of the floor."""
-    held = [(name, picture, Field.of(model, picture)) for name, picture in pictures]
+    encodings = [(name, picture, Field.of(model, picture)) for name, picture in pictures]
     rows = []
     for width in model.prefixes:
         rate, scores = width / (model.channels * model.cell**2), {}
-        for name, picture, whole in held:
-            own, cut = Field.of(model, picture, rate=rate), whole.prefix(width)
-            ours, nested = (psnr(f.render(*picture.shape[1:])[None], picture[None]).item() for f in (own, cut))
+        for name, picture, whole in encodings:
+            own, prefix = Field.of(model, picture, rate=rate), whole.prefix(width)
+            ours, nested = (psnr(f.render(*picture.shape[1:])[None], picture[None]).item() for f in (own, prefix))
             floor = floor_of(basis, picture, own.values_stored)
             scores[name] = {"psnr": ours, "prefix_psnr": nested, "pca_psnr": floor}
         gains = [score["psnr"] - score["pca_psnr"] for score in scores.values()]
@@ -62,7 +62,7 @@ def beside(rows: list[dict[str, Any]], seeds: list[list[dict]], specialised: lis
             row["specialised_psnr"] = own[0]["psnr"]
 
 
-def table(title: str, rows: list[dict[str, Any]]) -> str:
+def rate_table(title: str, rows: list[dict[str, Any]]) -> str:
     """Markdown. Columns for other seeds and for specialised models where `beside` has put them."""
     heading = ["stored per pixel value", "PCA of 8 x 8 cells, dB", "model, dB", "gain, dB", "deviation"]
     heading.append("as a prefix, dB")

@@ -17,7 +17,7 @@ import matplotlib
 import torch
 import tyro
 
-from experiments.ladder.measure import beside, draw, measure, table
+from experiments.ladder.measure import beside, draw, rate_table, score_rates
 from tokenfield.data.demo_pictures import held_out_pictures
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.evaluation.environment import machine, versions
@@ -49,11 +49,11 @@ class Options:
 def everything(name: str, options: Options) -> dict[str, list[dict[str, Any]]]:
     """A model's rows on each set of pictures."""
     model, basis = pretrained.load(name).eval(), Basis.load()
-    results = {"scikit-image": measure(model, held_out_pictures(options.size), basis)}
+    results = {"scikit-image": score_rates(model, held_out_pictures(options.size), basis)}
     if options.data is not None:
         folder, skipped = options.data / "test", SkippedFiles()
         files = folder_files(folder, skipped)
-        results["pool, test"] = measure(model, folder_pictures(folder, files, skipped, size=options.size), basis)
+        results["pool, test"] = score_rates(model, folder_pictures(folder, files, skipped, size=options.size), basis)
     return results
 
 
@@ -65,7 +65,7 @@ def main(options: Options) -> None:
     for title, rows in results.items():
         beside(rows, *([other[title] for other in others] for others in (seeds, specialised)))
     options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(table(title, rows) for title, rows in results.items())
+    text = "\n".join(rate_table(title, rows) for title, rows in results.items())
     facts = {"model": describe_model(pretrained.load(options.model)) | {"origin": None},
              "machine": machine(torch.device("cpu")), "versions": versions()}
     (options.out / "ladder.json").write_text(json.dumps(facts | {"results": results}, indent=1) + "\n")

@@ -80,8 +80,8 @@ class Reader:
             elif key == "numvert":
                 local = np.array([floats(self.next()[:3]) for _ in range(int(rest[0]))]).reshape(-1, 3)
             elif key == "SURF":
-                material, cut = self.read_surface(int(rest[0], 16))
-                triangles.setdefault(material, []).extend(cut)
+                material, outline = self.read_surface(int(rest[0], 16))
+                triangles.setdefault(material, []).extend(outline)
             elif key == "kids":
                 children = int(rest[0])
                 break

@@ -69,23 +69,23 @@ def fetch(folder: Path, packages: Path | None) -> Path:
     if packages is None:
         if shutil.which("apt-get") is None:
             sys.exit(f"climate_pool: apt-get is missing; give --packages FOLDER with the .deb file of {PACKAGE}")
-        done = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"climate_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(done.stderr)}; "
+        process = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, text=True)
+        if process.returncode:
+            sys.exit(f"climate_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(process.stderr)}; "
                      "try apt-get update, or give --packages FOLDER")
-    found = sorted((packages or folder).glob(f"{PACKAGE}_*.deb"))
-    if not found:
+    files = sorted((packages or folder).glob(f"{PACKAGE}_*.deb"))
+    if not files:
         sys.exit(f"climate_pool: {packages} holds no {PACKAGE}_*.deb; apt-get download {PACKAGE} fetches it")
-    return found[-1]
+    return files[-1]
 
 
 def fetch_iris(folder: Path) -> Path:
     """The unpacked wheel of `iris-sample-data`."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", IRIS, "--dest", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    process = subprocess.run(command, capture_output=True, text=True)
     wheels = sorted(folder.glob("iris_sample_data-*.whl"))
-    if done.returncode or not wheels:
-        sys.exit(f"climate_pool: pip download {IRIS} failed: {photo_pool.last_line(done.stderr)}")
+    if process.returncode or not wheels:
+        sys.exit(f"climate_pool: pip download {IRIS} failed: {photo_pool.last_line(process.stderr)}")
     with zipfile.ZipFile(wheels[-1]) as wheel:
         wheel.extract(f"{OSTIA.folder}/{OSTIA.name}", folder / IRIS)
     return folder / IRIS

@@ -64,8 +64,8 @@ def share(*words: object) -> float:
 
 def split_of(label: str, stem: str) -> str:
     """The split of a cut-out: by the first word of its name."""
-    found = re.match(r"[a-z]+", stem.lower())
-    return "val" if share(label, found[0] if found else stem.lower()) < HELD_OUT else "train"
+    match = re.match(r"[a-z]+", stem.lower())
+    return "val" if share(label, match[0] if match else stem.lower()) < HELD_OUT else "train"
 
 
 def cutouts(stamps: Path) -> list[Item]:
@@ -138,17 +138,17 @@ def fetch(packages: Path | None, scratch: Path) -> Path:
     """The `.deb` file: from a folder, or downloaded with the system's own package tool."""
     if packages is None:
         try:
-            done = subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, capture_output=True, text=True)
+            process = subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, capture_output=True, text=True)
         except FileNotFoundError:
             sys.exit(f"cutout_pool: apt-get is missing; give --packages FOLDER with the .deb file of {PACKAGE}")
-        if done.returncode:
-            sys.exit(f"cutout_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(done.stderr)}; "
+        if process.returncode:
+            sys.exit(f"cutout_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(process.stderr)}; "
                      "try apt-get update, or give --packages FOLDER")
         packages = scratch
-    found = sorted(packages.glob(f"{PACKAGE}_*.deb"))
-    if not found:
+    files = sorted(packages.glob(f"{PACKAGE}_*.deb"))
+    if not files:
         sys.exit(f"cutout_pool: {packages} holds no {PACKAGE}_*.deb; apt-get download {PACKAGE} fetches it")
-    return found[-1]
+    return files[-1]
 
 
 def main() -> None:

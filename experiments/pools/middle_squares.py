@@ -30,9 +30,9 @@ def main() -> None:
         sys.exit(f"middle_squares: {args.out} is not empty; name a new folder")
     files = find_pictures(args.photographs)
     order = torch.randperm(len(files), generator=torch.Generator().manual_seed(args.seed)).tolist()
-    written = 0
+    squares = 0
     for path in (files[i] for i in order):
-        if written == args.count:
+        if squares == args.count:
             break
         try:
             picture = read_rgb8(path)
@@ -41,8 +41,8 @@ def main() -> None:
             continue
         if min(picture.shape[:2]) >= args.size:
             write_picture(args.out / f"{path.stem}.png", to_tensor(center_square(picture, args.size)))
-            written += 1
-    print(f"{args.out}: {written} squares of {args.size} pixels")
+            squares += 1
+    print(f"{args.out}: {squares} squares of {args.size} pixels")
 
 
 if __name__ == "__main__":

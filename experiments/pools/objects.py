@@ -77,9 +77,9 @@ def fetch(names: list[str], packages: Path | None, scratch: Path) -> dict[str, P
     """Where the models of each named package lie, unpacked below `scratch`."""
     for package in names:
         if packages is None:
-            done = subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, text=True)
-            if done.returncode:
-                sys.exit(f"object_pool: apt-get download {package} failed: {photo_pool.last_line(done.stderr)}; "
+            process = subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, text=True)
+            if process.returncode:
+                sys.exit(f"object_pool: apt-get download {package} failed: {photo_pool.last_line(process.stderr)}; "
                          "try apt-get update, or give --packages FOLDER")
     folder, roots = packages or scratch, {}
     for package in names:
@@ -94,15 +94,15 @@ def fetch(names: list[str], packages: Path | None, scratch: Path) -> dict[str, P
 def find(categories: list[str], roots: dict[str, Path]) -> dict[str, list[MeshEntry]]:
     """The objects of some categories, each of which must be there."""
     skipped = SkippedFiles()
-    known = {entry.name: entry for entry in find_meshes(roots[FURNITURE], skipped)}
+    meshes = {entry.name: entry for entry in find_meshes(roots[FURNITURE], skipped)}
     for car in sorted(roots[TORCS].iterdir()) if TORCS in roots else []:
         file = car / f"{car.name}.acc"
         if file.is_file():
-            known[car.name] = MeshEntry(car.name, car.name, file, author="TORCS", category="Vehicles", read=read_ac3d)
-    missing = [name for category in categories for name in POOL[category] if name not in known]
+            meshes[car.name] = MeshEntry(car.name, car.name, file, author="TORCS", category="Vehicles", read=read_ac3d)
+    missing = [name for category in categories for name in POOL[category] if name not in meshes]
     if missing:
         sys.exit(f"object_pool: the packages have no {', '.join(missing)}: another version; {skipped.summary()}")
-    return {category: [known[name] for name in POOL[category]] for category in categories}
+    return {category: [meshes[name] for name in POOL[category]] for category in categories}
 
 
 def licence(entry: MeshEntry) -> tuple[str, str, str]:
@@ -154,8 +154,8 @@ def main() -> None:
         for category in args.categories:
             entries = pool[category]
             claim(args.out, category, settings)
-            done = render_all(entries, args.out / category, settings, skipped, processes=args.processes)
-            for _ in progress(done, len(entries), f"rendering {category}"):
+            rendered = render_all(entries, args.out / category, settings, skipped, processes=args.processes)
+            for _ in progress(rendered, len(entries), f"rendering {category}"):
                 pass
             train, test = write_lists(entries, args.out, category, settings, 0.0, TEST[category])
             write_licences(entries, args.out, category)

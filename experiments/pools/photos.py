@@ -196,22 +196,22 @@ def download(folder: Path, packages: dict[str, str]) -> list[Path]:
     if shutil.which("apt-get") is None:
         sys.exit("photo_pool: apt-get is missing; give --packages FOLDER with the .deb files of " + ", ".join(packages))
     for package in packages:
-        done = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"photo_pool: apt-get download {package} failed: {last_line(done.stderr)}; "
+        process = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True)
+        if process.returncode:
+            sys.exit(f"photo_pool: apt-get download {package} failed: {last_line(process.stderr)}; "
                      "try apt-get update, or give --packages FOLDER")
     return local_packages(folder, packages)
 
 
 def local_packages(folder: Path, packages: dict[str, str]) -> list[Path]:
     """The `.deb` file of each package in `folder`; the program ends when one is missing."""
-    found = []
+    files = []
     for package in packages:
         matches = sorted(folder.glob(f"{package}_*.deb"))
         if not matches:
             sys.exit(f"photo_pool: {folder} holds no {package}_*.deb; apt-get download {package} fetches it")
-        found.append(matches[-1])
-    return found
+        files.append(matches[-1])
+    return files
 
 
 def unpack(debs: list[Path], folder: Path) -> dict[str, Path]:
@@ -223,9 +223,9 @@ def unpack(debs: list[Path], folder: Path) -> dict[str, Path]:
         package = deb.name.split("_")[0]
         roots[package] = folder / package
         roots[package].mkdir(parents=True)
-        done = subprocess.run(["dpkg", "-x", str(deb), str(roots[package])], capture_output=True, text=True)
-        if done.returncode:
-            sys.exit(f"photo_pool: {deb} cannot be unpacked: {last_line(done.stderr)}; fetch it again")
+        process = subprocess.run(["dpkg", "-x", str(deb), str(roots[package])], capture_output=True, text=True)
+        if process.returncode:
+            sys.exit(f"photo_pool: {deb} cannot be unpacked: {last_line(process.stderr)}; fetch it again")
     return roots
 
 

@@ -35,9 +35,9 @@ def mean_course(row: Record) -> list[tuple[float, float]]:
     curves = [run["curve"] for run in row["runs"] if run.get("curve")]
     if not curves:
         return []
-    known = [{point["step"]: point for point in curve[:-1]} for curve in curves]
-    steps = sorted(set.intersection(*(set(points) for points in known)))
-    matched = [[points[step] for points in known] for step in steps] + [[curve[-1] for curve in curves]]
+    measured = [{point["step"]: point for point in curve[:-1]} for curve in curves]
+    steps = sorted(set.intersection(*(set(points) for points in measured)))
+    matched = [[points[step] for points in measured] for step in steps] + [[curve[-1] for curve in curves]]
     mean = statistics.fmean
     return [(mean(point["seconds"] for point in same), mean(point["psnr"] for point in same)) for same in matched]
 

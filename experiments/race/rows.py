@@ -46,7 +46,7 @@ def rows(*sizes: int) -> tuple[RaceRow, ...]:
     )
 
 
-def table(*sizes: int) -> Table:
+def race_table(*sizes: int) -> Table:
     """The race at the sizes."""
     return Table(
         "Same pictures, same stored values, same processor seconds",
@@ -72,7 +72,7 @@ def analysis(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         and `seconds`, None where a seed does not reach it.
     """
     by_name = {row["recipe"]: row for row in rows if row["psnr"] is not None}
-    found = []
+    crossings = []
     for size in race.SIZES:
         for system in ("lainr-published", "lainr", "anchored-random", "anchored"):
             ipc, other = by_name.get(f"race-ipc-{size}"), by_name.get(f"race-{system}-{size}")
@@ -88,28 +88,28 @@ def analysis(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 for key in ("step", "seconds")
             }
             means = {key: mean_if_all(at) for key, at in when.items()}
-            found.append({
+            crossings.append({
                 "size": size, "system": race.SYSTEMS[system][0], "goal": statistics.fmean(g["psnr"] for g, _ in pairs),
                 "ipc_steps": round(statistics.fmean(g["steps"] for g, _ in pairs)),
                 "ipc_seconds": round(statistics.fmean(g["seconds"] for g, _ in pairs), 1),
                 "steps": means["step"], "seconds": means["seconds"],
             })  # fmt: skip
-    return found
+    return crossings
 
 
 def mean_if_all(values: list[float | None]) -> float | None:
     """Their mean to a tenth; None if one of them is None."""
-    known = [value for value in values if value is not None]
-    return round(statistics.fmean(known), 1) if len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return round(statistics.fmean(numbers), 1) if len(numbers) == len(values) else None
 
 
-def findings(found: list[dict[str, Any]]) -> list[str]:
+def findings(crossings: list[dict[str, Any]]) -> list[str]:
     """The analysis as Markdown."""
-    if not found:
+    if not crossings:
         return []
     when = "after steps, seconds"
     rows = [["size", "IPC ends at, dB", when, "reached by", when, "share of steps"]]
-    for item in found:
+    for item in crossings:
         place, share = "not reached", "-"
         if item["steps"] is not None:
             place, share = f"{item['steps']:g}, {item['seconds']:g}", f"1/{item['ipc_steps'] / item['steps']:.0f}"

@@ -122,8 +122,8 @@ def main(options: Options) -> None:
     disjoint, stored = side_by_side(model), report["values_per_pixel_value"]
     rungs, tiled, together = "", "", ""
     if model.prefixes:
-        measured = ladder.measure(model, held_out_pictures(256), Basis.load())
-        rungs = "\n" + ladder.table("One nested model, scikit-image", measured)
+        measured = ladder.score_rates(model, held_out_pictures(256), Basis.load())
+        rungs = "\n" + ladder.rate_table("One nested model, scikit-image", measured)
     if disjoint:
         tiled = f"; tiles overlap, 256 x 256 pixels store {stored:.2f} per pixel value"
         together = f"\n  In {disjoint[1]} tiles side by side: **{disjoint[0]:.2f} dB** at {rate:.3g}."

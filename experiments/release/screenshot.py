@@ -25,16 +25,7 @@ from tokenfield.views.models.base import views_model
 from tokenfield.views.viewer import server
 from tokenfield.views.viewer.server import PAGE
 
-DRAG = """<script>
-addEventListener("load", () => setTimeout(() => {
-  const at = canvas.getBoundingClientRect(), event = (kind, x, y, dx, dy) => canvas.dispatchEvent(new PointerEvent(kind,
-    { clientX: at.x + x, clientY: at.y + y, movementX: dx, movementY: dy, buttons: 1, pointerId: 1, bubbles: true }));
-  canvas.setPointerCapture = () => {};
-  event("pointerdown", 100, 100, 0, 0);
-  for (let i = 0; i < 10; i++) event("pointermove", 100 + 8 * i, 100, -8, 1);
-}, 1500));
-</script>
-</body>"""
+DRAG = (Path(__file__).parent / "assets" / "drag.html").read_text()
 """80 pixels to the left, 10 down: 40 degrees further round, 5 degrees higher."""
 
 
@@ -64,10 +55,10 @@ def shoot(browser: str, address: str, options: Options) -> str:
         common += [f"--virtual-time-budget={1000 * options.patience}"]
         options.out.parent.mkdir(parents=True, exist_ok=True)
         for extra in (f"--screenshot={options.out.resolve()}", "--dump-dom"):
-            done = subprocess.run([*common, extra, address], capture_output=True, text=True, timeout=600)
-            if done.returncode:
-                raise UserError(f"the browser failed: {done.stderr.strip()[-300:]}")
-    return done.stdout
+            process = subprocess.run([*common, extra, address], capture_output=True, text=True, timeout=600)
+            if process.returncode:
+                raise UserError(f"the browser failed: {process.stderr.strip()[-300:]}")
+    return process.stdout
 
 
 def main(options: Options) -> None:

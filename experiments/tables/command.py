@@ -66,24 +66,24 @@ def tables(
     if seeds < 1 or threads < 1:
         raise UserError(f"--seeds {seeds} --threads {threads}: give at least 1 of each")
     every = {name: table for name, table in TABLES.items() if table.data == PHOTOGRAPHS}
-    chosen = every if names == ("all",) else dict(map(find_table, names))
-    if not chosen:
+    selection = every if names == ("all",) else dict(map(find_table, names))
+    if not selection:
         raise UserError(f"give a table: {', '.join(TABLES)}, or all")
     setting = Setting(Budget.parse(budget), data, runs, pictures, device)
-    rows = {name: rows_at(table, scale) for name, table in chosen.items()}
-    work = [(name, row, seed) for seed in range(seeds) for name in chosen for row in rows[name]]
+    rows = {name: rows_at(table, scale) for name, table in selection.items()}
+    work = [(name, row, seed) for seed in range(seeds) for name in selection for row in rows[name]]
     work.sort(key=lambda item: item[1].extra)  # the papers' own rows first, for all seeds
     jobs = [Job(name, row.label, seed, partial(row.run, scale, seed, setting)) for name, row, seed in work]
     outcome = conduct(jobs, max_seconds, threads)
     options = f"--seeds {seeds} --scale {scale}" + (f" --pictures {pictures}" if pictures else "")
-    written = {}
-    for name, table in chosen.items():
+    reports = {}
+    for name, table in selection.items():
         command = f"python -m experiments.tables {name} --budget {budget} --data {table.data} {options}"
         own = facts(budget, seeds, threads) | {"command": command, "scale": scale}
-        written[name] = report.gather(name, table, outcome.results.get(name, {}), own)
-        report.write(written[name], out / name)
-        console.say(as_markdown(written[name]))
-    console.write_json(json, {"command": "tables", "tables": written})
+        reports[name] = report.gather(name, table, outcome.results.get(name, {}), own)
+        report.write(reports[name], out / name)
+        console.say(as_markdown(reports[name]))
+    console.write_json(json, {"command": "tables", "tables": reports})
     return finish(outcome, len(jobs), out)
 
 

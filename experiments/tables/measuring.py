@@ -41,12 +41,12 @@ def run(
     measurement: Measurement | None = None,
 ) -> Record | None:
     """`running.run` with what is measured here, and the peak memory of its training."""
-    measurement = measurement or partial(measure, held_out=held_out)
+    measurement = measurement or partial(describe_run, held_out=held_out)
     result = running.run(recipe, setting, measurement, held_out=held_out, deadline=deadline)
     return result and result | {"peak_memory": memory.of_training(recipe, setting, deadline)}
 
 
-def measure(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut | None = None) -> Record:
+def describe_run(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut | None = None) -> Record:
     """Everything about a trained run but how long it took.
 
     On every pixel of the held-out pictures of the recipe's data; or on pictures of the table's own, at some pixels of
@@ -152,6 +152,6 @@ def locality(model: FieldModel, pictures: Iterable[Float[Tensor, "c h w"]]) -> f
     areas = []
     for picture in pictures:
         field = Field.of(model, picture)
-        found = influences(field, spread_tokens(field, LOCALITY_TOKENS), *picture.shape[-2:])
-        areas += [influence.area for influence in found if influence.largest > 0]
+        regions = influences(field, spread_tokens(field, LOCALITY_TOKENS), *picture.shape[-2:])
+        areas += [influence.area for influence in regions if influence.largest > 0]
     return sum(areas) / len(areas) if areas else None

@@ -44,15 +44,15 @@ def of_training(recipe: Recipe, setting: Setting, deadline: Deadline) -> int | N
     path = setting.runs / "memory" / f"{model_name(recipe.model)}-{digest(facts)}.json"
     if path.exists():
         return json.loads(path.read_text())["peak_memory"]
-    left = deadline()
-    if left is not None and left <= 0:
+    remaining = deadline()
+    if remaining is not None and remaining <= 0:
         return None
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            found = pool.submit(measure_here, recipe, setting.data, setting.device, torch.get_num_threads()).result()
+            peak = pool.submit(measure_here, recipe, setting.data, setting.device, torch.get_num_threads()).result()
     except (BrokenProcessPool, UserError):  # one that dies or diverges in two steps has a row that says so
-        found = None
-    return keep(path, {"peak_memory": found})["peak_memory"]
+        peak = None
+    return keep(path, {"peak_memory": peak})["peak_memory"]
 
 
 def measure_here(recipe: Recipe, data: Path, device: str, threads: int) -> int | None:
@@ -73,9 +73,9 @@ def measure_here(recipe: Recipe, data: Path, device: str, threads: int) -> int |
 
 def _resident(field: str) -> int:
     """A memory field of this process in bytes (Linux)."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
-    assert found is not None, f"/proc/self/status has no {field}"
-    return int(found[1]) * 1024
+    match = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.M)
+    assert match is not None, f"/proc/self/status has no {field}"
+    return int(match[1]) * 1024
 
 
 def with_peak_memory(run: Callable[[], T]) -> tuple[T, int | None]:

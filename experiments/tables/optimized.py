@@ -15,7 +15,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from experiments.tables.measuring import measure
+from experiments.tables.measuring import describe_run
 from experiments.tables.rows import Row, Table
 from tokenfield.comparison import running
 from tokenfield.comparison.running import Deadline, claim, keep
@@ -51,7 +51,7 @@ class OptimizedRow(Row):
 
     def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Train the row's model, or read the run that another row made of it, and optimise its fields."""
-        trained = running.run(self.at(scale, seed), setting, measure, deadline=deadline)
+        trained = running.run(self.at(scale, seed), setting, describe_run, deadline=deadline)
         if trained is None or trained["failure"]:
             return trained
         recipe, folder = setting.plan(self.at(scale, seed))
@@ -59,8 +59,8 @@ class OptimizedRow(Row):
         with claim(path):
             if path.exists():
                 return json.loads(path.read_text())
-            left = deadline()
-            if left is not None and left <= 0:
+            remaining = deadline()
+            if remaining is not None and remaining <= 0:
                 return None
             model = pretrained.load(folder).eval().to(setting.place)
             pictures = dict(islice(recipe.data.open(setting.data, "test").pictures(), PICTURES))
@@ -90,21 +90,21 @@ class OptimizedRow(Row):
 
     def measured(self, curves: dict[str, Curve], pixel_values: int, seconds: float) -> Record:
         """What of a result the optimisation decides; the rest is that of the trained model."""
-        found = list(curves.values())
-        times = [seconds * share for share in TIMES if seconds * share >= max(c.head_start for c in found)]
-        means = [(at, statistics.fmean(psnr_after(c, at) for c in found)) for at in times]
-        own = {"macs_per_pixel": {"encode": None, "decode": None}, "parameters": found[0].values}
+        results = list(curves.values())
+        times = [seconds * share for share in TIMES if seconds * share >= max(c.head_start for c in results)]
+        means = [(at, statistics.fmean(psnr_after(c, at) for c in results)) for at in times]
+        own = {"macs_per_pixel": {"encode": None, "decode": None}, "parameters": results[0].values}
         return (own if self.what in MLP_RATES else {}) | {
             "system": self.what,
-            "psnr": statistics.fmean(c.best_psnr for c in found),
-            "start_psnr": statistics.fmean(c.points[0].psnr for c in found),
+            "psnr": statistics.fmean(c.best_psnr for c in results),
+            "start_psnr": statistics.fmean(c.points[0].psnr for c in results),
             "pictures": {name: round(c.best_psnr, 3) for name, c in curves.items()},
-            "values_stored": found[0].values,
-            "values_per_pixel_value": found[0].values / pixel_values,
+            "values_stored": results[0].values,
+            "values_per_pixel_value": results[0].values / pixel_values,
             "locality": None,
             "curve": [{"seconds": round(at, 4), "psnr": round(psnr, 4)} for at, psnr in means],
-            "steps": round(statistics.fmean(c.points[-1].step for c in found)),
-            "seconds": statistics.fmean(c.points[-1].seconds for c in found),
+            "steps": round(statistics.fmean(c.points[-1].step for c in results)),
+            "seconds": statistics.fmean(c.points[-1].seconds for c in results),
             "peak_memory": None,
         }
 
@@ -120,7 +120,7 @@ def like(decoder: LainrConfig) -> dict[str, Any]:
     return {"dim": decoder.dim, "feature_dim": decoder.feature_dim, "sigma": decoder.sigmas[0]}
 
 
-def table() -> Table:
+def figure_7_table() -> Table:
     """Figure 7."""
     return Table(
         "Test-time optimisation",

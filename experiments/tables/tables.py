@@ -137,7 +137,7 @@ TABLES: dict[str, Table] = {
         expected="either half alone gains nothing over IPC, both together 3.3 dB",
         reference="LAINR",
     ),
-    "3-lamps": views.table(),
+    "3-lamps": views.lamps_table(),
     "4": Table(
         "Bandwidths of the bands and of the queries",
         (replace(LAINR, label="(128, 32), 16"), *BANDWIDTHS, IPC),
@@ -173,7 +173,7 @@ TABLES: dict[str, Table] = {
         expected="the tokens of LAINR act on smaller areas than those of IPC",
         reference="LAINR",
     ),
-    "figure-7": optimized.table(),
+    "figure-7": optimized.figure_7_table(),
     "locality": Table(
         "How local tokens are",
         (LAINR, WITHOUT_MULTIBAND, *BANDWIDTHS, *LINEAR, WITHOUT_STA, IPC),
@@ -194,9 +194,9 @@ TABLES: dict[str, Table] = {
         "nowhere: the anchored model is this project's own",
         expected="the lower the rate, the more blocks help",
     ),
-    "factorial": factorial.table(),
-    "race": race.table(*SIZES),
-    **{f"race-{size}": race.table(size) for size in SIZES},
+    "factorial": factorial.factorial_table(),
+    "race": race.race_table(*SIZES),
+    **{f"race-{size}": race.race_table(size) for size in SIZES},
     "sizes": Table(
         "PSNR against values stored per picture",
         _sizes(),
@@ -213,7 +213,7 @@ ALIASES = {"2/6": "2", "6": "2", "2-6": "2", "figure-12": "figure-5", "fig1": "f
 
 def find_table(name: str) -> tuple[str, Table]:
     """A table by its name. Raises UserError naming those that there are."""
-    found = ALIASES.get(name, name)
-    if found not in TABLES:
+    key = ALIASES.get(name, name)
+    if key not in TABLES:
         raise UserError(f"no table is called {name!r}; there are: {', '.join(TABLES)}")
-    return found, TABLES[found]
+    return key, TABLES[key]

@@ -66,18 +66,18 @@ class ViewsRow(Row):
     def run(self, scale: str, seed: int, setting: Setting, deadline: Deadline) -> Record | None:
         """Make the run of this row, or read what it came to."""
         setting = replace(setting, pictures=setting.pictures or OBJECTS)
-        return measuring.run(self.at(scale, seed), setting, deadline, measurement=measure)
+        return measuring.run(self.at(scale, seed), setting, deadline, measurement=describe_views)
 
 
-def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:
+def describe_views(recipe: Recipe, setting: Setting, folder: Path) -> Record:
     """Everything about a trained run of views but how long it took. Per pixel: of one view that is rendered."""
     model = pretrained.load(folder).eval().to(setting.place)
     support, integral = recipe.data.support, recipe.objective.integral
     objects = list(islice(recipe.data.open(setting.data, "test").objects(), setting.pictures))
     scores = protocol.score_objects(model, objects, [support], integral=integral, targets=TARGETS)
-    first, given = objects[0], list(range(support))
-    field, pixels = protocol.field_of_views(model, first, given, integral), first.images[0, 0].numel()
-    encode = count_macs(lambda: encode_views(model, first, given)) / pixels
+    first, inputs = objects[0], list(range(support))
+    field, pixels = protocol.field_of_views(model, first, inputs, integral), first.images[0, 0].numel()
+    encode = count_macs(lambda: encode_views(model, first, inputs)) / pixels
     decode = count_macs(lambda: render_from(field, first.poses[:1])) / pixels
     return {
         "psnr": statistics.fmean(score.psnr for score in scores),
@@ -95,7 +95,7 @@ def measure(recipe: Recipe, setting: Setting, folder: Path) -> Record:
     }
 
 
-def table() -> Table:
+def lamps_table() -> Table:
     """Table 3, lamps."""
     return Table(
         "Views of lamps that were not given",

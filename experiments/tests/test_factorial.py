@@ -82,18 +82,18 @@ def results(effects: dict[str, float], noise: float = 0.0) -> list[dict]:
 
 def test_effects_come_out_as_they_were_put_in():
     true = {"anchors": 3.0, "distance": -1.0, "muon": 0.5, "content": 2.0}
-    found = analysis(results(true, noise=0.3))
-    assert {item["name"]: item["effect"] for item in found["main"]} == {
+    effects = analysis(results(true, noise=0.3))
+    assert {item["name"]: item["effect"] for item in effects["main"]} == {
         NAMES[name]: pytest.approx(true.get(name, 0.0)) for name in FACTORS
     }
-    assert found["content"][0]["effect"] == 2.0
-    assert all(item["effect"] == pytest.approx(0, abs=1e-9) for item in found["aliased"])
-    taken = {item["name"]: item["effect"] for item in found["taken"]}
-    assert taken["anchors"] == -3.0 and taken["content"] == -2.0 and taken["Muon"] == -0.5
-    assert {item["name"]: item["effect"] for item in found["added"]}["distance term"] == -1.0
+    assert effects["content"][0]["effect"] == 2.0
+    assert all(item["effect"] == pytest.approx(0, abs=1e-9) for item in effects["aliased"])
+    ablations = {item["name"]: item["effect"] for item in effects["taken"]}
+    assert ablations["anchors"] == -3.0 and ablations["content"] == -2.0 and ablations["Muon"] == -0.5
+    assert {item["name"]: item["effect"] for item in effects["added"]}["distance term"] == -1.0
     of_a_run = math.sqrt(2 * 0.3**2 / 2)  # two seeds: variance 2 x 0.3^2, of their mean half of that
-    assert found["main"][0]["error"] == pytest.approx(of_a_run / 2, abs=1e-3)  # of a mean of 8 less a mean of 8
-    assert found["added"][0]["error"] == pytest.approx(of_a_run * math.sqrt(2), abs=1e-3)
+    assert effects["main"][0]["error"] == pytest.approx(of_a_run / 2, abs=1e-3)  # of a mean of 8 less a mean of 8
+    assert effects["added"][0]["error"] == pytest.approx(of_a_run * math.sqrt(2), abs=1e-3)
 
 
 def test_what_is_not_measured_is_left_out_and_the_figure_needs_the_json_alone(tmp_path):

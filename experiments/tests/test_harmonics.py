@@ -49,7 +49,7 @@ def test_addition_theorem():
 
 
 @pytest.mark.parametrize("hole", [False, True])
-def test_what_they_span_is_given_back(hole):
+def test_they_reproduce_what_they_span(hole):
     grid, generator = LatLon.globe(20, 40), torch.Generator().manual_seed(0)
     coefficients = torch.randn(25, 1, generator=generator, dtype=torch.float64)
     values = (basis(grid.places(), 4) @ coefficients).T.unflatten(1, (20, 40))

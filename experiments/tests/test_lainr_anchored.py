@@ -37,11 +37,11 @@ def test_the_content_term_alone_is_selective_token_aggregation():
     query = {"in_dim": 2, "feature_dim": 12, "sigma_q": 2.0}
     paper = SelectiveTokenAggregation(**sizes, **query)
     term = ContentTerm(**sizes, **query)
-    placed = PositionalAggregation([term], torch.zeros(6, 2), **sizes)
+    aggregation = PositionalAggregation([term], torch.zeros(6, 2), **sizes)
     term.query, term.q, term.k = paper.query, paper.attention.q, paper.attention.k
-    placed.v, placed.out = paper.attention.v, paper.attention.out
+    aggregation.v, aggregation.out = paper.attention.v, paper.attention.out
     grid, tokens = Grid.cells(3, 5), torch.randn(2, 6, 7)
-    values = [each.combine(each.locate(grid), each.prepare(tokens)) for each in (paper, placed)]
+    values = [each.combine(each.locate(grid), each.prepare(tokens)) for each in (paper, aggregation)]
     torch.testing.assert_close(*values)
 
 
@@ -91,7 +91,7 @@ def test_the_distance_term_is_a_gaussian_in_cells():
     assert scores[0, 0, 1].item() == pytest.approx(-1 / (2 * 0.25**2), rel=1e-5)
 
 
-def test_by_distance_alone_and_narrowly_the_head_is_asked_within_the_cell():
+def test_by_distance_alone_and_narrowly_the_head_reads_within_the_cell():
     """A field of equal tokens then repeats from cell to cell: the head does not know where it is."""
     model = build(relative=True, distance=True, content=False)
     (term,) = model.decoder.aggregator.terms

@@ -34,10 +34,10 @@ def test_peak_memory_sees_what_was_held_for_a_moment():
 
 def test_a_larger_batch_needs_more_whatever_this_process_holds(setting):
     """Some 500 MB held and freed here change nothing there; the seed has no say, and the number is kept."""
-    held = torch.ones(128, 1024, 1024)
+    block = torch.ones(128, 1024, 1024)
     small = LAINR
     first = of_training(small, setting, lambda: None)
-    del held
+    del block
     large = of_training(replace(small, batch_size=512), setting, lambda: None)
     if first is None or large is None:
         pytest.skip("this system does not tell peak memory")

@@ -6,22 +6,17 @@ from itertools import pairwise
 import pytest
 import torch
 
-from experiments import miniature
 from experiments.tables import optimized, report
-from experiments.tables.measuring import measure
+from experiments.tables.measuring import describe_run
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
 from tokenfield.comparison.report import as_markdown
 from tokenfield.comparison.setting import Budget, Setting
 from tokenfield.data.pictures import write_picture
 
+pytestmark = pytest.mark.usefixtures("sixteen_pixels")
+
 ROWS = {row.what: row for row in TABLES["figure-7"].rows}
-
-@pytest.fixture(autouse=True)
-def sixteen_pixels(monkeypatch):
-    """The tables' miniatures as small as those of the tests."""
-    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
-
 
 
 @pytest.fixture
@@ -41,7 +36,7 @@ def unlimited() -> None:
     return None
 
 
-def test_all_rows_optimise_the_same_run_and_are_kept(setting, monkeypatch):
+def test_all_rows_optimise_the_same_run_and_are_stored(setting, monkeypatch):
     results = {what: row.run("miniature", 0, setting, unlimited) for what, row in ROWS.items()}
     assert len([path for path in setting.runs.iterdir() if path.is_dir()]) == 1
     latents, decoder, both, ffnet, siren = (results[what] for what in ("latents", "decoder", "all", "ffnet", "siren"))
@@ -63,7 +58,7 @@ def test_no_time_for_it(setting):
     """Trained, and then the time was over: the next call optimises."""
     row = ROWS["latents"]
     assert row.run("miniature", 0, setting, lambda: 0.0) is None
-    running.run(row.at("miniature", 0), setting, measure)
+    running.run(row.at("miniature", 0), setting, describe_run)
     assert row.run("miniature", 0, setting, lambda: 0.0) is None
     assert row.run("miniature", 0, setting, unlimited)["system"] == "latents"
 

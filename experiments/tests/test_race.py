@@ -82,9 +82,9 @@ def test_psnr_of_all_pixels_is_the_protocols(tmp_path):
     """Of a model of one size, and of one that takes any, on a picture that is no whole number of its cells."""
     picture = torch.rand(3, 19, 21)
     model = AnchoredConfig(cell=4, latent_dim=7, encoder_dim=16, decoder_dim=16, head_dim=8, harmonics=8).build().eval()
-    found = sampled_psnr(model, [("a", picture)], 64)
-    assert found["a"] == pytest.approx(measure(model, "a", picture)[0].psnr, abs=1e-3)
-    assert describe(model, found, picture, tmp_path)["values_stored"] == 5 * 6 * 7
+    scores = sampled_psnr(model, [("a", picture)], 64)
+    assert scores["a"] == pytest.approx(measure(model, "a", picture)[0].psnr, abs=1e-3)
+    assert describe(model, scores, picture, tmp_path)["values_stored"] == 5 * 6 * 7
     assert macs_per_pixel(model, picture) == macs_per_pixel(model, picture[:, :16, :20])
     assert min(timing(model, picture).values()) > 0
 
@@ -164,8 +164,8 @@ def test_when_a_system_reaches_another_ones_end():
         return [{"step": s, "seconds": 2.0 * s, "psnr": float(y)} for s, y in zip((4, 8, 9), levels, strict=True)]
 
     ipc = row("ipc", 20.0, points(12, 16, 20))
-    (found,) = analysis([ipc, row("anchored-random", 24.0, points(13, 17, 24))])
-    assert (found["size"], found["ipc_steps"], found["ipc_seconds"]) == (178, 9, 9.0)
-    assert found["steps"] == pytest.approx(8 + 3 / 7, abs=0.05) and found["seconds"] == pytest.approx(16.9, abs=0.05)
+    (goal,) = analysis([ipc, row("anchored-random", 24.0, points(13, 17, 24))])
+    assert (goal["size"], goal["ipc_steps"], goal["ipc_seconds"]) == (178, 9, 9.0)
+    assert goal["steps"] == pytest.approx(8 + 3 / 7, abs=0.05) and goal["seconds"] == pytest.approx(16.9, abs=0.05)
     (never,) = analysis([ipc, row("anchored", 19.0, points(13, 17, 19))])
     assert never["steps"] is None and "not reached" in findings([never])[-1]

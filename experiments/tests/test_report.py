@@ -4,20 +4,15 @@ import json
 
 import pytest
 
-from experiments import miniature
 from experiments.tables import report
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.figures import mean_curve, reached
 from tokenfield.comparison.report import as_markdown, cells
 
+pytestmark = pytest.mark.usefixtures("sixteen_pixels")
+
 FACTS = {"scale": "miniature", "budget": "steps=8", "seed_list": [0, 1], "date": "2026-11-22"}
 FACTS |= {"command": "tokenfield ..."}
-
-@pytest.fixture(autouse=True)
-def sixteen_pixels(monkeypatch):
-    """The tables' miniatures as small as those of the tests."""
-    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
-
 
 
 def result(seed: int, psnr: float, **changes) -> dict:

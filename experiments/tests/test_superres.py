@@ -50,14 +50,14 @@ def photographs(files, skipped=None):
 
 def test_all_sizes_come_from_the_original_and_small_pictures_are_named(files):
     skipped = SkippedFiles()
-    found = list(photographs(files, skipped))
-    assert [sizes.name for sizes in found] == ["0", "1", "3"] and len(skipped) == 2
+    pictures = list(photographs(files, skipped))
+    assert [sizes.name for sizes in pictures] == ["0", "1", "3"] and len(skipped) == 2
     assert "90 x 23; 3 times 8 pixels need 24" in skipped.summary()
-    for sizes in found:
+    for sizes in pictures:
         assert sizes.small.shape == (3, 8, 8)
         assert {scale: tuple(image.shape) for scale, image in sizes.large.items()} == {2: (3, 16, 16), 3: (3, 24, 24)}
     exact = waves(24, 24)
-    torch.testing.assert_close(found[0].large[3], exact, rtol=0, atol=0.5 / 255 + 1e-6)  # its own size: only rounded
+    torch.testing.assert_close(pictures[0].large[3], exact, rtol=0, atol=0.5 / 255 + 1e-6)  # its own size: only rounded
 
 
 def test_methods_share_photographs_and_only_interpolations_are_exact_at_the_encoded_size(files, models):
@@ -104,11 +104,11 @@ def test_without_a_large_enough_photograph_there_is_one_line(files, models):
 
 
 @pytest.mark.parametrize(
-    ("coordinates", "said"),
+    ("coordinates", "noise"),
     [({"jitter": "none"}, "none"), ({"jitter": "normal"}, "normal"), ({}, None),
      ({"jitter": "normal", "noise": "instance"}, "normal, each picture's own")],
 )
-def test_a_runs_noise_is_read_from_its_recipe(coordinates, said, tmp_path):
+def test_a_runs_noise_is_read_from_its_recipe(coordinates, noise, tmp_path):
     assert noise_of(tmp_path) is None
     (tmp_path / "recipe.json").write_text(json.dumps({"objective": coordinates}))
-    assert noise_of(tmp_path) == said
+    assert noise_of(tmp_path) == noise

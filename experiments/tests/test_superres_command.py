@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from fixtures import Outcome
+from fixtures import typist
 
 from experiments.fields.superres import main
 from tokenfield.data.pictures import write_picture
@@ -15,13 +15,7 @@ from tokenfield.models.lainr import LainrConfig
 @pytest.fixture
 def run(capsys):
     """Types a command line: `run("photos-s", "--scales", 2)`."""
-
-    def typed(*argv: object) -> Outcome:
-        capsys.readouterr()
-        code = main([str(argument) for argument in argv])
-        return Outcome(code, *capsys.readouterr())
-
-    return typed
+    return typist(capsys, main)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,7 @@ def test_one_command_makes_table_figures_and_json(small, model, large, tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--scales", 1), "whole numbers of at least 2"),
         (("--scales", 2, 2), "each once"),
@@ -68,9 +62,9 @@ def test_one_command_makes_table_figures_and_json(small, model, large, tmp_path,
         (("--data", "nowhere"), "no such folder"),
     ],
 )
-def test_what_cannot_be_is_one_line(options, said, small, large, tmp_path, run):
+def test_what_cannot_be_is_one_line(options, message, small, large, tmp_path, run):
     outcome = run(small, "--data", large, "-o", tmp_path / "o", *options)
-    assert outcome.code == 1 and said in outcome.err and len(outcome.lines) == 1
+    assert outcome.code == 1 and message in outcome.err and len(outcome.lines) == 1
     assert not (tmp_path / "o").exists()
 
 

@@ -77,7 +77,7 @@ def test_heads_are_what_their_table_varies():
     assert {row.at("miniature", 0).model.heads for row in others} == {1}
 
 
-def test_values_stored_are_told_apart_in_the_study_of_sizes():
+def test_the_study_of_sizes_has_a_row_per_number_of_values():
     sizes = {row.label: row.at("miniature", 0).model for row in TABLES["sizes"].rows}
     assert [sizes[f"ANR, R = {r}"].num_latents for r in ("64", "128", "256 (D5)")] == [16, 32, 64]
     assert [sizes[f"TransINR, mod{g}"].groups for g in (32, 64, 128)] == [8, 16, 32]

@@ -3,30 +3,18 @@
 import json
 
 import pytest
-from fixtures import Outcome
+from fixtures import typist
 
-from experiments import miniature
 from experiments.tables.command import main
 from tokenfield.data.pictures import write_picture
 
-
-@pytest.fixture(autouse=True)
-def sixteen_pixels(monkeypatch):
-    """The tables' miniatures as small as those of the tests."""
-    monkeypatch.setattr(miniature, "SMALL", miniature.TINY)
-
+pytestmark = pytest.mark.usefixtures("sixteen_pixels")
 
 
 @pytest.fixture
 def run(capsys):
     """Types a command line: `run("3", "--budget", "steps=1")`."""
-
-    def typed(*argv: object) -> Outcome:
-        capsys.readouterr()
-        code = main([str(argument) for argument in argv])
-        return Outcome(code, *capsys.readouterr())
-
-    return typed
+    return typist(capsys, main)
 
 
 @pytest.fixture
@@ -89,7 +77,7 @@ def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("argv", "code", "said"),
+    ("argv", "code", "message"),
     [
         (("9", "--budget", "steps=1", "--data", "."), 1, "no table is called '9'"),
         (("1", "--budget", "epochs=1", "--data", "."), 1, "give steps=1200"),
@@ -97,6 +85,6 @@ def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
         (("1", "--data", "."), 2, "--budget"),
     ],
 )
-def test_bad_input(run, argv, code, said):
+def test_bad_input(run, argv, code, message):
     outcome = run(*argv)
-    assert outcome.code == code and said in outcome.err and len(outcome.lines) == 1
+    assert outcome.code == code and message in outcome.err and len(outcome.lines) == 1

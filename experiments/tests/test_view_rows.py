@@ -43,7 +43,7 @@ def objects(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("row", [ROWS[0], ROWS[-1]], ids=lambda row: row.label)
-def test_a_row_is_trained_measured_and_kept(row, objects, tmp_path, monkeypatch):
+def test_a_row_is_trained_measured_and_stored(row, objects, tmp_path, monkeypatch):
     """At 8 pixels: a light field and a radiance field."""
     monkeypatch.setattr(memory, "of_training", lambda *_: 7)
     monkeypatch.setattr(views, "SMALL", {name: lambda f=f: tiny(f) for name, f in views.SMALL.items()})

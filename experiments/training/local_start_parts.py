@@ -71,9 +71,9 @@ def main() -> None:
 
     def row(name: str, config: LainrConfig = local, **values: object) -> None:
         with changed(**values):
-            found = [areas(config, tiles, seed) for seed in range(args.seeds)]
-        deviation = statistics.stdev(found) if len(found) > 1 else float("nan")
-        print(f"| {name} | {statistics.fmean(found):.2f} | {deviation:.2f} |", flush=True)
+            measured = [areas(config, tiles, seed) for seed in range(args.seeds)]
+        deviation = statistics.stdev(measured) if len(measured) > 1 else float("nan")
+        print(f"| {name} | {statistics.fmean(measured):.2f} | {deviation:.2f} |", flush=True)
 
     print("| start | area x R | deviation |\n|---|---|---|")
     row("published: N(0, 1)", replace(local, start="published"))

@@ -107,8 +107,8 @@ def trained(recipe: Recipe, options: Options) -> Path:
         short = replace(recipe, steps=TIMED, log_every=1, evaluate_every=0, checkpoint_every=TIMED)
         marks: list[float] = []
         train(short, options.data, trial, callback=lambda *_: marks.append(time.process_time()), **quiet)
-        spent = sorted(after - before for before, after in pairwise(marks[1:]))  # the first step imports much
-        write_json(trial / "timing.json", {"processor_seconds_per_step": spent[len(spent) // 2]})
+        durations = sorted(after - before for before, after in pairwise(marks[1:]))  # the first step imports much
+        write_json(trial / "timing.json", {"processor_seconds_per_step": durations[len(durations) // 2]})
     per_step = json.loads((trial / "timing.json").read_text())["processor_seconds_per_step"]
     steps = max(60, int(options.seconds / per_step))
     return train(replace(recipe, steps=steps, evaluate_every=0, checkpoint_every=100), options.data, run, **quiet)
@@ -176,9 +176,9 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
     """Which rays the tokens of a light field govern: the same tokens over objects and cameras."""
     model = pretrained.load(run)
     objects = list(test_objects(options).objects())
-    chosen = [objects[0], objects[len(objects) // 2], objects[-1]]
+    items = [objects[0], objects[len(objects) // 2], objects[-1]]
     side, rows, areas, tokens = model.input_size[0], [], [], None
-    for item in chosen:
+    for item in items:
         field = field_of_views(model, item, range(3), Integral())
         for view in SHOWN[:2]:
             camera = move_camera(field, item.poses[view])
@@ -187,8 +187,8 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
             if tokens is None:  # the four that matter most to the first, and then the same ones
                 tokens = sorted(range(len(every)), key=lambda k: -every[k].largest)[:4]
             maps = [Panel(repeat(heat(every[k].map), 2), f"token {k}", f"{every[k].area:.2f}") for k in tokens]
-            drawn = camera.render(side, side).clamp(0, 1)
-            rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(drawn, 2), "model"), *maps])
+            rendering = camera.render(side, side).clamp(0, 1)
+            rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(rendering, 2), "model"), *maps])
     save_png(options.out / "locality.png", sheet(rows))
     return {"model": run.name, "tokens": len(field.tokens), "views": len(rows),
             "median_area": statistics.median(areas), "smallest_area": min(areas), "largest_area": max(areas),
@@ -220,9 +220,9 @@ def write(report: dict[str, Any], options: Options) -> None:
     categories = sorted({score["name"].split("/")[0] for row in rows for score in row["scores"]})
     curves = {}
     for system in ("LAINR", "IPC"):
-        done = sorted((row["support"], row) for row in rows if row["system"] == system and row["support"])
-        for category in categories if done else []:
-            curves[f"{system}, {category}"] = [(v, mean(row, category, v)) for v, row in done]
+        points = sorted((row["support"], row) for row in rows if row["system"] == system and row["support"])
+        for category in categories if points else []:
+            curves[f"{system}, {category}"] = [(v, mean(row, category, v)) for v, row in points]
     for row in rows:
         if row["support"] == 0:
             for category in categories:

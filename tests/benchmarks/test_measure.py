@@ -16,7 +16,7 @@ def test_variants_take_turns():
     variants = {name: lambda name=name: calls.append(name) or len(calls) for name in "AB"}
     seconds, results = measure.interleave(variants, repeats=3)
     assert "".join(calls) == "ABABAB"
-    assert [len(taken) for taken in seconds.values()] == [3, 3]
+    assert [len(times) for times in seconds.values()] == [3, 3]
     assert results == {"A": 5, "B": 6}
 
 
@@ -25,10 +25,10 @@ def allocate(megabytes):
 
 
 def test_peak_memory_is_what_the_work_adds():
-    kept = torch.ones(200, 10**6, dtype=torch.uint8)  # resident before: not counted
+    resident = torch.ones(200, 10**6, dtype=torch.uint8)  # resident before: not counted
     assert measure.in_own_process(allocate, 64) == pytest.approx(64e6, rel=0.05)
     assert allocate(64) == pytest.approx(64e6, rel=0.05)
-    assert len(kept) == 200
+    assert len(resident) == 200
 
 
 def test_matmul_does_what_it_counts():
@@ -42,9 +42,9 @@ def test_the_whole_at_toy_size(options):
     memory = "--no-memory" not in options
     command = [sys.executable, "-m", "benchmarks.lainr_178", "--quick", "--repeats", "1", "--threads", "1"]
     root = Path(__file__).parents[2]
-    done = subprocess.run([*command, *options], cwd=root, capture_output=True, text=True, check=True)
-    assert "median ms" in done.stdout  # the table for people
-    record = json.loads(done.stdout.splitlines()[-1])  # the line for machines
+    process = subprocess.run([*command, *options], cwd=root, capture_output=True, text=True, check=True)
+    assert "median ms" in process.stdout  # the table for people
+    record = json.loads(process.stdout.splitlines()[-1])  # the line for machines
     assert {"device", "torch", "commit", "date", "malloc", "load before", "load after"} <= record.keys()
     assert record["malloc"] == ("tuned" if "tuned" in options else "default")
     for row in record["rows"]:

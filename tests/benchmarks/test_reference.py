@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import random
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,10 +24,6 @@ def pair():
     plain = reference.Reference(CONFIG).double()
     plain.load_state_dict(model.state_dict(), strict=True)
     return model, plain
-
-
-def random(*shape):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("bands", [(128.0,), (128.0, 32.0), (128.0, 90.0, 64.0, 32.0)])

@@ -68,7 +68,7 @@ def test_version(run):
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         ((), "no command given; there are: demo, train"),
         (("enocde",), "did you mean 'encode'?"),
@@ -85,17 +85,17 @@ def test_version(run):
         (("--frobnicate",), "unrecognized options: --frobnicate"),
     ],
 )
-def test_a_mistyped_command_line_is_one_line_and_exit_code_2(run, argv, said):
+def test_a_mistyped_command_line_is_one_line_and_exit_code_2(run, argv, message):
     outcome = run(*argv)
     assert outcome.code == 2
     assert len(outcome.lines) == 1
     assert outcome.err.startswith("tokenfield: error: ")
-    assert said in outcome.err
+    assert message in outcome.err
     assert outcome.out == ""
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UserError("this is wrong;\n do that"), 1, "this is wrong; do that"),
         (OSError(errno.ENOSPC, "No space left on device", "x.png"), 1, "x.png: the disk is full"),
@@ -105,11 +105,11 @@ def test_a_mistyped_command_line_is_one_line_and_exit_code_2(run, argv, said):
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
-def test_errors_are_one_line(run, command, error, code, said):
+def test_errors_are_one_line(run, command, error, code, message):
     command(raising(error))
     outcome = run("doctor")
     assert (outcome.code, len(outcome.lines)) == (code, 1)
-    assert outcome.err.startswith(f"tokenfield: error: {said}")
+    assert outcome.err.startswith(f"tokenfield: error: {message}")
     assert "Traceback" not in outcome.err
 
 
@@ -180,16 +180,16 @@ def test_json_is_strict_and_whole_or_absent(tmp_path):
 
 
 def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):
-    drawn, now = io.StringIO(), [0.0]
+    screen, now = io.StringIO(), [0.0]
     monkeypatch.setattr("tokenfield.io.progress.time.monotonic", lambda: now[0])
     with console.progress("decoding", 2) as bar:
-        bar.console = Console(file=drawn, force_terminal=True, width=80)
+        bar.console = Console(file=screen, force_terminal=True, width=80)
         bar.file(0, "a.field")
-        assert drawn.getvalue() == ""
+        assert screen.getvalue() == ""
         now[0] = 3.0
         bar.file(1, "b.field")
         bar.piece(1, 2)
-    assert "decoding b.field" in drawn.getvalue()
+    assert "decoding b.field" in screen.getvalue()
 
 
 def test_a_bar_says_nothing_about_quick_work_and_a_line_about_slow_work(capsys, monkeypatch):

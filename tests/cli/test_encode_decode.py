@@ -107,7 +107,7 @@ def test_without_a_name_the_result_lies_beside_the_file_and_replaces_nothing(run
     assert run("encode", photo, "--model", model).code == 1
 
 
-def test_the_input_is_never_written_over(run, model, photo, tmp_path):
+def test_the_input_is_never_overwritten(run, model, photo, tmp_path):
     before = (tmp_path / "photo.png").read_bytes()
     assert "ending in .field" in run("encode", photo, "-o", photo, "--model", model).err
     (tmp_path / "photo.field").write_bytes(before)

@@ -65,13 +65,13 @@ def test_a_folder_and_a_draw_from_it(run, model, photographs, tmp_path):
     assert data["protocol"]["name"] == "folder"
     assert [(s["name"], s["height"], s["width"]) for s in data["pictures"]] == [
         ("a.jpg", 11, 11), ("b.png", 11, 11), ("sub/c.png", 11, 11)]
-    drawn = []
+    panels = []
     for seed in (1, 1, 2, 3, 4, 5):
         run("evaluate", model, "--data", photographs, "--count", 1, "--seed", seed, "--json", facts)
         data = load(facts)
         assert data["count"] == 1 and data["settings"]["seed"] == seed
-        drawn.append(data["pictures"][0]["name"])
-    assert drawn[0] == drawn[1] and len(set(drawn)) > 1
+        panels.append(data["pictures"][0]["name"])
+    assert panels[0] == panels[1] and len(set(panels)) > 1
 
 
 def test_of_many_pictures_the_worst_are_listed(run, model, photographs, monkeypatch):

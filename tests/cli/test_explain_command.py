@@ -59,7 +59,7 @@ def test_defaults_are_not_repeated_and_relative_paths_stay():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ((), "give picture files or a folder"),
         (("nowhere.png",), "no such folder"),
@@ -68,8 +68,8 @@ def test_defaults_are_not_repeated_and_relative_paths_stay():
         (("PHOTO", "--maps", 2), "--maps 2: give at least 8"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments, said, photo, model, tmp_path, run):
+def test_what_cannot_be_is_one_line(arguments, message, photo, model, tmp_path, run):
     arguments = [photo if argument == "PHOTO" else argument for argument in arguments]
     outcome = run("explain", *arguments, "--model", model, "-o", tmp_path / "o")
-    assert outcome.code in (1, 2) and said in outcome.err and len(outcome.lines) == 1
+    assert outcome.code in (1, 2) and message in outcome.err and len(outcome.lines) == 1
     assert not (tmp_path / "o").exists()

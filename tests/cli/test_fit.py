@@ -68,10 +68,10 @@ BAD = {
 def test_what_cannot_be_is_one_line(run, photo, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (3, 9)).save("tiny.png")
-    argv, said = BAD[name]
+    argv, message = BAD[name]
     outcome = run("fit", *argv)
     assert (outcome.code, len(outcome.lines)) == (1, 1), outcome
-    assert said in outcome.err and not list(tmp_path.glob("*-ffnet"))
+    assert message in outcome.err and not list(tmp_path.glob("*-ffnet"))
 
 
 def test_the_same_seed_gives_the_same_field(run, photo, tmp_path):

@@ -30,7 +30,7 @@ def test_what_cannot_be_imported_is_one_line(run, tmp_path):
     assert outcome.code == 1 and "exists already" in outcome.err
 
 
-def test_a_size_is_chosen_or_assumed_in_one_line(run, tmp_path):
+def test_the_size_comes_from_an_option_or_an_assumption_in_one_line(run, tmp_path):
     checkpoint = GOLDEN / "learned_init_dev.pt"
     outcome = run("import", checkpoint, "-o", tmp_path / "assumed")
     assert outcome.code == 0 and len(outcome.lines) == 1

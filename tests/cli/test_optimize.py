@@ -42,8 +42,8 @@ def test_figure_7_has_every_competitor(run, model, photo, tmp_path):
     assert predicted["start_psnr"] > zero["start_psnr"] + 3
     assert predicted["head_start_seconds"] > 0 == zero["head_start_seconds"]
     assert Image.open(figure).format == "PNG"
-    for said in ("latents, from the predicted ones", "latents, from zero", "FFNet from scratch", "SIREN from scratch"):
-        assert said in outcome.out
+    for words in ("latents, from the predicted ones", "latents, from zero", "FFNet from scratch", "SIREN from scratch"):
+        assert words in outcome.out
     assert (tmp_path / "photo.field").exists()
 
 
@@ -84,10 +84,10 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_is_one_line(run, photo, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    argv, code, said = BAD[name]
+    argv, code, message = BAD[name]
     outcome = run("optimize", *argv)
     assert (outcome.code, len(outcome.lines)) == (code, 1), outcome
-    assert said in outcome.err
+    assert message in outcome.err
 
 
 def test_a_field_that_is_there_is_replaced_only_by_name(run, model, photo, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experiments.miniature import base
-from experiments.tables.measuring import measure
+from experiments.tables.measuring import describe_run
 from experiments.tables.tables import TABLES
 from tokenfield.comparison import running
 from tokenfield.comparison.running import RESULT
@@ -20,7 +20,7 @@ from tokenfield.training import Diverged
 
 LAINR = base()
 """With 16-pixel crops."""
-run = partial(running.run, measurement=measure)
+run = partial(running.run, measurement=describe_run)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def setting(tmp_path, monkeypatch):
     return Setting(Budget("steps", 2), tmp_path / "pool", tmp_path / "runs", device="cpu")
 
 
-def test_a_finished_run_is_kept(setting, monkeypatch):
+def test_a_finished_run_is_not_repeated(setting, monkeypatch):
     result = run(LAINR, setting)
     assert result["steps"] == 2 and set(result["pictures"]) == {"test/2.png", "test/3.png"}
     assert result["psnr"] == pytest.approx(sum(result["pictures"].values()) / 2, abs=1e-3)
@@ -87,8 +87,8 @@ def test_a_run_that_diverges_is_a_row_and_no_end(setting, monkeypatch):
     monkeypatch.setattr(running, "train", diverge)
     result = run(LAINR, setting)
     assert result["failure"] == "diverged" and "psnr" not in result
-    (written,) = setting.runs.glob(f"*/{RESULT}")
-    assert json.loads(written.read_text()) == result
+    (record,) = setting.runs.glob(f"*/{RESULT}")
+    assert json.loads(record.read_text()) == result
 
 
 def test_other_errors_are_errors(setting, monkeypatch):

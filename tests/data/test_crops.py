@@ -178,7 +178,7 @@ def test_the_eight_orientations_are_the_symmetries_of_the_square():
 
 def test_a_crop_is_a_piece_of_a_level(crops):
     """The ramps say which level, orientation and place a crop is from; the level must be the crop there, bit by bit."""
-    seen = set()
+    places = set()
     for step in range(600):
         index, sample = crops.draw(0, step, 3)
         square = np.rint(sample.numpy() * 255).astype(np.uint8).transpose(1, 2, 0)
@@ -190,8 +190,8 @@ def test_a_crop_is_a_piece_of_a_level(crops):
         level = crops.usable(index)[k]
         top, left = int((level[:, 0, 0] < rows[0, 0, 0]).sum()), int((level[0, :, 1] < rows[0, 0, 1]).sum())
         assert (level[top : top + 17, left : left + 17] == rows).all()
-        seen.add((index, k, swapped, along_y > 0, along_x > 0))
-    assert len(seen) == 8 * (1 + 2 + 3)                                       # every level in every orientation
+        places.add((index, k, swapped, along_y > 0, along_x > 0))
+    assert len(places) == 8 * (1 + 2 + 3)                                       # every level in every orientation
 
 
 def test_pictures_and_their_levels_are_drawn_alike(crops):

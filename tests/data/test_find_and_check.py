@@ -87,13 +87,13 @@ def test_the_summary_names_five_and_counts_the_rest():
 GOOD = torch.rand(3, 5, 7)
 
 
-@pytest.mark.parametrize("given", [GOOD, GOOD.double(), GOOD.half(), GOOD.bfloat16(), GOOD.numpy(),
+@pytest.mark.parametrize("image", [GOOD, GOOD.double(), GOOD.half(), GOOD.bfloat16(), GOOD.numpy(),
                                    GOOD.numpy().astype(">f8"), GOOD.numpy()[:, ::-1], GOOD[:, :1, :1], GOOD + 5e-5])
-def test_pictures_pass_the_check(given):
-    picture = check_picture(given, 3)
-    wide = str(given.dtype) in ("torch.float64", ">f8", "float64")
-    assert picture.dtype == (torch.float64 if wide else torch.float32) and tuple(picture.shape) == tuple(given.shape)
-    expected = given.float() if isinstance(given, torch.Tensor) else torch.from_numpy(given.astype(np.float32).copy())
+def test_pictures_pass_the_check(image):
+    picture = check_picture(image, 3)
+    wide = str(image.dtype) in ("torch.float64", ">f8", "float64")
+    assert picture.dtype == (torch.float64 if wide else torch.float32) and tuple(picture.shape) == tuple(image.shape)
+    expected = image.float() if isinstance(image, torch.Tensor) else torch.from_numpy(image.astype(np.float32).copy())
     torch.testing.assert_close(picture.float(), expected)
 
 
@@ -122,7 +122,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_other_arrays_are_refused_in_one_line(name):
-    given, part = REFUSED[name]
+    image, part = REFUSED[name]
     with pytest.raises(UserError, match=part) as caught:
-        check_picture(given, channels=3, name="photo")
+        check_picture(image, channels=3, name="photo")
     assert str(caught.value).startswith("photo ") and str(caught.value).isprintable()

@@ -52,17 +52,17 @@ def test_the_split_does_not_depend_on_the_machine(folder, tmp_path):
 
 
 @given(st.sets(st.text(min_size=1, max_size=9), min_size=2, max_size=50), st.floats(0.001, 0.999), st.text(min_size=1))
-def test_a_new_picture_leaves_the_split_of_the_others(found, share, new):
-    before = tuple(sorted(found))
+def test_a_new_picture_leaves_the_split_of_the_others(total, share, new):
+    before = tuple(sorted(total))
     after = (*before, new)
     assert 1 <= len(held_out_places(before, share)) < len(before)
-    held, still = held_out_places(before, share), held_out_places(after, share) - {len(before)}
-    if 1 < len(held) < len(before) - 1:                                         # apart from the guarantee of one each
-        assert held == still
+    test_before, still = held_out_places(before, share), held_out_places(after, share) - {len(before)}
+    if 1 < len(test_before) < len(before) - 1:                                    # apart from the guarantee of one each
+        assert test_before == still
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5])
-def test_the_share_is_kept(share):
+def test_the_share_of_held_out_pictures_is_exact(share):
     held_out = len(held_out_places(tuple(map(str, range(2000))), share))
     assert abs(held_out - 2000 * share) < 5 * (2000 * share * (1 - share)) ** 0.5            # 5 sigma of a binomial
 
@@ -75,7 +75,7 @@ def test_a_single_picture_is_trained_on(tmp_path, write):
 
 
 @pytest.mark.parametrize("test", ["test", "val", "validation"])
-def test_ready_made_splits_are_kept(test, tmp_path, write):
+def test_ready_made_splits_are_used(test, tmp_path, write):
     for number in range(3):
         write(tmp_path / "pool" / "train" / f"{number}.png", number)
     write(tmp_path / "pool" / test / "deep" / "9.png", 9)

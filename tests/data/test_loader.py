@@ -34,15 +34,15 @@ class Places:
 
 def take(loader: Loader, count: int) -> list[tuple[int, torch.Tensor]]:
     iterator = iter(loader)
-    taken = list(itertools.islice(iterator, count))
+    batches = list(itertools.islice(iterator, count))
     iterator.close()
-    return taken
+    return batches
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 5])
 def test_batches_come_in_order_whatever_the_workers(workers):
-    for step, (got, batch) in enumerate(take(Loader(Places(), batch_size=3, seed=7, workers=workers), 11)):
-        assert got == step and batch.shape == (3, 3, 1, 1)
+    for step, (loaded, batch) in enumerate(take(Loader(Places(), batch_size=3, seed=7, workers=workers), 11)):
+        assert loaded == step and batch.shape == (3, 3, 1, 1)
         assert batch[:, :, 0, 0].tolist() == [[7, step, slot] for slot in range(3)]
 
 
@@ -74,7 +74,7 @@ def test_an_error_surfaces_at_its_step(workers):
         next(iterator)
 
 
-def test_no_more_is_prepared_than_asked():
+def test_workers_prepare_no_more_than_the_queue_holds():
     source = Places()
     iterator = iter(Loader(source, batch_size=1, seed=0, workers=2))
     next(iterator)

@@ -134,7 +134,7 @@ def test_every_kind_gives_its_values(name, tmp_path):
 
 @pytest.mark.parametrize("name, alpha", [("rgba.png", ALPHA), ("rgb.png", None), ("16-bit grey.png", None),
                                          ("grey alpha.png", ALPHA)])
-def test_alpha_is_kept_on_purpose(name, alpha, tmp_path):
+def test_alpha_is_a_channel_on_request(name, alpha, tmp_path):
     (tmp_path / name).write_bytes(KINDS[name]()[0])
     picture = read_picture(tmp_path / name, keep_alpha=True)
     assert picture.shape == (4, 5, 7)
@@ -177,7 +177,7 @@ def test_a_damaged_exif_block_costs_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_of_several_frames_the_first_is_read_and_said(kind, tmp_path):
+def test_of_several_frames_the_first_is_read_with_a_warning(kind, tmp_path):
     frames = [Image.fromarray(np.full((5, 7, 3), value, np.uint8)) for value in (51, 102, 153)]
     options = {"lossless": True} if kind == "WEBP" else {}
     path = tmp_path / "film"

@@ -27,12 +27,12 @@ def test_the_shorter_side_is_the_size(height, width, size):
 def test_resizing_averages_as_pillow_does():
     """Each output pixel is a triangle-weighted mean of the input around it, twice as wide as the pixel it becomes."""
     picture = noise(30, 30)
-    got = resize_shorter(picture, 10).astype(float)
+    resized = resize_shorter(picture, 10).astype(float)
     centre = (np.arange(10) + 0.5) * 3
     weight = np.clip(1 - np.abs(np.arange(30)[None] + 0.5 - centre[:, None]) / 3, 0, None)
     weight /= weight.sum(1, keepdims=True)
     expected = np.einsum("yr,xs,rsc->yxc", weight, weight, picture.astype(float))
-    assert np.abs(got - expected).max() <= 1.01                      # rounded after each of two passes
+    assert np.abs(resized - expected).max() <= 1.01                      # rounded after each of two passes
 
 
 @given(st.integers(4, 60), st.integers(4, 60), st.integers(1, 40))

@@ -111,8 +111,8 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     code = ("import os, signal, sys; from pathlib import Path; from tokenfield.io.atomic import written_aside\n"
             "with written_aside(Path(sys.argv[1])) as file:\n"
             "    file.write(b'new' * 10**6); file.flush(); os.kill(os.getpid(), signal.SIGKILL)")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")])
-    assert done.returncode == -signal.SIGKILL
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")])
+    assert process.returncode == -signal.SIGKILL
     assert (tmp_path / "x").read_bytes() == b"old"
 
 

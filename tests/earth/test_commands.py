@@ -39,8 +39,8 @@ def test_encode_writes_a_field_per_step(earth, run):
     assert outcome.code == 0 and len(outcome.out.splitlines()) == 12
     assert "14 values for 82 cells, RMSE" in outcome.out and "degC" in outcome.out  # 3 x 4, an offset and a scale
     items = json.loads((earth / "out.json").read_text())["items"]
-    made = Field.load(earth / "fields" / "sea.nc_SST_time=3.field", pretrained.load(earth / "model"))
-    assert items[3]["name"] == made.domain.name == "sea.nc SST time=3"
+    field = Field.load(earth / "fields" / "sea.nc_SST_time=3.field", pretrained.load(earth / "model"))
+    assert items[3]["name"] == field.domain.name == "sea.nc SST time=3"
 
 
 def test_query_answers_in_the_field_s_unit_and_marks_guesses(earth, run):
@@ -56,8 +56,8 @@ def test_query_answers_in_the_field_s_unit_and_marks_guesses(earth, run):
     assert "*" in lines[1] and "*" not in lines[2] and "guess" in lines[-1]
     plain = json.loads((earth / "q.json").read_text())
     assert plain["units"] == ["degC"] and [p["had_value"] for p in plain["places"]] == [[False], [True], [True], [True]]
-    made = Field.load(path, pretrained.load(earth / "model"))
-    expected = made.domain.at(made, torch.tensor([[-30.0, 350.0]], dtype=torch.float64)).item()
+    field = Field.load(path, pretrained.load(earth / "model"))
+    expected = field.domain.at(field, torch.tensor([[-30.0, 350.0]], dtype=torch.float64)).item()
     assert plain["places"][3]["values"][0] == pytest.approx(expected)
 
 
@@ -140,10 +140,10 @@ def test_what_makes_no_sense_is_one_line(earth, run, photo):
     (earth / "places.txt").write_text("1 2\nhere\n")
     short = {"F": earth / "fields" / "sea.nc_SST_time=0.field", "M": earth / "model", "D": earth / "data",
              "O": earth / "o", "P": earth / "photo.field", "A": earth / "air.nc", "T": earth / "places.txt"}
-    for name, (words, said) in NONSENSE.items():
+    for name, (words, message) in NONSENSE.items():
         outcome = run("climate", *(short.get(word, word) for word in words))
         assert outcome.code == 1, name
-        assert len(outcome.lines) == 1 and said in outcome.err, (name, outcome.err)
+        assert len(outcome.lines) == 1 and message in outcome.err, (name, outcome.err)
 
 
 def test_info_does_not_print_the_mask_of_the_sea(earth, run, monkeypatch):

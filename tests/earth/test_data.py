@@ -42,8 +42,8 @@ def test_every_file_of_several_steps_is_a_series_of_its_own(tmp_path):
     write(tmp_path / "a.nc", steps=20)
     write(tmp_path / "b.nc", steps=40)
     write(tmp_path / "relief.nc")  # a single step: nothing of it can be held out
-    held = [(layer.path.name, layer.step) for layer in CONFIG.open(tmp_path, "test").layers]
-    assert held == [("a.nc", 19), ("b.nc", 38), ("b.nc", 39)]
+    layers = [(layer.path.name, layer.step) for layer in CONFIG.open(tmp_path, "test").layers]
+    assert layers == [("a.nc", 19), ("b.nc", 38), ("b.nc", 39)]
     assert ("relief.nc", 0) in [(layer.path.name, layer.step) for layer in CONFIG.open(tmp_path, "train").layers]
 
 
@@ -115,7 +115,7 @@ def test_channels_together_are_one_sample(tmp_path):
     torch.testing.assert_close(sample["values"][:, 0], sample["values"][:, 1] + 10)  # V first, as asked
 
 
-def test_values_come_in_the_units_asked_for(tmp_path):
+def test_values_come_in_any_unit(tmp_path):
     write(tmp_path / "a.nc")
     kelvin = replace(CONFIG, variables=("SST",), units=("kelvin",)).open(tmp_path, "train").sample(0, 0, 0)
     plain = replace(CONFIG, variables=("SST",)).open(tmp_path, "train").sample(0, 0, 0)
@@ -128,8 +128,8 @@ def test_a_folder_s_unusable_files_are_named_and_the_rest_is_used(tmp_path):
     write(tmp_path / "other.nc", variables=("SALT",))
     source = replace(CONFIG, variables=("SST",)).open(tmp_path, "train")
     assert len(source) == 1
-    said = source.skipped.summary()
-    assert "bad.nc" in said and "other.nc (has no SST; its variables are SALT)" in said
+    summary = source.skipped.summary()
+    assert "bad.nc" in summary and "other.nc (has no SST; its variables are SALT)" in summary
 
 
 def test_layers_without_any_value_are_skipped_and_named(tmp_path):

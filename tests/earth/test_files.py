@@ -49,7 +49,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_however_it_is_written_it_is_the_same_field(name, tmp_path):
+def test_every_way_of_writing_it_is_the_same_field(name, tmp_path):
     path = tmp_path / {"zarr": "a.zarr", "npy": "a.npy"}.get(name, "a.nc")
     SPELLINGS[name](path)
     read = first(path)

@@ -49,36 +49,36 @@ def prepared(path, **changes):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_field_saves_and_loads_with_places_units_and_mask(name, tmp_path):
     model, field = build(SYSTEMS[name]), prepared(tmp_path, hole=True)
-    made = encode_field(model, field)
-    made.save(tmp_path / "a.field")
+    encoded = encode_field(model, field)
+    encoded.save(tmp_path / "a.field")
     again = Field.load(tmp_path / "a.field", model)
-    assert again.domain == made.domain and again.domain.units == ("degC",) and again.domain.variables == ("SST",)
-    assert torch.equal(again.domain.native(again), made.domain.native(made))
+    assert again.domain == encoded.domain and again.domain.units == ("degC",) and again.domain.variables == ("SST",)
+    assert torch.equal(again.domain.native(again), encoded.domain.native(encoded))
     assert "SST in degC on 7 latitudes x 12 longitudes" in repr(again)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_values_are_continuous_round_the_earth(name, tmp_path):
-    made = encode_field(build(SYSTEMS[name]), prepared(tmp_path))
+    encoded = encode_field(build(SYSTEMS[name]), prepared(tmp_path))
     latitude = torch.linspace(-80, 80, 9, dtype=torch.float64)[:, None]
-    west, east, turned = (made.domain.at(made, torch.cat([latitude, torch.full_like(latitude, x)], 1))
+    west, east, turned = (encoded.domain.at(encoded, torch.cat([latitude, torch.full_like(latitude, x)], 1))
                           for x in (1e-7, 360 - 1e-7, -1e-7))
     torch.testing.assert_close(west, east, atol=1e-3, rtol=0)
     torch.testing.assert_close(east, turned)
-    assert made.domain.at(made, torch.cat([latitude, 0 * latitude], 1)).std() > 1e-4  # the field is not flat
+    assert encoded.domain.at(encoded, torch.cat([latitude, 0 * latitude], 1)).std() > 1e-4  # the field is not flat
 
 
 @pytest.mark.parametrize("config", [LAINR, ANR])
 def test_on_the_sphere_a_pole_is_one_point(config, tmp_path):
-    made = encode_field(build(config), prepared(tmp_path))
+    own = encode_field(build(config), prepared(tmp_path))
     for pole in (90.0, -90.0):
-        values = made.domain.at(made, torch.tensor([[pole, x] for x in (0.0, 77.0, 180.0, 301.0)], dtype=torch.float64))
+        values = own.domain.at(own, torch.tensor([[pole, x] for x in (0.0, 77.0, 180.0, 301.0)], dtype=torch.float64))
         torch.testing.assert_close(values, values[:1].expand_as(values), atol=1e-4, rtol=0)
 
 
 def test_on_the_plane_there_is_a_seam(tmp_path):
-    made = encode_field(build(replace(LAINR, coordinates="plane")), prepared(tmp_path))
-    west, east = made.domain.at(made, torch.tensor([[10.0, 1e-7], [10.0, 360 - 1e-7]], dtype=torch.float64))
+    encoded = encode_field(build(replace(LAINR, coordinates="plane")), prepared(tmp_path))
+    west, east = encoded.domain.at(encoded, torch.tensor([[10.0, 1e-7], [10.0, 360 - 1e-7]], dtype=torch.float64))
     assert (west - east).abs().item() > 1e-3
 
 
@@ -108,7 +108,7 @@ def test_what_stands_in_a_missing_cell_is_of_no_consequence(name, tmp_path):
     assert not torch.equal(tokens[0], encode_field(model, prepared(tmp_path)).tokens)  # but that it is missing is
 
 
-def test_the_encoder_is_told_shares_and_the_mean_where_nothing_is(tmp_path):
+def test_the_encoder_reads_shares_and_the_mean_where_nothing_is(tmp_path):
     model, field = build(LAINR), prepared(tmp_path, hole=True)
     inputs, offset, scale = model.inputs(*(part[None] for part in (field.inputs, field.covered, field.mean,
                                                                    field.deviation)))
@@ -148,14 +148,14 @@ def test_scores_are_weighted_by_area_and_leave_out_what_is_missing(tmp_path):
 
 def test_a_field_s_score_is_that_of_its_values_at_its_own_cells(tmp_path):
     field = prepared(tmp_path)
-    made = encode_field(build(LAINR), field)
-    assert score(made, field.snapshot) == compare(made.domain.native(made), field.snapshot)
+    encoded = encode_field(build(LAINR), field)
+    assert score(encoded, field.snapshot) == compare(encoded.domain.native(encoded), field.snapshot)
 
 
 def test_rendering_is_asking_at_the_centres(tmp_path):
-    made = encode_field(build(LAINR), prepared(tmp_path))
-    values = made.domain.at(made, LatLon.globe(14, 24).places())
-    torch.testing.assert_close(made.render(14, 24), values.T.unflatten(1, (14, 24)), atol=1e-3, rtol=1e-4)
+    encoded = encode_field(build(LAINR), prepared(tmp_path))
+    values = encoded.domain.at(encoded, LatLon.globe(14, 24).places())
+    torch.testing.assert_close(encoded.render(14, 24), values.T.unflatten(1, (14, 24)), atol=1e-3, rtol=1e-4)
 
 
 def test_places_know_whether_their_cell_had_a_value(tmp_path):

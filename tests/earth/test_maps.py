@@ -63,11 +63,11 @@ def pair(tmp_path):
 
 def test_a_map_leaves_out_what_is_missing(pair):
     field, snapshot = pair
-    truth, made, difference = maps_of(field, snapshot, mollweide(60))
-    lost = nearest(snapshot.grid, (snapshot.valid[0] == 0).float(), mollweide(60)) == 1
-    for one in (truth, made, difference):
-        assert one.pixels[lost].isnan().all() and one.unit == "degC"
-    torch.testing.assert_close(difference.pixels, made.pixels - truth.pixels, equal_nan=True)
+    truth, drawing, difference = maps_of(field, snapshot, mollweide(60))
+    missing = nearest(snapshot.grid, (snapshot.valid[0] == 0).float(), mollweide(60)) == 1
+    for one in (truth, drawing, difference):
+        assert one.pixels[missing].isnan().all() and one.unit == "degC"
+    torch.testing.assert_close(difference.pixels, drawing.pixels - truth.pixels, equal_nan=True)
     places = orthographic(9, (10.0, 20.0))
     (alone,) = maps_of(field, None, places)
     there = ~alone.pixels.isnan()

@@ -34,8 +34,8 @@ def samples():
 @torch.no_grad()
 def share(model) -> float:
     """R times the mean share of the Earth that holds 90 % of what a token's absence changes, weighted by area."""
-    given, grid = samples(), LatLon.globe(30, 60)
-    images, _, _ = model.inputs(given["inputs"], given["covered"], given["mean"], given["deviation"])
+    snapshots, grid = samples(), LatLon.globe(30, 60)
+    images, _, _ = model.inputs(snapshots["inputs"], snapshots["covered"], snapshots["mean"], snapshots["deviation"])
     tokens, where = model.encode(images[:1]), model.place(grid.places()).float()
     whole, areas, shares = model.decode(tokens, where), grid.areas.flatten(), []
     for k in range(tokens.shape[1]):

@@ -80,8 +80,8 @@ def test_no_linear_code_of_the_same_size_does_better_on_what_was_fitted():
     best = Basis(mean, rows.contiguous(), cell=CELL)                     # the optimum, by Eckart and Young
     draw = torch.Generator().manual_seed(3)
     other = Basis(mean, orthonormal(torch.randn(27, 27, generator=draw)), cell=CELL)
-    fitted = fit(pictures, cell=CELL, cells_per_picture=4001)            # nearly all of their cells
-    scores = [floor(b, pictures, 1 / 9).mean() for b in (best, fitted, other)]
+    basis = fit(pictures, cell=CELL, cells_per_picture=4001)            # nearly all of their cells
+    scores = [floor(b, pictures, 1 / 9).mean() for b in (best, basis, other)]
     assert scores[0] >= scores[1] - 1e-3 > scores[2]
     assert scores[1] > scores[0] - 0.3
 

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent / "before_the_move"
 
 
 @pytest.mark.parametrize("name", ["photos-s", "photos-ladder"])
-def test_fields_written_before_the_move_open(name):
+def test_fields_from_before_the_move_open(name):
     field = tokenfield.Field.load(FOLDER / f"{name}.field")
     assert field.native_size == (31, 43) and field.model.origin == name
     expected = torch.from_numpy(np.load(FOLDER / f"{name}.npy"))

@@ -27,34 +27,34 @@ def field(request):
     return field_of(request.param)
 
 
-def close(found, expected, rtol=1e-3):
+def close(values, expected, rtol=1e-3):
     """At nearly all points: a kink may lie between two points of a difference."""
-    off = ((found - expected).flatten(1).abs().amax(1) > rtol * expected.abs().max().clamp(min=1e-3)).sum()
-    assert off <= 2, (found - expected).abs().max()
+    off = ((values - expected).flatten(1).abs().amax(1) > rtol * expected.abs().max().clamp(min=1e-3)).sum()
+    assert off <= 2, (values - expected).abs().max()
 
 
 def test_a_gradient_is_that_of_differences(field):
-    found = field.gradient(POINTS)
+    values = field.gradient(POINTS)
     steps = torch.eye(2, dtype=torch.double) * 1e-6
     with torch.no_grad():
         expected = torch.stack([(field(POINTS + e) - field(POINTS - e)) / 2e-6 for e in steps], -1)
-    assert found.shape == (6, 3, 2) and not found.requires_grad
-    close(found, expected)
+    assert values.shape == (6, 3, 2) and not values.requires_grad
+    close(values, expected)
 
 
 def test_a_laplacian_is_that_of_second_differences(field):
-    found, h = field.laplacian(POINTS), 1e-4
+    values, h = field.laplacian(POINTS), 1e-4
     steps = torch.eye(2, dtype=torch.double) * h
     with torch.no_grad():
         expected = sum(field(POINTS + e) - 2 * field(POINTS) + field(POINTS - e) for e in steps) / h**2
-    assert found.shape == (6, 3) and not found.requires_grad
-    close(found, expected, 1e-2)
+    assert values.shape == (6, 3) and not values.requires_grad
+    close(values, expected, 1e-2)
 
 
 def test_a_mean_is_that_of_many_points(field):
     boxes = [(-0.3, -0.2, 0.4, 0.1), (-1.0, -1.0, 1.0, 1.0), (0.1, 0.1, 0.1001, 0.11)]
-    found = field.mean(boxes)
-    for one, (top, left, bottom, right) in zip(found, boxes, strict=True):
+    values = field.mean(boxes)
+    for one, (top, left, bottom, right) in zip(values, boxes, strict=True):
         grid = Grid((centers(400, top, bottom, dtype=torch.double), centers(400, left, right, dtype=torch.double)))
         with torch.no_grad():
             expected = field(grid).mean(0)
@@ -71,8 +71,8 @@ def test_gradients_chunked_are_the_whole(monkeypatch):
 def test_a_recorded_gradient_goes_on():
     points = POINTS.clone().requires_grad_()
     field = field_of("lainr")
-    (found,) = torch.autograd.grad(field.gradient(points).square().sum(), points)
-    assert found.abs().max() > 0
+    (values,) = torch.autograd.grad(field.gradient(points).square().sum(), points)
+    assert values.abs().max() > 0
 
 
 def test_nodes_are_exact_for_what_is_cubic_between_half_pixels():

@@ -47,13 +47,13 @@ def test_the_field_interpolates_the_picture_anywhere(h, w, config, seed):
     model, image = Lookup(config), picture((h, w), seed)
     domain = domain_of(model, (h, w))
     points = torch.rand(53, 2, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-    got = domain.at_points(model, domain.encode(model, image), points)
-    torch.testing.assert_close(got, interpolate(image[None], points[None])[0], atol=1e-4, rtol=0)
+    values = domain.at_points(model, domain.encode(model, image), points)
+    torch.testing.assert_close(values, interpolate(image[None], points[None])[0], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("config", [FIXED, LookupConfig(size=None, context=0.5)], ids=["tiles", "lattice"])
 @torch.no_grad()
-def test_grid_equals_points_and_order_is_kept(config):
+def test_grid_equals_points_in_any_order(config):
     model, image = Lookup(config), picture((23, 19))
     domain = domain_of(model, (23, 19)) if config.size else Lattice((23, 19), config.cell, block=2)
     tokens = domain.encode(model, image)
@@ -175,7 +175,7 @@ def test_pieces_are_encoded_a_few_at_a_time(monkeypatch):
 
 
 @torch.no_grad()
-def test_only_pieces_that_are_asked_are_decoded():
+def test_only_tiles_under_the_box_are_decoded():
     reports = []
     model, domain = Lookup(FIXED), Tiles((700, 500), (7, 5))
     tokens = torch.zeros(*domain.shape, 35, 3)

@@ -119,7 +119,7 @@ def test_half_precision_is_a_choice_and_close():
         assert torch.equal(field.render(23, 37), full)  # what is set outside does not leak in
 
 
-def test_domains_can_be_chosen():
+def test_domains_are_an_argument():
     model, image = toy_model(), picture(23, 37)
     more = Field.of(model, image, domain=Tiles.fit(model, (23, 37), overlap=1 / 3))
     assert more.values_stored > Field.of(model, image).values_stored
@@ -136,7 +136,7 @@ def test_memory_does_not_grow_with_the_render():
     assert band.shape == (3, 3, 3001) and band.untyped_storage().nbytes() == 3 * 3 * 3001 * 4
 
 
-def test_progress_is_told():
+def test_progress_is_reported():
     reports = []
     field = Field.of(toy_model(), picture(23, 37), progress=lambda *n: reports.append(n))
     assert reports[-1][0] == reports[-1][1] == 6
@@ -157,7 +157,7 @@ NAN, INF = torch.tensor(float("nan")), torch.tensor(float("inf"))
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         (torch.rand(16, 16), "(C, H, W)"),
         (torch.rand(16, 16, 3), "permute(2, 0, 1)"),
@@ -172,14 +172,14 @@ NAN, INF = torch.tensor(float("nan")), torch.tensor(float("inf"))
     ],
     ids=lambda v: v if isinstance(v, str) else "x".join(map(str, v.shape)),
 )
-def test_bad_pictures(bad, said):
+def test_bad_pictures(bad, message):
     with pytest.raises(UserError) as error:
         Field.of(toy_model(), bad)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("ask", "said"),
+    ("ask", "message"),
     [
         (lambda f: f(torch.rand(5)), "(Q, 2)"),
         (lambda f: f(torch.rand(5, 3)), "(Q, 2)"),
@@ -197,10 +197,10 @@ def test_bad_pictures(bad, said):
         (lambda f: f.render(4, 4, dtype=torch.float64), "precision"),
     ],
 )
-def test_bad_questions(ask, said):
+def test_bad_questions(ask, message):
     with pytest.raises(UserError) as error:
         ask(Field.of(toy_model(), picture(16, 16)))
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_arrays_and_empty_questions_are_fine():

@@ -84,7 +84,7 @@ def test_another_model_is_refused(path):
         Field.load(path, other)
 
 
-def test_the_hub_is_never_asked_for_a_file_s_sake(field, path):
+def test_opening_a_file_never_contacts_the_hub(field, path):
     foreign = path.with_name("hub.field")
     write_field(foreign, field.tokens, domain=field.domain.to_dict(), model=ModelId("lainr", "hf:some/body", "0" * 64))
     with pytest.raises(UserError, match="not at hand"):
@@ -141,11 +141,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda name: name.replace(" ", "-"))
 def test_damaged_and_foreign_files_are_named(damage, path, model):
-    spoil, said = DAMAGE[damage]
+    spoil, message = DAMAGE[damage]
     spoil(path)
     with pytest.raises(UserError) as error:
         Field.load(path, model)
-    assert said in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_every_byte_of_the_header_may_be_wrong(path, model):
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_the_old_file(path, field):
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_is_said(field, tmp_path):
+def test_a_file_that_cannot_be_written_is_one_line(field, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="a part of the path is a file"):
         field.save(tmp_path / "file" / "a.field")

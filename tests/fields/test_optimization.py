@@ -57,12 +57,12 @@ def test_psnr_rises_and_is_that_of_the_best_field(field, picture, what):
     assert [point.step for point in points] == list(range(9))
     assert points[-1].psnr > points[0].psnr + 0.02
     assert all(a.seconds < b.seconds for a, b in pairwise(points))
-    found = psnr(fitting.best.render(11, 13)[None], picture[None]).item()
-    assert found == pytest.approx(max(point.psnr for point in points), abs=1e-4) == fitting.best_psnr
+    score = psnr(fitting.best.render(11, 13)[None], picture[None]).item()
+    assert score == pytest.approx(max(point.psnr for point in points), abs=1e-4) == fitting.best_psnr
 
 
 @pytest.mark.parametrize("what", ["latents", "decoder", "all"])
-def test_only_what_was_asked_for_moves_and_the_given_field_never(field, picture, what):
+def test_only_the_selected_parameters_move_and_the_input_field_never(field, picture, what):
     tokens, before = field.tokens.clone(), pretrained.model_hash(field.model)
     fitting = Optimization(field, picture, what)
     list(fitting.run(steps=3))
@@ -74,8 +74,8 @@ def test_only_what_was_asked_for_moves_and_the_given_field_never(field, picture,
 
 
 def test_the_encoder_is_no_part_of_the_decoder(field):
-    found = {id(p) for p in decoder_parameters(field.model, field.tokens, field.domain)}
-    names = {name.split(".")[0] for name, p in field.model.named_parameters() if id(p) in found}
+    parameters = {id(p) for p in decoder_parameters(field.model, field.tokens, field.domain)}
+    names = {name.split(".")[0] for name, p in field.model.named_parameters() if id(p) in parameters}
     assert "decoder" in names and "encoder" not in names
 
 
@@ -93,7 +93,7 @@ def test_the_gradient_does_not_depend_on_the_blocks(field, picture, points, monk
     torch.testing.assert_close(fitting.tokens.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
-def test_the_best_is_kept_when_steps_do_harm(field, picture):
+def test_the_best_field_survives_steps_that_do_harm(field, picture):
     fitting = Optimization(field, picture, "latents", rates={"latents": 50.0})
     points = list(fitting.run(steps=2))
     assert points[1].psnr < points[0].psnr == fitting.best_psnr
@@ -106,8 +106,8 @@ def test_whoever_stops_reading_keeps_what_there_is(field, picture):
         if point.step == 4:
             break
     assert fitting.best_psnr == point.psnr
-    found = psnr(fitting.best.render(11, 13)[None], picture[None]).item()
-    assert found == pytest.approx(point.psnr, abs=1e-4)
+    score = psnr(fitting.best.render(11, 13)[None], picture[None]).item()
+    assert score == pytest.approx(point.psnr, abs=1e-4)
 
 
 def test_steps_are_a_function_of_their_number(field, picture):
@@ -119,12 +119,12 @@ def test_steps_are_a_function_of_their_number(field, picture):
 
 
 def test_drawn_pixels_are_pixels_of_the_picture(picture):
-    drawn = Target.of(picture).draw(50, seed=1, step=7)
-    assert 35 <= len(drawn.grid) <= 60
-    for i, y in enumerate(drawn.grid.axes[0]):
-        for j, x in enumerate(drawn.grid.axes[1]):
+    sample = Target.of(picture).draw(50, seed=1, step=7)
+    assert 35 <= len(sample.grid) <= 60
+    for i, y in enumerate(sample.grid.axes[0]):
+        for j, x in enumerate(sample.grid.axes[1]):
             row, column = round(((y.item() + 1) * 11 - 1) / 2), round(((x.item() + 1) * 13 - 1) / 2)
-            assert torch.equal(drawn.picture[:, i, j], picture[:, row, column])
+            assert torch.equal(sample.picture[:, i, j], picture[:, row, column])
     everything = Target.of(picture).draw(10_000, seed=1, step=7)
     assert everything.grid.shape == (11, 13) and torch.equal(everything.picture, picture)
 
@@ -186,7 +186,7 @@ def test_a_field_with_optimised_latents_belongs_to_the_model_it_came_from(field,
     assert torch.equal(Field.load(tmp_path / "a.field", field.model).tokens, fitting.best.tokens)
 
 
-def test_what_cannot_be_is_said(field, picture):
+def test_impossible_settings_are_one_line(field, picture):
     with pytest.raises(UserError, match="pixels and a picture"):
         Optimization(field, picture[:, 1:])
     with pytest.raises(UserError, match="at least 1"):

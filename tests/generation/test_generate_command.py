@@ -152,19 +152,19 @@ def test_any_aspect_of_anchored_tokens(run, of_lattices, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--shape", "wide"), "--shape wide: give width and height, such as 2:1, or rows and columns"),
         (("--shape", "0x2"), "at least 1 of each"),
     ],
 )
-def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, said):
+def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, message):
     outcome = run("generate", "samples", of_lattices, "-o", tmp_path / "o", *options)
-    assert outcome.code == 1 and said in outcome.lines[-1] and len(outcome.lines) == 1
+    assert outcome.code == 1 and message in outcome.lines[-1] and len(outcome.lines) == 1
 
 
 @pytest.mark.parametrize(
-    ("form", "options", "said"),
+    ("form", "options", "message"),
     [
         ("samples", ("--class", "dgo"), "no class is called 'dgo'; did you mean dog"),
         ("samples", ("--class", "zebra"), "there are: cat, dog, hot air balloon"),
@@ -181,9 +181,9 @@ def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, 
         ("samples", ("--shape", "2:1"), "without places"),
     ],
 )
-def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, form, options, said):
+def test_what_it_refuses_is_one_line(run, denoiser, tmp_path, form, options, message):
     outcome = run("generate", form, denoiser, *options, "-o", tmp_path / "o")
-    assert outcome.code == 1 and said in outcome.lines[-1] and len(outcome.lines) == 1
+    assert outcome.code == 1 and message in outcome.lines[-1] and len(outcome.lines) == 1
 
 
 @pytest.mark.parametrize(("options", "form"), [

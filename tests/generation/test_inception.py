@@ -74,7 +74,7 @@ def test_other_files_are_one_line(what, weights, tmp_path):
         torch.save({"layer1.0.weight": torch.zeros(3)} if what == "another" else torch.zeros(3), path)
     with pytest.raises(UserError) as error:
         find_features(f"inception:{path}")
-    said = str(error.value)
-    assert "\n" not in said and said.endswith("give pt_inception-2015-12-05-6726825d.pth, which published FIDs use")
+    text = str(error.value)
+    assert "\n" not in text and text.endswith("give pt_inception-2015-12-05-6726825d.pth, which published FIDs use")
     expected = {"text": "holds no weights that PyTorch reads", "misshapen": "is (32, 1, 3, 3), Inception v3 has (32, "}
-    assert expected.get(what, "Conv2d_1a_3x3.conv.weight is absent") in said
+    assert expected.get(what, "Conv2d_1a_3x3.conv.weight is absent") in text

@@ -65,12 +65,12 @@ def test_statistics_are_those_of_all_entries_in_one_pass(encoded):
 
 
 def test_a_killed_run_continues_at_the_next_shard(encoded, pictures, tmp_path, monkeypatch):
-    written, plain = [], encoding.write_shard
+    shards, plain = [], encoding.write_shard
 
     def count_and_die(path, *rest):
-        if len(written) == 2:
+        if len(shards) == 2:
             raise KeyboardInterrupt
-        written.append(path.name)
+        shards.append(path.name)
         plain(path, *rest)
 
     monkeypatch.setattr(encoding, "write_shard", count_and_die)
@@ -78,10 +78,10 @@ def test_a_killed_run_continues_at_the_next_shard(encoded, pictures, tmp_path, m
         toys.encode(pictures, tmp_path)
     with pytest.raises(UserError, match=r"not complete; tokenfield latents"):
         LatentFolder(tmp_path)
-    written.clear()
-    monkeypatch.setattr(encoding, "write_shard", lambda path, *rest: (written.append(path.name), plain(path, *rest)))
+    shards.clear()
+    monkeypatch.setattr(encoding, "write_shard", lambda path, *rest: (shards.append(path.name), plain(path, *rest)))
     toys.encode(pictures, tmp_path)
-    assert written == ["shard-00002.safetensors", "shard-00000.safetensors"]  # the last of train, and test's
+    assert shards == ["shard-00002.safetensors", "shard-00000.safetensors"]  # the last of train, and test's
     assert contents(tmp_path) == contents(encoded)
 
 

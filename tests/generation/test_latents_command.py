@@ -21,10 +21,10 @@ def type_latents(model, folder, tmp_path, capsys):
 
 def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
     out = tmp_path / "latents"
-    code, said, beside = type_latents("-o", str(out), "--size", "12", "--json", str(tmp_path / "x.json"))
+    code, output, beside = type_latents("-o", str(out), "--size", "12", "--json", str(tmp_path / "x.json"))
     train = LatentFolder(out)
     assert code == 3 and "skipped 2 of" in beside  # damaged ones are named, the rest is done
-    assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in said
+    assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in output
     assert (train.lattice, train.model) == ((3, 3), model)
     facts = json.loads((tmp_path / "x.json").read_text())
     assert facts["command"] == "latents" and facts["splits"]["train"]["entries"] == len(train)
@@ -40,8 +40,8 @@ def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
 ])
 def test_what_it_refuses_is_one_line(options, part, type_latents, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, said, beside = type_latents(*options)
-    assert (code, said) == (1, "") and part in beside and len(beside.splitlines()) == 1
+    code, output, beside = type_latents(*options)
+    assert (code, output) == (1, "") and part in beside and len(beside.splitlines()) == 1
 
 
 def test_a_folder_that_is_not_there(type_latents, tmp_path):

@@ -69,7 +69,7 @@ def test_a_larger_lattice_has_no_place_that_training_had_not(margin, more, still
     assert large == small and len(small) == 2 * margin + 1
 
 
-def test_borders_are_told_within_the_margin_alone():
+def test_borders_matter_within_the_margin_alone():
     even = torch.zeros(1, 7, 11, 5)
     with_margin, without = answer(denoiser(margin=1), even), answer(denoiser(margin=0), even)
     torch.testing.assert_close(without, without[:, :1, :1].expand_as(without), atol=1e-5, rtol=0)
@@ -212,7 +212,7 @@ def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_need
     assert torch.equal(model.mean, RECIPE.data.open(latents, "train").mean)
 
 
-def test_sets_and_lattices_are_told_apart(latents, tmp_path):
+def test_sets_and_lattices_differ(latents, tmp_path):
     toys.encode(toys.write_pictures(tmp_path / "p"), tmp_path / "sets")
     with pytest.raises(UserError, match="tokens of toy have no places"):
         LatentsConfig(lattice=True).open(tmp_path / "sets", "train")

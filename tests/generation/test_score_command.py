@@ -36,7 +36,7 @@ def scored(run, data, *options):
     return outcome
 
 
-def test_distances_are_printed_with_their_network_and_kept(run, data, samples, tmp_path):
+def test_distances_are_printed_and_stored_with_their_network(run, data, samples, tmp_path):
     facts = tmp_path / "score.json"
     outcome = scored(run, data, samples, "--features", "random:0", "--json", facts)
     first = json.loads(facts.read_text())

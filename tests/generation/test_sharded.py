@@ -45,7 +45,7 @@ def same(one: Path, other: Path, atol: float) -> None:
     weights, others = load_file(one), load_file(other)
     assert weights.keys() == others.keys()
     for name, tensor in weights.items():
-        torch.testing.assert_close(others[name], tensor, atol=atol, rtol=0, msg=lambda said, name=name: name + said)
+        torch.testing.assert_close(others[name], tensor, atol=atol, rtol=0, msg=lambda text, name=name: name + text)
 
 
 def test_two_processes_that_share_the_weights_equal_one(latents, shared, tmp_path, monkeypatch):

@@ -34,21 +34,21 @@ def averaged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("weights", "said", "expected"),
+    ("weights", "message", "expected"),
     [
         ("model", "taken were the trained weights themselves, and --weights ema takes", GOLDEN / "ipc_dev.pt"),
         ("ema", "taken were their moving average, and --weights model takes", "average.pt"),
     ],
 )
-def test_of_two_sets_of_weights_one_is_taken_and_named(averaged, weights, said, expected):
+def test_of_two_sets_of_weights_one_is_used_and_named(averaged, weights, message, expected):
     checkpoint = averaged()
-    with pytest.warns(UserWarning, match=said):
+    with pytest.warns(UserWarning, match=message):
         model = import_checkpoint(checkpoint, weights=weights)
     assert pretrained.model_hash(model) == pretrained.model_hash(import_checkpoint(checkpoint.parent / expected))
 
 
 @pytest.mark.parametrize("average", [dict, lambda state: None, lambda state: state])
-def test_nothing_is_said_of_an_average_that_is_none_or_the_same(averaged, average):
+def test_no_message_about_an_average_that_is_none_or_the_same(averaged, average):
     checkpoint = averaged(average)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -56,7 +56,7 @@ def test_nothing_is_said_of_an_average_that_is_none_or_the_same(averaged, averag
 
 
 @pytest.mark.parametrize("name", ["ipc_dev", "yinboc_transinr_dev", "anr_dev"])
-def test_an_average_that_there_is_not_is_missed(name):
+def test_a_missing_average_is_an_error(name):
     with pytest.raises(UserError, match="no moving average of the weights in it; --weights model"):
         import_checkpoint(GOLDEN / f"{name}.pt", weights="ema")
 
@@ -67,7 +67,7 @@ def test_an_average_of_other_tensors_is_no_model(averaged):
         import_checkpoint(checkpoint, weights="ema")
 
 
-def test_a_size_that_nothing_says_is_chosen_or_assumed_aloud():
+def test_a_size_that_nothing_says_comes_from_an_option_or_a_stated_assumption():
     with pytest.warns(UserWarning, match="178 x 178 is assumed, and --size HEIGHT WIDTH"):
         assert import_checkpoint(GOLDEN / "learned_init_dev.pt").input_size == (178, 178)
     with warnings.catch_warnings():

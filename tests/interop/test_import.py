@@ -100,7 +100,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), SETTINGS)
-def test_every_setting_is_known(tmp_path, name, value, message):
+def test_every_setting_has_a_meaning(tmp_path, name, value, message):
     checkpoint = changed(tmp_path, "ipc", setting=(name, value))
     if message is None:
         import_checkpoint(checkpoint)
@@ -141,7 +141,7 @@ SECTIONS = {  # of the YAML, and what is said
 
 
 @pytest.mark.parametrize("name", SECTIONS)
-def test_every_section_is_known(tmp_path, name):
+def test_every_section_has_a_meaning(tmp_path, name):
     sections, message = SECTIONS[name]
     with pytest.raises(UserError, match=message):
         import_checkpoint(changed(tmp_path, "ipc", sections=sections))
@@ -155,7 +155,7 @@ def test_sections_of_their_trainer_are_accepted(tmp_path):
     import_checkpoint(changed(tmp_path, "ipc", sections={"dataset": None}))
 
 
-def test_what_is_accepted_is_said_where_a_setting_is_misspelt(tmp_path):
+def test_a_misspelt_setting_gets_the_accepted_ones(tmp_path):
     with pytest.raises(UserError, match=r"; accepted in arch\.transformer: n_layer, block, embed_dim, mask$"):
         import_checkpoint(changed(tmp_path, "ipc", setting=("transformer.deep", 2)))
 
@@ -175,9 +175,9 @@ VIEWS = {  # patches, n_support, and the views or what is said
 }
 
 
-@pytest.mark.parametrize(("patches", "said", "views"), VIEWS.values(), ids=VIEWS)
-def test_views_are_said_or_the_only_ones_possible(tmp_path, patches, said, views):
-    dataset = {"train_config": {"n_support": said}}
+@pytest.mark.parametrize(("patches", "views_setting", "views"), VIEWS.values(), ids=VIEWS)
+def test_views_come_from_the_setting_or_are_the_only_ones_possible(tmp_path, patches, views_setting, views):
+    dataset = {"train_config": {"n_support": views_setting}}
     checkpoint = changed(tmp_path, "ipc_nerf", setting=("latent_mapping.n_patches", patches), dataset=dataset)
     if isinstance(views, int):
         assert import_checkpoint(checkpoint).config.views == views
@@ -276,7 +276,7 @@ def test_a_yaml_beside_a_specification_must_agree(tmp_path):
         import_checkpoint(checkpoint)
 
 
-def test_every_section_of_a_yaml_beside_a_specification_is_known(tmp_path):
+def test_every_section_of_a_yaml_beside_a_specification_has_a_meaning(tmp_path):
     checkpoint = yinboc(tmp_path, lambda args: None)
     model = torch.load(checkpoint, weights_only=True)["model"]
     del model["sd"]

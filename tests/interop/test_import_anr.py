@@ -165,9 +165,9 @@ BROKEN = {  # what is done to the state dict, and what is said
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_other_tensors_are_named(name):
-    (checkpoint, config), (change, said) = contents("anr_dev"), BROKEN[name]
+    (checkpoint, config), (change, message) = contents("anr_dev"), BROKEN[name]
     change(checkpoint["model"])
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         PROJECT.read(checkpoint, config)
 
 
@@ -183,7 +183,7 @@ def changed(config, path, value):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("hyponet.args.activation", "mish", "activation is 'mish'; only 'relu'"),
         ("hyponet.args.rescale", True, "rescale is True"),
@@ -205,9 +205,9 @@ def changed(config, path, value):
         ("tokenizer.args.stride", 2, "tokenizer.args.stride is not known"),
     ],
 )
-def test_other_configurations_are_named(path, value, said):
+def test_other_configurations_are_named(path, value, message):
     checkpoint, config = contents("anr_dev")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         PROJECT.read(checkpoint, changed(config, path, value))
 
 
@@ -225,7 +225,7 @@ def test_configurations_of_another_form_are_refused():
         PROJECT.read(checkpoint, config)
 
 
-def test_every_section_is_known():
+def test_every_section_has_a_meaning():
     checkpoint, config = contents("anr_dev")
     with pytest.raises(UserError, match=r"losss_type, zzz are not known; did you mean 'loss_type'.*; accepted: hyper"):
         PROJECT.read(checkpoint, config | {"losss_type": 1, "zzz": 1})
@@ -234,16 +234,16 @@ def test_every_section_is_known():
         PROJECT.read(checkpoint, config)
 
 
-def test_the_moving_average_is_taken_when_asked_for(tmp_path):
+def test_the_moving_average_is_imported_on_request(tmp_path):
     checkpoint, _ = contents("anr_dev")
     averaged = {name: tensor / 2 for name, tensor in checkpoint["model"].items()}
     ema = {f"ema_model.{name}": tensor for name, tensor in averaged.items()} | {"step": torch.tensor(1)}
     torch.save(checkpoint | {"ema": ema}, tmp_path / "x.pt")
     torch.save(checkpoint | {"model": averaged}, tmp_path / "averaged.pt")
     with pytest.warns(UserWarning, match="a moving average that differs; taken were their moving average"):
-        taken = import_checkpoint(tmp_path / "x.pt", GOLDEN / "anr_dev.yaml", weights="ema")
+        imported = import_checkpoint(tmp_path / "x.pt", GOLDEN / "anr_dev.yaml", weights="ema")
     expected = import_checkpoint(tmp_path / "averaged.pt", GOLDEN / "anr_dev.yaml")
-    assert pretrained.model_hash(taken) == pretrained.model_hash(expected)
+    assert pretrained.model_hash(imported) == pretrained.model_hash(expected)
 
 
 def test_other_contents_are_refused(tmp_path):

@@ -119,8 +119,8 @@ def test_initialization_is_the_best_linear_code(images):
     mean = cells.mean(0)
     components = torch.linalg.svd(cells - mean, full_matrices=False).Vh[:11]
     best = (cells - mean) @ components.T @ components + mean
-    got = out.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(-1, 48)
-    torch.testing.assert_close(got, best, rtol=0, atol=1e-6)
+    patches = out.unfold(2, 4, 4).unfold(3, 4, 4).permute(0, 2, 3, 1, 4, 5).reshape(-1, 48)
+    torch.testing.assert_close(patches, best, rtol=0, atol=1e-6)
     tokens = model.encode(images).flatten(0, 2)
     torch.testing.assert_close(tokens.std(0, correction=0), torch.ones(11, dtype=torch.float64), rtol=1e-6, atol=1e-6)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import random, same
 
 from tokenfield.configs import from_dict, to_dict
 from tokenfield.coords import Grid
@@ -71,18 +72,10 @@ def make(config=TOY, dtype=torch.float64):
     return config.build().to(dtype)
 
 
-def random(*shape):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
-
-
 def waves(channels):
     """Two pictures that a small field can learn: one bright on the left, one at the top."""
     y, x = torch.meshgrid(*Grid.cells(HEIGHT, WIDTH).to(torch.float64).axes, indexing="ij")
     return (0.5 + 0.4 * torch.stack([torch.sin(-2 * x), torch.sin(-2 * y)]))[:, None].repeat(1, channels, 1, 1)
-
-
-def same(a, b):
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 def target_of(images):
@@ -161,7 +154,7 @@ def test_both_compositions_are_what_they_say():
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_every_composition_trains_and_is_kept_in_files(name, tmp_path):
+def test_every_composition_trains_and_survives_files(name, tmp_path):
     config = SYSTEMS[name]
     model = make(config)
     images, grid = waves(model.channels), Grid.cells(HEIGHT, WIDTH).to(torch.float64)

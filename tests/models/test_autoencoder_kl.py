@@ -97,7 +97,7 @@ def test_a_field_of_any_size_is_saved_and_loaded(model, tmp_path):
     assert torch.equal(Field.load(tmp_path / "a.field").render(9, 7), field.render(9, 7))
 
 
-def test_what_does_not_fit_is_said(folder, tmp_path):
+def test_a_mismatch_is_one_line(folder, tmp_path):
     with pytest.raises(UserError, match="give multiples of 2"):
         AutoencoderKlConfig(size=(12, 9), network=NETWORK).build()
     with pytest.raises(UserError, match="4 channels for pictures of 3"):
@@ -121,12 +121,12 @@ def test_weights_that_are_missing_or_unknown_are_named(folder, tmp_path):
     name = "diffusion_pytorch_model.safetensors"
     weights = load_file(folder / name)
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
-    for changed, said in (
+    for changed, message in (
         ({k: v for k, v in weights.items() if k != "quant_conv.bias"}, "lack quant_conv.bias"),
         (weights | {"more": torch.ones(1)}, "hold unknown more"),
     ):
         save_file(changed, tmp_path / name, {"format": "pt"})
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             import_checkpoint(tmp_path)
 
 

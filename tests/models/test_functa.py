@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tensors import random, same
 
 from experiments.miniature import tiny
 from tokenfield.coords import Grid, centers
@@ -36,14 +37,6 @@ def model(request):
 def make(config):
     torch.manual_seed(0)
     return config.build().double()
-
-
-def random(*shape):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
-
-
-def same(a, b):
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 @pytest.fixture
@@ -155,10 +148,10 @@ def test_linear_interpolation_is_that_of_grid_sample():
 @pytest.mark.parametrize("read", [nearest, linear])
 def test_weights_add_up_to_one_and_cells_exist(read):
     coords = torch.tensor([-1.0, -0.999, -0.3, 0.0, 0.7, 1.0])
-    found = read(coords, 3)
-    same(found.weights.sum(-1), torch.ones(6))
-    assert found.cells.min() >= 0 and found.cells.max() <= 2
-    assert found.local.min() >= 0 and found.local.max() <= 1
+    values = read(coords, 3)
+    same(values.weights.sum(-1), torch.ones(6))
+    assert values.cells.min() >= 0 and values.cells.max() <= 2
+    assert values.local.min() >= 0 and values.local.max() <= 1
 
 
 def test_linear_latents_make_a_continuous_field():
@@ -170,8 +163,8 @@ def test_linear_latents_make_a_continuous_field():
 
 def test_descend_yields_the_start_and_every_step():
     """Gradient descent of x^2 / 2 multiplies by 1 - rate."""
-    found = [x.item() for (x,) in descend([torch.ones(1)], lambda at: (at[0] ** 2).sum() / 2, lambda _: [0.25], 3)]
-    assert found == pytest.approx([1, 0.75, 0.75**2, 0.75**3])
+    path = [x.item() for (x,) in descend([torch.ones(1)], lambda at: (at[0] ** 2).sum() / 2, lambda _: [0.25], 3)]
+    assert path == pytest.approx([1, 0.75, 0.75**2, 0.75**3])
 
 
 def test_rates_stay_between_zero_and_one(model):

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tensors import random, same
 
 from tokenfield.coords import Grid
+from tokenfield.metrics import decibels
 from tokenfield.models.lainr import LainrConfig
 
 B, HEIGHT, WIDTH = 2, 7, 13
@@ -27,14 +29,6 @@ TOY = LainrConfig(
 def make(config=TOY, dtype=torch.float64):
     torch.manual_seed(0)
     return config.build().to(dtype)
-
-
-def random(*shape):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
-
-
-def same(a, b):
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 def test_shapes_and_the_output_bias():
@@ -179,8 +173,8 @@ def test_gradients_of_weights_by_finite_differences():
         torch.testing.assert_close((above - below) / (2 * step), expected, rtol=1e-5, atol=1e-8, msg=name)
 
 
-def decibels(values, exact):
-    return -10 * (values.double() - exact.double()).square().mean().log10().item()
+def agreement(values, exact):
+    return decibels((values.double() - exact.double()).square().mean()).item()
 
 
 @pytest.mark.parametrize("where", ["grid", "points"])
@@ -198,7 +192,7 @@ def test_bfloat16_keeps_to_the_exact_values(how, where):
         with torch.autocast("cpu", torch.bfloat16):
             narrow = model.decode(tokens, coords)
     assert narrow.dtype == torch.float32  # summed and returned wide
-    assert decibels(narrow, exact) > 50
+    assert agreement(narrow, exact) > 50
 
 
 @torch.no_grad()

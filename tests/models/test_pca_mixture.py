@@ -25,8 +25,8 @@ def test_cells_of_known_subspaces_are_recognized_and_restored():
     spaces = toy().subspaces
     index, coefficients = torch.tensor([3, 0, 4, 4, 1, 2, 0]), torch.randn(7, 10)
     cells = spaces.restore(index, coefficients)
-    found, again, errors = spaces.choose(cells)
-    assert torch.equal(found, index) and errors[:, -1].max() < 1e-5
+    indices, again, errors = spaces.choose(cells)
+    assert torch.equal(indices, index) and errors[:, -1].max() < 1e-5
     torch.testing.assert_close(again, coefficients, atol=1e-5, rtol=0)
 
 
@@ -37,8 +37,8 @@ def test_the_choice_is_the_best_of_all():
     scores = torch.stack([every @ (1 / spaces.usual) for every, _ in spaces.errors(cells)], 1)
     assert torch.equal(scores.argmin(1), index)
     for n, column in zip(spaces.prefixes, range(3), strict=True):
-        left = (cells - spaces.restore(index, coefficients[:, :n])).square().sum(1)
-        torch.testing.assert_close(errors[:, column], left, rtol=1e-4, atol=1e-4)
+        residual = (cells - spaces.restore(index, coefficients[:, :n])).square().sum(1)
+        torch.testing.assert_close(errors[:, column], residual, rtol=1e-4, atol=1e-4)
 
 
 def test_components_stored_as_float16_choose_as_well():
@@ -48,8 +48,8 @@ def test_components_stored_as_float16_choose_as_well():
     cells = 3 * torch.randn(50, 5, 10)[:, 0] @ exact.components[2].T + exact.mean[2]
     index, coefficients, errors = rounded.choose(cells)
     assert (index == 2).all()
-    left = (cells - rounded.restore(index, coefficients)).square().sum(1)
-    torch.testing.assert_close(errors[:, -1], left, atol=1e-4, rtol=0)
+    residual = (cells - rounded.restore(index, coefficients)).square().sum(1)
+    torch.testing.assert_close(errors[:, -1], residual, atol=1e-4, rtol=0)
 
 
 def test_a_fit_to_planted_subspaces_beats_one_linear_code():
@@ -59,18 +59,18 @@ def test_a_fit_to_planted_subspaces_beats_one_linear_code():
     cells = torch.einsum("mpn,mn->mp", planted[which], torch.randn(3000, 2)) + 0.01 * torch.randn(3000, 12)
     spaces = Subspaces(3, 12, 2, (2,))
     spaces.fit(cells, torch.arange(3000) // 100, rounds=12)
-    left = spaces.choose(cells)[2].mean()
+    residual = spaces.choose(cells)[2].mean()
     mean, _, axes = principal(cells, torch.ones(len(cells)))
     one = (cells - mean).square().sum(1).mean() - ((cells - mean) @ axes[:, :2]).square().sum(1).mean()
-    assert left < 0.5 * one  # alternating finds a good optimum, not the best one
+    assert residual < 0.5 * one  # alternating finds a good optimum, not the best one
 
 
 def test_the_same_cells_and_seed_give_the_same_subspaces():
     cells, picture = torch.randn(700, 12), torch.arange(700) // 70
-    fitted = [Subspaces(3, 12, 4, (1, 4)) for _ in range(2)]
-    for spaces in fitted:
+    fits = [Subspaces(3, 12, 4, (1, 4)) for _ in range(2)]
+    for spaces in fits:
         spaces.fit(cells, picture, rounds=3)
-    assert torch.equal(fitted[0].components, fitted[1].components)
+    assert torch.equal(fits[0].components, fits[1].components)
 
 
 def test_pixels_are_shown_as_coded():
@@ -79,10 +79,10 @@ def test_pixels_are_shown_as_coded():
     picture = torch.rand(1, 3, 12, 20)
     tokens = model.encode(picture)
     assert tokens.shape == (1, 3, 5, 11)
-    shown = model.decode(tokens, Grid.cells(12, 20))[0].T.unflatten(1, (12, 20))
+    pixels = model.decode(tokens, Grid.cells(12, 20))[0].T.unflatten(1, (12, 20))
     cells = model.subspaces.restore(tokens[..., 0].flatten().long(), tokens[..., 1:].flatten(0, 2)) + 0.5
     expected = cells.view(3, 5, 3, 4, 4).permute(2, 0, 3, 1, 4).reshape(3, 12, 20)
-    torch.testing.assert_close(shown, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(pixels, expected, atol=1e-4, rtol=0)
 
 
 def test_more_values_restore_better_and_fields_can_be_cut():
@@ -139,7 +139,7 @@ def test_tokens_survive_float16(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"prefixes": (1, 5)}, "rising widths from 2"),
         ({"prefixes": (5, 3)}, "rising"),
@@ -147,6 +147,6 @@ def test_tokens_survive_float16(tmp_path):
         ({"codes": 5000}, "1 to 2048"),
     ],
 )
-def test_what_no_model_could_be_is_refused(changes, said):
-    with pytest.raises(UserError, match=said):
+def test_what_no_model_could_be_is_refused(changes, message):
+    with pytest.raises(UserError, match=message):
         PcaMixtureConfig(**({"cell": 4, "prefixes": (2, 5)} | changes))

@@ -188,11 +188,11 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda name: name.replace(" ", "-"))
 def test_damaged_folders_are_named(damage, folder):
-    spoil, said = DAMAGE[damage]
+    spoil, message = DAMAGE[damage]
     spoil(folder)
     with pytest.raises(UserError) as error:
         pretrained.load(folder)
-    assert said in str(error.value) and str(folder) in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["photos-x", "owner/name", "runs/typo", "", "hf:not a name", "hf:"])
@@ -201,7 +201,7 @@ def test_unknown_names_never_reach_for_the_network(name):
         pretrained.load(name)
 
 
-def test_the_hub_is_asked_only_by_its_prefix(folder, monkeypatch):
+def test_only_the_prefix_contacts_the_hub(folder, monkeypatch):
     import huggingface_hub
 
     calls = []

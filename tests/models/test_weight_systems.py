@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tensors import random, same
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
@@ -39,14 +40,6 @@ def system(request):
 def make(config, dtype=torch.float64):
     torch.manual_seed(0)
     return config.build().to(dtype)
-
-
-def random(*shape):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
-
-
-def same(a, b):
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 @pytest.fixture
@@ -120,7 +113,7 @@ def test_bfloat16_keeps_to_the_exact_values(system, images):
 
 
 @torch.no_grad()
-def test_what_is_saved_is_what_is_loaded_and_fields_are_kept(system, tmp_path):
+def test_saving_and_loading_change_neither_weights_nor_fields(system, tmp_path):
     model = make(system[0], torch.float32).eval()
     loaded = pretrained.load(pretrained.save(model, tmp_path / "model"))
     assert loaded.config == model.config and type(loaded) is type(model)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tokenfield.coords import Grid
+from tokenfield.metrics import decibels
 from tokenfield.nn.fourier import FrequencyFeature, fourier_features, frequencies
 
 
@@ -49,8 +50,8 @@ def test_a_grid_equals_its_points_in_gradients():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
-def decibels(value, exact):
-    return -10 * (value.float() - exact.float()).square().mean().log10().item()
+def agreement(value, exact):
+    return decibels((value.float() - exact.float()).square().mean()).item()
 
 
 @pytest.mark.parametrize("where", ["points", "grid"])
@@ -70,10 +71,10 @@ def test_bfloat16_leaves_the_phases_alone(where, how):
         with torch.autocast("cpu", torch.bfloat16):
             narrow = layer(coords)
     assert narrow.dtype == torch.bfloat16  # all that follows moves half the bytes
-    assert decibels(narrow, exact) > 50  # a rounded cosine: 2^-9 relative
+    assert agreement(narrow, exact) > 50  # a rounded cosine: 2^-9 relative
     # What phases in bfloat16 would give; the margin is the point of the test.
     spoiled = fourier_features(Grid.cells(61, 67).coords().bfloat16(), frequencies(128.0, 16).bfloat16()).relu()
-    assert decibels(spoiled, exact) < 25
+    assert agreement(spoiled, exact) < 25
 
 
 @pytest.mark.parametrize(

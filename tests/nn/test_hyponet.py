@@ -7,24 +7,28 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensors import normal, same
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.nn.hyponet import Composed, Fourier, Given, Hyponet, Layout, Raw, Scaled, Shared, Whole, sizes
+from tokenfield.nn.hyponet import (
+    AffineLayer,
+    FactorLayer,
+    Fourier,
+    Hyponet,
+    Layout,
+    MatrixLayer,
+    Raw,
+    ScaledLayer,
+    SharedLayer,
+    sizes,
+)
 
 IN, OUT, B = 5, 6, 3
 
 
-def random(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
-
-
-def same(a, b):
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
-
-
 def test_rows_of_scaled_layers_take_turns():
-    layer, rows = Scaled(IN, OUT, 2).double(), random(B, 2, IN)
+    layer, rows = ScaledLayer(IN, OUT, 2).double(), normal(B, 2, IN)
     weight, bias = layer.affine(rows)
     for j in range(OUT):
         row = layer.weight[j] * rows[:, j % 2]
@@ -33,23 +37,23 @@ def test_rows_of_scaled_layers_take_turns():
 
 
 def test_composed_layers_are_v_times_u():
-    layer, rows = Composed(IN, OUT, 4).double(), random(B, 4, IN)
+    layer, rows = FactorLayer(IN, OUT, 4).double(), normal(B, 4, IN)
     product = rows.mT @ layer.factor  # (B, in, out), as the paper writes it
     same(layer.affine(rows)[0].mT, product / product.norm(dim=1, keepdim=True))
 
 
-def test_given_and_shared_layers_are_normalised_and_whole_ones_are_not():
-    rows = random(B, OUT, IN)
-    same(Given(IN, OUT, OUT).double().affine(rows)[0], rows / rows.norm(dim=-1, keepdim=True))
-    shared = Shared(IN, OUT).double()
+def test_matrix_and_shared_layers_are_normalised_and_affine_ones_are_not():
+    rows = normal(B, OUT, IN)
+    same(MatrixLayer(IN, OUT, OUT).double().affine(rows)[0], rows / rows.norm(dim=-1, keepdim=True))
+    shared = SharedLayer(IN, OUT).double()
     same(shared.affine()[0].norm(dim=-1), torch.ones(OUT, dtype=torch.float64))
-    weight, bias = Whole(IN, OUT).affine(random(B, OUT, IN + 1))
-    same(torch.cat([weight, bias.mT], -1), random(B, OUT, IN + 1))
+    weight, bias = AffineLayer(IN, OUT).affine(normal(B, OUT, IN + 1))
+    same(torch.cat([weight, bias.mT], -1), normal(B, OUT, IN + 1))
 
 
 def test_groups_that_do_not_divide_are_refused():
     with pytest.raises(UserError, match="4 groups do not divide a layer of 6 outputs"):
-        Scaled(IN, OUT, 4)
+        ScaledLayer(IN, OUT, 4)
     with pytest.raises(UserError, match="depth 1"):
         sizes(4, 8, 1, 3)
     with pytest.raises(UserError, match="use at least 6"):
@@ -64,7 +68,7 @@ def test_groups_that_do_not_divide_are_refused():
 @settings(max_examples=30, deadline=None)
 def test_tokens_are_rows_side_by_side(layers):
     layout = Layout(tuple(n for n, _ in layers), tuple(w for _, w in layers))
-    rows = [random(B, n, w) for n, w in layers]
+    rows = [normal(B, n, w) for n, w in layers]
     tokens = layout.join(rows)
     assert tokens.shape == (B, layout.count, layout.width)
     assert layout.values == sum(n * w for n, w in layers) <= layout.count * layout.width
@@ -74,15 +78,15 @@ def test_tokens_are_rows_side_by_side(layers):
 
 def build(kind, features, depth=4, dim=7, channels=2):
     bounds = sizes(features.out_dim, dim, depth, channels)
-    layers = [kind(i, o, min(o, 3) if kind is Composed else o) for i, o in bounds]
+    layers = [kind(i, o, min(o, 3) if kind is FactorLayer else o) for i, o in bounds]
     return Hyponet(features, layers, output_bias=0.25).double()
 
 
 KINDS = {
-    "composed": lambda i, o, _: Composed(i, o, 3),
-    "given": Given,
-    "scaled": Scaled,
-    "whole": lambda i, o, _: Whole(i, o),
+    "composed": lambda i, o, _: FactorLayer(i, o, 3),
+    "given": MatrixLayer,
+    "scaled": ScaledLayer,
+    "whole": lambda i, o, _: AffineLayer(i, o),
 }
 
 
@@ -105,8 +109,8 @@ def mlp(net, tokens, gamma):
 def test_grids_and_points_are_the_same_mlp(kind, axes, features):
     features = Fourier(len(axes), 30, 4.0) if features == "fourier" else Raw(len(axes))
     net = build(KINDS[kind], features)
-    tokens = random(B, net.layout.count, net.layout.width)
-    grid = Grid(tuple(random(n) for n in axes))
+    tokens = normal(B, net.layout.count, net.layout.width)
+    grid = Grid(tuple(normal(n) for n in axes))
     points = grid.coords()
     gamma = features(points)
     expected = mlp(net, tokens, gamma)
@@ -120,9 +124,9 @@ def test_grids_and_points_are_the_same_mlp(kind, axes, features):
 def test_some_layers_modulated(first):
     features = Fourier(2, 12, 4.0)
     shapes = sizes(features.out_dim, 7, 3, 2)
-    layers = [Composed(*s, 3) if (i == 0) == first and i < 2 else Shared(*s) for i, s in enumerate(shapes)]
+    layers = [FactorLayer(*s, 3) if (i == 0) == first and i < 2 else SharedLayer(*s) for i, s in enumerate(shapes)]
     net = Hyponet(features, layers).double()
-    tokens, points = random(B, 3, net.layout.width), random(11, 2)
+    tokens, points = normal(B, 3, net.layout.width), normal(11, 2)
     expected = mlp(net, tokens, features(points))
     same(net.combine(net.locate(points), net.prepare(tokens)), expected)
     assert net.locate(points).shape == (11, features.out_dim if first else 7)
@@ -142,12 +146,12 @@ def test_phases_are_exact_in_float32(sigma, unit):
 
 def test_gradients_by_finite_differences():
     net = build(KINDS["composed"], Fourier(2, 12, 2.0))
-    tokens = random(2, net.layout.count, net.layout.width).requires_grad_()
-    axes = [random(2).requires_grad_(), random(3).requires_grad_()]
+    tokens = normal(2, net.layout.count, net.layout.width).requires_grad_()
+    axes = [normal(2).requires_grad_(), normal(3).requires_grad_()]
 
     def values(tokens, *axes):
         return net.combine(net.locate(Grid(axes)), net.prepare(tokens))
 
     assert torch.autograd.gradcheck(values, (tokens, *axes))
-    points = random(3, 2).requires_grad_()
+    points = normal(3, 2).requires_grad_()
     assert torch.autograd.gradcheck(lambda t, p: net.combine(net.locate(p), net.prepare(t)), (tokens, points))

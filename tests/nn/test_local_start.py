@@ -256,10 +256,10 @@ def test_products_of_codes_are_the_bump(anchors):
 
 def test_the_weights_of_the_bump_are_few_and_not_negative():
     omega, spacing = frequencies(5.75, 32), 0.25
-    kept, weights = bump_weights(spacing, omega, 12)
-    assert len(kept) == 12 and kept == sorted(kept) and (weights >= 0).all()
+    support, weights = bump_weights(spacing, omega, 12)
+    assert len(support) == 12 and support == sorted(support) and (weights >= 0).all()
     distance = centers(400)
-    bump = (torch.pi * distance[:, None] * omega[kept]).cos() @ weights
+    bump = (torch.pi * distance[:, None] * omega[support]).cos() @ weights
     assert distance[bump.argmax()].abs() < 0.01
     assert bump.max() - bump[distance.abs() > spacing].max() > 3
 

@@ -35,8 +35,8 @@ def random(*shape, dtype=torch.float64):
 def published(scores, threshold):
     """As it is printed; 0 / 0 in a row with nothing above the threshold."""
     weights = scores.softmax(-1)
-    kept = torch.clamp(weights, min=threshold) - threshold
-    return kept / kept.sum(-1, keepdim=True)
+    excess = torch.clamp(weights, min=threshold) - threshold
+    return excess / excess.sum(-1, keepdim=True)
 
 
 def localized_weights(scores, cutoff):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from tensors import normal
 from torch import nn
 
 from tokenfield.coords import Grid
@@ -10,10 +11,6 @@ from tokenfield.nn.affine import fold, wide
 from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 
 B, Q, DIM = 2, 7, 8
-
-
-def random(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
 
 
 def head(bands=2, in_dim=2, out_dim=3, **options):
@@ -38,7 +35,7 @@ def written_out(net, coords, m):
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 @pytest.mark.parametrize(("in_dim", "out_dim"), [(1, 1), (2, 3), (6, 5)])
 def test_equations(bands, in_dim, out_dim):
-    net, coords, attended, out = head(bands, in_dim, out_dim), random(Q, in_dim), random(B, Q, DIM), nn.Linear(DIM, DIM)
+    net, coords, attended, out = head(bands, in_dim, out_dim), normal(Q, in_dim), normal(B, Q, DIM), nn.Linear(DIM, DIM)
     out = out.double()
     values = net.combine(net.locate(coords), net.fold(out), attended)
     assert values.shape == (B, Q, out_dim)
@@ -49,7 +46,7 @@ def test_equations(bands, in_dim, out_dim):
 @pytest.mark.parametrize("then", [True, False])
 def test_folding_is_one_map_after_the_other(first, then):
     a, b = (nn.Linear(5, 7).double() if first else None), (nn.Linear(7, 3).double() if then else None)
-    x = random(2, 5 if first else 7)
+    x = normal(2, 5 if first else 7)
     expected = x if a is None else a(x)
     expected = expected if b is None else b(expected)
     folded = fold(a, b)
@@ -58,7 +55,7 @@ def test_folding_is_one_map_after_the_other(first, then):
 
 
 def test_without_the_linear_map_of_eq_7_the_vector_itself_modulates():
-    net, coords, m = head(linear_modulation=False), random(Q, 2), random(B, Q, DIM)
+    net, coords, m = head(linear_modulation=False), normal(Q, 2), normal(B, Q, DIM)
     identity = [lambda x: x] * 2
     net.modulate, expected_net = None, net
     values = net.combine(net.locate(coords), net.fold(None), m)
@@ -68,21 +65,21 @@ def test_without_the_linear_map_of_eq_7_the_vector_itself_modulates():
 
 
 def test_without_the_linear_map_of_eq_6_features_are_the_harmonics():
-    net, coords = head(linear_frequency=False), random(Q, 2)
+    net, coords = head(linear_frequency=False), normal(Q, 2)
     assert not list(net.frequency.parameters())
     (first, _) = net.locate(coords)
     torch.testing.assert_close(first.square().sum(-1), torch.full((Q,), 4.0, dtype=torch.float64))  # cos^2 + sin^2
 
 
 def test_a_grid_equals_its_points():
-    net, grid, m = head(3), Grid.cells(3, 5).to(torch.float64), random(B, 15, DIM)
+    net, grid, m = head(3), Grid.cells(3, 5).to(torch.float64), normal(B, 15, DIM)
     on_grid = net.combine(net.locate(grid), net.fold(None), m)
     torch.testing.assert_close(on_grid, net.combine(net.locate(grid.coords()), net.fold(None), m))
 
 
-def test_what_is_given_is_left_alone():
-    net, located, m = head(), None, random(B, Q, DIM)
-    located = net.locate(random(Q, 2))
+def test_the_arguments_are_unchanged():
+    net, located, m = head(), None, normal(B, Q, DIM)
+    located = net.locate(normal(Q, 2))
     before = [x.clone() for x in (*located, m)]
     for _ in range(2):  # ReLUs work in place, but on sums of their own
         net.combine(located, net.fold(None), m)
@@ -91,11 +88,11 @@ def test_what_is_given_is_left_alone():
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
 def test_plain_stack(depth):
-    net, m, out = PlainMLP(dim=DIM, depth=depth, out_dim=3).double(), random(B, Q, DIM), nn.Linear(DIM, DIM).double()
+    net, m, out = PlainMLP(dim=DIM, depth=depth, out_dim=3).double(), normal(B, Q, DIM), nn.Linear(DIM, DIM).double()
     hidden, before = out(m), m.clone()
     for layer in net.layers:
         hidden = F.relu(layer(hidden))
-    torch.testing.assert_close(net.combine(net.locate(random(Q, 2)), net.fold(out), m), net.out(hidden))
+    torch.testing.assert_close(net.combine(net.locate(normal(Q, 2)), net.fold(out), m), net.out(hidden))
     assert torch.equal(m, before)
 
 

@@ -43,10 +43,10 @@ def start(site, tmp_path_factory):
     environment = os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1", "TOKENFIELD_CACHE": str(home)}
 
     def start(*argv: object) -> str:
-        done = subprocess.run([sys.executable, "-m", "tokenfield", *map(str, argv)], cwd=home, env=environment,
+        process = subprocess.run([sys.executable, "-m", "tokenfield", *map(str, argv)], cwd=home, env=environment,
                               capture_output=True, text=True)
-        assert done.returncode == 0, f"tokenfield {' '.join(map(str, argv))}: {done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        assert process.returncode == 0, f"tokenfield {' '.join(map(str, argv))}: {process.stdout}{process.stderr}"
+        return process.stdout + process.stderr
 
     return start
 
@@ -86,8 +86,8 @@ def test_its_options_have_its_help(start):
 def test_encode_decode_info(start, trained, photos, tmp_path):
     file, picture = tmp_path / "0.field", tmp_path / "0.png"
     start("encode", photos / "0.png", "-o", file, "--model", trained)
-    said = start("info", file)
-    assert "bilinear-grid" in said and "10 x 9" in said
+    output = start("info", file)
+    assert "bilinear-grid" in output and "10 x 9" in output
     start("decode", file, "-o", picture)
     assert picture.stat().st_size > 0
 
@@ -98,10 +98,10 @@ def test_evaluate(start, trained, photos, tmp_path):
 
 
 def test_explain_says_what_its_tokens_are(start, trained, photos, tmp_path):
-    said = start("explain", photos / "0.png", "--model", trained, "-o", tmp_path / "explained", "--size", 64)
+    output = start("explain", photos / "0.png", "--model", trained, "-o", tmp_path / "explained", "--size", 64)
     page = (tmp_path / "explained" / "explained.html").read_text()
-    assert "a vector of features at the centre of a cell" in said + page
-    assert "weights or shifts of a network" not in said + page
+    assert "a vector of features at the centre of a cell" in output + page
+    assert "weights or shifts of a network" not in output + page
 
 
 def test_trained_by_its_name(start, photos, tmp_path):

@@ -73,8 +73,8 @@ def test_bandwidths_and_patches_of_rivals_are_those_of_the_released_code():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "photos" not in name])
 def test_the_docstring_of_a_published_run_names_table_system_and_number(name):
-    known = {"ipc": "IPC", "trans-inr": "TransINR", "learned-init": "Learned Init", "composed": "w/o STA"}
-    assert re.match(rf"Tables? \d.*{known[split(name)[0]]}.*\d\d\.\d\d dB", RECIPES[name].__doc__)
+    titles = {"ipc": "IPC", "trans-inr": "TransINR", "learned-init": "Learned Init", "composed": "w/o STA"}
+    assert re.match(rf"Tables? \d.*{titles[split(name)[0]]}.*\d\d\.\d\d dB", RECIPES[name].__doc__)
 
 
 @pytest.mark.parametrize("name", [f"{system}-photos-178" for system in SYSTEMS])

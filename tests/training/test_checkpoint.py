@@ -55,7 +55,7 @@ def test_an_empty_folder_has_no_checkpoint(tmp_path):
     assert load_newest(tmp_path, training(), lambda recipe: None, print) is None
 
 
-def test_the_newest_few_are_kept(tmp_path):
+def test_the_newest_few_remain(tmp_path):
     save_steps(tmp_path, 1, 2, 3, 4, keep=2)
     assert [p.name for p in folders(tmp_path)] == ["step-00000003", "step-00000004"]
 
@@ -74,11 +74,11 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_pat
         path.unlink()
     else:
         path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
-    said = []
+    messages = []
     loaded = training()
-    load_newest(tmp_path, loaded, lambda recipe: None, said.append)
+    load_newest(tmp_path, loaded, lambda recipe: None, messages.append)
     assert loaded.step == 3
-    assert len(said) == 1 and "step-00000007 is damaged" in said[0] and file in said[0]
+    assert len(messages) == 1 and "step-00000007 is damaged" in messages[0] and file in messages[0]
 
 
 def test_if_all_are_damaged_they_are_named(tmp_path):

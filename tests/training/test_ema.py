@@ -27,8 +27,8 @@ def test_a_short_run_is_not_averaged_with_its_initial_weights():
         for p in model.parameters():
             p.data += 0.01
         ema.update(model, step)
-    gone = ema.model.encoder.embed.weight - start.encoder.embed.weight
-    assert 0.85 < gone.mean() < 1.0  # of the 1.0 that the model has gone; without the warm-up it would be 0.005
+    distance = ema.model.encoder.embed.weight - start.encoder.embed.weight
+    assert 0.85 < distance.mean() < 1.0  # of the 1.0 that the model has gone; without the warm-up it would be 0.005
 
 
 def test_the_average_is_not_trained():

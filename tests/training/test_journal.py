@@ -65,14 +65,14 @@ def test_with_tensorboard_every_number_is_a_scalar(tmp_path, monkeypatch):
     import sys
     import types
 
-    written, closed = [], []
+    lines, closed = [], []
 
     class SummaryWriter:
         def __init__(self, folder, purge_step):
-            written.append((folder, purge_step))
+            lines.append((folder, purge_step))
 
         def add_scalar(self, name, value, step):
-            written.append((name, value, step))
+            lines.append((name, value, step))
 
         def close(self):
             closed.append(True)
@@ -81,7 +81,7 @@ def test_with_tensorboard_every_number_is_a_scalar(tmp_path, monkeypatch):
     book = Journal(tmp_path, 4, tensorboard=True)
     book.add({"step": 6, "psnr": 30.0})
     book.close()
-    assert written == [(tmp_path / "tensorboard", 4), ("step", 6, 6), ("psnr", 30.0, 6)]
+    assert lines == [(tmp_path / "tensorboard", 4), ("step", 6, 6), ("psnr", 30.0, 6)]
     assert closed == [True]
 
 

@@ -31,7 +31,7 @@ def test_the_model_is_named_in_json():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda j: j | {"stepz": 3}, "steps"),
         (lambda j: j | {"steps": "many"}, "steps"),
@@ -41,8 +41,8 @@ def test_the_model_is_named_in_json():
         (lambda j: {k: v for k, v in j.items() if k != "data"}, "data"),
     ],
 )
-def test_foreign_json_is_refused(change, said):
-    with pytest.raises(UserError, match=said):
+def test_foreign_json_is_refused(change, message):
+    with pytest.raises(UserError, match=message):
         from_json(change(to_json(RECIPE)))
 
 
@@ -100,9 +100,9 @@ def test_every_system_that_encodes_pictures_has_a_default_recipe():
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("lanir", "did you mean"), ("coordinate-mlp", "tokenfield fit"), ("ipc-radiance", "takes views, not pictures")],
 )
-def test_what_cannot_be_trained_on_a_folder_has_no_default_recipe(name, said):
-    with pytest.raises(UserError, match=said):
+def test_what_cannot_be_trained_on_a_folder_has_no_default_recipe(name, message):
+    with pytest.raises(UserError, match=message):
         default_recipe(name)

@@ -86,8 +86,8 @@ def test_noise_fills_the_pixel_evenly():
 @pytest.mark.parametrize(("height", "width"), [(41, 41), (13, 41), (41, 7)])
 def test_variational_coordinates_have_the_spread_of_anr(height, width, jitter):
     config, still = ReconstructionConfig(jitter=jitter), Grid.cells(height, width).coords()
-    drawn = range(9) if jitter == "normal" else range(600)  # few offsets per draw where rows and columns share them
-    offsets = torch.stack([points(draw(config, height, width, seeded(s))) - still for s in drawn])
+    seeds = range(9) if jitter == "normal" else range(600)  # few offsets per draw where rows and columns share them
+    offsets = torch.stack([points(draw(config, height, width, seeded(s))) - still for s in seeds])
     p = 1 / 41  # half a pixel of the longer side: noise of N(0, (0.3 p)^2), clipped to +-0.5 p
     assert offsets.abs().max() <= 0.5 * p + 1e-6
     for axis in offsets.flatten(0, 1).unbind(-1):

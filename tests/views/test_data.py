@@ -134,7 +134,7 @@ def broken(root):
             "wide": "is 7 x 5"}
 
 
-def test_missing_and_broken_objects_are_named_and_the_others_kept(root):
+def test_missing_and_broken_objects_are_named_and_the_others_used(root):
     reasons = broken(root)
     source = CONFIG.open(root, "train")
     assert source.names == ["chairs/a"]

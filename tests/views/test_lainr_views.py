@@ -72,7 +72,7 @@ def test_no_view_and_too_many_views_are_refused(count):
 
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.no_grad()
-def test_a_colour_belongs_to_the_ray_and_not_to_the_point_it_is_written_from(name):
+def test_a_colour_belongs_to_the_ray_and_not_to_its_origin(name):
     model = make(name)
     tokens, (origins, directions) = model.encode(views()), some_rays()
     moved = origins + torch.linspace(-3, 5, 13, dtype=torch.float64)[:, None] * directions

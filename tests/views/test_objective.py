@@ -32,10 +32,10 @@ def swift(tmp_path_factory, monkeypatch):
     monkeypatch.setattr("tokenfield.training.trainer.draw_curve", lambda *_: None)
 
 
-def target(shown):
+def target(coverage):
     """B views of 6 x 5 pixels of which the first `shown[b]` show an object."""
-    image = torch.ones(len(shown), 3, 30)
-    for b, count in enumerate(shown):
+    image = torch.ones(len(coverage), 3, 30)
+    for b, count in enumerate(coverage):
         image[b, 1, :count] = 0.5
     return image.unflatten(-1, (6, 5))
 
@@ -55,11 +55,11 @@ def test_rays_are_distinct_functions_of_seed_and_step_and_not_of_the_batch():
     assert not torch.equal(rays, draw(image, 11, seeds, [True] * 3, step=1))
 
 
-@pytest.mark.parametrize(("shown", "expected"), [(0, 0), (3, 3), (20, 5)])
-def test_at_first_half_of_the_rays_meet_the_object_if_it_has_so_many_pixels(shown, expected):
-    rays = draw(target([shown]), 10, [77], [True])
-    assert (rays < shown).sum() >= expected
-    assert draw(target([shown]), 30, [77], [True])[0].tolist() == list(range(30))  # asked for all: every one once
+@pytest.mark.parametrize(("coverage", "expected"), [(0, 0), (3, 3), (20, 5)])
+def test_at_first_half_of_the_rays_meet_the_object_if_it_has_so_many_pixels(coverage, expected):
+    rays = draw(target([coverage]), 10, [77], [True])
+    assert (rays < coverage).sum() >= expected
+    assert draw(target([coverage]), 30, [77], [True])[0].tolist() == list(range(30))  # asked for all: every one once
 
 
 def test_without_bias_every_pixel_is_as_likely():
@@ -126,7 +126,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(root):
     torch.testing.assert_close((first + second) / 2, whole, rtol=0, atol=1e-7)  # `mse` is of float32 colours
 
 
-def test_given_views_are_nested_and_never_asked_for(root):
+def test_input_views_are_nested_and_never_targets(root):
     item = next(iter(ViewsConfig(size=SIDE).open(root, "test").objects()))
     assert held_out_views(item, 3, 3) == ([0, 1, 2], [3, 4, 5, 6])
     assert held_out_views(item, 1, 5) == ([0], [5, 6])

@@ -52,7 +52,7 @@ def test_rays_at_pixel_centres_are_the_pictures_rays():
 
 
 @given(st.integers(0, 1000), st.floats(0.05, 2.5), st.integers(1, 97), st.integers(1, 89), st.floats(0.1, 50))
-def test_points_on_a_ray_project_to_where_it_was_asked(seed, angle, height, width, far):
+def test_points_on_a_ray_project_to_its_pixel(seed, angle, height, width, far):
     camera, at = poses(1, seed)[0], numbers(11, 2, seed=seed).clamp(-1, 1)
     origins, directions = r.view_rays(camera, torch.tensor(angle).double(), at, height, width)
     places, depth = project(origins + far * directions, camera, float(torch.tensor(angle)), height, width)

@@ -31,7 +31,7 @@ def make(run=recipes.views_lainr_64):
     return fresh_model(miniature(run())).eval()
 
 
-def test_scores_are_of_the_views_that_were_not_given(item):
+def test_scores_are_of_the_held_out_views(item):
     model = make()
     scores = score_objects(model, [item, replace(item, name="again")], [1, 2, 5])
     assert [(s.name, s.support, s.targets) for s in scores[:3]] == [(item.name, n, 2) for n in (1, 2, 5)]
@@ -59,7 +59,7 @@ def test_models_say_which_numbers_of_views_they_take(item):
 
 
 @pytest.mark.parametrize("run", [recipes.views_lainr_64, recipes.views_ipc_64])
-def test_fitting_brings_the_given_views_nearer_and_leaves_the_model_alone(run, item):
+def test_fitting_brings_the_input_views_nearer_and_leaves_the_model_alone(run, item):
     model, integral = make(run), Integral(points=6)
     before = {name: p.clone() for name, p in model.named_parameters()}
     support = [0, 1, 2]

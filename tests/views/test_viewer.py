@@ -73,7 +73,7 @@ def test_the_page_is_whole_and_asks_nobody_else(port):
     assert all(ask(port, path + queries.get(path, ""))[0] == 200 for path in addresses)
 
 
-def test_what_the_page_is_told(port):
+def test_the_facts_on_the_page(port):
     status, _, content = ask(port, "/about.json")
     about = json.loads(content)
     assert status == 200 and about["objects"] == ["balls/a", "balls/b"] and about["numbers"] == [1, 2, 3, 4, 5]
@@ -98,7 +98,7 @@ def test_zoom_is_the_middle_of_the_picture(port):
     assert np.abs(middle.astype(int) - whole[16:48, 16:48]).max() <= 1
 
 
-def test_given_views_are_the_real_ones(port, viewer):
+def test_input_views_are_the_photographs(port, viewer):
     for view in range(3):
         expected = np.asarray(to_pil(viewer.objects[0].images[view]))
         assert np.array_equal(picture(ask(port, f"/support?view={view}")[2]), expected)

@@ -101,7 +101,7 @@ def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
         ("measure", ("--data", ".", "--count", 0), "--count 0: give at least 1"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(action, options, message, models, tmp_path, monkeypatch, capsys):
+def test_errors_are_one_line(action, options, message, models, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert views(action, models / "light", *options) == console.FAILED
     error = capsys.readouterr().err
@@ -132,7 +132,7 @@ def test_command_lines_of_before_say_what_they_became(words, now, capsys):
     assert error.count("\n") == 1 and f": {now}" in error
 
 
-def test_the_page_shows_the_chosen_objects(root, models, monkeypatch, capsys):
+def test_the_page_shows_the_selected_objects(root, models, monkeypatch, capsys):
     monkeypatch.setattr("http.server.ThreadingHTTPServer.serve_forever", lambda server: None)
     assert views("serve", models / "light", "--data", root, "--port", 0, "--count", 3) == console.OK
     assert re.search(r"http://127.0.0.1:\d+/ shows 1 objects", capsys.readouterr().out)

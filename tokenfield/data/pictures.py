@@ -64,7 +64,7 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
         return [folder]
     if not folder.is_dir():
         raise UserError(f"{shown(folder)}: no such folder; give a folder of pictures or a picture")
-    found: list[Path] = []
+    paths: list[Path] = []
     others = 0
     visited: set[str] = set()
 
@@ -84,13 +84,13 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
             if name.startswith("."):      # also the ._ companions that some systems leave beside every file
                 continue
             if name.lower().endswith(SUFFIXES):
-                found.append(Path(root, name))
+                paths.append(Path(root, name))
             else:
                 others += 1
-    if not found:
+    if not paths:
         holds = f"holds {others} files, none of them a picture" if others else "holds no pictures"
         raise UserError(f"{shown(folder)}: {holds}; files ending in {' '.join(SUFFIXES)} are read")
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def write_picture(path: str | Path, image: Tensor) -> None:

@@ -6,7 +6,6 @@ enlarged. The text stands in assets/index.html; what it is filled with is made h
 
 from pathlib import Path
 
-from markupsafe import Markup, escape
 from PIL import Image
 from torch import Tensor
 
@@ -25,8 +24,8 @@ def write_page(path: Path, findings: Findings) -> None:
     governed = [(one, *token_pictures(one)) for one in findings.governed]
     scores = [result.score for result in findings.returns]
     pages.write_page(path, TEMPLATE, findings=findings, fresh=findings.fresh, scores=scores, governed=governed,
-                     curve=curve, about=about(findings), colours=COLOURS, title=title, embed=embed,
-                     heat=heat)
+                     curve=curve, about=about(findings), colours=COLOURS, title=title, heat=heat,
+                     address=address)
 
 
 def about(findings: Findings) -> dict[str, str]:
@@ -44,12 +43,9 @@ def about(findings: Findings) -> dict[str, str]:
     }
 
 
-def embed(image: Tensor, alt: str, kind: str = "") -> Markup:
-    """An `img` element that holds a picture (3, H, W)."""
-    height, width = image.shape[1:]
-    shown = Markup(' class="{}"').format(kind) if kind else ""
-    return Markup('<img alt="{}" width="{}" height="{}"{} src="{}">').format(
-        escape(alt), width, height, shown, pages.data_address(to_pil(image)))
+def address(image: Tensor) -> str:
+    """A picture (3, H, W) as the address of an `img` element, which then holds it."""
+    return pages.data_address(to_pil(image))
 
 
 def title(name: str) -> str:

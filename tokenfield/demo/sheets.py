@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from tokenfield.demo.fresh import Fresh
-from tokenfield.demo.steps import Governed, Return, Zoom
+from tokenfield.demo.steps import Return, TokenRegion, Zoom
 from tokenfield.evaluation.figures import COLOURS, Panel, difference, framed, heat, repeat, sheet, tinted, to_pil
 
 
@@ -39,7 +39,7 @@ def zoom(result: Zoom) -> dict[str, Image.Image]:
     }
 
 
-def tokens(results: Sequence[Governed]) -> Image.Image:
+def tokens(results: Sequence[TokenRegion]) -> Image.Image:
     """One row per photograph, the same tokens in each: their places, all regions in colour, a map for every token."""
     rows = []
     for one in results:
@@ -52,7 +52,7 @@ def tokens(results: Sequence[Governed]) -> Image.Image:
     return sheet(rows)
 
 
-def token_pictures(one: Governed) -> tuple[Tensor, Tensor]:
+def token_pictures(one: TokenRegion) -> tuple[Tensor, Tensor]:
     """The photograph with the tokens' places framed, and with what they govern lit, each token in a colour."""
     places = one.photograph
     for box, colour in zip(one.boxes, COLOURS, strict=False):

@@ -125,7 +125,7 @@ def half_size_check(model: FieldModel, pictures: Pictures) -> Record:
 
 
 @dataclass(frozen=True)
-class Governed:
+class TokenRegion:
     """What several tokens govern in one photograph."""
 
     name: str
@@ -141,19 +141,19 @@ class Governed:
     """How many there are in all."""
 
 
-def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> Governed:
+def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> TokenRegion:
     """Remove tokens one at a time; maps are rendered at three times the size that is encoded, not enlarged."""
     small = shrunk(picture, GOVERNED_SIZE)
     field, side = Field.of(model, small), small.shape[1]
-    chosen = spread_tokens(field, SAMPLED)
-    areas = [influence.area for influence in influences(field, chosen, side, side)]
-    maps = influences(field, chosen[:SHOWN], 3 * side, 3 * side)
+    tokens = spread_tokens(field, SAMPLED)
+    areas = [influence.area for influence in influences(field, tokens, side, side)]
+    maps = influences(field, tokens[:SHOWN], 3 * side, 3 * side)
     boxes = []
-    for token in chosen[:SHOWN]:
+    for token in tokens[:SHOWN]:
         top, left, bottom, right = (round((edge + 1) / 2 * 3 * side) for edge in place(field, token))
         boxes.append((top, left, bottom, right))
     photograph = bicubic(shrunk(picture, 3 * side), 3 * side, 3 * side)  # itself, unless the photograph is that small
-    return Governed(name, photograph, maps, boxes, areas, field.tokens[..., 0].numel())
+    return TokenRegion(name, photograph, maps, boxes, areas, field.tokens[..., 0].numel())
 
 
 MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "encode_seconds", "decode_seconds")
@@ -172,7 +172,7 @@ class Findings:
     beside: dict[str, float] = field(default_factory=dict)
     zoom: Zoom | None = None
     half_size: Record = field(default_factory=dict)
-    governed: list[Governed] = field(default_factory=list)
+    governed: list[TokenRegion] = field(default_factory=list)
     fresh: Fresh | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)

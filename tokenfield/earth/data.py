@@ -95,8 +95,8 @@ class GriddedConfig:
             there = ", ".join(sorted({name for file in files.values() for name in file.axes}))
             raise UserError(f"{shown(root)}: none of {', '.join(self.variables)} is there; the variables are "
                             f"{there or 'none'}; {skipped.summary()}".rstrip("; "))
-        chosen = [layer for series in series_of(layers) for layer in self._share(series, split)]
-        return GriddedSource(self, files, chosen, skipped)
+        selection = [layer for series in series_of(layers) for layer in self._share(series, split)]
+        return GriddedSource(self, files, selection, skipped)
 
     def _layers(self, file: EarthFile) -> list[Layer]:
         """What a file holds of the variables. Raises PictureError where that is nothing."""
@@ -212,7 +212,7 @@ class GriddedSource:
         if self.config.units:
             units = dict(zip(self.config.variables, self.config.units, strict=True))
             snapshot = snapshot.convert(tuple(units.get(name, "") for name in snapshot.variables))
-        averaging = next((known for grid, known in self._averagings if grid.same(snapshot.grid)), None)
+        averaging = next((match for grid, match in self._averagings if grid.same(snapshot.grid)), None)
         if averaging is None:
             averaging = Averaging(snapshot.grid, self.globe)
             self._averagings.append((snapshot.grid, averaging))

@@ -204,8 +204,8 @@ class EarthFile:
         """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""
         parts = [",".join(layer.variables)]
         for dimension, i in layer.index:
-            named = dimension in self.dataset
-            parts.append(f"{dimension}={self.dataset[dimension].values[i]:g}" if named else f"{dimension}[{i}]")
+            value = f"={self.dataset[dimension].values[i]:g}" if dimension in self.dataset else f"[{i}]"
+            parts.append(dimension + value)
         label, arrays = " ".join(parts), [self.dataset[name] for name in layer.variables]
         grid, rows, columns = self.grid(layer.variables[0])
         planes = [self._values(array.isel(dict(layer.index)).transpose(*self.axes[name]))[rows][:, columns]

@@ -78,9 +78,9 @@ class Map:
 def maps_of(field: Field, snapshot: Snapshot | None, places: Float[Tensor, "h w 2"]) -> list[Map]:
     """Truth, field and difference of the first variable at places; without a snapshot the field. Missing is NaN."""
     domain = globe_of(field)
-    unit, known = domain.units[0], domain.had_value(places)[..., 0]
-    values = torch.full(known.shape, torch.nan)
-    values[known] = domain.at(field, places[known])[:, 0].float().cpu()
+    unit, valid = domain.units[0], domain.had_value(places)[..., 0]
+    values = torch.full(valid.shape, torch.nan)
+    values[valid] = domain.at(field, places[valid])[:, 0].float().cpu()
     truth = values if snapshot is None else snapshot.values[0].masked_fill(snapshot.valid[0] == 0, torch.nan)
     low, high = map(float, np.nanpercentile(truth, (1, 99)))
     if snapshot is None:
@@ -101,8 +101,8 @@ def draw_maps(
 ) -> None:
     """A row of maps, `height` pixels high, per projection: mollweide, orthographic or both."""
     projections = {"mollweide": mollweide(height, centre[1]), "orthographic": orthographic(height, centre)}
-    chosen = projections.values() if projection == "both" else [projections[projection]]
-    sheet([maps_of(field, snapshot, places) for places in chosen], path)
+    selection = projections.values() if projection == "both" else [projections[projection]]
+    sheet([maps_of(field, snapshot, places) for places in selection], path)
 
 
 def sheet(rows: list[list[Map]], path: Path) -> Path:

@@ -22,7 +22,7 @@ from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import TokenField, patch_places
 from tokenfield.nn.local_start import local_start
-from tokenfield.nn.parts import Decoding, Located, Prepared
+from tokenfield.nn.parts import Decoding, QueryState, TokenState
 from tokenfield.nn.places import on_sphere
 from tokenfield.nn.token_decoder import TokenDecoder
 
@@ -237,18 +237,18 @@ class GriddedAnchored(EarthModel):
         tokens = self.anchored.encode(round_the_earth)
         return tokens[:, :, self.before : tokens.shape[2] - self.before]
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """Where the points lie among the anchors of the continued lattice."""
         rows, columns = lattice
         wider = columns + 2 * self.after
         y, x = (coords.coords() if isinstance(coords, Grid) else coords).unbind(-1)
         return self.anchored.locate(torch.stack([y, x * (columns / wider)], -1), (rows, wider))
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> TokenState:
         """The local function of every token of the continued lattice."""
         ends = tokens[:, :, -self.after :], tokens, tokens[:, :, : self.after]
         return self.anchored.prepare(torch.cat(ends, 2))
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """The blended values of the neighbours; the shares of cells are left out."""
         return (self.anchored.combine(located, prepared)[..., : self.channels] - 0.5) * 4

@@ -65,7 +65,7 @@ def check_range(name: str, coords: Tensor) -> None:
 def check_points(coords: object) -> Tensor:
     """Any number of points (Q, 2). Raises UserError for another shape or type, or for coordinates outside [-1, 1]."""
     if not isinstance(coords, Tensor) or coords.ndim != 2 or coords.shape[1] != 2 or not coords.is_floating_point():
-        given = f"{coords.dtype} {tuple(coords.shape)}" if isinstance(coords, Tensor) else type(coords).__name__
-        raise UserError(f"coordinates {given}; give a float tensor (Q, 2) of (y, x) in [-1, 1]")
+        description = f"{coords.dtype} {tuple(coords.shape)}" if isinstance(coords, Tensor) else type(coords).__name__
+        raise UserError(f"coordinates {description}; give a float tensor (Q, 2) of (y, x) in [-1, 1]")
     check_range("coordinates", coords)
     return coords

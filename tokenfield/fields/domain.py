@@ -111,13 +111,13 @@ class Pieces(Domain):
         """
         rows, columns = (self._grouped(i, axis) for i, axis in enumerate(grid.axes))
         out = torch.zeros(model.channels, *grid.shape, dtype=tokens.dtype, device=tokens.device)
-        for done, ((i, ys, y, wy), (j, xs, x, wx)) in enumerate(product(rows, columns), 1):
+        for count, ((i, ys, y, wy), (j, xs, x, wx)) in enumerate(product(rows, columns), 1):
             values = self.decode_piece(model, tokens, (i, j), Grid((y, x), grid.span)).to(out.dtype)
             weight = (wy[:, None] * wx).to(out)
             ys, xs = ys.to(out.device), xs.to(out.device)
             out[:, ys[:, None], xs] += weight * values.unflatten(0, weight.shape).movedim(-1, 0)
             if progress:
-                progress(done, len(rows) * len(columns))
+                progress(count, len(rows) * len(columns))
         return out
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:

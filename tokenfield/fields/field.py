@@ -258,10 +258,10 @@ class Field:
                 return self.domain.on_grid(self.model, self.tokens, grid, progress)
             bands = list(grid.split(BAND_POINTS // 4))
             means = []
-            for done, band in enumerate(bands, 1):
+            for count, band in enumerate(bands, 1):
                 means.append(self._means(band, grid.span))
                 if progress:
-                    progress(done, len(bands))
+                    progress(count, len(bands))
             return torch.cat(means, 1)
 
     def _points_of(self, grid: Grid) -> Tensor:

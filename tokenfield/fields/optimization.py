@@ -172,20 +172,20 @@ class Optimization:
         if (seconds is None and steps is None) or min(seconds or 0, steps or 0) < 0:
             raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
         clock, step, measured = Stopwatch(self.timer), 0, -math.inf
-        while (done := share_of(clock.seconds, seconds, step, steps)) < 1:
+        while (progress := share_of(clock.seconds, seconds, step, steps)) < 1:
             begun = clock.seconds
             if self.pixels is None:
                 with clock:
                     error = self._gradient(self.target)
                 yield self._point(step, begun, error)
             else:
-                if done - measured >= 1 / MEASUREMENTS:
-                    measured = done
+                if progress - measured >= 1 / MEASUREMENTS:
+                    measured = progress
                     yield self._point(step, begun, self.error())
                 with clock:
                     self._gradient(self.target.draw(self.pixels, self.seed, step))
             with clock:
-                self._move(done)
+                self._move(progress)
             step += 1
         yield self._point(step, clock.seconds, self.error())
 
@@ -210,10 +210,10 @@ class Optimization:
         values = self.field.domain.on_grid(self.field.model, self.tokens, block)
         return (values - target.to(values)).square().sum()
 
-    def _move(self, done: float) -> None:
+    def _move(self, progress: float) -> None:
         """A step of Adam, at rates that fall to zero as a cosine."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done))
+            group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * progress))
         self.optimizer.step()
 
     def _point(self, step: int, seconds: float, error: float) -> Point:
@@ -226,9 +226,9 @@ class Optimization:
         return Point(step, seconds, psnr)
 
 
-def share_of(spent: float, seconds: float | None, step: int, steps: int | None) -> float:
+def share_of(elapsed: float, seconds: float | None, step: int, steps: int | None) -> float:
     """How much of the budget is spent: of its seconds or of its steps, whichever is more. 1 ends it."""
-    of_time = 0.0 if seconds is None else spent / seconds if seconds else 1.0
+    of_time = 0.0 if seconds is None else elapsed / seconds if seconds else 1.0
     of_steps = 0.0 if steps is None else step / steps if steps else 1.0
     return max(of_time, of_steps)
 

@@ -71,8 +71,8 @@ def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     state = choices.state(checkpoint["model"], averaged)
     what = settings["tokenizer.name"], settings["hyponet.args.in_dim"]
     if what not in KINDS:
-        known = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
-        raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {known} are")
+        kinds = " or ".join(f"{name} with {axes}" for name, axes in KINDS)
+        raise UserError(f"tokenizer.name {what[0]} with hyponet.args.in_dim {what[1]} is not known; {kinds} are")
     sizes = from_dict(KINDS[what], _decoder(settings) | _encoder(settings) | _patches(settings), "hyper_network")
     beside = {f"{BESIDE}{name.removeprefix(INSIDE)}": name for name in state if name.startswith(INSIDE)}
     for copy, name in beside.items():

@@ -64,10 +64,10 @@ def read_checkpoint(path: Path) -> Record:
             warnings.simplefilter("ignore")  # of PyTorch, about pickles that it then refuses
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # PyTorch explains at length, in colour, how to run such a file after all
-        found = re.search(r"GLOBAL (\S+)", str(error))
+        match = re.search(r"GLOBAL (\S+)", str(error))
         raise UserError(
             f"{path} is no checkpoint of tensors and plain data: it holds pickled objects"
-            f"{f' ({found[1]})' if found else ''}, which could run code and are not opened; save it again without them"
+            f"{f' ({match[1]})' if match else ''}, which could run code and are not opened; save it again without them"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -113,8 +113,8 @@ def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
 def _encoded(kind: str, arch: Record, sections: Settings, state: Record) -> FieldModel:
     """A transformer in front of the MLP."""
     in_space, composed = kind.endswith("_nerf"), kind.startswith("low_rank")  # a shared factor mixes the tokens
-    known = HYPONET | ENCODER | (RADIANCE if in_space else PICTURES | {"data_encoder.n_channel": Setting(3)})
-    settings = Settings(arch, known, "arch")
+    table = HYPONET | ENCODER | (RADIANCE if in_space else PICTURES | {"data_encoder.n_channel": Setting(3)})
+    settings = Settings(arch, table, "arch")
     views = _views(settings, sections) if in_space else 1
     if settings["latent_mapping.latent_dim"] != settings["transformer.embed_dim"]:
         raise UserError("arch.latent_mapping.latent_dim and arch.transformer.embed_dim differ; they must agree")
@@ -147,8 +147,8 @@ def _adapted(arch: Record, sections: Settings, state: Record, choices: Choices) 
     modulated = fields["modulated"] or tuple(range(fields["depth"]))
     if settings["use_factorization"]:
         fields["rank"] = _one_number(settings, "rank", modulated)
-    named = _named_side(sections)  # any size fits such a model
-    fields["size"] = (named, named) if named else choices.size_or(LearnedInitConfig().size)
+    side = _named_side(sections)  # any size fits such a model
+    fields["size"] = (side, side) if side else choices.size_or(LearnedInitConfig().size)
     config = from_dict(LearnedInitConfig, fields, "arch")
     plan = _layers_plan(config.depth, modulated)
     plan |= {f"initial.{i}": From(f"factors.init_modulation_factors.linear_wb{i}", turned) for i in modulated}
@@ -213,15 +213,15 @@ def _size(settings: Settings, sections: Settings, views: int) -> tuple[int, int]
     if not _are_square(patches, views):
         raise UserError(f"arch.latent_mapping.n_patches {patches} is no square number; square pictures are implemented")
     pixels = isqrt(patches // views) * settings[f"{SPEC}.patch_size"] - 2 * settings[f"{SPEC}.padding"]
-    if (named := _named_side(sections)) not in (None, pixels):
-        raise UserError(f"dataset.transforms.type names {named} pixels, but the patches cover {pixels}")
+    if (side := _named_side(sections)) not in (None, pixels):
+        raise UserError(f"dataset.transforms.type names {side} pixels, but the patches cover {pixels}")
     return pixels, pixels
 
 
 def _named_side(sections: Settings) -> int | None:
     """The side in the name of the data set's transforms, `imagenette178x178`."""
-    named = re.search(r"(\d+)x\1$", str(sections["dataset.transforms.type"]))
-    return int(named[1]) if named else None
+    side = re.search(r"(\d+)x\1$", str(sections["dataset.transforms.type"]))
+    return int(side[1]) if side else None
 
 
 def _one_number(settings: Settings, name: str, modulated: tuple[int, ...]) -> int:

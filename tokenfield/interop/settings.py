@@ -62,17 +62,17 @@ class Settings:
     Raises UserError for an entry that is unknown, missing or not implemented, or no mapping where one should be.
     """
 
-    def __init__(self, data: Record, known: Table, where: str = ""):
-        self._known, self._where = known, f"{where}." if where else ""
+    def __init__(self, data: Record, table: Table, where: str = ""):
+        self._known, self._where = table, f"{where}." if where else ""
         values, unknown = self._sort(data)
-        self._values = {name: values.get(name, setting.default) for name, setting in known.items()}
+        self._values = {name: values.get(name, setting.default) for name, setting in table.items()}
         # First what is another kind of model, then names, which another kind may well have more of.
         self._check(values)
         if unknown:
             raise self._not_known(unknown)
-        if lacking := [name for name, setting in known.items() if setting.default is NONE and name not in values]:
+        if lacking := [name for name, setting in table.items() if setting.default is NONE and name not in values]:
             raise UserError(f"the configuration lacks {', '.join(f'{self._where}{name}' for name in lacking)}")
-        self._check(known)
+        self._check(table)
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]

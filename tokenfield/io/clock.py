@@ -20,8 +20,8 @@ def seconds(device: torch.device) -> float:
 class Stopwatch:
     """Seconds spent inside its `with` blocks, and outside of its `paused` ones, beside those `spent` before."""
 
-    def __init__(self, timer: Timer = time.monotonic, spent: float = 0.0):
-        self._timer, self._spent, self._begun = timer, spent, 0.0
+    def __init__(self, timer: Timer = time.monotonic, elapsed: float = 0.0):
+        self._timer, self._spent, self._begun = timer, elapsed, 0.0
         self.running = False
 
     @property

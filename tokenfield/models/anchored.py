@@ -79,7 +79,7 @@ class AnchoredConfig(CellSizes):
         return Anchored(self)
 
 
-class Located(NamedTuple):
+class QueryState(NamedTuple):
     """A set of coordinates among the anchors.
 
     `grid` holds the two axes of a grid sorted into gaps, and what the box of a query leaves of the harmonics, (k,) per
@@ -94,7 +94,7 @@ class Located(NamedTuple):
     outside: Tensor
 
 
-class Prepared(NamedTuple):
+class TokenState(NamedTuple):
     """What depends on the tokens alone.
 
     `coefficients` are local functions, (B, M + 2, N + 2, C + 1, k, k), within a border of zeros; the last channel is
@@ -141,7 +141,7 @@ class AnchorField(FieldModel):
         inverse: Tensor = torch.linalg.pinv(basis)  # the transpose when there are 2p harmonics
         return inverse @ torch.cat([before, pixels, after])
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """Where the coordinates lie among the anchors of a lattice of (rows, columns)."""
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
         y, x = (neighbours(axis, cells) for axis, cells in zip(axes, lattice, strict=True))
@@ -151,21 +151,21 @@ class AnchorField(FieldModel):
             fade_y, fade_x = (fade(self.head.shape[-1], self.cell, span).to(y.relative) for span in spans)
             grid = gaps(y), gaps(x), (fade_y, fade_x)
         distance = add_axes(window(y.relative), window(x.relative), grid is not None)
-        return Located(y, x, grid, distance, add_axes(y.outside, x.outside, grid is not None))
+        return QueryState(y, x, grid, distance, add_axes(y.outside, x.outside, grid is not None))
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """Evaluate the four neighbours' functions and blend them."""
         local = self.local(located, prepared)
         return self.blend(located, prepared, local[..., -1], local[..., :-1]) + 0.5
 
-    def local(self, located: Located, prepared: Prepared) -> Float[Tensor, "b four q c"]:
+    def local(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b four q c"]:
         """The four neighbours' functions: values, and in the last channel their content scores."""
         if located.grid is None:
             return self.head.at_points(prepared.coefficients, located.y, located.x)
         return self.head.on_grid(prepared.coefficients, *located.grid)
 
-    def blend(self, located: Located, prepared: Prepared, content: Tensor, values: Tensor) -> Float[Tensor, "b q c"]:
-        """The mean of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
+    def blend(self, located: QueryState, prepared: TokenState, content: Tensor, values: Tensor) -> Tensor:
+        """The mean (B, Q, C) of what the four neighbours say (B, 4, Q, C), by content (B, 4, Q) and distance."""
         distance, sharpness = located.distance, prepared.sharpness
         if sharpness is not None:
             distance = sharpness[:, None, None] * distance  # (B, 4, Q)
@@ -243,11 +243,11 @@ class Anchored(AnchorField):
             tokens = tokens + self.to_latent(self.encoder_norm(hidden))
         return tokens
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> TokenState:
         """The local functions."""
         tokens = tokens.to(self.from_latent.weight.dtype)
         features = self.decoder_norm(self.decoder(self.from_latent(tokens))) if self.config.decoder_depth else None
-        return Prepared(self.head.coefficients(tokens, features))
+        return TokenState(self.head.coefficients(tokens, features))
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -21,7 +21,7 @@ from tokenfield.models.base import RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, PatchSizes, TokenField
 from tokenfield.nn.hypernetwork import HyperNetwork
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
-from tokenfield.nn.parts import Located, Prepared
+from tokenfield.nn.parts import QueryState, TokenState
 from tokenfield.nn.patchify import patchify
 from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, TokenDecoder
 
@@ -165,6 +165,6 @@ class Anr(HyperField):
         """Pictures in [0, 1] of `config.size` -> R-tokens."""
         return super().encode(2 * images - 1)
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """Localized attention and the head, from [-1, 1] to [0, 1]."""
         return (super().combine(located, prepared) + 1) / 2

@@ -13,7 +13,7 @@ from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
 from tokenfield.models.folder import Model as Model
 from tokenfield.models.folder import RecipeFields as RecipeFields
-from tokenfield.nn.parts import Decoding, Located, Prepared
+from tokenfield.nn.parts import Decoding, QueryState, TokenState
 
 
 class FieldModel(Model):
@@ -49,8 +49,8 @@ class FieldModel(Model):
     def at(self, width: int) -> "FieldModel":
         """The same model, weights and all, encoding for one of its prefixes, or a UserError: tokens (B, ..., width)."""
         if width not in self.prefixes:
-            known = ", ".join(map(str, self.prefixes)) or "none: its tokens are not nested"
-            raise UserError(f"a prefix of {width} values; prefixes of this model: {known}")
+            rates = ", ".join(map(str, self.prefixes)) or "none: its tokens are not nested"
+            raise UserError(f"a prefix of {width} values; prefixes of this model: {rates}")
         other = copy(self)
         other.width = width
         return other
@@ -60,8 +60,8 @@ class FieldModel(Model):
         values = self.channels * self.cell**2  # per cell
         fitting = [width for width in self.prefixes if width <= rate * values * (1 + 1e-9)]
         if not fitting:
-            known = ", ".join(f"{width / values:.4g}" for width in self.prefixes)
-            raise UserError(f"rate {rate:g}; rates of this model: {known or 'only its own, its tokens are not nested'}")
+            rates = ", ".join(f"{width / values:.4g}" for width in self.prefixes)
+            raise UserError(f"rate {rate:g}; rates of this model: {rates or 'only its own, its tokens are not nested'}")
         return fitting[-1]
 
     def coarse(self, nodes: int) -> "FieldModel":
@@ -80,15 +80,15 @@ class FieldModel(Model):
         """The part that decodes, of a system that has one; others override `locate`, `prepare` and `combine`."""
         raise NotImplementedError(f"{type(self).__name__}: locate, prepare and combine")
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """What depends on the coordinates alone, and for tokens that have places on the shape of their lattice."""
         return self.decoding.locate(coords)
 
-    def prepare(self, tokens: Tensor) -> Prepared:
+    def prepare(self, tokens: Tensor) -> TokenState:
         """What depends on the tokens alone."""
         return self.decoding.prepare(tokens)
 
-    def combine(self, located: Located, prepared: Prepared) -> Tensor:
+    def combine(self, located: QueryState, prepared: TokenState) -> Tensor:
         """What needs both -> values (B, Q, C)."""
         return self.decoding.combine(located, prepared)
 

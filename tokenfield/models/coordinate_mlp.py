@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tokenfield.coords import Grid
 from tokenfield.metrics import mse
 from tokenfield.models.hyponet_field import HyponetField, MlpSizes
-from tokenfield.nn.hyponet import Fourier, Hyponet, Raw, Whole, sizes
+from tokenfield.nn.hyponet import AffineLayer, Fourier, Hyponet, Raw, sizes
 from tokenfield.nn.siren import weight_bound
 
 
@@ -61,7 +61,7 @@ class CoordinateMlp(HyponetField):
         features = Raw(2) if siren else Fourier(2, config.feature_dim, config.sigma)
         bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
         activation = (lambda x: torch.sin(config.w0 * x)) if siren else torch.relu_
-        self.net = Hyponet(features, [Whole(i, o) for i, o in bounds], output_bias=0.5, activation=activation)
+        self.net = Hyponet(features, [AffineLayer(i, o) for i, o in bounds], output_bias=0.5, activation=activation)
         self.initial = nn.ParameterList(self._start(i, o, layer) for layer, (i, o) in enumerate(bounds))
 
     def _start(self, fan_in: int, fan_out: int, layer: int) -> Tensor:

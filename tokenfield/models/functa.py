@@ -198,7 +198,7 @@ def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
     return Read(two, 1 - around.relative.abs(), (coords + 1) / 2)
 
 
-class Located(NamedTuple):
+class QueryState(NamedTuple):
     """The SIREN's first layer, before its shift, (Q, d) or (B, Q, d); and what each axis, of a grid or not, reads."""
 
     first: Tensor
@@ -255,19 +255,19 @@ class SpatialFuncta(MetaLearnedField):
         nn.init.zeros_(self.to_shifts.get_parameter("bias"))
         self.read = nearest if config.interpolation == "nearest" else linear
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """Which cells the coordinates read, and the first layer before its shift."""
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
         y, x = (self.read(axis, cells) for axis, cells in zip(axes, self.shape[:-1], strict=True))
         grid = isinstance(coords, Grid)
         points = Grid((y.local, x.local)).coords() if grid else torch.stack([y.local, x.local], -1)
-        return Located(self.siren.locate(points), (y, x), grid)
+        return QueryState(self.siren.locate(points), (y, x), grid)
 
     def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Float[Tensor, "b m n s"]:
         """Shifts of all layers, in every cell."""
         return exactly(self.to_shifts, tokens.movedim(-1, 1)).movedim(1, -1)
 
-    def combine(self, located: Located, prepared: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: Float[Tensor, "b m n s"]) -> Float[Tensor, "b q c"]:
         """The SIREN, shifted point by point."""
         read = read_grid if located.grid else read_points
         values: Tensor = self.siren(located.first, read(prepared, *located.axes))

@@ -16,7 +16,17 @@ from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
 from tokenfield.nn.encoder import LatentEncoder, ToRows
-from tokenfield.nn.hyponet import Composed, Fourier, Hyponet, Layer, Rounding, Scaled, Shared, sizes, stepwise
+from tokenfield.nn.hyponet import (
+    FactorLayer,
+    Fourier,
+    Hyponet,
+    Layer,
+    Rounding,
+    ScaledLayer,
+    SharedLayer,
+    sizes,
+    stepwise,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ def build_mlp(
     features = features or Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)
     bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
     modulated = config.modulated or range(config.depth)
-    layers = [kind(i, o, min(rows, o)) if layer in modulated else Shared(i, o) for layer, (i, o) in enumerate(bounds)]
+    layers = [kind(i, o, min(rows, o)) if n in modulated else SharedLayer(i, o) for n, (i, o) in enumerate(bounds)]
     return Hyponet(features, layers, output_bias=output_bias)
 
 
@@ -150,7 +160,7 @@ class Ipc(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
-        super().__init__(config, build_mlp(config, Composed, config.num_latents), patch_channels=config.channels)
+        super().__init__(config, build_mlp(config, FactorLayer, config.num_latents), patch_channels=config.channels)
 
 
 @dataclass(frozen=True)
@@ -178,4 +188,4 @@ class TransInr(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "groups": 16}}
 
     def __init__(self, config: TransInrConfig):
-        super().__init__(config, build_mlp(config, Scaled, config.groups), patch_channels=config.channels)
+        super().__init__(config, build_mlp(config, ScaledLayer, config.groups), patch_channels=config.channels)

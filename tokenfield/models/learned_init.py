@@ -22,7 +22,7 @@ from tokenfield.metrics import mse
 from tokenfield.models.base import RecipeFields
 from tokenfield.models.functa import META_RECIPE
 from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_mlp
-from tokenfield.nn.hyponet import Composed, Given, stepwise
+from tokenfield.nn.hyponet import FactorLayer, MatrixLayer, stepwise
 from tokenfield.nn.meta_learning import descend
 
 
@@ -58,7 +58,7 @@ class LearnedInit(HyponetField):
         super().__init__()
         self.config, self.input_size, self.channels = config, config.size, config.channels
         rows = config.rank or max(config.dim, config.channels)  # whole matrices have as many rows as outputs
-        self.net = build_mlp(config, Composed if config.rank else Given, rows)
+        self.net = build_mlp(config, FactorLayer if config.rank else MatrixLayer, rows)
         self.initial = nn.ParameterDict()
         for i, layer in enumerate(self.net.layers):
             if layer.rows:  # factors of matrices, or matrices themselves, whose scale sets the rate

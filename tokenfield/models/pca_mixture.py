@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.models.anchored import AnchorField, CellSizes, Prepared
+from tokenfield.models.anchored import AnchorField, CellSizes, TokenState
 from tokenfield.models.base import RecipeFields
 from tokenfield.nn.affine import wide
 from tokenfield.nn.anchors import AnchoredAggregation
@@ -79,8 +79,8 @@ class PcaMixture(AnchorField):
         self.head = RelativeHead(latent_dim=patch, feature_dim=0, **sizes)
         axis = self.continued()
         plane = torch.einsum("ky,lx->klyx", axis, axis).flatten(2).flatten(0, 1)
-        shown = torch.block_diag(*[plane] * config.channels)  # the cell's pixels as they are, and no content score
-        weight = torch.cat([shown, shown.new_zeros(len(plane), patch)])
+        readout = torch.block_diag(*[plane] * config.channels)  # the cell's pixels as they are, and no content score
+        weight = torch.cat([readout, readout.new_zeros(len(plane), patch)])
         self.head.direct.set(weight, torch.zeros(len(weight)))
         self.head.requires_grad_(False)
         self.log_sharpness = nn.Parameter(torch.full((len(config.prefixes),), config.sharpness).log())
@@ -99,13 +99,13 @@ class PcaMixture(AnchorField):
         tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
         return tokens.view(*pixels.shape[:3], -1)
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> TokenState:
         """The local functions, and the sharpness of their rate; tokens may be cut to any of the prefixes."""
         rung = min(sum(prefix < tokens.shape[-1] for prefix in self.prefixes), len(self.prefixes) - 1)
         flat = wide(tokens.flatten(0, 2))
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
-        return Prepared(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
+        return TokenState(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:
@@ -113,8 +113,8 @@ class PcaMixture(AnchorField):
         cells = patchify(images.cpu().float(), self.cell) - 0.5
         picture = torch.arange(len(cells))[:, None].expand(cells.shape[:2]).flatten()
         cells = cells.flatten(0, 1)
-        chosen = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:TRAINING_CELLS]
+        sample = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:TRAINING_CELLS]
         count, dim, rank = self.subspaces.components.shape
         subspaces = Subspaces(count, dim, rank, self.subspaces.prefixes)  # on the CPU
-        subspaces.fit(cells[chosen], picture[chosen], rounds=self.config.rounds)
+        subspaces.fit(cells[sample], picture[sample], rounds=self.config.rounds)
         self.subspaces.load_state_dict(subspaces.state_dict())

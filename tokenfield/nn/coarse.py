@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tokenfield.coords import Coordinates, Grid, in_pieces
 from tokenfield.errors import UserError
-from tokenfield.nn.parts import Located
+from tokenfield.nn.parts import QueryState
 from tokenfield.nn.token_decoder import TokenDecoder
 
 SUPPORT = 4
@@ -56,7 +56,7 @@ class CoarseDecoder:
             raise UserError("nodes need a multi-band or plain head; this model modulates weights, not coordinates")
         self.decoder, self.n = decoder, n
 
-    def locate(self, coords: Coordinates) -> tuple[Located, tuple[Near, Near], bool]:
+    def locate(self, coords: Coordinates) -> tuple[QueryState, tuple[Near, Near], bool]:
         """The bands' features, the nodes near each row and column (or point), and whether it is a grid."""
         gridded = isinstance(coords, Grid)
         y, x = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
@@ -76,7 +76,7 @@ class CoarseDecoder:
         bands: Tensor = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n))
         return [band.contiguous() for band in bands.chunk(head.num_bands, -1)]
 
-    def combine(self, located: tuple[Located, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
+    def combine(self, located: tuple[QueryState, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
         """Values (B, Q, C)."""
         features, (y, x), gridded = located
         interpolate = on_grid if gridded else at_points

@@ -8,11 +8,11 @@ here; the papers transpose them, so that their "weight columns" are these rows.
 
 | layer | W | rows that an instance brings |
 |---|---|---|
-| `Shared` | unit(W) | none |
-| `Scaled` | unit(W * rows, repeated), TransINR | g, a divisor of fan-out |
-| `Composed` | unit(U^T rows), pattern composers | R |
-| `Given` | unit(rows), Learned Init | fan-out |
-| `Whole` | rows, and their last entry is the bias: no sharing at all | fan-out |
+| `SharedLayer` | unit(W) | none |
+| `ScaledLayer` | unit(W * rows, repeated), TransINR | g, a divisor of fan-out |
+| `FactorLayer` | unit(U^T rows), pattern composers | R |
+| `MatrixLayer` | unit(rows), Learned Init | fan-out |
+| `AffineLayer` | rows, and their last entry is the bias: no sharing at all | fan-out |
 
 unit divides every row by its Euclidean norm. The tokens of an instance are all its rows, one layer after the other.
 Every layer has `rows` of `width` numbers, and `affine(rows)` gives weights (B, out, in) and its bias.
@@ -107,7 +107,7 @@ def unit(weight: Float[Tensor, "*b o i"]) -> Float[Tensor, "*b o i"]:
     return F.normalize(weight, dim=-1)
 
 
-class Shared(nn.Linear):
+class SharedLayer(nn.Linear):
     """A layer that all instances share."""
 
     def __init__(self, fan_in: int, fan_out: int, rows: int = 0):
@@ -120,7 +120,7 @@ class Shared(nn.Linear):
         return unit(self.weight), self.bias
 
 
-class Scaled(Shared):
+class ScaledLayer(SharedLayer):
     """A shared matrix multiplied, element by element, by an instance's rows: row j of W by row j mod g."""
 
     def __init__(self, fan_in: int, fan_out: int, rows: int):
@@ -134,7 +134,7 @@ class Scaled(Shared):
         return unit(self.weight * rows.repeat(1, self.out_features // self.rows, 1)), self.bias
 
 
-class Composed(nn.Module):
+class FactorLayer(nn.Module):
     """A matrix of rank R: an instance's rows V, its pattern composers, mixed by a shared factor U. (W = V U)"""
 
     def __init__(self, fan_in: int, fan_out: int, rows: int):
@@ -148,7 +148,7 @@ class Composed(nn.Module):
         return unit(self.factor.T @ rows), self.bias
 
 
-class Given(nn.Module):
+class MatrixLayer(nn.Module):
     """A matrix that an instance brings whole, so that `rows` is fan-out; the bias is shared."""
 
     def __init__(self, fan_in: int, fan_out: int, rows: int):
@@ -162,7 +162,7 @@ class Given(nn.Module):
         return unit(rows), self.bias
 
 
-class Whole(nn.Module):
+class AffineLayer(nn.Module):
     """Matrix and bias of an instance's own, side by side and as they are."""
 
     def __init__(self, fan_in: int, fan_out: int):
@@ -174,7 +174,7 @@ class Whole(nn.Module):
         return rows[..., :-1], rows[..., -1].unsqueeze(-2)
 
 
-Layer = Shared | Composed | Given | Whole
+Layer = SharedLayer | FactorLayer | MatrixLayer | AffineLayer
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Hyponet(nn.Module):
         """Features of the coordinates, or the first layer's output (Q, d) where that is shared."""
         features: Features = self.features(coords)
         first = self.layers[0]
-        if isinstance(first, Shared) and not first.rows:
+        if isinstance(first, SharedLayer) and not first.rows:
             return self.activation(self.first(features, first.affine()))
         return features
 

@@ -154,7 +154,7 @@ class Sight:
     """
 
     sought: Float[Tensor, "r e"]
-    shown: Float[Tensor, "#b n e"]
+    response: Float[Tensor, "#b n e"]
     scores: Float[Tensor, "#b r n"]
     reading: Float[Tensor, "e p"] | None = None
 
@@ -178,12 +178,12 @@ def start_encoder(
     out, count = encoder.out, own.shape[1]
     directions, looking, there = code_directions(encoder, count, sight)
     if isinstance(encoder, HyperNetwork):
-        for drawn in (encoder.latents, encoder.shift, encoder.position):
-            if drawn is not None:
-                drawn.mul_(SMALL)
+        for parameter in (encoder.latents, encoder.shift, encoder.position):
+            if parameter is not None:
+                parameter.mul_(SMALL)
     encoder.latents.add_(AMPLITUDE * own @ directions.T)
     if sight.reading is None:
-        cast(nn.Parameter, encoder.position).add_(AMPLITUDE * sight.shown[0].to(patches) @ there.T)
+        cast(nn.Parameter, encoder.position).add_(AMPLITUDE * sight.response[0].to(patches) @ there.T)
     else:
         encoder.latents.add_(AMPLITUDE * sight.sought.to(patches) @ looking.T)
         encoder.embed.weight.add_(AMPLITUDE * there @ sight.reading.to(patches))
@@ -204,9 +204,9 @@ def start_encoder(
         normed = first.norm1(tokens)
         look_there(first.attention, looking, there, normed[:, n:], normed[:, :n], scores)
     outputs = encoder.norm(encoder.transformer(tokens, keep=len(own)))  # (B, R, D)
-    left = ((outputs @ directions) * own).sum() / (len(outputs) * own.square().sum())  # of the code, behind LayerNorm
+    scale = ((outputs @ directions) * own).sum() / (len(outputs) * own.square().sum())  # of the code, behind LayerNorm
     out.weight.sub_(out.weight @ directions @ directions.T)  # what is not the code reads none of it
-    out.weight[:count] = directions.T / left
+    out.weight[:count] = directions.T / scale
     out.bias[:count] = 0
 
 
@@ -250,8 +250,8 @@ def look_there(
         attention.q.weight[part] = some.T @ looking.T
         attention.k.weight[part] = some.T @ there.T
     keys, _ = attention.keys_values(patches)
-    found = (attention.queries(queries) @ keys.mT).mean(1) / math.sqrt(width)  # (B, R, N), over heads
-    varying, aimed = (rows - rows.mean(-1, keepdim=True) for rows in (found, scores.expand(found.shape)))
+    logits = (attention.queries(queries) @ keys.mT).mean(1) / math.sqrt(width)  # (B, R, N), over heads
+    varying, aimed = (rows - rows.mean(-1, keepdim=True) for rows in (logits, scores.expand(logits.shape)))
     if aimed.any():
         factor = (aimed.square().sum() / (varying * aimed).sum()).sqrt()
         for part in parts:

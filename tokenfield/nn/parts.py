@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tokenfield.coords import Coordinates
 
-Located: TypeAlias = Any
-"""What a part makes of coordinates."""
-Prepared: TypeAlias = Any
+QueryState: TypeAlias = Any
+"""What a part makes of coordinates (queries)."""
+TokenState: TypeAlias = Any
 """What a part makes of tokens."""
 
 
@@ -23,11 +23,11 @@ Prepared: TypeAlias = Any
 class Decoding(Protocol):
     """What has the three parts."""
 
-    def locate(self, coords: Coordinates, /) -> Located:
+    def locate(self, coords: Coordinates, /) -> QueryState:
         """What depends on the coordinates alone."""
 
-    def prepare(self, tokens: Tensor, /) -> Prepared:
+    def prepare(self, tokens: Tensor, /) -> TokenState:
         """What depends on the tokens alone."""
 
-    def combine(self, located: Located, prepared: Prepared, /) -> Tensor:
+    def combine(self, located: QueryState, prepared: TokenState, /) -> Tensor:
         """What needs both."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
 from tokenfield.nn.affine import Affine, stack, wide
-from tokenfield.nn.hyponet import Composed, Features, Fourier, Hyponet, Shared
+from tokenfield.nn.hyponet import FactorLayer, Features, Fourier, Hyponet, SharedLayer
 from tokenfield.nn.token_decoder import Aggregator, Head
 
 
@@ -28,7 +28,7 @@ class PatternComposer(Aggregator):
     def __init__(self, *, in_dim: int, dim: int, feature_dim: int, sigma_q: float, num_latents: int):
         super().__init__()
         features = Fourier(in_dim, feature_dim, sigma_q)
-        self.net = Hyponet(features, [Shared(features.out_dim, dim), Composed(dim, dim, num_latents)])
+        self.net = Hyponet(features, [SharedLayer(features.out_dim, dim), FactorLayer(dim, dim, num_latents)])
 
     def locate(self, coords: Coordinates) -> Features:
         """The first layer, which all instances share."""
@@ -48,8 +48,8 @@ class NormalizedStack(Head):
 
     def __init__(self, *, dim: int, depth: int, out_dim: int):
         super().__init__()
-        layers = [*(Shared(dim, dim) for _ in range(depth)), Shared(dim, out_dim)]
-        self.layers = cast(Sequence[Shared], nn.ModuleList(layers))
+        layers = [*(SharedLayer(dim, dim) for _ in range(depth)), SharedLayer(dim, out_dim)]
+        self.layers = cast(Sequence[SharedLayer], nn.ModuleList(layers))
 
     def fold(self, out: nn.Linear | None) -> list[Affine]:
         """The normalised layers; the first comes after the aggregator's output map, if there is one."""

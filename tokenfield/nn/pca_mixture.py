@@ -111,11 +111,11 @@ class Subspaces(nn.Module):
         center, spread, axes = principal(cells, weight)
         # At first by the direction of their leading coefficients: what kind of detail, however strong.
         directions = nn.functional.normalize((cells - center) @ axes[:, 1 : 1 + min(24, axes.shape[1] - 1)], dim=1)
-        chosen = directions[torch.randperm(len(cells), generator=draw)[: len(self.mean)]]
-        index = (directions @ chosen.T).abs().argmax(1)
+        starts = directions[torch.randperm(len(cells), generator=draw)[: len(self.mean)]]
+        index = (directions @ starts.T).abs().argmax(1)
         self._fit_all(cells, weight, index, spread, draw)
-        for done in progress(range(rounds), rounds, "fitting subspaces"):
-            half = torch.randperm(len(cells), generator=draw)[: len(cells) // 2] if done < rounds - 2 else slice(None)
+        for turn in progress(range(rounds), rounds, "fitting subspaces"):
+            half = torch.randperm(len(cells), generator=draw)[: len(cells) // 2] if turn < rounds - 2 else slice(None)
             some, of = cells[half], picture[half]
             index, _, errors = self.choose(some)
             sums = torch.zeros(int(picture.max()) + 1, errors.shape[1]).index_add_(0, of, errors)

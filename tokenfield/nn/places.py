@@ -78,12 +78,12 @@ def on_sphere(count: int) -> Anchors:
 
 def means_of(points: Float[Tensor, "n x"], count: int) -> Anchors:
     """Means of `count` groups of points, each of the points nearest to it (k-means, from points that lie far apart)."""
-    chosen = [0]
+    indices = [0]
     nearest = (points - points[0]).square().sum(-1)
     for _ in range(count - 1):
-        chosen.append(int(nearest.argmax()))
-        nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(-1))
-    means, _ = kmeans2(points.double().numpy(), points[chosen].double().numpy(), minit="matrix", missing="raise")
+        indices.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (points - points[indices[-1]]).square().sum(-1))
+    means, _ = kmeans2(points.double().numpy(), points[indices].double().numpy(), minit="matrix", missing="raise")
     places = torch.from_numpy(means).float()
     apart = torch.cdist(places, places).fill_diagonal_(math.inf).amin(1).median() if count > 1 else torch.tensor(2.0)
     return Anchors(places, (float(apart),) * points.shape[1])
@@ -140,9 +140,9 @@ class PlaceCode:
         """The code for anchors: of at most so many of the queries' frequencies per axis, of at most `room` numbers."""
         axes, which, weights = [], [], []
         for axis, spacing in enumerate(anchors.spacing):
-            chosen, heights = bump_weights(spacing, omega, most)
-            axes += [axis] * len(chosen)
-            which += chosen
+            positions, heights = bump_weights(spacing, omega, most)
+            axes += [axis] * len(positions)
+            which += positions
             weights.append(heights)
         every = torch.cat(weights)
         whole = cls(torch.tensor(axes), torch.tensor(which), omega[which], every, torch.eye(2 * len(every)))

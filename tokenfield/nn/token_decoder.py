@@ -29,7 +29,7 @@ from tokenfield.coords import Coordinates
 from tokenfield.nn.affine import Affine, apply, fold, wide
 from tokenfield.nn.attention import MultiHeadAttention, merge_heads
 from tokenfield.nn.fourier import FrequencyFeature
-from tokenfield.nn.parts import Decoding, Located, Prepared
+from tokenfield.nn.parts import Decoding, QueryState, TokenState
 
 
 class Aggregator(nn.Module, Decoding):
@@ -107,23 +107,23 @@ class Head(nn.Module):
 
     num_bands: int = 0
 
-    def locate(self, coords: Coordinates) -> Located:
+    def locate(self, coords: Coordinates) -> QueryState:
         """What depends on the coordinates alone; nothing, if only m_v depends on them."""
         return None
 
-    def fold(self, out: nn.Linear | None) -> Prepared:
+    def fold(self, out: nn.Linear | None) -> TokenState:
         """The first matrices, after the aggregator's output map."""
         raise NotImplementedError(f"{type(self).__name__}.fold")
 
-    def modulations(self, folded: Prepared, m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
+    def modulations(self, folded: TokenState, m: Float[Tensor, "b q d"]) -> Iterator[Float[Tensor, "b q d"]]:
         """The maps that are linear in m_v, from attended values before the output map; new tensors."""
         raise NotImplementedError(f"{type(self).__name__}.modulations")
 
-    def values(self, located: Located, modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
+    def values(self, located: QueryState, modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
         """What follows them. Works on the modulations in place."""
         raise NotImplementedError(f"{type(self).__name__}.values")
 
-    def combine(self, located: Located, folded: Prepared, m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, folded: TokenState, m: Float[Tensor, "b q d"]) -> Float[Tensor, "b q c"]:
         """Attended values (B, Q, d) -> values (B, Q, d_out)."""
         return self.values(located, self.modulations(folded, m))
 
@@ -225,15 +225,15 @@ class TokenDecoder(nn.Module):
         super().__init__()
         self.aggregator, self.head, self.output_bias = aggregator, head, output_bias
 
-    def locate(self, coords: Coordinates) -> Located:
+    def locate(self, coords: Coordinates) -> QueryState:
         """Queries and frequency features."""
         return self.aggregator.locate(coords), self.head.locate(coords)
 
-    def prepare(self, tokens: Float[Tensor, "b r e"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b r e"]) -> TokenState:
         """Keys, values and folded matrices."""
         return self.aggregator.prepare(tokens), self.head.fold(self.aggregator.output_map)
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """Values (B, Q, C)."""
         m = self.aggregator.combine(located[0], prepared[0])  # (B, Q, d)
         return self.head.combine(located[1], prepared[1], m) + self.output_bias

@@ -18,7 +18,7 @@ from tokenfield.data.sources import Pictures, Source
 from tokenfield.errors import UserError
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel
-from tokenfield.nn.parts import Prepared
+from tokenfield.nn.parts import TokenState
 from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
 from tokenfield.training.validation import check_fits, mean_over
@@ -124,7 +124,8 @@ def reconstruction_loss(
 
 
 def blockwise(
-    model: FieldModel, images: Tensor, prepared: Prepared, lattice: tuple[int, ...], sampling: Sampling, row_blocks: int
+    model: FieldModel, images: Tensor, prepared: TokenState, lattice: tuple[int, ...], sampling: Sampling,
+    row_blocks: int,
 ) -> tuple[Tensor, Tensor]:
     """The loss and the errors of `reconstruction_loss` in a fraction of the memory: block of rows by block of rows.
 
@@ -183,7 +184,7 @@ class Precomputed(torch.autograd.Function):
         return None, None, *gradients, *(None for _ in gradients)
 
 
-def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Prepared:
+def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> TokenState:
     """What the decoder makes of the tokens, if the pictures of a batch take turns in being cut to these widths.
 
     Picture i keeps the first prefixes[i mod n] values of every token, so that one model learns to be decoded from any

@@ -108,7 +108,7 @@ def test_an_object_is_whole_or_absent(meshes, tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_what_killed_processes_left_is_removed_and_what_living_ones_do_is_not(tmp_path):
+def test_folders_of_dead_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     dead, alive, other = (tmp_path / name for name in

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tokenfield.models.anr import HyperConfig, HyperField
 from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp
-from tokenfield.nn.hyponet import Composed, Fourier, Layer, Scaled
+from tokenfield.nn.hyponet import FactorLayer, Fourier, Layer, ScaledLayer
 from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
 
@@ -71,7 +71,7 @@ class IpcRadiance(WeightRadiance):
     name = "ipc-radiance"
 
     def __init__(self, config: IpcRadianceConfig):
-        super().__init__(config, Composed, config.num_latents)
+        super().__init__(config, FactorLayer, config.num_latents)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class TransInrRadiance(WeightRadiance):
     name = "trans-inr-radiance"
 
     def __init__(self, config: TransInrRadianceConfig):
-        super().__init__(config, Scaled, config.groups)
+        super().__init__(config, ScaledLayer, config.groups)
 
 
 @dataclass(frozen=True)
