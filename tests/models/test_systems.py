@@ -1,10 +1,10 @@
 """What every registered system of pictures answers, and configurations that cannot work."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 import torch
-from small_systems import ANR, CONFIGS, LAINR, NAMES, WITH_ATTENTION, images
+from small_systems import ANR, CONFIGS, LAINR, NAMES, SIZE, WITH_ATTENTION, images
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
@@ -91,3 +91,35 @@ def test_a_configuration_that_cannot_work_is_one_line_that_names_the_field(confi
     with pytest.raises(UserError) as caught:
         replace(config, **changes)
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def counts(config, path=()):
+    """(path, value) of every whole number of a configuration, also those in tuples and in configurations within."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from counts(value, (*path, field.name))
+        elif type(value) is int or (isinstance(value, tuple) and value and all(type(n) is int for n in value)):
+            yield (*path, field.name), value
+
+
+def changed(config, path, value):
+    """A configuration with one of its numbers changed."""
+    name, *rest = path
+    return replace(config, **{name: changed(getattr(config, name), rest, value) if rest else value})
+
+
+NUMBERS = [(name, path, value) for name in NAMES for path, value in counts(CONFIGS[name])]
+
+
+@pytest.mark.parametrize("number", [0, -1])
+@pytest.mark.parametrize(("name", "path", "value"), NUMBERS, ids=[f"{n}-{'.'.join(p)}" for n, p, _ in NUMBERS])
+def test_a_count_of_0_or_below_works_or_is_an_error_that_names_the_field(name, path, value, number):
+    try:
+        model = changed(CONFIGS[name], path, (number, *value[1:]) if isinstance(value, tuple) else number).build()
+    except UserError as error:
+        assert path[-1] in str(error) and "\n" not in str(error)
+    else:
+        pictures = torch.rand(1, model.channels, *SIZE)
+        values = model.eval().decode(model.encode(pictures), Grid.cells(3, 5))
+        assert values.shape == (1, 15, model.channels) and values.isfinite().all()
