@@ -1,6 +1,7 @@
 """Commands that are printed somewhere exist, and the README knows every one."""
 
 import re
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,5 +35,8 @@ def test_the_readme_names_every_script(path):
 
 def test_every_table_and_every_result_has_a_command():
     assert all(f"`{name}`" in README or f"tables {name}`" in README for name in TABLES if not name.startswith("race-"))
-    for folder in (path for path in (ROOT / "results").iterdir() if path.is_dir()):
-        assert f"results/{folder.name}" in README, folder.name
+    rows = [line.split(" | ")[0] for line in README.splitlines() if line.startswith("| ")]
+    patterns = [pattern for row in rows for pattern in re.findall(r"`([\w*-]+/[^`]+)`", row)]
+    for path in (path for path in (ROOT / "results").rglob("*.*") if path.is_file() and path.name != "README.md"):
+        name = path.relative_to(ROOT / "results").as_posix()
+        assert any(fnmatch(name, pattern) for pattern in patterns), name
