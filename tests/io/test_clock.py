@@ -5,7 +5,7 @@ from tokenfield.io.clock import Stopwatch
 
 def test_only_what_is_inside_counts():
     now = [5.0]
-    watch = Stopwatch(lambda: now[0], spent=1.0)
+    watch = Stopwatch(lambda: now[0], elapsed=1.0)
     now[0] += 7  # not begun yet
     with watch:
         now[0] += 2
