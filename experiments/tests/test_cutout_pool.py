@@ -16,8 +16,6 @@ def cutout_pool():
     return cutouts
 
 
-
-
 def stamp(path, box=(4, 2, 10, 14), size=(20, 16)):
     """A red rectangle on nothing; what is transparent is black."""
     picture = np.zeros((size[1], size[0], 4), np.uint8)

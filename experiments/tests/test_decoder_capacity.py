@@ -18,7 +18,6 @@ def study():
     return decoder_capacity
 
 
-
 @pytest.fixture
 def photographs(tmp_path):
     rng = np.random.default_rng(0)

@@ -14,7 +14,6 @@ def latent_errors():
     return module
 
 
-
 TOKENS = 4
 FOLDER = SimpleNamespace(
     picture_size=(4, 4), mean=torch.full((TOKENS, 1), 0.5), standardize=lambda x: x / 3, restore=lambda x: 3 * x

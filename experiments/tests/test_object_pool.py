@@ -16,8 +16,6 @@ def pool():
     return objects
 
 
-
-
 def test_objects_are_listed_once_and_those_held_out_are_among_them(pool):
     for category, names in pool.POOL.items():
         held_out = pool.TEST[category]

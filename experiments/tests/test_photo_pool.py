@@ -16,7 +16,6 @@ def photo_pool():
     return photos
 
 
-
 @pytest.fixture
 def package(photo_pool, tmp_path, write):
     """Three pictures of a made-up package, unpacked: (pictures, roots)."""

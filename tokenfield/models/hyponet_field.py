@@ -16,17 +16,8 @@ from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
 from tokenfield.nn.encoder import LatentEncoder, ToRows
-from tokenfield.nn.hyponet import (
-    FactorLayer,
-    Fourier,
-    Hyponet,
-    Layer,
-    Rounding,
-    ScaledLayer,
-    SharedLayer,
-    sizes,
-    stepwise,
-)
+from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, Layer, Rounding, ScaledLayer, SharedLayer, stepwise
+from tokenfield.nn.hyponet import sizes as layer_sizes
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,7 @@ def build_mlp(
 ) -> Hyponet:
     """An MLP with layers of a `kind` where `config.modulated` says so, of `rows` rows or fan-out if that is less."""
     features = features or Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)
-    bounds = sizes(features.out_dim, config.dim, config.depth, config.channels)
+    bounds = layer_sizes(features.out_dim, config.dim, config.depth, config.channels)
     modulated = config.modulated or range(config.depth)
     layers = [kind(i, o, min(rows, o)) if n in modulated else SharedLayer(i, o) for n, (i, o) in enumerate(bounds)]
     return Hyponet(features, layers, output_bias=output_bias)

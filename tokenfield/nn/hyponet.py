@@ -93,7 +93,6 @@ class Fourier(Raw):
         return torch.cat([phase.cos(), phase.sin()], -1)
 
 
-
 def stepwise(axis: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Cell centres in float32, rounded after every operation; another axis as it is."""
     n = len(axis)
