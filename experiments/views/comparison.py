@@ -6,7 +6,7 @@
 Every run gets the same processor seconds of training, which other work on the machine does not change: a few steps are
 timed first, and `steps` is what fits. A run that is there
 is not made again, and a run that was stopped goes on, so a killed script goes on where it was. Objects of testing are
-never trained on; the same views of them, from the sixth on, are the targets of every model. Several of these scripts may
+never trained on; the same views of them, from the sixth on, are targets of all models. Several of these scripts may
 share the work (a killed one leaves RUN.claim, an empty folder to be removed). After every piece of it the results are
 written anew: comparison.json, .md and .png (Fig. 4(a) of LAINR), views-*.png, locality.png (its Fig. 5, over rays).
 """
