@@ -69,7 +69,7 @@ class Shape:
 SMALL = Shape(side=64, patch=8, tokens=64 / 256, width=128 / 256, encoder_dim=192, encoder_heads=3, local=True)
 TINY = Shape(side=16, patch=4, tokens=12 / 256, width=48 / 256, encoder_dim=64, encoder_heads=2, local=False)
 
-MUON = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=5e-3, schedule="cosine", warmup=20)
+MUON = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.01, schedule="cosine", warmup=20)
 """What most systems learn fastest with."""
 OPTIMISERS: dict[str, OptimConfig] = {}
 """By the name of a system: its best of `experiments.training.rates`, where that is another."""
