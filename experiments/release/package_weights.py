@@ -7,6 +7,7 @@ The stored weights are what is evaluated: they are read back before the numbers 
 
 import hashlib
 import json
+import shutil
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,11 @@ CARD = """\
     tokenfield.load("{name}")
 
 - **System**: {system}, {parameters:,} trained and {fitted:,} fitted numbers, {size:.1f} MiB of float16 weights.
-- **Values stored**: {rate:.3g} per pixel value ({latent_dim} per cell of {cell} x {cell} pixels), any picture
+- **Values stored**: {rate:.3g} per pixel value ({stored}), any picture
   size{tiled}.
 - **Training pictures**: {count} photographs and textured pictures, rebuilt by `{pool_script}`, which lists
   sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
-- **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name}`; seed {seed}.
+- **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name} --precision {precision}`; seed {seed}; `recipe.json`.
 - **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training{before}.
 - **Machine**: {machine}.
 - **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
@@ -102,6 +103,17 @@ def side_by_side(model: FieldModel) -> tuple[float, int] | None:
     return statistics.fmean(scores), count
 
 
+def values_stored(model: FieldModel) -> tuple[str, float]:
+    """What a cell, or a tile of a model of one size, stores: in words, and per pixel value."""
+    if model.input_size is None:
+        width = model.prefixes[-1] if model.prefixes else model.config.latent_dim
+        return f"{width} per cell of {model.cell} x {model.cell} pixels", width / (model.channels * model.cell**2)
+    height, width = model.input_size
+    tokens = model.encode(torch.zeros(1, model.channels, height, width))[0]
+    text = f"{len(tokens)} tokens of {tokens.shape[1]} per tile of {height} x {width} pixels"
+    return text, tokens.numel() / (model.channels * height * width)
+
+
 def main(options: Options) -> None:
     """Save, read back, evaluate, describe."""
     model, recipe = pretrained.load(options.run), read(options.run / "recipe.json")
@@ -114,18 +126,18 @@ def main(options: Options) -> None:
     assert size <= LIMIT, f"{size / MIB:.1f} MiB of weights; at most {LIMIT / MIB:.0f} MiB are packaged"
     model = pretrained.load(folder)
     report = evaluate(model, held_out_pictures(256), basis=Basis.load()).to_json()
+    report["model"]["origin"] = options.name
 
     rows = [f"| {p['name']} | {p['psnr']:.2f} | {p['pca_psnr']:.2f} | {p['ssim']:.4f} |" for p in report["pictures"]]
     table = "\n".join(["| photograph | PSNR, dB | PCA, dB | SSIM |", "|---|---|---|---|", *rows])
-    width = model.prefixes[-1] if model.prefixes else model.config.latent_dim
-    rate = width / (model.channels * model.cell**2)
-    disjoint, stored = side_by_side(model), report["values_per_pixel_value"]
+    stored, rate = values_stored(model)
+    disjoint, overlapping = side_by_side(model), report["values_per_pixel_value"]
     rungs, tiled, together = "", "", ""
     if model.prefixes:
         measured = ladder.score_rates(model, held_out_pictures(256), Basis.load())
         rungs = "\n" + ladder.rate_table("One nested model, scikit-image", measured)
     if disjoint:
-        tiled = f"; tiles overlap, 256 x 256 pixels store {stored:.2f} per pixel value"
+        tiled = f"; tiles overlap, 256 x 256 pixels store {overlapping:.2f} per pixel value"
         together = f"\n  In {disjoint[1]} tiles side by side: **{disjoint[0]:.2f} dB** at {rate:.3g}."
     card = CARD.format(
         name=options.name,
@@ -135,8 +147,7 @@ def main(options: Options) -> None:
         fitted=sum(b.numel() for b in model.buffers()),
         size=size / MIB,
         rate=rate,
-        latent_dim=width,
-        cell=model.cell,
+        stored=stored,
         count=len(list((options.pool / "train").iterdir())),
         pool=hashlib.sha256((options.pool / "SHA256SUMS").read_bytes()).hexdigest()[:12],
         pool_folder="build/photos",
@@ -145,6 +156,7 @@ def main(options: Options) -> None:
         disjoint=together,
         recipe=recipe.name,
         seed=recipe.seed,
+        precision=recipe.precision,
         steps=steps["step"],
         batch=recipe.batch_size,
         seconds=steps["seconds"],
@@ -158,6 +170,7 @@ def main(options: Options) -> None:
         ladder=rungs,
     )
     pretrained.save(model, folder, dtype=torch.float16, card=card, evaluation=report)
+    shutil.copy(options.run / "recipe.json", folder)
     print(f"{folder}: {report['psnr']:.2f} dB, floor {report['pca_psnr']:.2f} dB, {size / MIB:.1f} MiB")
 
 
