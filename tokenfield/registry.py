@@ -194,6 +194,8 @@ def _core() -> None:
         "anchored": "anchored:Anchored",
         "switched": "pca_mixture:PcaMixture",
         "anr": "anr:Anr",
+        "anr-trans-inr": "anr_rivals:HyperTransInr",
+        "anr-ipc": "anr_rivals:HyperIpc",
         "lainr-localized": "lainr:LocalizedLainr",
         "lainr-composed": "lainr:ComposedLainr",
         "ipc": "hyponet_field:Ipc",

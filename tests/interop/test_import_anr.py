@@ -113,7 +113,8 @@ def theirs(model):
     """A state dict of theirs that holds the model: the plan, backwards."""
     ours, state = model.state_dict(), {}
     for name, source in _plan(model.config).items():  # keys come before values, as in their matrix of both
-        state[source.name] = torch.cat([state[source.name], ours[name]]) if source.name in state else ours[name]
+        their = f"hypernet.{source.name}"
+        state[their] = torch.cat([state[their], ours[name]]) if their in state else ours[name]
     return state | {BESIDE + n.removeprefix(INSIDE): t for n, t in state.items() if n.startswith(INSIDE)}
 
 
@@ -192,7 +193,7 @@ def changed(config, path, value):
         ("hyponet.args.pe_dim", 20, "needs adaptive_idim"),
         ("hyponet.args.out_dim", 4, "out_dim 4 and tokenizer.args.img_channels 3 differ"),
         ("hyponet.args.in_dim", 1, "in_dim 1"),
-        ("hyponet.name", "MLP", "only 'ANR'"),
+        ("hyponet.name", "MLP", "name is 'MLP'; ANR, HypoMlp"),
         ("direct_wtoken", False, "direct_wtoken is False"),
         ("tinr_enc.args.shortcut_every", 2, "shortcut_every is 2"),
         ("tinr_dec.args.n_head", 2, "n_head 3 and tinr_dec.args.n_head 2"),

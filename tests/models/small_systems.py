@@ -6,6 +6,7 @@ import torch
 
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
+from tokenfield.models.anr_rivals import HyperIpcConfig, HyperTransInrConfig
 from tokenfield.models.autoencoder_kl import AutoencoderKlConfig
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
@@ -22,6 +23,8 @@ ANR = AnrConfig(size=SIZE, patch=4, padding=0, num_latents=5, dim=8, encoder_dim
                 sigma=16.0)  # fmt: skip
 WEIGHTS = {"size": SIZE, "patch": 4, "padding": 0, "encoder_dim": 12, "encoder_depth": 1, "encoder_heads": 3, "dim": 8,
            "depth": 3, "feature_dim": 12, "sigma": 8.0}  # fmt: skip
+HYPER = {**{name: getattr(ANR, name) for name in ANR.__dataclass_fields__ if name.startswith(("encoder", "decoder"))},
+         **{name: value for name, value in WEIGHTS.items() if not name.startswith("encoder")}}
 MLP = {"size": SIZE, "dim": 8, "depth": 3, "feature_dim": 12, "sigma": 8.0}
 CONFIGS = {
     "lainr": LAINR,
@@ -30,6 +33,8 @@ CONFIGS = {
     "anr": ANR,
     "ipc": IpcConfig(**WEIGHTS, num_latents=3),
     "trans-inr": TransInrConfig(**WEIGHTS, groups=4),
+    "anr-trans-inr": HyperTransInrConfig(**HYPER, groups=4),
+    "anr-ipc": HyperIpcConfig(**HYPER, num_latents=3),
     "learned-init": LearnedInitConfig(**MLP),
     "coordinate-mlp": CoordinateMlpConfig(**MLP, steps=2),
     "functa": FunctaConfig(size=SIZE, dim=8, depth=3, latent_dim=5),

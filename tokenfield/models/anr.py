@@ -11,52 +11,27 @@ follow the localized attention in place of the MLP (`sigmas`), and the localized
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
-
 from tokenfield.configs import LATER
 from tokenfield.io.record import Record
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.token_field import SMALL_ENCODER, PatchSizes, TokenField
+from tokenfield.models.hyper_field import HyperPatches, HyperSizes, SignedPictures
+from tokenfield.models.token_field import SMALL_ENCODER, TokenField
 from tokenfield.nn.hypernetwork import HyperNetwork
 from tokenfield.nn.localized_attention import CUTOFF, LocalizedAggregation, LocalizedAttention, PositionalQuery
-from tokenfield.nn.parts import QueryState, TokenState
-from tokenfield.nn.patchify import patchify
 from tokenfield.nn.token_decoder import Head, MultiBandModulation, PlainMLP, TokenDecoder
 
 
 @dataclass(frozen=True)
-class HyperConfig(PatchSizes):
+class HyperConfig(HyperSizes):
     """Sizes that ANR's systems share; the defaults are the paper's model for CelebA at 128 pixels (docs/papers.md)."""
 
-    may_be_zero = PatchSizes.may_be_zero | {"encoder_depth", "decoder_depth", "cutoff"}
+    may_be_zero = HyperSizes.may_be_zero | {"cutoff"}
     may_be_empty = frozenset({"sigmas"})
 
-    size: tuple[int, int] = (128, 128)
-    """Height and width of the pictures it encodes."""
-    patch: int = 10
-    """Side of a patch in pixels."""
-    padding: int = 1
-    """Zeros (mid-grey) around the picture before it is cut into patches."""
-    drop_rest: bool = False
-    """True: rows and columns beyond the last whole patch are not encoded, as in the authors' code; else an error."""
     num_latents: int = 256
     """R, tokens per instance."""
     dim: int = 512
     """Width of a token, of the positional encoding and of the MLP; values stored are num_latents x dim."""
-    encoder_dim: int = 512
-    """Width of the hyper-network."""
-    encoder_depth: int = 6
-    """Blocks of its encoder."""
-    decoder_depth: int = 6
-    """Blocks of its decoder."""
-    encoder_heads: int = 6
-    """Heads of its attention."""
-    encoder_head_dim: int = 64
-    """Width of such a head."""
-    encoder_hidden: int = 3072
-    """Hidden width of its feed-forward parts."""
     heads: int = 6
     """Heads of the localized attention."""
     head_dim: int = 64
@@ -96,16 +71,10 @@ SMALL: Record = SMALL_ENCODER | {
 def build_encoder(config: HyperConfig, *, patch_channels: int, positions: bool) -> HyperNetwork:
     """The hyper-network over patches of so many channels, with or without learned positions."""
     return HyperNetwork(
-        patch_dim=patch_channels * config.patch**2,
-        num_patches=config.num_patches if positions else None,
         num_latents=config.num_latents,
         latent_dim=config.dim,
         dim=config.encoder_dim,
-        encoder_depth=config.encoder_depth,
-        decoder_depth=config.decoder_depth,
-        num_heads=config.encoder_heads,
-        head_dim=config.encoder_head_dim,
-        hidden=config.encoder_hidden,
+        **config.transformer(patch_channels, positions),
     )
 
 
@@ -130,7 +99,7 @@ def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:
     return TokenDecoder(aggregator, head, output_bias=0.0)
 
 
-class HyperField(TokenField):
+class HyperField(HyperPatches, TokenField):
     """A hyper-network in front, localized attention and a head behind. Tokens are (B, R, dim), a set.
 
     Patches have so many channels and, with `positions`, each a learned position.
@@ -140,31 +109,12 @@ class HyperField(TokenField):
         encoder = build_encoder(config, patch_channels=patch_channels, positions=positions)
         super().__init__(config, config, encoder, build_decoder(config, in_dim=in_dim), start=config.start)
 
-    def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
-        """Patches, row-major, without what is beyond the last whole one."""
-        images, before = images.to(self.encoder.embed.weight.dtype), self.padding
-        rest = [(side + 2 * before) % self.cell for side in images.shape[-2:]] if self.config.drop_rest else [0, 0]
-        padded = F.pad(images, (before, before - rest[1], before, before - rest[0]))  # a negative width cuts
-        return patchify(padded, self.cell)
 
-
-class Anr(HyperField):
-    """ANR as in the paper, for pictures of one size.
-
-    Inside, pictures are in [-1, 1], as in the paper: zero padding is mid-grey and the output bias is 0. Outside they
-    are in [0, 1], as everywhere: `encode` maps in and `combine` maps out. A loss outside is a quarter of the paper's.
-    """
+class Anr(SignedPictures, HyperField):
+    """ANR as in the paper, for pictures of one size. A loss outside, on [0, 1], is a quarter of the paper's."""
 
     name = "anr"
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL, "objective": {"jitter": "normal"}}
 
     def __init__(self, config: AnrConfig):
         super().__init__(config, in_dim=2, patch_channels=config.channels, positions=True)
-
-    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b r d"]:
-        """Pictures in [0, 1] of `config.size` -> R-tokens."""
-        return super().encode(2 * images - 1)
-
-    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
-        """Localized attention and the head, from [-1, 1] to [0, 1]."""
-        return (super().combine(located, prepared) + 1) / 2

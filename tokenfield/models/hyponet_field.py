@@ -60,12 +60,13 @@ def build_mlp(
     *,
     features: Fourier | None = None,
     output_bias: float = 0.5,
+    shared: Callable[[int, int], Layer] = SharedLayer,
 ) -> Hyponet:
     """An MLP with layers of a `kind` where `config.modulated` says so, of `rows` rows or fan-out if that is less."""
     features = features or Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)
     bounds = layer_sizes(features.out_dim, config.dim, config.depth, config.channels)
     modulated = config.modulated or range(config.depth)
-    layers = [kind(i, o, min(rows, o)) if n in modulated else SharedLayer(i, o) for n, (i, o) in enumerate(bounds)]
+    layers = [kind(i, o, min(rows, o)) if n in modulated else shared(i, o) for n, (i, o) in enumerate(bounds)]
     return Hyponet(features, layers, output_bias=output_bias)
 
 

@@ -1,4 +1,4 @@
-"""The hyper-network of ANR (ECCV 2024): an encoder-decoder transformer from patches to R-tokens.
+"""The hyper-network of ANR (ECCV 2024): an encoder-decoder transformer from patches to R-tokens, or to rows of weights.
 
 The encoder transforms the patches among themselves; the decoder starts from R learned tokens, which attend to each
 other and to the encoded patches. LAINR's encoder has both kinds of tokens in one sequence instead. Blocks and attention
@@ -6,12 +6,15 @@ are LAINR's (`tokenfield.nn.transformer`), but heads have a width of their own (
 keys and values no bias.
 """
 
+from typing import Required, TypedDict, Unpack
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.nn.attention import MultiHeadAttention
-from tokenfield.nn.encoder import PatchEncoder
+from tokenfield.nn.encoder import PatchEncoder, ToRows
+from tokenfield.nn.hyponet import Layout
 from tokenfield.nn.transformer import Block, FeedForward
 
 
@@ -44,16 +47,25 @@ class DecoderBlock(nn.Module):
         return changed
 
 
-class HyperNetwork(PatchEncoder):
-    """Patches -> R-tokens, the representation of an instance.
+class TransformerSizes(TypedDict, total=False):
+    """What both hyper-networks hand on to their transformer."""
 
-        token_r = w_r * linear(LayerNorm(x_r)) + b_r,    x_r the decoder's outputs, w and b learned per number
+    patch_dim: Required[int]
+    num_patches: Required[int | None]
+    encoder_depth: int
+    decoder_depth: int
+    num_heads: int
+    head_dim: int
+    hidden: int
 
-    w starts at 1 and b at random, as a learned position of the token; positions and learned tokens start from a unit
-    normal distribution, as published (elsewhere in this package: 0.02).
+
+class HyperTransformer(PatchEncoder):
+    """Patches -> R outputs of the transformer's decoder, one per learned token.
+
+    Positions and learned tokens start from a unit normal distribution, as published (elsewhere in this package: 0.02).
 
     Without `num_patches` patches have no learned positions: they tell their place themselves, by their rays, and there
-    can be any number of them. 512, 6, 6, 6, 64 and 3072 are the sizes of the transformer in the paper.
+    can be any number of them. 512, 6, 6, 6, 64 and 3072 are the sizes in the paper.
     """
 
     def __init__(
@@ -62,7 +74,6 @@ class HyperNetwork(PatchEncoder):
         patch_dim: int,
         num_patches: int | None,
         num_latents: int,
-        latent_dim: int,
         dim: int = 512,
         encoder_depth: int = 6,
         decoder_depth: int = 6,
@@ -77,10 +88,6 @@ class HyperNetwork(PatchEncoder):
         self.encoder = nn.ModuleList(Block(dim, bias=False, **sizes) for _ in range(encoder_depth))
         self.latents = nn.Parameter(torch.randn(num_latents, dim))
         self.decoder = nn.ModuleList(DecoderBlock(dim, **sizes) for _ in range(decoder_depth))
-        self.norm = nn.LayerNorm(dim)
-        self.out = nn.Linear(dim, latent_dim)
-        self.scale = nn.Parameter(torch.ones(num_latents, latent_dim))
-        self.shift = nn.Parameter(torch.randn(num_latents, latent_dim))
 
     def encoded(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b n d"]:
         """The patches, transformed among themselves."""
@@ -91,11 +98,44 @@ class HyperNetwork(PatchEncoder):
             encoded = block(encoded)
         return encoded
 
-    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
-        """(B, N, patch_dim) -> R-tokens (B, R, latent_dim)."""
+    def outputs(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r d"]:
+        """(B, N, patch_dim) -> the decoder's outputs (B, R, dim)."""
         encoded = self.encoded(patches)
         tokens = self.latents.to(encoded.dtype)[None]  # (1, R, D): the same for all until they meet the patches
         for block in self.decoder:
             tokens = block(tokens, encoded)
-        result: Tensor = self.scale * self.out(self.norm(tokens)) + self.shift
+        return tokens
+
+
+class HyperNetwork(HyperTransformer):
+    """Patches -> R-tokens, the representation of an instance.
+
+        token_r = w_r * linear(LayerNorm(x_r)) + b_r,    x_r the decoder's outputs, w and b learned per number
+
+    w starts at 1 and b at random, as a learned position of the token. Other arguments are the transformer's.
+    """
+
+    def __init__(self, *, num_latents: int, latent_dim: int, dim: int = 512, **sizes: Unpack[TransformerSizes]):
+        super().__init__(num_latents=num_latents, dim=dim, **sizes)
+        self.norm = nn.LayerNorm(dim)
+        self.out = nn.Linear(dim, latent_dim)
+        self.scale = nn.Parameter(torch.ones(num_latents, latent_dim))
+        self.shift = nn.Parameter(torch.randn(num_latents, latent_dim))
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
+        """(B, N, patch_dim) -> R-tokens (B, R, latent_dim)."""
+        result: Tensor = self.scale * self.out(self.norm(self.outputs(patches))) + self.shift
         return result
+
+
+class RowHyperNetwork(HyperTransformer):
+    """Patches -> rows of weights, as many tokens as the MLP of a `layout` takes: ANR's grouping for its rivals."""
+
+    def __init__(self, *, layout: Layout, dim: int = 512, **sizes: Unpack[TransformerSizes]):
+        super().__init__(num_latents=layout.count, dim=dim, **sizes)
+        self.out = ToRows(dim, layout)
+
+    def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r e"]:
+        """(B, N, patch_dim) -> tokens (B, R, the widest fan-in)."""
+        rows: Tensor = self.out(self.outputs(patches))
+        return rows

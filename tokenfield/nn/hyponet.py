@@ -11,6 +11,8 @@ here; the papers transpose them, so that their "weight columns" are these rows.
 | `SharedLayer` | unit(W) | none |
 | `ScaledLayer` | unit(W * rows, repeated), TransINR | g, a divisor of fan-out |
 | `FactorLayer` | unit(U^T rows), pattern composers | R |
+| `LinearLayer` | W | none |
+| `PlainFactorLayer` | U^T rows, pattern composers as ANR's code has them | R |
 | `MatrixLayer` | unit(rows), Learned Init | fan-out |
 | `AffineLayer` | rows, and their last entry is the bias: no sharing at all | fan-out |
 
@@ -106,13 +108,24 @@ def unit(weight: Float[Tensor, "*b o i"]) -> Float[Tensor, "*b o i"]:
     return F.normalize(weight, dim=-1)
 
 
-class SharedLayer(nn.Linear):
-    """A layer that all instances share."""
+class LinearLayer(nn.Linear):
+    """A layer that all instances share, as it is: a linear map, which starts as PyTorch's do."""
 
     def __init__(self, fan_in: int, fan_out: int, rows: int = 0):
         super().__init__(fan_in, fan_out)
-        nn.init.zeros_(self.bias)
         self.rows, self.width = rows, fan_in
+
+    def affine(self, rows: Tensor | None = None) -> Affine:
+        """Weight (out, in) and bias."""
+        return self.weight, self.bias
+
+
+class SharedLayer(LinearLayer):
+    """A layer that all instances share, its rows of norm 1; the bias starts at 0."""
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int = 0):
+        super().__init__(fan_in, fan_out, rows)
+        nn.init.zeros_(self.bias)
 
     def affine(self, rows: Tensor | None = None) -> Affine:
         """Normalised weight (out, in) and bias."""
@@ -147,6 +160,22 @@ class FactorLayer(nn.Module):
         return unit(self.factor.T @ rows), self.bias
 
 
+class PlainFactorLayer(FactorLayer):
+    """Pattern composers whose product is not normalised. (W = V U)
+
+    Factor and bias start as one linear map of R inputs does.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, rows: int):
+        super().__init__(fan_in, fan_out, rows)
+        for parameter in (self.factor, self.bias):
+            nn.init.uniform_(parameter, -1 / math.sqrt(rows + 1), 1 / math.sqrt(rows + 1))
+
+    def affine(self, rows: Float[Tensor, "b r i"]) -> Affine:
+        """Rows are (B, R, in)."""
+        return self.factor.T @ rows, self.bias
+
+
 class MatrixLayer(nn.Module):
     """A matrix that an instance brings whole, so that `rows` is fan-out; the bias is shared."""
 
@@ -173,7 +202,7 @@ class AffineLayer(nn.Module):
         return rows[..., :-1], rows[..., -1].unsqueeze(-2)
 
 
-Layer = SharedLayer | FactorLayer | MatrixLayer | AffineLayer
+Layer = LinearLayer | FactorLayer | MatrixLayer | AffineLayer
 
 
 @dataclass(frozen=True)
@@ -242,7 +271,7 @@ class Hyponet(nn.Module):
         """Features of the coordinates, or the first layer's output (Q, d) where that is shared."""
         features: Features = self.features(coords)
         first = self.layers[0]
-        if isinstance(first, SharedLayer) and not first.rows:
+        if isinstance(first, LinearLayer) and not first.rows:
             return self.activation(self.first(features, first.affine()))
         return features
 

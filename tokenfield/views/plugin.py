@@ -8,6 +8,8 @@ SYSTEMS = {
     "ipc-radiance": "radiance:IpcRadiance",
     "trans-inr-radiance": "radiance:TransInrRadiance",
     "anr-radiance": "radiance:AnrRadiance",
+    "anr-trans-inr-radiance": "radiance:HyperTransInrRadiance",
+    "anr-ipc-radiance": "radiance:HyperIpcRadiance",
 }
 """Where each system is, below `tokenfield.views.models`."""
 

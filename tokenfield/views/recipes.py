@@ -14,7 +14,13 @@ from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe, run
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.models.lainr_views import VIEWS_LAINR, ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.models.radiance import AnrRadianceConfig, IpcRadianceConfig, TransInrRadianceConfig
+from tokenfield.views.models.radiance import (
+    AnrRadianceConfig,
+    HyperIpcRadianceConfig,
+    HyperTransInrRadianceConfig,
+    IpcRadianceConfig,
+    TransInrRadianceConfig,
+)
 from tokenfield.views.objective import LightFieldRays, RadianceRays
 
 BATCH = 32
@@ -91,15 +97,22 @@ views_trans_inr_lamps = run(
     _radiance, "views-trans-inr-lamps", TransInrRadianceConfig(groups=32), "lamps", 1, 3000)
 
 
-def views_anr_cars() -> Recipe:
-    """ANR's radiance field, ShapeNet cars 128, 3 support views, 512 rays, 100k steps of 3 x 6 objects.
-
-    Average and clipping as in `recipes.anr`; colours are in [0, 1] here as there, so norms need no conversion.
-    """
-    return replace(_radiance("views-anr-cars", AnrRadianceConfig(), "cars", 3, 1),
-                   optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
+def _anr(name: str, model: ModelConfig) -> Recipe:
+    """Average and clipping as in `recipes.anr`; colours are in [0, 1] here as there, so norms need no conversion."""
+    return replace(_radiance(name, model, "cars", 3, 1), optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
                    objective=RadianceRays(rays=512, foreground_steps=1000), steps=100_000, batch_size=18, accumulate=3,
                    clip_norm=1.0, ema_decay=0.995, ema_every=10)
+
+
+views_anr_cars = run(
+    "ANR's radiance field, ShapeNet cars 128, 3 support views, 512 rays, 100k steps of 3 x 6 objects.",
+    _anr, "views-anr-cars", AnrRadianceConfig())
+views_anr_trans_inr_cars = run(
+    "TransINR's radiance field on ANR's hyper-network, D6, mod128: ANR's rival on ShapeNet cars; shown in a figure.",
+    _anr, "views-anr-trans-inr-cars", HyperTransInrRadianceConfig())
+views_anr_ipc_cars = run(
+    "IPC's radiance field on ANR's hyper-network, D6, mod128: ANR's rival on ShapeNet cars; shown in a figure.",
+    _anr, "views-anr-ipc-cars", HyperIpcRadianceConfig())
 
 
 SMALL = replace(VIEWS_LAINR, size=(64, 64), num_latents=64, latent_dim=96, encoder_dim=128, encoder_depth=3,

@@ -2,13 +2,15 @@
 
 Patches are cut from all views, whose channels are RGB and the ray through the pixel; a field reads points in world
 coordinates and gives four numbers, which `tokenfield.views.radiance_field` renders. Frequencies of IPC and TransINR
-are powers of two in radians here, up to 2^8, as in the code of both.
+are powers of two in radians here, up to 2^8, as in the code of both; on ANR's hyper-network they are what its code has.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tokenfield.models.anr import HyperConfig, HyperField
+from tokenfield.models.anr_rivals import HyperMlpConfig, HyperWeightField, composed_mlp, scaled_mlp
 from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Layer, ScaledLayer
 from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
@@ -126,3 +128,72 @@ class AnrRadiance(RadianceModel, HyperField):
 
     def __init__(self, config: AnrRadianceConfig):
         super().__init__(config, in_dim=3, patch_channels=VIEW_CHANNELS, positions=False)
+
+
+@dataclass(frozen=True)
+class HyperMlpRadianceConfig(HyperMlpConfig):
+    """Sizes that radiance fields of ANR's rivals share; the defaults are its authors' for ShapeNet cars, D6."""
+
+    patch: int = 8
+    """Side of a patch in pixels."""
+    padding: int = 0
+    """Zeros around a view before it is cut into patches."""
+    channels: int = 4
+    """Numbers per point: red, green, blue, density."""
+    feature_dim: int = 384
+    """Fourier features per point."""
+
+
+@dataclass(frozen=True)
+class HyperTransInrRadianceConfig(HyperMlpRadianceConfig):
+    """Sizes of a radiance field by TransINR on ANR's hyper-network."""
+
+    groups: int = 128
+    """g, tokens per layer."""
+    sigma: float = 2.0 ** math.log(512)
+    """The highest frequency, in radians per world unit: their code has 2^ln(512), 75.5."""
+
+    def build(self) -> "HyperTransInrRadiance":
+        """The model with fresh weights."""
+        return HyperTransInrRadiance(self)
+
+
+@dataclass(frozen=True)
+class HyperIpcRadianceConfig(HyperMlpRadianceConfig):
+    """Sizes of a radiance field by IPC on ANR's hyper-network."""
+
+    modulated: tuple[int, ...] = (1,)
+    """Layers that an instance modulates, counted from 0."""
+    num_latents: int = 128
+    """R, tokens per modulated layer."""
+    sigma: float = 512.0
+    """The highest frequency, in half-turns per world unit, as in Eq. 2 of LAINR."""
+
+    def build(self) -> "HyperIpcRadiance":
+        """The model with fresh weights."""
+        return HyperIpcRadiance(self)
+
+
+class HyperTransInrRadiance(RadianceModel, HyperWeightField):
+    """TransINR over points on ANR's hyper-network; any number of views in any order, as of ANR.
+
+    Tokens are (B, the layers' groups one after the other, widest fan-in).
+    """
+
+    name = "anr-trans-inr-radiance"
+
+    def __init__(self, config: HyperTransInrRadianceConfig):
+        features = Fourier(3, config.feature_dim, config.sigma, unit=1.0, rounding=config.rounding)
+        net = scaled_mlp(config, features, config.groups)
+        super().__init__(config, net, patch_channels=VIEW_CHANNELS, positions=False)
+
+
+class HyperIpcRadiance(RadianceModel, HyperWeightField):
+    """IPC over points on ANR's hyper-network; any number of views in any order. Tokens are (B, R, fan-in)."""
+
+    name = "anr-ipc-radiance"
+
+    def __init__(self, config: HyperIpcRadianceConfig):
+        features = Fourier(3, config.feature_dim, config.sigma, rounding=config.rounding)
+        net = composed_mlp(config, features, config.num_latents)
+        super().__init__(config, net, patch_channels=VIEW_CHANNELS, positions=False)
