@@ -10,6 +10,7 @@ from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
 from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
+from tokenfield.registry import RECIPES
 from tokenfield.views.models.lainr_views import ComposedLainrViewsConfig, LainrViewsConfig
 from tokenfield.views.rays import orbit, plucker, with_plucker
 
@@ -123,3 +124,34 @@ def test_a_linear_layer_of_table_7_is_one_map_per_band():
         LainrViewsConfig(replace(sizes, linear_frequency=linear)).build().num_parameters for linear in (True, False)
     )
     assert whole - ablated == 2 * (12 * 12 + 12)
+
+
+@pytest.mark.parametrize("name", ["whole", "w/o both"])
+@torch.no_grad()
+def test_learned_positions_are_one_for_every_patch_of_every_view(name):
+    """As in the released code: `encoder_dim` numbers for each patch, an order of the views, and one number of them."""
+    config = replace(CONFIGS[name], positions="learned")
+    torch.manual_seed(0)
+    model, some = config.build().double(), views()
+    patches = V * (SIDE // 5) ** 2
+    assert model.encoder.position.shape == (patches, 12)
+    assert model.num_parameters - make(name).num_parameters == (patches - 1) * 12
+    assert (model.encode(some[:, [2, 0, 1]]) - model.encode(some)).abs().max() > 1e-6
+    with pytest.raises(UserError, match=r"2 support views, and this lainr-views(-composed)? takes 3"):
+        model.encode(some[:, :2])
+    model.encoder.position.copy_(model.encoder.position[:1].clone())  # the same everywhere is none
+    torch.testing.assert_close(model.encode(some[:, [2, 0, 1]]), model.encode(some), rtol=0, atol=1e-12)
+
+
+def test_the_published_runs_follow_the_released_code():
+    """docs/settings.md, "Views": 256 positions per view, dropout, start and half precision; ANR's have its own."""
+    for name in RECIPES:
+        if not name.startswith("views-") or name.endswith("-64") or "-anr-" in name:
+            continue
+        recipe = RECIPES[name]()
+        model, sizes = recipe.model, getattr(recipe.model, "lainr", recipe.model)
+        assert (sizes.start, sizes.dropout, recipe.precision) == ("published", 0.1, "bf16"), name
+        with torch.device("meta"):
+            positions = model.build().encoder.position
+        assert positions.shape == (recipe.data.support * 256, 768), name
+    assert RECIPES["views-anr-cars"]().precision == "fp32"

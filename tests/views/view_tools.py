@@ -10,7 +10,7 @@ from torch import Tensor
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe
 from tokenfield.views.models.lainr_views import TokenViewsConfig
-from tokenfield.views.models.radiance import AnrRadianceConfig, IpcRadianceConfig
+from tokenfield.views.models.radiance import AnrRadianceConfig
 from tokenfield.views.objective import RadianceRays
 
 RUNS = {name: RECIPES[name] for name in RECIPES if RECIPES.places[name].module == "tokenfield.views.recipes"}
@@ -28,7 +28,7 @@ def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
         small = replace(config, size=side, patch=4, num_latents=5, dim=12, encoder_dim=12, encoder_depth=1,
                         decoder_depth=1, encoder_heads=2, encoder_head_dim=4, encoder_hidden=16, heads=2, head_dim=4)
     else:
-        rows = {"num_latents": 5} if isinstance(config, IpcRadianceConfig) else {"groups": 4}
+        rows = {"num_latents": 5} if hasattr(config, "num_latents") else {"groups": 4}
         small = replace(config, size=side, patch=4, encoder_dim=12, encoder_depth=1, encoder_heads=3, dim=8,
                         feature_dim=18, **rows)
     rays = replace(recipe.objective, rays=min(recipe.objective.rays, 6), evaluate_views=1)

@@ -1,8 +1,13 @@
 """Training runs on posed views: LAINR's light fields (4.2, A.2), and the radiance fields that came before.
 
 The published runs are on the learnit renderings of ShapeNet at 128 pixels. A run is for one number of support views,
-three unless `--data.support` says otherwise (of IPC and TransINR also `--model.views`): Fig. 4(a) has a run for every
-number from one to five. A light field does not need that: `--data.fewest 1` draws the number anew for every step.
+three unless `--data.support` and `--model.views` say otherwise: Fig. 4(a) has a run for every number from one to five.
+
+Where the papers are silent, runs follow the code of IPC that LAINR is built on (docs/settings.md): learned positions of
+every patch of every view, residual dropout 0.1, learnable tokens and positions from N(0, 1); ANR's runs follow ANR's
+code. Three things depart: bfloat16 in place of float16, which needs no scaling of the loss; what is drawn, so that a
+run resumes exactly; and objects are drawn with replacement. A light field needs no learned positions: with
+`--model.positions none --data.fewest 1` one run is for every number of views.
 """
 
 from dataclasses import replace
@@ -35,10 +40,18 @@ def steps(epochs: int, category: str) -> int:
     return -(-epochs * OBJECTS[category] // BATCH)
 
 
+RELEASED: Record = {"start": "published", "dropout": 0.1}
+"""How encoders start and are trained in ginr-ipc's code."""
+LAINR = replace(VIEWS_LAINR, **RELEASED)
+THREE: Record = {"views": 3, "positions": "learned"}
+"""Support views of the published runs."""
+
+
 def _light_field(name: str, category: str, epochs: int) -> Recipe:
-    return Recipe(name=name, model=LainrViewsConfig(), data=ViewsConfig(category=category),
+    return Recipe(name=name, model=LainrViewsConfig(LAINR, **THREE), data=ViewsConfig(category=category),
                   optim=OptimConfig(name="adam", rate=1e-4), objective=LightFieldRays(), steps=steps(epochs, category),
-                  batch_size=BATCH, accumulate=4, log_every=50, evaluate_every=5000, checkpoint_every=2000)
+                  batch_size=BATCH, accumulate=4, log_every=50, evaluate_every=5000, checkpoint_every=2000,
+                  precision="bf16")
 
 
 views_lainr_cars = run("Fig. 4(a), LAINR, ShapeNet cars 128, 1000 epochs, 3 support views.",
@@ -49,9 +62,10 @@ views_lainr_lamps = run("Fig. 4(a), LAINR, ShapeNet lamps 128, 500 epochs, 3 sup
                        _light_field, "views-lainr-lamps", "lamps", 500)
 
 
-def ipc_over_rays(sizes: LainrConfig) -> ComposedLainrViewsConfig:
+def ipc_over_rays(sizes: LainrConfig, **views: object) -> ComposedLainrViewsConfig:
     """IPC's MLP as a light field; its bandwidth is the finest band's."""
-    return ComposedLainrViewsConfig(replace(sizes, sigma_q=max(sizes.sigmas), plain_depth=2))
+    fields: Record = views
+    return ComposedLainrViewsConfig(replace(sizes, sigma_q=max(sizes.sigmas), plain_depth=2), **fields)
 
 
 def _ablation(name: str, model: ModelConfig) -> Recipe:
@@ -59,16 +73,16 @@ def _ablation(name: str, model: ModelConfig) -> Recipe:
 
 
 views_ablation = run("Table 3, LAINR with one head, ShapeNet lamps, 3 support views: 26.00 dB.",
-                     _ablation, "views-ablation", LainrViewsConfig(replace(VIEWS_LAINR, heads=1)))
+                     _ablation, "views-ablation", LainrViewsConfig(replace(LAINR, heads=1), **THREE))
 views_ablation_without_attention = run(
     "Table 3, w/o STA, ShapeNet lamps, 3 support views: 25.31 dB.",
-    _ablation, "views-ablation-without-attention", ComposedLainrViewsConfig(VIEWS_LAINR))
+    _ablation, "views-ablation-without-attention", ComposedLainrViewsConfig(LAINR, **THREE))
 views_ablation_without_multiband = run(
     "Table 3, w/o multiFM, ShapeNet lamps, 3 support views: 25.78 dB.", _ablation, "views-ablation-without-multiband",
-    LainrViewsConfig(replace(VIEWS_LAINR, heads=1, plain_depth=PLAIN_DEPTH)))
+    LainrViewsConfig(replace(LAINR, heads=1, plain_depth=PLAIN_DEPTH), **THREE))
 views_ablation_without_both = run(
     "Table 3, w/o both (IPC's MLP over rays), ShapeNet lamps, 3 support views: 25.09 dB, where it stands as IPC.",
-    _ablation, "views-ablation-without-both", ipc_over_rays(VIEWS_LAINR))
+    _ablation, "views-ablation-without-both", ipc_over_rays(LAINR, **THREE))
 
 
 def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs: int) -> Recipe:
@@ -79,29 +93,29 @@ def _radiance(name: str, model: ModelConfig, category: str, support: int, epochs
 
 views_ipc_cars = run(
     "IPC's radiance field, ShapeNet cars 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a).",
-    _radiance, "views-ipc-cars", IpcRadianceConfig(views=3), "cars", 3, 1000)
+    _radiance, "views-ipc-cars", IpcRadianceConfig(views=3, **RELEASED), "cars", 3, 1000)
 views_ipc_chairs = run(
     "IPC's radiance field, ShapeNet chairs 128, 1000 epochs, 3 support views; the baseline of Fig. 4(a).",
-    _radiance, "views-ipc-chairs", IpcRadianceConfig(views=3), "chairs", 3, 1000)
+    _radiance, "views-ipc-chairs", IpcRadianceConfig(views=3, **RELEASED), "chairs", 3, 1000)
 views_ipc_lamps = run(
     "IPC's radiance field, ShapeNet lamps 128, 3 support views; the baseline of Fig. 4(a), 25.09 dB in Table 3.",
-    _radiance, "views-ipc-lamps", IpcRadianceConfig(views=3), "lamps", 3, 500)
+    _radiance, "views-ipc-lamps", IpcRadianceConfig(views=3, **RELEASED), "lamps", 3, 500)
 views_trans_inr_cars = run(
     "TransINR's radiance field, ShapeNet cars 128, 1000 epochs of 2 views each, one support view; 32 groups.",
-    _radiance, "views-trans-inr-cars", TransInrRadianceConfig(groups=32), "cars", 1, 2000)
+    _radiance, "views-trans-inr-cars", TransInrRadianceConfig(groups=32, **RELEASED), "cars", 1, 2000)
 views_trans_inr_chairs = run(
     "TransINR's radiance field, ShapeNet chairs 128, 1000 epochs, one support view; 32 groups.",
-    _radiance, "views-trans-inr-chairs", TransInrRadianceConfig(groups=32), "chairs", 1, 1000)
+    _radiance, "views-trans-inr-chairs", TransInrRadianceConfig(groups=32, **RELEASED), "chairs", 1, 1000)
 views_trans_inr_lamps = run(
     "TransINR's radiance field, ShapeNet lamps 128, 1000 epochs of 3 views each, one support view; 32 groups.",
-    _radiance, "views-trans-inr-lamps", TransInrRadianceConfig(groups=32), "lamps", 1, 3000)
+    _radiance, "views-trans-inr-lamps", TransInrRadianceConfig(groups=32, **RELEASED), "lamps", 1, 3000)
 
 
 def _anr(name: str, model: ModelConfig) -> Recipe:
     """Average and clipping as in `recipes.anr`; colours are in [0, 1] here as there, so norms need no conversion."""
     return replace(_radiance(name, model, "cars", 3, 1), optim=OptimConfig(name="adam", rate=5e-5, betas=(0.9, 0.99)),
                    objective=RadianceRays(rays=512, foreground_steps=1000), steps=100_000, batch_size=18, accumulate=3,
-                   clip_norm=1.0, ema_decay=0.995, ema_every=10)
+                   clip_norm=1.0, ema_decay=0.995, ema_every=10, precision="fp32")
 
 
 views_anr_cars = run(

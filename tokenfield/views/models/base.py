@@ -33,7 +33,7 @@ class ViewsModel(PatchField):
     """What its fields are called."""
     views: int | None = None
     """V, the most support views that it encodes; None: any number."""
-    fewer_views: ClassVar[bool] = True
+    fewer_views: bool = True
     """Whether fewer do as well. Not where every place in their order has positions of its own."""
     input_size: tuple[int, int]
     """Height and width of the views."""

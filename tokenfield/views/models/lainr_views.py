@@ -2,8 +2,9 @@
 
 The decoder is the pictures' decoder over rays: a query is the Plucker coordinate (d, o x d) of a ray, and one
 evaluation is the ray's colour, without points along it and without volume rendering. The encoder reads patches of all
-support views, whose channels are RGB and the same six numbers of every pixel. Patches have no learned positions, for
-rays tell them apart: support views are a set of any size.
+support views, whose channels are RGB and the same six numbers of every pixel. Patches need no learned positions, for
+rays tell them apart: support views are then a set of any size. In the code that the paper is built on every patch of
+every view has a learned position, so that views have an order and one number; `positions learned` is that.
 
 Table 3's rows are other compositions: `plain_depth` is `w/o multiFM`, `ComposedLainrViews` is `w/o STA`, and both
 together are a light field by IPC's MLP.
@@ -11,11 +12,12 @@ together are a light field by IPC's MLP.
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tokenfield.configs import Sizes
+from tokenfield.configs import LATER, Sizes
 from tokenfield.models.lainr import (
     ComposedLainrConfig,
     LainrConfig,
@@ -46,7 +48,10 @@ class TokenViewsConfig(Sizes):
     """Encoder and decoder; `size` is that of a support view. Where tokens compose weights they are as wide as the
     decoder, and heads have no meaning."""
     views: int = 5
-    """Most support views of an object; any number from 1 to this is encoded."""
+    """Most support views of an object; any number from 1 to this is encoded, or with learned positions this alone."""
+    positions: Literal["none", "learned"] = field(default="none", metadata=LATER)
+    """none: rays alone tell patches apart; learned: every patch of every view has a position of its own, as in
+    ginr-ipc's code: `encoder_dim` numbers for each, 256 patches of a view in the published sizes."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,10 @@ class ComposedLainrViewsConfig(TokenViewsConfig):
         return ComposedLainrViews(self)
 
 
-def build_view_encoder(sizes: LainrConfig) -> LatentEncoder:
-    """The transformer over patches of all views, which share one position."""
-    return build_encoder(sizes, channels=VIEW_CHANNELS, num_patches=1)
+def build_view_encoder(config: TokenViewsConfig) -> LatentEncoder:
+    """The transformer over patches of all views, which share one position or have one each."""
+    count = config.views * config.lainr.num_patches if config.positions == "learned" else 1
+    return build_encoder(config.lainr, channels=VIEW_CHANNELS, num_patches=count)
 
 
 class LainrViews(LightFieldModel, TokenField):
@@ -83,10 +89,10 @@ class LainrViews(LightFieldModel, TokenField):
 
     def __init__(self, config: LainrViewsConfig):
         sizes = config.lainr
-        encoder, aggregator = build_view_encoder(sizes), build_aggregator(sizes, in_dim=RAY)
+        encoder, aggregator = build_view_encoder(config), build_aggregator(sizes, in_dim=RAY)
         decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=RAY))
         super().__init__(config, sizes, encoder, decoder, start=sizes.start)
-        self.views = config.views
+        self.views, self.fewer_views = config.views, config.positions == "none"
 
     def initialize(self, samples: dict[str, Tensor]) -> None:  # type: ignore[override]
         """The local start in the space of rays: anchors are means of the support views' rays, patches hold their own.
@@ -109,5 +115,5 @@ class ComposedLainrViews(LightFieldModel, TokenField):
 
     def __init__(self, config: ComposedLainrViewsConfig):
         sizes = config.lainr
-        super().__init__(config, sizes, build_view_encoder(sizes), build_composing_decoder(sizes, in_dim=RAY))
-        self.views = config.views
+        super().__init__(config, sizes, build_view_encoder(config), build_composing_decoder(sizes, in_dim=RAY))
+        self.views, self.fewer_views = config.views, config.positions == "none"
