@@ -4,6 +4,7 @@ Results go to stdout, so that `tokenfield encode photos -o fields > list.txt` ke
 progress and errors go to stderr.
 """
 
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -77,6 +78,12 @@ def finish(skipped: SkippedFiles, total: int) -> int:
         return OK
     warn(skipped.summary(total))
     return FAILED if len(skipped) >= total else SKIPPED
+
+
+def is_desktop() -> bool:
+    """Whether a window can be opened and somebody is there to see it: a terminal, and on Linux a display."""
+    display = not sys.platform.startswith("linux") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return sys.stdout.isatty() and display
 
 
 def progress(label: str, files: int = 1) -> closing[Bar]:

@@ -4,5 +4,6 @@ from types import ModuleType
 
 
 def register(registry: ModuleType) -> None:
-    """The command that reads checkpoints of other projects."""
+    """Commands that read checkpoints of other projects, and write graphs for other programs."""
     registry.COMMANDS.add("import", "tokenfield.interop.command:import_checkpoint")
+    registry.COMMANDS.add("export", "tokenfield.interop.export_command:export")

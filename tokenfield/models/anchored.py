@@ -177,10 +177,10 @@ class AnchorField(FieldModel):
         rows, columns = tokens.shape[1:3]
         located, prepared = self.locate(coords, (rows, columns)), self.prepare(tokens)
         content = self.local(located, prepared)[..., -1]  # (1, 4, Q)
-        names = torch.eye(4, dtype=content.dtype, device=content.device)[:, None].expand(-1, len(coords), -1)[None]
+        names = torch.eye(4, dtype=content.dtype, device=content.device)[:, None].expand(-1, coords.shape[0], -1)[None]
         four = self.blend(located, prepared, content, names)[0]  # (Q, 4)
-        weights = four.new_zeros(len(coords), rows + 2, columns + 2)  # with a border for neighbours off the lattice
-        point = torch.arange(len(coords), device=four.device)[:, None]
+        weights = four.new_zeros(coords.shape[0], rows + 2, columns + 2)  # with a border for neighbours off the lattice
+        point = torch.arange(coords.shape[0], device=four.device)[:, None]
         one = torch.arange(4, device=four.device)
         weights[point, located.y.lower[:, None] + 1 + one // 2, located.x.lower[:, None] + 1 + one % 2] = four
         return weights[:, 1:-1, 1:-1].flatten(1)[None]

@@ -105,7 +105,8 @@ class PcaMixture(AnchorField):
         flat = wide(tokens.flatten(0, 2))
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
-        return TokenState(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(len(tokens)))
+        count = tokens.shape[0]
+        return TokenState(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(count))
 
     @torch.no_grad()
     def initialize(self, images: Float[Tensor, "b c h w"]) -> None:

@@ -52,7 +52,7 @@ class LatentEncoder(PatchEncoder):
     def tokens(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b all d"]:
         """Embedded patches and, behind them, the learnable tokens."""
         data = self.embed(patches) + self.position  # (B, N, D)
-        learnable = self.latents.to(data.dtype).expand(len(data), -1, -1)  # (B, R, D)
+        learnable = self.latents.to(data.dtype).expand(data.shape[0], -1, -1)  # (B, R, D)
         return torch.cat([data, learnable], 1)
 
     def forward(self, patches: Float[Tensor, "b n p"]) -> Float[Tensor, "b r d"]:

@@ -41,7 +41,7 @@ class DecoderBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "#b r d"], encoded: Float[Tensor, "b n d"]) -> Float[Tensor, "b r d"]:
         """R tokens, of their own or shared by all instances, and N encoded patches -> R tokens per instance."""
-        x = self.among_tokens(x).expand(len(encoded), -1, -1)
+        x = self.among_tokens(x).expand(encoded.shape[0], -1, -1)
         x = x + self.cross_attention(self.norm_cross(x), encoded)
         changed: Tensor = x + self.mlp(self.norm2(x))
         return changed

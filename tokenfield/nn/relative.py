@@ -64,8 +64,8 @@ class RelativeHead(nn.Module):
     ) -> Float[Tensor, "b four q c"]:
         """f_j(v - p_j) of the four neighbours of scattered points; (Q,) or (B, Q) of them."""
         k = self.shape[-1]
-        batch = torch.arange(len(coefficients), device=coefficients.device)[:, None]  # (B, 1): points are shared or own
-        basis_y, basis_x = (harmonics(axis.relative, k).expand(len(coefficients), -1, -1, -1) for axis in (y, x))
+        batch = torch.arange(coefficients.shape[0], device=coefficients.device)[:, None]  # (B, 1): points are shared or own
+        basis_y, basis_x = (harmonics(axis.relative, k).expand(coefficients.shape[0], -1, -1, -1) for axis in (y, x))
         values = []
         for i in (0, 1):
             for j in (0, 1):

@@ -1,0 +1,127 @@
+"""Exported graphs give what the model gives: free numbers of pictures and coordinates, sizes, weights beside a graph."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from small_systems import CONFIGS, SIZE
+
+from tokenfield.errors import UserError
+from tokenfield.interop import networks
+from tokenfield.interop.export import PlainSubspaces, decoder_network, encoder_network, export
+from tokenfield.interop.networks import WEIGHTS, Network, put_beside, tensor_file, to_onnx, trace, write_onnx
+from tokenfield.models import pretrained
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+TOLERANCE = 1e-4
+
+
+def outputs(path, **inputs):
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+
+
+def close(values, expected, tolerance=TOLERANCE):
+    np.testing.assert_allclose(values, expected.detach().numpy(), rtol=0, atol=tolerance)
+
+
+@pytest.fixture(scope="module")
+def lainr():
+    torch.manual_seed(3)
+    return CONFIGS["lainr"].build().eval()
+
+
+@pytest.fixture(scope="module")
+def folder(lainr, tmp_path_factory):
+    """The exported model."""
+    path = tmp_path_factory.mktemp("export") / "graphs"
+    export(lainr, path, "onnx")
+    return path
+
+
+@pytest.mark.parametrize("batch, points", [(1, 1), (3, 101)])
+def test_any_number_of_pictures_and_points(lainr, folder, batch, points):
+    images, coords = torch.rand(batch, 3, *SIZE), torch.rand(points, 2) * 2 - 1
+    (tokens,) = outputs(folder / "encoder.onnx", images=images)
+    close(tokens, lainr.encode(images))
+    (values,) = outputs(folder / "decoder.onnx", tokens=torch.from_numpy(tokens), coords=coords)
+    close(values, lainr(images, coords))
+
+
+def test_record_says_what_graphs_take(lainr, folder):
+    about = json.loads((folder / "export.json").read_text())
+    assert about["decoder"]["inputs"] == {"tokens": ["batch", 5, 6], "coords": ["points", 2]}
+    assert about["hash"] == pretrained.model_hash(lainr)
+
+
+def test_an_existing_folder_is_kept(lainr, folder):
+    with pytest.raises(UserError, match="exists already"):
+        export(lainr, folder, "onnx")
+
+
+def test_half_precision_halves_the_weights():
+    module = torch.nn.Linear(32, 64)
+    network = Network(module, {"x": torch.rand(5, 32)}, ("y",), {"x": {0: "rows"}})
+    whole, half = (to_onnx(network, half=choice) for choice in (False, True))
+    assert half.ByteSize() < 0.6 * whole.ByteSize()
+    session = ort.InferenceSession(half.SerializeToString())
+    x = torch.rand(7, 32)
+    (values,) = session.run(None, {"x": x.numpy()})
+    close(values, torch.nn.functional.linear(x, module.weight.half().float(), module.bias.half().float()), 1e-5)
+
+
+def test_weights_beside_a_graph_serve_every_model_of_a_configuration(tmp_path):
+    """One graph, two sets of weights."""
+    modules = [torch.nn.Linear(5, 7) for _ in range(2)]
+    network = Network(modules[0], {"x": torch.rand(3, 5)}, ("y",), {"x": {0: "rows"}})
+    exported = to_onnx(network, optimize=False)
+    put_beside(exported.graph, dict(modules[0].named_parameters()))
+    write_onnx(tmp_path / "graph.onnx", exported)
+    for module in modules:
+        (tmp_path / WEIGHTS).write_bytes(tensor_file(dict(module.named_parameters())))
+        x = torch.rand(11, 5)
+        close(outputs(tmp_path / "graph.onnx", x=x)[0], module(x), 1e-6)
+
+
+def test_plain_subspaces_choose_and_restore_alike():
+    torch.manual_seed(0)
+    model = CONFIGS["switched"].build()
+    model.subspaces.mean.normal_()
+    model.subspaces.components.normal_()
+    plain, cells = PlainSubspaces.of(model.subspaces), torch.randn(13, 48)
+    for one, other in zip(plain.choose(cells), model.subspaces.choose(cells), strict=True):
+        torch.testing.assert_close(one, other)
+    index, coefficients, _ = plain.choose(cells)
+    for width in (2, 8):
+        torch.testing.assert_close(plain.restore(index, coefficients[:, :width]),
+                                   model.subspaces.restore(index, coefficients[:, :width]))
+
+
+def test_a_native_resolution_model_keeps_free_sizes():
+    """Traced on one lattice, run on another, in the format of torch.export."""
+    model = CONFIGS["anchored"].build().eval()
+    program = trace(decoder_network(model)).module()
+    tokens, coords = torch.randn(1, 3, 11, 9), torch.rand(5, 2) * 2 - 1
+    torch.testing.assert_close(program(tokens, coords), model.decode(tokens, coords))
+
+
+def test_gradient_steps_fit_in_no_graph():
+    with pytest.raises(UserError, match="no graph holds"):
+        trace(encoder_network(CONFIGS["learned-init"].build().eval()))
+
+
+def test_missing_packages_are_named(monkeypatch, lainr):
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    with pytest.raises(UserError, match=r"tokenfield\[onnx\]"):
+        networks.require_onnx()
+
+
+def test_command(run, model, tmp_path):
+    outcome = run("export", model, "--to", "torch", "-o", str(tmp_path / "out"), "--json", str(tmp_path / "a.json"))
+    assert outcome.code == 0 and "decoder.pt2" in outcome.out
+    assert json.loads((tmp_path / "a.json").read_text())["encoder"]["inputs"]["images"] == [
+        "batch", 3, "height", "width"]
+    again = run("export", model, "--to", "torch", "-o", str(tmp_path / "out"))
+    assert again.code == 1 and "exists already" in again.err and len(again.lines) == 1

@@ -1,0 +1,207 @@
+"""What the page computes, as networks. Everything that says where a coordinate is, is left to the page.
+
+| who decodes | networks |
+|---|---|
+| tokens on a lattice | `functions`: tokens of a part of the lattice -> the function of every token; `cells`: those -> pixels |
+| any other picture | `grid`: tokens of a tile, rows and columns -> values; `attention` |
+| views of an object | `rays`: tokens, origins and directions -> colours |
+| a field on the sphere | `points`: tokens, coordinates -> values; `attention` |
+
+`functions` costs far more than `cells`, and its result serves every zoom: the page keeps it.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokenfield.coords import Grid
+from tokenfield.earth.models import EarthModel
+from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
+from tokenfield.interop.networks import Network
+from tokenfield.models.anchored import AnchorField
+from tokenfield.models.base import FieldModel
+from tokenfield.nn.anchors import harmonics, window
+from tokenfield.views.models.base import ViewsModel
+from tokenfield.views.radiance_field import PUBLISHED, Integral
+from tokenfield.views.rays import Rays
+
+RAYS = 1024
+"""Rays that the page asks for at once: a radiance field evaluates as many times 128 points."""
+OUTSIDE = -1e30
+"""A logit that leaves no weight, and that every number format of a graphics card holds."""
+
+
+class Functions(nn.Module):
+    """Tokens (M, N, D) of a part of a lattice -> functions (M + 2, k, N + 2, C + 1, k), with a border of zeros.
+
+    A function's coefficients along y come before its column, so that a row of tokens is one matrix product.
+    """
+
+    def __init__(self, model: AnchorField):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Float[Tensor, "m n d"]) -> Float[Tensor, "m+2 k n+2 c k"]:
+        coefficients: Tensor = self.model.prepare(tokens[None]).coefficients[0]  # (M + 2, N + 2, C + 1, k, k)
+        return coefficients.permute(0, 3, 1, 2, 4).contiguous()
+
+
+class Cells(nn.Module):
+    """Functions of g x h tokens -> values (C, (g - 1) m, (h - 1) n) and weights of the four neighbours (4, ...).
+
+    Between two neighbouring anchors lies a gap. Every gap has the same m x n points, at `y` and `x` in [0, 1) of the
+    way from one anchor to the next, so that all of a tile is a few matrix products: `RelativeHead.on_grid` for evenly
+    spread points. It has no weights of its own.
+    """
+
+    def __init__(self, num_harmonics: int, cell: int):
+        super().__init__()
+        angle = torch.pi * torch.arange(num_harmonics, dtype=torch.float64) / (4 * cell)
+        self.register_buffer("angle", angle.float())
+        self.register_buffer("sine", angle.sin().float().clamp(min=1e-9))
+        self.num_harmonics = num_harmonics
+
+    def basis(self, place: Float[Tensor, " m"], span: Float[Tensor, ""]) -> tuple[Tensor, Tensor]:
+        """Harmonics (2, m, k) for the lower and the upper neighbour, and its distance terms (2, m)."""
+        relative = torch.stack([place, place - 1])
+        ratio = (span * self.angle).sin() / (span * self.sine)  # `anchors.fade`
+        faded = torch.where(self.angle == 0, torch.ones_like(ratio), ratio)
+        return harmonics(relative, self.num_harmonics) * faded, window(relative)
+
+    def forward(
+        self,
+        functions: Float[Tensor, "g k h c k"],
+        y: Float[Tensor, " m"],
+        x: Float[Tensor, " n"],
+        span: Float[Tensor, "2"],
+        outside_y: Float[Tensor, " g"],
+        outside_x: Float[Tensor, " h"],
+        sharpness: Float[Tensor, "1"],
+    ) -> tuple[Tensor, Tensor]:
+        """Values and weights.
+
+        Args:
+            span: side of the box that a point stands for, per axis, in pixels; 1: the point.
+            outside_y, outside_x: 1 for rows and columns of tokens that are off the lattice, else 0.
+            sharpness: factor of the distance terms.
+        """
+        g, k, h, c, _ = functions.shape
+        m, n = y.shape[0], x.shape[0]
+        (basis_y, near_y), (basis_x, near_x) = self.basis(y, span[0]), self.basis(x, span[1])
+        local, logits = [], []
+        for i in (0, 1):
+            lines = basis_y[i] @ functions[i : g - 1 + i].reshape(g - 1, k, h * c * k)  # (g - 1, m, h c l)
+            lines = lines.reshape((g - 1) * m, h, c, k).permute(1, 0, 2, 3).reshape(h, (g - 1) * m * c, k)
+            for j in (0, 1):
+                value = (lines[j : h - 1 + j] @ basis_x[j].T).reshape(h - 1, g - 1, m, c, n)
+                distance = near_y[i][:, None] + near_x[j]  # (m, n)
+                off = outside_y[i : g - 1 + i][None, :, None, None] + outside_x[j : h - 1 + j][:, None, None, None]
+                logits.append(value[:, :, :, -1] + sharpness * distance + OUTSIDE * off)
+                local.append(value[:, :, :, :-1])
+        weights = torch.stack(logits).softmax(0)  # (4, h - 1, g - 1, m, n)
+        values = sum(w.unsqueeze(3) * v for w, v in zip(weights.unbind(0), local, strict=True)) + 0.5
+        tall, wide = (g - 1) * m, (h - 1) * n
+        return (values.permute(3, 1, 2, 0, 4).reshape(c - 1, tall, wide),
+                weights.permute(0, 2, 3, 1, 4).reshape(4, tall, wide))
+
+
+class GridValues(nn.Module):
+    """Tokens of one tile, and the rows and columns of a grid -> values (C, rows, columns)."""
+
+    def __init__(self, model: FieldModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, y: Float[Tensor, " h"], x: Float[Tensor, " w"]) -> Float[Tensor, "c h w"]:
+        located = self.model.locate(Grid((y, x)), tuple(tokens.shape[:-1]))
+        values = self.model.combine(located, self.model.prepare(tokens[None]))[0]
+        return values.T.reshape(-1, y.shape[0], x.shape[0])
+
+
+class PointValues(nn.Module):
+    """Tokens of one instance, and coordinates (Q, X) -> values (Q, C)."""
+
+    def __init__(self, model: FieldModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, coords: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
+        located = self.model.locate(coords, tuple(tokens.shape[:-1]))
+        return self.model.combine(located, self.model.prepare(tokens[None]))[0]
+
+
+class RayColours(nn.Module):
+    """Tokens of an object, and rays -> colours (Q, 3)."""
+
+    def __init__(self, model: ViewsModel, integral: Integral):
+        super().__init__()
+        self.model, self.integral = model, integral
+
+    def forward(
+        self,
+        tokens: Tensor,
+        origins: Float[Tensor, "q 3"],
+        directions: Float[Tensor, "q 3"],
+        axis: Float[Tensor, "3"],
+    ) -> Float[Tensor, "q 3"]:
+        rays = Rays(origins[None], directions[None], axis[None])
+        return self.model.colours(tokens[None], rays, self.integral)[0]
+
+
+class Attention(nn.Module):
+    """Tokens of one instance, and coordinates (Q, X) -> how much each takes from each token, (Q, R); heads' mean."""
+
+    def __init__(self, model: FieldModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Tensor, coords: Float[Tensor, "q x"]) -> Float[Tensor, "q r"]:
+        weights = self.model.attention(tokens[None], coords)  # (H, Q, R)
+        assert weights is not None, "a system that attends to tokens"
+        return weights.mean(0)
+
+
+def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
+    """The networks that the page runs for a model."""
+    if isinstance(model, AnchorField):
+        return lattice_networks(for_graphs(model))
+    tokens = model.encode(example_input(model)[0])[0].detach()
+    if isinstance(model, ViewsModel):
+        origins, directions = torch.rand(RAYS, 3), nn.functional.normalize(torch.rand(RAYS, 3), dim=-1)
+        inputs = {"tokens": tokens, "origins": origins, "directions": directions, "axis": torch.tensor([0.0, 0.6, 0.8])}
+        return {"rays": Network(RayColours(model, integral), inputs, ("values",))}
+    free = {"coords": {0: "points"}}
+    coords = torch.rand(37, coordinate_axes(model)) * 2 - 1
+    if isinstance(model, EarthModel):
+        networks = {"points": Network(PointValues(model), {"tokens": tokens, "coords": coords}, ("values",), free)}
+    else:
+        inputs = {"tokens": tokens, "y": torch.rand(11), "x": torch.rand(13)}
+        axes = {"y": {0: "rows"}, "x": {0: "columns"}}
+        networks = {"grid": Network(GridValues(model), inputs, ("values",), axes)}
+    with torch.no_grad():
+        attends = model.attention(tokens[None], coords) is not None
+    if attends:
+        networks["attention"] = Network(Attention(model), {"tokens": tokens, "coords": coords}, ("weights",), free)
+    return networks
+
+
+def lattice_networks(model: FieldModel) -> dict[str, Network]:
+    """Those of tokens on a lattice."""
+    assert isinstance(model, AnchorField), "a model with anchors"
+    with torch.no_grad():
+        tokens = model.encode(torch.rand(1, model.channels, 5 * model.cell, 7 * model.cell))[0]
+        functions = Functions(model)(tokens)  # (7, k, 9, C + 1, k)
+    parts = {"functions": functions, "y": torch.rand(3), "x": torch.rand(4), "span": torch.ones(2),
+             "outside_y": torch.zeros(7), "outside_x": torch.zeros(9), "sharpness": torch.ones(1)}
+    free = {"functions": {0: "g", 2: "h"}, "y": {0: "m"}, "x": {0: "n"}, "outside_y": {0: "g"}, "outside_x": {0: "h"}}
+    return {
+        "functions": Network(Functions(model), {"tokens": tokens}, ("functions",), {"tokens": {0: "rows", 1: "columns"}}),
+        "cells": Network(Cells(model.head.shape[-1], model.cell), parts, ("values", "weights"), free),
+    }
+
+
+def sharpness_of(model: AnchorField, tokens: Float[Tensor, "m n d"]) -> float:
+    """The factor of the distance terms for tokens of this width."""
+    with torch.no_grad():
+        own = model.prepare(tokens[None, :1, :1]).sharpness
+        return float(model.aggregation.log_sharpness.exp() * (1.0 if own is None else own[0]))
