@@ -22,7 +22,8 @@ class Chromium:
         (read, self.write), (self.read, write) = os.pipe(), os.pipe()
         command = [PROGRAM, "--headless=new", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={profile}",
                    "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-gpu",
-                   "--disable-dev-shm-usage", f"--window-size={width},{height}", "--force-device-scale-factor=1", *flags]
+                   "--disable-dev-shm-usage", f"--window-size={width},{height}", "--force-device-scale-factor=1",
+                   *flags]
         shell = f"exec {' '.join(map(repr, command))} 3<&{read} 4>&{write} about:blank"  # Chromium wants these two
         self.process = subprocess.Popen(["bash", "-c", shell], pass_fds=(read, write), stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
@@ -63,13 +64,12 @@ class Chromium:
         return result["result"].get("value")
 
     def until(self, script, seconds=PATIENCE):
-        """Waits for an expression to become true, and returns its value."""
+        """Waits for an expression to become true."""
         end = time.monotonic() + seconds
-        while not (value := self.evaluate(script)):
+        while not self.evaluate(f"Boolean({script})"):
             status = self.evaluate("document.getElementById('status')?.textContent")
-            assert time.monotonic() < end, f"{script} did not become true; the page says {status!r}; {self.complaints()}"
+            assert time.monotonic() < end, f"still not {script}; the page says {status!r}; {self.complaints()}"
             time.sleep(0.05)
-        return value
 
     def complaints(self):
         """What the page logged."""

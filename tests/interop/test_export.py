@@ -1,6 +1,8 @@
-"""Exported graphs give what the model gives: free numbers of pictures and coordinates, sizes, weights beside a graph."""
+"""Exported graphs give what the model gives: any number of pictures and coordinates, weights beside a graph."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from small_systems import CONFIGS, SIZE
 
 from tokenfield.errors import UserError
 from tokenfield.interop import networks
-from tokenfield.interop.export import PlainSubspaces, decoder_network, encoder_network, export
+from tokenfield.interop.export import PlainSubspaces, encoder_network, export
 from tokenfield.interop.networks import WEIGHTS, Network, put_beside, tensor_file, to_onnx, trace, write_onnx
 from tokenfield.models import pretrained
 
@@ -99,12 +101,17 @@ def test_plain_subspaces_choose_and_restore_alike():
                                    model.subspaces.restore(index, coefficients[:, :width]))
 
 
-def test_a_native_resolution_model_keeps_free_sizes():
-    """Traced on one lattice, run on another, in the format of torch.export."""
-    model = CONFIGS["anchored"].build().eval()
-    program = trace(decoder_network(model)).module()
-    tokens, coords = torch.randn(1, 3, 11, 9), torch.rand(5, 2) * 2 - 1
-    torch.testing.assert_close(program(tokens, coords), model.decode(tokens, coords))
+def test_a_native_resolution_model_keeps_free_sizes(model, tmp_path):
+    """Traced on one lattice, run on another, by a command of its own: shapes checked in tests know no free sizes."""
+    words = "export", model, "--to", "torch", "-o", tmp_path / "out", "--json", tmp_path / "about.json"
+    subprocess.run([sys.executable, "-m", "tokenfield", *map(str, words)], check=True, capture_output=True)
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["encoder"]["inputs"]["images"] == ["batch", 3, "height", "width"]
+    encode, decode = (torch.export.load(tmp_path / "out" / f"{part}.pt2").module() for part in ("encoder", "decoder"))
+    own, images, coords = pretrained.load(model), torch.rand(1, 3, 12, 44), torch.rand(5, 2) * 2 - 1
+    tokens = own.encode(images)
+    torch.testing.assert_close(encode(images), tokens)
+    torch.testing.assert_close(decode(tokens, coords), own.decode(tokens, coords))
 
 
 def test_gradient_steps_fit_in_no_graph():
@@ -118,10 +125,9 @@ def test_missing_packages_are_named(monkeypatch, lainr):
         networks.require_onnx()
 
 
-def test_command(run, model, tmp_path):
-    outcome = run("export", model, "--to", "torch", "-o", str(tmp_path / "out"), "--json", str(tmp_path / "a.json"))
-    assert outcome.code == 0 and "decoder.pt2" in outcome.out
-    assert json.loads((tmp_path / "a.json").read_text())["encoder"]["inputs"]["images"] == [
-        "batch", 3, "height", "width"]
-    again = run("export", model, "--to", "torch", "-o", str(tmp_path / "out"))
-    assert again.code == 1 and "exists already" in again.err and len(again.lines) == 1
+def test_bad_words_are_one_line(run, model, tmp_path):
+    (tmp_path / "there").mkdir()
+    for words, reason in ((("-o", tmp_path / "there"), "exists already"),
+                          (("--to", "torch", "--precision", "fp16"), "leave it out")):
+        outcome = run("export", model, *words)
+        assert outcome.code == 1 and len(outcome.lines) == 1 and reason in outcome.err

@@ -51,8 +51,8 @@ def view(
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name a new folder with --out")
     subjects = find_subjects(inputs, photograph, model)
-    facts = {"command": "view", "fields": [subject.name for subject in subjects], "out": None if out is None else str(out)}
-    console.write_json(json, facts)
+    names = [subject.name for subject in subjects]
+    console.write_json(json, {"command": "view", "fields": names, "out": None if out is None else str(out)})
     if out is None:
         with tempfile.TemporaryDirectory(prefix="tokenfield-") as folder:
             fill(subjects, Path(folder))

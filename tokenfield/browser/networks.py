@@ -2,7 +2,7 @@
 
 | who decodes | networks |
 |---|---|
-| tokens on a lattice | `functions`: tokens of a part of the lattice -> the function of every token; `cells`: those -> pixels |
+| tokens on a lattice | `functions`: tokens of a part of it -> the function of every token; `cells`: those -> pixels |
 | any other picture | `grid`: tokens of a tile, rows and columns -> values; `attention` |
 | views of an object | `rays`: tokens, origins and directions -> colours |
 | a field on the sphere | `points`: tokens, coordinates -> values; `attention` |
@@ -54,6 +54,9 @@ class Cells(nn.Module):
     spread points. It has no weights of its own.
     """
 
+    angle: Tensor
+    sine: Tensor
+
     def __init__(self, num_harmonics: int, cell: int):
         super().__init__()
         angle = torch.pi * torch.arange(num_harmonics, dtype=torch.float64) / (4 * cell)
@@ -99,7 +102,7 @@ class Cells(nn.Module):
                 logits.append(value[:, :, :, -1] + sharpness * distance + OUTSIDE * off)
                 local.append(value[:, :, :, :-1])
         weights = torch.stack(logits).softmax(0)  # (4, h - 1, g - 1, m, n)
-        values = sum(w.unsqueeze(3) * v for w, v in zip(weights.unbind(0), local, strict=True)) + 0.5
+        values = (weights.unsqueeze(4) * torch.stack(local)).sum(0) + 0.5  # (h - 1, g - 1, m, C, n)
         tall, wide = (g - 1) * m, (h - 1) * n
         return (values.permute(3, 1, 2, 0, 4).reshape(c - 1, tall, wide),
                 weights.permute(0, 2, 3, 1, 4).reshape(4, tall, wide))
@@ -195,7 +198,8 @@ def lattice_networks(model: FieldModel) -> dict[str, Network]:
              "outside_y": torch.zeros(7), "outside_x": torch.zeros(9), "sharpness": torch.ones(1)}
     free = {"functions": {0: "g", 2: "h"}, "y": {0: "m"}, "x": {0: "n"}, "outside_y": {0: "g"}, "outside_x": {0: "h"}}
     return {
-        "functions": Network(Functions(model), {"tokens": tokens}, ("functions",), {"tokens": {0: "rows", 1: "columns"}}),
+        "functions": Network(Functions(model), {"tokens": tokens}, ("functions",),
+                             {"tokens": {0: "rows", 1: "columns"}}),
         "cells": Network(Cells(model.head.shape[-1], model.cell), parts, ("values", "weights"), free),
     }
 

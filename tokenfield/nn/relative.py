@@ -63,9 +63,9 @@ class RelativeHead(nn.Module):
         self, coefficients: Float[Tensor, "b m n c k k"], y: Neighbours, x: Neighbours
     ) -> Float[Tensor, "b four q c"]:
         """f_j(v - p_j) of the four neighbours of scattered points; (Q,) or (B, Q) of them."""
-        k = self.shape[-1]
-        batch = torch.arange(coefficients.shape[0], device=coefficients.device)[:, None]  # (B, 1): points are shared or own
-        basis_y, basis_x = (harmonics(axis.relative, k).expand(coefficients.shape[0], -1, -1, -1) for axis in (y, x))
+        k, count = self.shape[-1], coefficients.shape[0]
+        batch = torch.arange(count, device=coefficients.device)[:, None]  # (B, 1): points are shared or own
+        basis_y, basis_x = (harmonics(axis.relative, k).expand(count, -1, -1, -1) for axis in (y, x))
         values = []
         for i in (0, 1):
             for j in (0, 1):

@@ -62,7 +62,8 @@ def composite(raw: Float[Tensor, "*n p 4"], z: Float[Tensor, "*m p"]) -> Float[T
     length = torch.cat([z.diff(dim=-1), torch.full_like(z[..., :1], LAST)], -1)
     alpha = 1 - torch.exp(-density * length)
     through = (1 - alpha + 1e-10).clamp(max=1)
-    before = torch.cat([torch.ones_like(through[..., :1]), through[..., :-1]], -1).cumprod(-1)  # T_i
+    # T_i, the product of what comes before, by logarithms: ONNX has cumulative sums alone.
+    before = torch.cat([torch.zeros_like(through[..., :1]), through[..., :-1].log()], -1).cumsum(-1).exp()
     weight = alpha * before  # (*N, P)
     return (weight.unsqueeze(-1) * colour).sum(-2) + (1 - weight.sum(-1, keepdim=True))
 
