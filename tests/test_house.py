@@ -36,6 +36,7 @@ FLOORS = (
     "cli",
     "views earth generation",
     "interop",
+    "browser",
 )
 """Rooms of the package from the ground up: a file imports from its own room and from floors below it."""
 

@@ -10,6 +10,8 @@
 `functions` costs far more than `cells`, and its result serves every zoom: the page keeps it.
 """
 
+from functools import reduce
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -102,7 +104,7 @@ class Cells(nn.Module):
                 logits.append(value[:, :, :, -1] + sharpness * distance + OUTSIDE * off)
                 local.append(value[:, :, :, :-1])
         weights = torch.stack(logits).softmax(0)  # (4, h - 1, g - 1, m, n)
-        values = (weights.unsqueeze(4) * torch.stack(local)).sum(0) + 0.5  # (h - 1, g - 1, m, C, n)
+        values = reduce(torch.add, (w.unsqueeze(3) * v for w, v in zip(weights.unbind(0), local, strict=True))) + 0.5
         tall, wide = (g - 1) * m, (h - 1) * n
         return (values.permute(3, 1, 2, 0, 4).reshape(c - 1, tall, wide),
                 weights.permute(0, 2, 3, 1, 4).reshape(4, tall, wide))

@@ -13,6 +13,7 @@ from tokenfield.io.record import Record
 
 OPTIONAL = {
     "tensorboard": ("tokenfield train --tensorboard", "pip install tensorboard"),
+    "onnx": ("tokenfield export; pages of models that are not packaged", "pip install 'tokenfield[onnx]'"),
     "pytest": ("the tests", "pip install 'tokenfield[test]'"),
     "beartype": ("shape checks in the tests", "pip install 'tokenfield[test]'"),
 }

@@ -62,6 +62,7 @@ class Page {
 
   async open(k) {
     const about = this.fields[k], model = this.models[about.model];
+    find("field").value = k;
     this.shown?.close();
     this.stage.say("Loading the decoder …");
     find("title").textContent = about.name;

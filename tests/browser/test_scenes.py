@@ -1,0 +1,109 @@
+"""What is written for the page: tokens without loss, where tokens act, folders whole or not at all, plain refusals."""
+
+import json
+import threading
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import torch
+
+from tokenfield.browser import command
+from tokenfield.browser.page import CONTENTS, write_page
+from tokenfield.browser.scenes import Subject, places_of, whole_tokens, write_tokens
+from tokenfield.browser.server import HOST, server_of
+from tokenfield.errors import UserError
+from tokenfield.fields.field import Field
+from tokenfield.models import pretrained
+
+
+@pytest.fixture(scope="module")
+def lainr():
+    return pretrained.load("lainr-photos")
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_tokens_are_stored_in_as_few_bytes_as_hold_them(half, tmp_path):
+    tokens = torch.randn(3, 5, 7)
+    tokens = tokens.half().float() if half else tokens
+    about = write_tokens(tokens, tmp_path, "some.tokens")
+    assert about["dtype"] == ("float16" if half else "float32") and about["shape"] == [3, 5, 7]
+    stored = np.fromfile(tmp_path / "some.tokens", about["dtype"]).astype(np.float32)
+    assert (torch.from_numpy(stored).view(3, 5, 7) == tokens).all()
+
+
+def test_a_prefix_decodes_as_the_whole_token_with_zeros():
+    field = Field.of(pretrained.load("photos-ladder"), torch.rand(3, 16, 24), rate=1 / 8)
+    assert field.tokens.shape[-1] == 24 and whole_tokens(field).shape[-1] == 96
+    assert (whole_tokens(field)[..., 24:] == 0).all()
+
+
+def test_tokens_act_inside_their_tiles(lainr):
+    field = Field.of(lainr, torch.rand(3, 70, 100))
+    places = torch.tensor(places_of(field, field.domain)).view(*field.domain.shape, 64, 3)
+    for (row, column), tile in np.ndenumerate(np.empty(field.domain.shape)):
+        low = torch.tensor([axis.starts[k] for axis, k in zip(field.domain.axes, (row, column), strict=True)])
+        centres = places[row, column, :, :2]
+        assert ((centres >= low) & (centres <= low + 64)).all(), tile
+        assert centres.std(0).min() > 8  # trained with the local start: all over the tile
+
+
+def test_a_page_holds_fields_of_several_models(lainr, tmp_path):
+    picture = torch.rand(3, 30, 41)
+    lattice = Field.of(pretrained.load("photos-s"), picture)
+    subjects = [Subject("a", Field.of(lainr, picture), picture), Subject("b", lattice)]
+    write_page(subjects, tmp_path / "page")
+    contents = json.loads((tmp_path / "page" / CONTENTS).read_text())
+    assert [field["kind"] for field in contents["fields"]] == ["tiles", "lattice"]
+    for model in contents["models"].values():
+        for file in (model["weights"], *(f"{model['folder']}{name}.onnx" for name in model["networks"])):
+            assert (tmp_path / "page" / file).stat().st_size > 0
+    assert (tmp_path / "page" / contents["fields"][0]["photograph"]).exists()
+    assert "photograph" not in contents["fields"][1]
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(model, tmp_path, monkeypatch):
+    """A model of its own needs graphs of its own, and the packages that make them."""
+    monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
+    field = Field.of(pretrained.load(model), torch.rand(3, 12, 20))
+    with pytest.raises(UserError, match=r"tokenfield\[onnx\]"):
+        write_page([Subject("a", field)], tmp_path / "page")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_isolates_the_page_and_lists_no_folders(tmp_path):
+    (tmp_path / "a.mjs").write_text("1")
+    with server_of(tmp_path, 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with urlopen(f"http://{HOST}:{server.server_port}/a.mjs") as answer:
+            assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert answer.headers["Content-Type"] == "text/javascript"
+        with pytest.raises(OSError, match="404"):
+            urlopen(f"http://{HOST}:{server.server_port}/")
+        with pytest.raises(UserError, match="cannot be used"):
+            server_of(tmp_path, server.server_port)
+        server.shutdown()
+
+
+def test_command_writes_a_folder_for_any_web_server(run, photo, tmp_path):
+    outcome = run("view", photo, "--out", tmp_path / "page", "--json", tmp_path / "about.json")
+    assert outcome.code == 0 and (tmp_path / "page" / "index.html").exists()
+    assert json.loads((tmp_path / "about.json").read_text())["fields"] == ["photo"]
+    again = run("view", photo, "--out", tmp_path / "page")
+    assert again.code == 1 and "exists already" in again.err and len(again.lines) == 1
+
+
+def test_a_photograph_is_of_one_field(run, folder, photo):
+    outcome = run("view", folder, "--photograph", photo)
+    assert outcome.code == 1 and "--photograph is for one field" in outcome.err
+
+
+@pytest.mark.parametrize("terminal, display, expected", [(True, ":0", True), (True, "", False), (False, ":0", False)])
+def test_browsers_open_for_somebody_who_sees_them(monkeypatch, terminal, display, expected):
+    opened = []
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    assert command.open_browser("http://x") is expected and bool(opened) is expected
