@@ -1,14 +1,23 @@
 """`tokenfield demo`: photographs to tokens and back, zoom, locality, and a model that is trained meanwhile."""
 
+import shutil
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.cli.options import load_model
-from tokenfield.cli.types import Findings
+from tokenfield.cli.types import Findings, Tensor
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
+from tokenfield.registry import COMMANDS
+
+SHOWN = 3
+"""Photographs that open in the browser."""
+VIEW = "view"
+"""Their folder."""
 
 
 def demo(
@@ -18,19 +27,20 @@ def demo(
     model: str = "lainr-photos",
     beside: tuple[str, ...] = ("photos-s", "photos-ladder"),
     json: Json = None,
-    open: bool = False,
+    open: bool = True,
 ) -> Record:
     """Show everything on real photographs: reconstruction, any zoom, what a token governs, training.
 
     The photographs are those inside the scikit-image package; nothing that ships with this one was trained on them.
-    Written are PNG files and one page, index.html, that shows all of it and needs no network.
+    Written are PNG files, one page, index.html, that shows all of it and needs no network, and the folder view, which
+    a web server shows: fields that are decoded in the browser.
 
     Args:
         out: folder for the pictures and the page.
         seconds: to train a fresh model for; 0 leaves that out.
         model: a packaged model, or a folder that holds one: by default the paper's, LAINR.
         beside: others, whose PSNR on the same photographs is given too: by default this project's own.
-        open: show the page in the browser at the end.
+        open: at the end show both in the browser, until Ctrl-C; only from a terminal, where there is a display.
     """
     if not 0 <= seconds < float("inf"):
         raise UserError(f"--seconds {seconds:g}: give how long to train, or 0 for not at all")
@@ -41,13 +51,30 @@ def demo(
     findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others)
     show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
-    numbers = findings.to_json()
+    numbers = findings.to_json() | {"view": str(out / VIEW)}
     console.write_json(json, numbers)
-    if open:
+    write_view([result.photograph for result in findings.returns[:SHOWN]], out / VIEW)
+    if open and console.is_desktop():
         import webbrowser
 
         webbrowser.open((out / "index.html").resolve().as_uri())
+        COMMANDS["view"]((out / VIEW,))
     return numbers
+
+
+def write_view(photographs: Sequence[Tensor], folder: Path) -> None:
+    """Photographs as fields that open in a browser, squares of one size, so that any two can be interpolated."""
+    from tokenfield.data.demo_pictures import center_crop
+    from tokenfield.data.pictures import write_picture
+
+    if (folder / "fields.json").exists():  # of an earlier demonstration
+        shutil.rmtree(folder)
+    side = min(side for photograph in photographs for side in photograph.shape[1:])
+    with tempfile.TemporaryDirectory() as aside:
+        files = [Path(aside) / f"photograph {number}.png" for number in range(1, len(photographs) + 1)]
+        for file, photograph in zip(files, photographs, strict=True):
+            write_picture(file, center_crop(photograph, side))
+        COMMANDS["view"](tuple(files), out=folder)
 
 
 def show(findings: Findings) -> None:

@@ -4,6 +4,7 @@
 import { HIGHEST, Pyramid } from "./geometry.js";
 
 const KEPT = 320;      // tiles in memory, at most 256 kB each
+const AT_ONCE = 8;     // tiles; where more are missing, a coarse picture of all comes first
 const SHARPER = 0.25;  // a level is stretched by 2^0.25 at most before the next one is decoded
 
 export class Picture {
@@ -91,7 +92,7 @@ export class Picture {
       else this.paintBelow(context, tile);
     }
     const top = { level: this.pyramid.top(), i: 0, j: 0 };
-    if (this.tiles.get(keyOf(top))?.version !== this.version) missing.unshift(top);
+    if (missing.length > AT_ONCE && this.tiles.get(keyOf(top))?.version !== this.version) missing.unshift(top);
     this.missing = missing;
     if (missing.length) this.decodeNext();
     for (const overlay of this.overlays) overlay(context, { width, height, ratio });
@@ -131,6 +132,7 @@ export class Picture {
         const { rgba, side } = await this.decoder.ask("tile", { tile });
         if (this.closed) return;
         this.keep(tile, rgba, side, version);
+        this.firstPicture ??= performance.now();  // since the page was asked for, for benchmarks
         this.stage.drawNow();  // says anew what is missing
       }
     } catch (error) {
@@ -138,6 +140,7 @@ export class Picture {
     } finally {
       this.busy = false;
     }
+    this.wholePicture ??= performance.now();
   }
 
   keep(tile, rgba, side, version) {

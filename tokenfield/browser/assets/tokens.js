@@ -1,6 +1,7 @@
 // Tokens: where they act, which ones a pixel is made of, and what changes when one of their numbers does.
 
 const LISTED = 8;      // tokens of a pixel that are listed
+const LEAST = 5e-4;    // weight below which a token is not listed: 0.0 %
 const CLEAR = 12;      // least distance in pixels of the page between tokens that are drawn
 
 export class Tokens {
@@ -46,7 +47,7 @@ export class Tokens {
     const { found } = await this.decoder.ask("attention", at);
     this.pixel = at;
     this.found = found.sort((a, b) => b.weight - a.weight);
-    const buttons = this.found.slice(0, LISTED).map(({ token, weight }) => {
+    const buttons = this.found.slice(0, LISTED).filter(({ weight }) => weight > LEAST).map(({ token, weight }) => {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.token = token;
@@ -118,7 +119,7 @@ export class Tokens {
       if (place.cell) context.rect(x - r, y - r, 2 * r, 2 * r);
       else context.arc(x, y, r, 0, 2 * Math.PI);
       if (weight > 0) {
-        context.fillStyle = `rgb(230 159 0 / ${0.65 * Math.min(1, weight)})`;
+        context.fillStyle = `rgb(230 159 0 / ${0.4 * Math.min(1, weight)})`;
         context.fill();
       }
       outline(context, ink);

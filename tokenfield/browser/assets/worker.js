@@ -16,9 +16,10 @@ const models = new Map(), kept = new Map();
 const answers = {
   /** Makes a field the current one. */
   async open({ about, model, choice }) {
+    const tokens = loadTokens(about.tokens);  // while the runtime is made ready
     runtime ??= await loadRuntime(choice);
     if (!models.has(model.folder)) models.set(model.folder, await Model.load(runtime, model));
-    own = await loadTokens(about.tokens);
+    own = await tokens;
     other = null;
     field = about;
     if (about.maskFile) field.mask = await bytes(about.maskFile);

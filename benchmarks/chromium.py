@@ -1,4 +1,4 @@
-"""A headless Chromium that tests type, drag and click in, through its debugging protocol over two pipes."""
+"""A headless Chromium that tests and benchmarks drive, through its debugging protocol over two pipes."""
 
 import base64
 import json
