@@ -34,10 +34,10 @@ from tokenfield.coords import Grid
 from tokenfield.data import DataConfig, open_source
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
+from tokenfield.evaluation.features import find_features
 from tokenfield.evaluation.figures import Panel, save_png, sheet
 from tokenfield.evaluation.locality import influences
 from tokenfield.fields.field import Field
-from tokenfield.generation.features import find_features
 from tokenfield.generation.metrics import compare, features_of, figure, summary
 from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model
 from tokenfield.generation.sampling import sample

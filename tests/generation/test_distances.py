@@ -2,19 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenfield.errors import UserError
+from tokenfield.evaluation.features import PcaFeatures, RandomFeatures, find_features
 from tokenfield.generation import metrics
-from tokenfield.generation.features import PcaFeatures, RandomFeatures, find_features
 from tokenfield.generation.metrics import (
     compare,
     features_of,
     figure,
     frechet_distance,
+    inception_score,
     inside,
     kernel_distance,
     nearest,
@@ -197,3 +199,26 @@ def test_neighbours_find_copies_and_mirror_images():
     assert said["nearer_than_held_out"] == 1 and said["generated_median"] < 0.01 < said["held_out_smallest"]
     sheet = figure(pool[:3], pool, labels=["a", "b", "c"], k=2)
     assert sheet.width > 2 * 3 * 24 and sheet.height > 2 * 24
+
+
+def test_the_inception_score_by_hand():
+    """exp of the mean divergence of a picture's classes from those of its part; numpy, one part after the other."""
+    features, classifier = draws(43, 5, 0), draws(7, 5, 1)
+    order = torch.randperm(43, generator=torch.Generator().manual_seed(2)).numpy()
+    logits = (features.double() @ classifier.double().T).numpy()[order]
+    scores = []
+    for part in np.split(logits[:40], 10):
+        p = np.exp(part) / np.exp(part).sum(1, keepdims=True)
+        scores.append(np.exp(np.mean([(row * (np.log(row) - np.log(p.mean(0)))).sum() for row in p])))
+    assert inception_score(features, classifier, seed=2) == pytest.approx((np.mean(scores), np.std(scores)), rel=1e-12)
+    apart = compare(features, draws(43, 5, 3), "x", classifier=classifier, seed=2)
+    assert (apart.inception_score, apart.inception_deviation) == inception_score(features, classifier, seed=2)
+    assert compare(features, draws(43, 5, 3), "x").inception_score is None
+
+
+def test_the_inception_score_runs_from_one_to_the_number_of_classes():
+    """Sure of one class each, all classes alike: their number. The same picture every time: 1."""
+    classifier = 1e3 * torch.eye(4)
+    sure = torch.eye(4).repeat(400, 1)
+    assert inception_score(sure, classifier)[0] == pytest.approx(4, abs=0.1)
+    assert inception_score(sure[:1].expand(50, -1), classifier) == pytest.approx((1, 0))

@@ -17,7 +17,7 @@ from tokenfield.io.record import Record
 
 Protocol = Literal[
     "auto", "skimage256", "folder", "native", "recipe", "imagenette178", "celeba178", "ffhq178", "ffhq256", "ffhq512",
-    "ffhq1024", "imagenet256", "celeba128", "lsun256",
+    "ffhq1024", "imagenet256", "celeba128", "lsun256", "kodak", "div2k", "urban100",
 ]  # fmt: skip
 """The names in `tokenfield.evaluation.protocols`, spelt out so that a mistyped option is answered at once."""
 
@@ -73,7 +73,7 @@ class Pictures:
             source = open_source(data, folder, "test")
             total = len(source) if count is None else min(count, len(source))
             return islice(source.pictures(), count), total, source.skipped
-        skipped = SkippedFiles()
+        skipped, folder = SkippedFiles(), PROTOCOLS[self.protocol_name].folder(folder)
         files = evaluation.folder_files(folder, skipped, count=count, seed=self.seed)
         size = self.size if self.protocol_name == "folder" else None
         return evaluation.folder_pictures(folder, files, skipped, size=size), len(files), skipped
@@ -85,6 +85,7 @@ def evaluate(
     pictures: tyro.conf.OmitArgPrefixes[Pictures] = Pictures(),
     rate: Rate = None,
     against: Annotated[str, tyro.conf.arg(metavar="nothing|pca|FILE")] = "nothing",
+    features: Annotated[str, tyro.conf.arg(metavar="NETWORK")] = "auto",
     save: Folder = None,
     keep: int = 4,
     precision: Precision = "fp32",
@@ -98,19 +99,25 @@ def evaluate(
     photographs that come with scikit-image and that nothing packaged was trained on; folder, the centre crop of at
     most --size pixels of every picture of a folder; native, every picture of a folder, whole; recipe, the test split
     of the data a run was trained on, cut as its recipe says. The others are the papers': the test split of a data set
-    in its own layout, cut to so many pixels as the published numbers were. What a protocol fixes is printed with every
-    result.
+    in its own layout, cut to so many pixels as the published numbers were; kodak, div2k and urban100 are those test
+    sets' pictures, whole. What a protocol fixes is printed with every result, and where the pictures are not its test
+    set. Pictures in sub-folders called photographs, faces, text, line-art or stars are also reported by kind.
+
+    rFID and LPIPS are measured where the weights of their networks, Inception v3 and AlexNet, are placed in the folder
+    that is printed otherwise.
 
     Args:
         model: a packaged model, a folder that holds one, a training run, or hf:owner/name.
         against: pca: beside every PSNR, that of principal components of 8x8 cells that store no more values, the
             floor that any learned code has to clear; or the file of another basis of them, made by python -m
             experiments.release.pca_basis.
+        features: network of rFID: auto, inception:PATH, or any other that tokenfield score takes.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
     """
     from tokenfield.evaluation import evaluate as evaluation
     from tokenfield.evaluation.pca import Basis
+    from tokenfield.evaluation.perceptual import Perceptual
     from tokenfield.fields.domains import for_pictures
 
     pictures.check()
@@ -129,6 +136,7 @@ def evaluate(
             precision=find_precision(precision),
             basis=None if against == "nothing" else Basis.load(None if against == "pca" else Path(against)),
             gallery=gallery,
+            perceptual=Perceptual.of(features),
             skipped=skipped,
             bar=bar,
         )
@@ -143,14 +151,16 @@ def evaluate(
 
 
 COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-bit dB", 2), "ssim": ("SSIM", 4),
-           "tokens": ("tokens", 0), "values_stored": ("values", 0), "values_per_pixel_value": ("per value", 3),
-           "encode_seconds": ("encode s", 3), "decode_seconds": ("decode s", 3)}
+           "lpips": ("LPIPS", 4), "tokens": ("tokens", 0), "values_stored": ("values", 0),
+           "values_per_pixel_value": ("per value", 3), "encode_seconds": ("encode s", 3),
+           "decode_seconds": ("decode s", 3)}
 """Numbers of a score: heading, digits."""
 
 
 def show(report: Report) -> None:
     """The table that a person reads, and what was measured."""
-    columns = {name: column for name, column in COLUMNS.items() if name != "pca_psnr" or report.pca is not None}
+    missing = {name for name, value in (("pca_psnr", report.pca), ("lpips", report.lpips)) if value is None}
+    columns = {name: column for name, column in COLUMNS.items() if name not in missing}
 
     def row(name: str, size: str, numbers: Record) -> list[str]:
         return [name, size, *(console.number(numbers[key], digits) for key, (_, digits) in columns.items())]
@@ -159,19 +169,48 @@ def show(report: Report) -> None:
     if len(rows) > LISTED:
         console.say(f"The {LISTED // 2} worst of {len(rows)} pictures:")
         rows = sorted(rows, key=lambda score: score.psnr)[: LISTED // 2]
-    middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns}
+    middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns
+              if name != "lpips"}
     console.say(console.table([
         ["picture", "size", *(heading for heading, _ in columns.values())],
         *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in rows),
-        row(f"mean of {len(report.pictures)}", "", middle),
+        row(f"mean of {len(report.pictures)}", "", middle | {"lpips": report.lpips}),
     ]))
+    show_kinds(report)
     protocol = report.to_json()["protocol"]
     console.say(f"protocol {report.protocol}: {protocol['pictures']}")
     console.say("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))
+    for difference in report.differences():
+        console.say(f"  not the whole test set: {difference}")
     console.say("seconds: the median.")
+    console.say("\n".join(perceptual_lines(report)))
     if report.pca is not None:
         above = middle["psnr"] - middle["pca_psnr"]
         console.say(f"{above:+.2f} dB against principal components of {report.pca['cell']}x{report.pca['cell']} cells "
                     "that store no more values.")
     console.say(f"model {report.model['origin'] or report.model['name']} ({report.model['hash'][:12]}), "
                 f"on {report.machine['device']}")
+
+
+def show_kinds(report: Report) -> None:
+    """A column per kind of picture, where sub-folders name kinds."""
+    if kinds := report.kinds():
+        parts = [(f"{name} ({len(part.pictures)})", part) for name, part in kinds.items()]
+        rows = [["kind", *(name for name, _ in parts)],
+                ["PSNR dB", *(console.number(part.mean("psnr"), 2) for _, part in parts)],
+                ["SSIM", *(console.number(part.mean("ssim"), 4) for _, part in parts)]]
+        if report.lpips is not None:
+            rows.append(["LPIPS", *(console.number(part.lpips, 4) for _, part in parts)])
+        console.say(console.table(rows))
+
+
+def perceptual_lines(report: Report) -> list[str]:
+    """RFID and its network, LPIPS, and what to place where for those that were not measured."""
+    facts, lines = report.perceptual, []
+    if facts.get("rfid") is not None:
+        lines.append(f"rFID {console.number(facts['rfid'], 3)} of {facts['rfid_pictures']} pictures, features "
+                     f"{facts['features']['name']} ({facts['features']['identity'][:12]}); compare equal numbers alone")
+    if report.lpips is not None:
+        lines.append(f"LPIPS {console.number(report.lpips, 4)}: version 0.1, AlexNet")
+    names = {"rfid": "rFID", "lpips": "LPIPS"}
+    return lines + [f"{names[name]} -: {what}" for name, what in facts.get("absent", {}).items()]

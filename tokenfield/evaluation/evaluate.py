@@ -9,7 +9,7 @@ neither on a batch size nor on the order of the pictures.
 import io
 import statistics
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,8 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.figures import difference, to_pil
 from tokenfield.evaluation.pca import Basis, floor_of
-from tokenfield.evaluation.protocols import PROTOCOLS
+from tokenfield.evaluation.perceptual import Perceptual
+from tokenfield.evaluation.protocols import PROTOCOLS, kind_of
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.clock import seconds
@@ -56,6 +57,8 @@ class Score:
     decode_seconds: float
     pca_psnr: float | None = None
     """dB of principal components of 8x8 cells that store no more values; None without a basis."""
+    lpips: float | None = None
+    """LPIPS v0.1 over AlexNet; None where it was not measured."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class Report:
     """Files that could not be used, with the reasons."""
     pca: Record | None = None
     """Facts of the basis that `pca_psnr` was computed with."""
+    perceptual: Record = field(default_factory=dict)
+    """rFID, its feature network, and what LPIPS and rFID lack; see `perceptual.Perceptual.facts`."""
     machine: Record = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
 
@@ -84,6 +89,24 @@ class Report:
         """Median over pictures: for seconds, since the first picture also warms the machine up."""
         return float(statistics.median(getattr(score, what) for score in self.pictures))
 
+    def differences(self) -> list[str]:
+        """Where the pictures are not the protocol's test set."""
+        return PROTOCOLS[self.protocol].differences([(score.height, score.width) for score in self.pictures])
+
+    def kinds(self) -> dict[str, "Report"]:
+        """The scores of every kind of picture that sub-folders name."""
+        groups: dict[str, list[Score]] = {}
+        for score in self.pictures:
+            if (kind := kind_of(score.name)) is not None:
+                groups.setdefault(kind, []).append(score)
+        return {kind: replace(self, pictures=tuple(groups[kind])) for kind in sorted(groups)}
+
+    @property
+    def lpips(self) -> float | None:
+        """Mean over the pictures it was measured on; None without any."""
+        values = [score.lpips for score in self.pictures if score.lpips is not None]
+        return statistics.fmean(values) if values else None
+
     def to_json(self) -> Record:
         """Plain dictionaries and lists, summary first: what `--json` and `eval.json` hold."""
         means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value"]
@@ -93,6 +116,10 @@ class Report:
             "count": len(self.pictures),
             **{name: round(self.mean(name), 4) for name in means},
             **{name: round(self.median(name), 6) for name in ("encode_seconds", "decode_seconds")},
+            "lpips": self.lpips,
+            "differences": self.differences(),
+            "kinds": {kind: {"count": len(part.pictures), "psnr": part.mean("psnr"), "ssim": part.mean("ssim"),
+                             "lpips": part.lpips} for kind, part in self.kinds().items()},
             **{name: value for name, value in vars(self).items() if name not in ("protocol", "pictures")},
             "pictures": [asdict(score) for score in self.pictures],
         }
@@ -172,6 +199,7 @@ def evaluate(
     precision: torch.dtype | None = None,
     basis: Basis | None = None,
     gallery: Gallery | None = None,
+    perceptual: Perceptual | None = None,
     skipped: SkippedFiles | None = None,
     bar: Bar | None = None,
 ) -> Report:
@@ -181,6 +209,7 @@ def evaluate(
         protocol: which one the pictures follow, for the report, as are `skipped` files.
         precision: torch.bfloat16 or torch.float16 runs the model under autocast; metrics stay float32.
         basis: also measure principal components that store no more values than the model does.
+        perceptual: also measure LPIPS and rFID by its networks.
         bar: shows which picture is worked on, and how far.
     Raises:
         UserError: no pictures, or a reconstruction that is not finite.
@@ -192,6 +221,8 @@ def evaluate(
             bar.file(index, name)
         progress = None if bar is None else bar.piece
         score, reconstruction = measure(model, name, picture, precision=precision, basis=basis, progress=progress)
+        if perceptual is not None:
+            score = replace(score, lpips=perceptual.measure(picture, reconstruction))
         scores.append(score)
         if gallery is not None:
             gallery.offer(name, score.psnr, picture, reconstruction)
@@ -203,6 +234,7 @@ def evaluate(
         model=describe_model(model),
         skipped=tuple(skipped.as_json()),
         pca=None if basis is None else dict(basis.facts),
+        perceptual={} if perceptual is None else perceptual.facts(),
         machine=machine(next(model.parameters()).device),
     )
 

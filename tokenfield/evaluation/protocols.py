@@ -6,7 +6,7 @@ and how they are cut. A data set's protocol reads the data set's own layout and 
 does; the published number that belongs to it is named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ MEASURED: dict[str, str] = {
     "clamp": "none",
     "rounding": "none",
     "averaging": "-10 log10 of the mean squared error over all values of a picture; then the mean over pictures",
+    "SSIM, 8-bit, LPIPS, rFID": "of values clamped to [0, 1]; of 8-bit and rFID also rounded to 255 steps",
     "coordinates": "cell centres, -1 + 2 (i + 1/2) / n along each axis, (y, x), row-major",
 }
 """How closeness is measured, in every protocol."""
@@ -52,11 +53,34 @@ class Protocol:
     """The data set, for those that have a layout of their own."""
     last: float = 0.0
     """Above 0: the test split is this share of the sorted list of files, at its end."""
+    expected: int = 0
+    """Pictures of the test set; 0: any number."""
+    sides: tuple[int, int] | None = None
+    """The longer and the shorter side of them all, in pixels; None: they differ."""
+    part: str = ""
+    """Folder that holds them where the data set is unpacked as it is distributed; else they lie in the folder given."""
 
     def describe(self, name: str) -> dict[str, str]:
         """All that decides a number."""
-        facts = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop, **MEASURED}
+        counting = f"{self.expected} pictures" if self.expected else "every picture that can be read"
+        facts = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop,
+                 "counting": counting, **MEASURED}
         return facts | ({"published": self.published} if self.published else {})
+
+    def differences(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
+        """Where pictures of such heights and widths are not the test set; [] where they may be it."""
+        lines = []
+        if self.expected and len(sizes) != self.expected:
+            lines.append(f"{len(sizes)} pictures were measured, and the test set has {self.expected}")
+        others = [size for size in sizes if self.sides and (max(size), min(size)) != self.sides]
+        if self.sides and others:
+            (long, short), (height, width) = self.sides, others[0]
+            lines.append(f"{len(others)} pictures are not of {long} x {short} pixels, the first of {width} x {height}")
+        return lines
+
+    def folder(self, root: Path) -> Path:
+        """Where the pictures lie below what the user gave."""
+        return root / self.part if self.part and (root / self.part).is_dir() else root
 
     def open(self, root: Path, count: int | None) -> tuple[NamedPictures, int, SkippedFiles]:
         """(name, picture) of the test split, or the first `count`; how many there are, and what is skipped meanwhile.
@@ -84,14 +108,16 @@ def last_part(root: Path, share: float, size: int) -> PictureFiles:
                         skipped=skipped)
 
 
-def _data_set(layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0) -> Protocol:
+def _data_set(
+    layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0, expected: int = 0
+) -> Protocol:
     data = DataConfig(layout=layout, size=size, crop="center")  # type: ignore[arg-type]  # checked by itself
-    return Protocol(pictures, split, SQUARE.format(size), published, data, last)
+    return Protocol(pictures, split, SQUARE.format(size), published, data, last, expected)
 
 
 def _ffhq(size: int, published: str) -> Protocol:
     split = "the 10 000 pictures of ginr-ipc's random list (or ffhqvalidation.txt)"
-    return _data_set("ffhq", size, f"FFHQ at {size} pixels", split, published)
+    return _data_set("ffhq", size, f"FFHQ at {size} pixels", split, published, expected=10_000)
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -111,11 +137,11 @@ PROTOCOLS: dict[str, Protocol] = {
     ),
     "imagenette178": _data_set(
         "imagenette", 178, "ImageNette at 178 pixels", "val/, 3925 pictures",
-        "Table 1 (NeurIPS 2023): LAINR 46.10, IPC 38.46, TransINR 29.77, Learned Init 27.07 dB",
+        "Table 1 (NeurIPS 2023): LAINR 46.10, IPC 38.46, TransINR 29.77, Learned Init 27.07 dB", expected=3925,
     ),
     "celeba178": _data_set(
         "celeba", 178, "CelebA, aligned and cropped, at 178 pixels", "test of list_eval_partition.txt, 19962 pictures",
-        "Table 1 (NeurIPS 2023): LAINR 50.74, IPC 35.93, TransINR 33.33, Learned Init 30.37 dB",
+        "Table 1 (NeurIPS 2023): LAINR 50.74, IPC 35.93, TransINR 33.33, Learned Init 30.37 dB", expected=19_962,
     ),
     "ffhq178": _ffhq(178, "Table 1 (NeurIPS 2023): LAINR 43.32, IPC 37.18, TransINR 33.66 dB"),
     "ffhq256": _ffhq(256, "Tables 2, 6 (NeurIPS 2023): LAINR 39.88 (L = 2), IPC 34.68, TransINR 30.96 dB"),
@@ -124,6 +150,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "imagenet256": _data_set(
         "imagenet", 256, "ImageNet (ILSVRC 2012) at 256 pixels", "val/, 50000 pictures",
         "Table 5 (NeurIPS 2023): LAINR 37.7, Spatial Functa 37.2 and 37.7, LDM's autoencoder 27.4 dB",
+        expected=50_000,
     ),
     "celeba128": _data_set(
         "folder", 128, "CelebA, aligned and cropped, at 128 pixels", LAST_QUARTER,
@@ -133,8 +160,22 @@ PROTOCOLS: dict[str, Protocol] = {
         "folder", 256, "a category of LSUN at 256 pixels", LAST_QUARTER, "ANR (ECCV 2024) shows figures only",
         last=0.25,
     ),
+    "kodak": Protocol("the 24 photographs of the Kodak set, whole", expected=24, sides=(768, 512)),
+    "div2k": Protocol("the 100 validation pictures of DIV2K, whole", "validation", expected=100, part="DIV2K_valid_HR"),
+    "urban100": Protocol("the 100 pictures of Urban100, whole", expected=100),
 }  # fmt: skip
 """Every protocol by the name that `tokenfield evaluate --protocol` takes."""
+
+KINDS = {"photographs": "photographs", "photos": "photographs", "faces": "faces", "text": "text",
+         "line art": "line art", "lineart": "line art", "stars": "stars"}
+"""What a sub-folder may be called for its pictures to be reported by themselves, and as what; - and _ are spaces."""
+
+
+def kind_of(name: str) -> str | None:
+    """The kind of a picture by the outermost folder in its name; None for another folder, or none."""
+    folder, _, rest = name.partition("/")
+    return KINDS.get(folder.lower().replace("-", " ").replace("_", " ")) if rest else None
+
 
 DATA_SETS = tuple(name for name, protocol in PROTOCOLS.items() if protocol.data is not None)
 """Those that read a data set in its own layout."""

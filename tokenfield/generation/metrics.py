@@ -8,13 +8,15 @@ biased upwards in small sets, and more so the more features there are: compare n
 (Binkowski et al., 2018) is the squared maximum mean discrepancy under the kernel (x.y / F + 1)^3, without bias, so
 that it can be negative; torchmetrics computes it. Precision and recall (Kynkaanniemi et al., 2019) are the
 shares of generated pictures inside the neighbourhoods of real ones, and of real inside those of generated ones:
-quality and coverage apart.
+quality and coverage apart. The Inception Score (IS) looks at the generated pictures alone, and needs a network that
+classifies.
 
 Copying shows where generated pictures are nearer to the training pictures, in pixels, than held-out photographs are:
 those are certainly no copies, and have nearest training pictures, too. A picture beside its nearest proves little.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -29,12 +31,15 @@ from torch import Tensor
 
 from tokenfield.data.cache import cache_folder
 from tokenfield.errors import UserError
+from tokenfield.evaluation.features import FeatureNetwork
 from tokenfield.evaluation.figures import Panel, bicubic, sheet
-from tokenfield.generation.features import FeatureNetwork
+from tokenfield.evaluation.frechet import frechet_distance
 from tokenfield.io.atomic import write_whole
 
 NEIGHBOURS = 3
 """k of precision and recall, as published."""
+SPLITS = 10
+"""Parts of a set whose Inception Scores are averaged, as published; fewer where it has fewer pictures."""
 SUBSETS, SUBSET_SIZE = 100, 1000
 """KID is the mean over so many subsets of so many pictures, fewer where a set is smaller."""
 
@@ -58,12 +63,19 @@ class Distances:
     """Share of the set inside the reference."""
     recall: float
     """Share of the reference inside the set."""
+    inception_score: float | None = None
+    """Of the set alone; None where the network does not classify."""
+    inception_deviation: float | None = None
+    """Over `SPLITS` parts of it."""
 
 
 def compare(
-    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *, seed: int = 0
+    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *,
+    classifier: Float[Tensor, "c f"] | None = None, seed: int = 0
 ) -> Distances:
-    """All distances between two sets of features by the network called `features`; `seed` is of the subsets of KID.
+    """All distances between two sets of features by the network called `features`, and its classifier's score.
+
+    `seed` is of the subsets of KID and of the parts of IS.
 
     Raises:
         UserError: fewer than `NEIGHBOURS` + 2 pictures in a set, or torchmetrics is missing.
@@ -73,6 +85,7 @@ def compare(
             raise UserError(f"{len(values)} {name} pictures; give at least {NEIGHBOURS + 2}, and thousands for numbers "
                             "that others can compare with")
     kid, deviation = kernel_distance(generated, reference, seed=seed)
+    score = (None, None) if classifier is None else inception_score(generated, classifier.cpu(), seed=seed)
     return Distances(
         features=features,
         generated=len(generated),
@@ -82,25 +95,28 @@ def compare(
         kid_deviation=deviation,
         precision=inside(generated, reference).double().mean().item(),
         recall=inside(reference, generated).double().mean().item(),
+        inception_score=score[0],
+        inception_deviation=score[1],
     )
 
 
-def frechet_distance(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"]) -> float:
-    """FID of two sets of features, in float64; rounding below zero is zero.
+def inception_score(
+    features: Float[Tensor, "n f"], classifier: Float[Tensor, "c f"], *, seed: int = 0
+) -> tuple[float, float]:
+    """IS and its deviation over `SPLITS` parts of the pictures, shuffled by a seed; in float64.
 
-    With C = A^T A and C' = B^T B the eigenvalues of C C' are the squared singular values of A B^T, so tr (C C')^(1/2)
-    is the sum of these. That holds where there are fewer pictures than features and C is singular; taking the
-    eigenvalues of C C', as programs for FID do, then loses half of the digits, or does not converge.
+        IS = exp( mean_x KL( p(y | x) || p(y) ) ),    p(y | x) = softmax(classifier features),  p(y) their mean
+
+    (Salimans et al., 2016): high where every picture is surely of one class and all classes occur. The classifier has
+    no bias, as in the programs that published scores come from. Parts are of one size; a rest is left out.
     """
-    means, factors = [], []
-    for values in (generated.double(), reference.double()):
-        means.append(values.mean(0))
-        centred = (values - means[-1]) / (len(values) - 1) ** 0.5
-        factors.append(torch.linalg.qr(centred, mode="r").R if len(values) > values.shape[1] else centred)
-    a, b = factors
-    traces = a.square().sum() + b.square().sum()
-    shared = torch.linalg.svdvals(a @ b.T).sum()                                   # tr (C C')^(1/2)
-    return max(0.0, ((means[0] - means[1]).square().sum() + traces - 2 * shared).item())
+    parts = min(SPLITS, len(features))
+    order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    rows = features.double()[order[: len(features) // parts * parts]]
+    log_p = (rows @ classifier.double().T).log_softmax(1).unflatten(0, (parts, -1))      # (S, N / S, C)
+    log_mean = log_p.logsumexp(1, keepdim=True) - math.log(log_p.shape[1])
+    scores = (log_p.exp() * (log_p - log_mean)).sum(2).mean(1).exp()                     # (S,)
+    return scores.mean().item(), scores.std(correction=0).item()
 
 
 def kernel_distance(

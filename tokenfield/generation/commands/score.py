@@ -19,7 +19,7 @@ from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
     from tokenfield.data.sources import PictureSource, Split
-    from tokenfield.generation.features import FeatureNetwork
+    from tokenfield.evaluation.features import FeatureNetwork
 
 BATCH, SHOWN = 32, 16
 """Pictures whose features are computed at once; samples in the figure of neighbours."""
@@ -39,12 +39,13 @@ def score(
     device: Device = "auto",
     json: Json = None,
 ) -> int:
-    """Measure generated pictures against real ones: FID, KID, precision, recall; rPSNR and rFID of a field model.
+    """Measure generated pictures against real ones: FID, KID, precision, recall, IS; rPSNR and rFID of a field model.
 
     Every picture, generated or real, is cut alike: shorter side resized to --size, then the middle. The distances are
     between features, so a number belongs to its network, which is printed beside it: pca, random:SEED, an anchored
     model (photos-s), script:PATH for any TorchScript file, or inception:PATH for Inception v3 with weights of your own,
-    the network of published FIDs. FID is biased by the number of pictures; compare equal numbers alone.
+    the network of published FIDs, which alone gives an Inception Score (10 parts, classifier without bias). FID is
+    biased by the number of pictures; compare equal numbers alone.
 
     Features of the reference are computed once and kept, by the hash of its files and of the network. Of a folder that
     tokenfield generate wrote the samples are taken and the contact sheet is not; draw them with --class each, so that
@@ -60,12 +61,12 @@ def score(
         field: also encode and decode the reference with this model: rPSNR and rFID, the bounds of what can be drawn.
         neighbours: also write a figure there: the first 16 and the training pictures nearest to them in pixels;
             and compare how near they are with how near held-out pictures are.
-        seed: of the subsets of KID.
+        seed: of the subsets of KID and of the parts of IS.
     """
     check_at_least(1, size=size)
     if generated is None and (field is None or neighbours is not None):
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
-    from tokenfield.generation.features import find_features
+    from tokenfield.evaluation.features import find_features
 
     data = Reference(reference, dataset, split, size, find_features(features))
     begun = time.perf_counter()
@@ -136,17 +137,20 @@ def squares(files: list[Path], size: int) -> Iterator[Tensor]:
 
 def score_generated(folder: Path, data: Reference, seed: int) -> Record:
     """FID, KID, precision and recall, and the table of them."""
-    from tokenfield.generation.metrics import compare
+    from tokenfield.generation.metrics import SPLITS, compare
 
     files, network = generated_files(folder), data.network
     features = data.features_of(squares(files, data.size), "features of the samples", len(files))
-    apart = compare(features, data.features, network.name, seed=seed)
+    apart = compare(features, data.features, network.name, classifier=network.classifier, seed=seed)
+    score, deviation = apart.inception_score, apart.inception_deviation
     console.say(console.table([
-        ["samples", "reference", "FID", "KID x 1000", "precision", "recall"],
+        ["samples", "reference", "FID", "KID x 1000", "precision", "recall", "IS"],
         [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
          f"{1000 * apart.kid:.3f} +- {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
-         console.number(apart.recall, 3)],
+         console.number(apart.recall, 3), "-" if score is None else f"{score:.3f} +- {deviation:.3f}"],
     ]))  # fmt: skip
+    console.say(f"IS: features {network.name} do not classify; inception:PATH does" if score is None else
+                f"IS: mean and deviation over {SPLITS} parts of the samples, shuffled by --seed")
     console.say(f"features: {network.name} ({network.identity[:12]}), {network.num_features} numbers; squares of "
                 f"{data.size} pixels")
     return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": asdict(apart)}

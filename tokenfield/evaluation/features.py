@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
+from tokenfield.evaluation import inception
 from tokenfield.evaluation.pca import Basis
-from tokenfield.generation import inception
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 
@@ -39,6 +39,8 @@ class FeatureNetwork(nn.Module):
     num_features: int
     least: int = 1
     """Pixels on the shorter side that it needs."""
+    classifier: Tensor | None = None
+    """(classes, F): the map from features to logits, of a network that classifies; for the Inception Score."""
 
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Raises UserError for pictures that are too small."""
@@ -141,8 +143,10 @@ class ScriptFeatures(FeatureNetwork):
 
     def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         if self.published:
-            return self.network(as_bytes(pictures).byte(), return_features=True).float()
-        return self.network(pictures).flatten(1).float()
+            published: Tensor = self.network(as_bytes(pictures).byte(), return_features=True)
+            return published.float()
+        features: Tensor = self.network(pictures)
+        return features.flatten(1).float()
 
 
 class InceptionFeatures(FeatureNetwork):
@@ -150,12 +154,15 @@ class InceptionFeatures(FeatureNetwork):
 
     def __init__(self, path: Path):
         super().__init__()
-        self.network = inception.load(path).requires_grad_(False)
+        network, classifier = inception.load(path)
+        self.network = network.requires_grad_(False)
+        self.classifier = classifier  # no part of what features depend on, so no buffer
         self.name, self.num_features = f"inception:{path.name}", inception.FEATURES
 
     def features(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Pictures are rounded to bytes first, as published."""
-        return self.network(as_bytes(pictures))
+        features: Tensor = self.network(as_bytes(pictures))
+        return features
 
 
 def as_bytes(pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -12,8 +12,8 @@ import torch
 from tokenfield.cli import main
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
-from tokenfield.generation import inception
-from tokenfield.generation.features import find_features
+from tokenfield.evaluation import inception
+from tokenfield.evaluation.features import find_features
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,9 @@ class Inception(nn.Sequential):
     def forward(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f"]:
         """Resized, through all layers, and averaged over what is left of the map."""
         x = (resize(pictures) - 128) / 128
-        return super().forward(x).mean((2, 3))
+        for layer in self:
+            x = layer(x)
+        return x.mean((2, 3))
 
 
 def resize(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
@@ -133,8 +135,11 @@ def resize(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c k l"]:
     return pictures
 
 
-def load(path: Path) -> Inception:
-    """The network with weights from a file. Raises UserError for one that holds none, or those of another network."""
+def load(path: Path) -> tuple[Inception, Float[Tensor, "c f"] | None]:
+    """The network with weights from a file, and the matrix of its classifier, without the bias, if it is there.
+
+    Raises UserError for a file that holds no weights, or those of another network.
+    """
     hint = "give pt_inception-2015-12-05-6726825d.pth, which published FIDs use"
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -143,7 +148,7 @@ def load(path: Path) -> Inception:
         raise UserError(f"{path} holds no weights that PyTorch reads ({first[:80]}); {hint}") from error
     with torch.device("meta"):  # no numbers are drawn only to be replaced
         network = Inception()
-    # The classifier is not needed. Counters of batches are of no use, and older files have none.
+    # Counters of batches are of no use, and older files have none.
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items() if not name.endswith("_tracked")}
     tensors = saved if isinstance(saved, dict) else {}
     weights = {name: tensor for name, tensor in tensors.items() if name in shapes and isinstance(tensor, Tensor)}
@@ -153,4 +158,7 @@ def load(path: Path) -> Inception:
             raise UserError(f"{path} holds other weights: {name} is {there}, Inception v3 has {tuple(shape)}; {hint}")
     counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith("_tracked")}
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()} | counters, assign=True)
-    return network.eval()
+    classifier = tensors.get("fc.weight")
+    if isinstance(classifier, Tensor) and classifier.ndim == 2 and classifier.shape[1] == FEATURES:
+        return network.eval(), classifier.float()
+    return network.eval(), None
