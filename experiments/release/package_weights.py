@@ -41,7 +41,8 @@ CARD = """\
   size{tiled}.
 - **Training pictures**: {count} photographs and textured pictures, rebuilt by `{pool_script}`, which lists
   sources and licences (sha256 of its SHA256SUMS: {pool}); split by source picture.
-- **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name} --precision {precision}`; seed {seed}; `recipe.json`.
+- **Command**: `tokenfield train {recipe} --data {pool_folder} --out runs/{name} --precision {precision}`;
+  seed {seed}; `recipe.json`.
 - **Steps**: {steps:,} of {batch} pictures, {seconds:,.0f} s of training{before}.
 - **Machine**: {machine}.
 - **Held-out pictures of the pool**: {held_out:.2f} dB, mean over {held_out_count} crops, weights before rounding.
