@@ -47,7 +47,7 @@ def test_two_tables_share_their_runs(run, pool, tmp_path):
 def test_the_time_was_over(run, pool, tmp_path):
     options = ("--budget", "steps=1", "--data", pool, "-o", tmp_path / "out", "--runs", tmp_path / "runs")
     outcome = run("figure-1", *options, "--max-seconds", 0)
-    assert outcome.code == 1 and "0 of 6 runs" in outcome.lines[-1] and "the same command goes on" in outcome.lines[-1]
+    assert outcome.code == 1 and "0 of 9 runs" in outcome.lines[-1] and "the same command goes on" in outcome.lines[-1]
     assert (tmp_path / "out" / "figure-1" / "table.md").exists()
 
 
@@ -70,10 +70,10 @@ def test_control_c_writes_what_is_finished(run, pool, tmp_path, monkeypatch):
     argv = ("figure-1", "--budget", "steps=1", "--data", pool, "--seeds", 2, "-o", tmp_path / "out")
     argv += ("--runs", tmp_path / "runs", "--device", "cpu")
     outcome = run(*argv)
-    assert outcome.code == 130 and outcome.lines[-1].count("interrupted after 1 of 4 runs") == 1 and len(calls) == 2
+    assert outcome.code == 130 and outcome.lines[-1].count("interrupted after 1 of 6 runs") == 1 and len(calls) == 2
     rows = json.loads((tmp_path / "out" / "figure-1" / "table.json").read_text())["rows"]
-    assert [row["seeds"] for row in rows] == [1, 0]
-    assert run(*argv).code == 0 and len(calls) == 5
+    assert [row["seeds"] for row in rows] == [1, 0, 0]
+    assert run(*argv).code == 0 and len(calls) == 7
 
 
 @pytest.mark.parametrize(
