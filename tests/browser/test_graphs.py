@@ -76,14 +76,20 @@ def test_a_lattice_renders_alike(name, samples, tmp_path):
     torch.testing.assert_close(weights.sum(0), torch.ones_like(weights[0]))
 
 
-def test_tiles_decode_and_attend_alike(tmp_path):
-    model, coords = pretrained.load("lainr-photos"), torch.rand(5, 2) * 2 - 1
-    tokens, graphs = torch.randn(64, 96), Graphs(model, tmp_path)
+@pytest.mark.parametrize("name", ["lainr-photos", "ipc-photos"])
+def test_tiles_decode_alike(name, tmp_path):
+    model, graphs = pretrained.load(name), Graphs(pretrained.load(name), tmp_path)
+    tokens = model.encode(torch.rand(1, 3, *model.input_size)).detach()
     y, x = torch.linspace(-0.9, 0.9, 7), torch.linspace(-1, 0.3, 11)
-    (values,) = graphs.run("grid", tokens=tokens, y=y, x=x)
-    expected = model.decode(tokens[None], Grid((y, x)))[0].T.unflatten(1, (7, 11))
+    (values,) = graphs.run("grid", tokens=tokens[0], y=y, x=x)
+    expected = model.decode(tokens, Grid((y, x)))[0].T.unflatten(1, (7, 11))
     torch.testing.assert_close(values, expected, rtol=0, atol=TOLERANCE)
-    (weights,) = graphs.run("attention", tokens=tokens, coords=coords)
+
+
+def test_pixels_attend_alike(tmp_path):
+    model, coords = pretrained.load("lainr-photos"), torch.rand(5, 2) * 2 - 1
+    tokens = torch.randn(64, 96)
+    (weights,) = Graphs(model, tmp_path).run("attention", tokens=tokens, coords=coords)
     torch.testing.assert_close(weights, model.attention(tokens[None], coords).mean(0), rtol=0, atol=TOLERANCE)
 
 

@@ -10,11 +10,17 @@ import torch
 
 from tokenfield.browser import command
 from tokenfield.browser.page import CONTENTS, write_page
-from tokenfield.browser.scenes import Subject, places_of, whole_tokens, write_tokens
+from tokenfield.browser.scenes import Subject, globe, light_field, places_of, whole_tokens, write_tokens
 from tokenfield.browser.server import HOST, server_of
+from tokenfield.earth.globe import Globe, pack
+from tokenfield.earth.models import GriddedLainrConfig
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.views.light_field import LightField
+from tokenfield.views.models.lainr_views import LainrViewsConfig
+from tokenfield.views.viewer.orbits import pose_at
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +113,28 @@ def test_browsers_open_for_somebody_who_sees_them(monkeypatch, terminal, display
     monkeypatch.setenv("DISPLAY", display)
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
     assert command.open_browser("http://x") is expected and bool(opened) is expected
+
+
+def test_an_object_is_seen_from_where_its_camera_stands(tmp_path):
+    sizes = LainrConfig(size=(8, 8), patch=4, padding=0, num_latents=5, latent_dim=8, encoder_dim=12, encoder_depth=1,
+                        encoder_heads=3, dim=8, feature_dim=24)
+    domain = LightField.at(pose_at(-70, 35, 3.5), 0.8, (8, 8))
+    entry = light_field(Field(LainrViewsConfig(sizes, 3).build(), torch.randn(5, 8), domain), 0, tmp_path)
+    seen = [entry[name] for name in ("azimuth", "elevation", "distance", "angle")]
+    assert seen == pytest.approx([-70, 35, 3.5, 0.8], abs=1e-4)
+
+
+def test_a_globe_says_units_ranges_and_what_is_missing(tmp_path):
+    sizes = LainrConfig(size=(6, 12), patch=2, padding=0, num_latents=5, latent_dim=8, encoder_dim=12, encoder_depth=1,
+                        encoder_heads=3, dim=8, feature_dim=24)
+    missing = torch.zeros(1, 6, 12, dtype=torch.bool)
+    missing[0, 2, 3] = True
+    domain = Globe((6, 12), (6, 12), (75.0, -75.0, 6.0), (15.0, 345.0, 12.0), ("t2m",), ("K",), (280.0,), (0.05,),
+                   pack(missing))
+    field = Field(GriddedLainrConfig(lainr=sizes).build(), torch.randn(5, 8), domain)
+    entry = globe(field, 3, tmp_path)
+    assert entry["sphere"] and entry["units"] == ["K"] and entry["latitudes"] == [75, -75]
+    values = domain.native(field)[~missing]
+    assert values.min() <= entry["low"][0] <= entry["high"][0] <= values.max()
+    known = np.fromfile(tmp_path / entry["maskFile"], np.uint8).reshape(6, 12)
+    assert known.sum() == 71 and known[2, 3] == 0

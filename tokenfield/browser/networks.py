@@ -4,7 +4,7 @@
 |---|---|
 | tokens on a lattice | `functions`: tokens of a part of it -> the function of every token; `cells`: those -> pixels |
 | any other picture | `grid`: tokens of a tile, rows and columns -> values; `attention` |
-| views of an object | `rays`: tokens, origins and directions -> colours |
+| views of an object | `rays`: tokens, origins and directions -> colours; `attention` of light fields |
 | a field on the sphere | `points`: tokens, coordinates -> values; `attention` |
 
 `functions` costs far more than `cells`, and its result serves every zoom: the page keeps it.
@@ -23,7 +23,7 @@ from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.anchors import harmonics, window
-from tokenfield.views.models.base import ViewsModel
+from tokenfield.views.models.base import RadianceModel, ViewsModel
 from tokenfield.views.radiance_field import PUBLISHED, Integral
 from tokenfield.views.rays import Rays
 
@@ -171,21 +171,20 @@ def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, 
     if isinstance(model, AnchorField):
         return lattice_networks(for_graphs(model))
     tokens = model.encode(example_input(model)[0])[0].detach()
+    coords, free = torch.rand(37, coordinate_axes(model)) * 2 - 1, {"coords": {0: "points"}}
     if isinstance(model, ViewsModel):
         origins, directions = torch.rand(RAYS, 3), nn.functional.normalize(torch.rand(RAYS, 3), dim=-1)
         inputs = {"tokens": tokens, "origins": origins, "directions": directions, "axis": torch.tensor([0.0, 0.6, 0.8])}
-        return {"rays": Network(RayColours(model, integral), inputs, ("values",))}
-    free = {"coords": {0: "points"}}
-    coords = torch.rand(37, coordinate_axes(model)) * 2 - 1
-    if isinstance(model, EarthModel):
+        networks = {"rays": Network(RayColours(model, integral), inputs, ("values",))}
+    elif isinstance(model, EarthModel):
         networks = {"points": Network(PointValues(model), {"tokens": tokens, "coords": coords}, ("values",), free)}
     else:
         inputs = {"tokens": tokens, "y": torch.rand(11), "x": torch.rand(13)}
         axes = {"y": {0: "rows"}, "x": {0: "columns"}}
         networks = {"grid": Network(GridValues(model), inputs, ("values",), axes)}
     with torch.no_grad():
-        attends = model.attention(tokens[None], coords) is not None
-    if attends:
+        attends = not isinstance(model, RadianceModel) and model.attention(tokens[None], coords) is not None
+    if attends:  # a ray of a radiance field has many points, each with an attention of its own
         networks["attention"] = Network(Attention(model), {"tokens": tokens, "coords": coords}, ("weights",), free)
     return networks
 

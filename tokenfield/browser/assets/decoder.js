@@ -20,6 +20,9 @@ export class Decoder {
   /** Whether nothing is on its way. */
   get idle() { return this.waiting.size === 0; }
 
+  /** Ends the thread; what is on its way is never answered. */
+  close() { this.worker.terminate(); }
+
   ask(kind, request = {}) {
     const id = this.next++;
     return new Promise((resolve, reject) => {

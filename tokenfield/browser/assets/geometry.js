@@ -136,7 +136,8 @@ export function earthCoordinates([latitude, longitude], sphere) {
   return [Math.cos(north) * Math.cos(east), Math.cos(north) * Math.sin(east), Math.sin(north)];
 }
 
-function cross(a, b) {
+/** The cross product. */
+export function cross(a, b) {
   return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 }
 

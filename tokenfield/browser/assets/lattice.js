@@ -70,7 +70,7 @@ export class Lattice {
   }
 
   /** The tokens that a pixel is made of: [{ token, weight }]. */
-  async attention(y, x) {
+  async attention({ y, x }) {
     const one = (at, cells) => {
       const place = Math.min(cells - 1e-6, Math.max(0, at / this.field.cell)) - 0.5, lower = Math.floor(place);
       return { lower, gaps: 1, places: Float32Array.of(place - lower), skip: 0 };

@@ -7,6 +7,8 @@ import { listen } from "./pointer.js";
 import { Tokens } from "./tokens.js";
 import { Turning } from "./turning.js";
 
+const TRIAL = 10_000;  // milliseconds in which a graphics card must have decoded something
+
 const find = (id) => document.getElementById(id);
 
 /** The canvas and the line of text on it. */
@@ -41,6 +43,14 @@ class Stage {
   say(text) { this.status.textContent = text; }
 }
 
+/** A promise that fails unless the one given is kept in time. */
+function within(milliseconds, promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(reject, milliseconds, new Error("too slow"));
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
 class Page {
   constructor(contents) {
     this.fields = contents.fields;
@@ -68,7 +78,7 @@ class Page {
     find("title").textContent = about.name;
     document.title = `${about.name} – tokenfield`;
     find("view").setAttribute("aria-label", about.description);
-    const opened = await this.decoder.ask("open", { about, model, choice: this.choice });
+    const opened = await this.openHere(about, model);
     const where = opened.provider === "webgpu" ? "the graphics card" : `${opened.threads} thread${opened.threads > 1 ? "s" : ""}`;
     find("about").textContent = `${about.description}; decoded here, on ${where}`;
     this.about = about;
@@ -78,14 +88,32 @@ class Page {
     for (const id of ["comparing", "tokens", "variables"]) find(id).hidden = true;
     this.comparison = picture ? new Comparison(this.stage, this.shown, this.decoder,
       { box: find("comparing"), beside: find("beside"), divider: find("divider") }) : null;
-    this.tokens = picture ? new Tokens(this.stage, this.shown, this.decoder, Object.fromEntries(
+    this.tokens = new Tokens(this.stage, this.shown, this.decoder, Object.fromEntries(
       ["shown", "attended", "editing", "token", "component", "value", "number", "reset"].map((id) => [id, find(id)])
-        .concat([["box", find("tokens")]]))) : null;
+        .concat([["box", find("tokens")]])));
+    find("shown").parentElement.hidden = !picture;
     find("divider").hidden = true;
     this.offerOthers();
     this.offerVariables();
     this.stage.say("");
     this.stage.redraw();
+  }
+
+  /** Opens a field in the decoder's thread; on the processor where the graphics card fails or is slow to begin. */
+  async openHere(about, model) {
+    const open = () => this.decoder.ask("open", { about, model, choice: this.choice });
+    if (this.choice === "wasm") return open();
+    try {
+      const opened = await open();
+      if (opened.provider === "webgpu") await within(TRIAL, this.decoder.ask("trial"));
+      return opened;
+    } catch (error) {
+      console.warn(`decoding on the processor, since the graphics card failed: ${error.message}`);
+      this.decoder.close();
+      this.decoder = new Decoder();
+      this.choice = "wasm";
+      return open();
+    }
   }
 
   zoom(factor) {
@@ -109,7 +137,7 @@ class Page {
     const keys = {
       0: () => this.shown?.fit(),
       1: () => this.shown?.actual(),
-      t: () => this.tokens && find("shown").click(),
+      t: () => find("shown").click(),
       a: () => this.tokens?.ask(width / 2, height / 2),
       c: () => this.comparison && this.stage.say(`Right of the line: ${this.comparison.cycle()}`),
     };

@@ -60,6 +60,13 @@ export class Picture {
     return { x: this.x + (x - width / 2) / this.scale, y: this.y + (y - height / 2) / this.scale };
   }
 
+  /** What is under a point of the page, for `attention`, and what to call it; null beside the picture. */
+  target(x, y) {
+    const at = this.at(x, y), [height, width] = this.field.size;
+    if (at.y < 0 || at.x < 0 || at.y >= height || at.x >= width) return null;
+    return { ...at, name: `Pixel ${Math.floor(at.y)}, ${Math.floor(at.x)}` };
+  }
+
   /** Point of the page over a position in the picture. */
   place(y, x) {
     const { width, height } = this.stage.size();

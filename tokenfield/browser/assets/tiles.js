@@ -39,7 +39,7 @@ export class Tiles {
   }
 
   /** The tokens of the tile that counts most at a pixel: [{ token, weight }]; [] where nothing attends to tokens. */
-  async attention(y, x) {
+  async attention({ y, x }) {
     if (!this.model.sessions.attention) return [];
     const [row, column] = [y, x].map((at, k) => {
       const [first, weight] = cover(this.field.axes[k], at);

@@ -19,7 +19,7 @@ export class Tokens {
     this.component.onchange = () => this.read();
     this.value.oninput = () => this.write();
     this.reset.onclick = () => this.restore();
-    picture.overlays.push((context, size) => this.draw(context, size));
+    picture.overlays?.push((context, size) => this.draw(context, size));
   }
 
   /** Where a token acts, in pixels of the picture: { y, x, r }, and whether it is a cell. */
@@ -36,15 +36,16 @@ export class Tokens {
   name(token) {
     const { field } = this.picture, [, columns] = field.tokens.shape;
     if (field.kind === "lattice") return `row ${Math.floor(token / columns)}, column ${token % columns}`;
+    if (field.kind !== "tiles") return String(token);
     const count = field.tokens.shape.slice(2, -1).reduce((a, b) => a * b, 1), tile = Math.floor(token / count);
     return `${token % count} of tile ${Math.floor(tile / columns)}, ${tile % columns}`;
   }
 
   /** Asks which tokens the pixel under a point of the page is made of. */
   async ask(x, y) {
-    const at = this.picture.at(x, y), [height, width] = this.picture.field.size;
-    if (at.y < 0 || at.x < 0 || at.y >= height || at.x >= width) return;
-    const { found } = await this.decoder.ask("attention", at);
+    const at = this.picture.target(x, y);
+    if (!at) return;
+    const { found } = await this.decoder.ask("attention", { at });
     this.pixel = at;
     this.found = found.sort((a, b) => b.weight - a.weight);
     const buttons = this.found.slice(0, LISTED).filter(({ weight }) => weight > LEAST).map(({ token, weight }) => {
@@ -60,8 +61,8 @@ export class Tokens {
     });
     this.attended.replaceChildren(...buttons);
     const [first] = this.found;
-    this.stage.say(first ? `Pixel ${Math.floor(at.y)}, ${Math.floor(at.x)}: ${(100 * first.weight).toFixed(0)} % from token ` +
-      `${this.name(first.token)}` : "This model's coordinates attend to no tokens");
+    this.stage.say(first ? `${at.name}: ${(100 * first.weight).toFixed(0)} % from token ${this.name(first.token)}`
+      : "This model's coordinates attend to no tokens");
     if (first) this.select(first.token);
     this.stage.redraw();
   }

@@ -1,5 +1,7 @@
 // Objects and globes: turned by dragging, drawn coarsely at once and finer while nothing moves.
 
+import { orthographic } from "./geometry.js";
+
 const SHARES = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1];
 const LARGEST = 512, PATIENCE = 40;  // pixels a side; milliseconds that a view may take while it is turned
 
@@ -7,7 +9,6 @@ export class Turning {
   constructor(stage, field, decoder) {
     Object.assign(this, { stage, field, decoder });
     this.globe = field.kind === "globe";
-    this.overlays = [];
     this.first = 0;     // which share a new view begins with
     this.fit();
   }
@@ -88,6 +89,14 @@ export class Turning {
   at(x, y) {
     const { width, height } = this.stage.size();
     return { x: (2 * (x - width / 2)) / this.side, y: (2 * (y - height / 2)) / this.side };
+  }
+
+  /** What is under a point of the page, for `attention`, and what to call it; null beside the object or globe. */
+  target(x, y) {
+    const at = this.at(x, y), { view } = this;
+    if (!this.globe) return Math.max(Math.abs(at.x), Math.abs(at.y)) < 1 ? { ...at, view, name: "This ray" } : null;
+    const place = orthographic(-at.y / view.zoom, at.x / view.zoom, view.latitude, view.longitude);
+    return place && { place, name: `${place[0].toFixed(1)}° N, ${place[1].toFixed(1)}° E` };
   }
 
   get whole() { return !this.busy && this.next >= SHARES.length; }

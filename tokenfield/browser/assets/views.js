@@ -1,12 +1,19 @@
 // Fields that are seen from somewhere: objects, whose coordinates are rays, and globes, whose coordinates lie on a sphere.
 
-import { camera, direction, earthCoordinates, orthographic } from "./geometry.js";
+import { camera, cross, direction, earthCoordinates, orthographic } from "./geometry.js";
 import { shade } from "./colour.js";
 
 /** An object; a view is { azimuth, elevation, zoom } in degrees. */
 export class Views {
   constructor(field, model, tokens) {
     Object.assign(this, { field, model, tokens });
+  }
+
+  /** The tokens that the ray through (y, x) in [-1, 1] of a view is made of. */
+  attention({ view, y, x }) {
+    const seen = camera(view.azimuth, view.elevation, this.field.distance);
+    const along = direction(seen, y, x, Math.tan(this.field.angle / 2) / view.zoom, 1);
+    return attention(this, [...along, ...cross(seen.origin, along)]);
   }
 
   /** RGBA of a view of `side` x `side` pixels. */
@@ -34,6 +41,14 @@ export class Views {
     }
     return rgba;
   }
+}
+
+/** Weights of all tokens at one coordinate: [{ token, weight }]; [] where nothing attends to tokens. */
+async function attention({ model, tokens, field }, coords) {
+  if (!model.sessions.attention) return [];
+  const { weights } = await model.run("attention",
+    { tokens: [tokens, field.tokens.shape], coords: [Float32Array.from(coords), [1, coords.length]] });
+  return Array.from(weights.data, (weight, token) => ({ token, weight }));
 }
 
 /** A globe; a view is { latitude, longitude, zoom, variable }. */
@@ -68,6 +83,11 @@ export class Globe {
       });
     }
     return rgba;
+  }
+
+  /** The tokens that a place is made of. */
+  attention({ place }) {
+    return attention(this, earthCoordinates(place, this.field.sphere));
   }
 
   /** Whether the data had a value in the cell around a place. */
