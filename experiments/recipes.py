@@ -1,4 +1,4 @@
-"""Runs of the studies: systems on 64-pixel crops of photographs, views of 64 pixels, climatologies.
+"""Runs of the studies: systems on crops of photographs, cut-outs, views of 64 pixels, climatologies.
 
 `python -m experiments train NAME` is `tokenfield train NAME` with these names as well. The pictures are any folder's;
 what each run gave is in docs/log.md. `lainr-photos-64`, which they are measured against, is the library's.
@@ -10,12 +10,14 @@ from typing import Any
 from experiments.factorial.model import AnchoredLainrConfig
 from tokenfield.data import DataConfig
 from tokenfield.earth.recipes import lainr_climatology
+from tokenfield.generation.recipes import cutouts_32_lainr
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
 from tokenfield.recipes import anr, baselines
 from tokenfield.recipes.functa import meta_learned
-from tokenfield.recipes.photos import anchored_photos_s, lainr_photos_64
+from tokenfield.recipes.photos import anchored_photos_s, lainr_photos_64, lainr_photos_178
 from tokenfield.recipes.published import lainr_of, variant
 from tokenfield.registry import RECIPES
 from tokenfield.training.objective import ReconstructionConfig
@@ -152,6 +154,39 @@ def _small(base: Recipe, name: str, model: Any, steps: int) -> Recipe:
         evaluate_every=steps,
         checkpoint_every=steps,
     )
+
+
+def anr_photos_178() -> Recipe:
+    """ANR on 178-pixel crops, in LAINR's sizes: 256 tokens of 256, 65 536 values; for an accelerator."""
+    model = AnrConfig(size=(178, 178), patch=9, padding=1, dim=256)
+    return replace(lainr_photos_178(), name="anr-photos-178", model=model)
+
+
+def lainr_photos_178_localized() -> Recipe:
+    """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
+    base = lainr_photos_178()
+    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(lainr_of(base)))
+
+
+anr_photos_178_multiband = run(
+    "ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP.",
+    variant, anr_photos_178(), "multiband", sigmas=lainr_of(lainr_photos_178()).sigmas)
+ipc_photos_178 = run(
+    "IPC on 178-pixel crops: the published model and optimiser; for an accelerator.", baselines.ipc, lainr_photos_178())
+trans_inr_photos_178 = run(
+    "TransINR on 178-pixel crops: the published model and optimiser; for an accelerator.",
+    baselines.trans_inr, lainr_photos_178())
+learned_init_photos_178 = run(
+    "Learned Init on 178-pixel crops; for an accelerator.", baselines.learned_init, lainr_photos_178())
+composed_photos_178 = run(
+    "LAINR w/o STA on 178-pixel crops; for an accelerator.", baselines.composed, lainr_photos_178())
+
+
+def cutouts_32_ipc() -> Recipe:
+    """IPC on 32-pixel cut-outs: 16 tokens of 64, the encoder, pictures, optimiser and steps of `cutouts-32-lainr`."""
+    recipe = cutouts_32_lainr()
+    model = IpcConfig(**baselines.shared(lainr_of(recipe)), num_latents=16)
+    return replace(recipe, name="cutouts-32-ipc", model=model)
 
 
 def views_lainr_64_composed() -> Recipe:

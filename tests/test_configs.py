@@ -1,12 +1,12 @@
 """Configurations survive JSON, and nothing else is taken for one."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import pytest
 
-from tokenfield.configs import LATER, from_dict, identity, to_dict
+from tokenfield.configs import LATER, from_dict, identity
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
 
@@ -33,12 +33,12 @@ class Outer:
     [Outer(3), Outer(0, (5, 7), (), "b", True, "é", Inner(1e-9, (0.0, 1.0)))],
 )
 def test_configurations_survive_json(config):
-    assert from_dict(Outer, json.loads(json.dumps(to_dict(config)))) == config
+    assert from_dict(Outer, json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_whole_numbers_become_floats_so_that_equal_configurations_have_equal_json():
     read = from_dict(Outer, {"count": 1, "bands": [128, 32], "inner": {"rate": 1}})
-    assert json.dumps(to_dict(read)) == json.dumps(to_dict(Outer(1, inner=Inner(1.0))))
+    assert json.dumps(asdict(read)) == json.dumps(asdict(Outer(1, inner=Inner(1.0))))
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,19 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def command_lines() -> list[tuple[str, str]]:
-    """Every `tokenfield` line of a page's shell blocks, without its comment; continued lines are joined."""
+    """Every `tokenfield` command of a page's shell blocks, without its comment, and every one in backticks with options.
+
+    Continued lines are joined, and a command in backticks may be broken over lines. Placeholders are words that are
+    spelt in capitals or end in dots: what cannot be parsed as it stands is left to the reader.
+    """
     lines_of_pages = []
     for page in PAGES.keys() - THEIRS:
         shell = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
         lines = re.findall(r"^ *(tokenfield [^#\n]*)", shell, re.MULTILINE)
-        lines_of_pages += [(page, line.strip()) for line in lines if "$" not in line]  # a loop's variable is no name
-    return sorted(lines_of_pages)
+        prose = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
+        lines += [" ".join(line.split()) for line in re.findall(r"`(tokenfield [\w-]+ [^`]* --?[^`]*)`", prose)]
+        lines_of_pages += [(page, line.strip()) for line in lines if not re.search(r"\$|\.\.\.|\|", line)]
+    return sorted(set(lines_of_pages))  # a loop's variable is no name
 
 
 def run_blocks(page: str) -> None:

@@ -7,13 +7,12 @@ read in part builds a different model.
 
 import math
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from tokenfield.errors import UserError
-from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -21,17 +20,12 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
-def to_dict(config: "DataclassInstance") -> Record:
-    """Nested plain dictionaries; tuples stay tuples and become lists in JSON."""
-    return asdict(config)
-
-
 LATER = MappingProxyType({"later": True})
 """Metadata of a field that was added when files of models existed: at its default it is no part of their identity."""
 
 
 def identity(config: object) -> object:
-    """What of a configuration tells models apart: `to_dict` without fields added later, where they have their default.
+    """What of a configuration tells models apart: `asdict` without fields added later, where they have their default.
 
     So a model keeps its hash, and the `.field` files that name it go on to open.
     """
@@ -44,7 +38,7 @@ def identity(config: object) -> object:
 
 
 def from_dict(cls: type[C], data: object, where: str = "") -> C:
-    """The dataclass `cls` from what `to_dict` and JSON made of it.
+    """The dataclass `cls` from what `asdict` and JSON made of it.
 
     It is made of bool, int, float, str, None, Literal, tuples, unions of these, and dataclasses. Fields with defaults
     may be missing, and dataclasses may be there already. `where` names the enclosing field in a UserError.

@@ -16,7 +16,7 @@ import tyro
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data import DataConfig, open_source
+from tokenfield.data import DataConfig
 from tokenfield.evaluation.figures import save_png
 from tokenfield.generation.commands.score import generated_files, squares
 from tokenfield.generation.metrics import figure, nearest
@@ -64,7 +64,7 @@ def nearest_of_each(
 def main(options: Options) -> None:
     """Draw the figure and print the distances."""
     config = DataConfig(layout="folder", size=options.size, crop="center")
-    pool, others = ([picture for _, picture in open_source(config, options.data, split).pictures()]
+    pool, others = ([picture for _, picture in DataConfig.open(config, options.data, split).pictures()]
                     for split in ("train", "test"))
     samples = torch.stack(list(squares(generated_files(options.samples), options.crop)))
     held_out = torch.cat([crops_of(picture, options.crop, options.crop) for picture in others])

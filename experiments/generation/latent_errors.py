@@ -25,7 +25,7 @@ import tyro
 from torch import Tensor
 
 from tokenfield.coords import Grid
-from tokenfield.data import DataConfig, open_source
+from tokenfield.data import DataConfig
 from tokenfield.evaluation.environment import versions
 from tokenfield.evaluation.figures import Panel, repeat, save_png, sheet
 from tokenfield.evaluation.locality import area_holding
@@ -106,7 +106,7 @@ def training(run: Path) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    pictures = torch.stack([p for _, p in open_source(
+    pictures = torch.stack([p for _, p in DataConfig.open(
         DataConfig(layout="imagenette", size=LatentFolder(options.latents[0]).picture_size[0], crop="center"),
         options.data, "test").pictures()])  # fmt: skip
     truth, white = pictures.flatten(2).transpose(1, 2), pictures.mean(1).flatten(1) > WHITE

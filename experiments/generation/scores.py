@@ -31,7 +31,7 @@ from torch import Tensor
 
 from experiments.fields.spectra import power_beyond
 from tokenfield.coords import Grid
-from tokenfield.data import DataConfig, open_source
+from tokenfield.data import DataConfig
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.features import find_features
@@ -97,7 +97,7 @@ def assess(name: str, folder: Path, denoiser: Any, config: DataConfig, options: 
     """Everything about one denoiser, and its figures."""
     begun = time.monotonic()
     reader = load_field_model(denoiser)
-    held_out, pool = (open_source(config, options.data, split) for split in ("test", "train"))
+    held_out, pool = (DataConfig.open(config, options.data, split) for split in ("test", "train"))
     real = torch.stack([picture for _, picture in held_out.pictures()])
     labels = torch.tensor(held_out.labels)
     sampler = Sampler(steps=options.steps, guidance=options.guidance)

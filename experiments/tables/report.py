@@ -1,5 +1,6 @@
 """All runs of a table of the papers -> its JSON, with the published numbers and what its rows say together."""
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -11,10 +12,17 @@ from experiments.tables.rows import Table
 from tokenfield.comparison import report
 from tokenfield.comparison.report import Results, mean_and_deviation, spread
 from tokenfield.evaluation.protocols import PROTOCOLS
+from tokenfield.evaluation.tables import number
 from tokenfield.io.record import Record
 
 ANALYSES: dict[str, ModuleType] = {"race": race, "factorial": factorial}
 """Modules with `analysis(rows)` and `findings(found)`, for tables whose rows say something together."""
+NOTES = {
+    "macs_per_pixel": "MACs: multiply-adds of matrix products and attention, per pixel of one picture.",
+    "peak_memory": "Peak memory: of two steps of training in a process of their own, beyond what it held before them.",
+    "locality": "Locality: mean share of a picture that holds 90 % of what zeroing a token changes; small is local.",
+}
+"""What the columns mean that stand for these numbers of a row."""
 
 
 def gather(name: str, table: Table, results: Results, circumstances: Record) -> Record:
@@ -27,17 +35,19 @@ def gather(name: str, table: Table, results: Results, circumstances: Record) -> 
         circumstances: command, budget, scale, seeds, date.
     """
     rows = report.gather([row.facts() for row in table.rows], results)
-    others, heading = results.get(table.reference, []), f"above {table.reference}, same seeds"
+    others = results.get(table.reference, [])
     for row in rows:
-        row |= difference(row["runs"], others)
-        row |= {heading: above(row, table.reference)} if table.reference else {}
+        row |= measured(row["runs"]) | difference(row["runs"], others)
+    cells = [texts(row, table.reference) for row in rows]
+    columns = [heading for heading in cells[0] if any(cell[heading] != "-" for cell in cells)]
+    rows = [row | {heading: cell[heading] for heading in columns} for row, cell in zip(rows, cells, strict=True)]
     data = {
         "table": name,
         "title": table.title,
         "source": table.source,
         "expected": table.expected,
         "reference": table.reference,
-        "columns": [heading] if table.reference else [],
+        "columns": columns,
         "figure": table.figure,
         "shape": table.shapes[circumstances["scale"]],
         "protocol": PROTOCOLS["recipe"].describe("recipe"),
@@ -50,6 +60,25 @@ def gather(name: str, table: Table, results: Results, circumstances: Record) -> 
         data["analysis"] = analysis.analysis(rows)
         data["findings"] = analysis.findings(data["analysis"])
     return data | {"notes": notes(data)}
+
+
+def measured(runs: Sequence[Record]) -> Record:
+    """What a row's runs measured beside every comparison: what is the same for all seeds, and the mean of locality."""
+    good = [run for run in runs if not run.get("failure")]
+    areas = [run["locality"] for run in good if run.get("locality") is not None]
+    same = {key: good[0][key] for key in ("macs_per_pixel", "peak_memory") if good and key in good[0]}
+    return same | {"locality": round(statistics.fmean(areas), 4) if areas else None}
+
+
+def texts(row: Record, reference: str) -> dict[str, str]:
+    """The columns that a table of the papers has beside every comparison's; "-" where a row has no number."""
+    macs, memory = row.get("macs_per_pixel", {}), row.get("peak_memory")
+    return ({f"above {reference}, same seeds": above(row, reference)} if reference else {}) | {
+        "published, dB": number(row["published"]),
+        **{f"MACs / pixel, {which}": number(macs.get(which), 0) for which in ("encode", "decode")},
+        "peak memory, MB": number(None if memory is None else memory / 1e6, 0),
+        "locality, share": number(row["locality"], 3),
+    }
 
 
 def difference(runs: Sequence[Record], others: Sequence[Record]) -> Record:
@@ -76,7 +105,9 @@ def notes(data: Record) -> list[str]:
         f"scale: {data['scale']}, {data['shape']}.",
         f"{data['measured_on']}." if data["measured_on"] else
         f"{pictures} held-out pictures, the same for all rows: {protocol['pictures']}; {how}.",
-        *(f"{heading}: mean ± standard deviation of the differences." for heading in data["columns"]),
+        *(f"{heading}: mean ± standard deviation of the differences." for heading in data["columns"]
+          if heading.startswith("above ")),
+        *(note for key, note in NOTES.items() if any(row.get(key) is not None for row in data["rows"])),
     ]  # fmt: skip
 
 

@@ -9,16 +9,19 @@ from view_tools import miniature
 from experiments import recipes
 from experiments.miniature import tiny
 from tokenfield.data.pictures import write_picture
+from tokenfield.models import pretrained
 from tokenfield.recipes import baselines
-from tokenfield.recipes.photos import lainr_photos_64
+from tokenfield.recipes.photos import lainr_photos_64, lainr_photos_178
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
 from tokenfield.training.recipe import fresh_model, from_json, to_json
 from tokenfield.training.session import Session
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == recipes.__name__]
-ANCHORED, PLANE = "lainr-anchored-photos-64", "lainr-climatology-plane"
+ANCHORED, PLANE, CUTOUTS = "lainr-anchored-photos-64", "lainr-climatology-plane", "cutouts-32-ipc"
 VIEWS = [name for name in NAMES if name.startswith("views-")]
+RIVALS = ["ipc", "trans-inr", "learned-init", "composed"]
+COMPOSITIONS = ["anr-photos-178-multiband", "lainr-photos-178-localized"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def test_a_recipe_survives_json_under_its_own_name(name):
     assert from_json(to_json(recipe)) == recipe
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, PLANE, *VIEWS)])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, PLANE, CUTOUTS, *VIEWS)])
 def test_at_miniature_size_it_trains(name, pictures, tmp_path):
     recipe = tiny(RECIPES[name]())
     recipe = replace(recipe, data=replace(recipe.data, holdout=0.3))
@@ -50,11 +53,36 @@ def test_the_others_can_be_built():
     assert fresh_model(RECIPES[PLANE]()).config.in_dim == 2
 
 
-@pytest.mark.parametrize("system", ["ipc", "trans-inr", "learned-init", "composed"])
-def test_a_rival_differs_by_its_model_alone(system):
-    rival = RECIPES[f"{system}-photos-64"]()
+@pytest.mark.parametrize("base", [lainr_photos_64(), lainr_photos_178()], ids=lambda base: base.name)
+@pytest.mark.parametrize("system", RIVALS)
+def test_a_rival_differs_by_its_model_alone(system, base):
+    rival = RECIPES[f"{system}-{base.name.removeprefix('lainr-')}"]()
     objective = baselines.CENTRES if system == "learned-init" else rival.objective
-    assert rival == replace(lainr_photos_64(), name=rival.name, model=rival.model, objective=objective)
+    assert rival == replace(base, name=rival.name, model=rival.model, objective=objective)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+@pytest.mark.parametrize("name", [*(f"{system}-photos-178" for system in RIVALS), *COMPOSITIONS])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, blocks, pictures, tmp_path):
+    recipe = tiny(RECIPES[name](), steps=4)
+    data = replace(recipe.data, layout="folder", crop="center", holdout=0.3)
+    coordinates = replace(recipe.objective, row_blocks=blocks)
+    recipe = replace(recipe, data=data, objective=coordinates, checkpoint_every=2)
+    quiet = {"session": Session(device="cpu", quiet=True, workers=0)}
+    whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **quiet))
+    half = replace(recipe, steps=2)  # the rate is constant: a shorter run is the beginning of the longer one
+    train(half, pictures, tmp_path / "parts", **quiet)
+    parts = pretrained.load(train(recipe, pictures, tmp_path / "parts", resume=True, **quiet))
+    assert pretrained.model_hash(parts) == pretrained.model_hash(whole)
+    fresh = recipe.model.build().state_dict()
+    assert any(not torch.equal(tensor, fresh[key]) for key, tensor in whole.state_dict().items())
+
+
+def test_the_denoiser_of_cut_outs_fits_the_latents_of_ipc():
+    field, denoiser = RECIPES[CUTOUTS]().model.build(), RECIPES["ldm-cutouts-32"]().model
+    with torch.no_grad():
+        tokens = field.eval().encode(torch.rand(1, 3, 32, 32))
+    assert tokens.shape == (1, denoiser.tokens, denoiser.latent_dim)
 
 
 def test_photo_runs_store_what_they_say():

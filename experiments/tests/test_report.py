@@ -60,8 +60,8 @@ def test_a_diverged_run_is_counted_and_not_averaged():
 def test_the_table_for_people():
     data = gathered("3", {"LAINR": [result(0, 20.0), result(1, 22.0)]})
     text = as_markdown(json.loads(json.dumps(data)))
-    assert "| LAINR | 21.00 ± 1.41 | - | 2 | 37.46 | 576 | 0.75 |" in text
-    assert "| w/o STA | - | - | 0 | 34.54 |" in text  # not measured yet, and shown as such
+    assert "| LAINR | 21.00 ± 1.41 | - | 37.46 | 10 | 20 | 1 | 0.500 | 2 | 576 | 0.75 |" in text
+    assert "| w/o STA | - | - | 34.54 | - | - | - | - | 0 |" in text  # not measured yet, and shown as such
     for word in ("clamp: none", "coordinates: cell centres", "64-pixel crops", "steps=8", "tokenfield ..."):
         assert word in text
     rows = [line for line in text.splitlines() if line.startswith("|")]

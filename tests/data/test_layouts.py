@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tokenfield.data import DataConfig, Source, open_source
+from tokenfield.data import DataConfig, Source
 from tokenfield.data.layouts import SHARES, _celeba_part, ffhq_validation, held_out_places
 from tokenfield.data.listings import shares
 from tokenfield.errors import UserError
@@ -21,7 +21,7 @@ CENTER = {"size": 31, "crop": "center"}
 
 def names(config: DataConfig, root: Path) -> tuple[list[str], list[str]]:
     """Names of the training and of the test pictures."""
-    return open_source(config, root, "train").names, open_source(config, root, "test").names
+    return DataConfig.open(config, root, "train").names, DataConfig.open(config, root, "test").names
 
 
 # --- any folder ---------------------------------------------------------------------------------------------------
@@ -69,9 +69,9 @@ def test_the_share_of_held_out_pictures_is_exact(share):
 
 def test_a_single_picture_is_trained_on(tmp_path, write):
     write(tmp_path / "pool" / "x.png")
-    assert open_source(DataConfig(**CENTER), tmp_path / "pool", "train").names == ["x.png"]
+    assert DataConfig.open(DataConfig(**CENTER), tmp_path / "pool", "train").names == ["x.png"]
     with pytest.raises(UserError, match="none of the 1 pictures is left for testing"):
-        open_source(DataConfig(**CENTER), tmp_path / "pool", "test")
+        DataConfig.open(DataConfig(**CENTER), tmp_path / "pool", "test")
 
 
 @pytest.mark.parametrize("test", ["test", "val", "validation"])
@@ -89,14 +89,14 @@ def test_copies_count_once(folder):
     for number in range(9):
         (folder / f"copy {number}.png").write_bytes(data)
     (folder / "link.png").symlink_to(folder / "0" / "0.png")
-    source = open_source(DataConfig(**CENTER, holdout=0.3), folder, "train")
-    test = open_source(DataConfig(**CENTER, holdout=0.3), folder, "test")
+    source = DataConfig.open(DataConfig(**CENTER, holdout=0.3), folder, "train")
+    test = DataConfig.open(DataConfig(**CENTER, holdout=0.3), folder, "test")
     assert len(source) + len(test) == 20 and len(source.skipped) == 10
     assert "is a copy of 0.png" in source.skipped.summary()
 
 
 def test_a_pool_of_photographs_trains_on_crops(folder):
-    source = open_source(DataConfig(size=17), folder, "train")
+    source = DataConfig.open(DataConfig(size=17), folder, "train")
     assert isinstance(source, Source) and source.sample(0, 0, 0).shape == (3, 17, 17)
     assert [name for name, _ in source.pictures()][:3] == ["0/0.png", "0/0.png@2", "0/12.png"]
 
@@ -154,7 +154,7 @@ def test_celeba_numbers_are_the_official_split():
 
 def test_celeba_names_what_is_listed_and_missing(celeba):
     (celeba / "img_align_celeba" / "000002.jpg").unlink()
-    source = open_source(DataConfig("celeba", **CENTER), celeba, "train")
+    source = DataConfig.open(DataConfig("celeba", **CENTER), celeba, "train")
     assert len(source) == 3
     assert "000002.jpg (is listed in list_eval_partition.txt and missing)" in source.skipped.summary()
 
@@ -187,13 +187,13 @@ def test_celeba_as_anr_splits_it_asks_for_no_list(tmp_path, write):
     train, test = names(DataConfig("celeba_anr", **CENTER), tmp_path / "celeba")
     assert train == [f"{number:06}.jpg" for number in range(1, 16)] and test == ["000020.jpg"]
     with pytest.raises(UserError, match="not laid out as CelebA"):
-        open_source(DataConfig("celeba_anr", **CENTER), tmp_path, "train")
+        DataConfig.open(DataConfig("celeba_anr", **CENTER), tmp_path, "train")
 
 
 def test_too_few_pictures_for_a_split_are_one_line(tmp_path, write):
     write(tmp_path / "lsun" / "a.webp", 0)
     with pytest.raises(UserError, match="no pictures of the train split"):
-        open_source(DataConfig("lsun", **CENTER), tmp_path / "lsun", "train")
+        DataConfig.open(DataConfig("lsun", **CENTER), tmp_path / "lsun", "train")
 
 
 # --- FFHQ ---------------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_ffhq_lists_decide_where_there_are_any(tmp_path, write):
     (tmp_path / "ffhq" / "ffhqtrain.txt").write_text("00003.png\n00001.png\n00009.png\n\n")
     (tmp_path / "ffhq" / "ffhqvalidation.txt").write_text("00002.png\n")
     assert names(DataConfig("ffhq", **CENTER), tmp_path / "ffhq") == (["00001.png", "00003.png"], ["00002.png"])
-    source = open_source(DataConfig("ffhq", **CENTER), tmp_path / "ffhq", "train")
+    source = DataConfig.open(DataConfig("ffhq", **CENTER), tmp_path / "ffhq", "train")
     assert "00009.png (is listed in ffhqtrain.txt and missing)" in source.skipped.summary()
 
 
@@ -244,7 +244,7 @@ def classes(root: Path, write, train: int = 3, val: int = 2) -> Path:
 def test_classes_are_labels(layout, inside, tmp_path, write):
     classes(tmp_path / "set" / inside, write)
     for split, count, part in (("train", 3, "train"), ("test", 2, "val")):
-        source = open_source(DataConfig(layout, **CENTER), tmp_path / "set", split)
+        source = DataConfig.open(DataConfig(layout, **CENTER), tmp_path / "set", split)
         assert source.classes == WNIDS
         assert source.names == [f"{part}/{wnid}/{wnid}_{n}.JPEG" for wnid in WNIDS for n in range(count)]
         assert list(source.labels) == [k for k in range(3) for _ in range(count)]
@@ -257,23 +257,23 @@ def test_a_flat_validation_folder_of_imagenet(tmp_path, write):
     classes(root / "ILSVRC" / "Data" / "CLS-LOC", write, val=0)
     for number in range(1, 4):
         write(root / "ILSVRC" / "Data" / "CLS-LOC" / "val" / f"ILSVRC2012_val_{number:08}.JPEG", number)
-    source = open_source(DataConfig("imagenet", **CENTER), root, "test")
+    source = DataConfig.open(DataConfig("imagenet", **CENTER), root, "test")
     assert len(source) == 3 and source.labels is None and source.classes == ()
     answer = root / "LOC_val_solution.csv"
     rows = [f"ILSVRC2012_val_{n:08},{WNIDS[n - 1]} 1 2 3 4 \n" for n in (3, 1, 2)]
     answer.write_text("ImageId,PredictionString\n" + "".join(rows))
-    source = open_source(DataConfig("imagenet", **CENTER), root, "test")
+    source = DataConfig.open(DataConfig("imagenet", **CENTER), root, "test")
     assert list(source.labels) == [0, 1, 2] and source.classes == WNIDS
     answer.write_text("ImageId,PredictionString\n" + "".join(rows[:2]))
     with pytest.raises(UserError, match=r"ILSVRC2012_val_00000002.* has no class"):
-        open_source(DataConfig("imagenet", **CENTER), root, "test")
+        DataConfig.open(DataConfig("imagenet", **CENTER), root, "test")
 
 
 def test_an_empty_class_keeps_the_numbers_of_the_others(tmp_path, write):
     root = classes(tmp_path / "set", write)
     for path in (root / "val" / WNIDS[0]).iterdir():
         path.unlink()
-    source = open_source(DataConfig("imagenette", **CENTER), root, "test")
+    source = DataConfig.open(DataConfig("imagenette", **CENTER), root, "test")
     assert source.labels[0] == 1 and f"{WNIDS[0]} (holds no pictures)" in source.skipped.summary()
 
 
@@ -289,7 +289,7 @@ def test_another_layout_gives_one_line(layout, root, tmp_path, write):
     (tmp_path / "other names" / "deep" / "notes.txt").touch()
     (tmp_path / "half" / "train" / WNIDS[0]).mkdir(parents=True)
     with pytest.raises(UserError) as caught:
-        open_source(DataConfig(layout, **CENTER), tmp_path / root, "train")
+        DataConfig.open(DataConfig(layout, **CENTER), tmp_path / root, "train")
     assert str(caught.value).isprintable() and root in str(caught.value)
 
 
@@ -297,7 +297,7 @@ def test_a_list_that_is_none_gives_one_line(celeba):
     for content in (b"000001.jpg\n", b"000001.jpg 7\n", b"\xff\xfe\0", b"<html>\n"):
         (celeba / "list_eval_partition.txt").write_bytes(content)
         with pytest.raises(UserError, match=r"list_eval_partition\.txt") as caught:
-            open_source(DataConfig("celeba", **CENTER), celeba, "train")
+            DataConfig.open(DataConfig("celeba", **CENTER), celeba, "train")
         assert str(caught.value).isprintable()
 
 
@@ -318,23 +318,23 @@ def test_a_configuration_that_makes_no_sense_gives_one_line(options, part):
 def test_damaged_files_are_replaced_the_same_way_every_time(tmp_path, write):
     root = classes(tmp_path / "set", write)
     config = DataConfig("imagenette", size=31, crop="random_flip")
-    before = [open_source(config, root, "train").draw(0, step, 0) for step in range(60)]
+    before = [DataConfig.open(config, root, "train").draw(0, step, 0) for step in range(60)]
     broken = root / "train" / WNIDS[1] / f"{WNIDS[1]}_1.JPEG"
     broken.write_bytes(broken.read_bytes()[:600])
-    one, two = open_source(config, root, "train"), open_source(config, root, "train")
+    one, two = DataConfig.open(config, root, "train"), DataConfig.open(config, root, "train")
     for step, (index, picture) in enumerate(before):
         (i, a), (_, b) = one.draw(0, step, 0), two.draw(0, step, 0)
         assert torch.equal(a, b)
         assert (i, torch.equal(a, picture)) == (index, True) if index != 4 else i != 4
     assert "n02102040_1.JPEG (is damaged or truncated" in one.skipped.summary(9)
-    test = list(open_source(config, root, "test").pictures())
+    test = list(DataConfig.open(config, root, "test").pictures())
     assert len(test) == 6 and all(picture.shape == (3, 31, 31) for _, picture in test)
 
 
 def test_evaluation_leaves_damaged_files_out(tmp_path, write):
     root = classes(tmp_path / "set", write)
     (root / "val" / WNIDS[0] / f"{WNIDS[0]}_0.JPEG").write_bytes(b"")
-    source = open_source(DataConfig("imagenette", **CENTER), root, "test")
+    source = DataConfig.open(DataConfig("imagenette", **CENTER), root, "test")
     assert [name for name, _ in source.pictures()] == source.names[1:] and len(source.skipped) == 1
 
 
@@ -343,7 +343,7 @@ def test_a_folder_of_damaged_files_stops_with_one_line(tmp_path):
         (tmp_path / "train" / f"{number}.png").parent.mkdir(exist_ok=True)
         (tmp_path / "train" / f"{number}.png").write_bytes(b"")
     (tmp_path / "val").mkdir()
-    source = open_source(DataConfig(**CENTER), tmp_path, "train")
+    source = DataConfig.open(DataConfig(**CENTER), tmp_path, "train")
     with pytest.raises(UserError, match=r"32 pictures in a row cannot be read.*skipped 3 of 3") as caught:
         source.sample(0, 0, 0)
     assert str(caught.value).isprintable()
@@ -354,6 +354,6 @@ def test_large_pictures_are_read_whole_and_cut(tmp_path):
     (tmp_path / "pool" / "train").mkdir(parents=True)
     (tmp_path / "pool" / "val").mkdir()
     Image.new("RGB", (5000, 1), (51, 102, 153)).save(tmp_path / "pool" / "train" / "x.png")
-    source = open_source(DataConfig(size=7, crop="random_flip"), tmp_path / "pool", "train")
+    source = DataConfig.open(DataConfig(size=7, crop="random_flip"), tmp_path / "pool", "train")
     expected = (torch.tensor([51, 102, 153]) / 255)[:, None, None].expand(3, 7, 7)
     torch.testing.assert_close(source.sample(0, 0, 0), expected)

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from tokenfield.data import DataConfig, Loader, SkippedFiles, open_source
+from tokenfield.data import DataConfig, Loader, SkippedFiles
 from tokenfield.errors import UserError
 
 
@@ -112,7 +112,7 @@ def test_real_pictures_are_bit_identical_for_any_workers(crop, tmp_path, write):
         write(tmp_path / "pool" / f"{number}.png", number)
     (tmp_path / "pool" / "broken.png").write_bytes((tmp_path / "pool" / "0.png").read_bytes()[:700])
     config = DataConfig(size=17, crop=crop)
-    runs = [take(Loader(open_source(config, tmp_path / "pool", "train"), batch_size=5, seed=0, workers=workers), 6)
+    runs = [take(Loader(DataConfig.open(config, tmp_path / "pool", "train"), batch_size=5, seed=0, workers=workers), 6)
             for workers in (0, 2, 4)]
     for one, two, three in zip(*runs, strict=True):
         assert torch.equal(one[1], two[1]) and torch.equal(one[1], three[1]) and one[1].shape == (5, 3, 17, 17)

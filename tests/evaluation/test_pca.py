@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from experiments.release.pca_basis import fit, floor, random_cells
+from experiments.release.pca_basis import fit, floor, random_cells, save
 from tokenfield.data.demo_pictures import held_out_pictures
 from tokenfield.errors import UserError
 from tokenfield.evaluation.pca import (
@@ -88,7 +88,7 @@ def test_no_linear_code_of_the_same_size_does_better_on_what_was_fitted():
 
 def test_first_n_components_survive_storage_in_half_precision(basis, tmp_path):
     path = tmp_path / "basis.safetensors"
-    basis.save(path)
+    save(basis, path)
     loaded = Basis.load(path)
     assert (loaded.cell, loaded.cells, loaded.pictures, loaded.seed) == (CELL, 1055, 5, 0)
     picture = smooth(12, 18, seed=7)

@@ -1,14 +1,14 @@
 """ANR end to end: what must not change its values, its compositions with LAINR, narrow types, gradients, files."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from tensors import random, same
 
-from tokenfield.configs import from_dict, to_dict
+from tokenfield.configs import from_dict
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
@@ -170,7 +170,7 @@ def test_every_composition_trains_and_survives_files(name, tmp_path):
     assert losses[-1] < 0.8 * losses[0]
     same(model.decode(model.encode(images), grid), model.decode(model.encode(images), grid.coords()))
 
-    assert from_dict(type(config), json.loads(json.dumps(to_dict(config)))) == config
+    assert from_dict(type(config), json.loads(json.dumps(asdict(config)))) == config
     model.float()
     loaded = pretrained.load(pretrained.save(model, tmp_path / "model"))
     assert type(loaded) is type(model) and loaded.config == config

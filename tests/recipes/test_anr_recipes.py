@@ -13,9 +13,6 @@ from tokenfield.registry import RECIPES
 from tokenfield.training import train
 from tokenfield.training.session import Session
 
-NAMES = ["anr-celeba-128", "anr-photos-178-multiband", "lainr-photos-178-localized"]
-"""One run of each system; every recipe takes its steps in another test."""
-
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
@@ -66,9 +63,8 @@ def test_clipping_is_the_same_on_both_ranges():
     torch.testing.assert_close(ours / recipe.clip_norm, theirs / 1.0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, pictures, tmp_path):
-    recipe = tiny(RECIPES[name](), steps=4)
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(pictures, tmp_path):
+    recipe = tiny(RECIPES["anr-celeba-128"](), steps=4)
     recipe = replace(recipe, data=replace(recipe.data, layout="folder", crop="center"), checkpoint_every=2)
     options = {"session": Session(device="cpu", quiet=True, workers=0)}
     whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **options))

@@ -3,17 +3,10 @@
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from experiments.miniature import tiny
-from tokenfield.models import pretrained
 from tokenfield.recipes import baselines
 from tokenfield.registry import RECIPES
-from tokenfield.training import train
-from tokenfield.training.session import Session
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == "tokenfield.recipes.baselines"]
 SYSTEMS = ["ipc", "trans-inr", "learned-init", "composed"]
@@ -27,7 +20,6 @@ PAIRS = {
     "ablation": "lainr-ablation",
     "ablation-ffhq-256": "lainr-ablation-ffhq-256",
     "photos": "lainr-photos",
-    "photos-178": "lainr-photos-178",
 }
 """What is left of a rival's name, and the run it is compared with."""
 
@@ -35,14 +27,6 @@ PAIRS = {
 def split(name):
     system = next(system for system in SYSTEMS if name.startswith(f"{system}-"))
     return system, name.removeprefix(f"{system}-")
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder, random = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    for number in range(5):
-        Image.fromarray(random.integers(0, 256, (23, 19, 3), np.uint8)).save(folder / f"{number}.png")
-    return folder
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,20 +59,3 @@ def test_bandwidths_and_patches_of_rivals_are_those_of_the_released_code():
 def test_the_docstring_of_a_published_run_names_table_system_and_number(name):
     titles = {"ipc": "IPC", "trans-inr": "TransINR", "learned-init": "Learned Init", "composed": "w/o STA"}
     assert re.match(rf"Tables? \d.*{titles[split(name)[0]]}.*\d\d\.\d\d dB", RECIPES[name].__doc__)
-
-
-@pytest.mark.parametrize("name", [f"{system}-photos-178" for system in SYSTEMS])
-@pytest.mark.parametrize("blocks", [1, 3])
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name, blocks, pictures, tmp_path):
-    recipe = tiny(RECIPES[name](), steps=4)
-    data = replace(recipe.data, layout="folder", crop="center", holdout=0.3)
-    coordinates = replace(recipe.objective, row_blocks=blocks)
-    recipe = replace(recipe, data=data, objective=coordinates, checkpoint_every=2)
-    quiet = {"session": Session(device="cpu", quiet=True, workers=0)}
-    whole = pretrained.load(train(recipe, pictures, tmp_path / "whole", **quiet))
-    half = replace(recipe, steps=2)  # the rate is constant: a shorter run is the beginning of the longer one
-    train(half, pictures, tmp_path / "parts", **quiet)
-    parts = pretrained.load(train(recipe, pictures, tmp_path / "parts", resume=True, **quiet))
-    assert pretrained.model_hash(parts) == pretrained.model_hash(whole)
-    fresh = recipe.model.build().state_dict()
-    assert any(not torch.equal(tensor, fresh[key]) for key, tensor in whole.state_dict().items())

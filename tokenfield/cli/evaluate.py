@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +53,7 @@ class Pictures:
 
     def open(self, model: str) -> tuple[Iterable[tuple[str, Tensor]], int, SkippedFiles]:
         """The pictures by name, how many there are, and the list of skipped files, which grows meanwhile."""
-        from tokenfield.data import DataConfig, open_source
+        from tokenfield.data import DataConfig
         from tokenfield.data.demo_pictures import HELD_OUT, held_out_pictures
         from tokenfield.data.pictures import SkippedFiles
         from tokenfield.evaluation import evaluate as evaluation
@@ -70,9 +69,7 @@ class Pictures:
             data = read(Path(model) / "recipe.json").data
             if not isinstance(data, DataConfig):
                 raise UserError(f"{model} was trained on other data than pictures; give a data set")
-            source = open_source(data, folder, "test")
-            total = len(source) if count is None else min(count, len(source))
-            return islice(source.pictures(), count), total, source.skipped
+            return replace(PROTOCOLS["recipe"], data=data).open(folder, count)
         skipped, folder = SkippedFiles(), PROTOCOLS[self.protocol_name].folder(folder)
         files = evaluation.folder_files(folder, skipped, count=count, seed=self.seed)
         size = self.size if self.protocol_name == "folder" else None

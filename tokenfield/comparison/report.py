@@ -15,14 +15,7 @@ from tokenfield.io.record import Record, json_text
 Results = Mapping[str, Sequence[Record]]
 """By the label of a row, the results of its seeds so far, in any order."""
 
-NOTES = {
-    "macs_per_pixel": "MACs: multiply-adds of matrix products and attention, per pixel of one picture.",
-    "peak_memory": "Peak memory: of two steps of training in a process of their own, beyond what it held before them.",
-    "encode_seconds": "Encoding: of one picture alone. Decoding: of many pixels of it at once.",
-    "locality": "Locality: mean share of a picture that holds 90 % of what zeroing a token changes; small is local.",
-}
-"""What the columns mean that stand for these numbers of a row."""
-SOME = ("macs_per_pixel", "peak_memory", "encode_seconds", "decode_seconds_per_pixel")
+TIMES = ("encode_seconds", "decode_seconds_per_pixel")
 """Numbers of a run that some tables have, the same for all seeds."""
 
 
@@ -38,17 +31,15 @@ def summary(runs: Sequence[Record]) -> Record:
     facts: Record = {"seeds": len(good), "failed": len(runs) - len(good)}
     if not good:
         return facts | {"psnr": None, "deviation": None}
-    areas = [run["locality"] for run in good if run.get("locality") is not None]
     first = good[0]  # what is the same for all seeds
     return facts | {
         **mean_and_deviation([run["psnr"] for run in good], "psnr", "deviation"),
         "values_stored": first["values_stored"],
         "values_per_pixel_value": round(first["values_per_pixel_value"], 4),
         "parameters": first["parameters"],
-        **{key: first[key] for key in SOME if key in first},
+        **{key: first[key] for key in TIMES if key in first},
         "steps": round(statistics.fmean(run["steps"] for run in good)),
         "seconds": round(statistics.fmean(run["seconds"] for run in good), 1),
-        "locality": round(statistics.fmean(areas), 4) if areas else None,
     }
 
 
@@ -63,16 +54,13 @@ def spread(mean: float, deviation: float | None, sign: str = "") -> str:
     return f"{mean:{sign}.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
 
 
-def there(data: Record, key: str) -> bool:
-    """Whether any row has a number."""
-    return any(row.get(key) is not None for row in data["rows"])
+def timed(data: Record) -> bool:
+    """Whether any row says how long encoding and decoding take."""
+    return any(row.get(key) is not None for row in data["rows"] for key in TIMES)
 
 
 def columns(data: Record) -> dict[str, Callable[[Record], str]]:
-    """Headings, and what a row has under each; columns that no row fills are left out.
-
-    `data["columns"]` are headings under which the rows themselves have text.
-    """
+    """Headings, and what a row has under each; `data["columns"]` are headings under which rows themselves have text."""
     def psnr(row: Record) -> str:
         if row["psnr"] is None:
             return "diverged" if row["failed"] else "-"
@@ -82,34 +70,24 @@ def columns(data: Record) -> dict[str, Callable[[Record], str]]:
         failed = row["psnr"] is not None and row["failed"]
         return f"{row['seeds']}" + (f" ({row['failed']} diverged)" if failed else "")
 
-    def macs(which: str) -> Callable[[Record], str]:
-        return lambda row: number(row.get("macs_per_pixel", {}).get(which), 0)
-
     def whole(key: str) -> Callable[[Record], str]:
         return lambda row: str(row.get(key, "-"))
 
     def some(key: str, digits: int = 2, unit: float = 1.0) -> Callable[[Record], str]:
         return lambda row: number(None if row.get(key) is None else row[key] / unit, digits)
 
-    def where(key: str, **cells: Callable[[Record], str]) -> dict[str, Callable[[Record], str]]:
-        return cells if there(data, key) else {}
-
+    times = {"encode, ms": some(TIMES[0], 1, 1e-3), "decode, us / pixel": some(TIMES[1], 3, 1e-6)}
     return {
         "system": whole("label"),
         "PSNR, dB": psnr,
         **{heading: whole(heading) for heading in data.get("columns", ())},
         "seeds": seeds,
-        **where("published", published=some("published")),
         "values stored": whole("values_stored"),
         "per pixel value": some("values_per_pixel_value"),
         "parameters": whole("parameters"),
-        **where("macs_per_pixel", **{f"MACs / pixel, {which}": macs(which) for which in ("encode", "decode")}),
-        **where("peak_memory", **{"peak memory, MB": some("peak_memory", 0, 1e6)}),
-        **where("encode_seconds", **{"encode, ms": some("encode_seconds", 1, 1e-3),
-                                     "decode, us / pixel": some("decode_seconds_per_pixel", 3, 1e-6)}),
+        **(times if timed(data) else {}),
         "steps": whole("steps"),
         "seconds": some("seconds", 0),
-        **where("locality", locality=some("locality", 3)),
     }
 
 
@@ -145,7 +123,8 @@ def as_markdown(data: Record) -> str:
         *data["notes"],
         f"budget of every row: {data['budget']}; seeds: {', '.join(map(str, data['seed_list']))}.",
         "Means over pictures, then mean ± standard deviation over seeds.",
-        " ".join(["Seconds: of training alone.", *(note for key, note in NOTES.items() if there(data, key))]),
+        "Seconds: of training alone." + (" Encoding: of one picture alone. Decoding: of many pixels of it at once."
+                                         if timed(data) else ""),
         f"measured on {where}; {data['date']}.",
     ]
     lines = [f"# {data['title']}", "", f"`{data['command']}`", "", tables.markdown(cells(data)),

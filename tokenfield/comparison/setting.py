@@ -4,14 +4,13 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from tokenfield.comparison.held_out import HeldOut
-from tokenfield.configs import to_dict
 from tokenfield.errors import UserError
 from tokenfield.training import journal
 from tokenfield.training.recipe import Recipe, decisive, model_name
@@ -107,7 +106,7 @@ class Setting:
         """The folder of a run; its name holds a digest of all that decides the result."""
         deciding = {key: value for key, value in decisive(recipe).items() if key not in ("name", "steps")}
         facts = [deciding, recipe.steps, str(self.budget), str(self.data.resolve()), self.pictures]
-        facts += [] if held_out is None else [to_dict(held_out)]
+        facts += [] if held_out is None else [asdict(held_out)]
         return self.runs / f"{model_name(recipe.model)}-seed{recipe.seed}-{digest(facts)}"
 
 

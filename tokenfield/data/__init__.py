@@ -3,7 +3,6 @@
 from tokenfield.data.datasets import DataConfig as DataConfig
 from tokenfield.data.datasets import PhotoCrops as PhotoCrops
 from tokenfield.data.datasets import PictureFiles as PictureFiles
-from tokenfield.data.datasets import open_source as open_source
 from tokenfield.data.decoding import PictureError as PictureError
 from tokenfield.data.loader import Loader as Loader
 from tokenfield.data.pictures import find_pictures as find_pictures

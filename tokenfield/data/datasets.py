@@ -153,7 +153,3 @@ class DataConfig:
         if self.crop == "pyramid":
             return PhotoCrops(listing, size=self.size, levels=self.levels, skipped=skipped)
         return PictureFiles(listing, size=self.size, crop=self.crop, skipped=skipped)
-
-
-open_source = DataConfig.open
-"""The same as a function."""

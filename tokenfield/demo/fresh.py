@@ -55,7 +55,7 @@ def lainr_in_seconds() -> Recipe:
     return Recipe(
         name="lainr-in-seconds",
         model=model,
-        data=DataConfig(layout="folder", size=16, crop="pyramid"),
+        data=DataConfig(layout="folder", size=16, crop="pyramid", holdout=0.0),
         optim=OptimConfig(name="muon", rate=2e-3, betas=(0.9, 0.99), muon_rate=0.02, warmup=20),
         objective=ReconstructionConfig(jitter="axis"),
         steps=1_000_000,  # the seconds end it
@@ -149,14 +149,10 @@ def train_fresh(
 
 
 def link_pictures(files: Sequence[Path], folder: Path) -> None:
-    """A data set's folder, `train` and `test`, of links to picture files: their crops are cached under their own path.
-
-    Nothing is evaluated by the loop, so the picture in `test` is only there for the layout.
-    """
-    for split, paths in (("train", files), ("test", files[:1])):
-        (folder / split).mkdir(parents=True)
-        for path in paths:
-            try:
-                os.symlink(path.resolve(), folder / split / path.name)
-            except OSError:  # a system where links need a privilege
-                shutil.copy2(path, folder / split / path.name)
+    """A folder of links to picture files, whose crops are cached under their own path."""
+    folder.mkdir(parents=True)
+    for path in files:
+        try:
+            os.symlink(path.resolve(), folder / path.name)
+        except OSError:  # a system where links need a privilege
+            shutil.copy2(path, folder / path.name)

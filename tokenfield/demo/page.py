@@ -24,8 +24,7 @@ def write_page(path: Path, findings: Findings) -> None:
     governed = [(one, *token_pictures(one)) for one in findings.governed]
     scores = [result.score for result in findings.returns]
     pages.write_page(path, TEMPLATE, findings=findings, fresh=findings.fresh, scores=scores, governed=governed,
-                     curve=curve, about=about(findings), colours=COLOURS, title=title, heat=heat,
-                     address=address)
+                     curve=curve, about=about(findings), colours=COLOURS, heat=heat, address=address)
 
 
 def about(findings: Findings) -> dict[str, str]:
@@ -46,8 +45,3 @@ def about(findings: Findings) -> dict[str, str]:
 def address(image: Tensor) -> str:
     """A picture (3, H, W) as the address of an `img` element, which then holds it."""
     return pages.data_address(to_pil(image))
-
-
-def title(name: str) -> str:
-    """`hubble_deep_field` for people."""
-    return name.replace("_", " ")

@@ -12,7 +12,7 @@ they are standardised, and which cells have no value.
 import base64
 import binascii
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import ClassVar
@@ -31,7 +31,6 @@ from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.field import Field
-from tokenfield.io.record import Record
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel, Model
 
@@ -126,9 +125,6 @@ class Globe(Domain):
         if model.channels != len(self.variables) or tokens.ndim < 2:
             raise UserError(f"tokens {tuple(tokens.shape)} of {len(self.variables)} variables, but the model has "
                             f"{model.channels} channels")
-
-    def to_dict(self) -> Record:
-        return {"kind": self.kind, **asdict(self)}
 
     def __str__(self) -> str:
         channels = ", ".join(f"{v} in {u}" if u else v for v, u in zip(self.variables, self.units, strict=True))

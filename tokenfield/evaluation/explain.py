@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
-from tokenfield.evaluation.locality import MASS, Influence, Token, difference, influence_of, spread_tokens
+from tokenfield.evaluation.locality import MASS, Influence, Token, influences, spread_tokens
 from tokenfield.fields.field import Field
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
@@ -110,11 +110,6 @@ def explain(
     subset: list[Token] = [tuple(int(i) for i in index) for index in torch.ones(shape).nonzero()]
     if len(subset) > most_tokens:
         subset = sorted(spread_tokens(field, most_tokens))
-    whole = field.render(map_side, map_side)
-    influences = []
-    for count, token in enumerate(subset):
-        progress(count, len(subset))
-        influences.append(influence_of(token, difference(field, token, whole).cpu()))
     places = shape if model.input_size is None else shape[2:]  # without the axes that count tiles, here 1 x 1
     return Explained(
         name=name,
@@ -122,7 +117,7 @@ def explain(
         token=model.token,
         image=image,
         psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
-        influences=tuple(influences),
+        influences=tuple(influences(field, subset, map_side, map_side, progress)),
         tokens=shape.numel(),
         grid=(places[0], places[1]) if len(places) == 2 else None,
         attention=_attention(field, subset, queries),

@@ -8,7 +8,7 @@ of the smallest set of pixels that holds 90 % of the difference, as a share of t
 pixels) for a token that governs one pixel and 0.9 for one that governs all of them alike. Small is local.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,17 +38,19 @@ class Influence:
     """Share of the picture that holds 90 % of the difference; 0 where there is none."""
 
 
-def influences(field: Field, tokens: Sequence[Token], height: int, width: int) -> list[Influence]:
-    """The influence of each of several tokens, on a rendering of (height, width)."""
-    whole = field.render(height, width)
-    return [influence_of(token, difference(field, token, whole)) for token in tokens]
-
-
-def influence_of(token: Token, change: Float[Tensor, "h w"]) -> Influence:
-    """What a token governs, from the `difference` that its absence makes."""
-    largest = change.max()
-    rescaled = change / largest if largest > 0 else torch.zeros_like(change)
-    return Influence(token, rescaled, largest.item(), area_holding(change))
+def influences(
+    field: Field, tokens: Sequence[Token], height: int, width: int,
+    progress: Callable[[int, int], None] = lambda count, total: None
+) -> list[Influence]:
+    """The influence of each of several tokens, on a rendering of (height, width); maps lie on the CPU."""
+    whole, results = field.render(height, width), []
+    for count, token in enumerate(tokens):
+        progress(count, len(tokens))
+        change = difference(field, token, whole).cpu()
+        largest = change.max()
+        rescaled = change / largest if largest > 0 else torch.zeros_like(change)
+        results.append(Influence(token, rescaled, largest.item(), area_holding(change)))
+    return results
 
 
 def difference(field: Field, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole
 from tokenfield.metrics import psnr
 
 PACKAGED = Path(__file__).parent.parent / "models" / "weights" / "pca-8x8" / "basis.safetensors"
@@ -43,14 +42,6 @@ class Basis:
     def facts(self) -> dict[str, int]:
         """What the basis was fitted on."""
         return {"cell": self.cell, "cells": self.cells, "pictures": self.pictures, "seed": self.seed}
-
-    def save(self, path: Path) -> None:
-        """Write the basis as safetensors: float16 (192 x 192 numbers are 74 kB), the facts of the fit as metadata."""
-        from safetensors.torch import save
-
-        facts = {name: str(value) for name, value in self.facts.items()}
-        tensors = {"mean": self.mean.half(), "components": self.components.half().contiguous()}
-        write_whole(path, save(tensors, metadata={"format": "tokenfield.pca", **facts}))
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Basis":

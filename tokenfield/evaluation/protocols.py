@@ -14,11 +14,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.data import DataConfig, open_source
+from tokenfield.data import DataConfig
 from tokenfield.data.datasets import PictureFiles
 from tokenfield.data.listings import relative_listing
 from tokenfield.data.pictures import SkippedFiles, find_pictures
-from tokenfield.errors import UserError
+from tokenfield.data.sources import check_root
 
 MEASURED: dict[str, str] = {
     "range": "float32 in [0, 1]; the peak of PSNR is 1",
@@ -89,7 +89,7 @@ class Protocol:
         """
         assert self.data is not None, "a protocol without a data set is opened by its name"
         size = self.data.size
-        source = last_part(root, self.last, size) if self.last else open_source(self.data, root, "test")
+        source = last_part(root, self.last, size) if self.last else self.data.open(root, "test")
         total = len(source) if count is None else min(count, len(source))
         return islice(source.pictures(), count), total, source.skipped
 
@@ -101,9 +101,7 @@ def last_part(root: Path, share: float, size: int) -> PictureFiles:
     The cut lies at int((1 - share) n), so that a folder of one picture is a test set.
     """
     skipped = SkippedFiles()
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the folder that holds the pictures")
-    files = sorted(find_pictures(root, skipped))
+    files = sorted(find_pictures(check_root(root, "test", "pictures"), skipped))
     return PictureFiles(relative_listing(root, files[int((1 - share) * len(files)) :]), size=size, crop="center",
                         skipped=skipped)
 

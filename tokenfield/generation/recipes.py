@@ -1,8 +1,9 @@
 """Generation: field models of labelled pictures, and the denoisers of their latents.
 
 The published run is `ldm-imagenet-256` (LAINR 4.4, A.3). The miniatures are trained on the cut-outs that
-`experiments/pools/cutouts.py` builds: three field models that store the same 16 x 64 values, so that one denoiser, of
-one size and for one time, fits the latents of each. Anchored tokens have a denoiser of their own beside it, too.
+`experiments/pools/cutouts.py` builds: field models that store the same 16 x 64 values (a third, IPC, among
+`experiments.recipes`), so that one denoiser, of one size and for one time, fits the latents of each. Anchored tokens
+have a denoiser of their own beside it, too.
 """
 
 from dataclasses import replace
@@ -13,8 +14,6 @@ from tokenfield.generation.latents import LatentsConfig
 from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
 from tokenfield.generation.objective import DenoisingConfig
 from tokenfield.models.anchored import AnchoredConfig
-from tokenfield.models.hyponet_field import IpcConfig
-from tokenfield.recipes.baselines import shared
 from tokenfield.recipes.photos import lainr_photos_64
 from tokenfield.recipes.published import lainr_of
 from tokenfield.training.objective import ReconstructionConfig
@@ -94,12 +93,6 @@ def cutouts_32_lainr() -> Recipe:
                                      warmup=50),
                    objective=ReconstructionConfig(jitter="none"), steps=1500, batch_size=32, clip_norm=1.0,
                    evaluate_every=250, evaluate_pictures=84, checkpoint_every=250)
-
-
-def cutouts_32_ipc() -> Recipe:
-    """IPC on 32-pixel cut-outs: 16 tokens of 64, the encoder, pictures, optimiser and steps of `cutouts-32-lainr`."""
-    recipe = cutouts_32_lainr()
-    return replace(recipe, name="cutouts-32-ipc", model=IpcConfig(**shared(lainr_of(recipe)), num_latents=16))
 
 
 def cutouts_32_anchored() -> Recipe:

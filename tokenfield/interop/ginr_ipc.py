@@ -14,12 +14,13 @@ from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
 from tokenfield.interop.project import Choices, Project
 from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
-from tokenfield.interop.tensors import Config, From, Plan, fill, turned, weight_and_bias, weights_and_biases
+from tokenfield.interop.tensors import From, Plan, fill, turned, weight_and_bias, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.nn.fourier import frequencies
+from tokenfield.training.protocols import ModelConfig
 from tokenfield.views.models.radiance import IpcRadianceConfig, TransInrRadianceConfig
 
 SECTIONS = free(
@@ -80,7 +81,7 @@ ADAPTATION = {
 }
 """Learned Init, which has no encoder."""
 
-KINDS: dict[str, type[Config]] = {
+KINDS: dict[str, type[ModelConfig]] = {
     "low_rank_modulated_transinr": IpcConfig,
     "transinr": TransInrConfig,
     "low_rank_modulated_transinr_nerf": IpcRadianceConfig,
@@ -157,7 +158,7 @@ def _adapted(arch: Record, sections: Settings, state: Record, choices: Choices) 
     return _filled(config, plan, settings, state)
 
 
-def _filled(config: Config, plan: Plan, settings: Settings, state: Record) -> FieldModel:
+def _filled(config: ModelConfig, plan: Plan, settings: Settings, state: Record) -> FieldModel:
     """The model, once its frequencies are known to be the formula's: the checkpoint's go nowhere."""
     stored = state.get("hyponet.ff_linear")
     if stored is not None:  # else it is named among what is missing

@@ -2,21 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel
-
-
-@runtime_checkable
-class Config(Protocol):
-    """The configuration of a model."""
-
-    def build(self) -> FieldModel:
-        """The model with fresh weights."""
+from tokenfield.models.pretrained import check_field_model
+from tokenfield.training.protocols import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ def weight_and_bias(ours: str, theirs: str) -> Plan:
             f"{ours}.bias": From(theirs, lambda both: both[-1])}
 
 
-def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
+def fill(config: ModelConfig, plan: Plan, state: Mapping[str, Tensor], also: Iterable[str] = ()) -> FieldModel:
     """A model with the tensors of a foreign state dict, in which the names in `also` are expected and go nowhere.
 
     Raises:
@@ -84,7 +77,7 @@ def fill(config: Config, plan: Plan, state: Mapping[str, Tensor], also: Iterable
         what = " and ".join(f"{verb} {first_of(names)}" for verb, names in problems.items() if names)
         raise UserError(f"the state dict {what}")
     with torch.device("meta"):
-        model = config.build()  # shapes alone: the weights are about to be put in
+        model = check_field_model(config.build(), "a checkpoint")  # shapes alone: the weights are about to be put in
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     assert plan.keys() == shapes.keys(), sorted(plan.keys() ^ shapes.keys())
     tensors = {}

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, get_type_hints
 from weakref import WeakKeyDictionary
@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from tokenfield.configs import from_dict, identity, to_dict
+from tokenfield.configs import from_dict, identity
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.record import Record, json_text
@@ -153,11 +153,12 @@ def save(
     weights = {key: _stored(key, tensor, dtype) for key, tensor in model.state_dict().items()}
     metadata = {"config": json.dumps(description, sort_keys=True)}  # one entry: their order in a file is random
     # The weights carry the configuration along: `load` notices a crash between the two renames below.
-    contents = {WEIGHTS: to_safetensors(weights, metadata), CONFIG: _json(description)}
+    contents: dict[str, bytes | str] = {WEIGHTS: to_safetensors(weights, metadata)}
+    contents[CONFIG] = json_text(description, indent=2)
     if card is not None:
-        contents[CARD] = card.encode()
+        contents[CARD] = card
     if evaluation is not None:
-        contents[EVALUATION] = _json(evaluation)
+        contents[EVALUATION] = json_text(evaluation, indent=2)
     try:
         with nullcontext(folder) if folder.is_dir() else folder_aside(folder) as aside:
             for name, data in contents.items():
@@ -167,9 +168,9 @@ def save(
     return folder
 
 
-def describe(model: Model, fields_of: Callable[[Any], object] = to_dict) -> Record:
+def describe(model: Model, fields_of: Callable[[Any], object] = asdict) -> Record:
     """What `config.json` holds: the fields of the configuration, as JSON gives them back, and `model`, its system."""
-    config = from_dict(type(model.config), json.loads(json.dumps(to_dict(model.config))))  # 16 for a float: 16.0
+    config = from_dict(type(model.config), json.loads(json.dumps(asdict(model.config))))  # 16 for a float: 16.0
     fields = json.loads(json.dumps(fields_of(config)))
     assert "model" not in fields, f"{type(config).__name__} has a field 'model', which names the system in files"
     return {"model": model.name, **fields}
@@ -245,10 +246,6 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     if not torch.isfinite(stored).all():
         raise UserError(f"weight {key} is not finite as {stored.dtype}; such a model is not saved")
     return stored
-
-
-def _json(data: Record) -> bytes:
-    return json_text(data, indent=2).encode()
 
 
 def download(repository: str, revision: str | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The runs of *Attention Beats Linear* (ANR, ECCV 2024), and the two compositions of ANR with LAINR.
+"""The runs of *Attention Beats Linear* (ANR, ECCV 2024).
 
 Hyperparameters are the authors' (docs/papers.md, "ANR"): Adam with betas (0.9, 0.99), a constant rate of 5e-5, 3 x 6
 pictures per step, a moving average of 0.995 every 10 steps, 200 000 steps. Two numbers look different and mean the
@@ -21,9 +21,7 @@ from dataclasses import replace
 from tokenfield.data import DataConfig
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.anr_rivals import HyperIpcConfig, HyperTransInrConfig
-from tokenfield.models.lainr import LocalizedLainrConfig
-from tokenfield.recipes.photos import lainr_photos, lainr_photos_178
-from tokenfield.recipes.published import lainr_of, variant
+from tokenfield.recipes.photos import lainr_photos
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
@@ -84,20 +82,3 @@ def anr_photos() -> Recipe:
     """ANR beside `lainr-photos`: the same data, start, optimiser, coordinates, steps and values stored."""
     model = AnrConfig(**SMALL | {"heads": 8, "head_dim": 32, "start": "local"})
     return replace(lainr_photos(), name="anr-photos", model=model)
-
-
-def anr_photos_178() -> Recipe:
-    """ANR on 178-pixel crops, in LAINR's sizes: 256 tokens of 256, 65 536 values; for an accelerator."""
-    model = AnrConfig(size=(178, 178), patch=9, padding=1, dim=256)
-    return replace(lainr_photos_178(), name="anr-photos-178", model=model)
-
-
-anr_photos_178_multiband = run(
-    "ANR on 178-pixel crops with LAINR's multi-band head in place of the global MLP.",
-    variant, anr_photos_178(), "multiband", sigmas=lainr_of(lainr_photos_178()).sigmas)
-
-
-def lainr_photos_178_localized() -> Recipe:
-    """LAINR on 178-pixel crops with the localized attention of ANR as its aggregator."""
-    base = lainr_photos_178()
-    return replace(base, name="lainr-photos-178-localized", model=LocalizedLainrConfig(lainr_of(base)))

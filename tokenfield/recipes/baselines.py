@@ -89,12 +89,3 @@ composed_ablation_ffhq_256 = run(
 ipc_photos = run(
     "IPC beside `lainr-photos`: the same data, encoder, optimiser, coordinates, steps and values stored (24 x 256).",
     ipc, photos.lainr_photos(), num_latents=24)
-ipc_photos_178 = run(
-    "IPC on 178-pixel crops: the published model and optimiser; for an accelerator.", ipc, photos.lainr_photos_178())
-trans_inr_photos_178 = run(
-    "TransINR on 178-pixel crops: the published model and optimiser; for an accelerator.",
-    trans_inr, photos.lainr_photos_178())
-learned_init_photos_178 = run(
-    "Learned Init on 178-pixel crops; for an accelerator.", learned_init, photos.lainr_photos_178())
-composed_photos_178 = run(
-    "LAINR w/o STA on 178-pixel crops; for an accelerator.", composed, photos.lainr_photos_178())

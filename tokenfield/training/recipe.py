@@ -9,14 +9,14 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Generic, Literal, cast, get_type_hints
 
 import torch
 from typing_extensions import TypeVar
 
-from tokenfield.configs import from_dict, to_dict
+from tokenfield.configs import from_dict
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
@@ -156,7 +156,7 @@ def to_json(recipe: Recipe[M, D, L]) -> Record:
 
     So are data and objective by their kind, unless they are of pictures.
     """
-    plain: Record = json.loads(json.dumps(to_dict(recipe)))  # tuples become lists, as after reading a file
+    plain: Record = json.loads(json.dumps(asdict(recipe)))  # tuples become lists, as after reading a file
     plain["model"] = {"name": model_name(recipe.model)} | plain["model"]
     kinds = {"data": DATA.name_of(type(recipe.data)), "objective": OBJECTIVES.name_of(type(recipe.objective))}
     for key, kind in kinds.items():

@@ -4,7 +4,7 @@ Coordinates are (y, x) in [-1, 1] over the camera's picture, so a field of views
 analysed like a photograph, and `move_camera` shows the same object from elsewhere.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -15,7 +15,6 @@ from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.field import Field
-from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.views.models.base import views_model
 from tokenfield.views.radiance_field import PUBLISHED, Integral
@@ -70,9 +69,6 @@ class LightField(Domain):
         views_model(model)
         if tokens.ndim != 2:
             raise UserError(f"tokens {tuple(tokens.shape)}; an object of views has (R, D)")
-
-    def to_dict(self) -> Record:
-        return {"kind": self.kind, **asdict(self)}
 
     def __str__(self) -> str:
         return f"seen from ({self.pose[3]:.2f}, {self.pose[7]:.2f}, {self.pose[11]:.2f})"

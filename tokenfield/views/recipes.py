@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from tokenfield.io.record import Record
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.recipes.ablations import PLAIN_DEPTH as PLAIN_DEPTH
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe, run
@@ -31,8 +32,6 @@ from tokenfield.views.objective import LightFieldRays, RadianceRays
 BATCH = 32
 OBJECTS = {"cars": 2473, "chairs": 4745, "lamps": 1623}
 """Training objects, which the papers do not print: 70 % of ShapeNetCore's models. For another number give `--steps`."""
-PLAIN_DEPTH = 4
-"""Layers of `w/o multiFM`, as in `recipes.ablations`; with composers, 2 are what is left of an IPC of 5."""
 
 
 def steps(epochs: int, category: str) -> int:
@@ -63,7 +62,7 @@ views_lainr_lamps = run("Fig. 4(a), LAINR, ShapeNet lamps 128, 500 epochs, 3 sup
 
 
 def ipc_over_rays(sizes: LainrConfig, **views: object) -> ComposedLainrViewsConfig:
-    """IPC's MLP as a light field; its bandwidth is the finest band's."""
+    """IPC's MLP as a light field: 2 layers are what is left of its 5; the bandwidth is the finest band's."""
     fields: Record = views
     return ComposedLainrViewsConfig(replace(sizes, sigma_q=max(sizes.sigmas), plain_depth=2), **fields)
 

@@ -8,7 +8,7 @@ objects; Fig. 4(a) of LAINR shows it against V.
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -148,11 +148,6 @@ def means(scores: Sequence[ViewScore]) -> list[Record]:
             "render_seconds": statistics.median(score.render_seconds for score in group),
         })
     return lines
-
-
-def as_json(scores: Sequence[ViewScore]) -> Record:
-    """The means, and every object's scores."""
-    return {"means": means(scores), "objects": [asdict(score) for score in scores]}
 
 
 def figure_4a(path: Path, curves: dict[str, list[tuple[int, float]]], title: str) -> Path:

@@ -8,7 +8,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Json, Out
-from tokenfield.cli.options import Device
+from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
 from tokenfield.errors import UserError
 
@@ -97,8 +97,7 @@ class Map(OfField):
         from tokenfield.earth.models import earth_model
 
         check_place(*self.centre)
-        if self.height < 10:
-            raise UserError(f"--height {self.height}: a map has at least 10 rows")
+        check_at_least(10, height=self.height)
         field, domain = self.open()
         snapshot = None
         if self.data is not None:

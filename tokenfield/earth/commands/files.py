@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json
-from tokenfield.cli.options import Device, load_model
+from tokenfield.cli.console import Int, Json
+from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -92,15 +92,14 @@ class Evaluate(OnData):
     """test: what the run held out, by its own recipe; all: every field."""
     files: Names = ()
     """Only files like these, such as levitus*; default: those of the recipe, or all."""
-    count: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    count: Int = None
     """At most so many fields, spread evenly."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
     """Write maps of the median field there: truth, field, difference."""
 
     def open(self) -> "tuple[EarthModel, GriddedSource, Record]":
         """The model, the fields, and what to say of both."""
-        if self.count is not None and self.count < 1:
-            raise UserError(f"--count {self.count}: give at least 1")
+        check_at_least(1, count=self.count)
         model = load_earth_model(self.model, self.device)
         source = open_fields(model, self.data, variables=self.variables, units=self.units, files=self.files,
                              split=self.split, run=self.model)

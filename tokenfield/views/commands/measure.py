@@ -1,14 +1,14 @@
 """`tokenfield views measure`: how well a model renders held-out views."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json, Out
+from tokenfield.cli.console import Int, Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.io.record import Record
-from tokenfield.views.commands.options import FEW, Count, ModelOptions
+from tokenfield.views.commands.options import FEW, ModelOptions
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Measure(ModelOptions):
     Writes views.json and views.png, the figure PSNR against number of views, and prints a table.
     """
 
-    count: Count = None
+    count: Int = None
     """Measure only so many objects, the first ones."""
     targets: int = 0
     """Views to compare per object, evenly spread over those that are not encoded; 0: all."""
@@ -39,9 +39,9 @@ class Measure(ModelOptions):
         with console.progress("measuring", total) as bar:
             scores = protocol.score_objects(model, islice(source.objects(), total), numbers, integral=integral,
                                       targets=self.targets, reserved=self.reserved, fitting=fitting, before=bar.file)
-        report = {"command": "views measure", "model": model.name, "kind": model.kind, "targets": self.targets,
+        report: Record = {"command": "views measure", "model": model.name, "kind": model.kind, "targets": self.targets,
                   "reserved": max(self.reserved, *numbers), "optimize": self.optimize, "points": integral.points,
-                  **protocol.as_json(scores)}
+                  "means": protocol.means(scores), "objects": [asdict(score) for score in scores]}
         show(report["objects"] if total <= FEW else [], report["means"])
         folder = self.out or Path("views")
         console.write_json(folder / "views.json", report)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tokenfield.cli.console import Folder
+from tokenfield.cli.console import Folder, Int
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 FEW = 24
 """Objects that the page offers at most, and objects that the table lists one by one."""
-
-Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class ModelOptions:
     support: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="INT [INT ...]")] = None
     """Numbers of support views, the first ones of every object; default: measure takes all that the model encodes, up
     to 5, and the others the largest."""
-    points: Count = None
+    points: Int = None
     """Evaluations per ray of a radiance field; default: as it was trained."""
     optimize: Annotated[int, tyro.conf.arg(metavar="STEPS")] = 0
     """Steps of test-time optimisation of the tokens on the support views."""

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json
+from tokenfield.cli.console import Int, Json
 from tokenfield.cli.options import check_at_least
 from tokenfield.errors import UserError
-from tokenfield.views.commands.options import Count
 
 if TYPE_CHECKING:
     from tokenfield.views.meshes.catalogue import MeshEntry
@@ -56,7 +55,7 @@ class Render:
     """Which axis of the meshes points upwards; auto is y but for PLY, STL and OFF."""
     holdout: float = 0.2
     """Share of the objects that is held out for testing, chosen by their names."""
-    count: Count = None
+    count: Int = None
     """Render only so many objects, the first ones."""
     processes: int = 0
     """At once; 0 is one for every core."""
