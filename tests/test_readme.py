@@ -25,7 +25,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def command_lines() -> list[tuple[str, str]]:
-    """Every `tokenfield` command of a page's shell blocks, without its comment, and every one in backticks with options.
+    """Every `tokenfield` command of a page's shell blocks, without its comment, and those in backticks with options.
 
     Continued lines are joined, and a command in backticks may be broken over lines. Placeholders are words that are
     spelt in capitals or end in dots: what cannot be parsed as it stands is left to the reader.

@@ -39,7 +39,7 @@ def gather(name: str, table: Table, results: Results, circumstances: Record) -> 
     for row in rows:
         row |= measured(row["runs"]) | difference(row["runs"], others)
     cells = [texts(row, table.reference) for row in rows]
-    columns = [heading for heading in cells[0] if any(cell[heading] != "-" for cell in cells)]
+    columns = [heading for heading in cells[0] if heading.startswith("above ") or any(c[heading] != "-" for c in cells)]
     rows = [row | {heading: cell[heading] for heading in columns} for row, cell in zip(rows, cells, strict=True)]
     data = {
         "table": name,

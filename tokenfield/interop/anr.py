@@ -13,10 +13,11 @@ from tokenfield.interop import anr_rivals
 from tokenfield.interop.anr_network import COMMON, check_channels, network_plan, network_sizes, whole_numbers
 from tokenfield.interop.project import Choices, Project
 from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
-from tokenfield.interop.tensors import Config, From, Plan, fill, weights_and_biases
+from tokenfield.interop.tensors import From, Plan, fill, weights_and_biases
 from tokenfield.io.record import Record
 from tokenfield.models.anr import AnrConfig, HyperConfig
 from tokenfield.models.base import FieldModel
+from tokenfield.training.protocols import ModelConfig
 from tokenfield.views.models.radiance import AnrRadianceConfig
 
 AVERAGED = "ema_model."
@@ -69,7 +70,7 @@ def build(checkpoint: Record, config: Record, choices: Choices) -> FieldModel:
     return fill(sizes, inside, state, also=beside)
 
 
-def read(arguments: Record) -> tuple[Config, Plan]:
+def read(arguments: Record) -> tuple[ModelConfig, Plan]:
     """The configuration of their hyper-network's arguments, and where its tensors come from, below `hypernet`."""
     decoder = arguments.get("hyponet")
     name = decoder.get("name") if isinstance(decoder, dict) else None
