@@ -62,7 +62,7 @@ def without_curves(monkeypatch):
 def test_a_run_leaves_everything(whole):
     names = {p.name for p in whole.iterdir()}
     assert names == {
-        "model.safetensors", "config.json", "recipe.json", "metrics.jsonl", "learning_curve.png",
+        "model.safetensors", "config.json", "README.md", "recipe.json", "metrics.jsonl", "learning_curve.png",
         "step-00000002", "step-00000004",
     }  # fmt: skip
     assert read_recipe(whole / "recipe.json") == SHORT

@@ -7,7 +7,15 @@ baselines.
 
 from dataclasses import replace
 
-from tokenfield.recipes.published import IMAGENETTE, lainr_ffhq_256, lainr_imagenette_178, lainr_of, steps, variant
+from tokenfield.recipes.published import (
+    FOLLOWS,
+    IMAGENETTE,
+    lainr_ffhq_256,
+    lainr_imagenette_178,
+    lainr_of,
+    steps,
+    variant,
+)
 from tokenfield.training.recipe import Recipe, run
 
 PLAIN_DEPTH = 4
@@ -53,3 +61,5 @@ def lainr_ablation_ffhq_256() -> Recipe:
 lainr_ablation_ffhq_256_without_multiband = run(
     "Table 3, FFHQ 256, w/o multiFM: 33.65 dB.",
     variant, lainr_ablation_ffhq_256(), "without-multiband", plain_depth=PLAIN_DEPTH)
+
+FOLLOWS.document(globals())

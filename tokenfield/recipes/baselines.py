@@ -18,6 +18,11 @@ from tokenfield.training.recipe import Recipe, run
 
 FACES = 64.0
 """Bandwidth of IPC and TransINR on CelebA and FFHQ at 178 pixels in ginr-ipc's code; else LAINR's highest."""
+FOLLOWS = replace(published.FOLLOWS, follows=(
+    "LAINR's runs: the same encoder, data, batch, optimiser, coordinates and steps (4.1 and A)",
+    "ginr-ipc's code where the papers are silent: dropout 0.1, N(0, 1), bandwidth 64 on faces at 178 pixels, patches "
+    "of 32 for IPC at 1024"))
+"""What the published ones follow, and where they depart."""
 CENTRES = ReconstructionConfig(jitter="none")
 """All pixels at their centres, where Learned Init adapts."""
 
@@ -89,3 +94,6 @@ composed_ablation_ffhq_256 = run(
 ipc_photos = run(
     "IPC beside `lainr-photos`: the same data, encoder, optimiser, coordinates, steps and values stored (24 x 256).",
     ipc, photos.lainr_photos(), num_latents=24)
+
+
+FOLLOWS.document(globals(), "photos")

@@ -32,6 +32,7 @@ from tokenfield.models import pretrained
 from tokenfield.models.base import Model
 from tokenfield.nn.attention import differentiated_once
 from tokenfield.training import checkpoint, seeding, sharding
+from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
 from tokenfield.training.folder import RECIPE, check_same, facts, open_folder, resume_hint, store_recipe
@@ -322,7 +323,7 @@ class Trainer:
         if self.journal is not None:
             self.journal.close()
             if best is not None:
-                pretrained.save(best, self.out)
+                pretrained.save(best, self.out, card=card(self.recipe))
             draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
         for source in (self.source, self.held_out):
             if source is not None and source.skipped:

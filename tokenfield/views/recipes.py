@@ -15,6 +15,7 @@ from dataclasses import replace
 from tokenfield.io.record import Record
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes.ablations import PLAIN_DEPTH as PLAIN_DEPTH
+from tokenfield.training.card import Published
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import ModelConfig
 from tokenfield.training.recipe import Recipe, run
@@ -28,6 +29,15 @@ from tokenfield.views.models.radiance import (
     TransInrRadianceConfig,
 )
 from tokenfield.views.objective import LightFieldRays, RadianceRays
+
+FOLLOWS = Published(
+    follows=("the papers' sizes, splits, epochs and Adam at 1e-4; ANR's runs its authors' code",
+             "ginr-ipc's code where the papers are silent: learned positions of every patch of every view, residual "
+             "dropout 0.1, tokens and positions from N(0, 1), rays on the object in the first epoch"),
+    departs=("bfloat16 for float16, which needs no scaling of the loss (ANR's: float32, as theirs)",
+             "objects are drawn with replacement, so that a run resumes exactly"),
+)
+"""What the published ones follow, and where they depart."""
 
 BATCH = 32
 OBJECTS = {"cars": 2473, "chairs": 4745, "lamps": 1623}
@@ -153,3 +163,4 @@ def views_ipc_64() -> Recipe:
                    data=ViewsConfig(size=64, support=3),
                    objective=RadianceRays(rays=64, points=32, foreground_steps=300))
 
+FOLLOWS.document(globals(), "_64")
