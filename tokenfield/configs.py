@@ -6,6 +6,7 @@ read in part builds a different model.
 """
 
 import math
+import reprlib
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from difflib import get_close_matches
@@ -45,13 +46,13 @@ def from_dict(cls: type[C], data: object, where: str = "") -> C:
     """
     name = where or cls.__name__
     if not isinstance(data, dict):
-        raise UserError(f"{name}: {data!r} is not a mapping of fields")
+        raise UserError(f"{name}: {reprlib.repr(data)} is not a mapping of fields")
     types, slots = get_type_hints(cls), {f.name: f for f in fields(cast("type[DataclassInstance]", cls)) if f.init}
     for key in data:
         if key not in slots:
             near = get_close_matches(str(key), slots, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(slots)}"
-            raise UserError(f"{name} has no field {key!r}; {hint}")
+            raise UserError(f"{name} has no field {reprlib.repr(key)}; {hint}")
     lacking = [k for k, f in slots.items() if k not in data and f.default is MISSING and f.default_factory is MISSING]
     if lacking:
         raise UserError(f"{name} lacks {', '.join(lacking)}")
@@ -67,7 +68,7 @@ def convert(kind: Any, value: object, where: str) -> object:
         for one in args:
             with suppress(UserError):
                 return convert(one, value, where)
-        raise UserError(f"{where}: {value!r} is none of {', '.join(map(_name, args))}")
+        raise UserError(f"{where}: {reprlib.repr(value)} is none of {', '.join(map(_name, args))}")
     if origin is Literal and value in args:
         return value
     if origin is tuple and isinstance(value, list | tuple):
@@ -82,7 +83,7 @@ def convert(kind: Any, value: object, where: str) -> object:
         return float(value)
     if kind in (bool, int, str, NoneType) and type(value) is kind:
         return value
-    raise UserError(f"{where}: {value!r} is not {_name(kind) if origin is None else kind}")
+    raise UserError(f"{where}: {reprlib.repr(value)} is not {_name(kind) if origin is None else kind}")
 
 
 def _name(kind: object) -> str:

@@ -14,6 +14,7 @@ Plug-ins are read when a name is not the core's, or when all names are listed.
 """
 
 import ast
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -87,7 +88,7 @@ class Registry(Mapping[str, Part], Generic[Part]):
             return self.places[str(name)]
         near = get_close_matches(str(name), self.places, 3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(self.places)}"
-        raise UserError(f"no {self.kind} is called {name!r}; {hint}")
+        raise UserError(f"no {self.kind} is called {reprlib.repr(name)}; {hint}")
 
     def find_name(self, part: type) -> str | None:
         """The name of a registered class; None for one that is not registered."""

@@ -2,9 +2,12 @@
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,10 +38,15 @@ def shown(path: object) -> str:
     return text if text.isprintable() else ascii(text)
 
 
+class BadName(UserError):
+    """A name that the disk does not take: it costs a folder run one file."""
+
+
 def cannot_write(path: object, error: OSError) -> UserError:
     """The one line for a failed write."""
     reason = REASONS.get(error.errno or 0) or f"{error.strerror or error}; choose another folder"
-    return UserError(f"cannot write {shown(path)}: {reason}")
+    kind = BadName if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL) else UserError
+    return kind(f"cannot write {shown(path)}: {reason}")
 
 
 @contextlib.contextmanager
@@ -50,9 +58,11 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     `path` is a symbolic link, the file it points to is replaced. Raises UserError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
-    aside = target.with_name(f".{target.name[:200]}.{os.getpid()}-{os.urandom(4).hex()}.part")
+    mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]  # a name may have the 255 bytes there are
+    aside = target.with_name(f".{mark}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent, f".{mark}.*.part")
         with open(aside, "xb") as file:
             yield file
             file.flush()
@@ -65,15 +75,38 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
             aside.unlink()  # nothing to remove after a successful rename
 
 
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Removes what killed processes left that were writing: names that end in .PID-RANDOM.part, or .PID-RANDOM."""
+    for leftover in folder.glob(pattern):
+        process = re.search(r"\.(\d+)-[0-9a-f]{8}(\.part)?$", leftover.name)
+        if process and not alive(int(process[1])):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this machine runs. Those of other machines that share a disk are taken for dead."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def folder_aside(path: Path) -> Iterator[Path]:
     """A new folder to write files to that becomes `path`, which may not exist, when the block ends without exception.
 
-    It is a neighbour `.tmp-NAME...`, is flushed to the disk with all files in it, and renamed. A process that is killed
-    leaves it behind; after an exception, such as an OSError, it is removed.
+    It is a neighbour `.tmp-NAME...`, is flushed to the disk with all files in it, and renamed. What a process that was
+    killed left behind is removed by the next one that writes this folder; after an exception it is removed at once.
+    Where `path` is a symbolic link, the folder appears where it points to.
     """
-    aside = path.with_name(f"{ASIDE}{path.name}.{os.urandom(4).hex()}")
+    path = Path(os.path.realpath(path))
+    aside = path.with_name(f"{ASIDE}{path.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
+        remove_leftovers(path.parent, f"{ASIDE}{escape(path.name[:40])}.*")
         aside.mkdir(parents=True)
         yield aside
         for entry in (*aside.iterdir(), aside):
