@@ -72,8 +72,9 @@ def sixteen_bit_grey() -> tuple[bytes, torch.Tensor]:
 
 
 def sixteen_bit_rgb() -> tuple[bytes, torch.Tensor]:
-    values = (RGB.astype(np.uint16) * 256 + 0x55).astype(">u2")                     # Pillow keeps the upper byte
-    return png(7, 5, 16, 2, b"".join(b"\0" + row.tobytes() for row in values)), chw(RGB)
+    values = (RGB.astype(np.uint16) * 256 + 0x55).astype(">u2")
+    truth = torch.from_numpy(values.astype(np.float32) / 65535).permute(2, 0, 1)
+    return png(7, 5, 16, 2, b"".join(b"\0" + row.tobytes() for row in values)), truth
 
 
 def pgm16() -> tuple[bytes, torch.Tensor]:

@@ -14,14 +14,10 @@ import numpy as np
 from tokenfield.data.decoding import DAMAGE
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.cache import cache_folder as cache_folder
 
 OPEN_FILES = 256
 """Arrays mapped at once by a source: each holds a file descriptor, and 1024 per process is a common limit."""
-
-
-def cache_folder() -> Path:
-    """`$TOKENFIELD_CACHE`, or `~/.cache/tokenfield`."""
-    return Path(os.environ.get("TOKENFIELD_CACHE") or "~/.cache/tokenfield").expanduser()
 
 
 def identity(path: Path) -> bytes:

@@ -1,12 +1,13 @@
 """Picture files to arrays: every mode, orientation and kind of damage that files in the wild have.
 
-Pillow decodes; this file decides what the result means. Pixel values are taken as stored: no colour profile is applied
-(as in all compared code), so a wide-gamut photograph keeps its numbers. 16-bit grey pictures keep all their bits;
-16-bit colour PNGs reach us with 8 bits per channel, which is what Pillow makes of them.
+Pillow decodes, and what it has no mode for `deep.py`; this file decides what the result means. Pixel values are taken
+as stored: no colour profile is applied (as in all compared code), so a wide-gamut photograph keeps its numbers.
+Pictures of 16 bits and floating point keep all their bits.
 """
 
 import contextlib
 import functools
+import importlib
 import stat
 import struct
 import threading
@@ -22,6 +23,18 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from tokenfield.data.deep import (
+    PLUGINS,
+    WHITE_IS_ZERO,
+    CodecMissing,
+    Deep,
+    Unsupported,
+    plugin_kind,
+    png_colour,
+    read_png,
+    read_tiff,
+    scaled,
+)
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 
@@ -35,6 +48,9 @@ which any bytes would be a picture (TGA), and without those that start other pro
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF": "WebP", b"II*\0": "TIFF",
               b"MM\0*": "TIFF", b"BM": "BMP", b"\0\0\0\x0cjP": "JPEG 2000", b"qoif": "QOI"}
 """How files begin, to tell a damaged picture from a file that never was one."""
+
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFFs begin, those beyond 4 GB too."""
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
           AssertionError, RuntimeError, struct.error, zlib.error)
@@ -95,27 +111,26 @@ def open_file(path: Path) -> BinaryIO:
         raise PictureError(path, f"cannot be opened ({_line(error)})") from error
 
 
-def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
+Decoded = Image.Image | Deep
+"""A picture of 8 bits or grey as Pillow has it, and any other as values in [0, 1]."""
+
+
+def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Decoded:
     """The first frame of a picture file, decoded completely, upright.
 
     Warns (`UserWarning`) where the file holds more frames or pages than the one that is read. Raises PictureError for
-    no picture, a damaged or truncated one, or one larger than `max_pixels`.
+    no picture, a damaged or truncated one, one of a kind that is not read, or one larger than `max_pixels`.
     """
     with open_file(path) as file:
         try:
-            image = _open_header(file)
-            width, height = image.size
-            if width * height > max_pixels:
-                raise PictureError(path, f"is {width} x {height}, {width * height / 1e6:.0f} megapixels; at most "
-                                         f"{max_pixels / 1e6:.6g} are read; if the file is honest, raise max_pixels")
-            if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
-                warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
-            image.load()
-            with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
-                ImageOps.exif_transpose(image, in_place=True)
-            return image
+            header = file.read(32)
+            file.seek(0)
+            kind = plugin_kind(path, header)
+            return _decode(path, file, header, max_pixels) if kind is None else _by_plugin(path, file, kind, max_pixels)
         except PictureError:
             raise
+        except Unsupported as error:
+            raise PictureError(path, str(error)) from error
         except UnidentifiedImageError as error:
             raise PictureError(path, _unidentified(path)) from error
         except Image.DecompressionBombError as error:
@@ -124,6 +139,62 @@ def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
             raise PictureError(path, "does not fit in memory") from error
         except DAMAGE as error:
             raise PictureError(path, f"is damaged or truncated ({_line(error)})") from error
+
+
+def _decode(path: Path, file: BinaryIO, header: bytes, max_pixels: int) -> Decoded:
+    missing = None
+    if header.startswith(TIFF):
+        try:
+            if (deep := read_tiff(file, max_pixels)) is not None:
+                return deep
+        except CodecMissing as error:  # Pillow may have it
+            missing = error
+        except Unsupported:
+            raise
+        except DAMAGE:  # Pillow may forgive more
+            pass
+        file.seek(0)
+    try:
+        image = _open_header(file)
+    except UnidentifiedImageError as error:
+        raise missing or error from error
+    _check_size(path, image, max_pixels)
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
+        warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
+    if (colour := png_colour(header)) is not None:
+        with open(path, "rb") as again:
+            return read_png(image, _open_header(again), colour)
+    image.load()
+    with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise PictureError(path, f"is {width} x {height}, {width * height / 1e6:.0f} megapixels; at most "
+                                 f"{max_pixels / 1e6:.6g} are read; if the file is honest, raise max_pixels")
+
+
+def _by_plugin(path: Path, file: BinaryIO, kind: str, max_pixels: int) -> Decoded:
+    """A picture of a kind that another package reads. Raises PictureError with what to install."""
+    module, package = PLUGINS[kind]
+    try:
+        plugin = importlib.import_module(module)
+    except ImportError as error:
+        raise PictureError(path, f"is {kind}, which needs a package: pip install {package}") from error
+    if kind == "camera raw":
+        with plugin.imread(file) as raw:
+            pixels: np.ndarray = raw.postprocess(output_bps=16)
+        return scaled(pixels, 16)
+    if kind == "HEIC":
+        plugin.register_heif_opener()
+    image = Image.open(file)  # of any format: the plug-in's is among them now
+    _check_size(path, image, max_pixels)
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _line(error: BaseException) -> str:
@@ -136,10 +207,24 @@ def _unidentified(path: Path) -> str:
     """Why no decoder knows the file: its header is damaged, or it is no picture."""
     with open(path, "rb") as file:
         beginning = file.read(12)
+    if beginning.startswith(TIFF) and (reason := _unread_tiff(path)):
+        return reason
     for signature, kind in SIGNATURES.items():
         if beginning.startswith(signature):
             return f"is damaged or truncated (a {kind} file without a complete header)"
     return f"is no picture of a kind that is read (it begins with {beginning!r})"
+
+
+def _unread_tiff(path: Path) -> str:
+    """What a whole TIFF is that nothing here reads; "" for a damaged one."""
+    with contextlib.suppress(*DAMAGE):
+        import tifffile
+
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages.first
+            page.tags.valueof(273)  # where its pixels are
+            return f"is a TIFF of a kind that is not read ({page.samplesperpixel} x {page.bitspersample} bits)"
+    return ""
 
 
 def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
@@ -149,8 +234,8 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
     """
     image = decode(path, max_pixels)
     with _conversion(path):
-        if _is_deep(image) or image.has_transparency_data:
-            rounded: UInt8[np.ndarray, "h w 3"] = (_floats(image) * 255).round().byte().permute(1, 2, 0).numpy()
+        if isinstance(image, np.ndarray) or _is_deep(image) or image.has_transparency_data:
+            rounded: UInt8[np.ndarray, "h w 3"] = (pixels_of(image) * 255).round().byte().permute(1, 2, 0).numpy()
             return rounded
         return _eight_bit(image, "RGB")
 
@@ -175,7 +260,7 @@ def read_picture(
     path = Path(path)
     image = decode(path, max_pixels)
     with _conversion(path):
-        return _floats(image, keep_alpha=keep_alpha)
+        return pixels_of(image, keep_alpha=keep_alpha)
 
 
 @contextlib.contextmanager
@@ -203,10 +288,18 @@ def on_white(rgba: Float[Tensor, "4 h w"]) -> Float[Tensor, "3 h w"]:
     return rgba[:3] * rgba[3:] + (1 - rgba[3:])
 
 
-def _floats(image: Image.Image, *, keep_alpha: bool = False) -> Float[Tensor, "c h w"]:
-    if _is_deep(image):
-        grey = _deep_grey(image)
-        return torch.stack([grey, grey, grey, torch.ones_like(grey)] if keep_alpha else [grey, grey, grey])
+def pixels_of(image: Decoded, *, keep_alpha: bool = False) -> Float[Tensor, "c h w"]:
+    """A decoded picture as `read_picture` gives it."""
+    if not isinstance(image, np.ndarray) and _is_deep(image):
+        image = _deep_grey(image)
+    if isinstance(image, np.ndarray):
+        values = torch.from_numpy(image).permute(2, 0, 1)
+        colours, alpha = (values[:-1], values[-1:]) if len(values) % 2 == 0 else (values, None)
+        colours = colours.expand(3, -1, -1)
+        if keep_alpha or alpha is not None:
+            rgba = torch.cat([colours, torch.ones_like(colours[:1]) if alpha is None else alpha])
+            return rgba if keep_alpha else on_white(rgba)
+        return colours.contiguous()
     if not keep_alpha and not image.has_transparency_data:
         return to_tensor(_eight_bit(image, "RGB"))
     if image.mode == "La":
@@ -219,7 +312,7 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def _deep_grey(image: Image.Image) -> Float[Tensor, "h w"]:
+def _deep_grey(image: Image.Image) -> Deep:
     """Grey pictures of more than 8 bits, scaled to [0, 1]: 65535 is white, or 1.0 in floating point.
 
     Pillow gives 16-bit files as 32-bit integers too ("I"); wider integers have no defined white, so they are refused.
@@ -229,4 +322,8 @@ def _deep_grey(image: Image.Image) -> Float[Tensor, "h w"]:
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= white):  # also false for NaN
         raise ValueError(f"values run from {low:g} to {high:g}; of a {image.mode} picture [0, {white:g}] is read")
-    return torch.from_numpy(values.astype(np.float32) / np.float32(white))
+    grey = values.astype(np.float32) / np.float32(white)
+    if image.format == "TIFF" and image.tag_v2.get(262) == WHITE_IS_ZERO:  # type: ignore[attr-defined]
+        grey = 1 - grey
+    key = image.info.get("transparency")  # of a PNG: the one grey that is clear
+    return np.stack([grey, (values != key).astype(np.float32)] if isinstance(key, int) else [grey], -1)

@@ -18,14 +18,16 @@ from torch import Tensor
 from tokenfield.data.decoding import PictureError as PictureError
 from tokenfield.data.decoding import on_white
 from tokenfield.data.decoding import read_picture as read_picture
+from tokenfield.data.deep import ENDINGS
 from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.record import Record
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
-            ".jp2", ".avif", ".qoi")
-"""Endings, in any case, of the files that `find_pictures` takes for pictures."""
+            ".jp2", ".avif", ".qoi", *(ending for endings in ENDINGS.values() for ending in endings))
+"""Endings, in any case, of the files that `find_pictures` takes for pictures: also of kinds that a package of their own
+reads, so that they are named and counted where it is absent."""
 
 WRITERS: dict[str, tuple[str, Record]] = {
     ".png": ("PNG", {}),
