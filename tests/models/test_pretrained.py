@@ -109,7 +109,7 @@ def test_loading_draws_no_random_number(folder):
 
 
 def test_packaged_models_are_found_by_name(folder, monkeypatch):
-    monkeypatch.setattr(pretrained, "PACKAGED", folder.parent)
+    monkeypatch.setattr("tokenfield.models.folder.PACKAGED", folder.parent)
     assert pretrained.names() == ["m"]
     assert pretrained.load("m").origin == "m"
     with pytest.raises(UserError, match=r"neither packaged \(m\) nor a folder; .* hf:owner/name"):
@@ -165,8 +165,8 @@ DAMAGE = {
     "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has no model.safetensors"),
     "no folder": (lambda f: f.rename(f.with_name("n")), "neither packaged"),
-    "config is no json": (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
-    "config is no text": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), "cannot be read"),
+    "config is no json": (lambda f: (f / "config.json").write_text("{"), "no JSON"),
+    "config is no text": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), "no JSON"),
     "config of other weights": (lambda f: edit(f, sigma_q=9.0), "not the configuration"),
     "unknown system": (lambda f: (weights(f, len), edit(f, model="siren")), "'siren'; known systems are"),
     "config is a list": (lambda f: (weights(f, len), (f / "config.json").write_text("[]")), "known systems are"),

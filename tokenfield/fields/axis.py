@@ -52,18 +52,17 @@ class TileAxis:
         """Pixels over which one tile hands over to the next."""
         return self.shared - 1
 
+    @property
+    def pieces(self) -> int:
+        """Number of tiles; a number alone, so that sizes from a file can be compared before there are any."""
+        stride = self.tile - self.shared  # at most
+        return 1 if self.length <= self.tile else -(-(self.length - self.shared) // stride)
+
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """First pixel of every tile."""
-        if self.length <= self.tile:
-            return (0,)
-        n = ceil((self.length - self.shared) / (self.tile - self.shared))  # strides of at most tile - shared
-        return tuple(i * (self.length - self.tile) // (n - 1) for i in range(n))
-
-    @property
-    def pieces(self) -> int:
-        """Number of tiles."""
-        return len(self.starts)
+        n = self.pieces
+        return tuple(i * (self.length - self.tile) // (n - 1) for i in range(n)) if n > 1 else (0,)
 
     places = pieces
     """Of tokens: one per tile."""
@@ -106,7 +105,7 @@ class BlockAxis:
     @property
     def cells(self) -> int:
         """Number of cells, the last one perhaps partly padding."""
-        return ceil(self.length / self.cell)
+        return -(-self.length // self.cell)
 
     places = cells
     """Of tokens: one per cell."""
@@ -114,7 +113,7 @@ class BlockAxis:
     @property
     def pieces(self) -> int:
         """Number of blocks."""
-        return ceil(self.cells / self.block)
+        return -(-self.cells // self.block)
 
     def cover(self, at: Float[Tensor, " n"]) -> tuple[Int[Tensor, " n"], Float[Tensor, " n"]]:
         """The block of each position, and weight 1."""

@@ -1,5 +1,6 @@
 """Which domain a model needs, and domains from files."""
 
+import reprlib
 from typing import cast
 
 from tokenfield.configs import from_dict
@@ -26,5 +27,5 @@ def domain_from_dict(data: object) -> Domain:
     """The domain that `Domain.to_dict` described. Raises UserError for what describes none."""
     kind = data.get("kind") if isinstance(data, dict) else None
     if not isinstance(data, dict) or not isinstance(kind, str) or kind not in DOMAINS:
-        raise UserError(f"domain {kind!r}; known are {', '.join(DOMAINS)}")
+        raise UserError(f"domain {reprlib.repr(kind)}; known are {', '.join(DOMAINS)}")
     return cast(Domain, from_dict(DOMAINS[kind], {key: value for key, value in data.items() if key != "kind"}))

@@ -16,21 +16,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
+from typing import SupportsIndex
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from tokenfield.coords import Grid, centers
+from tokenfield.data.arrays import check_picture
 from tokenfield.errors import UserError
 from tokenfield.fields import calculus
-from tokenfield.fields.checks import check_picture, check_points, check_range
+from tokenfield.fields.checks import check_points, check_range, whole, whole_sizes
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
 from tokenfield.fields.field_file import read_field, write_field
+from tokenfield.io.atomic import shown
+from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
-from tokenfield.models.folder import ModelId
+from tokenfield.models.folder import ModelId, unwrapped
+from tokenfield.nn.defaults import usual_defaults
 
 BAND_POINTS = 1 << 20
 """Points of a band in `Field.rows`: 12 MB of float32 RGB."""
@@ -61,7 +68,7 @@ class Field:
     @classmethod
     def of(
         cls,
-        model: FieldModel,
+        model: nn.Module,
         picture: object,
         *,
         domain: Domain | None = None,
@@ -72,23 +79,26 @@ class Field:
         """Encodes a picture of any size.
 
         Args:
-            picture: float (C, H, W) in [0, 1], a tensor on any device or an array.
+            model: a field model, also one that was compiled or is parallel.
+            picture: (C, H, W), a tensor on any device or an array, or anything else that `check_picture` takes: a
+                Pillow image, a path, channels last, uint8 or uint16.
             domain: another way of cutting it up, for example `Tiles.fit(model, (H, W), overlap=1/4)`.
             rate: store at most so many values per pixel value, with a model of several rates (`photos-ladder`); padding
                 to whole cells comes on top. None: all that the model stores.
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
             progress: called with (pieces done, pieces in all).
         """
+        own: FieldModel = unwrapped(model)
         if domain is None:
-            for_pictures(model)
-        picture = check_picture(picture, model.channels)
+            for_pictures(own)
+        picture = check_picture(picture, own.channels)
         size = (picture.shape[1], picture.shape[2])
-        domain = domain or domain_of(model, size)
+        domain = domain or domain_of(own, size)
         if tuple(domain.size) != size:
             raise UserError(f"a domain for {tuple(domain.size)} and a picture of {size}; make one for this size")
-        with torch.no_grad(), precision(model, dtype):
-            encoder = model if rate is None else model.at(model.width_at(rate))
-            return cls(model, domain.encode(encoder, picture, progress), domain)
+        with torch.no_grad(), precision(own, dtype):
+            encoder = own if rate is None else own.at(own.width_at(rate))
+            return cls(own, domain.encode(encoder, picture, progress), domain)
 
     def __call__(self, coords: object, *, dtype: torch.dtype | None = None) -> Tensor:
         """Values at coordinates.
@@ -111,8 +121,8 @@ class Field:
 
     def render(
         self,
-        height: int,
-        width: int,
+        height: SupportsIndex | None = None,
+        width: SupportsIndex | None = None,
         *,
         antialias: bool = True,
         dtype: torch.dtype | None = None,
@@ -120,16 +130,21 @@ class Field:
     ) -> Tensor:
         """The whole picture as (C, height, width), at any size.
 
-        Values are those at the centres of so many pixels; below the picture's own size, means over the pixels, unless
+        Without a size it has the encoded picture's own; of one side, the other keeps its shape. Values are those at the
+        centres of so many pixels; below the picture's own size, means over the pixels, unless
         `antialias` is off (see `crop`).
         """
-        box = (-1.0, -1.0, 1.0, 1.0)
-        return self.crop(box, (height, width), antialias=antialias, dtype=dtype, progress=progress)
+        rows, columns = self.native_size
+        if height is None:
+            height = rows if width is None else max(1, round(whole(width) * rows / columns))
+        if width is None:
+            width = columns if height == rows else max(1, round(whole(height) * columns / rows))
+        return self.crop((-1.0, -1.0, 1.0, 1.0), (height, width), antialias=antialias, dtype=dtype, progress=progress)
 
     def crop(
         self,
         box: Box,
-        size: Sequence[int],
+        size: Sequence[SupportsIndex] | np.ndarray,
         *,
         antialias: bool = True,
         dtype: torch.dtype | None = None,
@@ -150,8 +165,8 @@ class Field:
 
     def rows(
         self,
-        height: int,
-        width: int,
+        height: SupportsIndex,
+        width: SupportsIndex,
         *,
         points: int = BAND_POINTS,
         antialias: bool = True,
@@ -207,10 +222,13 @@ class Field:
 
     def save(self, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> None:
         """Writes a `.field` file (`fields.field_file`); float16 halves it. The model itself is not in it."""
-        write_field(path, self.tokens, domain=self.domain.to_dict(), model=model_id(self.model), dtype=dtype)
+        model = model_id(self.model)
+        write_field(path, self.tokens, domain=self.domain.to_dict(), model=model, dtype=dtype)
+        if model.origin is not None and Path(model.origin).is_dir():
+            remember_model(model.hash, Path(model.origin).resolve())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], model: FieldModel | None = None) -> "Field":
+    def load(cls, path: str | os.PathLike[str], model: nn.Module | None = None) -> "Field":
         """Reads a `.field` file.
 
         `model` is the one that made it; None loads the one the file names, from this package or a folder. Raises
@@ -218,18 +236,23 @@ class Field:
         """
         file = read_field(path)
         assert file.tokens is not None, "read with its tokens"
-        model = model if model is not None else pretrained.find_model(path, file.model)
+        model = unwrapped(model) if model is not None else pretrained.find_model(path, file.model)
         identity = model_id(model)
         if identity.hash != file.model.hash:
-            raise UserError(f"{path} was made by {file.model}, not by {identity}; its tokens mean nothing to another "
-                            "model")
+            raise UserError(f"{shown(path)} was made by {file.model}, not by {identity}; its tokens mean nothing to "
+                            "another model")
         try:
             domain = domain_from_dict(file.domain)
             domain.check(model, file.tokens)
         except UserError as error:
-            raise UserError(f"{path} is damaged: {error}") from error
-        parameter = next(model.parameters())
-        return cls(model, file.tokens.to(parameter.device, torch.float32), domain)
+            raise UserError(f"{shown(path)} is damaged: {error}") from error
+        field = cls(model, file.tokens.to(next(model.parameters()).device, torch.float32), domain)
+        try:  # domains know how many tokens there are; what one of them looks like, the model shows by a value
+            field(torch.zeros(1, 2, device="cpu", dtype=torch.float32))
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            raise UserError(f"{shown(path)} is damaged: tokens {tuple(file.tokens.shape)} are none of "
+                            f"{identity}") from error
+        return field
 
     def __repr__(self) -> str:
         (height, width), channels, stored = self.native_size, self.model.channels, self.values_stored
@@ -237,14 +260,13 @@ class Field:
                 f"{stored / (height * width * channels):.3g} per pixel value; model "
                 f"{self.model.origin or self.model.name})")
 
-    def _grid(self, box: Box, size: Sequence[int], antialias: bool) -> Grid:
+    def _grid(self, box: Box, size: Sequence[SupportsIndex] | np.ndarray, antialias: bool) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
         if len(box) != 4 or not (-1 <= box[0] < box[2] <= 1 and -1 <= box[1] < box[3] <= 1):
             raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
-        if len(size) != 2 or not all(isinstance(n, int) and n >= 1 for n in size):
-            raise UserError(f"size {tuple(size)}; give (height, width), whole numbers of at least 1")
-        bounds = list(zip(size, map(float, box[:2]), map(float, box[2:]), strict=True))
-        axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
+        bounds = list(zip(whole_sizes(size), map(float, box[:2]), map(float, box[2:]), strict=True))
+        with usual_defaults():
+            axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
         span = tuple((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
         return Grid(axes, tuple(max(1.0, s) for s in span) if antialias and max(span) > 1 else None)
 
@@ -307,5 +329,6 @@ def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
     if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
         raise UserError(f"precision {dtype}; torch.float32, torch.bfloat16 and torch.float16 are known")
     half = dtype in (torch.bfloat16, torch.float16)
-    with torch.autocast(next(model.parameters()).device.type, dtype=dtype if half else None, enabled=half):
+    device = next(model.parameters()).device.type
+    with usual_defaults(), torch.autocast(device, dtype=dtype if half else None, enabled=half):
         yield

@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from tokenfield._version import __version__
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole
+from tokenfield.io.atomic import shown, write_whole
+from tokenfield.io.limits import DamagedJson, parse_json, tensor_file
 from tokenfield.io.record import Record
 from tokenfield.models.folder import ModelId
 
@@ -83,38 +83,38 @@ def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFil
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no file {path}" if not path.exists() else f"{path} is a folder, not a .field file")
-    try:
-        with safe_open(path, "pt") as file:
-            about = _description(path, file.metadata() or {})
-            if list(file.keys()) != ["tokens"]:
-                raise UserError(f"{path} holds tensors {list(file.keys())}; a .field file holds one, 'tokens'")
-            view = file.get_slice("tokens")
-            shape, dtype = tuple(view.get_shape()), str(view.get_dtype())
-            stored = file.get_tensor("tokens") if tokens else None
-    except (SafetensorError, OSError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path} is no .field file, or is damaged or cut short ({detail})") from error
-    if dtype not in ("F32", "F16"):
-        raise UserError(f"{path} holds tokens of type {dtype}; a .field file holds F32 or F16: the file is damaged")
+        what = "is a folder" if path.is_dir() else "is no regular file"
+        raise UserError(f"no file {shown(path)}" if not path.exists() else f"{shown(path)} {what}, not a .field file")
+    with tensor_file(path, ".field") as file:
+        about = _description(path, file.metadata() or {})
+        if (names := list(file.keys())) != ["tokens"]:
+            raise UserError(f"{shown(path)} holds {len(names)} tensors, {str(names[:3])[:80]}; a .field file holds "
+                            "one, 'tokens'")
+        view = file.get_slice("tokens")
+        shape, dtype = tuple(view.get_shape()), str(view.get_dtype())
+        if dtype not in ("F32", "F16"):
+            raise UserError(f"{shown(path)} holds tokens of type {dtype}; a .field file holds F32 or F16: the file is "
+                            "damaged")
+        stored = file.get_tensor("tokens") if tokens else None
     if stored is not None and not torch.isfinite(stored).all():
-        raise UserError(f"{path} holds tokens that are not finite numbers; the file is damaged")
+        raise UserError(f"{shown(path)} holds tokens that are not finite numbers; the file is damaged")
     return FieldFile(**vars(about), tokens=stored, shape=shape, dtype=dtype)
 
 
 def _description(path: Path, metadata: dict[str, str]) -> About:
     """What a file of ours, of a version that this library reads, says about itself."""
     if FORMAT not in metadata:
-        raise UserError(f"{path} is a safetensors file but no .field file; `tokenfield encode` makes one")
+        raise UserError(f"{shown(path)} is a safetensors file but no .field file; `tokenfield encode` makes one")
     try:
-        data = json.loads(metadata[FORMAT])
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: its description is damaged ({error})") from error
+        data = parse_json(metadata[FORMAT])
+    except DamagedJson as error:
+        raise UserError(f"{shown(path)}: its description is damaged ({error})") from error
     version = data.get("version") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > VERSION:  # first of all: a newer layout may have other fields
-        raise UserError(f"{path} is version {version} of the .field format, written by tokenfield "
-                        f"{data.get('library', '?')}; this tokenfield reads up to {VERSION}: install a newer one")
+    if isinstance(data, dict) and isinstance(version, int) and version > VERSION:  # a newer layout may have others
+        raise UserError(f"{shown(path)} is version {version} of the .field format, written by tokenfield "
+                        f"{str(data.get('library', '?'))[:20]}; this tokenfield reads up to {VERSION}: install a newer "
+                        "one")
     try:
         return from_dict(About, data)
     except UserError as error:
-        raise UserError(f"{path}: its description is damaged ({error})") from error
+        raise UserError(f"{shown(path)}: its description is damaged ({error})") from error

@@ -28,8 +28,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import Grid, centers
+from tokenfield.data.arrays import check_picture
 from tokenfield.errors import UserError
-from tokenfield.fields.checks import check_picture
 from tokenfield.fields.domain import Domain
 from tokenfield.fields.domains import domain_of
 from tokenfield.fields.field import Field

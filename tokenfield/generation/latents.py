@@ -28,6 +28,7 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import Origin, Standardized
+from tokenfield.io.limits import read_json
 from tokenfield.io.record import Record
 
 DESCRIPTION, STATISTICS = "latents.json", "statistics.safetensors"
@@ -174,10 +175,9 @@ def describe(path: Path, split: Split) -> Record:
     if not (path / DESCRIPTION).is_file():
         raise UserError(f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
                         f"tokenfield latents MODEL DATA -o {path} makes or completes it")
-    try:
-        described: Record = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path / DESCRIPTION} cannot be read ({error}); encode the pictures again") from error
+    described = read_json(path / DESCRIPTION)
+    if not isinstance(described, dict) or not isinstance(described.get("splits"), dict):
+        raise UserError(f"{path / DESCRIPTION} describes no latents; encode the pictures again")
     if described.get("format") != FORMAT:
         raise UserError(f"{path} has latents of format {described.get('format')}, this program reads {FORMAT}; "
                         "encode the pictures again")

@@ -4,7 +4,6 @@ diffusers itself reads them, since it knows its older names of weights. Files th
 opened, nothing is downloaded, and what is missing, unknown or of another shape is named.
 """
 
-import json
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +12,7 @@ import torch
 from tokenfield.configs import convert
 from tokenfield.errors import UserError
 from tokenfield.interop.project import Choices
+from tokenfield.io.limits import read_json
 from tokenfield.io.record import Record
 from tokenfield.models.autoencoder_kl import AutoencoderKl, AutoencoderKlConfig, autoencoder_class
 
@@ -49,11 +49,8 @@ def _network_config(folder: Path) -> Record:
     path = folder / "config.json"
     if not path.is_file():
         raise UserError(f"{folder} has no config.json; give a folder that AutoencoderKL.save_pretrained wrote")
-    try:
-        network = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from error
+    network = read_json(path)
     kind = network.get("_class_name") if isinstance(network, dict) else None
-    if kind != "AutoencoderKL":
+    if not isinstance(network, dict) or kind != "AutoencoderKL":
         raise UserError(f"{folder} holds a {kind}, not an AutoencoderKL")
     return {key: value for key, value in network.items() if not key.startswith("_")}

@@ -8,30 +8,37 @@ in memory they are float32.
 import hashlib
 import json
 import os
+import re
+import reprlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias, get_type_hints
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_type_hints
 from weakref import WeakKeyDictionary
 
 import huggingface_hub
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from tokenfield.configs import from_dict, identity
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import folder_aside, write_whole
+from tokenfield.io.atomic import folder_aside, shown, write_whole
+from tokenfield.io.limits import DamagedJson, parse_json, read_json, tensor_file
 from tokenfield.io.record import Record, json_text
+from tokenfield.models.skeleton import check_fits
+from tokenfield.nn.defaults import usual_defaults
 from tokenfield.registry import DENOISERS, MODELS
 
 HUB_PREFIX = "hf:"
 """Before `owner/name` of a repository on the hub."""
+PACKAGED = Path(__file__).parent / "weights"
 CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
+
+M = TypeVar("M", bound="Model")
 
 RecipeFields: TypeAlias = Mapping[str, object]
 """Fields of a recipe by name, nested as in recipe.json."""
@@ -88,14 +95,24 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         save(self, save_directory)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, revision: str | None = None, **_: object) -> "Model":
-        """What `from_pretrained` reads: a folder, or a repository on the hub, strictly."""
-        local = Path(model_id)
-        model = load_folder(local if local.is_dir() else download(model_id, revision))
+    def from_pretrained(  # type: ignore[override]  # of the mixin's many options none but these means anything here
+        cls: type[M], name: str | os.PathLike[str], *, revision: str | None = None, **_: object
+    ) -> M:
+        """A model of this system: a packaged one by its name, a folder, or `owner/name` on the Hugging Face hub.
+
+        Only the last asks the network, once. Raises UserError for an unknown name, another system, damaged files.
+        """
+        text = os.fspath(name)
+        local = packaged(text) or Path(text)
+        on_hub = not local.is_dir()
+        if on_hub and not re.fullmatch(r"\w[\w.\-]*/\w[\w.\-]*", text):
+            raise UserError(f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}), nor a folder, "
+                            "nor owner/name of a repository on the Hugging Face hub")
+        model = load_folder(download(text, revision) if on_hub else local)
         if not isinstance(model, cls):
-            raise UserError(f"{model_id} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
+            raise UserError(f"{text} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
         at = f"@{revision}" if revision else ""
-        model.origin = model_id if local.is_dir() else f"{HUB_PREFIX}{model_id}{at}"
+        model.origin = f"{HUB_PREFIX}{text}{at}" if on_hub else text
         return model
 
 
@@ -114,43 +131,79 @@ class ModelId:
         return f"{self.origin or self.name} ({self.hash[:12]})"
 
 
+def names() -> list[str]:
+    """The models this package ships, by the names that `load` takes."""
+    return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
+
+
+def packaged(name: str) -> Path | None:
+    """The folder of a model that this package ships; None for another name."""
+    return PACKAGED / name if name in names() else None
+
+
+def unwrapped(model: Any) -> Any:
+    """The model inside what `torch.compile`, DataParallel or DistributedDataParallel made of it, any number deep.
+
+    Wrappers have other names for the same weights, so a file written from one would fit no model.
+    """
+    while isinstance(model, nn.Module):
+        parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+        inner = model._modules.get("module" if parallel else "_orig_mod")
+        if inner is None:
+            break
+        model = inner
+    return model
+
+
+def state_of(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers by the names that a fresh model has for them, whichever of its parts were compiled."""
+    return {key.replace("_orig_mod.", ""): tensor for key, tensor in model.state_dict(keep_vars=True).items()}
+
+
 def load_folder(folder: Path) -> Model:
-    """The model in a folder; see `load`."""
+    """The model in a folder; see `load`.
+
+    What `config.json` says is compared with the weights before anything of its sizes exists (`skeleton.py`).
+    """
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
-            raise UserError(f"{folder} has no {file}; a model's folder holds {CONFIG} and {WEIGHTS}")
-    try:
-        description = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{folder / CONFIG} cannot be read ({error})") from error
+            raise UserError(f"{shown(folder)} has no {file}; a model's folder holds {CONFIG} and {WEIGHTS}")
+    path, description = folder / CONFIG, read_json(folder / CONFIG)
     tensors, saved_with = _read_weights(folder / WEIGHTS)
     if saved_with is not None and saved_with != description:
-        raise UserError(f"{folder / CONFIG} is not the configuration that {WEIGHTS} was saved with; save both again")
-    with torch.random.fork_rng(devices=[]):  # the initial weights that are about to be replaced draw nothing
-        model = _build(description, folder / CONFIG)
-    _check_names_and_shapes(folder / WEIGHTS, tensors, model.state_dict())
-    model.load_state_dict(tensors)
-    return model.float().eval()
+        raise UserError(f"{shown(path)} is not the configuration that {WEIGHTS} was saved with; save both again")
+    with torch.random.fork_rng(devices=[]), usual_defaults():  # the weights that are about to be replaced draw nothing
+        try:
+            config = _configuration(description)
+            check_fits(config.build, tensors)
+            model: Model = config.build()
+        except Exception as error:  # whatever a constructor does with numbers that nobody chose
+            reason = " ".join(str(error).split())[:200]
+            if not isinstance(error, UserError):
+                reason = f"no model can be built from it ({type(error).__name__}: {reason})"
+            raise UserError(f"{shown(path)}: {reason}") from error
+        model.load_state_dict(tensors)
+        return model.float().eval()
 
 
 def save(
-    model: Model,
+    model: nn.Module,
     folder: str | os.PathLike[str],
     *,
     dtype: torch.dtype | None = None,
     card: str | None = None,
     evaluation: Record | None = None,
 ) -> Path:
-    """Writes a model to a folder that `load` reads, and returns the folder.
+    """Writes a model, wrapped or not, to a folder that `load` reads, and returns the folder.
 
     A new folder appears whole or not at all; in one that exists each file is replaced whole. `dtype` is that of the
     stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are. `card` and `evaluation`
     are what README.md and eval.json hold. Raises UserError for weights that `dtype` cannot hold, and for a folder that
     cannot be written.
     """
-    folder = Path(folder)
-    description = describe(model)
-    weights = {key: _stored(key, tensor, dtype) for key, tensor in model.state_dict().items()}
+    folder, own = Path(folder), unwrapped(model)
+    description = describe(own)
+    weights = {key: _stored(key, tensor, dtype) for key, tensor in state_of(own).items()}
     metadata = {"config": json.dumps(description, sort_keys=True)}  # one entry: their order in a file is random
     # The weights carry the configuration along: `load` notices a crash between the two renames below.
     contents: dict[str, bytes | str] = {WEIGHTS: to_safetensors(weights, metadata)}
@@ -179,66 +232,47 @@ def describe(model: Model, fields_of: Callable[[Any], object] = asdict) -> Recor
 _HASHES: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
 
 
-def model_hash(model: Model) -> str:
+def model_hash(model: nn.Module) -> str:
     """SHA-256 over configuration and weights as float32: the identity of a model, however and wherever it is stored.
 
     A model and its saved and loaded copy have the same hash, 64 hexadecimal digits; stored in half precision it is
     another model. The last result is kept as long as no tensor was replaced or changed in place (autograd's version
     counters; they do not see a change through `.data`).
     """
-    state = model.state_dict(keep_vars=True)
+    own = unwrapped(model)
+    state = state_of(own)
     stamp = [(key, t.data_ptr(), t.dtype, None if t.is_inference() else t._version) for key, t in state.items()]
-    if model in _HASHES and _HASHES[model][0] == stamp:
-        return _HASHES[model][1]
-    digest = hashlib.sha256(json.dumps(describe(model, identity), sort_keys=True).encode())
+    if own in _HASHES and _HASHES[own][0] == stamp:
+        return _HASHES[own][1]
+    digest = hashlib.sha256(json.dumps(describe(own, identity), sort_keys=True).encode())
     for key, tensor in sorted(state.items()):
         values = tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).contiguous()
         digest.update(f"{key}{tuple(values.shape)}".encode())
         digest.update(values.numpy().data)
-    _HASHES[model] = stamp, digest.hexdigest()
+    _HASHES[own] = stamp, digest.hexdigest()
     return digest.hexdigest()
 
 
-def _build(description: object, path: Path) -> Model:
-    """A model with fresh weights from what `describe` said."""
+def _configuration(description: object) -> Any:
+    """The configuration that `describe` described. Raises UserError for another thing."""
     fields: Record = description if isinstance(description, dict) else {"model": description}
     name = fields.get("model")
     registry = MODELS if name in MODELS else DENOISERS
     if not isinstance(name, str) or name not in registry:
-        raise UserError(f"{path}: model {name!r}; known systems are {', '.join([*MODELS, *DENOISERS])}")
-    system = registry[name]
-    config_type = get_type_hints(system.__init__)["config"]
-    try:
-        model: Model = from_dict(config_type, {k: v for k, v in fields.items() if k != "model"}).build()
-        return model
-    except ValueError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"model {reprlib.repr(name)}; known systems are {', '.join([*MODELS, *DENOISERS])}")
+    config_type = get_type_hints(registry[name].__init__)["config"]
+    return from_dict(config_type, {k: v for k, v in fields.items() if k != "model"})
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], object]:
     """Tensors by name, and the description that they were saved with, None if they were saved by another library."""
+    with tensor_file(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dictionary
+        text = (file.metadata() or {}).get("config", "null")
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dictionary
-            return tensors, json.loads((file.metadata() or {}).get("config", "null"))
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path} is no safetensors file, or is damaged or cut short ({detail})") from error
-
-
-def _check_names_and_shapes(path: Path, stored: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-    """Every weight of the model is there in its shape, and nothing else is."""
-    shapes = [k for k in state if k in stored and stored[k].shape != state[k].shape]
-    problems = {
-        "lacks": [k for k in state if k not in stored],
-        "holds unknown": [k for k in stored if k not in state],
-        "has other shapes for": [f"{k} {tuple(stored[k].shape)}, not {tuple(state[k].shape)}" for k in shapes],
-        "is not finite in": [k for k, tensor in stored.items() if not torch.isfinite(tensor).all()],
-    }
-    lines = [f"{what} {', '.join(which[:3])}" + (f" and {len(which) - 3} more" if which[3:] else "")
-             for what, which in problems.items() if which]
-    if lines:
-        raise UserError(f"{path} does not fit its {CONFIG}: it {'; it '.join(lines)}")
+        return tensors, parse_json(text)
+    except DamagedJson as error:
+        raise UserError(f"{shown(path)}: its metadata is damaged ({error})") from error
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

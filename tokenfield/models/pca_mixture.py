@@ -105,6 +105,7 @@ class PcaMixture(AnchorField):
         flat = wide(tokens.flatten(0, 2))
         index = flat[:, 0].round().long().clamp(0, self.config.codes - 1)
         cells = self.subspaces.restore(index, flat[:, 1:]).view(*tokens.shape[:3], -1)
+        cells = cells.to(self.head.direct.weight.dtype)
         count = tokens.shape[0]
         return TokenState(self.head.coefficients(cells, None), self.log_sharpness[rung].exp().expand(count))
 

@@ -5,9 +5,12 @@ Neither a name nor a mistyped folder ever reaches for the network.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
+from tokenfield.io.cache import remembered_model
 from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.folder import (
     CONFIG,
@@ -19,18 +22,13 @@ from tokenfield.models.folder import (
     download,
     load_folder,
     model_hash,
+    names,
+    packaged,
     save,
 )
 
-__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "load", "model_hash", "save"]
-
-PACKAGED = Path(__file__).parent / "weights"
-
-
-def names() -> list[str]:
-    """The models this package ships, by the names that `load` takes."""
-    return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
-
+__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "load", "model_hash", "names",
+           "packaged", "save"]
 
 def load(name: str | os.PathLike[str]) -> FieldModel:
     """A trained field model, as `load_any` has it. Raises UserError also for another, such as a denoiser."""
@@ -53,8 +51,8 @@ def load_any(name: str | os.PathLike[str]) -> Model:
     name, a missing or damaged file, and weights of other names or shapes than the configuration's.
     """
     text = os.fspath(name)
-    if text in names():
-        folder = PACKAGED / text
+    if (shipped := packaged(text)) is not None:
+        folder = shipped
     elif text.startswith(HUB_PREFIX):
         repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
         folder = download(repository, revision or None)
@@ -77,18 +75,43 @@ def find_model(
     load: Callable[[str], FieldModel] = load,
     hint: str = "give it: Field.load(path, model)",
 ) -> FieldModel:
-    """The model that a `.field` file names: packaged, a folder, or else what lies beside the file. No network.
+    """The model that a `.field` file names: packaged, a folder below the file's own, or what lies beside it.
+
+    Neither the network nor any other folder is opened on a file's word.
 
     `Field.load` compares hashes, so a foreign model beside the file cannot be taken for the file's own. `load` makes a
     model of a name or a folder; `hint` says what to do if there is none.
     """
     beside = Path(path).parent  # a picture's own model, as `tokenfield optimize` saves it, moves with its field
     problem = ", which is not at hand;"
-    if model.origin is not None and not model.origin.startswith(HUB_PREFIX):
+    if (place := at_hand(path, model)) is not None:
         try:
-            return load(model.origin)
+            return load(place)
         except UserError as error:
             problem = f": {error}; or"
-    if all((beside / name).exists() for name in (CONFIG, WEIGHTS)):
+    if all((beside / name).is_file() for name in (CONFIG, WEIGHTS)):
         return load(str(beside))
-    raise UserError(f"{path} was made by {model}{problem} {hint}")
+    raise UserError(f"{shown(path)} was made by {model}{problem} {hint}")
+
+
+def at_hand(path: str | os.PathLike[str], model: ModelId) -> str | None:
+    """Where the model that a `.field` file names may be opened: a packaged one, or a folder in the file's own folder.
+
+    Of a model elsewhere on this machine the file's word is not taken, for files come from strangers; but this machine
+    remembers by their hashes the models that it made fields with. None for one that is nowhere.
+    """
+    origin, own = model.origin, Path(path).resolve().parent
+    if origin is not None and origin in names():
+        return origin
+    folder = remembered_model(model.hash)
+    if folder is not None and (folder / CONFIG).is_file():
+        return str(folder)
+    if origin is None:
+        return None
+    if origin.startswith(HUB_PREFIX) or not origin.isprintable():
+        return None
+    for folder in (own / origin, Path(origin)):  # as the file says it from its own place, or from the present one
+        with suppress(OSError, ValueError):
+            if folder.resolve().is_relative_to(own) and folder.is_dir():
+                return str(folder)
+    return None

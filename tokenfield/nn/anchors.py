@@ -56,7 +56,7 @@ def harmonics(relative: Float[Tensor, "*q"], n: int) -> Float[Tensor, "*q n"]:
     orthonormal DCT-II: any values on the pixels are one combination of them, continued smoothly in between.
     """
     k = torch.arange(n, device=relative.device, dtype=relative.dtype)
-    scale = torch.where(k == 0, (1 / n) ** 0.5, (2 / n) ** 0.5)
+    scale = torch.where(k == 0, (1 / n) ** 0.5, (2 / n) ** 0.5).to(relative.dtype)
     return scale * (torch.pi / 2 * k * (relative.unsqueeze(-1) + 1)).cos()
 
 

@@ -44,7 +44,7 @@ class Subspaces(nn.Module):
 
     @property
     def basis(self) -> Float[Tensor, "k p n"]:
-        """The components, orthonormal to float32's precision.
+        """The components, orthonormal to float32's precision, and in float32 where the weights are narrower.
 
         Errors are differences of squares, and components that were stored as float16 are not orthogonal enough for
         them. What is stored stays as it is, so that a model's hash does not depend on the machine.
@@ -52,7 +52,8 @@ class Subspaces(nn.Module):
         state = self.components.data_ptr(), self.components._version, self.components.device
         if self._basis is None or self._basis[0] != state:
             q, r = torch.linalg.qr(self.components.double())
-            self._basis = state, (q * r.diagonal(dim1=1, dim2=2).sign()[:, None]).to(self.mean.dtype)
+            wide = torch.promote_types(self.mean.dtype, torch.float32)
+            self._basis = state, (q * r.diagonal(dim1=1, dim2=2).sign()[:, None]).to(wide)
         return self._basis[1]
 
     def errors(self, cells: Float[Tensor, "m p"]) -> Iterator[tuple[Float[Tensor, "m e"], Float[Tensor, "m n"]]]:
@@ -72,7 +73,9 @@ class Subspaces(nn.Module):
 
         `only` is the place in `prefixes` of the one that counts; None: all do.
         """
-        weight = 1 / self.usual if only is None else (torch.arange(len(self.usual)) == only).to(self.usual)
+        cells = cells.to(self.basis.dtype)
+        weight = 1 / self.usual if only is None else torch.arange(len(self.usual), device=cells.device) == only
+        weight = weight.to(cells)
         parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
         index, coefficients, errors = (torch.cat(column) for column in zip(*parts, strict=True))
         return index, coefficients, errors
@@ -91,11 +94,11 @@ class Subspaces(nn.Module):
 
     def restore(self, index: Int[Tensor, " m"], coefficients: Float[Tensor, "m e"]) -> Float[Tensor, "m p"]:
         """Cells from their subspace and their leading coefficients, any number of them."""
-        cells = self.mean[index]
+        basis, width = self.basis, coefficients.shape[1]
+        cells, coefficients = self.mean[index].to(basis.dtype), coefficients.to(basis.dtype)
         order = index.argsort(stable=True)
         which, counts = index[order].unique_consecutive(return_counts=True)
         parts = coefficients[order].split(counts.tolist())
-        basis, width = self.basis, coefficients.shape[1]
         spans = [part @ basis[k, :, :width].T for k, part in zip(which.tolist(), parts, strict=True)]
         return cells.index_add(0, order, torch.cat(spans)) if spans else cells
 

@@ -65,7 +65,8 @@ class RelativeHead(nn.Module):
         """f_j(v - p_j) of the four neighbours of scattered points; (Q,) or (B, Q) of them."""
         k, count = self.shape[-1], coefficients.shape[0]
         batch = torch.arange(count, device=coefficients.device)[:, None]  # (B, 1): points are shared or own
-        basis_y, basis_x = (harmonics(axis.relative, k).expand(count, -1, -1, -1) for axis in (y, x))
+        basis_y, basis_x = (harmonics(axis.relative, k).to(coefficients.dtype).expand(count, -1, -1, -1)
+                            for axis in (y, x))
         values = []
         for i in (0, 1):
             for j in (0, 1):
@@ -87,13 +88,13 @@ class RelativeHead(nn.Module):
         values = []
         for i in (0, 1):
             near = coefficients[:, y.first + 1 + i : y.first + 1 + i + rows]  # (B, G, N, C, k, l)
-            basis = harmonics(y.relative[i], k) * fades[0]  # (G, points, k)
+            basis = (harmonics(y.relative[i], k) * fades[0]).to(near.dtype)  # (G, points, k)
             lines = basis @ near.permute(0, 1, 4, 2, 3, 5).flatten(3)  # (B, G, points, N C l)
             lines = lines.flatten(1, 2)[:, y.place].view(batch, len(y.place), -1, channels, k)
             lines = lines.permute(2, 0, 1, 3, 4)  # (N, B, Y, C, l)
             for j in (0, 1):
                 near = lines[x.first + 1 + j : x.first + 1 + j + columns].flatten(1, 3)  # (G, B Y C, l)
-                basis = (harmonics(x.relative[j], k) * fades[1]).transpose(1, 2)  # (G, l, points)
+                basis = (harmonics(x.relative[j], k) * fades[1]).to(near.dtype).transpose(1, 2)  # (G, l, points)
                 value = (near @ basis).unflatten(1, (batch, -1, channels))  # (G, B, Y, C, points)
                 value = value.permute(1, 2, 0, 4, 3).flatten(2, 3)[:, :, x.place]  # (B, Y, X, C)
                 values.append(value.flatten(1, 2))
