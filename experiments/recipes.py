@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from experiments.factorial.model import AnchoredLainrConfig
+from experiments.pools.climate import CLIMATOLOGIES
 from tokenfield.data import DataConfig
 from tokenfield.earth.recipes import lainr_climatology
 from tokenfield.generation.recipes import cutouts_32_lainr
@@ -223,4 +224,5 @@ def views_anr_64() -> Recipe:
 def lainr_climatology_plane() -> Recipe:
     """Climatologies with LAINR on the plain grid: `lainr-climatology` but for its coordinates, to see what they do."""
     base = lainr_climatology()
-    return replace(base, name="lainr-climatology-plane", model=replace(base.model, coordinates="plane"))
+    data = replace(base.data, files=CLIMATOLOGIES)
+    return replace(base, name="lainr-climatology-plane", data=data, model=replace(base.model, coordinates="plane"))

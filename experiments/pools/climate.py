@@ -12,9 +12,9 @@ files unchanged:
 A machine without apt reads a package it already has: `--packages FOLDER`, any folder with the `.deb` file. With
 `--iris` it also fetches PyPI's `iris-sample-data` with pip and keeps its monthly sea-surface temperatures.
 
-Three files are trained on, by the recipes `lainr-climatology` and its like, which hold out every fourth step of each;
-two are for measuring what a model has never seen, neither the variable (salinity, relief) nor the grid. Nothing is
-random: the same packages give the same files, and one whose bytes differ is an error that names it.
+Three files are trained on (`--data.files`), by the recipes `lainr-climatology` and its like, which hold out every
+fourth step of each; two are for measuring what a model has never seen, neither the variable (salinity, relief) nor the
+grid. Nothing is random: the same packages give the same files, and one whose bytes differ is an error that names it.
 """
 
 import argparse
@@ -59,6 +59,7 @@ FILES = (
          "Levitus: temperature and salinity at twenty depths, the year's mean, 1 degree, land missing", "6cf0c43e2b5b"),
     Item("etopo60.cdf", "never trained on", "ETOPO: relief of the Earth, 1 degree, complete", "36b4cb72a01c"),
 )
+CLIMATOLOGIES = tuple(item.name for item in FILES if item.use.startswith("train"))
 OSTIA = Item("ostia_monthly.nc", "never trained on",
              "OSTIA: sea-surface temperature, monthly, tropics, a netCDF-4 file on a region", "", IRIS,
              "iris_sample_data/sample_data", IRIS_LICENCE)

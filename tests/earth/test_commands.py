@@ -1,6 +1,7 @@
 """The commands for fields of the Earth: what they print, what they write, one clear line for what makes no sense."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,13 +40,13 @@ def test_encode_writes_a_field_per_step(earth, run):
     assert outcome.code == 0 and len(outcome.out.splitlines()) == 12
     assert "14 values for 82 cells, RMSE" in outcome.out and "degC" in outcome.out  # 3 x 4, an offset and a scale
     items = json.loads((earth / "out.json").read_text())["items"]
-    field = Field.load(earth / "fields" / "sea.nc_SST_time=3.field", pretrained.load(earth / "model"))
-    assert items[3]["name"] == field.domain.name == "sea.nc SST time=3"
+    field = Field.load(earth / "fields" / "sea.nc_SST_2000-01-04.field", pretrained.load(earth / "model"))
+    assert items[3]["name"] == field.domain.name == "sea.nc SST 2000-01-04"
 
 
 def test_query_answers_in_the_field_s_unit_and_marks_guesses(earth, run):
     encoded(earth, run)
-    path = earth / "fields" / "sea.nc_SST_time=0.field"
+    path = earth / "fields" / "sea.nc_SST_2000-01-01.field"
     rows = dataset()
     hole = f"{rows.lat.values[2]:g}", f"{rows.lon.values[3]:g}"
     (earth / "places.txt").write_text("10, 20\n\n-30 350\n")
@@ -63,12 +64,12 @@ def test_query_answers_in_the_field_s_unit_and_marks_guesses(earth, run):
 
 def test_map_draws_truth_field_and_difference(earth, run):
     encoded(earth, run)
-    path = earth / "fields" / "sea.nc_SST_time=5.field"
+    path = earth / "fields" / "sea.nc_SST_2000-01-06.field"
     alone = run("climate", "map", path, "--projection", "mollweide", "--height", 30)
     assert alone.code == 0
     beside = run("climate", "map", path, "--data", earth / "data", "-o", earth / "m.png", "--height", 30,
                  "--projection", "orthographic")
-    assert beside.code == 0 and "sea.nc SST time=5" in beside.out
+    assert beside.code == 0 and "sea.nc SST 2000-01-06" in beside.out
     small, large = Image.open(path.with_suffix(".png")).size, Image.open(earth / "m.png").size
     assert large[0] > 1.4 * small[0]  # three discs beside one ellipse
 
@@ -88,15 +89,14 @@ def test_evaluate_tells_variables_and_units(earth, run):
 
 def test_a_run_is_evaluated_on_what_its_recipe_held_out(earth, run):
     recipe = recipes.lainr_climatology()
-    write(earth / "data" / recipe.data.files[0], steps=12)
+    recipe = replace(recipe, data=replace(recipe.data, files=("coads.cdf",)))
+    write(earth / "data" / "coads.cdf", steps=12)
     store_recipe(earth / "model", recipe)
-    from dataclasses import replace
-
     store_recipe(earth / "model", replace(recipe, data=replace(recipe.data, size=(6, 10))))
     outcome = run("climate", "evaluate", earth / "model", "--data", earth / "data", "--json", earth / "e.json")
     assert outcome.code == 0
     names = [score["field"] for score in json.loads((earth / "e.json").read_text())["scores"]]
-    assert names == [f"{recipe.data.files[0]} SST time={step}" for step in (2, 6, 10)]
+    assert names == [f"coads.cdf SST 2000-01-{step + 1:02d}" for step in (2, 6, 10)]
 
 
 def test_other_units_are_converted_to_the_model_s(earth, run):
@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_one_line(earth, run, photo):
     run("encode", photo, "-o", earth / "photo.field")
     write(earth / "air.nc", variables=("AIRT",))
     (earth / "places.txt").write_text("1 2\nhere\n")
-    short = {"F": earth / "fields" / "sea.nc_SST_time=0.field", "M": earth / "model", "D": earth / "data",
+    short = {"F": earth / "fields" / "sea.nc_SST_2000-01-01.field", "M": earth / "model", "D": earth / "data",
              "O": earth / "o", "P": earth / "photo.field", "A": earth / "air.nc", "T": earth / "places.txt"}
     for name, (words, message) in NONSENSE.items():
         outcome = run("climate", *(short.get(word, word) for word in words))
@@ -149,5 +149,5 @@ def test_what_makes_no_sense_is_one_line(earth, run, photo):
 def test_info_does_not_print_the_mask_of_the_sea(earth, run, monkeypatch):
     encoded(earth, run)
     monkeypatch.setattr("tokenfield.cli.info.LONGEST", 8)
-    outcome = run("info", earth / "fields" / "sea.nc_SST_time=0.field")
+    outcome = run("info", earth / "fields" / "sea.nc_SST_2000-01-01.field")
     assert outcome.code == 0 and " characters, in --json" in outcome.out

@@ -72,7 +72,7 @@ def test_levels_and_times_are_layers(tmp_path):
     places = [(layer.step, dict(layer.index)) for layer in layers]
     assert places == [(t, {"depth": z, "time": t}) for z in range(2) for t in range(3)]
     last = file.read(next(layer for layer in layers if layer.step == 2))
-    assert "time=2" in last.name and "depth=0" in last.name
+    assert "2000-01-03" in last.name and "depth=0" in last.name
     np.testing.assert_allclose(last.values[0], truth(LATITUDES, LONGITUDES, 2), atol=1e-5)
 
 
@@ -122,7 +122,7 @@ REFUSED = {
     "no latitudes": (without_axes, "no variable on latitudes and longitudes"),
     "curvilinear": (curvilinear, "regrid it first"),
     "latitudes in metres": (in_other_units("m"), "in 'm'"),
-    "latitudes in radians": (in_other_units("radians"), "in 'radians'"),
+    "latitudes in radians": (in_other_units("radians"), "give degrees north"),
     "latitudes beyond the pole": (lambda path: write(path, latitudes=LATITUDES * 1.2), "give degrees north"),
     "longitudes in seconds": (lambda path: write(path, longitudes=LONGITUDES * 3600), "give degrees east"),
     "latitudes out of order": (shuffled("lat"), "sort the file"),

@@ -1,14 +1,17 @@
 """Fields on the sphere from files: netCDF, Zarr and NPY, as one kind of snapshot.
 
-Axes are known by the CF conventions' attributes (units, standard_name, axis), else by their names. Times are not
-decoded: climatologies use calendars from the year 0, and a step only needs its place. Latitudes may rise or fall,
-longitudes run 0..360, -180..180 or 20..380, with or without the first column repeated at the end; values may be packed
-integers with `scale_factor`. Snapshots are always north up, eastward, in physical units, with missing cells marked.
+Which axes a file has, and which cells have no value, `conventions.py` says. Times are decoded for names alone:
+climatologies use calendars from the year 0, and a step only needs its place. Latitudes may rise or fall, longitudes run
+0..360, -180..180 or 20..380, in degrees or radians, with or without the first column repeated at the end; values may be
+packed integers with `scale_factor`, and variables may lie in groups. Snapshots are always north up, eastward, in
+physical units, with missing cells marked.
 
 NPY files carry no axes: a 2-D array is the whole globe, from the north pole down and from longitude 0 eastward; an odd
 number of rows has rows on the poles, as ERA5's 721 x 1440.
 """
 
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +23,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.data.decoding import PictureError
+from tokenfield.earth.conventions import (
+    DEGREES,
+    HOW_TO_SAY,
+    LATITUDE_UNITS,
+    LONGITUDE_UNITS,
+    RADIANS,
+    is_time,
+    is_value,
+    label_of,
+    role_of,
+    unit_of,
+)
 from tokenfield.earth.sphere import LatLon
 from tokenfield.earth.units import conversion
 from tokenfield.io.atomic import shown
@@ -34,20 +49,13 @@ UNREADABLE = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError
 """What xarray's backends raise on damaged files: each its own, none of them documented."""
 IN_MEMORY = 1 << 30
 """Bytes of the largest netCDF-3 file that is read whole rather than mapped."""
-ABSENT = 1e30
-"""Values at least this large are the format's fill values, which some files do not declare."""
-
-LATITUDE_UNITS = {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"}
-LONGITUDE_UNITS = {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"}
-DEGREES = {"", "degree", "degrees", "deg"}
-
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
     """One moment (and level) of one or more variables on one grid."""
 
     name: str
-    """For people: file, variables and the values of the other axes, as "coads.cdf SST TIME=366"."""
+    """For people: file, variables, date and level, as "levitus.nc TEMP 1998-06-15 depth=10m"."""
     variables: tuple[str, ...]
     units: tuple[str, ...]
     """Of each channel; "" where the file says nothing."""
@@ -98,6 +106,12 @@ class EarthFile:
         self.path = path
         self.dataset = self._open_npy(names) if path.suffix.lower() == NPY else self._open()
         self.axes = self._find_axes()
+        if not self.axes and (groups := self._groups()):
+            self.dataset = groups
+            self.axes = self._find_axes()
+        if not self.axes:
+            raise self._refuse("has no variable on latitudes and longitudes; its axes are "
+                               f"{', '.join(map(str, self.dataset.sizes)) or 'none'}{HOW_TO_SAY}")
         self._grids: dict[tuple[str, str], Oriented] = {}
 
     def _open_npy(self, names: tuple[str, ...]) -> "Dataset":
@@ -120,14 +134,44 @@ class EarthFile:
         options: Record = {"decode_times": False, "decode_timedelta": False}
         try:
             if self.path.suffix.lower() == ZARR:
-                options |= {"engine": "zarr"}
-            elif self.path.stat().st_size < IN_MEMORY and self.path.open("rb").read(3) == b"CDF":
+                return self._open_zarr(options | {"engine": "zarr"})
+            if self.path.stat().st_size < IN_MEMORY and self.path.open("rb").read(3) == b"CDF":
                 options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
             return xarray.open_dataset(self.path, **options)
         except ImportError as error:
             raise self._refuse("is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
         except UNREADABLE as error:
             raise self._refuse(f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
+
+    def _open_zarr(self, options: Record) -> "Dataset":
+        """A Zarr store, in which 0, what an array is filled with unless somebody said otherwise, marks nothing."""
+        import xarray
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that metadata stand in many files
+            marked, plain = (xarray.open_dataset(self.path, use_zarr_fill_value_as_mask=mask, **options)
+                             for mask in (True, False))
+        filled = [name for name in plain.data_vars if marked[name].encoding.get("_FillValue", 0) != 0]
+        return plain.assign({name: marked[name] for name in filled})
+
+    def _groups(self) -> "Dataset | None":
+        """What lies in groups below the root, as one dataset: names by their groups, unless they are unique."""
+        import xarray
+
+        options: Record = {"engine": "zarr"} if self.path.suffix.lower() == ZARR else {}
+        try:
+            tree = xarray.open_groups(self.path, decode_times=False, decode_timedelta=False, **options)
+        except (ImportError, NotImplementedError, *UNREADABLE):  # netCDF-3 has none
+            return None
+        inner = {path.strip("/"): data for path, data in tree.items() if path.strip("/")}
+        shared = Counter(name for data in inner.values() for name in data.data_vars)
+        parts = []
+        for group, data in inner.items():
+            outer = {name: axis for name, axis in tree["/"].variables.items() if set(axis.dims) <= set(data.dims)}
+            data = data.assign_coords({name: axis for name, axis in outer.items() if name not in data.variables})
+            own = {name: f"{group}/{name}" for name in [*data.dims, *data.variables] if name not in data.data_vars}
+            parts.append(data.rename(own | {name: f"{group}/{name}" for name in data.data_vars if shared[name] > 1}))
+        return xarray.merge(parts) if parts else None
 
     def _find_axes(self) -> dict[str, tuple[str, str]]:
         dataset, axes, kinds = self.dataset, {}, ("latitude", "longitude")
@@ -140,9 +184,6 @@ class EarthFile:
         curved = ", ".join(str(name) for name, role in roles.items() if role in kinds and dataset[name].ndim > 1)
         if not axes and curved:
             raise self._refuse(f"has latitudes that are no axis ({curved}, a curvilinear grid); regrid it first")
-        if not axes:
-            raise self._refuse("has no variable on latitudes and longitudes; its axes are "
-                               f"{', '.join(map(str, dataset.sizes))}")
         return axes
 
     def grid(self, variable: str) -> Oriented:
@@ -168,9 +209,10 @@ class EarthFile:
     def _axis(self, name: str, what: str, largest: float, unit_name: str) -> np.ndarray:
         """The numbers of an axis in degrees."""
         axis = self.dataset[name]
-        if (unit := unit_of(axis).lower()) not in LATITUDE_UNITS | LONGITUDE_UNITS | DEGREES:
+        if (unit := unit_of(axis).lower()) not in LATITUDE_UNITS | LONGITUDE_UNITS | DEGREES | RADIANS:
             raise self._refuse(f"has {what} {name} in {unit!r}; give degrees")
         values = self._values(axis).astype(np.float64)
+        values = np.rad2deg(values) if unit in RADIANS else values
         if len(values) < 2 or not np.isfinite(values).all():
             raise self._refuse(f"has {what} {name} that are fewer than two or not finite")
         if np.abs(values).max() > largest:
@@ -202,16 +244,15 @@ class EarthFile:
 
     def read(self, layer: Layer) -> Snapshot:
         """The snapshot of a layer. Raises PictureError where it is damaged or nothing in it is there."""
-        parts = [",".join(layer.variables)]
-        for dimension, i in layer.index:
-            value = f"={self.dataset[dimension].values[i]:g}" if dimension in self.dataset else f"[{i}]"
-            parts.append(dimension + value)
-        label, arrays = " ".join(parts), [self.dataset[name] for name in layer.variables]
+        arrays = [self.dataset[name] for name in layer.variables]
+        others = sorted(layer.index, key=lambda place: not is_time(place[0], self.dataset.get(place[0])))  # time first
+        label = " ".join([",".join(layer.variables), *(label_of(d, self.dataset.get(d), i) for d, i in others)])
         grid, rows, columns = self.grid(layer.variables[0])
         planes = [self._values(array.isel(dict(layer.index)).transpose(*self.axes[name]))[rows][:, columns]
                   for name, array in zip(layer.variables, arrays, strict=True)]
+        there = np.stack([is_value(array, plane) for array, plane in zip(arrays, planes, strict=True)])
         values = torch.from_numpy(np.stack(planes).astype(np.float32))
-        valid = (values.abs() < ABSENT).float()  # false for NaN too
+        valid = torch.from_numpy(there.astype(np.float32))
         if not valid.any():
             raise PictureError(f"{shown(self.path)} {label}", "holds no value: every cell is missing")
         return Snapshot(f"{self.path.name} {label}", layer.variables, tuple(map(unit_of, arrays)), grid,
@@ -219,27 +260,6 @@ class EarthFile:
 
     def _refuse(self, reason: str) -> PictureError:
         return PictureError(self.path, reason)
-
-
-def unit_of(array: "DataArray") -> str:
-    """As the file spells it; "" where it says nothing."""
-    return str(array.attrs.get("units", "")).strip()
-
-
-def role_of(name: str, axis: "DataArray") -> str:
-    """ "latitude", "longitude" or "" of a variable in a dataset."""
-    unit = unit_of(axis).lower()
-    names = {str(axis.attrs.get("standard_name", "")).lower(), name.lower()}
-    if unit in LATITUDE_UNITS or names & {"latitude", "lat", "nav_lat"}:
-        return "latitude"
-    return "longitude" if unit in LONGITUDE_UNITS or names & {"longitude", "lon", "nav_lon"} else ""
-
-
-def is_time(name: str, axis: "DataArray | None") -> bool:
-    """Whether a dimension is time."""
-    attributes = {} if axis is None else axis.attrs
-    kind, standard, units = (str(attributes.get(key, "")) for key in ("axis", "standard_name", "units"))
-    return " since " in units or kind == "T" or "time" in (standard, name.lower())
 
 
 def one_line(error: BaseException) -> str:

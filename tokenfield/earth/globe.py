@@ -34,6 +34,9 @@ from tokenfield.fields.field import Field
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel, Model
 
+LARGEST = 1 << 17
+"""Cells along the longest axis, 300 metres each around the equator: a size from a file is not believed beyond it."""
+
 Axis = tuple[float, ...]
 """(first, last, count) of a regular axis in degrees; all its values, and nothing after them, of another one."""
 
@@ -66,8 +69,9 @@ class Globe(Domain):
             raise UserError("a globe's variables, units, offset and scale must be equally many, at least one")
         if not all(np.isfinite(self.scale)) or 0 in self.scale or not all(np.isfinite(self.offset)):
             raise UserError(f"a globe standardised by {self.scale} and {self.offset}; scales must not be 0")
-        if min(self.size) < 2 or self.grid.shape != self.size:
-            raise UserError(f"a globe of {self.size} cells on {self.grid.shape} latitudes and longitudes")
+        if min(self.size) < 2 or max(self.size) > LARGEST or self.grid.shape != self.size:
+            raise UserError(f"a globe of {self.size} cells on {len(self.latitudes)} and {len(self.longitudes)} numbers "
+                            f"of latitudes and longitudes; at least 2 and at most {LARGEST} a side")
 
     @cached_property
     def grid(self) -> LatLon:
@@ -197,7 +201,9 @@ def axis_numbers(axis: Float[Tensor, " n"]) -> Axis:
 def axis_values(axis: Axis, n: int) -> Float[Tensor, " n"]:
     """The inverse of `axis_numbers` for an axis of n cells."""
     if len(axis) == 3 and n > 3:
-        return torch.linspace(axis[0], axis[1], int(axis[2]), dtype=torch.float64)
+        if axis[2] != n:
+            raise UserError(f"an axis of {axis[2]:g} places for {n} cells")
+        return torch.linspace(axis[0], axis[1], n, dtype=torch.float64)
     return torch.tensor(axis, dtype=torch.float64)
 
 
@@ -211,8 +217,9 @@ def unpack(text: str, shape: tuple[int, int, int]) -> Bool[Tensor, "c h w"]:
     """Which cells have a value, from `pack` of those that have none. Raises UserError for text that is no mask."""
     if not text:
         return torch.ones(shape, dtype=torch.bool)
-    try:
-        packed = np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
+    try:  # one byte more than there should be says that there are more, however many
+        unpacked = zlib.decompressobj().decompress(base64.b85decode(text), -(-prod(shape) // 8) + 1)
+        packed = np.frombuffer(unpacked, np.uint8)
     except (ValueError, binascii.Error, zlib.error) as error:
         raise UserError(f"a globe's mask is damaged ({error})") from error
     if packed.size != -(-prod(shape) // 8):

@@ -1,6 +1,7 @@
 """Training runs on the sphere: ANR's ERA5, and small models of the climatologies of public packages.
 
-The climatologies (`experiments/pools/climate.py`) are 576 fields of ten variables: twelve months of seven variables at
+They train on every file of a folder, one's own too; `--data.files '*.nc'` leaves some out. The climatologies
+(`experiments/pools/climate.py`) are 576 fields of ten variables: twelve months of seven variables at
 the sea's surface (COADS), twelve months of ocean temperature at nineteen depths (World Ocean Atlas), eleven years of
 monthly winds (FNOC). Every fourth step is held out with all its variables and levels, but its neighbours in time are
 trained on: these runs measure how well a field is represented, not how well one is predicted.
@@ -23,7 +24,6 @@ TEMPERATURE = Variable("t2m", units="K", offset=260.0, scale=0.01)
 """0.01 (x - 260), as in ANR's reader: the Earth's surface lies in about [-0.6, 0.6]."""
 ERA5_SIZE = (180, 360)
 """Of 721 x 1440 cells; the authors' reader resizes, to a size that they do not publish."""
-CLIMATOLOGIES = ("coads_climatology.cdf", "ocean_atlas_subset.nc", "monthly_navy_winds.cdf")
 
 
 def anr_era5() -> Recipe:
@@ -62,7 +62,7 @@ def lainr_climatology() -> Recipe:
                         encoder_depth=2, encoder_heads=4, dim=128, feature_dim=128,
                         sigmas=(32.0, 8.0), sigma_q=4.0)  # half-turns per unit: 32 are 5.6 degrees a period
     return Recipe(name="lainr-climatology", model=GriddedLainrConfig(lainr=sizes),
-                  data=GriddedConfig(size=(90, 180), files=CLIMATOLOGIES, holdout="spread", every=4, points=512),
+                  data=GriddedConfig(size=(90, 180), holdout="spread", every=4, points=512),
                   optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.02, schedule="cosine",
                                     warmup=30),
                   objective=AreaConfig(), steps=600, batch_size=8, clip_norm=1.0, evaluate_every=300,

@@ -11,6 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
+from tokenfield.io.outputs import check_free, untaken
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Encode(OnData):
     """Where the .field files go, named after file, variable, time and level."""
     half: bool = False
     """Store tokens as 16-bit numbers: half the file."""
+    overwrite: bool = False
+    """Replace what lies in the output folder already."""
 
     def run(self) -> int:
         """Encode, save, measure what was saved."""
@@ -60,12 +63,14 @@ class Encode(OnData):
         model = load_earth_model(self.model, self.device)
         source = open_fields(model, self.input, variables=self.variables, units=self.units)
         dtype, items = torch.float16 if self.half else torch.float32, []
-        self.output.mkdir(parents=True, exist_ok=True)
+        taken: set[str] = set()
         with console.progress("encoding", len(source)) as bar:
             for i, sample in enumerate(source.fields()):
                 snapshot = sample.snapshot
                 bar.file(i, snapshot.name)
-                target = self.output / (re.sub(r"[^\w.=-]", "_", snapshot.name) + ".field")
+                stem = re.sub(r"[^\w.=-]", "_", snapshot.name)[:200]
+                target = untaken(self.output / f"{stem}.field", taken)
+                check_free([target], overwrite=self.overwrite)
                 encode_field(model, sample).save(target, dtype=dtype)
                 field = Field.load(target, model)
                 scores, values = score(field, snapshot), field.values_stored + model.own_standards
