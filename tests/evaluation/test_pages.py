@@ -1,5 +1,6 @@
 """Pages: text is escaped, assets lie inside, and a wheel holds every file of the folders called assets."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def test_text_is_escaped_and_assets_are_taken_as_they_are(template, tmp_path):
     assert (tmp_path / "out" / "a.html").read_text().startswith("<!doctype html>")
     with pytest.raises(UndefinedError, match="text"):
         pages.render(template)
+
+
+def test_names_cannot_leave_the_script_they_are_data_of():
+    name = "</script><!--<script>&amp;\u2028\"'"
+    text = pages.script_data({"name": name})
+    assert not set("<>&\u2028") & set(text) and json.loads(text) == {"name": name}
 
 
 def test_a_picture_in_a_page_is_the_picture():

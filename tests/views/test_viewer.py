@@ -127,12 +127,68 @@ def test_nonsense_is_refused_in_one_line(port, query):
 )  # fmt: skip
 def test_there_is_nothing_else(port, target):
     status, _, content = ask(port, target)
-    assert status == 404 and b"root:" not in content
+    assert status == (421 if "example.org" in target else 404) and b"root:" not in content
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"])
 def test_only_questions_are_answered(port, method):
     assert ask(port, "/view?azimuth=0&elevation=0", method, b"x=1" if method in ("POST", "PUT") else None)[0] == 405
+
+
+def raw(port, *parts):
+    """Everything that comes back for bytes, until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+        answer = b""
+        while more := connection.recv(1 << 16):
+            answer += more
+    return answer
+
+
+HOST = b"Host: 127.0.0.1\r\n"
+
+
+@pytest.mark.parametrize("host", [b"Host: evil.example\r\n", b"Host: 127.0.0.1.evil.example:80\r\n", b"",
+                                  b"Host: localhost\r\nHost: evil.example\r\n"])
+def test_a_page_of_another_name_reads_nothing_here(port, host):
+    answer = raw(port, b"GET /about.json HTTP/1.1\r\n" + host + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 421 ") and b"objects" not in answer
+    for own in (b"localhost", b"127.0.0.1:%d" % port, b"LOCALHOST:80"):
+        request = b"GET /about.json HTTP/1.1\r\nHost: " + own + b"\r\nConnection: close\r\n\r\n"
+        assert b" 200 " in raw(port, request)[:20]
+
+
+@pytest.mark.parametrize("line", [b"nonsense", b"GET", b"GET / / HTTP/1.1", b"GET / HTTP/x", b"GET / HTTP/9.9",
+                                  b"\xff\xfe", b"GET " + b"/" * 70_000 + b" HTTP/1.1", b"BREW /pot HTTP/1.1"])
+def test_malformed_requests_are_answered_in_a_line_of_text(port, line, capfd):
+    answer = raw(port, line + b"\r\n" + HOST + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 ") and answer.split()[1] in (b"400", b"414", b"501", b"505")
+    assert b"<html" not in answer.lower() and b"Connection: close" in answer
+    assert ask(port, "/about.json")[0] == 200 and "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["//[", "/view?azimuth=%00", "/view?" + "a=1&" * 2000])
+def test_addresses_that_are_none_are_refused(port, target):
+    assert ask(port, target)[0] in (400, 404)
+
+
+def test_nothing_follows_a_body_that_was_not_read(port):
+    hidden = b"GET /about.json HTTP/1.1\r\n" + HOST + b"\r\n"
+    for method in (b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n"):
+        length = b"Content-Length: %d\r\n\r\n" % len(hidden)
+        assert raw(port, method + HOST + length, hidden).count(b"HTTP/1.1 ") == 1
+
+
+def test_an_error_of_the_program_is_one_answer_and_the_server_goes_on(port, viewer, monkeypatch, capfd):
+    def broken(*_, **__):
+        raise ZeroDivisionError("by accident")
+
+    monkeypatch.setattr(viewer, "_field", broken)
+    status, _, content = ask(port, "/view?azimuth=0&elevation=0")
+    assert status == 500 and b"ZeroDivisionError" in content and content.count(b"\n") == 1
+    monkeypatch.undo()
+    assert ask(port, "/view?azimuth=0&elevation=0")[0] == 200 and "Traceback" not in capfd.readouterr().err
 
 
 def test_questions_at_the_same_time_get_their_own_answers(port):

@@ -12,7 +12,6 @@ in it as pictures without loss:
   what the page says of a pixel has to be true all the same.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil, sqrt
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from PIL import Image
 
 from tokenfield.evaluation import pages
@@ -42,9 +40,8 @@ def write_page(path: Path, models: Mapping[str, Sequence[Explained]], command: s
 def values(models: Mapping[str, Sequence[Explained]], command: str) -> Record:
     """What the template needs; `command` made the page and stands at its foot."""
     data = [model_data(name, explained) for name, explained in models.items()]
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     rows = [{"row": row(name, explained)} for name, explained in models.items()]
-    return {"models": rows, "data": Markup(text), "command": command}
+    return {"models": rows, "data": pages.script_data(data), "command": command}
 
 
 def row(name: str, explained: Sequence[Explained]) -> list[str]:

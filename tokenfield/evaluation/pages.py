@@ -5,6 +5,7 @@ Pictures are embedded without loss (WebP), so what a reader compares is what the
 
 import base64
 import io
+import json
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,6 +33,12 @@ def render(template: Path, **values: object) -> str:
                               undefined=StrictUndefined)
     environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])
     return environment.get_template(template.name).render(**values) + "\n"
+
+
+def script_data(data: object) -> Markup:
+    """JSON for a script element of a page: nothing in it, such as a picture's name, can end or open an element."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def data_address(image: Image.Image, *, quality: int = 20, method: int = 2) -> str:

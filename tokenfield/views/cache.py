@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
 from tokenfield.data import cache
@@ -21,12 +21,13 @@ Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
 """Pictures, camera-to-world poses, horizontal field of view in radians."""
 
 
-def cached_views(transforms: Path, size: int, first: int | None = None) -> Views:
-    """Views of the object that a `transforms*.json` describes, mapped read-only; decoded if they never were.
+def cached_views(transforms: Path, size: int, first: int | None = None, part: str = "") -> Views:
+    """Views of the object that a `transforms*.json` or a COLMAP model describes, mapped read-only.
 
-    `size` is their side in pixels; of `first` views only the beginning. Raises PictureError, naming the object.
+    They are decoded if they never were. `size` is their side in pixels; of `first` views only the beginning, of one
+    file for both splits those of the `part`. Raises PictureError, naming the object.
     """
-    frames = read_object(transforms, first)
+    frames = read_object(transforms, first, part)
     file = cache.cache_folder() / "views" / f"{identity(transforms.parent, frames, size)}.npy"
     pictures = cache.cached(file, lambda: decode(transforms.parent, frames, size))
     return pictures, frames.poses.astype(np.float32), frames.angle_x
@@ -35,6 +36,7 @@ def cached_views(transforms: Path, size: int, first: int | None = None) -> Views
 def identity(folder: Path, frames: PosedFrames, size: int) -> str:
     """The name of an object's file: changed pictures, poses or sizes have another one."""
     digest = hashlib.sha256(f"{size} {frames.angle_x!r}".encode() + frames.poses.tobytes())
+    digest.update(b"" if frames.boxes is None else frames.boxes.tobytes())
     for file in frames.pictures:
         try:
             digest.update(b"\0" + cache.identity(file))
@@ -46,13 +48,30 @@ def identity(folder: Path, frames: PosedFrames, size: int) -> str:
 def decode(folder: Path, frames: PosedFrames, size: int) -> UInt8[np.ndarray, "n 3 s s"]:
     """The pictures of an object."""
     out = np.empty((len(frames.pictures), 3, size, size), np.uint8)
-    for place, file in zip(out, frames.pictures, strict=True):
+    boxes = [None] * len(out) if frames.boxes is None else list(frames.boxes)
+    for place, file, box in zip(out, frames.pictures, boxes, strict=True):
         try:
-            place[:] = to_size(read_rgb8(file), size).transpose(2, 0, 1)
+            picture = read_rgb8(file)
+            view = to_size(picture, size) if box is None else cut(picture, box, size)
+            place[:] = view.transpose(2, 0, 1)
         except ValueError as error:
             reason = error.reason if isinstance(error, PictureError) else error
             raise PictureError(folder, f"its view {shown(file.name)} {reason}") from error
     return out
+
+
+def cut(picture: UInt8[np.ndarray, "h w 3"], box: Float64[np.ndarray, " 4"], size: int) -> UInt8[np.ndarray, "s s 3"]:
+    """A box of a picture, in shares of its sides, as a square of `size` pixels. Raises ValueError for a smaller one."""
+    height, width = picture.shape[:2]
+    left, top, right, bottom = box * [width, height, width, height]
+    if min(right - left, bottom - top) < size - 0.5:
+        raise ValueError(f"holds {right - left:.0f} x {bottom - top:.0f} pixels around its principal point, less than "
+                         f"{size}; lower data.size")
+    if (left, top, right, bottom) == (0, 0, width, height) and width == height:
+        return to_size(picture, size)
+    # A triangle of weights: the mean over whole pixels alone would shift edges that fall between them by half of one.
+    box_of_view = left, top, right, bottom
+    return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box=box_of_view))
 
 
 def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:

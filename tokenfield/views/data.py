@@ -25,7 +25,7 @@ from tokenfield.errors import UserError
 from tokenfield.views.cache import cached_views
 from tokenfield.views.layouts import LAYOUTS, Place
 
-ViewLayout = Literal["learnit", "nerf"]
+ViewLayout = Literal["learnit", "nerf", "colmap"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ViewsConfig(Sizes):
     category: str = ""
     """Which objects of the folder, "chairs" say (nerf: which scene); empty for all."""
     layout: ViewLayout = "learnit"
-    """How the folder is laid out: the learnit ShapeNet renderings, or NeRF-synthetic."""
+    """How the folder is laid out: learnit's ShapeNet renderings; NeRF-synthetic, nerfstudio, instant-ngp; COLMAP."""
     size: int = 128
     """Side of the square views in pixels; larger ones are brought down to it."""
     support: int = 3
@@ -83,19 +83,23 @@ class ViewsConfig(Sizes):
         """
         root = check_root(root, split, "objects")
         first = self.first_views if self.layout == "learnit" and split == "train" else 0
-        return ViewsSource(replace(self, first_views=first), LAYOUTS[self.layout](root, self.category, split))
+        part = "" if self.layout == "learnit" else split
+        return ViewsSource(replace(self, first_views=first), LAYOUTS[self.layout](root, self.category, split), part)
 
 
 class ViewsSource:
-    """The objects at some places; a `Source` whose samples are dictionaries. Safe between threads.
+    """The objects at some places, or a `part` of their views; a `Source` whose samples are dictionaries.
+
+    Safe between threads.
 
     `names` are those of the objects that can be used, in a fixed order; `skipped` are those that cannot, for example
     because they have too few views for a sample. Raises UserError where none can be used.
     """
 
-    def __init__(self, config: ViewsConfig, places: list[Place]):
+    def __init__(self, config: ViewsConfig, places: list[Place], part: str = ""):
         self.config, self.skipped = config, SkippedFiles()
-        self.views = lru_cache(OPEN_FILES)(partial(cached_views, size=config.size, first=config.first_views or None))
+        first = config.first_views or None
+        self.views = lru_cache(OPEN_FILES)(partial(cached_views, size=config.size, first=first, part=part))
 
         def check(place: Place) -> None:
             _, transforms = place

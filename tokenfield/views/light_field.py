@@ -19,6 +19,8 @@ from tokenfield.models.base import FieldModel
 from tokenfield.views.models.base import views_model
 from tokenfield.views.radiance_field import PUBLISHED, Integral
 
+LARGEST = 1 << 16
+"""Pixels of the longer side of a camera's picture: a size from a file is not believed beyond it."""
 PIXELS = 1 << 16
 """Rays rendered at once."""
 
@@ -34,10 +36,11 @@ class LightField(Domain):
     integral: Integral = PUBLISHED  # how a radiance field is rendered
 
     def __post_init__(self):
-        if len(self.pose) != 16 or min(self.size) < 1 or not 0 < self.angle_x < torch.pi:
+        sides = 1 <= min(self.size) <= max(self.size) <= LARGEST
+        if len(self.pose) != 16 or not sides or not 0 < self.angle_x < torch.pi:
             raise UserError(
                 f"a camera of {len(self.pose)} numbers, {self.size} pixels, angle {self.angle_x:g}; give a 4 x 4 pose, "
-                "at least (1, 1) pixels and an angle between 0 and pi"
+                f"from (1, 1) to {LARGEST} pixels a side and an angle between 0 and pi"
             )
 
     @classmethod

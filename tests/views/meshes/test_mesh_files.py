@@ -14,7 +14,8 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.views.meshes import catalogue
 from tokenfield.views.meshes.catalogue import CATALOGUE, find_meshes, mesh_file, properties, slug
-from tokenfield.views.meshes.files import opacity, read_surface
+from tokenfield.views.meshes.files import read_surface
+from tokenfield.views.meshes.obj import opacity
 from tokenfield.views.meshes.surface import MeshError
 
 OBJ = """mtllib looks.mtl

@@ -85,7 +85,7 @@ def test_a_stopped_run_continues_and_ends_the_same(meshes, tmp_path, monkeypatch
 
     def counted(entry, *rest):
         arrivals.append(entry.name)
-        render_object(entry, *rest)
+        return render_object(entry, *rest)
 
     monkeypatch.setattr(objects, "render_object", counted)
     render(meshes, tmp_path / "parts", processes=1)

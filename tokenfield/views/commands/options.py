@@ -110,12 +110,14 @@ def integral_of(model: str, points: int | None) -> "Integral":
 
 
 def open_views(model: "ViewsModel", data: Path, category: str, split: str, support: int) -> "ViewsSource":
-    """The objects of a split of a data set in either layout, at the model's size."""
-    from tokenfield.views.data import ViewsConfig
+    """The objects of a split of a data set in any layout, at the model's size."""
+    from tokenfield.views.data import ViewLayout, ViewsConfig
 
-    nerf = not any(data.glob("*_splits.json")) and any(
-        any(data.glob(pattern)) for pattern in ("transforms_*.json", "*/transforms_*.json"))
-    config = ViewsConfig(category=category, layout="nerf" if nerf else "learnit", size=model.input_size[0],
+    patterns: dict[ViewLayout, tuple[str, ...]] = {
+        "learnit": ("*_splits.json",), "nerf": ("transforms*.json", "*/transforms*.json"),
+        "colmap": ("sparse", "*/sparse")}
+    matches = (layout for layout in patterns if any(any(data.glob(pattern)) for pattern in patterns[layout]))
+    config = ViewsConfig(category=category, layout=next(matches, "learnit"), size=model.input_size[0],
                          support=support, first_views=0)
     return config.open(data, "train" if split == "train" else "test")
 

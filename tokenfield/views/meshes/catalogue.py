@@ -2,7 +2,8 @@
 
 A mesh file is one object; a folder is all mesh files and archives below it; a zip archive is the mesh files in it; and
 a Sweet Home 3D library (`.sh3f`) is a zip archive with a catalogue that gives every model a name, a category, an author
-and the rotation that stands it upright. `mesh_file` unpacks only the folder of an archive that one object lies in.
+and the rotation that stands it upright. `mesh_file` unpacks only the folder of an archive that one object lies in, and
+the pictures beside it that its materials name (ShapeNet's `../images`).
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from tokenfield.data.skipped import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 from tokenfield.views.meshes.files import BROKEN, UPRIGHT, read_scene
+from tokenfield.views.meshes.obj import text_of
 from tokenfield.views.meshes.surface import MeshError, Surface
 
 ARCHIVES = (".zip", ".sh3f")
@@ -148,6 +150,18 @@ def is_safe(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def pictures_beside(
+    archive: zipfile.ZipFile, beside: PurePosixPath, members: list[zipfile.ZipInfo], safe: list[zipfile.ZipInfo]
+) -> list[zipfile.ZipInfo]:
+    """Members one folder up, and below it, whose names stand in one of an object's material libraries."""
+    libraries = [info for info in members if info.filename.lower().endswith(".mtl") and info.file_size < 1 << 20]
+    text = "\n".join(text_of(archive.read(info)) for info in libraries).lower()
+    if ".." not in text:
+        return []
+    others = [(info, PurePosixPath(info.filename)) for info in safe if info not in members and not info.is_dir()]
+    return [info for info, path in others if path.is_relative_to(beside.parent) and path.name.lower() in text]
+
+
 @contextmanager
 def mesh_file(entry: MeshEntry) -> Iterator[Path]:
     """The mesh file of an entry, on disk for the length of a block, with what lies in its folder.
@@ -161,8 +175,9 @@ def mesh_file(entry: MeshEntry) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tokenfield-mesh-") as folder:
         try:
             with zipfile.ZipFile(entry.file) as archive:
-                members = [info for info in archive.infolist()
-                           if is_safe(info.filename) and PurePosixPath(info.filename).is_relative_to(beside)]
+                safe = [info for info in archive.infolist() if is_safe(info.filename)]
+                members = [info for info in safe if PurePosixPath(info.filename).is_relative_to(beside)]
+                members += pictures_beside(archive, beside, members, safe)
                 size = sum(info.file_size for info in members)
                 if size > UNPACKED:
                     raise MeshError(entry.where, f"unpacks to {size / 1e9:.1f} GB; at most {UNPACKED / 1e9:.1f} are")

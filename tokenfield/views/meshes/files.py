@@ -2,7 +2,7 @@
 
 `trimesh` reads OBJ (with MTL), GLB and glTF, PLY, STL and OFF. This file decides what their colours mean:
 
-    OBJ/MTL    Kd times map_Kd, opacity d (or 1 - Tr); a Kd of black beside a picture is taken for "not set"
+    OBJ/MTL    Kd times map_Kd, opacity d (or 1 - Tr), see `obj.py`; a Kd of black beside a picture is "not set"
     GLB, glTF  base colour factor times base colour texture; alpha as the alpha mode says
     PLY, OFF   colours of vertices or faces
     STL        grey
@@ -13,7 +13,6 @@ Files are read from folders, so that pictures and materials beside them are foun
 import struct
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from tokenfield.data.decoding import DAMAGE
 from tokenfield.errors import UserError
+from tokenfield.views.meshes.obj import Materials, prepare
 from tokenfield.views.meshes.surface import Material, MeshError, Surface, Up, join, plain
 
 INSTALL = "pip install trimesh embreex"
@@ -44,14 +44,20 @@ def read_scene(file: Path) -> list[Surface]:
         import trimesh
     except ImportError as error:
         raise UserError(f"reading meshes needs trimesh, which is not installed ({error}); {INSTALL}") from error
-    scene = trimesh.load_scene(file, process=False)
+    materials = None
+    if file.suffix.lower() == ".obj":
+        content, materials = prepare(file)
+        resolver: Any = materials  # all that trimesh asks of one is `get`
+        scene = trimesh.load_scene(content, file_type="obj", resolver=resolver, process=False)
+    else:
+        scene = trimesh.load_scene(file, process=False)
     parts = []
     for node in scene.graph.nodes_geometry:
         place, name = scene.graph[node]
         geometry = scene.geometry[name]
         if isinstance(geometry, trimesh.Trimesh) and len(geometry.faces):
             corners = trimesh.transform_points(geometry.vertices, place)[geometry.faces]
-            parts += surfaces_of(corners, geometry.faces, geometry.visual)
+            parts += surfaces_of(corners, geometry.faces, geometry.visual, materials)
     return parts
 
 
@@ -75,8 +81,8 @@ def read_surface(file: Path, read: Callable[[Path], list[Surface]] = read_scene)
     return join(parts)
 
 
-def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Surface]:
-    """Triangles with the looks that trimesh's `visual` gives them."""
+def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any, materials: Materials | None) -> list[Surface]:
+    """Triangles with the looks that trimesh's `visual` gives them, or of an OBJ file its own materials."""
     from trimesh.visual.color import to_rgba
 
     if visual.kind == "vertex":
@@ -86,6 +92,10 @@ def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Sur
     if visual.kind != "texture":
         return [plain(corners, Material())]
     uv = None if visual.uv is None or not len(visual.uv) else np.asarray(visual.uv)[faces]
+    if materials is not None:
+        name = str(visual.material.name)
+        mapped = None if uv is None else materials.uv(name, uv.astype(np.float32))
+        return [plain(corners, materials.look(name, uv is not None), mapped)]
     several = getattr(visual.material, "materials", None)
     if several and visual.face_materials is not None:
         which = visual.face_materials
@@ -97,15 +107,12 @@ def surfaces_of(corners: np.ndarray, faces: np.ndarray, visual: Any) -> list[Sur
 
 
 def look(material: Any, mapped: bool) -> Material:
-    """A material of trimesh: SimpleMaterial of MTL files, PBRMaterial of glTF; a texture only where it is `mapped`."""
+    """A material of trimesh, PBRMaterial of glTF or a simple one; a texture only where it is `mapped`."""
     physical = hasattr(material, "baseColorFactor")
     image = material.baseColorTexture if physical else getattr(material, "image", None)
     texture = np.array(image.convert("RGBA")) if mapped and image is not None else None
     if not physical:
-        colour = unit(material.diffuse)
-        if texture is not None and max(colour[:3]) == 0:
-            colour = WHITE
-        return Material((*colour[:3], opacity(getattr(material, "kwargs", {}))), texture)
+        return Material(unit(material.diffuse), texture)
     colour = WHITE if material.baseColorFactor is None else unit(material.baseColorFactor)
     mode = material.alphaMode or "OPAQUE"
     if mode == "OPAQUE":
@@ -113,16 +120,6 @@ def look(material: Any, mapped: bool) -> Material:
         if texture is not None:
             texture[..., 3] = 255
     return Material(colour, texture, (material.alphaCutoff or 0.5) if mode == "MASK" else None)
-
-
-def opacity(settings: dict[str, Any]) -> float:
-    """What an MTL file says of a material: `d` if there is one, else 1 - `Tr`, else opaque; in [0, 1]."""
-    for key in ("d", "tr"):
-        words = [word for word in settings.get(key, []) if word.lower() != "-halo"]
-        with suppress(IndexError, ValueError):
-            value = float(words[0])
-            return min(1.0, max(0.0, value if key == "d" else 1 - value))
-    return 1.0
 
 
 def unit(colour: np.ndarray) -> tuple[float, float, float, float]:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -37,6 +38,7 @@ from tokenfield.io.atomic import cannot_write, shown, write_whole
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
+from tokenfield.views.meshes.obj import MissingFile
 from tokenfield.views.meshes.renderer import Renderer
 from tokenfield.views.meshes.surface import MeshError, fit_sphere, rotate
 from tokenfield.views.rays import RADIUS, look_at, on_sphere
@@ -87,12 +89,17 @@ def camera_poses(name: str, settings: ViewSettings) -> Float64[np.ndarray, "n 4 
     return look_at(on_sphere(azimuth, elevation, settings.distance)).numpy()
 
 
-def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> None:
-    """Renders one object into `folder / entry.name`, which appears when it is complete.
+Missing = list[tuple[str, str]]
+"""Names of textures and material libraries that nobody has, and why they were needed."""
+
+
+def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Missing:
+    """Renders one object into `folder / entry.name`, which appears when it is complete; returns what it lacks.
 
     Raises MeshError where no views can be made of it, UserError where the folder cannot be written.
     """
-    with mesh_file(entry) as file:
+    with mesh_file(entry) as file, warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", MissingFile)
         up = UPRIGHT.get(file.suffix.lower(), "y") if settings.up == "auto" else settings.up
         try:
             surface = read_surface(file, entry.read)
@@ -101,6 +108,8 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
             surface = fit_sphere(surface, up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
+    missing = [(f"{entry.where}: {one.message.listed}", one.message.reason) for one in noted
+               if isinstance(one.message, MissingFile)]
     renderer = Renderer(surface, angle_x=ANGLE_X, size=settings.size, samples=settings.samples,
                         distance=settings.distance)
     aside = folder / f".{entry.name}.{os.getpid()}.part"
@@ -113,6 +122,7 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Non
             frames.append((f"view-{i:03}", pose))
         (aside / "transforms.json").write_text(transforms_text(ANGLE_X, frames), encoding="utf-8")
         os.replace(aside, folder / entry.name)
+        return missing
     except OSError as error:
         raise cannot_write(folder / entry.name, error) from error
     finally:
@@ -146,7 +156,7 @@ def render_all(
     if processes <= 1:
         for entry in todo:
             with note_failures(skipped):
-                render_object(entry, folder, settings)
+                note_missing(skipped, render_object(entry, folder, settings))
             yield entry.name
         return
     # No copies of this process, whose threads may hold locks that nobody would release in a copy. Ctrl-C reaches every
@@ -157,7 +167,7 @@ def render_all(
             jobs = {pool.submit(render_object, entry, folder, settings): entry for entry in todo}
             for job in as_completed(jobs):
                 with note_failures(skipped):
-                    job.result()
+                    note_missing(skipped, job.result())
                 yield jobs[job].name
         except BrokenProcessPool as error:
             raise UserError(f"a process that rendered died ({error}); run it again to continue, or with "
@@ -174,6 +184,12 @@ def note_failures(skipped: SkippedFiles) -> Iterator[None]:
         yield
     except MeshError as error:
         skipped.catch(error)
+
+
+def note_missing(skipped: SkippedFiles, missing: Missing) -> None:
+    """Counts the files that an object was drawn without."""
+    for name, reason in missing:
+        skipped.add(name, reason)
 
 
 def is_rendered(entry: MeshEntry, folder: Path) -> bool:

@@ -14,6 +14,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -149,7 +150,10 @@ def answer(viewer: Viewer, target: str) -> tuple[str, bytes]:
 
     Raises Refusal unless every parameter is there once, or has a default, and in its range.
     """
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:  # half an IPv6 address
+        raise Refusal("no address that can be read") from error
     if parts.path not in ROUTES:
         raise Refusal(f"there is nothing here; there are {', '.join(ROUTES)}", HTTPStatus.NOT_FOUND)
     kind, body, names = ROUTES[parts.path]
@@ -183,14 +187,36 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"  # connections stay open: a drag is one conversation
         timeout = 60
 
+        def handle(self) -> None:
+            """All requests of a connection, until it ends, however it ends."""
+            with suppress(ConnectionError, TimeoutError):
+                super().handle()
+
         def do_GET(self) -> None:
             begin = time.perf_counter()
+            if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+                self.close_connection = True  # what came along is not read, so nothing may follow it
             try:
+                self.check_host()
                 kind, body = answer(viewer, self.path)
                 self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begin))
             except UserError as error:
                 status = error.status if isinstance(error, Refusal) else HTTPStatus.UNPROCESSABLE_ENTITY
                 self.reply(status, TEXT, f"{error}\n".encode())
+            except ConnectionError:
+                self.close_connection = True
+            except Exception as error:  # the page says so, and the server goes on
+                self.close_connection = True
+                self.reply(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, f"an error of this program: {error!r}\n".encode())
+
+        def check_host(self) -> None:
+            """Raises Refusal for a request by another name than this machine's own.
+
+            A page elsewhere can give its own name this address (DNS rebinding) and would otherwise read what is here.
+            """
+            host = self.headers.get("Host", "")
+            if host.rsplit(":", 1)[0].lower() not in (HOST, "localhost") or len(self.headers.get_all("Host", [])) != 1:
+                raise Refusal(f"this server answers at {HOST} and localhost alone", HTTPStatus.MISDIRECTED_REQUEST)
 
         def refuse(self) -> None:
             """Nothing here can be changed; what a request brings along is not read, so the connection ends."""
@@ -198,6 +224,13 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
             self.reply(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET is answered\n")
 
         do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = refuse
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """The answer to a request line, or to headers, that are none: a line of text, as everything else here."""
+            self.close_connection = True
+            self.requestline, self.request_version = getattr(self, "requestline", ""), "HTTP/1.1"
+            self.command = getattr(self, "command", None) or "GET"
+            self.reply(HTTPStatus(code), TEXT, f"{message or HTTPStatus(code).phrase}\n".encode())
 
         def reply(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float = 0.0) -> None:
             headers = {"Server-Timing": f"render;dur={milliseconds:.1f}", "Content-Type": kind,
@@ -207,10 +240,12 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
                 self.send_response(status)
                 for header in headers.items():
                     self.send_header(*header)
+                if self.close_connection:
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
-            except ConnectionError:  # a browser that went away, or wants a newer view than this one
+            except (ConnectionError, TimeoutError):  # a browser that went away, or wants a newer view than this one
                 self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:
