@@ -45,14 +45,14 @@ def everything(state: Training):
 def test_what_is_saved_is_what_is_loaded(tmp_path):
     saved = save_steps(tmp_path, 5)
     loaded = training(seed=2)
-    state = load_newest(tmp_path, loaded, lambda recipe: None, print)
+    state = load_newest(tmp_path, loaded, lambda recipe, step: None, print)
     assert (loaded.step, state["note"]) == (5, "x")
     pairs = list(zip(everything(saved), everything(loaded), strict=True))
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path):
-    assert load_newest(tmp_path, training(), lambda recipe: None, print) is None
+    assert load_newest(tmp_path, training(), lambda recipe, step: None, print) is None
 
 
 def test_the_newest_few_remain(tmp_path):
@@ -76,7 +76,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_is_used(tmp_pat
         path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
     messages = []
     loaded = training()
-    load_newest(tmp_path, loaded, lambda recipe: None, messages.append)
+    load_newest(tmp_path, loaded, lambda recipe, step: None, messages.append)
     assert loaded.step == 3
     assert len(messages) == 1 and "step-00000007 is damaged" in messages[0] and file in messages[0]
 
@@ -86,7 +86,7 @@ def test_if_all_are_damaged_they_are_named(tmp_path):
     for path in folders(tmp_path):
         (path / "state.json").write_text("{}")
     with pytest.raises(UserError, match=r"every checkpoint .*step-00000003, step-00000007"):
-        load_newest(tmp_path, training(), lambda recipe: None, print)
+        load_newest(tmp_path, training(), lambda recipe, step: None, print)
 
 
 def test_a_damaged_later_checkpoint_is_replaced(tmp_path):
@@ -110,7 +110,7 @@ def test_other_shapes_are_refused_by_name(tmp_path):
     save_steps(tmp_path, 2)
     other = training(config=dataclasses.replace(LAINR, latent_dim=12))
     with pytest.raises(UserError, match=r"encoder\.out\.weight is \(11, 32\), but this model needs \(12, 32\)"):
-        load_newest(tmp_path, other, lambda recipe: None, print)
+        load_newest(tmp_path, other, lambda recipe, step: None, print)
 
 
 def test_another_recipe_is_refused_before_anything_is_changed(tmp_path):
@@ -118,7 +118,7 @@ def test_another_recipe_is_refused_before_anything_is_changed(tmp_path):
     loaded = training(seed=2)
     before = [t.clone() for t in everything(loaded)]
 
-    def refuse(recipe):
+    def refuse(recipe, step):
         assert recipe["name"] == "toy"
         raise UserError("another run")
 
@@ -141,7 +141,7 @@ def test_the_optimizer_file_cannot_run_code(tmp_path):
     (path / "state.json").write_text(json.dumps(checkpoint._sealed(state)))
     verify(path)  # the digests fit: a forgery, not damage
     with pytest.raises(Exception, match=r"weights_only|Weights only"):
-        load_newest(tmp_path, training(), lambda recipe: None, print)
+        load_newest(tmp_path, training(), lambda recipe, step: None, print)
     assert not (tmp_path / "owned").exists()
 
 

@@ -50,7 +50,7 @@ def test_reading_names_the_file(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.json"):
         read(tmp_path / "nowhere.json")
     (tmp_path / "torn.json").write_text('{"name": ')
-    with pytest.raises(UserError, match=r"torn\.json is no JSON"):
+    with pytest.raises(UserError, match=r"torn\.json is damaged or no JSON"):
         read(tmp_path / "torn.json")
 
 

@@ -123,7 +123,7 @@ def test_a_signal_saves_says_how_to_resume_and_resuming_equals_never_having_stop
     assert [p.name for p in folders(out)] == ["step-00000002", "step-00000003"]
     said = " ".join(capsys.readouterr().err.split())
     assert "interrupted after step 3 of 4" in said
-    assert f"tokenfield train toy --data {pictures} --out {out} --resume" in said
+    assert f"tokenfield train {out}/recipe.json --data {pictures} --out {out} --resume" in said
     assert signal.getsignal(signum) is handler
     run(None, pictures, out, resume=True)
     weights, _ = final(out)
@@ -235,7 +235,7 @@ def test_what_cannot_be_trained_is_refused_in_one_line(whole, pictures, tmp_path
     refused("no such folder", SHORT, tmp_path / "nowhere", fresh)
     refused("is 11x11, the model takes 13x13", toy(data=DataConfig(size=11, crop="center")), pictures, fresh)
     (tmp_path / "file").write_text("")
-    refused("cannot make the folder", SHORT, pictures, tmp_path / "file" / "run")
+    refused("a part of the path is a file", SHORT, pictures, tmp_path / "file" / "run")
     assert not fresh.exists()
 
 

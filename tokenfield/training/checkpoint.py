@@ -23,7 +23,8 @@ from safetensors.torch import save as to_bytes
 from torch import nn
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import ASIDE, folder_aside
+from tokenfield.io.atomic import ASIDE, folder_aside, shown
+from tokenfield.io.limits import read_json
 from tokenfield.io.record import Record
 from tokenfield.training import sharding
 
@@ -80,7 +81,7 @@ def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) 
     """
     place = path_of(out, snapshot["state"]["step"])
     try:
-        for leftover in out.glob(f"{ASIDE}*"):  # what a killed process had begun to write
+        for leftover in out.glob(f"{ASIDE}*"):  # what a killed process had begun to write; the folder is locked
             shutil.rmtree(leftover)
         with folder_aside(place) as aside:
             _write(aside, snapshot, recipe)
@@ -109,13 +110,32 @@ def _write(folder: Path, snapshot: Record, recipe: Record) -> None:
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=1))
 
 
+def last_step(out: Path) -> int:
+    """Of the newest checkpoint, damaged or not; 0 without one."""
+    every = folders(out)
+    return int(every[-1].name.removeprefix(PREFIX)) if every else 0
+
+
+def newest_recipe(out: Path) -> Record:
+    """The recipe in the newest checkpoint that is whole. Raises UserError where there is none."""
+    for path in reversed(folders(out)):
+        try:
+            verify(path)
+            recipe = read_json(path / "recipe.json")
+        except (DamagedError, UserError):
+            continue
+        if isinstance(recipe, dict):
+            return recipe
+    raise UserError(f"{shown(out)} holds no checkpoint that is whole")
+
+
 def load_newest(
-    out: Path, training: Training, check: Callable[[Record], None], say: Callable[[str], None]
+    out: Path, training: Training, check: Callable[[Record, int], None], say: Callable[[str], None]
 ) -> Record | None:
     """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
 
-    `check` is called with the checkpoint's recipe (plain JSON) before anything is changed, and raises UserError if the
-    present run is another one; `say` takes a line about every damaged checkpoint.
+    `check` is called with the checkpoint's recipe (plain JSON) and step before anything is changed, and raises
+    UserError if the present run is another one; `say` takes a line about every damaged checkpoint.
 
     Returns:
         The state that was saved, or None if there is no checkpoint at all.
@@ -126,11 +146,11 @@ def load_newest(
     for path in reversed(candidates):
         try:
             state = verify(path)
-            recipe = json.loads((path / "recipe.json").read_text())
+            recipe: Record = json.loads((path / "recipe.json").read_text())
         except DamagedError as damage:
             say(f"checkpoint {path} is damaged: {damage}; trying the one before")
             continue
-        check(recipe)
+        check(recipe, state["step"])
         for name, module in training.modules.items():
             _load_weights(module, path / f"{name}.safetensors")
         states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
@@ -147,8 +167,8 @@ def load_newest(
 def verify(path: Path) -> Record:
     """The state of a checkpoint after every file was compared with its digest. Raises DamagedError."""
     try:
-        state = json.loads((path / STATE).read_text())
-    except (OSError, ValueError) as error:
+        state = read_json(path / STATE)
+    except UserError as error:
         raise DamagedError(f"{STATE} cannot be read ({error})") from error
     if not isinstance(state, dict) or _sealed(state) != state:
         raise DamagedError(f"{STATE} was changed after it was written")

@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import accelerate
@@ -10,11 +11,13 @@ import torch
 
 from tokenfield._version import __version__
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole
+from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.training import checkpoint
+from tokenfield.training.optimisers import schedule
 from tokenfield.training.recipe import Recipe, differences, from_json, read, recipe_hash, to_json
+from tokenfield.training.session import Session
 
 RECIPE = "recipe.json"
 
@@ -32,17 +35,51 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
         if checkpoint.folders(out) or (out / pretrained.WEIGHTS).exists():
             raise UserError(f"{out} holds a trained run already; resume it (--resume), or train into a new folder")
         return recipe
-    if not (out / RECIPE).exists():
-        raise UserError(f"nothing to resume: {out / RECIPE} does not exist; leave out --resume to start a run")
-    stored = read(out / RECIPE)
-    if recipe is not None and (changed := differences(stored, recipe)):
-        raise UserError(f"{out} holds another run: {'; '.join(changed)}; resume it unchanged, or use a new folder")
-    return recipe or stored
+    stored = stored_recipe(out)
+    if recipe is None or lengthens(stored, recipe, checkpoint.last_step(out)):
+        return recipe or stored
+    if changed := differences(stored, recipe):
+        raise UserError(f"{shown(out)} holds another run: {'; '.join(changed)}; resume it unchanged, or use a new "
+                        "folder")
+    return recipe
 
 
-def check_same(saved: Record, recipe: Recipe) -> None:
+def stored_recipe(out: Path) -> Recipe:
+    """The recipe of the run in a folder: its recipe.json or, where that is damaged, what its checkpoints hold.
+
+    Raises UserError where no run was begun.
+    """
+    try:
+        return read(out / RECIPE)
+    except UserError as error:
+        if not checkpoint.folders(out):
+            if (out / RECIPE).exists():
+                raise
+            raise UserError(f"nothing to resume: {shown(out / RECIPE)} does not exist; leave out --resume to start a "
+                            "run") from error
+        return from_json(checkpoint.newest_recipe(out))
+
+
+def lengthens(stored: Recipe, recipe: Recipe, step: int) -> bool:
+    """Whether a recipe is a finished run's but for more steps under a falling rate, which rises again: a warm restart.
+
+    Of a run that is not finished it would be another run, whose rate fell more slowly from the beginning.
+    """
+    more = recipe.steps > stored.steps and step >= stored.steps and recipe.optim.schedule != "constant"
+    return more and not differences(replace(stored, steps=recipe.steps), recipe)
+
+
+def restart(stored: Recipe, recipe: Recipe) -> str:
+    """What a warm restart is, for the person who asked for it."""
+    factor = schedule(recipe.optim, stored.steps, recipe.steps)
+    return (f"a warm restart: the run of {stored.steps} steps is finished; its rate rises again to {factor:.0%} of the "
+            f"highest and falls until step {recipe.steps}. The result is not that of one run of {recipe.steps} steps.")
+
+
+def check_same(saved: Record, recipe: Recipe, step: int = 0) -> None:
     """Raises UserError where a checkpoint's recipe, as plain JSON, is another one: its weights are another run's."""
-    if changed := differences(from_json(saved), recipe):
+    stored = from_json(saved)
+    if not lengthens(stored, recipe, step) and (changed := differences(stored, recipe)):
         raise UserError(f"the run to resume was another one: {'; '.join(changed)}; resume without these changes, or "
                         "train into a new folder")
 
@@ -70,6 +107,13 @@ def facts(recipe: Recipe) -> Record:
     }
 
 
-def resume_hint(recipe: Recipe, data: Path, out: Path) -> str:
-    """The command that continues a run."""
-    return shlex.join(["tokenfield", "train", recipe.name, "--data", str(data), "--out", str(out), "--resume"])
+def resume_hint(data: Path, out: Path, session: Session, processes: int = 1) -> str:
+    """The command that continues a run: by the recipe in its folder, which every run has, on the same kind of machine.
+
+    Words that a shell would not take as they are, are quoted.
+    """
+    program = ["tokenfield"] if processes == 1 else [
+        "torchrun", "--nproc-per-node", str(processes), "-m", "tokenfield"]
+    words = [*program, "train", str(out / RECIPE), "--data", str(data), "--out", str(out), "--resume"]
+    words += ["--device", session.device] if session.device != "auto" else []
+    return shlex.join([*words, *(["--fsdp"] if session.fsdp else [])])

@@ -8,7 +8,6 @@ as for a denoiser, it is `evaluation_loss` and `evaluation_latents`, no line has
 file holds one curve.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole, written_aside
+from tokenfield.io.limits import DamagedJson, parse_json
 from tokenfield.io.record import Record, json_text
 
 if TYPE_CHECKING:
@@ -58,15 +58,19 @@ LOSS = Measure("loss", "loss {:.4f}", "mean squared error", "latents", "latents"
 
 
 def read(path: Path) -> list[Record]:
-    """The lines of a metrics file; a last one that was cut short by a crash is left out."""
-    if not path.exists():
+    """The lines of a metrics file; those that a crash or a disk damaged are left out, for no curve is worth a run."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return []
     lines = []
-    for line in path.read_text().splitlines():
+    for line in text.split("\n"):
         try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            record = parse_json(line)
+        except DamagedJson:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            lines.append(record)
     return lines
 
 

@@ -11,15 +11,19 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Generic, Literal, cast, get_type_hints
+from typing import Annotated, Generic, Literal, cast, get_type_hints
 
 import torch
+import tyro
 from typing_extensions import TypeVar
 
 from tokenfield.configs import from_dict
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown
+from tokenfield.io.limits import read_json
 from tokenfield.io.record import Record
+from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel, Model
 from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Class, Registry
 from tokenfield.training.objective import ReconstructionConfig
@@ -75,6 +79,8 @@ class Recipe(Generic[M, D, L]):
     """Steps between two checkpoints; one is always written at the end."""
     keep_checkpoints: int = 2
     """Newest checkpoints to keep; two, so that a damaged newest one is not the end."""
+    start: Annotated[str, tyro.conf.arg(name="from", metavar="MODEL")] = ""
+    """Start from the weights of a packaged model, a folder or hf:owner/name, whose configuration the run then has."""
 
     def __post_init__(self) -> None:
         """Reject what no run could mean, before anything is loaded."""
@@ -114,7 +120,35 @@ def fresh_model(recipe: Recipe[M, D, L]) -> Model:
     """The model with the initial weights of the recipe's seed, drawn on the CPU without touching global randomness."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return recipe.model.build()
+        model = recipe.model.build()
+    return model if not recipe.start else started(model, recipe.start)
+
+
+def started(model: Model, name: str) -> Model:
+    """A model with the weights of another one. Raises UserError for one of another configuration."""
+    other = pretrained.load_any(name)
+    own, its = (pretrained.describe(one) for one in (model, other))
+    if changed := [f"{key} {its.get(key)} became {value}" for key, value in own.items() if its.get(key) != value]:
+        raise UserError(f"--from {name}: its configuration is another one ({'; '.join(changed)[:200]}); its weights "
+                        "fit no other")
+    model.load_state_dict(other.state_dict())
+    return model
+
+
+def on_top_of(recipe: Recipe[M, D, L], name: str) -> Recipe:
+    """The recipe for fine-tuning a trained model: with its configuration, and pictures of the size that it takes.
+
+    Raises UserError where the recipe is one of another system.
+    """
+    model = pretrained.load_any(name)
+    own = model_name(recipe.model)
+    if model.name != own:
+        raise UserError(f"--from {name}: it is a {model.name} model, the recipe trains {own}; name the system in place "
+                        f"of the recipe: tokenfield train {model.name} --from {name}")
+    data = recipe.data
+    if isinstance(model, FieldModel) and isinstance(data, DataConfig) and model.input_size:
+        data = replace(data, size=max(model.input_size))
+    return replace(cast(Recipe, recipe), model=model.config, data=data, start=name)
 
 
 def model_name(config: object) -> str:
@@ -178,12 +212,16 @@ def from_json(plain: object) -> Recipe:
 
 def read(path: Path) -> Recipe:
     """The recipe in a JSON file."""
+    if not path.exists():
+        raise UserError(f"{shown(path)} does not exist; a training run writes its recipe there")
+    plain = read_json(path)
     try:
-        return from_json(json.loads(path.read_text()))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; a training run writes its recipe there") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no JSON file ({error}); it should be what a training run wrote") from None
+        return from_json(plain)
+    except UserError as error:
+        raise UserError(f"{shown(path)}: {error}") from error
+    except Exception as error:  # whatever a constructor does with numbers that nobody chose
+        raise UserError(f"{shown(path)}: is no recipe ({type(error).__name__}: {' '.join(str(error).split())[:120]})"
+                        ) from error
 
 
 def decisive(recipe: Recipe[M, D, L]) -> Record:
@@ -199,7 +237,8 @@ def decisive(recipe: Recipe[M, D, L]) -> Record:
         inner = (flat(value, f"{prefix}.{key}" if prefix else key) for key, value in plain.items())
         return {key: value for part in inner for key, value in part.items()}
 
-    free = {*RESUMABLE, "steps"} if recipe.optim.schedule == "constant" else RESUMABLE
+    free = {*RESUMABLE, *(["steps"] if recipe.optim.schedule == "constant" else [])}
+    free |= set() if recipe.start else {"start"}  # added later: without it a run is what it was
     return {key: value for key, value in flat(to_json(recipe), "").items() if key not in free}
 
 

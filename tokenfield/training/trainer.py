@@ -35,12 +35,22 @@ from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.ema import Ema
-from tokenfield.training.folder import RECIPE, check_same, facts, open_folder, resume_hint, store_recipe
+from tokenfield.training.folder import (
+    RECIPE,
+    check_same,
+    facts,
+    lengthens,
+    open_folder,
+    restart,
+    resume_hint,
+    store_recipe,
+)
 from tokenfield.training.journal import Journal, draw_curve
+from tokenfield.training.lock import locked
 from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
 from tokenfield.training.progress import Display
 from tokenfield.training.protocols import Probe
-from tokenfield.training.recipe import Recipe, fresh_model, to_json
+from tokenfield.training.recipe import Recipe, fresh_model, from_json, to_json
 from tokenfield.training.session import Session, TrainingTime
 from tokenfield.training.stopping import Diverged, Interrupted, Stop
 
@@ -73,21 +83,22 @@ def train(
         probe: measured when it is due and at the end.
         callback: called on the first process with the step and every line of metrics, of training and evaluation.
     Raises:
-        UserError: what the caller can put right: the recipe, the data, the folder.
+        UserError: what the caller can put right: the recipe, the data, the folder, another process that trains there.
         Diverged: a UserError; a loss or a weight is not finite.
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
     data, out, stop = Path(data), Path(out), Stop(session.max_seconds, budget.seconds)
     sharding.check_environment()
     accelerator = Accelerator(cpu=session.device == "cpu" or not torch.accelerator.is_available())
-    recipe = open_folder(out, recipe, resume=resume)
-    shown = accelerator.is_main_process and not session.quiet
-    with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
-        trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=session.fsdp, probe=probe)
-        trainer.restore(budget.timer, resume=resume, tensorboard=session.tensorboard, callback=callback)
-        with stop:  # from here on a signal means: finish the step and save
-            trainer.run(session.workers)
-            trainer.finish(resume_hint(recipe, data, out))
+    with locked(out) if accelerator.is_main_process else nullcontext():
+        recipe = open_folder(out, recipe, resume=resume)
+        shown = accelerator.is_main_process and not session.quiet
+        with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
+            trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=session.fsdp, probe=probe)
+            trainer.restore(budget.timer, resume=resume, tensorboard=session.tensorboard, callback=callback)
+            with stop:  # from here on a signal means: finish the step and save
+                trainer.run(session.workers)
+                trainer.finish(resume_hint(data, out, session, accelerator.num_processes))
     return out
 
 
@@ -148,10 +159,10 @@ class Trainer:
         """Continue from the newest whole checkpoint or begin; from then on the folder is this run's."""
         say, saved = self.display.say, None
         if resume:
-            saved = checkpoint.load_newest(self.out, self.state, lambda plain: check_same(plain, self.recipe), say)
+            saved = checkpoint.load_newest(self.out, self.state, self.check_saved, say)
         if saved is not None:
             self.recent = saved["recent"]
-        elif self.model.initial_pictures:
+        elif self.model.initial_pictures and not self.recipe.start:
             with Stopwatch(timer) as watch:
                 self.initialize(self.model.initial_pictures)
             self.state.seconds = watch.seconds  # a model that starts from its training pictures pays for it
@@ -161,6 +172,12 @@ class Trainer:
         if self.accelerator.is_main_process:
             store_recipe(self.out, self.recipe)
             self.journal = Journal(self.out, self.state.step, tensorboard=tensorboard, callback=callback)
+
+    def check_saved(self, plain: Record, step: int) -> None:
+        """Raises UserError for a checkpoint of another run; says so where this one goes on after its end."""
+        check_same(plain, self.recipe, step)
+        if self.recipe.steps > (before := from_json(plain)).steps and lengthens(before, self.recipe, step):
+            self.display.say(restart(before, self.recipe))
 
     def initialize(self, count: int) -> None:
         """Give a model that starts from training samples as many as it needs."""
