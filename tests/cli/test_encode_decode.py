@@ -140,7 +140,7 @@ def test_a_folder_in_which_nothing_can_be_used_fails(run, model, tmp_path):
 def test_files_that_differ_in_their_ending_alone_do_not_collide(tmp_path):
     (tmp_path / "in").mkdir()
     files = [tmp_path / "in" / name for name in ("a.jpg", "a.png", "b.png")]
-    targets = plan(tmp_path / "in", files, tmp_path / "out", ".field")
+    targets = plan(tmp_path / "in", files, tmp_path / "out", [".field"])
     assert [target.name for target in targets] == ["a.jpg.field", "a.png.field", "b.field"]
 
 
@@ -206,6 +206,10 @@ def test_doctor_says_what_to_type_for_what_is_missing(run, monkeypatch):
     monkeypatch.setattr(doctor, "installed", lambda name: None if name == "rich" else installed(name))
     outcome = run("doctor")
     assert outcome.code == 0 and "pip install rich" in outcome.out
+    monkeypatch.setattr(doctor, "installed", lambda name: None)
+    outcome = run("doctor")
+    for package, (purpose, command) in doctor.OPTIONAL.items():
+        assert f"{package} " in outcome.out and f"(for {purpose}: {command})" in outcome.out
 
 
 def test_pictures_and_fields_of_one_pixel(run, model, tmp_path):

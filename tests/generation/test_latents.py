@@ -174,7 +174,7 @@ def test_a_shard_that_is_cut_short_is_named(encoded, tmp_path):
     with pytest.raises(UserError, match=r"train/shard-00001.safetensors cannot be read"):
         LatentFolder(tmp_path / "latents")
     (tmp_path / "latents" / "latents.json").write_text('{"format": 1')
-    with pytest.raises(UserError, match=r"latents.json cannot be read"):
+    with pytest.raises(UserError, match=r"latents.json is damaged"):
         LatentFolder(tmp_path / "latents")
     (tmp_path / "latents" / "latents.json").write_text(json.dumps({"format": 0}))
     with pytest.raises(UserError, match="format 0"):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 
 import tyro
 
@@ -27,6 +28,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import REASONS
+from tokenfield.io.outputs import check_report
 from tokenfield.registry import COMMANDS
 
 OS_REASONS = REASONS | {
@@ -73,10 +75,13 @@ def main(
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("TOKENFIELD_DEBUG", "0") not in ("", "0")
     argv = [argument for argument in argv if argument != "--debug"]
+    console.escape_what_cannot_be_shown()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: console.warn(message)
-            result = (parser or parse)(argv)()
+            command = (parser or parse)(argv)
+            check_reports(command)
+            result = command()
             sys.stdout.flush()  # a full disk or a closed pipe shows here, where it still has a line of its own
     except Usage as error:
         console.fail(str(error))
@@ -85,9 +90,31 @@ def main(
         if debug:
             traceback.print_exc()
         return explain(error)
+    except RuntimeError as error:
+        if debug or not lost_peer(error):
+            raise
+        console.fail(f"process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']}: another process of this "
+                     "run died, its own line says why; what was saved is whole: run the same command with --resume")
+        return console.FAILED
     except SystemExit as stop:  # --help, --version, and a training run that saved and stopped at a signal
         return stop.code if isinstance(stop.code, int) else console.OK if stop.code is None else console.FAILED
     return result if isinstance(result, int) else console.OK
+
+
+def check_reports(command: object) -> None:
+    """Raises UserError where --json would replace something that is no report, before any work is done."""
+    if isinstance(command, functools.partial):
+        options = [*command.keywords.items(), *(("", value) for value in command.args)]
+        for name, value in options:
+            path = value if name == "json" else getattr(value, "json", None)
+            if isinstance(path, Path):
+                check_report(path)
+
+
+def lost_peer(error: RuntimeError) -> bool:
+    """Whether an error of torch's says that another process of a run under `torchrun` is gone."""
+    words = ("peer", "gloo", "nccl", "connection", "process group", "timed out", "barrier")
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(word in str(error).lower() for word in words)
 
 
 def explain(error: UserError | OSError | KeyboardInterrupt) -> int:

@@ -4,6 +4,7 @@ Results go to stdout, so that `tokenfield encode photos -o fields > list.txt` ke
 progress and errors go to stderr.
 """
 
+import io
 import os
 import sys
 from contextlib import closing
@@ -15,6 +16,7 @@ import tyro
 from tokenfield.cli.types import SkippedFiles
 from tokenfield.evaluation import tables
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.outputs import check_report
 from tokenfield.io.progress import Bar as Bar
 from tokenfield.io.record import json_text
 
@@ -39,27 +41,42 @@ class Usage(Exception):
 
 def say(text: str = "") -> None:
     """A line of results."""
-    print(text)
+    print(harmless(text))
 
 
 def notice(text: str) -> None:
     """A line that is no result: what was skipped, where something was saved."""
-    print(text, file=sys.stderr)
+    print(harmless(text), file=sys.stderr)
 
 
 def fail(text: str) -> None:
     """The one line of an error, however many the message came with."""
-    print(f"tokenfield: error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"tokenfield: error: {harmless(' '.join(text.split()))}", file=sys.stderr)
 
 
 def warn(message: object) -> None:
     """A Python warning as one line, without the path and the source line that Python would add."""
-    print(f"tokenfield: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"tokenfield: warning: {harmless(' '.join(str(message).split()))}", file=sys.stderr)
+
+
+def harmless(text: str) -> str:
+    """Text in which nothing but lines and tabs controls a terminal: names of files may hold its escape sequences."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Letters that a terminal, a log or a code page has no place for appear as \\uXXXX, and never end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def write_json(path: Path | None, data: object) -> None:
-    """The results for machines, whole or not at all; nothing without a path."""
+    """The results for machines, whole or not at all, in the place of no other file; nothing without a path."""
     if path is not None:
+        check_report(path)
         write_whole(path, json_text(data, indent=2))
 
 

@@ -14,6 +14,7 @@ from tokenfield.cli.encode import plan
 from tokenfield.cli.options import Device, Precision, check_at_least, find_precision, load_model
 from tokenfield.cli.types import Field, FieldModel
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import BadName, shown
 
 MAX_PIXELS = 256_000_000
 """The largest picture that is rendered, 16000 x 16000: a mistyped size should not fill the memory."""
@@ -78,6 +79,7 @@ def decode(
     precision: Precision = "fp32",
     nodes: Annotated[int | None, tyro.conf.arg(metavar="NODES")] = None,
     device: Device = "auto",
+    overwrite: bool = False,
     json: Json = None,
 ) -> int:
     """Turn tokens into pictures: a .field file becomes a picture of any size, a folder of them a folder of PNGs.
@@ -93,12 +95,13 @@ def decode(
         model: where the model that made the tokens is, if not where the file says.
         nodes: LAINR only: compute the attention on so many points per axis and interpolate. Several times faster for
             large pictures and not quite exact: 16 times the query bandwidth gives some 60 dB.
+        overwrite: replace what lies in the output folder already.
     """
     from tokenfield.data.pictures import WRITERS, SkippedFiles, write_picture
 
     size.check()
     files = find_fields(input)
-    targets = plan(input, files, output, ".png", WRITERS)
+    targets = plan(input, files, output, list(WRITERS), overwrite=overwrite)
     override = None if model is None else load_model(model, device)
     models: dict[str, FieldModel] = {}  # a folder's files are mostly of one model, and each is loaded once
     skipped, items = SkippedFiles(), []
@@ -117,10 +120,16 @@ def decode(
             begun = time.perf_counter()
             values = field.crop(box, pixels, dtype=find_precision(precision), progress=bar.piece).float().cpu()
             seconds = time.perf_counter() - begun
-            write_picture(target, values)
+            try:
+                write_picture(target, values)
+            except BadName as error:
+                if not input.is_dir():
+                    raise
+                skipped.add(path, str(error))
+                continue
             items.append({"field": str(path), "file": str(target), "height": pixels[0], "width": pixels[1],
                           "bytes": target.stat().st_size, "decode_seconds": seconds})
-            console.say(f"{path} -> {target}: {pixels[1]} x {pixels[0]}, {seconds:.2f} s")
+            console.say(f"{shown(path)} -> {shown(target)}: {pixels[1]} x {pixels[0]}, {seconds:.2f} s")
     console.write_json(json, {"command": "decode", "items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(files))
 

@@ -12,6 +12,18 @@ from tokenfield.evaluation.environment import PACKAGES, installed, machine
 from tokenfield.io.record import Record
 
 OPTIONAL = {
+    "diffusers": ("tokenfield generate, latents", "pip install 'tokenfield[generation]'"),
+    "torchmetrics": ("FID and KID of generated pictures", "pip install 'tokenfield[generation]'"),
+    "xarray": ("netCDF and Zarr: tokenfield climate", "pip install 'tokenfield[earth]'"),
+    "h5netcdf": ("netCDF-4 files", "pip install 'tokenfield[earth]'"),
+    "scipy": ("netCDF-3 files", "pip install 'tokenfield[earth]'"),
+    "zarr": ("Zarr stores", "pip install 'tokenfield[earth]'"),
+    "trimesh": ("meshes: tokenfield views render", "pip install 'tokenfield[meshes]'"),
+    "embreex": ("rays through meshes: tokenfield views render", "pip install 'tokenfield[meshes]'"),
+    "pillow-heif": ("HEIC photographs of phones", "pip install 'tokenfield[heif]'"),
+    "pillow-jxl-plugin": ("JPEG XL", "pip install pillow-jxl-plugin"),
+    "rawpy": ("camera raw files", "pip install rawpy"),
+    "imagecodecs": ("TIFFs with rare compressions", "pip install imagecodecs"),
     "tensorboard": ("tokenfield train --tensorboard", "pip install tensorboard"),
     "onnx": ("tokenfield export; pages of models that are not packaged", "pip install 'tokenfield[onnx]'"),
     "pytest": ("the tests", "pip install 'tokenfield[test]'"),

@@ -1,8 +1,7 @@
 """`tokenfield encode`: photographs become `.field` files."""
 
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import DEFAULT, Device, ModelName, Precision, Rate, find_precision, load_model
 from tokenfield.cli.types import Field, FieldModel, Tensor
-from tokenfield.errors import UserError
+from tokenfield.io.atomic import BadName, shown
+from tokenfield.io.outputs import plan_file, plan_folder
 from tokenfield.io.record import Record
 
 
@@ -35,6 +35,7 @@ def encode(
     model: ModelName = DEFAULT,
     storing: tyro.conf.OmitArgPrefixes[Storing] = Storing(),
     device: Device = "auto",
+    overwrite: bool = False,
     json: Json = None,
 ) -> int:
     """Turn photographs into tokens: a picture becomes a .field file, a folder of pictures a folder of them.
@@ -46,12 +47,13 @@ def encode(
         input: a picture, or a folder; sub-folders are searched and their structure is kept.
         output: the .field file, or the folder for them. Default for a picture: beside it, ending in .field; a file
             that is there already is only replaced if it is named here.
+        overwrite: replace what lies in the output folder already.
     """
     from tokenfield.data.pictures import PictureError, SkippedFiles, find_pictures
 
     skipped = SkippedFiles()
     files = find_pictures(input, skipped)
-    targets = plan(input, files, output, ".field")
+    targets = plan(input, files, output, [".field"], overwrite=overwrite)
     field_model = load_model(model, device)
     items: list[Record] = []
     with console.progress("encoding", len(files)) as bar:
@@ -59,41 +61,23 @@ def encode(
             bar.file(i, path.name)
             try:
                 items.append(encode_one(field_model, path, target, storing, bar))
-            except PictureError as error:
+            except (PictureError, BadName) as error:
                 if not input.is_dir():
                     raise
-                skipped.catch(error)
+                skipped.add(path, error.reason if isinstance(error, PictureError) else str(error))
                 continue
             console.say(line(items[-1]))
     console.write_json(json, {"command": "encode", "items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(items) + len(skipped))
 
 
-def plan(source: Path, files: list[Path], output: Path | None, suffix: str, others: Iterable[str] = ()) -> list[Path]:
-    """Where the result of each file goes: beside it with this suffix, or to a file with this or another one.
-
-    Two pictures that differ in their ending alone, a.jpg and a.png, keep it: a.jpg.field and a.png.field. Raises
-    UserError for a folder without an output folder, an output of the wrong kind, or a file in the way without -o.
-    """
+def plan(
+    source: Path, files: Sequence[Path], output: Path | None, endings: Sequence[str], *, overwrite: bool = False
+) -> list[Path]:
+    """Where the result of each file goes; raises UserError for what would be overwritten (`tokenfield.io.outputs`)."""
     if not source.is_dir():
-        target, endings = output or source.with_suffix(suffix), list(dict.fromkeys([suffix, *others]))
-        if output is None and target.exists():
-            raise UserError(f"{target} exists already; name it with -o to replace it, or give another name")
-        if target.is_dir():
-            raise UserError(f"{target} is a folder; for one file name a file, such as {target / source.stem}{suffix}")
-        if target.suffix.lower() not in endings:
-            raise UserError(f"{target}: give a name ending in {' '.join(endings)}")
-        if target.exists() and target.samefile(source):
-            raise UserError(f"{target} is the input itself; give another name")
-        return [target]
-    if output is None:
-        raise UserError(f"{source} is a folder; say with -o FOLDER where the results go")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output} is a file; for a folder of files give a folder with -o")
-    short = [path.relative_to(source).with_suffix(suffix) for path in files]
-    shared = Counter(short)
-    full = [path.relative_to(source).with_name(path.name + suffix) for path in files]
-    return [output / (long if shared[brief] > 1 else brief) for brief, long in zip(short, full, strict=True)]
+        return [plan_file(source, output, endings)]
+    return plan_folder(source, files, output, endings[0], overwrite=overwrite)
 
 
 def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, bar: console.Bar) -> Record:
@@ -107,7 +91,6 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
     begun = time.perf_counter()
     field = Field.of(model, picture, rate=storing.rate, dtype=find_precision(storing.precision), progress=bar.piece)
     seconds = time.perf_counter() - begun
-    target.parent.mkdir(parents=True, exist_ok=True)
     field.save(target, dtype=torch.float16 if storing.half else torch.float32)
     return {
         "file": str(path),
@@ -144,7 +127,7 @@ def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) ->
 
 def line(item: Record) -> str:
     """The line that a person reads."""
-    text = (f"{item['file']}: {item['width']} x {item['height']} -> {item['tokens']} tokens, {item['values_stored']} "
-            f"values ({item['values_per_pixel_value']:.3f} per pixel value), {console.size_of(item['bytes'])} in "
-            f"{item['field']}, {item['encode_seconds']:.2f} s")
+    text = (f"{shown(item['file'])}: {item['width']} x {item['height']} -> {item['tokens']} tokens, "
+            f"{item['values_stored']} values ({item['values_per_pixel_value']:.3f} per pixel value), "
+            f"{console.size_of(item['bytes'])} in {shown(item['field'])}, {item['encode_seconds']:.2f} s")
     return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture" if "psnr_8bit" in item else "")

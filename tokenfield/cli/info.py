@@ -40,8 +40,8 @@ def describe(path: str) -> Record:
     from tokenfield.models import pretrained
 
     place = Path(path)
-    if path in pretrained.names():
-        return about_model(pretrained.PACKAGED / path)
+    if (shipped := pretrained.packaged(path)) is not None:
+        return about_model(shipped)
     if place.is_dir():
         if (place / "recipe.json").exists():
             return about_run(place)
@@ -68,8 +68,7 @@ def about_field(path: Path) -> Record:
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin
-    folders = [path.parent, *([Path(origin)] if origin is not None else [])]
-    at_hand = origin in pretrained.names() or any((folder / pretrained.CONFIG).exists() for folder in folders)
+    at_hand = pretrained.at_hand(path, file.model) or (path.parent / pretrained.CONFIG).exists()
     stored = prod(file.shape)
     return {
         "kind": "field",

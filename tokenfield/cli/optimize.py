@@ -80,7 +80,7 @@ def optimize(
     if own:
         target = new_folder(output, picture, "optimised")
     else:
-        target, = plan(picture, [picture], output, ".field")
+        target, = plan(picture, [picture], output, [".field"])
     field_model = load_model(model, course.device)
     begun = time.perf_counter()
     field = Field.of(field_model, image)

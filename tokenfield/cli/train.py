@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain, groupby
+from itertools import chain, groupby, zip_longest
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -18,11 +18,13 @@ from tokenfield.errors import UserError
 from tokenfield.registry import DENOISERS, MODELS, RECIPES
 
 INTRODUCTION = """\
-usage: tokenfield train RECIPE --data FOLDER [--out FOLDER] [--resume] [--OPTION VALUE ...]
+usage: tokenfield train RECIPE --data FOLDER [--out FOLDER] [--resume] [--from MODEL] [--OPTION VALUE ...]
 
 Train a model by a recipe. Every number of a recipe can be overridden; tokenfield train RECIPE --help lists them.
-Ctrl-C saves; the same command with --resume continues, bit for bit on a CPU. In place of a recipe's name stands a
-recipe.json that an earlier run wrote, or the name of a system, which is then trained small, with defaults of its own:
+Ctrl-C saves; the same command with --resume continues, bit for bit on a CPU, and with more --steps goes on after the
+end. --from MODEL starts from trained weights, to fine-tune a packaged model, say, on pictures of your own. In place of
+a recipe's name stands a recipe.json that an earlier run wrote, or the name of a system, which is then trained small,
+with defaults of its own:
 tokenfield train lainr --data FOLDER --model.dim 128.
 """
 
@@ -78,13 +80,25 @@ def parser(argv: list[str]) -> Callable[[], object]:
     if not argv or argv[0].startswith("-"):
         raise Usage("give a recipe first: tokenfield train RECIPE --data FOLDER; tokenfield train --help lists them")
     name, options = argv[0], argv[1:]
-    run = parse_options(find_recipe(name), name, options)
-    stored = run.keywords["out"] / "recipe.json"
-    if run.keywords["options"].resume and stored.exists():
-        from tokenfield.training.recipe import read
+    recipe = find_recipe(name)
+    if (model := option(options, "--from")) is not None:
+        from tokenfield.training.recipe import on_top_of
 
-        run = parse_options(read(stored), name, options)
+        recipe = on_top_of(recipe, model)
+    run = parse_options(recipe, name, options)
+    if run.keywords["options"].resume:
+        from tokenfield.training.folder import stored_recipe
+
+        run = parse_options(stored_recipe(run.keywords["out"]), name, options)
     return run
+
+
+def option(argv: list[str], name: str) -> str | None:
+    """What an option is given in a command line, as `--name value` or `--name=value`; None where it is not."""
+    for word, after in zip_longest(argv, argv[1:]):
+        if word == name or word.startswith(f"{name}="):
+            return after if word == name else word.removeprefix(f"{name}=")
+    return None
 
 
 def print_recipes() -> None:

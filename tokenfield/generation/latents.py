@@ -176,7 +176,7 @@ def describe(path: Path, split: Split) -> Record:
         raise UserError(f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
                         f"tokenfield latents MODEL DATA -o {path} makes or completes it")
     described = read_json(path / DESCRIPTION)
-    if not isinstance(described, dict) or not isinstance(described.get("splits"), dict):
+    if not isinstance(described, dict):
         raise UserError(f"{path / DESCRIPTION} describes no latents; encode the pictures again")
     if described.get("format") != FORMAT:
         raise UserError(f"{path} has latents of format {described.get('format')}, this program reads {FORMAT}; "

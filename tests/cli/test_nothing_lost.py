@@ -1,0 +1,151 @@
+"""Nothing may be lost: commands beside each other, over each other, with names of every kind, on any terminal."""
+
+import io
+import signal
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from tokenfield.cli import app, console
+from tokenfield.io.atomic import BadName, folder_aside, write_whole, written_aside
+
+
+@pytest.fixture
+def phone(tmp_path):
+    """A folder with three pictures whose fields would have one name."""
+    (tmp_path / "phone").mkdir()
+    for i, name in enumerate(("a.jpg", "a.png", "a.jpg.png")):
+        Image.new("RGB", (9, 8), (80 * i, 0, 0)).save(tmp_path / "phone" / name)
+    return tmp_path / "phone"
+
+
+def test_every_picture_has_its_field_and_every_field_its_picture(run, model, phone, tmp_path):
+    assert run("encode", phone, "-o", tmp_path / "fields", "--model", model, "--no-check").code == 0
+    fields = sorted(path.name for path in (tmp_path / "fields").iterdir())
+    assert fields == ["a.jpg.field", "a.jpg.png.field", "a.png.field"]
+    assert run("decode", tmp_path / "fields", "-o", tmp_path / "back").code == 0
+    assert len(list((tmp_path / "back").iterdir())) == 3
+
+
+def test_originals_and_earlier_results_stay(run, model, phone, tmp_path):
+    before = {path.name: path.read_bytes() for path in phone.iterdir()}
+    run("encode", phone, "-o", tmp_path / "fields", "--model", model, "--no-check")
+    assert run("info", phone / "a.png", "--json", phone / "a.png").code == 1
+    outcome = run("decode", tmp_path / "fields", "-o", phone)
+    assert outcome.code == 1 and "would be replaced" in outcome.err
+    outcome = run("encode", phone, "-o", tmp_path / "fields", "--model", model)
+    assert outcome.code == 1 and "a.jpg.field and 2 more would be replaced" in outcome.err
+    assert run("encode", phone, "-o", tmp_path / "fields", "--model", model, "--overwrite", "--no-check").code == 0
+    assert {path.name: path.read_bytes() for path in phone.iterdir()} == before
+
+
+def test_a_report_s_place_is_checked_before_the_work(run, model, phone, tmp_path):
+    outcome = run("encode", phone, "-o", tmp_path / "fields", "--model", model, "--json", phone / "a.png")
+    assert outcome.code == 1 and "no JSON file" in outcome.err and not (tmp_path / "fields").exists()
+
+
+NAMES = {"a line\nbreak": 0, "\x1b[31mred": 0, "x" * 251: 1, "\udcff not text": 0, "\u00fcber \u5199\u771f": 0}
+
+
+def test_a_bad_name_costs_one_file_and_is_shown_escaped(run, model, tmp_path):
+    (tmp_path / "p").mkdir()
+    for name in NAMES:
+        try:
+            Image.new("RGB", (9, 8)).save(tmp_path / "p" / f"{name}.png")
+        except OSError:
+            pytest.skip("this disk takes no such names")
+    outcome = run("encode", tmp_path / "p", "-o", tmp_path / "out", "--model", model, "--no-check")
+    assert len(list((tmp_path / "out").iterdir())) == len(NAMES) - sum(NAMES.values())
+    assert outcome.code == 3 and "the name is too long" in outcome.err and "skipped 1 of 5" in outcome.err
+    assert "\x1b" not in outcome.out + outcome.err and len(outcome.out.splitlines()) == len(NAMES) - 1
+    assert "\\x1b[31mred" in outcome.out and "a line\\nbreak" in outcome.out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_terminals_that_cannot_show_a_letter_get_it_escaped(encoding, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert app.main(["info", "\u5199\u771f.png"]) == console.FAILED
+    sys.stderr.flush()
+    assert b"\\u5199\\u771f.png: no such file" in sys.stderr.buffer.getvalue()
+
+
+def test_letters_that_are_no_control_characters_stay():
+    assert console.harmless("\u00fcber\n\t\u5199") == "\u00fcber\n\t\u5199"
+    assert console.harmless("a\x1b]0;b\x07\r") == "a\\x1b]0;b\\x07\\r"
+
+
+def test_names_of_255_bytes_are_written(tmp_path):
+    for name in ("x" * 255, "\u5199" * 85):
+        write_whole(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+    for name in ("x" * 256, "\u5199" * 86):
+        with pytest.raises(BadName, match="too long"):
+            write_whole(tmp_path / name, "whole")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from tokenfield.io.atomic import folder_aside, written_aside
+with (folder_aside if sys.argv[2] == "folder" else written_aside)(Path(sys.argv[1])) as aside:
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_export_left_is_removed_by_the_next_one(kind, tmp_path):
+    target = tmp_path / ("export" if kind == "folder" else "export.bin")
+    process = subprocess.Popen([sys.executable, "-c", WRITER, target, kind], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"writing\n"
+    write_whole(tmp_path / "other.bin", "whole")
+    assert len(list(tmp_path.iterdir())) == 2  # what a living process writes is left to it
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    if kind == "folder":
+        with folder_aside(target) as aside:
+            (aside / "a").write_text("whole")
+    else:
+        write_whole(target, "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["other.bin", target.name])
+
+
+def test_writing_goes_through_links(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "file").symlink_to(tmp_path / "real" / "file")
+    (tmp_path / "folder").symlink_to(tmp_path / "real" / "folder")
+    with written_aside(tmp_path / "file") as file:
+        file.write(b"whole")
+    with folder_aside(tmp_path / "folder") as aside:
+        (aside / "a").write_text("whole")
+    assert (tmp_path / "real" / "file").read_text() == (tmp_path / "real" / "folder" / "a").read_text() == "whole"
+    assert (tmp_path / "file").is_symlink() and (tmp_path / "folder").is_symlink()
+
+
+def test_a_lost_process_is_one_line(monkeypatch, capsys):
+    def parser(argv):
+        def fail():
+            raise RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1234")
+        return fail
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert app.main([], parser) == console.FAILED
+    assert capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(RuntimeError):
+        app.main([], parser)
+
+
+def test_a_model_is_found_again_by_its_hash_and_not_by_the_file_s_word(run, model, phone, tmp_path, own_cache):
+    run("encode", phone / "a.png", "-o", tmp_path / "a.field", "--model", model, "--no-check")
+    assert run("decode", tmp_path / "a.field", "-o", tmp_path / "a.png").code == 0
+    for note in (own_cache.parent / "models").iterdir():
+        note.unlink()
+    outcome = run("decode", tmp_path / "a.field", "-o", tmp_path / "b.png")
+    assert outcome.code == 1 and "say with --model where it is" in outcome.err
