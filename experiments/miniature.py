@@ -70,7 +70,7 @@ SMALL = Shape(side=64, patch=8, tokens=64 / 256, width=128 / 256, encoder_dim=19
 TINY = Shape(side=16, patch=4, tokens=12 / 256, width=48 / 256, encoder_dim=64, encoder_heads=2, local=False)
 
 MUON = OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=0.01, schedule="cosine", warmup=20)
-"""What most systems learn fastest with."""
+"""What LAINR and IPC learn fastest with (results/compare)."""
 OPTIMISERS: dict[str, OptimConfig] = {}
 """By the name of a system: its best of `experiments.training.rates`, where that is another."""
 
