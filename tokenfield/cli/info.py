@@ -58,13 +58,17 @@ def about_field(path: Path) -> Record:
     """A .field file, without reading its tokens or loading its model."""
     from math import prod
 
+    from tokenfield.fields.domain import Pieces
     from tokenfield.fields.domains import domain_from_dict
     from tokenfield.fields.field_file import read_field
     from tokenfield.models import pretrained
 
     file = read_field(path, tokens=False)
     try:
-        height, width = domain_from_dict(file.domain).size
+        domain = domain_from_dict(file.domain)
+        if isinstance(domain, Pieces):
+            domain.check_shape(file.shape, "pieces")
+        height, width = domain.size
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin

@@ -6,7 +6,7 @@ cells) is handled once, after the other, so memory is bounded by one batch of pi
 geometry happens here in float64 on the host; models only see coordinates of their own input.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
@@ -88,10 +88,10 @@ class Pieces(Domain):
         """(rows, columns) of tiles or of cells: the first two sizes of the tokens."""
         return self.axes[0].places, self.axes[1].places
 
-    def check_shape(self, tokens: Tensor, things: str) -> None:
-        """Raises UserError for tokens of another number of tiles or cells."""
-        if tokens.ndim < 3 or tuple(tokens.shape[:2]) != self.shape:
-            raise UserError(f"tokens {tuple(tokens.shape)} for {self.shape} {things}; the first two sizes must agree")
+    def check_shape(self, shape: Sequence[int], things: str) -> None:
+        """Raises UserError for tokens of a shape that has another number of tiles or cells."""
+        if len(shape) < 3 or tuple(shape[:2]) != self.shape:
+            raise UserError(f"tokens {tuple(shape)} for {self.shape} {things}; the first two sizes must agree")
 
     def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions in pixels of the picture, all inside one piece, from the tokens that they need."""

@@ -81,7 +81,7 @@ class Lattice(Pieces):
             takes = f"cells of {model.cell}" if model.input_size is None else f"an input of {model.input_size}"
             raise UserError(f"a lattice of cells of {self.cell} pixels, but the model has {takes}; use the model that "
                             "encoded the field")
-        self.check_shape(tokens, "cells")
+        self.check_shape(tokens.shape, "cells")
 
     def __str__(self) -> str:
         return f"{self.shape[0]} x {self.shape[1]} cells of {self.cell} x {self.cell}"

@@ -95,7 +95,7 @@ class Tiles(Pieces):
         if model.input_size is None or tuple(model.input_size) != tuple(self.tile):
             raise UserError(f"tiles of {self.tile} pixels, but the model takes {model.input_size or 'any size'}; "
                             "use the model that encoded the field")
-        self.check_shape(tokens, "tiles")
+        self.check_shape(tokens.shape, "tiles")
 
     def __str__(self) -> str:
         rows, columns = self.shape

@@ -11,6 +11,7 @@ from tokenfield.cli.console import File, Json, Out
 from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
 from tokenfield.errors import UserError
+from tokenfield.io.outputs import plan_file
 
 if TYPE_CHECKING:
     from tokenfield.earth.globe import Globe
@@ -106,7 +107,7 @@ class Map(OfField):
             snapshot = next((snapshot for snapshot in snapshots if snapshot.name == domain.name), None)
             if snapshot is None:
                 raise UserError(f"{self.data} holds no {domain.name}; give the file of the field's data")
-        target = self.output or self.field.with_suffix(".png")
+        target = plan_file(self.field, self.output, [".png"])
         draw_maps(field, snapshot, target, self.projection, self.centre, self.height)
         console.say(f"{domain.name} -> {target}")
         console.write_json(self.json, {"command": "climate map", "field": str(self.field), "file": str(target)})
