@@ -194,6 +194,7 @@ def _core() -> None:
         "lainr": "lainr:Lainr",
         "anchored": "anchored:Anchored",
         "switched": "pca_mixture:PcaMixture",
+        "lapped": "lapped:Lapped",
         "anr": "anr:Anr",
         "anr-trans-inr": "anr_rivals:HyperTransInr",
         "anr-ipc": "anr_rivals:HyperIpc",

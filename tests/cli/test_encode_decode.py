@@ -1,14 +1,18 @@
 """encode, decode, info: what they write, where, and what they say about it."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tokenfield.cli import decode as decode_module
 from tokenfield.cli import doctor
 from tokenfield.cli.decode import Size
 from tokenfield.cli.encode import plan
+from tokenfield.data.demo_pictures import data_folder
 from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
@@ -160,11 +164,11 @@ def test_a_model_of_a_fixed_size_takes_any_picture_too(run, photo, tmp_path):
 def test_more_pixels_than_memory_are_refused_before_any_is_drawn(model, monkeypatch):
     field = Field.of(pretrained.load(model), torch.rand(3, 5, 7))
     with pytest.raises(UserError, match="at most 256,000,000"):
-        Size(size=10**6).window(field)
+        Size(size=10**6).pixels(field.native_size)
     monkeypatch.setattr(decode_module, "MAX_PIXELS", 35)
-    assert Size().window(field)[1] == (5, 7)
+    assert Size().pixels(field.native_size) == (5, 7) and Size().box(field.native_size) == (-1, -1, 1, 1)
     with pytest.raises(UserError, match="at most 35"):
-        Size(scale=1.2).window(field)
+        Size(scale=1.2).pixels(field.native_size)
 
 
 def test_info_about_everything(run, model, photo, folder, tmp_path):
@@ -181,7 +185,8 @@ def test_info_about_everything(run, model, photo, folder, tmp_path):
         assert said in outcome.out
         assert load(facts)["kind"] == kind
     outcome = run("info", tmp_path / "photo.field")
-    assert pretrained.model_hash(pretrained.load(model)) in outcome.out and "model at hand     yes" in outcome.out
+    assert pretrained.model_hash(pretrained.load(model)) in outcome.out
+    assert re.search(r"model at hand +yes", outcome.out) and re.search(r"values per pixel value +0\.6138", outcome.out)
 
 
 def test_a_field_whose_model_moved_is_decoded_with_model(run, model, photo, tmp_path):
@@ -217,3 +222,62 @@ def test_pictures_and_fields_of_one_pixel(run, model, tmp_path):
     assert run("encode", tmp_path / "dot.png", "--model", model).code == 0
     assert run("decode", tmp_path / "dot.field", "-o", tmp_path / "big.png", "--size", 7).code == 0
     assert read_picture(tmp_path / "big.png").shape == (3, 7, 7)
+
+
+@pytest.fixture(scope="module")
+def camera(tmp_path_factory):
+    """A folder of two JPEGs as a camera makes them."""
+    folder = tmp_path_factory.mktemp("camera")
+    for name, top in (("a", 40), ("b", 200)):
+        part = read_picture(data_folder() / "chelsea.png")[:, top : top + 90, 100:240]
+        array = (part * 255).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(array).save(folder / f"{name}.jpg", quality=92)
+    return folder
+
+
+def test_a_folder_of_photographs_becomes_smaller(run, camera, tmp_path):
+    facts = tmp_path / "facts.json"
+    outcome = run("encode", camera, "-o", tmp_path / "fields", "--json", facts)
+    assert outcome.code == 0, outcome.err
+    for item in load(facts)["items"]:
+        assert item["bytes"] == Path(item["field"]).stat().st_size < 0.7 * item["bytes_before"]
+        assert item["psnr_8bit"] > 37 and item["ssim"] > 0.93
+        assert item["bits_per_pixel"] == pytest.approx(8 * item["bytes"] / (90 * 140))
+        assert f"{item['psnr_8bit']:.2f} dB" in outcome.out and "bits per pixel" in outcome.out
+    outcome = run("info", tmp_path / "fields" / "a.field")
+    assert "coded in steps of 11.3 levels" in outcome.out and re.search(r"model at hand +yes", outcome.out)
+    assert run("decode", tmp_path / "fields" / "a.field", "-o", tmp_path / "a.png", "--crop", 3, 5, 7, 11).code == 0
+    assert read_picture(tmp_path / "a.png").shape == (3, 7, 11)
+
+
+def test_bytes_and_decibels_are_kept_to(run, camera, tmp_path):
+    facts, target = tmp_path / "facts.json", tmp_path / "a.field"
+
+    def item(*options):
+        outcome = run("encode", camera / "a.jpg", "-o", target, "--json", facts, *options)
+        assert outcome.code == 0, outcome.err
+        return load(facts)["items"][0]
+
+    assert 1300 < item("--bytes", 1500)["bytes"] <= 1500
+    assert 36 <= item("--psnr", 36)["psnr_8bit"] < 36.7
+    assert item("--quality", 80)["bytes"] > item("--quality", 20)["bytes"]
+    assert item("--lossless")["bytes"] > 90 * 140 * 12
+    for options, said in ((("--bytes", 10), "the smallest file is"), (("--psnr", 90), "dB is what photos-codec"),
+                          (("--bytes", 99, "--psnr", 30), "give one of them"), (("--quality", 101), "from 0 to 100")):
+        outcome = run("encode", camera / "a.jpg", "-o", target, *options)
+        assert outcome.code == 1 and said in outcome.err
+
+
+def test_cut_and_altered_files_are_one_line(run, camera, tmp_path):
+    field = tmp_path / "a.field"
+    run("encode", camera / "a.jpg", "-o", field, "--no-check")
+    data = field.read_bytes()
+    for damaged, said in ((data[:-9], "cut short"), (data[:60] + b"x" + data[61:], "damaged"), (data[:5], "cut short"),
+                          (data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "damaged")):
+        field.write_bytes(damaged)
+        outcome = run("decode", field, "-o", tmp_path / "a.png")
+        assert outcome.code == 1 and said in outcome.err and outcome.err.count("\n") == 1
+    field.write_bytes(data[:-9])
+    assert run("decode", field, "-o", tmp_path / "a.png", "--partial").code == 0
+    field.write_bytes(data)
+    assert run("decode", field, "-o", tmp_path / "b.png", "--layers", 1).code == 0

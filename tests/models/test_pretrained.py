@@ -212,4 +212,4 @@ def test_only_the_prefix_contacts_the_hub(folder, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert pretrained.load("hf:owner/name@v1").origin == "hf:owner/name@v1"
-    assert calls == [("owner/name", "v1", ["config.json", "model.safetensors"])]
+    assert calls == [("owner/name", "v1", ["config.json", "model.safetensors", "codec.safetensors"])]

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Grid
 from tokenfield.earth.models import EarthModel
+from tokenfield.errors import UserError
 from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
 from tokenfield.models.base import FieldModel
+from tokenfield.models.lapped import Lapped
 from tokenfield.nn.anchors import harmonics, window
 from tokenfield.views.models.base import RadianceModel, ViewsModel
 from tokenfield.views.radiance_field import PUBLISHED, Integral
@@ -170,6 +172,9 @@ def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, 
     """The networks that the page runs for a model."""
     if isinstance(model, AnchorField):
         return lattice_networks(for_graphs(model))
+    if isinstance(model, Lapped):
+        raise UserError("the page does not show fields of overlapping cells yet; encode the picture with --model "
+                        "photos-s for it")
     tokens = model.encode(example_input(model)[0])[0].detach()
     coords, free = torch.rand(37, coordinate_axes(model)) * 2 - 1, {"coords": {0: "points"}}
     if isinstance(model, ViewsModel):

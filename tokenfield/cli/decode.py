@@ -1,7 +1,6 @@
 """`tokenfield decode`: `.field` files become pictures, at any size."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
@@ -48,16 +47,26 @@ class Size:
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise UserError(f"--scale {self.scale:g}: give a number above 0, such as 4")
 
-    def window(self, field: Field) -> tuple[Sequence[float | int], tuple[int, int]]:
-        """Which part of a field to draw, as a box for `Field.crop`, and at how many (height, width) pixels.
+    def part(self, native_size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Which part of a picture of (height, width) is drawn: top, left, rows, columns.
 
-        Raises UserError for a crop that is empty or leaves the picture, or more pixels than `MAX_PIXELS`.
+        Raises UserError for one that is empty or leaves the picture.
         """
-        tall, wide = field.native_size
+        tall, wide = native_size
         top, left, rows, columns = self.crop if self.crop is not None else (0, 0, tall, wide)
         if min(top, left) < 0 or min(rows, columns) < 1 or top + rows > tall or left + columns > wide:
             raise UserError(f"--crop {top} {left} {rows} {columns} is not inside the picture of {tall} rows and {wide} "
                             "columns; give top, left, height and width in its pixels")
+        return top, left, rows, columns
+
+    def box(self, native_size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The same as a box for `Field.crop`."""
+        (tall, wide), (top, left, rows, columns) = native_size, self.part(native_size)
+        return 2 * top / tall - 1, 2 * left / wide - 1, 2 * (top + rows) / tall - 1, 2 * (left + columns) / wide - 1
+
+    def pixels(self, native_size: tuple[int, int]) -> tuple[int, int]:
+        """At how many (height, width) pixels it is drawn. Raises UserError for more than `MAX_PIXELS`."""
+        _, _, rows, columns = self.part(native_size)
         scale = self.size / max(rows, columns) if self.size is not None else self.scale or 1
         if self.width is not None or self.height is not None:
             across, down = (self.width or 0) / columns, (self.height or 0) / rows
@@ -67,7 +76,17 @@ class Size:
         if pixels[0] * pixels[1] > MAX_PIXELS:
             raise UserError(f"{pixels[1]} x {pixels[0]} pixels; at most {MAX_PIXELS:,} are drawn at once: give a "
                             "smaller size, or draw parts with --crop")
-        return field.pixel_box(top, left, top + rows, left + columns), pixels
+        return pixels
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How much of a coded .field file is read."""
+
+    layers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Only so many layers, from the coarsest on: a softer picture from fewer bytes."""
+    partial: bool = False
+    """Of a file that is cut short draw what is there."""
 
 
 def decode(
@@ -75,6 +94,7 @@ def decode(
     *,
     output: Out = None,
     size: tyro.conf.OmitArgPrefixes[Size] = Size(),
+    reading: tyro.conf.OmitArgPrefixes[Reading] = Reading(),
     model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
     precision: Precision = "fp32",
     nodes: Annotated[int | None, tyro.conf.arg(metavar="NODES")] = None,
@@ -100,6 +120,7 @@ def decode(
     from tokenfield.data.pictures import WRITERS, SkippedFiles, write_picture
 
     size.check()
+    check_at_least(1, layers=reading.layers)
     files = find_fields(input)
     targets = plan(input, files, output, list(WRITERS), overwrite=overwrite)
     override = None if model is None else load_model(model, device)
@@ -109,9 +130,9 @@ def decode(
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
             try:
-                field = open_field(path, override, models, device)
+                field = open_field(path, override, models, device, reading, size)
                 field = field if nodes is None else field.coarse(nodes)
-                box, pixels = size.window(field)
+                box, pixels = size.box(field.native_size), size.pixels(field.native_size)
             except UserError as error:
                 if not input.is_dir():
                     raise
@@ -145,11 +166,19 @@ def find_fields(source: Path) -> list[Path]:
     return fields
 
 
-def open_field(path: Path, override: Optional[FieldModel], models: dict[str, FieldModel], device: str) -> Field:  # noqa: UP045
-    """The field in a file, with the chosen model or the one that the file names.
+def open_field(
+    path: Path,
+    override: Optional[FieldModel],  # noqa: UP045
+    models: dict[str, FieldModel],
+    device: str,
+    reading: Reading = Reading(),
+    size: Size = Size(),
+) -> Field:
+    """The field in a file, with the chosen model or the one that the file names; no more of it than a size needs.
 
     Raises UserError for no .field file, a damaged one, or one whose model is another one or cannot be found.
     """
+    from tokenfield.fields.domains import domain_from_dict
     from tokenfield.fields.field import Field
     from tokenfield.fields.field_file import read_field
     from tokenfield.models.pretrained import find_model
@@ -159,7 +188,10 @@ def open_field(path: Path, override: Optional[FieldModel], models: dict[str, Fie
             models[name] = load_model(name, device)
         return models[name]
 
+    file = read_field(path, tokens=False)
     if override is None:
-        maker = read_field(path, tokens=False).model
-        override = find_model(path, maker, load=load, hint="say with --model where it is")
-    return Field.load(path, override)
+        override = find_model(path, file.model, load=load, hint="say with --model where it is")
+    box = None
+    if size.crop is not None and file.version > 1:
+        box = size.box(domain_from_dict(file.domain).size)
+    return Field.load(path, override, box=box, layers=reading.layers, partial=reading.partial)

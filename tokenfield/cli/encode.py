@@ -2,46 +2,36 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
-from tokenfield.cli.options import DEFAULT, Device, ModelName, Precision, Rate, find_precision, load_model
+from tokenfield.cli.options import Device, ModelName, find_precision, load_model
+from tokenfield.cli.storing import CODEC, Storing, store
 from tokenfield.cli.types import Field, FieldModel, Tensor
 from tokenfield.io.atomic import BadName, shown
 from tokenfield.io.outputs import plan_file, plan_folder
 from tokenfield.io.record import Record
 
 
-@dataclass(frozen=True)
-class Storing:
-    """How a picture is encoded and stored."""
-
-    rate: Rate = None
-    half: bool = False
-    """Store tokens as 16-bit numbers: half the file."""
-    check: bool = True
-    """Decode what was stored and print its PSNR; --no-check saves that time."""
-    precision: Precision = "fp32"
-
-
 def encode(
     input: tyro.conf.Positional[Path],
     *,
     output: Out = None,
-    model: ModelName = DEFAULT,
-    storing: tyro.conf.OmitArgPrefixes[Storing] = Storing(),
+    model: ModelName = CODEC,
+    storing: tyro.conf.OmitArgPrefixes[Storing] = Storing(),  # noqa: B008, frozen
     device: Device = "auto",
     overwrite: bool = False,
     json: Json = None,
 ) -> int:
     """Turn photographs into tokens: a picture becomes a .field file, a folder of pictures a folder of them.
 
-    Prints what every picture stores and how well the stored tokens give it back. Pictures of any size and shape are
-    taken. A .field file names the model that made it; the same model is needed to decode it.
+    Prints the bytes before and after, and how well the stored tokens give the picture back. Pictures of any size and
+    shape are taken. Without options a file looks good and is no larger than the picture's.
+
+    A .field file names the model that made it; the same model is needed to decode it.
 
     Args:
         input: a picture, or a folder; sub-folders are searched and their structure is kept.
@@ -54,6 +44,7 @@ def encode(
     skipped = SkippedFiles()
     files = find_pictures(input, skipped)
     targets = plan(input, files, output, [".field"], overwrite=overwrite)
+    storing.check_options()
     field_model = load_model(model, device)
     items: list[Record] = []
     with console.progress("encoding", len(files)) as bar:
@@ -82,7 +73,6 @@ def plan(
 
 def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, bar: console.Bar) -> Record:
     """Encode one picture, write its file, and return what is printed about it."""
-    import torch
 
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.field import Field
@@ -90,9 +80,11 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
     picture = read_picture(path)
     begun = time.perf_counter()
     field = Field.of(model, picture, rate=storing.rate, dtype=find_precision(storing.precision), progress=bar.piece)
+    before = path.stat().st_size
+    store(field, target, storing, before, lambda other: fidelity(other, picture, storing.precision, bar)["psnr_8bit"])
     seconds = time.perf_counter() - begun
-    field.save(target, dtype=torch.float16 if storing.half else torch.float32)
-    return {
+    after, pixels = target.stat().st_size, picture.shape[1] * picture.shape[2]
+    facts: Record = {
         "file": str(path),
         "field": str(target),
         "height": picture.shape[1],
@@ -100,9 +92,22 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
         "tokens": field.tokens[..., 0].numel(),
         "values_stored": field.values_stored,
         "values_per_pixel_value": field.values_stored / picture.numel(),
-        "bytes": target.stat().st_size,
+        "bytes_before": before,
+        "bytes": after,
+        "bits_per_pixel": 8 * after / pixels,
         "encode_seconds": seconds,
-    } | (fidelity(Field.load(target, model), picture, storing.precision, bar) if storing.check else {})
+    }
+    if storing.check:
+        stored = Field.load(target, model)
+        facts |= fidelity(stored, picture, storing.precision, bar) | {"ssim": similarity(stored, picture)}
+    return facts
+
+
+def similarity(field: Field, picture: Tensor) -> float:
+    """SSIM of a stored field against its picture (C, H, W)."""
+    from tokenfield.metrics import ssim
+
+    return ssim(field.render(*picture.shape[1:]).cpu()[None], picture[None]).item()
 
 
 def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) -> dict[str, float]:
@@ -127,7 +132,8 @@ def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) ->
 
 def line(item: Record) -> str:
     """The line that a person reads."""
-    text = (f"{shown(item['file'])}: {item['width']} x {item['height']} -> {item['tokens']} tokens, "
-            f"{item['values_stored']} values ({item['values_per_pixel_value']:.3f} per pixel value), "
-            f"{console.size_of(item['bytes'])} in {shown(item['field'])}, {item['encode_seconds']:.2f} s")
-    return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture" if "psnr_8bit" in item else "")
+    text = (f"{shown(item['file'])}: {item['width']} x {item['height']}, {console.size_of(item['bytes_before'])} -> "
+            f"{console.size_of(item['bytes'])} in {shown(item['field'])} ({item['bits_per_pixel']:.2f} bits per pixel; "
+            f"{item['tokens']} tokens, {item['values_stored']} values, {item['values_per_pixel_value']:.3f} per pixel "
+            f"value), {item['encode_seconds']:.2f} s")
+    return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture, SSIM {item['ssim']:.4f}" if "ssim" in item else "")

@@ -7,6 +7,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
+from tokenfield.cli.types import ModelId
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -73,22 +74,52 @@ def about_field(path: Path) -> Record:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin
     at_hand = pretrained.at_hand(path, file.model) or (path.parent / pretrained.CONFIG).exists()
-    stored = prod(file.shape)
+    stored, size = prod(file.shape), path.stat().st_size
+    channels = channels_of(path, file.model)
     return {
         "kind": "field",
         "picture": f"{width} x {height} pixels",
         "tokens": prod(file.shape[:-1]),
         "values_stored": stored,
-        "values_per_pixel": round(stored / (height * width), 4),
+        **({"values_per_pixel_value": round(stored / (height * width * channels), 4)} if channels else {}),
         "token_shape": " x ".join(map(str, file.shape)),
-        "stored_as": {"F32": "float32", "F16": "float16"}[file.dtype],
-        "bytes": path.stat().st_size,
+        "format": file.version,
+        "stored_as": {"F32": "float32", "F16": "float16"}.get(file.dtype) or coding(path),
+        "bytes": size,
+        "bits_per_pixel": round(8 * size / (height * width), 4),
         "model": f"{file.model.name} from {origin}" if origin else file.model.name,
         "model_hash": file.model.hash,
         "model_at_hand": "yes" if at_hand else "no; decode with --model",
         "written_by": f"tokenfield {file.library}",
         "domain": file.domain,
     }
+
+
+def channels_of(path: Path, model: ModelId) -> int | None:
+    """Channels of the model that a file names; None where there is none at hand."""
+    from tokenfield.io.limits import read_json
+    from tokenfield.models import pretrained
+
+    folders = [path.parent]
+    if model.origin is not None and not model.origin.startswith(pretrained.HUB_PREFIX):
+        folders.insert(0, pretrained.packaged(model.origin) or Path(model.origin))
+    for folder in folders:
+        if (folder / pretrained.CONFIG).exists():
+            config = read_json(folder / pretrained.CONFIG)
+            channels = config.get("channels", 3) if isinstance(config, dict) else None
+            return channels if isinstance(channels, int) else None
+    return None
+
+
+def coding(path: Path) -> str:
+    """How the tokens of a coded file are stored."""
+    from tokenfield.fields.codec.container import opened
+
+    with opened(path) as file:
+        header = file.header
+        whole = "" if path.stat().st_size == file.size else f"; cut short, {file.size} bytes when it was whole"
+    return (f"coded in steps of {header.step / 256:.3g} levels of 255, {header.layers} layers, {header.stripes} "
+            f"stripes{whole}")
 
 
 def about_model(folder: Path) -> Record:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tokenfield.fields.optimization import Optimization as Optimization
     from tokenfield.models.base import FieldModel as FieldModel
     from tokenfield.models.base import Model as Model
+    from tokenfield.models.folder import ModelId as ModelId
     from tokenfield.training.recipe import Recipe as Recipe
     from tokenfield.training.session import Session as Session
 else:
@@ -29,4 +30,5 @@ else:
     Field = "tokenfield.fields.field.Field"
     Optimization = "tokenfield.fields.optimization.Optimization"
     FieldModel, Model = "tokenfield.models.base.FieldModel", "tokenfield.models.base.Model"
+    ModelId = "tokenfield.models.folder.ModelId"
     Recipe, Session = "tokenfield.training.recipe.Recipe", "tokenfield.training.session.Session"

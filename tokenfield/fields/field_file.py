@@ -1,6 +1,7 @@
 """The `.field` file: tokens, what they cover, and which model reads them.
 
-It is a safetensors file with one tensor, `tokens`, so any safetensors reader can open it and nothing in it can run.
+Version 2 is a codec's (`tokenfield.fields.codec`): quantised, and a hundredth of the bytes. Version 1 holds tokens as
+they are: a safetensors file with one tensor, `tokens`, so any safetensors reader can open it and nothing in it can run.
 Its metadata has one entry, `tokenfield.field`, JSON with sorted keys, so that equal fields are equal files:
 
 | key | value |
@@ -26,6 +27,7 @@ from torch import Tensor
 from tokenfield._version import __version__
 from tokenfield.configs import from_dict
 from tokenfield.errors import UserError
+from tokenfield.fields.codec.container import is_coded, opened
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.limits import DamagedJson, parse_json, tensor_file
 from tokenfield.io.record import Record
@@ -50,11 +52,12 @@ class FieldFile(About):
     """What a `.field` file holds."""
 
     tokens: Tensor | None
-    """As stored, float32 or float16; None when only the description was read."""
+    """As stored, float32 or float16; None when only the description was read, and of version 2, whose tokens take a
+    model's tables to read."""
     shape: tuple[int, ...]
     """Of the tokens."""
     dtype: str
-    """Of the tokens as stored, in safetensors' words: F32 or F16."""
+    """Of the tokens as stored, in safetensors' words: F32 or F16; in version 2 `coded`."""
 
 
 def write_field(
@@ -85,6 +88,10 @@ def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFil
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is no regular file"
         raise UserError(f"no file {shown(path)}" if not path.exists() else f"{shown(path)} {what}, not a .field file")
+    if is_coded(path):
+        with opened(path) as coded:
+            header = coded.header
+        return FieldFile(2, header.library, header.model, header.domain, None, header.shape, "coded")
     with tensor_file(path, ".field") as file:
         about = _description(path, file.metadata() or {})
         if (names := list(file.keys())) != ["tokens"]:

@@ -70,7 +70,9 @@ class PlainSubspaces(Subspaces):
         basis = self.basis[index][..., : coefficients.shape[1]]  # (M, P, e)
         return self.mean[index] + (basis @ coefficients.unsqueeze(-1)).squeeze(-1)
 
-    def choose(self, cells: Tensor, only: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def choose(
+        self, cells: Tensor, only: int | None = None, *, shortlist: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:  # all are compared
         weight = 1 / self.usual if only is None else (torch.arange(len(self.usual)) == only).to(self.usual)
         columns = [torch.stack(column, 1) for column in zip(*self.errors(cells), strict=True)]  # (M, K, ...)
         index = (columns[0] @ weight).argmin(1)

@@ -37,6 +37,8 @@ HUB_PREFIX = "hf:"
 """Before `owner/name` of a repository on the hub."""
 PACKAGED = Path(__file__).parent / "weights"
 CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
+TABLES = "codec.safetensors"
+"""With which the model's tokens are coded (`tokenfield.fields.codec`), where it has any."""
 
 M = TypeVar("M", bound="Model")
 
@@ -285,7 +287,8 @@ def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 def download(repository: str, revision: str | None = None) -> Path:
     """A model's folder in the hub's local cache, downloaded if need be. Raises UserError where it cannot be had."""
     try:
-        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=[CONFIG, WEIGHTS]))
+        files = [CONFIG, WEIGHTS, TABLES]
+        return Path(huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=files))
     except (HFValidationError, OSError) as error:
         detail = " ".join(str(error).split())
         raise UserError(f"cannot get {repository!r} from the Hugging Face hub ({detail})") from error

@@ -27,6 +27,10 @@ from tokenfield.nn.relative import RelativeHead
 TRAINING_CELLS = 300_000
 """Cells that the subspaces are fitted to: some thousand for each of 256."""
 
+SHORTLIST = 8
+"""Subspaces of 256 that a cell is compared with exactly, see `Subspaces.choose`: some nine times faster than with all,
+0.00 dB lower where one rate counts, and 0.03 dB in the mean over the prefixes where all do."""
+
 
 @dataclass(frozen=True)
 class PcaMixtureConfig(CellSizes):
@@ -74,7 +78,8 @@ class PcaMixture(AnchorField):
         super().__init__(config)
         self.prefixes = config.prefixes
         patch, width = config.channels * config.cell**2, config.prefixes[-1]
-        self.subspaces = Subspaces(config.codes, patch, width - 1, tuple(n - 1 for n in config.prefixes))
+        lengths = tuple(n - 1 for n in config.prefixes)
+        self.subspaces = Subspaces(config.codes, patch, width - 1, lengths, config.cell**2)
         sizes = {"channels": config.channels + 1, "num_harmonics": config.harmonics}
         self.head = RelativeHead(latent_dim=patch, feature_dim=0, **sizes)
         axis = self.continued()
@@ -95,7 +100,7 @@ class PcaMixture(AnchorField):
         """Pictures in [0, 1], sides multiples of `cell` -> one token per cell, the best for `width` if that is set."""
         pixels = self.pixels(images.float())
         only = None if self.width is None else self.prefixes.index(self.width)
-        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only)
+        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only, shortlist=SHORTLIST)
         tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
         return tokens.view(*pixels.shape[:3], -1)
 
@@ -117,6 +122,6 @@ class PcaMixture(AnchorField):
         cells = cells.flatten(0, 1)
         sample = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))[:TRAINING_CELLS]
         count, dim, rank = self.subspaces.components.shape
-        subspaces = Subspaces(count, dim, rank, self.subspaces.prefixes)  # on the CPU
+        subspaces = Subspaces(count, dim, rank, self.subspaces.prefixes, self.subspaces.area)  # on the CPU
         subspaces.fit(cells[sample], picture[sample], rounds=self.config.rounds)
         self.subspaces.load_state_dict(subspaces.state_dict())

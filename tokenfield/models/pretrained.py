@@ -50,22 +50,25 @@ def load_any(name: str | os.PathLike[str]) -> Model:
     Face hub. Only the last uses the network, once: the hub's cache answers afterwards. Raises UserError for an unknown
     name, a missing or damaged file, and weights of other names or shapes than the configuration's.
     """
+    model = load_folder(folder_of(name))
+    model.origin = os.fspath(name)
+    return model
+
+
+def folder_of(name: str | os.PathLike[str]) -> Path:
+    """The folder of a model that `load_any` takes by this name. Raises UserError where there is none."""
     text = os.fspath(name)
     if (shipped := packaged(text)) is not None:
-        folder = shipped
-    elif text.startswith(HUB_PREFIX):
+        return shipped
+    if text.startswith(HUB_PREFIX):
         repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
-        folder = download(repository, revision or None)
-    else:
-        folder = Path(text)
-        if not folder.is_dir():
-            raise UserError(
-                f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}) nor a folder; "
-                f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
-            )
-    model = load_folder(folder)
-    model.origin = text
-    return model
+        return download(repository, revision or None)
+    if not Path(text).is_dir():
+        raise UserError(
+            f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}) nor a folder; "
+            f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
+        )
+    return Path(text)
 
 
 def find_model(

@@ -23,24 +23,32 @@ SHRINKAGE = 32
 CHUNK = 4096
 """Cells to compare at once: their distances fit a core's cache."""
 
+SHORT_CHUNK, COARSE_CHUNK = 16384, 512
+"""The same where a cell meets a few subspaces, so that each still meets many cells; where it meets all at once."""
+
+LEADING = 24
+"""Leading components of a subspace by which a short list is made."""
+
 
 class Subspaces(nn.Module):
     """K = `count` affine subspaces of dimension n = `rank` in a space of dimension p = `dim`. Fitted: buffers.
 
-    `prefixes` are the numbers of coefficients whose errors decide the choice, rising, the last one n.
+    `prefixes` are the numbers of coefficients whose errors decide the choice, rising, the last one n. `area` is how
+    many of the p values in succession are one channel's.
     """
 
     mean: Tensor
     components: Tensor
     usual: Tensor
 
-    def __init__(self, count: int, dim: int, rank: int, prefixes: tuple[int, ...]):
+    def __init__(self, count: int, dim: int, rank: int, prefixes: tuple[int, ...], area: int = 1):
         super().__init__()
-        self.prefixes = prefixes
+        self.prefixes, self.area = prefixes, area
         self.register_buffer("mean", torch.zeros(count, dim))
         self.register_buffer("components", torch.eye(dim, rank).expand(count, -1, -1).contiguous())  # (K, p, n)
         self.register_buffer("usual", torch.ones(len(prefixes)))  # geometric mean error of a picture, per prefix
         self._basis: tuple[object, Tensor] | None = None
+        self._short: tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
 
     @property
     def basis(self) -> Float[Tensor, "k p n"]:
@@ -67,16 +75,20 @@ class Subspaces(nn.Module):
 
     @torch.no_grad()
     def choose(
-        self, cells: Float[Tensor, "m p"], only: int | None = None
+        self, cells: Float[Tensor, "m p"], only: int | None = None, *, shortlist: int | None = None
     ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m n"], Float[Tensor, "m e"]]:
         """The best subspace of every cell, its coefficients there, and its errors at every prefix.
 
-        `only` is the place in `prefixes` of the one that counts; None: all do.
+        `only` is the place in `prefixes` of the one that counts; None: all do. With a `shortlist` only so many
+        subspaces are compared exactly, those that are best by their leading components (`shortlisted`); None: all.
         """
         cells = cells.to(self.basis.dtype)
         weight = 1 / self.usual if only is None else torch.arange(len(self.usual), device=cells.device) == only
         weight = weight.to(cells)
-        parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
+        if shortlist is None or shortlist >= len(self.mean):
+            parts = [self._choose(part, weight) for part in cells.split(CHUNK)]
+        else:
+            parts = [self._choose_short(part, weight, shortlist) for part in cells.split(SHORT_CHUNK)]
         index, coefficients, errors = (torch.cat(column) for column in zip(*parts, strict=True))
         return index, coefficients, errors
 
@@ -92,15 +104,78 @@ class Subspaces(nn.Module):
             coefficients[better], errors[better] = coefficients_here[better], errors_here[better]
         return index, coefficients, errors
 
+    def _choose_short(self, cells: Tensor, weight: Tensor, shortlist: int) -> tuple[Tensor, Tensor, Tensor]:
+        candidates = self.shortlisted(cells, weight, shortlist)
+        place = torch.arange(len(cells), device=cells.device)[:, None].expand_as(candidates)
+        gain = self._gain(weight)
+        counted = int((gain > 0).sum())  # components beyond the only prefix say nothing
+        score = cells.new_empty(candidates.numel())
+        for k, rows in by_kind(candidates.flatten()):
+            away = cells[place.flatten()[rows]] - self.mean[k]
+            explained = (away @ self.basis[k, :, :counted]).square() @ gain[:counted]
+            score[rows] = weight.sum() * away.square().sum(1) - explained
+        best = score.view_as(candidates).argmin(1, keepdim=True)
+        index = candidates.gather(1, best)[:, 0]
+        coefficients = cells.new_empty(len(cells), self.components.shape[-1])
+        errors = cells.new_empty(len(cells), len(self.usual))
+        last = torch.tensor(self.prefixes, device=cells.device) - 1
+        for k, rows in by_kind(index):
+            away = cells[rows] - self.mean[k]
+            coefficients[rows] = away @ self.basis[k]
+            explained = coefficients[rows].square().cumsum(1)[:, last]
+            errors[rows] = (away.square().sum(1, keepdim=True) - explained).clamp(min=0)
+        return index, coefficients, errors
+
+    def _gain(self, weight: Tensor) -> Float[Tensor, " n"]:
+        """What a squared coefficient takes from the sum of weighted errors: the weights of the prefixes it is in."""
+        place = torch.arange(self.components.shape[-1], device=weight.device)
+        return (weight * (place[:, None] < torch.tensor(self.prefixes, device=weight.device))).sum(1)
+
+    def shortlisted(self, cells: Float[Tensor, "m p"], weight: Tensor, count: int) -> Int[Tensor, "m s"]:
+        """The `count` subspaces that seem best for every cell, in one matrix product, in bfloat16 where that is fast.
+
+        Errors after the leading components decide; what longer prefixes would say is taken from the last of them. The
+        cell's mean colour, which is in nearly every subspace and larger than all else, is left out: so eight bits are
+        enough.
+        """
+        flat, means, leading, shift = self._leading
+        few = leading.shape[1] // len(means)
+        ends = torch.tensor([min(n, few) for n in self.prefixes], device=cells.device)
+        usual = self.usual[sum(n <= few for n in self.prefixes[1:])]
+        scale = torch.where(ends < few, weight, weight * self.usual / usual)
+        gain = (scale * (torch.arange(few, device=cells.device)[:, None] < ends)).sum(1)
+        best = []
+        for part in cells.split(COARSE_CHUNK):
+            detail = part - part @ flat @ flat.T
+            spread = detail.square().sum(1, keepdim=True) - 2 * detail @ means.T + means.square().sum(1)
+            coefficients = torch.addmm(shift, detail.to(leading.dtype), leading).view(-1, len(means), few)
+            score = scale.sum() * spread - coefficients.float().square_() @ gain
+            best.append(score.topk(count, largest=False).indices)
+        return torch.cat(best)
+
+    @property
+    def _leading(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Flat cells (p, 3), and beside them the subspaces' means (K, p), leading components (p, K few) and shifts."""
+        basis = self.basis
+        if self._short is None or self._short[0] is not basis:
+            flat = torch.block_diag(*[basis.new_ones(1, self.area)] * (basis.shape[1] // self.area)).T
+            flat = (flat / self.area**0.5).to(basis.device)
+            few = basis[..., :LEADING]
+            leading = torch.linalg.qr(few - flat @ (flat.T @ few))[0]
+            means = self.mean.to(basis.dtype)
+            means = means - means @ flat @ flat.T
+            shift = -torch.einsum("kp,kpi->ki", means, leading).flatten()
+            fast = basis.device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            dtype = torch.bfloat16 if fast else basis.dtype
+            self._short = basis, (flat, means, leading.permute(1, 0, 2).flatten(1).to(dtype), shift.to(dtype))
+        return self._short[1]
+
     def restore(self, index: Int[Tensor, " m"], coefficients: Float[Tensor, "m e"]) -> Float[Tensor, "m p"]:
         """Cells from their subspace and their leading coefficients, any number of them."""
-        basis, width = self.basis, coefficients.shape[1]
+        basis, width, kinds = self.basis, coefficients.shape[1], list(by_kind(index))
         cells, coefficients = self.mean[index].to(basis.dtype), coefficients.to(basis.dtype)
-        order = index.argsort(stable=True)
-        which, counts = index[order].unique_consecutive(return_counts=True)
-        parts = coefficients[order].split(counts.tolist())
-        spans = [part @ basis[k, :, :width].T for k, part in zip(which.tolist(), parts, strict=True)]
-        return cells.index_add(0, order, torch.cat(spans)) if spans else cells
+        spans = [coefficients[rows] @ basis[k, :, :width].T for k, rows in kinds]
+        return cells.index_add(0, torch.cat([rows for _, rows in kinds]), torch.cat(spans)) if spans else cells
 
     @torch.no_grad()
     def fit(self, cells: Float[Tensor, "m p"], picture: Int[Tensor, " m"], *, rounds: int) -> None:
@@ -137,6 +212,13 @@ class Subspaces(nn.Module):
                 own = torch.randperm(len(cells), generator=draw)[: max(4 * SHRINKAGE, len(cells) // len(self.mean))]
             mean, _, axes = principal(cells[own], weight[own], spread)
             self.mean[k], self.components[k] = mean, axes[:, :rank]
+
+
+def by_kind(kinds: Int[Tensor, " m"]) -> Iterator[tuple[int, Int[Tensor, " r"]]]:
+    """Every kind that occurs, rising, with its places."""
+    order = kinds.argsort(stable=True)
+    which, counts = kinds[order].unique_consecutive(return_counts=True)
+    yield from zip(which.tolist(), order.split(counts.tolist()), strict=True)
 
 
 def principal(

@@ -1,0 +1,1 @@
+"""Rate and distortion: what a `.field` file costs in bytes, beside picture formats."""

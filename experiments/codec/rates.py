@@ -1,0 +1,138 @@
+"""`python -m experiments.codec.rates --data POOL --out results/rates`: bytes against PSNR and MS-SSIM.
+
+Three sets: 256-pixel centre crops of scikit-image's photographs, 512-pixel centre crops of the pool's test pictures,
+and these whole (`--sets`). Nothing was chosen on any of them: qualities are fixed in `experiments.codec.rivals`, the
+model and its tables are fitted on the pool's training half. PSNR is between 8-bit files, over red, green and blue
+alike. Sizes are those of whole files. Every picture's numbers are kept in `rates.json`, and a stopped run goes on.
+"""
+
+import argparse
+import json
+import math
+import statistics
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
+
+import tokenfield
+from experiments.codec.curves import bd_rate
+from experiments.codec.rivals import OWN, QUALITIES, Codec, field, rivals
+from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder
+from tokenfield.data.pictures import find_pictures, read_picture
+from tokenfield.io.atomic import write_whole
+from tokenfield.metrics import psnr_8bit
+
+PUBLISHED = """\
+As published, on Kodak and with their authors' programs, so not on these pictures: COIN++ (Dupont et al. 2022) lies
+between JPEG and JPEG 2000 at CIFAR-10's size and below JPEG 2000 on Kodak; COOL-CHIC's fourth version (Leguay et al.
+2024) reports a BD-rate near that of VVC on Kodak, with minutes of optimisation per picture and a second of decoding.
+"""
+
+
+def pictures(kind: str, pool: Path) -> Iterator[tuple[str, Tensor]]:
+    """The pictures of a set, by name."""
+    if kind == "skimage":
+        for name, file in HELD_OUT.items():
+            yield name, center_crop(read_picture(data_folder() / file), 256)
+        return
+    for path in find_pictures(pool / "test"):
+        picture = read_picture(path)
+        yield path.stem, picture if kind == "whole" else center_crop(picture, 512)
+
+
+def measure(codec: Codec, picture: Tensor, quality: float) -> dict[str, float]:
+    """One point of a curve."""
+    coded = codec(picture, quality)
+    pair = coded.picture[None], picture[None]
+    return {"quality": quality, "bytes": coded.bytes, "bpp": 8 * coded.bytes / picture[0].numel(),
+            "psnr": psnr_8bit(*pair).item(), "ms_ssim": ms_ssim(*pair, data_range=1.0).item(),
+            "encode_seconds": coded.encode_seconds, "decode_seconds": coded.decode_seconds}
+
+
+def decibels(similarity: float) -> float:
+    """MS-SSIM on a scale on which its curves are straight: -10 log10(1 - s)."""
+    return -10 * math.log10(max(1e-6, 1 - similarity))
+
+
+def report(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]]) -> str:
+    """The table: BD-rates against JPEG and WebP, and seconds per megapixel, of every set."""
+    lines = []
+    for kind, by_picture in results.items():
+        names = list(next(iter(by_picture.values())))
+        lines += [f"\n**{kind}**, {len(by_picture)} pictures, BD-rate in percent from 0.15 to 2 bits per pixel, mean "
+                  "over pictures (negative: fewer bytes at equal quality)\n",
+                  "| | PSNR, against JPEG 4:2:0 | against JPEG 4:4:4 | against WebP | MS-SSIM, against JPEG 4:2:0 |",
+                  "|---|---|---|---|---|"]
+        for name in names:
+            cells = [mean_bd(by_picture, reference, name, key) for reference, key in (
+                ("JPEG 4:2:0", "psnr"), ("JPEG 4:4:4", "psnr"), ("WebP", "psnr"), ("JPEG 4:2:0", "ms_ssim"))]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n\n" + PUBLISHED
+
+
+def mean_bd(by_picture: dict[str, dict[str, list[dict[str, float]]]], reference: str, name: str, key: str) -> str:
+    """Mean BD-rate of a codec over the pictures where both curves meet, as text."""
+    def curve(points: list[dict[str, float]]) -> list[tuple[float, float]]:
+        return [(p["bpp"], p[key] if key == "psnr" else decibels(p[key])) for p in points]
+
+    rates = [bd_rate(curve(codecs[reference]), curve(codecs[name])) for codecs in by_picture.values()
+             if reference in codecs and name in codecs]
+    rates = [rate for rate in rates if not math.isnan(rate)]
+    return f"{statistics.mean(rates):+.1f}" if rates else ""
+
+
+def draw(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]], path: Path) -> None:
+    """A panel per set: mean PSNR over mean bits per pixel, at equal qualities."""
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(results), figsize=(5.5 * len(results), 8), squeeze=False, layout="constrained")
+    for column, (kind, by_picture) in enumerate(results.items()):
+        for row, key in enumerate(("psnr", "ms_ssim")):
+            panel = axes[row][column]
+            for name in next(iter(by_picture.values())):
+                curves = [codecs[name] for codecs in by_picture.values()]
+                x = [statistics.mean(p["bpp"] for p in points) for points in zip(*curves, strict=True)]
+                y = [statistics.mean(p[key] if key == "psnr" else decibels(p[key]) for p in points)
+                     for points in zip(*curves, strict=True)]
+                own = name.startswith("photos")
+                panel.plot(x, y, marker=".", label=name, linewidth=2.2 if own else 1.2)
+            panel.set(xlim=(0, 2.2), xlabel="bits per pixel", title=kind if not row else "",
+                      ylabel="8-bit PSNR, dB" if key == "psnr" else "MS-SSIM, -10 log10(1 - s)")
+            panel.grid(alpha=0.3)
+    axes[0][0].legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="the pool, with test/")
+    parser.add_argument("--out", type=Path, required=True, help="folder for rates.json, rates.md and rates.png")
+    parser.add_argument("--sets", nargs="+", default=["skimage", "pool", "whole"])
+    parser.add_argument("--models", nargs="+", default=["photos-codec"])
+    arguments = parser.parse_args()
+    codecs = {name: (codec, QUALITIES) for name, codec in rivals().items()}
+    codecs |= {name: (partial(field, tokenfield.load(name)), OWN) for name in arguments.models}
+    record = arguments.out / "rates.json"
+    results = json.loads(record.read_text()) if record.exists() else {}
+    for kind in arguments.sets:
+        for name, picture in pictures(kind, arguments.data):
+            seen = results.setdefault(kind, {}).setdefault(name, {})
+            for label, (codec, qualities) in codecs.items():
+                if label not in seen:
+                    with torch.no_grad():
+                        seen[label] = [measure(codec, picture, quality) for quality in qualities]
+                    write_whole(record, json.dumps(results, indent=1))
+            print(kind, name, flush=True)
+    write_whole(arguments.out / "rates.md", report(results))
+    print(report(results))
+    draw(results, arguments.out / "rates.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Quantised tokens and their entropy coder: symbols come back, whatever they are, and cost what the tables say."""
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenfield.errors import UserError
+from tokenfield.fields.codec import fit as fitting
+from tokenfield.fields.codec.coding import decode_stripe, decode_tokens, encode_tokens, step_of
+from tokenfield.fields.codec.container import opened
+from tokenfield.fields.codec.contexts import UNIT, Walk, neighbours
+from tokenfield.fields.codec.entropy import BUCKETS, LARGEST, Encoder, bucket_of, encode_stripe, span_of
+from tokenfield.fields.codec.quantiser import Quantiser
+from tokenfield.fields.codec.tables import tables_of
+from tokenfield.models import pretrained
+
+GOLDEN = Path(__file__).parent / "golden.field"
+GOLDEN_SYMBOLS = "bb395cd680fdf96a9926f2663214d39d1e3360a2687209953788595d1a17ae1e"
+STARTS, LAYERS = [0, 2, 5, 11], [0, 1, 3]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """For eleven bands, two of them predicted, with weights that mean something."""
+    tables = fitting.blank(np.linspace(0.5, 2, 11).astype(np.float32), STARTS, LAYERS, 2)
+    draw = np.random.default_rng(0)
+    tables.parents[5:, :2] = [[2, 3], [0, 4], [1, 2], [3, 0], [4, 1], [2, 0]]
+    tables.weights[:] = draw.integers(0, 900, tables.weights.shape)
+    tables.constants[:] = draw.integers(UNIT // 100, UNIT // 5, tables.constants.shape)
+    tables.spreads[:] = draw.integers(UNIT // 10, UNIT, tables.spreads.shape)
+    tables.shift[:] = draw.integers(-30, 30, tables.shift.shape)
+    return tables
+
+
+def test_buckets_cover_every_magnitude_once():
+    magnitude = np.arange(LARGEST + 1)
+    bucket = bucket_of(magnitude)
+    assert bucket[0] == 0 and bucket[-1] == BUCKETS - 1 and set(np.diff(bucket)) == {0, 1}
+    low, bits = span_of(bucket)
+    assert ((low <= magnitude) & (magnitude < low + (1 << bits))).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(1, 19), columns=st.integers(1, 23), size=st.floats(0, 5), level=st.integers(0, 5),
+       seed=st.integers(0, 99))
+def test_symbols_come_back(tables, rows, columns, size, level, seed):
+    draw = np.random.default_rng(seed)
+    symbols = np.round(draw.laplace(scale=10**size / 10, size=(11, rows, columns))).astype(np.int64)
+    symbols = symbols.clip(-LARGEST // 2, LARGEST // 2)
+    streams = encode_stripe(tables, level, symbols)
+    again, values = decode_stripe(tables, level, streams, (rows, columns))
+    assert (again == symbols).all()
+    assert (np.sign(values) == np.sign(symbols)).all() and np.abs(values - symbols).max() < 0.5
+
+
+def test_zeros_cost_no_stream(tables):
+    symbols = np.zeros((11, 7, 5), np.int64)
+    assert encode_stripe(tables, 0, symbols) == [b"", b""]
+    symbols[9, 3, 2] = -1
+    assert [bool(stream) for stream in encode_stripe(tables, 0, symbols)] == [False, True]
+
+
+def test_streams_are_as_long_as_the_quantiser_says(tables):
+    values = np.random.default_rng(1).laplace(scale=3, size=(11, 31 * 37))
+    quantiser, walk = Quantiser(tables, 2, values), Walk(tables, 2, (31, 37))
+    for layer in (0, 1):
+        walk.layer(layer, quantiser)
+    length = 8 * sum(map(len, encode_stripe(tables, 2, walk.symbols.reshape(11, 31, 37))))
+    assert quantiser.bits == pytest.approx(length, rel=0.01)
+    assert np.abs(values - walk.symbols).max() < 2.5  # a price may move a symbol, never far
+
+
+def test_leading_streams_are_leading_bands(tables):
+    symbols = np.random.default_rng(2).integers(-3, 4, (11, 6, 9))
+    streams = encode_stripe(tables, 1, symbols)
+    coarse, _ = decode_stripe(tables, 1, streams[:1], (6, 9))
+    assert (coarse[:2] == symbols[:2]).all() and not coarse[2:].any()
+
+
+def test_stripes_are_independent(tables):
+    tokens = np.random.default_rng(3).normal(size=(13, 7, 11)).astype(np.float32) / 10
+    streams = encode_tokens(tables, tokens, step_of(50), stripe=5)
+    assert len(streams) == 3
+    whole = [decode_tokens(tables, part, (rows, 7), step_of(50)) for part, rows in zip(streams, (5, 5, 3), strict=True)]
+    other = encode_tokens(tables, tokens[5:10], step_of(50), stripe=5)
+    assert other[0] == streams[1]
+    step = step_of(50) / 256 / 255 / tables.scale
+    assert (np.abs(np.concatenate(whole) - tokens) < 1.6 * step).mean() > 0.95
+
+
+def test_damage_is_an_error_or_other_symbols(tables):
+    """Inside the checksums: the coder itself takes any bytes without a crash."""
+    draw = np.random.default_rng(4)
+    for length in (1, 2, 3, 5, 64, 500):
+        data = draw.integers(0, 256, length).astype(np.uint8).tobytes()
+        try:
+            decode_stripe(tables, 0, [data, data], (5, 7))
+        except UserError as error:
+            assert "damaged" in str(error)
+
+
+def test_neighbours_of_an_impulse():
+    plane = np.zeros((1, 1, 5, 7), np.int64)
+    plane[0, 0, 2, 3] = 9
+    vertical = neighbours(plane, 2)
+    assert vertical[0, 0, 1, 3] == vertical[0, 0, 3, 3] == 9 and vertical.sum() == 18
+    assert neighbours(plane, 3)[0, 0, 2, 2] == 9
+
+
+def test_every_cell_of_a_predicted_band_is_visited_once(tables):
+    for grid in ((1, 1), (2, 3), (17, 33), (32, 5)):
+        walk = Walk(tables, 0, grid)
+        cells = np.concatenate([cells for cells, _ in walk.lattices()])
+        assert sorted(cells) == list(range(grid[0] * grid[1]))
+
+
+def test_qualities_are_steps():
+    steps = [step_of(q) for q in range(101)]
+    assert all(a > b for a, b in pairwise(steps)) and steps[0] == 128 * 256 and steps[100] == 256
+
+
+def test_fitted_tables_code_shorter(monkeypatch):
+    """Bands whose sizes follow a hidden local scale: contexts find it, and the tables learn their distribution."""
+    monkeypatch.setattr(fitting, "STEPS", (2048,))
+    draw = np.random.default_rng(5)
+    local = np.exp(1.2 * np.repeat(np.repeat(draw.normal(size=(6, 8, 8)), 2, 1), 2, 2))[..., None]
+    tokens = (draw.laplace(size=(6, 16, 16, 11)) * local * 0.03).astype(np.float32)
+    scale = np.ones(11, np.float32)
+    fitted = fitting.fit(tokens[:5], scale, STARTS, LAYERS, 0, rounds=1, progress=lambda text: None)
+    plain = fitting.blank(scale, STARTS, LAYERS, 0)
+    plain.constants[:] = UNIT // 2
+
+    def size(tables):
+        symbols = np.round(np.moveaxis(tokens[5], -1, 0) * 255 / 8).astype(np.int64)
+        return sum(map(len, encode_stripe(tables, 0, symbols)))
+
+    assert size(fitted) < 0.9 * size(plain)
+
+
+def test_scale_of_an_orthonormal_code_is_one():
+    from tokenfield.models.lapped import LappedConfig
+
+    model = LappedConfig(cell=4, channels=3, prefixes=(3, 48)).build()  # a DCT before it is fitted
+    scale = fitting.scale_of(model, torch.rand(2, 3, 12, 20), probes=40)
+    assert scale == pytest.approx(np.ones(48), abs=0.25)
+
+
+def test_the_golden_file_decodes_bit_by_bit():
+    """Made by `photos-codec` on one machine; all others find the same whole numbers."""
+    tables, name = tables_of(pretrained.load("photos-codec"))
+    digest = hashlib.sha256()
+    with opened(GOLDEN) as file:
+        file.check_whole()
+        assert file.header.tables == name
+        for stripe in range(file.header.stripes):
+            top, bottom = file.header.rows(stripe)
+            level, streams = tables.level(file.header.step), file.streams(stripe)
+            symbols, _ = decode_stripe(tables, level, streams, (bottom - top, file.header.shape[1]))
+            digest.update(symbols.astype("<i4").tobytes())
+            walk = Walk(tables, level, symbols.shape[1:])
+            for layer, stream in enumerate(streams):
+                encoder = Encoder(tables, level, symbols.reshape(len(symbols), -1))
+                walk.layer(layer, encoder)
+                assert encoder.bytes() == stream
+    assert digest.hexdigest() == GOLDEN_SYMBOLS
