@@ -206,11 +206,14 @@ def _core() -> None:
         "coordinate-mlp": "coordinate_mlp:CoordinateMlp",
         "functa": "functa:Functa",
         "spatial-functa": "functa:SpatialFuncta",
+        "liif": "liif:Liif",
+        "gb-lsr": "gb_lsr:GbLsr",
         "autoencoder-kl": "autoencoder_kl:AutoencoderKl",
     }.items():
         MODELS.add(name, f"tokenfield.models.{where}")
     DATA.add("pictures", "tokenfield.data.datasets:DataConfig")
     OBJECTIVES.add("pictures", "tokenfield.training.objective:ReconstructionConfig")
+    OBJECTIVES.add("zoom", "tokenfield.training.zoom:ZoomConfig")
     DOMAINS.add("tiles", "tokenfield.fields.tiles:Tiles")
     DOMAINS.add("lattice", "tokenfield.fields.lattice:Lattice")
     for module, group in {

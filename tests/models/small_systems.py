@@ -10,9 +10,11 @@ from tokenfield.models.anr_rivals import HyperIpcConfig, HyperTransInrConfig
 from tokenfield.models.autoencoder_kl import AutoencoderKlConfig
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.models.gb_lsr import GbLsrConfig
 from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.models.learned_init import LearnedInitConfig
+from tokenfield.models.liif import LiifConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
 
 SIZE = (12, 20)
@@ -41,6 +43,8 @@ CONFIGS = {
     "spatial-functa": SpatialFunctaConfig(size=SIZE, grid=(3, 5), dim=8, depth=3, latent_dim=5),
     "anchored": AnchoredConfig(cell=4, latent_dim=9, encoder_dim=8, decoder_dim=8, head_dim=4, harmonics=8),
     "switched": PcaMixtureConfig(cell=4, codes=3, prefixes=(3, 9), harmonics=8),
+    "liif": LiifConfig(dim=6, depth=1, hidden=(10, 8), skip="bicubic"),
+    "gb-lsr": GbLsrConfig(size=SIZE, patch=8, dim=6, groups=3, modes=4),
     "autoencoder-kl": AutoencoderKlConfig(size=SIZE, network={
         "block_out_channels": (4, 4), "down_block_types": ("DownEncoderBlock2D",) * 2, "layers_per_block": 1,
         "up_block_types": ("UpDecoderBlock2D",) * 2, "norm_num_groups": 2}),

@@ -12,7 +12,8 @@ from tokenfield.data.pictures import write_picture
 from tokenfield.fields.field import Field
 from tokenfield.metrics import mse
 from tokenfield.models import pretrained
-from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig, linear, nearest, read_points
+from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.nn.lattice_reading import linear, nearest, read_points
 from tokenfield.nn.meta_learning import descend
 from tokenfield.registry import RECIPES
 from tokenfield.training import train

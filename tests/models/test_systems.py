@@ -50,7 +50,7 @@ def test_where_coordinates_look(model):
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
-@pytest.mark.parametrize("name", ["lainr", "anr", "ipc"])
+@pytest.mark.parametrize("name", ["lainr", "anr", "ipc", "liif", "gb-lsr"])
 def test_a_system_can_be_exported(name):
     model, points = CONFIGS[name].build().eval(), torch.rand(7, 2) * 2 - 1
     program = torch.export.export(model, (images(), points))
@@ -82,6 +82,13 @@ IMPOSSIBLE = [
     (CONFIGS["anchored"], {"cell": 0}, "cell 0"),
     (CONFIGS["anchored"], {"head_dim": 16}, "encoder_dim 8 is narrower than head_dim 16"),
     (CONFIGS["switched"], {"sharpness": 0.0}, "sharpness 0"),
+    (CONFIGS["liif"], {"hidden": ()}, "hidden is empty"),
+    (CONFIGS["liif"], {"dim": 0}, "dim 0"),
+    (CONFIGS["liif"], {"largest_zoom": 0.5}, "largest_zoom 0.5"),
+    (CONFIGS["gb-lsr"], {"patch": 6}, "patch 6 is no power of two"),
+    (CONFIGS["gb-lsr"], {"groups": 4}, "dim 6 is no multiple of groups 4"),
+    (CONFIGS["gb-lsr"], {"size": (4, 20)}, "size 4 x 20 is below patch 8"),
+    (CONFIGS["gb-lsr"], {"orders": (3.0, 3.0)}, "orders 3 and 3"),
     (CONFIGS["autoencoder-kl"], {"channels": 0}, "channels 0"),
 ]
 

@@ -302,8 +302,10 @@ class Field:
         bounds = list(zip(whole_sizes(size), map(float, box[:2]), map(float, box[2:]), strict=True))
         with usual_defaults():
             axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
-        span = tuple((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
-        return Grid(axes, tuple(max(1.0, s) for s in span) if antialias and max(span) > 1 else None)
+        least, most = self.model.smallest_span, float("inf") if antialias else 1.0
+        pixels = ((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
+        span = tuple(max(least, min(most, pixel)) for pixel in pixels)
+        return Grid(axes, None if all(s == 1 for s in span) else span)
 
     def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
         if len(grid.axes) != 2:

@@ -18,8 +18,8 @@ from tokenfield.fields.axis import BlockAxis
 from tokenfield.fields.domain import Pieces, Progress, at_least_float32
 from tokenfield.models.base import FieldModel
 
-BLOCK = 64
-"""Cells per side of a block: 512 x 512 pixels at cells of 8."""
+BLOCK, PIXELS = 64, 256
+"""Least cells, and least pixels, per side of a block: 512 x 512 pixels at cells of 8, 256 x 256 where they are pixels."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Lattice(Pieces):
     @classmethod
     def fit(cls, model: FieldModel, size: tuple[int, int]) -> "Lattice":
         """The lattice of a model of any size, for a picture of this (height, width)."""
-        return cls((size[0], size[1]), model.cell)
+        return cls((size[0], size[1]), model.cell, max(BLOCK, PIXELS // model.cell))
 
     @cached_property
     def axes(self) -> tuple[BlockAxis, BlockAxis]:

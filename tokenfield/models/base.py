@@ -28,6 +28,8 @@ class FieldModel(Model):
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         width: the prefix that `encode` gives, see `at`; None: whole tokens.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
+        smallest_span: the smallest box, in pixels a side, that a query of a `Grid` with `span` tells from a pixel; 1:
+            a field that is asked at points between pixels is asked for no smaller pixels.
         chunk: coordinates to decode at once where no gradient is recorded: their activations fit a core's cache.
     """
 
@@ -40,6 +42,7 @@ class FieldModel(Model):
     prefixes: tuple[int, ...] = ()
     width: int | None = None
     largest_span: float = 1.0
+    smallest_span: float = 1.0
     chunk: int = 4096
 
     def encode(self, images: Tensor) -> Tensor:
@@ -63,6 +66,10 @@ class FieldModel(Model):
             rates = ", ".join(f"{width / values:.4g}" for width in self.prefixes)
             raise UserError(f"rate {rate:g}; rates of this model: {rates or 'only its own, its tokens are not nested'}")
         return fitting[-1]
+
+    def box(self, span: float) -> float:
+        """The box nearest to `span` that a query may ask for, in pixels a side."""
+        return min(max(span, self.smallest_span), self.largest_span)
 
     def coarse(self, nodes: int) -> "FieldModel":
         """The same model, weights and all, attending on nodes x nodes points (`tokenfield.nn.coarse`).

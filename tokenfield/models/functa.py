@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.configs import Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.metrics import mse
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.nn.anchors import neighbours
+from tokenfield.nn.lattice_reading import Read, linear, nearest, read_grid, read_points
 from tokenfield.nn.meta_learning import descend
 from tokenfield.nn.siren import ModulatedSiren, exactly
 
@@ -170,66 +170,12 @@ class SpatialFunctaConfig(MetaSizes):
         return SpatialFuncta(self)
 
 
-class Read(NamedTuple):
-    """What coordinates of one axis read: K cells, weights that add up to 1, and the coordinate that the SIREN sees."""
-
-    cells: Int[Tensor, "*q k"]
-    weights: Float[Tensor, "*q k"]
-    local: Float[Tensor, "*q"]
-
-
-def nearest(coords: Float[Tensor, "*q"], cells: int) -> Read:
-    """The cell that a coordinate in [-1, 1] lies in; values may jump between cells.
-
-    The SIREN sees where in the cell, so that all cells speak of the same patterns.
-    """
-    place = (coords + 1) / 2 * cells
-    cell = place.floor().clamp(0, cells - 1)
-    return Read(cell.long().unsqueeze(-1), torch.ones_like(place).unsqueeze(-1), place - cell)
-
-
-def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
-    """The two cells whose centres are next to a coordinate in [-1, 1]; beyond the last centre, the last cell.
-
-    The SIREN sees where in the picture, since a place within a cell would jump where the blend does not.
-    """
-    around = neighbours(coords, cells)
-    two = torch.stack([around.lower, around.lower + 1], -1).clamp(0, cells - 1)
-    return Read(two, 1 - around.relative.abs(), (coords + 1) / 2)
-
-
 class QueryState(NamedTuple):
     """The SIREN's first layer, before its shift, (Q, d) or (B, Q, d); and what each axis, of a grid or not, reads."""
 
     first: Tensor
     axes: tuple[Read, Read]
     grid: bool
-
-
-def read_grid(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Tensor, "b q s"]:
-    """Shifts at the points of a grid: blended along y, then along x."""
-    for axis, read in ((1, y), (2, x)):
-        parts = [
-            shifts.index_select(axis, cells) * weight.unsqueeze(-1).unsqueeze(-1 if axis == 1 else 0)
-            for cells, weight in zip(read.cells.unbind(-1), read.weights.unbind(-1), strict=True)
-        ]
-        shifts = torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
-    return shifts.flatten(1, 2)
-
-
-def read_points(shifts: Float[Tensor, "b m n s"], y: Read, x: Read) -> Float[Tensor, "b q s"]:
-    """Shifts at points shared by the batch, (Q,) per axis, or of every instance's own, (B, Q)."""
-    columns, flat = shifts.shape[2], shifts.flatten(1, 2)
-    cells = (y.cells.unsqueeze(-1) * columns + x.cells.unsqueeze(-2)).flatten(-2)      # (..., Q, K K)
-    weights = (y.weights.unsqueeze(-1) * x.weights.unsqueeze(-2)).flatten(-2)
-    total = torch.zeros((), dtype=shifts.dtype, device=shifts.device)
-    for cell, weight in zip(cells.unbind(-1), weights.unbind(-1), strict=True):
-        if cell.ndim == 1:
-            picked = flat.index_select(1, cell)
-        else:
-            picked = flat.expand(len(cell), -1, -1).gather(1, cell.unsqueeze(-1).expand(-1, -1, flat.shape[-1]))
-        total = total + picked * weight.unsqueeze(-1)
-    return total
 
 
 class SpatialFuncta(MetaLearnedField):
