@@ -34,11 +34,14 @@ from tokenfield.data import DataConfig
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.models.gb_lsr import GbLsrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
+from tokenfield.models.liif import LiifConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, model_name
+from tokenfield.training.zoom import ZoomConfig
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,12 @@ OTHERS: dict[type, Callable[[Any, Shape], Any]] = {
         dim=int(256 * shape.width),
         depth=5,
     ),
+    LiifConfig: lambda model, shape: replace(
+        model, dim=shape.encoder_dim // 6, depth=min(model.depth, 4), hidden=(int(256 * shape.width),) * 2
+    ),
+    GbLsrConfig: lambda model, shape: replace(
+        model, size=(shape.side, shape.side), patch=shape.patch, dim=shape.cell_values, groups=4
+    ),
 }
 """Systems whose sizes have other names: cells of the same values, or as many numbers as there are shifts."""
 
@@ -210,12 +219,16 @@ def miniature(recipe: Recipe, seed: int = 0, shape: Shape | None = None) -> Reci
 def tiny(recipe: Recipe, *, steps: int = 2) -> Recipe:
     """The recipe with its model shrunk, and small pictures, few of them: what the tests run of every recipe."""
     model = shrink(recipe.model, TINY)
-    side = size_of(model) or TINY.side
+    side, objective = size_of(model) or TINY.side, recipe.objective
+    if isinstance(objective, ZoomConfig):
+        objective, zoom = replace(objective, side=side, largest=2.0), 2
+    else:
+        objective, zoom = replace(objective, prefixes=getattr(model, "prefixes", ())), objective.zoom
     return replace(
         recipe,
         model=model,
-        objective=replace(recipe.objective, prefixes=getattr(model, "prefixes", ())),
-        data=replace(recipe.data, size=side * recipe.objective.zoom),
+        objective=objective,
+        data=replace(recipe.data, size=side * zoom),
         optim=replace(recipe.optim, warmup=min(recipe.optim.warmup, steps // 2)),
         steps=steps,
         batch_size=2 * recipe.accumulate,

@@ -14,8 +14,10 @@ from tokenfield.earth.recipes import lainr_climatology
 from tokenfield.generation.recipes import cutouts_32_lainr
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
+from tokenfield.models.gb_lsr import GbLsrConfig
 from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import LocalizedLainrConfig
+from tokenfield.models.liif import LiifConfig
 from tokenfield.recipes import anr, baselines
 from tokenfield.recipes.functa import meta_learned
 from tokenfield.recipes.photos import anchored_photos_s, lainr_photos_64, lainr_photos_178
@@ -113,6 +115,18 @@ def spatial_functa_photos_64() -> Recipe:
     """Spatial Functa on 64-pixel crops: 8 x 8 x 96, 6144 values stored, one vector per cell of 8 x 8 pixels."""
     model = SpatialFunctaConfig(size=(64, 64), grid=(8, 8), latent_dim=96, kernel=1, dim=64, depth=5)
     return meta_learned(lainr_photos_64(), "spatial-functa-photos-64", model, 3e-4)
+
+
+def liif_photos_64() -> Recipe:
+    """LIIF with EDSR-baseline on 64-pixel crops: 64 numbers for every pixel, 262 144 values stored."""
+    return replace(lainr_photos_64(), name="liif-photos-64", model=LiifConfig())
+
+
+def gb_lsr_photos_64() -> Recipe:
+    """GB-LSR on 64-pixel crops: 8 x 8 x 96, 6144 values stored; rate and clipping are its code's."""
+    model = GbLsrConfig(size=(64, 64), patch=8, dim=96)
+    optim = OptimConfig(name="adamw", rate=2e-4)
+    return replace(lainr_photos_64(), name="gb-lsr-photos-64", model=model, optim=optim, clip_norm=1.0)
 
 
 def anr_photos_64_small() -> Recipe:

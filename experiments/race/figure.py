@@ -17,6 +17,8 @@ STYLES: dict[str, tuple[str, str, str]] = {
     "anr": ("ANR (local)", COLOURS[3], "-"),
     "ipc": ("IPC", COLOURS[4], "-"),
     "trans-inr": ("TransINR", COLOURS[2], "-"),
+    "gb-lsr": ("GB-LSR", COLOURS[5], "-"),
+    "liif": ("LIIF (per pixel)", COLOURS[5], "--"),
 }
 """Name in the figure, colour and line of a system: the same in every panel, and in every figure of the race."""
 
@@ -113,7 +115,7 @@ def panel(axes: Any, size: int, systems: dict[str, Record]) -> None:
                       textcoords=("axes fraction", "data"), color=colour, fontsize=8.5, va="center",
                       arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3,
                                   "relpos": (0, 0.5)})
-    values = sorted({row["values_stored"] for row in systems.values()})
+    values = sorted({row["values_stored"] for system, row in systems.items() if system != "liif"})
     stored = f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
     axes.set_title(f"{size} px", loc="left", fontsize=10.5, color=INK)
     axes.set_title(f"{stored} values stored", loc="right", fontsize=8.5, color=FAINT)

@@ -15,6 +15,10 @@ within 2 % (its groups must divide its layers). An anchored model stores 96 valu
 at 178 (its cells stand 3 pixels over the edge, 65 067 values), 16 at 512 and 4 at 1024. It takes pictures of any size
 and is therefore trained on crops of 128 pixels (64 at 64), of no coarser scales than the others see at that size.
 
+Beside them run two of today's rivals, `EXTRA`. GB-LSR brings as many values as LAINR, in patches of a power of two: 8,
+8, 16 and 32 pixels. LIIF cannot: it stores a feature for every pixel, 32 numbers here and 64 in its published size,
+whatever the size of the picture; its row says what can be had at that price. It is trained on the anchored's crops.
+
 All have the same recipe, a better one than the papers': Muon for matrices, a warm-up, clipped gradients, and a moving
 average in place of a falling rate, since a run that is ended by a clock does not know its last step. Systems whose
 tokens are attended to begin locally (docs/local_start.md); LAINR is there a second time as published begins. bfloat16
@@ -30,8 +34,10 @@ from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import AnrConfig
+from tokenfield.models.gb_lsr import GbLsrConfig
 from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import LainrConfig
+from tokenfield.models.liif import LiifConfig
 from tokenfield.recipes import photos, published
 from tokenfield.recipes.baselines import shared
 from tokenfield.training.objective import ReconstructionConfig
@@ -99,6 +105,12 @@ def trans_inr(model: LainrConfig) -> TransInrConfig:
     return TransInrConfig(**sizes | {"groups": 12 if model.dim == 128 else 64})
 
 
+def gb_lsr(model: LainrConfig) -> GbLsrConfig:
+    """Patches of a power of two, as wide as it takes to store LAINR's values, within a thousandth."""
+    patch, dim = {64: (8, 96), 178: (8, 124), 512: (16, 64), 1024: (32, 64)}[model.size[0]]
+    return GbLsrConfig(size=model.size, patch=patch, dim=dim, groups=4 if dim % 8 else 8)
+
+
 def values(model: LainrConfig) -> int:
     """Stored per picture."""
     return model.num_latents * model.latent_dim
@@ -135,6 +147,15 @@ def _anchored(start: Literal["components", "random"]) -> Callable[[int, bool], R
     return run
 
 
+def _liif(size: int, full: bool) -> Recipe:
+    recipe = _anchored("random")(size, full)
+    objective = replace(_rival(gb_lsr)(size, full).objective, fraction=min(1.0, PIXELS_PER_STEP / recipe.data.size**2))
+    model = LiifConfig() if full else LiifConfig(dim=32, depth=4, hidden=(128, 128))
+    return replace(recipe, model=model, objective=objective)
+
+
+EXTRA = ("gb-lsr", "liif")
+"""Rivals that are not the papers'."""
 SYSTEMS: dict[str, tuple[str, Callable[[int, bool], Recipe]]] = {
     "anchored": ("anchored, from the linear code", _anchored("components")),
     "anchored-random": ("anchored, random start", _anchored("random")),
@@ -143,6 +164,8 @@ SYSTEMS: dict[str, tuple[str, Callable[[int, bool], Recipe]]] = {
     "ipc": ("IPC", _rival(ipc)),
     "anr": ("ANR, local start", _rival(anr)),
     "trans-inr": ("TransINR", _rival(trans_inr)),
+    "gb-lsr": ("GB-LSR", _rival(gb_lsr)),
+    "liif": ("LIIF, a feature per pixel", _liif),
 }
 """What a figure calls a system, and its run."""
 

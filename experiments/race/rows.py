@@ -40,7 +40,7 @@ class RaceRow(Row):
 def rows(*sizes: int) -> tuple[RaceRow, ...]:
     """All systems at the sizes."""
     return tuple(
-        RaceRow(f"{label}, {size}", f"race-{system}-{size}", system=system, size=size)
+        RaceRow(f"{label}, {size}", f"race-{system}-{size}", extra=system in race.EXTRA, system=system, size=size)
         for size in sizes
         for system, (label, _) in race.SYSTEMS.items()
     )

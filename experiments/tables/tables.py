@@ -26,6 +26,8 @@ OTHERS = (
     Row("Functa", "functa-photos-64", extra=True),
     Row("Spatial Functa", "spatial-functa-photos-64", extra=True),
     Row("switched", "switched-photos-ladder", extra=True),
+    Row("GB-LSR", "gb-lsr-photos-64", extra=True),
+    Row("LIIF, a feature per pixel", "liif-photos-64", extra=True),
 )
 """Systems that Table 1 does not have, beside it."""
 

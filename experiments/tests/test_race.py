@@ -39,6 +39,10 @@ def test_every_system_stores_what_lainr_does(size, full):
         elif system == "trans-inr":
             assert model.dim % model.groups == 0
             stored[system] = (4 * model.groups + model.channels) * model.dim
+        elif system == "gb-lsr":
+            stored[system] = math.prod(model.lattice) * model.dim
+        elif system == "liif":
+            assert model.dim == (64 if full else 32)  # of every pixel: it has no fewer
         else:
             stored[system] = model.num_latents * getattr(model, "latent_dim", model.dim)
     assert {system: count for system, count in stored.items() if abs(count / expected - 1) > 0.02} == {}
@@ -48,13 +52,13 @@ def test_every_system_stores_what_lainr_does(size, full):
 def test_models_store_what_the_sizes_say(system):
     model = race(system, 64).model.build().eval()
     field = Field.of(model, torch.rand(3, 64, 64))
-    assert field.values_stored == (6120 if system == "trans-inr" else 6144)
+    assert field.values_stored == {"trans-inr": 6120, "liif": 64 * 64 * 32}.get(system, 6144)
 
 
 def test_rows_at_a_size_share_pictures_and_the_optimiser():
     for size in SIZES:
         runs = {system: race(system, size, seed=3) for system in SYSTEMS}
-        rivals = [run for system, run in runs.items() if not system.startswith("anchored")]
+        rivals = [run for system, run in runs.items() if not system.startswith(("anchored", "liif"))]
         assert len({run.data for run in rivals}) == 1 and rivals[0].data.size == size
         assert len({(run.objective, run.batch_size, run.seed) for run in rivals}) == 1
         assert len({(run.optim, run.clip_norm, run.ema_decay, run.precision) for run in runs.values()}) == 1

@@ -40,7 +40,8 @@ def test_tokens_that_are_attended_to_begin_locally():
 
 def test_all_rows_store_the_same_but_those_that_cannot():
     stored = {row.label: stored_values(row.at("miniature", 0), 64) for row in TABLES["1"].rows}
-    others = {"Learned Init": 65_920, "Learned Init, equal values": 8190, "Functa": 512, "TransINR": 8576}
+    others = {"Learned Init": 65_920, "Learned Init, equal values": 8190, "Functa": 512, "TransINR": 8576,
+              "LIIF, a feature per pixel": 64 * 64 * 32}
     assert {label: others.get(label, 8192) for label in stored} == stored
 
 

@@ -163,7 +163,9 @@ class GbLsr(FieldModel):
         k = torch.arange(self.config.modes, device=tokens.device)
         fade = (STEEPNESS * (order - torch.maximum(k[:, None], k))).sigmoid()
         modes = self.config.modes
-        return wide(self.coefficients(tokens)).unflatten(-1, (self.channels, modes, modes)) * fade
+        coefficients: Tensor = wide(self.coefficients(tokens)).unflatten(-1, (self.channels, modes, modes))
+        faded: Tensor = coefficients * fade
+        return faded
 
     def combine(self, located: Located, prepared: Float[Tensor, "b m n c p p"]) -> Float[Tensor, "b q c"]:
         """The series; on a grid along y first, then along x."""

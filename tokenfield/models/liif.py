@@ -13,7 +13,7 @@ between pixels, and leaves to the MLP what that lacks; LTE (Lee and Jin, 2022) d
 """
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -112,7 +112,7 @@ class Liif(FieldModel):
         bound = (9 * config.dim + 4) ** -0.5  # both are one linear map in the authors' code, and start as one
         nn.init.uniform_(self.place.weight, -bound, bound)
         widths = (*config.hidden, config.channels)
-        maps = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+        maps = [nn.Linear(a, b) for a, b in pairwise(widths)]
         self.layers = nn.Sequential(*(part for one in maps for part in (nn.ReLU(), one)))
         if config.skip != "none":  # begins as the blended picture
             nn.init.zeros_(maps[-1].weight)

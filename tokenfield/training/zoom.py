@@ -1,9 +1,9 @@
 """The objective of fields that are looked at enlarged: encode a reduced picture, answer for the pixels of the original.
 
-LIIF's training (Chen et al., 2021): the factor is drawn uniformly, a window of so many times `side` pixels is reduced to
-`side` by a bicubic filter whose support grows with the factor (as cameras and Pillow do: no aliasing) and rounded to
-8 bits, and as many pixels of the window are asked for as were encoded. All pictures of a batch share the factor, the
-window's place and the rows and columns that are asked for, so that these are a grid.
+LIIF's training (Chen et al., 2021): the factor is drawn uniformly, a window of so many times `side` pixels is reduced
+to `side` by a bicubic filter whose support grows with the factor (as Pillow does: no aliasing) and rounded to 8 bits,
+and as many pixels of the window are compared as were encoded. All pictures of a batch share the factor, the window's
+place, and the rows and columns that are compared, so that these are a grid.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class ZoomConfig:
     measure: ClassVar[Measure] = PSNR
 
     side: int = 48
-    """Pixels of a reduced picture's side, and rows and columns that are asked for; `data.size` holds `largest` of it."""
+    """Pixels of a reduced picture's side, and rows and columns that are compared; `data.size` is `largest` times it."""
     largest: float = 4.0
     """Largest magnification; the smallest is 1."""
     error: Literal["absolute", "squared"] = "absolute"
