@@ -75,8 +75,8 @@ def main(options: Options) -> None:
         details |= result.details
         if kind == "scikit-image":
             chart(options, result)
-    text += "\nPSNR in dB, in brackets above bicubic. 1x: the encoded picture itself. 1/2, 1/4: encoded whole, rendered "
-    text += "smaller, beside means over whole pixels.\n"
+    text += ("\nPSNR in dB, in brackets above bicubic. 1x: the encoded picture itself. 1/2, 1/4: encoded whole, "
+             "rendered smaller, beside means over whole pixels.\n")
     console.say(text)
     options.out.mkdir(parents=True, exist_ok=True)
     write_whole(options.out / "zoom.md", text)

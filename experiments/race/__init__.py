@@ -1,1 +1,1 @@
-"""Equal processor seconds for nine systems at four sizes, eight of equal stored values: `experiments.tables race`."""
+"""Equal stored values, equal processor seconds: `python -m experiments.tables race`; two rivals of today beside."""

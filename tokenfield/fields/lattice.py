@@ -19,7 +19,7 @@ from tokenfield.fields.domain import Pieces, Progress, at_least_float32
 from tokenfield.models.base import FieldModel
 
 BLOCK, PIXELS = 64, 256
-"""Least cells and least pixels per side of a block: 512 x 512 pixels at cells of 8, 256 x 256 where cells are pixels."""
+"""Least cells, and least pixels, per side of a block: 512 x 512 at cells of 8 pixels, 256 x 256 at cells of one."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Series(NamedTuple):
     functions: Float[Tensor, "*q p"]
 
 
-class Located(NamedTuple):
+class QueryState(NamedTuple):
     """The axes (y, x) of a grid, or of points."""
 
     y: Series
@@ -140,11 +140,11 @@ class GbLsr(FieldModel):
         rest = self.config.lattice[axis] * self.config.patch - self.config.size[axis]
         return rest // 2, rest - rest // 2
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """Which patches the coordinates are in, and the series' functions there."""
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
         y, x = (self._series(i, axis) for i, axis in enumerate(axes))
-        return Located(y, x, isinstance(coords, Grid))
+        return QueryState(y, x, isinstance(coords, Grid))
 
     def _series(self, axis: int, coords: Float[Tensor, "*q"]) -> Series:
         side, rows, patch = self.config.size[axis], self.config.lattice[axis], self.config.patch
@@ -167,7 +167,7 @@ class GbLsr(FieldModel):
         faded: Tensor = coefficients * fade
         return faded
 
-    def combine(self, located: Located, prepared: Float[Tensor, "b m n c p p"]) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: Float[Tensor, "b m n c p p"]) -> Float[Tensor, "b q c"]:
         """The series; on a grid along y first, then along x."""
         y, x = located.y, located.x
         if located.grid:

@@ -70,7 +70,7 @@ class Corner(NamedTuple):
     weight: Tensor
 
 
-class Located(NamedTuple):
+class QueryState(NamedTuple):
     """The four pixels around, how a grid's axes or points read the picture itself, and whether it is a grid."""
 
     corners: list[Corner]
@@ -78,7 +78,7 @@ class Located(NamedTuple):
     grid: bool
 
 
-class Prepared(NamedTuple):
+class TokenState(NamedTuple):
     """What the first layer makes of 3 x 3 features, (B, M, N, hidden), and the picture, (B, M, N, C) or no channels."""
 
     first: Tensor
@@ -128,7 +128,7 @@ class Liif(FieldModel):
         features = wide(self.encoder(2 * images - 1)).movedim(1, -1)
         return features if self.config.skip == "none" else torch.cat([features, images.movedim(1, -1)], -1)
 
-    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Located:
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
         """The pixels around, of a picture of (rows, columns), and what the MLP is told of the place."""
         grid = isinstance(coords, Grid)
         axes = coords.axes if isinstance(coords, Grid) else coords.unbind(-1)
@@ -144,15 +144,15 @@ class Liif(FieldModel):
             corners.append(Corner(y.cells[..., i], x.cells[..., j], first, (weight_y * weight_x).unsqueeze(-1)))
         if self.config.skip == "bicubic":
             y, x = (cubic(axis, cells) for axis, cells in zip(axes, lattice, strict=True))
-        return Located(corners, (y, x), grid)
+        return QueryState(corners, (y, x), grid)
 
-    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> Prepared:
+    def prepare(self, tokens: Float[Tensor, "b m n d"]) -> TokenState:
         """The unfolded features through their share of the first layer."""
         features, picture = tokens.split([self.config.dim, tokens.shape[-1] - self.config.dim], -1)
         first = self.unfolded(features.to(self.place.weight.dtype).movedim(-1, 1))
-        return Prepared(first.movedim(1, -1).contiguous(), picture)
+        return TokenState(first.movedim(1, -1).contiguous(), picture)
 
-    def combine(self, located: Located, prepared: Prepared) -> Float[Tensor, "b q c"]:
+    def combine(self, located: QueryState, prepared: TokenState) -> Float[Tensor, "b q c"]:
         """The four answers, blended."""
         values: Tensor | float = 0.5 if self.config.skip == "none" else self.blended(located, prepared.picture)
         for rows, columns, first, weight in located.corners:
@@ -161,7 +161,7 @@ class Liif(FieldModel):
         assert isinstance(values, Tensor)
         return values
 
-    def blended(self, located: Located, picture: Float[Tensor, "b m n c"]) -> Float[Tensor, "b q c"]:
+    def blended(self, located: QueryState, picture: Float[Tensor, "b m n c"]) -> Float[Tensor, "b q c"]:
         """The picture itself between its pixels."""
         return (read_grid if located.grid else read_points)(picture, *located.skip)
 

@@ -43,7 +43,7 @@ def linear(coords: Float[Tensor, "*q"], cells: int) -> Read:
 def cubic(coords: Float[Tensor, "*q"], cells: int) -> Read:
     """Four cells by Keys' cubic convolution with a = -1/2 (1981), Pillow's bicubic; the last cell is repeated outside.
 
-    With r from the second of them: w = ((-r^3 + 2 r^2 - r), (3 r^3 - 5 r^2 + 2), (-3 r^3 + 4 r^2 + r), (r^3 - r^2)) / 2.
+    With r from the second of them: 2 w = -r^3 + 2 r^2 - r, 3 r^3 - 5 r^2 + 2, -3 r^3 + 4 r^2 + r, r^3 - r^2.
     """
     around = neighbours(coords, cells)
     r = around.relative[..., 0]
