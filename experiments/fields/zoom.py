@@ -40,7 +40,7 @@ class Options:
     side: int = 384
     """Largest square of a photograph, in pixels."""
     out: Path = Path("results/zoom")
-    """Folder for zoom.json, zoom.md, zoom.png and details.png."""
+    """Folder for table, numbers, chart and sheet of details."""
 
     def __post_init__(self) -> None:
         if not self.magnifications or min(self.magnifications) < 2 or self.side < self.multiple:
