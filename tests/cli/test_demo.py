@@ -63,6 +63,7 @@ def test_everything_is_written_printed_and_on_the_page(tiny, model, run, tmp_pat
 
     assert list(report["beside"]) == ["photos-s", "photos-ladder"] and min(report["beside"].values()) > 20
     assert all(f"{value:.2f} dB on the same crops: {name}" in outcome.out for name, value in report["beside"].items())
+    assert report["zoom"]["model"] == "photos-zoom"
     tokens = report["locality"]["pictures"][0]
     assert 0 < report["locality"]["area_holding_90_percent"] < 0.2 and len(tokens["shown"]) == 5
     training = report["training"]

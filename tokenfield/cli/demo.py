@@ -26,6 +26,7 @@ def demo(
     seconds: float = 20.0,
     model: str = "lainr-photos",
     beside: tuple[str, ...] = ("photos-s", "photos-ladder"),
+    zoom: str = "photos-zoom",
     json: Json = None,
     open: bool = True,
 ) -> Record:
@@ -40,6 +41,7 @@ def demo(
         seconds: to train a fresh model for; 0 leaves that out.
         model: a packaged model, or a folder that holds one: by default the paper's, LAINR.
         beside: others, whose PSNR on the same photographs is given too: by default this project's own.
+        zoom: what the zoom is shown with: a model that is sharper between the pixels, for more values stored.
         open: at the end show both in the browser, until Ctrl-C; only from a terminal, where there is a display.
     """
     if not 0 <= seconds < float("inf"):
@@ -48,7 +50,7 @@ def demo(
 
     begun = time.perf_counter()
     others = {name: load_model(name, "cpu") for name in beside}
-    findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others)
+    findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others, load_model(zoom, "cpu"))
     show(findings)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json() | {"view": str(out / VIEW)}
@@ -95,7 +97,7 @@ Encode and decode in seconds.
 
 {findings.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
 {"".join(f"{decibels:.2f} dB on the same crops: {name}{chr(10)}" for name, decibels in findings.beside.items())}\
-{half['psnr']:.2f} dB encoded at half size, rendered at full (bicubic {half['bicubic_psnr']:.2f} dB)
+{half['psnr']:.2f} dB encoded at half size, rendered at full by {zoom.model} (bicubic {half['bicubic_psnr']:.2f} dB)
 {zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels
 {100 * findings.area:.2f} % of the area holds 90 % of what a token changes,
 {findings.shares:.2f} times its equal share""")

@@ -83,6 +83,8 @@ class Zoom:
     detail_bicubic: Float[Tensor, "3 _k _l"]
     seconds: float
     """To render the whole."""
+    model: str
+    """What rendered it."""
     factor: int = FACTOR
     detail_factor: int = DETAIL_FACTOR
 
@@ -105,6 +107,7 @@ def zoom(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], box: Box
         detail=field.crop(field.pixel_box(*box), size),
         detail_bicubic=bicubic(picture, *size, box=box),
         seconds=seconds,
+        model=model.origin or model.name,
     )
 
 
@@ -207,7 +210,7 @@ class Findings:
             "mean": {what: round(self.mean(what), 4) for what in MEANS},
             "skimage256_psnr": round(self.protocol_psnr, 4),
             "beside": {name: round(decibels, 4) for name, decibels in self.beside.items()},
-            "zoom": {"picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
+            "zoom": {"model": zoom.model, "picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
                      "detail_factor": zoom.detail_factor, "detail_box": list(zoom.box)},
             "half_size": self.half_size,
             "locality": {

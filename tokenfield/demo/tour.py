@@ -64,11 +64,17 @@ class Plan:
     """The photograph that it is shown on."""
 
 
-def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldModel] | None = None) -> Findings:
+def tour(
+    model: FieldModel,
+    plan: Plan,
+    out: Path,
+    beside: Mapping[str, FieldModel] | None = None,
+    enlarger: FieldModel | None = None,
+) -> Findings:
     """Show everything that is planned with a trained model on the CPU; files of an earlier tour are replaced.
 
-    Of the models `beside` it only their PSNR is given. Raises UserError where the folder cannot be written, a picture
-    cannot be used or the fresh model diverged.
+    Of the models `beside` it only their PSNR is given. `enlarger` is what the zoom is shown with; None: the model.
+    Raises UserError where the folder cannot be written, a picture cannot be used or the fresh model diverged.
     """
     findings = Findings(describe_model(model) | {"cell": model.cell})
 
@@ -92,8 +98,8 @@ def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldMod
         findings.protocol_psnr = protocol_psnr(model, plan.pictures)
         findings.beside = {name: protocol_psnr(other, plan.pictures) for name, other in (beside or {}).items()}
     with stage("zoom", f"{plan.zoomed} at 4x and a detail at 16x"):
-        findings.zoom = zoom(model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
-        findings.half_size = half_size_check(model, plan.pictures)
+        findings.zoom = zoom(enlarger or model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
+        findings.half_size = half_size_check(enlarger or model, plan.pictures)
         for name, image in sheets.zoom(findings.zoom).items():
             write(name, image)
     with stage("tokens", "which region each token governs"):
