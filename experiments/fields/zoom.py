@@ -37,7 +37,7 @@ class Options:
     """A pool of photographs, of whose test split the middles are measured beside scikit-image's photographs."""
     magnifications: tuple[int, ...] = (2, 3, 4, 8)
     """Whole numbers of at least 2."""
-    side: int = 384
+    side: int = 192
     """Largest square of a photograph, in pixels."""
     out: Path = Path("results/zoom")
     """Folder for table, numbers, chart and sheet of details."""
