@@ -1,10 +1,9 @@
-// A picture field as a map: pan and zoom without end. Tiles are decoded once per level; while those of a level are on
-// their way, what is known of the levels below stands in.
+// A picture field as a map: pan and zoom without end. Tiles are decoded once per level, the middle of what is seen
+// first; while those of a level are on their way, what is known of other levels stands in.
 
 import { HIGHEST, Pyramid } from "./geometry.js";
 
 const KEPT = 320;      // tiles in memory, at most 256 kB each
-const AT_ONCE = 8;     // tiles; where more are missing, a coarse picture of all comes first
 const SHARPER = 0.25;  // a level is stretched by 2^0.25 at most before the next one is decoded
 
 export class Picture {
@@ -96,10 +95,8 @@ export class Picture {
       const own = this.tiles.get(keyOf(tile));
       if (own?.version !== this.version) missing.push(tile);
       if (own) this.paint(context, tile, tile, own);
-      else this.paintBelow(context, tile);
+      else if (!this.paintBelow(context, tile)) this.paintAbove(context, tile, 3);
     }
-    const top = { level: this.pyramid.top(), i: 0, j: 0 };
-    if (missing.length > AT_ONCE && this.tiles.get(keyOf(top))?.version !== this.version) missing.unshift(top);
     this.missing = missing;
     if (missing.length) this.decodeNext();
     for (const overlay of this.overlays) overlay(context, { width, height, ratio });
@@ -125,9 +122,25 @@ export class Picture {
       const span = this.pyramid.span(tile.level), wide = this.pyramid.span(tile.level - up);
       const source = { level: tile.level - up, i: Math.floor((tile.i * span) / wide), j: Math.floor((tile.j * span) / wide) };
       const known = this.tiles.get(keyOf(source));
-      if (known) return this.paint(context, tile, source, known);
+      if (known) {
+        this.paint(context, tile, source, known);
+        return true;
+      }
     }
-    return undefined;
+    return false;
+  }
+
+  /** What is known of finer levels, as after zooming out. */
+  paintAbove(context, tile, levels) {
+    if (levels === 0 || tile.level >= HIGHEST) return;
+    const span = this.pyramid.span(tile.level), fine = this.pyramid.span(tile.level + 1), parts = Math.round(span / fine);
+    for (let k = 0; k < parts * parts; k++) {
+      const part = { level: tile.level + 1, i: tile.i * parts + Math.floor(k / parts), j: tile.j * parts + (k % parts) };
+      if (part.i * fine >= this.field.size[0] || part.j * fine >= this.field.size[1]) continue;
+      const known = this.tiles.get(keyOf(part));
+      if (known) this.paint(context, part, part, known);
+      else this.paintAbove(context, part, levels - 1);
+    }
   }
 
   async decodeNext() {
@@ -171,7 +184,7 @@ export class Picture {
   }
 
   /** Whether all that is seen is decoded. */
-  get whole() { return !this.busy && this.missing?.length === 0; }
+  get whole() { return !this.busy && !this.stage.frame && this.missing?.length === 0; }
 
   close() { this.closed = true; }
 }
