@@ -1,8 +1,8 @@
-# Two commands: `make demo` and `make test`. Everything else is a target they need.
+# `make demo`, `make test` and `make docs`. Everything else is a target they need.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/ready
@@ -12,6 +12,11 @@ test: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest
+
+# The site, into build/site: every tutorial is executed, on one core and without a network, and a warning is an error.
+docs: .venv/documented
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -c docs . build/site
+	@echo "the site is build/site/index.html"
 
 # Pinned versions; made anew when they or the package's needs change. The stamp is written last, so an interrupted
 # installation is done again.
@@ -25,5 +30,9 @@ test: .venv/tested
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+.venv/documented: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv demo build docs/api docs/tutorials *.egg-info

@@ -10,7 +10,7 @@ where it ends up:
 - white over object: the root mean square of the change on pixels that are white in the cut-out, where nothing should
   happen, over that on the other pixels;
 - area: of the difference that one token makes when the mean token takes its place, the smallest share of the picture
-  that holds 90 %, averaged over tokens and pictures (`evaluation/locality.py`).
+  that holds 90 %, averaged over tokens and pictures (`fields/locality.py`).
 
 Written: one JSON and one sheet of pictures.
 """
@@ -28,7 +28,7 @@ from tokenfield.coords import Grid
 from tokenfield.data import DataConfig
 from tokenfield.evaluation.environment import versions
 from tokenfield.evaluation.figures import Panel, repeat, save_png, sheet
-from tokenfield.evaluation.locality import area_holding
+from tokenfield.fields.locality import area_holding
 from tokenfield.generation.latents import LatentFolder
 from tokenfield.io.atomic import written_aside
 from tokenfield.metrics import psnr

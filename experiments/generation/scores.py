@@ -36,8 +36,8 @@ from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.features import find_features
 from tokenfield.evaluation.figures import Panel, save_png, sheet
-from tokenfield.evaluation.locality import influences
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import influences
 from tokenfield.generation.metrics import compare, features_of, figure, summary
 from tokenfield.generation.samples_to_fields import load_denoiser, load_field_model
 from tokenfield.generation.sampling import sample

@@ -21,8 +21,8 @@ from tokenfield.comparison.setting import Setting
 from tokenfield.coords import Grid, centers, in_pieces
 from tokenfield.data import Pictures
 from tokenfield.evaluation import evaluate
-from tokenfield.evaluation.locality import influences, spread_tokens
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import influences, spread_tokens
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from tokenfield.coords import Grid
-from tokenfield.evaluation.locality import area_holding
+from tokenfield.fields.locality import area_holding
 from tokenfield.models.lainr import LainrConfig
 from tokenfield.nn import local_start, places
 from tokenfield.registry import RECIPES

@@ -31,7 +31,7 @@ from experiments import recipes
 from tokenfield.cli.console import number, table, write_json
 from tokenfield.evaluation.environment import versions
 from tokenfield.evaluation.figures import Panel, heat, repeat, save_png, sheet
-from tokenfield.evaluation.locality import influences
+from tokenfield.fields.locality import influences
 from tokenfield.io.atomic import written_aside
 from tokenfield.models import pretrained
 from tokenfield.training.journal import read

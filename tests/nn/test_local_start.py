@@ -12,7 +12,7 @@ from benchmarks.reference import Reference
 from tokenfield.coords import Grid, centers
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
-from tokenfield.evaluation.locality import area_holding
+from tokenfield.fields.locality import area_holding
 from tokenfield.models.anr import AnrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
 from tokenfield.nn.fourier import frequencies

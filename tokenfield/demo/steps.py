@@ -13,9 +13,9 @@ from tokenfield.demo.fresh import Fresh
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import Score, measure
 from tokenfield.evaluation.figures import bicubic, half_size, shrunk
-from tokenfield.evaluation.locality import Influence, influences, place, spread_tokens
 from tokenfield.evaluation.pca import Basis
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import Influence, influences, place, spread_tokens
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel

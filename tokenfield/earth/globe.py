@@ -22,14 +22,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, centers
 from tokenfield.earth.data import GridSample
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.models import EarthModel, earth_model
 from tokenfield.earth.sphere import LatLon, places
 from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
-from tokenfield.fields.domain import Domain, Progress
+from tokenfield.fields.domain import Domain, Labels, Progress
 from tokenfield.fields.field import Field
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import FieldModel, Model
@@ -121,6 +121,12 @@ class Globe(Domain):
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         """Physical values at points of the picture of the Earth."""
         return self._physical(model, tokens, places(points.double()))
+
+    def labels(self, height: int, width: int) -> Labels:
+        """Variables with their units, latitudes and longitudes in degrees."""
+        rows, columns = (torch.stack([one, torch.zeros_like(one)], -1) for one in (centers(height), centers(width)))
+        where = {"latitude": places(rows.double())[:, 0], "longitude": places(columns.flip(-1).double())[:, 1]}
+        return Labels(("variable", "latitude", "longitude"), {"variable": self.variables, **where}, self.units)
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         if not isinstance(model, EarthModel) or tuple(model.input_size) != tuple(self.input_size):

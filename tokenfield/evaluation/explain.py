@@ -1,6 +1,6 @@
 """What tokens are for, measured: which part of a picture each token governs, and where each pixel looks.
 
-One `Explained` per model and picture holds a removal map and an area for every token (`tokenfield.evaluation.locality`,
+One `Explained` per model and picture holds a removal map and an area for every token (`tokenfield.fields.locality`,
 Fig. 5 and 12 of the NeurIPS paper) and, for systems that have them, the attention weights of a coarse lattice of
 pixels over the tokens. What a token is, and whether coordinates attend to it, the system declares itself
 (`FieldModel.token`, `FieldModel.attention`). The pages and figures that show them are `explain_page` and `figure` here.
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.evaluation.figures import Panel, from_pil, heat, sheet, shrunk, to_pil
-from tokenfield.evaluation.locality import MASS, Influence, Token, influences, spread_tokens
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import MASS, Influence, Token, influences, spread_tokens
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr
 from tokenfield.models.base import FieldModel

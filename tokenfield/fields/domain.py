@@ -6,8 +6,8 @@ cells) is handled once, after the other, so memory is bounded by one batch of pi
 geometry happens here in float64 on the host; models only see coordinates of their own input.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import Axis, groups, shares
 from tokenfield.fields.checks import is_vmapped
@@ -35,6 +35,16 @@ POINTS = 1 << 20
 def at_least_float32(values: Tensor) -> Tensor:
     """Half precision is for arithmetic inside a model; what is stored or summed is float32 or wider."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A rendering's axes for people and for xarray: names of all three, and where along them values are."""
+
+    names: tuple[str, str, str]
+    places: dict[str, Tensor | Sequence[str]]
+    units: tuple[str, ...] = ()
+    """Of every channel; () where values have none."""
 
 
 @runtime_checkable
@@ -62,6 +72,16 @@ class Domain(Protocol):
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
         """Values at any number of points in [-1, 1] over the picture, in their order."""
         raise NotImplementedError(f"{type(self).__name__}.at_points")
+
+    def attention(
+        self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]
+    ) -> Float[Tensor, "h q r"] | None:
+        """How much each point takes from every token, all tokens in one row; None where that means nothing."""
+        return None
+
+    def labels(self, height: int, width: int) -> Labels:
+        """What the axes of a rendering (C, height, width) are called and where its pixels lie."""
+        return Labels(("channel", "y", "x"), {"y": centers(height), "x": centers(width)})
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         """Raises UserError unless the model made such tokens for this domain."""
@@ -142,6 +162,14 @@ class Pieces(Domain):
         return [(p, index[k], at[index[k]], weight[k]) for p, k in groups(piece)]
 
     def _at_points(self, model: FieldModel, tokens: Tensor, points: Tensor) -> Tensor:
+        out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
+        for piece, k, at, weight in self.shared_out(points):
+            values = self.decode_piece(model, tokens, piece, at)
+            out.index_add_(0, k.to(out.device), weight[:, None].to(out) * values.to(out.dtype))
+        return out
+
+    def shared_out(self, points: Float[Tensor, "q 2"]) -> Iterator[tuple[tuple[int, int], Tensor, Tensor, Tensor]]:
+        """Points by the pieces they lie in: (piece, their numbers, positions in pixels, weights of sum 1 per point)."""
         at = torch.stack([self._pixels(i, points[:, i]) for i in range(2)], -1)  # (Q, 2)
         (first_y, weight_y), (first_x, weight_x) = (axis.cover(at[:, i]) for i, axis in enumerate(self.axes))
         pieces, points_of, weights_of = [], [], []
@@ -152,8 +180,19 @@ class Pieces(Domain):
             points_of.append(k)
             weights_of.append(weight[k])
         index, weights = torch.cat(points_of), torch.cat(weights_of)
-        out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
         for piece, k in groups(torch.cat(pieces)):
-            values = self.decode_piece(model, tokens, divmod(piece, self.axes[1].pieces), at[index[k]])
-            out.index_add_(0, index[k].to(out.device), weights[k, None].to(out) * values.to(out.dtype))
-        return out
+            yield divmod(piece, self.axes[1].pieces), index[k], at[index[k]], weights[k]
+
+    def attention(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q 2"]) -> Tensor | None:
+        total: Tensor | None = None
+        for piece, k, at, weight in self.shared_out(points):
+            (rows, y), (columns, x) = (axis.window(at[:, i], piece[i], model.reach) for i, axis in enumerate(self.axes))
+            near = tokens[rows, columns]
+            weights = model.attention(near[None], torch.stack((y, x), -1).to(tokens))  # (H, q, r)
+            if weights is None:
+                return None
+            if total is None:
+                total = weights.new_zeros(len(weights), len(points), *tokens.shape[:-1])
+            k = k.to(total.device)
+            total[:, k, rows, columns] += weight.to(total)[:, None].mul(weights).unflatten(-1, near.shape[:-1])
+        return None if total is None else total.flatten(2)

@@ -17,27 +17,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from tokenfield.coords import Grid, centers
 from tokenfield.data.arrays import check_picture
 from tokenfield.errors import UserError
-from tokenfield.fields import calculus, coded_field
+from tokenfield.fields import calculus, coded_field, exchange
 from tokenfield.fields.checks import check_points, check_range, whole, whole_sizes
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
 from tokenfield.fields.field_file import read_field, write_field
+from tokenfield.fields.locality import Influence, influences, spread_tokens
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.folder import ModelId, unwrapped
 from tokenfield.nn.defaults import usual_defaults
+
+if TYPE_CHECKING:
+    from xarray import DataArray
 
 BAND_POINTS = 1 << 20
 """Points of a band in `Field.rows`: 12 MB of float32 RGB."""
@@ -204,7 +210,44 @@ class Field:
 
     def prefix(self, width: int) -> "Field":
         """The same picture from the leading `width` values of every token, one of its model's prefixes."""
-        return replace(self, tokens=self.tokens[..., : self.model.at(width).width].contiguous())
+        return self.with_tokens(self.tokens[..., : self.model.at(width).width].contiguous())
+
+    def with_tokens(self, tokens: Tensor) -> "Field":
+        """The same picture's model and domain with other tokens: edited, averaged, generated."""
+        return replace(self, tokens=tokens)
+
+    def attention(self, coords: Tensor) -> Tensor:
+        """How much points (Q, 2) take from every token: (H, Q, R), R all tokens row-major, rows of sum 1 per head.
+
+        In overlapping tiles a point's weights are shared as its value is. Raises UserError for a system whose
+        coordinates attend to no tokens.
+        """
+        points = check_points(coords)
+        with self._recording(points):
+            weights = self.domain.attention(self.model, self.tokens, points)
+        if weights is None:
+            raise UserError(f"{self.model.name} has no attention from coordinates to tokens; each of its tokens is "
+                            f"{self.model.token}. field.locality() measures what a token changes")
+        return weights
+
+    def locality(self, count: int = 64, size: tuple[int, int] = (64, 64)) -> list[Influence]:
+        """What each of `count` tokens, spread over the picture, changes when it is removed: a map, an area, a maximum.
+
+        Every token costs a rendering of `size`; the mean of the areas is the locality of tables (`locality.py`).
+        """
+        return influences(self, spread_tokens(self, count), *size)
+
+    def numpy(self, *size: int) -> NDArray[np.float32]:
+        """`render` as an array (C, height, width), at the picture's own size or another."""
+        return self.render(*(size or self.native_size)).detach().float().cpu().numpy()
+
+    def to_pil(self, *size: int) -> Image:
+        """`render` as a Pillow image of 8 bits, at the picture's own size or another (height, width)."""
+        return exchange.to_pil(self.render(*(size or self.native_size)))
+
+    def to_xarray(self, *size: int) -> "DataArray":
+        """`render` with labelled axes, of a globe latitudes, longitudes and units; needs the extra `earth`."""
+        return exchange.to_xarray(self.render(*(size or self.native_size)), self.domain)
 
     @property
     def native_size(self) -> tuple[int, int]:

@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tokenfield.errors import UserError
-from tokenfield.evaluation.locality import difference
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import difference
 from tokenfield.generation.paths import clean_and_noise, level
 from tokenfield.generation.sampling import Predictor, Progress, generators, guide, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
@@ -31,7 +31,7 @@ def inside(
 ) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask (1 inside, 0 outside), in [0, 1]; a number per token.
 
-    What a token governs is measured: the change of the picture without it (`evaluation.locality`), rendered at the size
+    What a token governs is measured: the change of the picture without it (`fields.locality`), rendered at the size
     of the mask. Where tokens govern the whole picture, as those of weight modulation do, every share is that of the
     mask itself, and a part cannot be filled in. A token that changes nothing has 0. `progress` counts tokens.
     """

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tokenfield.evaluation.locality import area_holding, influences, place, spread_tokens, without
 from tokenfield.fields.field import Field
+from tokenfield.fields.locality import area_holding, influences, place, spread_tokens, without
 from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.lainr import LainrConfig
 

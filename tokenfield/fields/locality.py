@@ -9,13 +9,12 @@ pixels) for a token that governs one pixel and 0.9 for one that governs all of t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from tokenfield.fields.field import Field
 
 MASS = 0.9
 """Share of the difference that the smallest area has to hold."""
@@ -23,6 +22,18 @@ MASS = 0.9
 Token = tuple[int, ...]
 """A token by its indices into all axes of `Field.tokens` but the last: (row, column) of a lattice, (row, column, k) of
 the k-th token of a tile."""
+
+
+@runtime_checkable
+class Rendered(Protocol):
+    """What is asked of a `Field` here."""
+
+    @property
+    def tokens(self) -> Tensor: ...
+
+    def with_tokens(self, tokens: Tensor) -> "Rendered": ...
+
+    def render(self, height: int, width: int) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Influence:
 
 
 def influences(
-    field: Field, tokens: Sequence[Token], height: int, width: int,
+    field: Rendered, tokens: Sequence[Token], height: int, width: int,
     progress: Callable[[int, int], None] = lambda count, total: None
 ) -> list[Influence]:
     """The influence of each of several tokens, on a rendering of (height, width); maps lie on the CPU."""
@@ -53,17 +64,17 @@ def influences(
     return results
 
 
-def difference(field: Field, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
+def difference(field: Rendered, token: Token, whole: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
     """Mean over channels of |prediction - prediction without a token|; `whole` is `field.render(h, w)`."""
     return (without(field, token).render(*whole.shape[1:]) - whole).abs().mean(0)
 
 
-def without(field: Field, token: Token) -> Field:
+def without(field: Rendered, token: Token) -> Rendered:
     """The field with one token replaced by zero."""
     assert len(token) == field.tokens.ndim - 1, f"token {token} of tokens {tuple(field.tokens.shape)}"
     tokens = field.tokens.clone()
     tokens[token] = 0
-    return replace(field, tokens=tokens)
+    return field.with_tokens(tokens)
 
 
 def area_holding(change: Float[Tensor, "h w"], share: float = MASS) -> float:
@@ -79,7 +90,7 @@ def area_holding(change: Float[Tensor, "h w"], share: float = MASS) -> float:
     return (int((total < enough).sum()) + 1) / len(ranked)
 
 
-def spread_tokens(field: Field, count: int) -> list[Token]:
+def spread_tokens(field: Rendered, count: int) -> list[Token]:
     """`count` tokens all over the picture, or all there are; the same ones for every picture of the same size.
 
     They follow the additive recurrence of the generalised golden ratio (Roberts, 2018), whose first points are evenly
@@ -98,7 +109,7 @@ def spread_tokens(field: Field, count: int) -> list[Token]:
     return list(places)
 
 
-def place(field: Field, token: Token) -> tuple[float, float, float, float]:
+def place(field: Rendered, token: Token) -> tuple[float, float, float, float]:
     """The box (top, left, bottom, right) in [-1, 1] that a token's row and column take among the field's."""
     rows, columns = field.tokens.shape[:2]
     row, column = token[:2]
