@@ -37,6 +37,13 @@ OS_REASONS = REASONS | {
 }
 """What to say of the system's errors that no command turned into a line of its own."""
 
+EXTRAS = {
+    "diffusers": "generation", "torchmetrics": "generation", "xarray": "earth", "scipy": "earth", "h5netcdf": "earth",
+    "h5py": "earth", "zarr": "earth", "trimesh": "meshes", "embreex": "meshes", "onnx": "onnx", "onnxscript": "onnx",
+    "tensorboard": "tensorboard",
+}
+"""Modules that the core does without -> the extra that brings them."""
+
 MOVED = {
     "superres": "tokenfield superres became python -m experiments.fields.superres, from a copy of the repository",
     "bench": "tokenfield bench became python -m benchmarks.lainr_178, from a copy of the repository",
@@ -86,7 +93,9 @@ def main(
     except Usage as error:
         console.fail(str(error))
         return console.USAGE
-    except (UserError, OSError, KeyboardInterrupt) as error:
+    except (UserError, OSError, KeyboardInterrupt, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError) and missing_extra(error) is None:
+            raise
         if debug:
             traceback.print_exc()
         return explain(error)
@@ -117,8 +126,17 @@ def lost_peer(error: RuntimeError) -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(word in str(error).lower() for word in words)
 
 
-def explain(error: UserError | OSError | KeyboardInterrupt) -> int:
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """The extra of this package that brings a module which an import did not find; None if none does."""
+    return EXTRAS.get((error.name or "").partition(".")[0])
+
+
+def explain(error: UserError | OSError | KeyboardInterrupt | ModuleNotFoundError) -> int:
     """The one line for what stopped a command, and its exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        extra = f"tokenfield[{missing_extra(error)}]"
+        console.fail(f"this needs {error.name}, which is missing; type: pip install '{extra}'")
+        return console.FAILED
     if isinstance(error, KeyboardInterrupt):
         console.fail("interrupted; what was finished before is kept")
         return console.INTERRUPTED
