@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenfield.metrics import psnr as psnr
     from tokenfield.models.anchored import Anchored as Anchored
     from tokenfield.models.lainr import Lainr as Lainr
+    from tokenfield.models.pretrained import list_models as list_models
     from tokenfield.models.pretrained import load as load
     from tokenfield.models.pretrained import save as save
 
@@ -33,6 +34,7 @@ _HOME = {
     "psnr": "tokenfield.metrics",
     "Anchored": "tokenfield.models.anchored",
     "Lainr": "tokenfield.models.lainr",
+    "list_models": "tokenfield.models.pretrained",
     "load": "tokenfield.models.pretrained",
     "save": "tokenfield.models.pretrained",
 }

@@ -52,7 +52,7 @@ def cells_inputs(model, tokens, samples):
             "sharpness": torch.tensor([sharpness_of(model, tokens)])}, samples - before
 
 
-@pytest.mark.parametrize("name", [name for name in pretrained.names() if name != "photos-codec"])
+@pytest.mark.parametrize("name", [name for name in pretrained.list_models() if name != "photos-codec"])
 def test_packaged_models_have_graphs(name):
     """Where this fails after a change of a decoder or a configuration: python -m tokenfield.browser.graphs."""
     folder = PACKAGED / name_of(pretrained.load(name))

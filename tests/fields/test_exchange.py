@@ -12,8 +12,16 @@ from tokenfield.models.hyponet_field import IpcConfig
 from tokenfield.models.lainr import LainrConfig
 
 LATTICE = AnchoredConfig(latent_dim=5, encoder_dim=32, decoder_dim=32, start="random")
-ENCODER = {"size": (12, 12), "patch": 4, "padding": 0, "encoder_dim": 8, "encoder_depth": 1, "encoder_heads": 1,
-           "feature_dim": 8, "dim": 8}
+ENCODER = {
+    "size": (12, 12),
+    "patch": 4,
+    "padding": 0,
+    "encoder_dim": 8,
+    "encoder_depth": 1,
+    "encoder_heads": 1,
+    "feature_dim": 8,
+    "dim": 8,
+}
 SET = LainrConfig(num_latents=3, latent_dim=7, heads=2, sigmas=(4.0, 2.0), sigma_q=2.0, **ENCODER)
 
 
@@ -66,3 +74,16 @@ def test_labelled_axes():
     array = field_of(LATTICE).to_xarray(3, 5)
     assert array.dims == ("channel", "y", "x") and array.shape == (3, 3, 5)
     np.testing.assert_allclose(array.y, [-2 / 3, 0, 2 / 3], atol=1e-6)
+
+
+def test_a_model_by_its_name_and_a_picture_by_its_path(tmp_path):
+    import tokenfield
+
+    assert "photos-s" in tokenfield.list_models()
+    field = Field.of("photos-s", Image.new("RGB", (11, 7), "red"))
+    field.to_pil().save(tmp_path / "red.png")
+    assert torch.equal(
+        Field.of("photos-s", tmp_path / "red.png").tokens, Field.of("photos-s", str(tmp_path / "red.png")).tokens
+    )
+    with pytest.raises(UserError, match="no model 'photos-x'"):
+        Field.of("photos-x", tmp_path / "red.png")

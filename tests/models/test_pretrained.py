@@ -110,7 +110,7 @@ def test_loading_draws_no_random_number(folder):
 
 def test_packaged_models_are_found_by_name(folder, monkeypatch):
     monkeypatch.setattr("tokenfield.models.folder.PACKAGED", folder.parent)
-    assert pretrained.names() == ["m"]
+    assert pretrained.list_models() == ["m"]
     assert pretrained.load("m").origin == "m"
     with pytest.raises(UserError, match=r"neither packaged \(m\) nor a folder; .* hf:owner/name"):
         pretrained.load("n")

@@ -77,7 +77,7 @@ def weights_of(model: FieldModel, graphs: Path, integral: Integral = PUBLISHED) 
 
 def main() -> None:
     """Make the graphs of every packaged model."""
-    for name in pretrained.names():
+    for name in pretrained.list_models():
         model = pretrained.load(name)
         if isinstance(model, Lapped):
             continue

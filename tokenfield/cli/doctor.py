@@ -89,7 +89,7 @@ def weights() -> str:
     """The packaged models, each loaded once."""
     from tokenfield.models import pretrained
 
-    names = pretrained.names()
+    names = pretrained.list_models()
     if not names:
         raise UserError("none are packaged; get a complete copy of the repository, or give --model FOLDER")
     return ", ".join(f"{name} ({pretrained.load(name).num_parameters:,} parameters)" for name in names)

@@ -50,7 +50,7 @@ def describe(path: str) -> Record:
             return about_model(place)
         return about_folder(place)
     if not place.exists():
-        packaged = ", ".join(pretrained.names()) or "none"
+        packaged = ", ".join(pretrained.list_models()) or "none"
         raise UserError(f"{path}: no such file or folder, and no packaged model (there are: {packaged})")
     return about_field(place) if place.suffix.lower() in (".field", ".safetensors") else about_picture(place)
 

@@ -37,7 +37,7 @@ def load_model(name: str, device: str) -> FieldModel:
 
     target = find_device(device)
     folder = Path(name)
-    if name not in pretrained.names() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.folders(folder):
+    if name not in pretrained.list_models() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.folders(folder):
         return pretrained.check_field_model(from_checkpoint(folder), name).to(target)
     return pretrained.load(name).to(target)
 

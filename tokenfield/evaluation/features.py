@@ -183,9 +183,9 @@ def find_features(spec: str) -> FeatureNetwork:
         network = RandomFeatures(int(rest))
     elif spec == "pca":
         network = PcaFeatures()
-    elif spec in pretrained.names() or Path(spec).is_dir():
+    elif spec in pretrained.list_models() or Path(spec).is_dir():
         network = TokenFeatures(pretrained.load(spec), spec)
     else:
         raise UserError(f"no features are called {spec!r}; give {', '.join(KINDS)} (MODEL is a folder or one of "
-                        f"{', '.join(pretrained.names())})")
+                        f"{', '.join(pretrained.list_models())})")
     return network.eval()

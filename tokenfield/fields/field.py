@@ -74,7 +74,7 @@ class Field:
     @classmethod
     def of(
         cls,
-        model: nn.Module,
+        model: nn.Module | str | os.PathLike[str],
         picture: object,
         *,
         domain: Domain | None = None,
@@ -85,7 +85,7 @@ class Field:
         """Encodes a picture of any size.
 
         Args:
-            model: a field model, also one that was compiled or is parallel.
+            model: a field model, also one that was compiled or is parallel, or what `load` takes: a name, a folder.
             picture: (C, H, W), a tensor on any device or an array, or anything else that `check_picture` takes: a
                 Pillow image, a path, channels last, uint8 or uint16.
             domain: another way of cutting it up, for example `Tiles.fit(model, (H, W), overlap=1/4)`.
@@ -94,7 +94,7 @@ class Field:
             dtype: torch.bfloat16 or torch.float16 encodes under autocast: faster, some 60 dB exact.
             progress: called with (pieces done, pieces in all).
         """
-        own: FieldModel = unwrapped(model)
+        own: FieldModel = pretrained.load(model) if isinstance(model, str | os.PathLike) else unwrapped(model)
         if domain is None:
             for_pictures(own)
         picture = check_picture(picture, own.channels)
@@ -239,15 +239,15 @@ class Field:
 
     def numpy(self, *size: int) -> NDArray[np.float32]:
         """`render` as an array (C, height, width), at the picture's own size or another."""
-        return self.render(*(size or self.native_size)).detach().float().cpu().numpy()
+        return self.render(*size).detach().float().cpu().numpy()
 
     def to_pil(self, *size: int) -> Image:
         """`render` as a Pillow image of 8 bits, at the picture's own size or another (height, width)."""
-        return exchange.to_pil(self.render(*(size or self.native_size)))
+        return exchange.to_pil(self.render(*size))
 
     def to_xarray(self, *size: int) -> "DataArray":
         """`render` with labelled axes, of a globe latitudes, longitudes and units; needs the extra `earth`."""
-        return exchange.to_xarray(self.render(*(size or self.native_size)), self.domain)
+        return exchange.to_xarray(self.render(*size), self.domain)
 
     @property
     def native_size(self) -> tuple[int, int]:

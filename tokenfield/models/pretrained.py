@@ -27,7 +27,7 @@ from tokenfield.models.folder import (
     save,
 )
 
-__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "load", "model_hash", "names",
+__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "list_models", "load", "model_hash", "names",
            "packaged", "save"]
 
 def load(name: str | os.PathLike[str]) -> FieldModel:
@@ -46,7 +46,7 @@ def check_field_model(model: Model, name: str) -> FieldModel:
 def load_any(name: str | os.PathLike[str]) -> Model:
     """A trained model of any kind, in evaluation mode, float32, on the CPU.
 
-    `name` is one of `names()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the Hugging
+    `name` is one of `list_models()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the Hugging
     Face hub. Only the last uses the network, once: the hub's cache answers afterwards. Raises UserError for an unknown
     name, a missing or damaged file, and weights of other names or shapes than the configuration's.
     """
@@ -65,7 +65,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
         return download(repository, revision or None)
     if not Path(text).is_dir():
         raise UserError(
-            f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}) nor a folder; "
+            f"no model {text!r}: neither packaged ({', '.join(list_models()) or 'none is'}) nor a folder; "
             f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
         )
     return Path(text)
@@ -104,7 +104,7 @@ def at_hand(path: str | os.PathLike[str], model: ModelId) -> str | None:
     remembers by their hashes the models that it made fields with. None for one that is nowhere.
     """
     origin, own = model.origin, Path(path).resolve().parent
-    if origin is not None and origin in names():
+    if origin is not None and origin in list_models():
         return origin
     folder = remembered_model(model.hash)
     if folder is not None and (folder / CONFIG).is_file():

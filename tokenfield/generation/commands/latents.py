@@ -43,7 +43,7 @@ def latents(
 
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
     field_model = load_model(model, str(state.device) if device == "auto" else device)
-    by_name = model in pretrained.names() or model.startswith(pretrained.HUB_PREFIX)
+    by_name = model in pretrained.list_models() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if by_name else str(Path(model).resolve())  # a folder, found from anywhere
     with console.progress("encoding shards") as bar:
         described = encode_data(field_model, lasting_name, data, output, encoding, progress=bar.piece,
