@@ -37,7 +37,8 @@ def load_model(name: str, device: str) -> FieldModel:
 
     target = find_device(device)
     folder = Path(name)
-    if name not in pretrained.list_models() and not (folder / pretrained.WEIGHTS).exists() and checkpoint.folders(folder):
+    exported = name in pretrained.list_models() or (folder / pretrained.WEIGHTS).exists()
+    if not exported and checkpoint.folders(folder):
         return pretrained.check_field_model(from_checkpoint(folder), name).to(target)
     return pretrained.load(name).to(target)
 

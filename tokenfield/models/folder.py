@@ -108,8 +108,9 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         local = packaged(text) or Path(text)
         on_hub = not local.is_dir()
         if on_hub and not re.fullmatch(r"\w[\w.\-]*/\w[\w.\-]*", text):
-            raise UserError(f"no model {text!r}: neither packaged ({', '.join(names()) or 'none is'}), nor a folder, "
-                            "nor owner/name of a repository on the Hugging Face hub")
+            known = ", ".join(list_models()) or "none is"
+            raise UserError(f"no model {text!r}: neither packaged ({known}), nor a folder, nor owner/name of a repository "
+                            "on the Hugging Face hub")
         model = load_folder(download(text, revision) if on_hub else local)
         if not isinstance(model, cls):
             raise UserError(f"{text} holds a {model.name} model, not a {cls.name}; use tokenfield.load")
@@ -133,14 +134,14 @@ class ModelId:
         return f"{self.origin or self.name} ({self.hash[:12]})"
 
 
-def names() -> list[str]:
+def list_models() -> list[str]:
     """The models this package ships, by the names that `load` takes."""
     return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
 
 
 def packaged(name: str) -> Path | None:
     """The folder of a model that this package ships; None for another name."""
-    return PACKAGED / name if name in names() else None
+    return PACKAGED / name if name in list_models() else None
 
 
 def unwrapped(model: Any) -> Any:

@@ -20,15 +20,15 @@ from tokenfield.models.folder import (
     ModelId,
     describe,
     download,
+    list_models,
     load_folder,
     model_hash,
-    names,
     packaged,
     save,
 )
 
-__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "list_models", "load", "model_hash", "names",
-           "packaged", "save"]
+__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "list_models", "load",
+           "model_hash", "packaged", "save"]
 
 def load(name: str | os.PathLike[str]) -> FieldModel:
     """A trained field model, as `load_any` has it. Raises UserError also for another, such as a denoiser."""
@@ -46,9 +46,9 @@ def check_field_model(model: Model, name: str) -> FieldModel:
 def load_any(name: str | os.PathLike[str]) -> Model:
     """A trained model of any kind, in evaluation mode, float32, on the CPU.
 
-    `name` is one of `list_models()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the Hugging
-    Face hub. Only the last uses the network, once: the hub's cache answers afterwards. Raises UserError for an unknown
-    name, a missing or damaged file, and weights of other names or shapes than the configuration's.
+    `name` is one of `list_models()`, a folder that `save` wrote, or `hf:owner/name` (`hf:owner/name@revision`) on the
+    Hugging Face hub. Only the last uses the network, once: the hub's cache answers afterwards. Raises UserError for an
+    unknown name, a missing or damaged file, and weights of other names or shapes than the configuration's.
     """
     model = load_folder(folder_of(name))
     model.origin = os.fspath(name)
