@@ -61,7 +61,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measure, print, write."""
-    models = options.models or tuple(pretrained.names())
+    models = options.models or tuple(pretrained.list_models())
     loaded = {name: pretrained.load(path) for name, path in zip(labels(models), models, strict=True)}
     facts = {name: describe_model(model) for name, model in loaded.items()}
     report = {"command": options.command, "protocol": " ".join((protocol.__doc__ or "").split()), "side": options.side}

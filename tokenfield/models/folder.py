@@ -109,8 +109,8 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         on_hub = not local.is_dir()
         if on_hub and not re.fullmatch(r"\w[\w.\-]*/\w[\w.\-]*", text):
             known = ", ".join(list_models()) or "none is"
-            raise UserError(f"no model {text!r}: neither packaged ({known}), nor a folder, nor owner/name of a repository "
-                            "on the Hugging Face hub")
+            raise UserError(f"no model {text!r}: neither packaged ({known}), nor a folder, nor owner/name of a "
+                            "repository on the Hugging Face hub")
         model = load_folder(download(text, revision) if on_hub else local)
         if not isinstance(model, cls):
             raise UserError(f"{text} holds a {model.name} model, not a {cls.name}; use tokenfield.load")

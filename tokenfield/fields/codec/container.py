@@ -33,7 +33,7 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 from tokenfield.io.limits import parse_json
 from tokenfield.io.record import Record
-from tokenfield.models.folder import ModelId, names
+from tokenfield.models.folder import ModelId, list_models
 
 MAGIC = b"\xf7TF2"
 FIXED = 11
@@ -70,7 +70,7 @@ class Header:
 def pack(header: Header, streams: list[list[bytes]]) -> bytes:
     """A whole file; `streams[stripe][layer]`."""
     out = io.BytesIO()
-    digest = bytes.fromhex(header.model.hash)[: 8 if header.model.origin in names() else 32]
+    digest = bytes.fromhex(header.model.hash)[: 8 if header.model.origin in list_models() else 32]
     out.write(bytes([len(digest)]) + digest + header.tables + header.step.to_bytes(2, "little"))
     for text in (header.library, header.model.name, header.model.origin or ""):
         data = text.encode()
