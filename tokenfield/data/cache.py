@@ -6,6 +6,7 @@ half of it. One that is damaged all the same is made again. The folder can be de
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.cache import cache_folder as cache_folder
 
+HEADERS = threading.Lock()
+"""NumPy parses headers with `ast`, which until CPython 3.11.8 counts its depth for all threads together and may fail."""
 OPEN_FILES = 256
 """Arrays mapped at once by a source: each holds a file descriptor, and 1024 per process is a common limit."""
 
@@ -56,7 +59,8 @@ def write_array(file: Path, array: np.ndarray) -> None:
 def open_array(file: Path) -> np.ndarray | None:
     """The array in an NPY file, mapped read-only; None if there is no such file or it is not whole."""
     try:
-        array = np.lib.format.open_memmap(file, mode="r")
+        with HEADERS:
+            array = np.lib.format.open_memmap(file, mode="r")
         whole = array.offset + array.nbytes == file.stat().st_size
     except DAMAGE:
         return None
