@@ -18,7 +18,7 @@ from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.cache import cache_folder as cache_folder
 
 HEADERS = threading.Lock()
-"""NumPy parses headers with `ast`, which until CPython 3.11.8 counts its depth for all threads together and may fail."""
+"""NumPy parses headers by `ast`, which until CPython 3.11.8 counts its depth for all threads together and may fail."""
 OPEN_FILES = 256
 """Arrays mapped at once by a source: each holds a file descriptor, and 1024 per process is a common limit."""
 
