@@ -12,6 +12,7 @@ from tokenfield.browser import command
 from tokenfield.browser.page import CONTENTS, write_page
 from tokenfield.browser.scenes import Subject, globe, light_field, places_of, whole_tokens, write_tokens
 from tokenfield.browser.server import HOST, server_of
+from tokenfield.data.pictures import write_picture
 from tokenfield.earth.globe import Globe, pack
 from tokenfield.earth.models import GriddedLainrConfig
 from tokenfield.errors import UserError
@@ -102,6 +103,25 @@ def test_command_writes_a_folder_for_any_web_server(run, photo, tmp_path):
 def test_a_photograph_is_of_one_field(run, folder, photo):
     outcome = run("view", folder, "--photograph", photo)
     assert outcome.code == 1 and "--photograph is for one field" in outcome.err
+
+
+def test_a_photograph_of_another_size_is_refused(run, photo, tmp_path):
+    assert run("encode", photo, "-o", tmp_path / "a.field").code == 0
+    write_picture(tmp_path / "other.png", torch.rand(3, 9, 9))
+    outcome = run("view", tmp_path / "a.field", "--photograph", tmp_path / "other.png")
+    assert outcome.code == 1 and "9 x 9 pixels" in outcome.err and len(outcome.lines) == 1
+
+
+def test_nothing_to_show_is_said(run):
+    outcome = run("view")
+    assert outcome.code == 1 and "no field to show" in outcome.err
+
+
+def test_of_several_files_the_others_are_shown(run, photo, tmp_path):
+    (tmp_path / "broken.field").write_text("x")
+    outcome = run("view", photo, tmp_path / "broken.field", "--out", tmp_path / "page")
+    assert outcome.code == 3 and "skipped 1 of 2: broken.field" in outcome.err
+    assert len(json.loads((tmp_path / "page" / CONTENTS).read_text())["fields"]) == 1
 
 
 @pytest.mark.parametrize("terminal, display, expected", [(True, ":0", True), (True, "", False), (False, ":0", False)])

@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Folder, Json
 from tokenfield.cli.options import DEFAULT, WHICH
+from tokenfield.cli.types import FieldModel, SkippedFiles
 from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,21 +46,25 @@ def view(
         model: what photographs are encoded with, by default photos-s; of a field only if it is not where the file says.
     """
     from tokenfield.browser.page import CONTENTS, fill, write_page
+    from tokenfield.data.skipped import SkippedFiles
 
     if len(inputs) == 1 and (inputs[0] / CONTENTS).exists():
         return show(inputs[0], port, open)
     if out is not None and out.exists():
         raise UserError(f"{out} exists already; name a new folder with --out")
-    subjects = find_subjects(inputs, photograph, model)
+    skipped = SkippedFiles()
+    subjects = find_subjects(inputs, photograph, model, skipped)
     names = [subject.name for subject in subjects]
-    console.write_json(json, {"command": "view", "fields": names, "out": None if out is None else str(out)})
+    console.write_json(json, {"command": "view", "fields": names, "out": None if out is None else str(out),
+                              "skipped": skipped.as_json()})
+    code = console.finish(skipped, len(subjects) + len(skipped))
     if out is None:
         with tempfile.TemporaryDirectory(prefix="tokenfield-") as folder:
             fill(subjects, Path(folder))
-            return show(Path(folder), port, open)
+            return show(Path(folder), port, open) or code
     write_page(subjects, out)
     console.say(f"{out}: {len(subjects)} fields; tokenfield view {out} opens it, any web server serves it")
-    return show(out, port, open) if serve else console.OK
+    return show(out, port, open) or code if serve else code
 
 
 def show(folder: Path, port: int, wanted: bool) -> int:
@@ -85,34 +90,59 @@ def open_browser(address: str) -> bool:
     return console.is_desktop() and webbrowser.open(address)
 
 
-def find_subjects(inputs: Sequence[Path], photograph: Path | None, model: str | None) -> "list[Subject]":
+def find_subjects(
+    inputs: Sequence[Path], photograph: Path | None, model: str | None, skipped: SkippedFiles
+) -> "list[Subject]":
     """What the page shows, in the order given; folders in the order of their names.
 
-    Raises UserError where nothing is found, or a photograph is given for several fields.
+    Of several files those that cannot be shown are noted in `skipped`. Raises UserError where none is left, or a
+    photograph is given for several fields.
     """
+    from tokenfield.cli.options import load_model
+
+    files = [file for path in inputs for file in find_files(path)]
+    if not files:
+        raise UserError("no field to show; give .field files, photographs, or folders of either")
+    if photograph is not None and len(files) != 1:
+        raise UserError(f"--photograph is for one field, and there are {len(files)}")
+    override = None if model is None else load_model(model, "cpu")
+    models: dict[str, FieldModel] = {}
+    subjects = []
+    for file in files:
+        try:
+            subjects.append(open_subject(file, photograph, override, models))
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            skipped.add(file, str(error).removeprefix(str(file)).lstrip(": "))
+    if not subjects:
+        raise UserError(skipped.summary(len(files)))
+    return subjects
+
+
+def open_subject(
+    file: Path, photograph: Path | None, override: Optional[FieldModel], models: dict[str, FieldModel]  # noqa: UP045
+) -> "Subject":
+    """A field with its photograph, if that is at hand; a photograph is encoded. Raises UserError for neither."""
     from tokenfield.browser.scenes import Subject
     from tokenfield.cli.decode import open_field
     from tokenfield.cli.options import load_model
-    from tokenfield.cli.types import FieldModel
     from tokenfield.data.pictures import read_picture
     from tokenfield.fields.field import Field
 
-    files = [file for path in inputs for file in find_files(path)]
-    if photograph is not None and len(files) != 1:
-        raise UserError(f"--photograph is for one field, and there are {len(files)}")
-    loaded: dict[str, FieldModel] = {}
-    chosen = None if model is None else load_model(model, "cpu")
-    encoder = None
-    subjects = []
-    for file in files:
-        if file.suffix.lower() == ".field":
-            picture = None if photograph is None else read_picture(photograph)
-            subjects.append(Subject(file.stem, open_field(file, chosen, loaded, "cpu"), picture))
-        else:
-            encoder = encoder or chosen or load_model(DEFAULT, "cpu")
-            picture = read_picture(file)
-            subjects.append(Subject(file.stem, Field.of(encoder, picture), picture))
-    return subjects
+    if file.suffix.lower() != ".field":
+        if override is None and DEFAULT not in models:
+            models[DEFAULT] = load_model(DEFAULT, "cpu")
+        picture = read_picture(file)
+        return Subject(file.stem, Field.of(override or models[DEFAULT], picture), picture)
+    field = open_field(file, override, models, "cpu")
+    if photograph is None:
+        return Subject(file.stem, field)
+    picture = read_picture(photograph)
+    if tuple(picture.shape[1:]) != tuple(field.native_size):
+        raise UserError(f"{photograph} has {picture.shape[2]} x {picture.shape[1]} pixels, and {file} was made from "
+                        f"{field.native_size[1]} x {field.native_size[0]}; give the picture that was encoded")
+    return Subject(file.stem, field, picture)
 
 
 def find_files(path: Path) -> list[Path]:

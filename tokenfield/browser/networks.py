@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tokenfield.coords import Grid
 from tokenfield.earth.models import EarthModel
 from tokenfield.errors import UserError
+from tokenfield.errors import UserError
 from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
@@ -169,9 +170,12 @@ class Attention(nn.Module):
 
 
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
-    """The networks that the page runs for a model."""
+    """The networks that the page runs for a model. Raises UserError for one that it does not show."""
     if isinstance(model, AnchorField):
         return lattice_networks(for_graphs(model))
+    if model.input_size is None:
+        raise UserError(f"the page shows anchored tokens, tiles, objects and globes, and {model.name} decodes lattices "
+                        "in another way; tokenfield decode renders its fields")
     if isinstance(model, Lapped):
         raise UserError("the page does not show fields of overlapping cells yet; encode the picture with --model "
                         "photos-s for it")
