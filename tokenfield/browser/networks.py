@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from tokenfield.coords import Grid
 from tokenfield.earth.models import EarthModel
 from tokenfield.errors import UserError
-from tokenfield.errors import UserError
 from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
