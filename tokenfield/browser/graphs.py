@@ -16,13 +16,13 @@ from torch import Tensor
 from tokenfield.browser.networks import networks_of
 from tokenfield.configs import identity
 from tokenfield.data.cache import cache_folder
+from tokenfield.errors import UserError
 from tokenfield.interop.networks import WEIGHTS, names_of, put_beside, tensor_file, to_onnx, write_onnx
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.record import json_text
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.folder import describe
-from tokenfield.models.lapped import Lapped
 from tokenfield.views.radiance_field import PUBLISHED, Integral
 
 PACKAGED = Path(__file__).parent / "packaged"
@@ -79,11 +79,13 @@ def main() -> None:
     """Make the graphs of every packaged model."""
     for name in pretrained.list_models():
         model = pretrained.load(name)
-        if isinstance(model, Lapped):
-            continue
         folder = PACKAGED / name_of(model)
-        if not folder.exists():
-            write_graphs(model, PUBLISHED, folder)
+        try:
+            if not folder.exists():
+                write_graphs(model, PUBLISHED, folder)
+        except UserError as error:
+            print(f"{name}: {error}")
+            continue
         print(f"{name}: {folder.name}, {', '.join(sorted(file.name for file in folder.iterdir()))} and {WEIGHTS}")
 
 

@@ -23,7 +23,6 @@ from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
 from tokenfield.models.base import FieldModel
-from tokenfield.models.lapped import Lapped
 from tokenfield.nn.anchors import harmonics, window
 from tokenfield.views.models.base import RadianceModel, ViewsModel
 from tokenfield.views.radiance_field import PUBLISHED, Integral
@@ -174,10 +173,7 @@ def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, 
         return lattice_networks(for_graphs(model))
     if model.input_size is None:
         raise UserError(f"the page shows anchored tokens, tiles, objects and globes, and {model.name} decodes lattices "
-                        "in another way; tokenfield decode renders its fields")
-    if isinstance(model, Lapped):
-        raise UserError("the page does not show fields of overlapping cells yet; encode the picture with --model "
-                        "photos-s for it")
+                        "in another way; encode the picture with --model photos-s for it")
     tokens = model.encode(example_input(model)[0])[0].detach()
     coords, free = torch.rand(37, coordinate_axes(model)) * 2 - 1, {"coords": {0: "points"}}
     if isinstance(model, ViewsModel):
