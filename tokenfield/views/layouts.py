@@ -13,6 +13,7 @@ OpenGL axes, and a horizontal field of view or a pinhole camera (`cameras.py`), 
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,6 +215,8 @@ def picture_file(folder: Path, name: str) -> Path:
     file = file if file.lower().endswith(SUFFIXES) else f"{file}.png"
     inside = folder / Path(file).name if ".." in Path(file).parts or Path(file).is_absolute() else folder / file
     try:
+        if b"\0" in os.fsencode(inside):
+            raise ValueError("a NUL byte")
         return next((at for at in (inside, folder / Path(file).name) if at.is_file()), inside)
     except (OSError, ValueError):  # a name that no file can have
         return folder / "a name that no file has"
