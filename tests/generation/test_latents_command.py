@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tokenfield.cli import main
+from tokenfield.fields.archive import FieldArchive
 from tokenfield.generation.latents import LatentFolder
 
 
@@ -47,3 +48,12 @@ def test_what_it_refuses_is_one_line(options, part, type_latents, tmp_path, monk
 def test_a_folder_that_is_not_there(type_latents, tmp_path):
     code, _, beside = type_latents("-o", str(tmp_path / "x"), "--size", "12", data=tmp_path / "nothing")
     assert code == 1 and "no such folder" in beside
+
+
+def test_a_folder_becomes_one_file(folder, tmp_path, capsys):
+    out = tmp_path / "all.fields"
+    assert main(["latents", "photos-codec", str(folder), "-o", str(out), "--bytes"]) == 3
+    output, beside = capsys.readouterr()
+    archive = FieldArchive(out)
+    assert f"{len(archive)} pictures in" in output and "skipped 2 of" in beside
+    assert archive[0].shape[-1] == 768 and archive.names == sorted(archive.names)

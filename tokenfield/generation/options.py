@@ -39,6 +39,11 @@ class Encoding(Dataset):
     """Entries per shard."""
     batch: int = 32
     """Pictures that are encoded at once."""
+    bytes: bool = False
+    """Write one file of coded pictures, whole and of any size, in place of a folder of shards: far fewer bytes,
+    read by `tokenfield.fields.archive.FieldArchive`."""
+    quality: Annotated[float, tyro.conf.arg(metavar="0..100")] = 50.0
+    """With --bytes: how finely tokens are quantised."""
     half: bool = False
     """Store 16-bit numbers: half the folder. Statistics are always those of what is stored."""
     workers: int = 2

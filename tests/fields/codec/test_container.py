@@ -6,6 +6,7 @@ import torch
 
 from tokenfield import __version__
 from tokenfield.errors import UserError
+from tokenfield.fields.archive import FieldArchive, write_archive
 from tokenfield.fields.codec.container import Header, opened, pack, packed
 from tokenfield.fields.domains import domain_from_dict
 from tokenfield.fields.field import Field
@@ -161,3 +162,23 @@ def small() -> bytes:
     header = Header(model, b"1234", 700, __version__, (6, 5, 768), 2, 4, domain)
     draw = np.random.default_rng(1)
     return pack(header, [[draw.bytes(int(n)) for n in draw.integers(0, 40, 4)] for _ in range(3)])
+
+
+def test_archives_give_every_entry_in_any_order(field, picture, model, tmp_path):
+    other = Field.of(model, picture[:, :33, :49])
+    entries = [("a/one.jpg", field.coded(30)), ("b.png", other.coded(60)), ("c.png", field.coded(10))]
+    path = tmp_path / "all.fields"
+    assert write_archive(path, iter(entries)) == path.stat().st_size
+    archive = FieldArchive(path)
+    assert len(archive) == 3 and archive.names == ["a/one.jpg", "b.png", "c.png"]
+    assert torch.equal(archive[1], other.quantised(60).tokens) and archive.field(1).native_size == (33, 49)
+    assert torch.equal(archive[0], field.quantised(30).tokens)
+    with pytest.raises(IndexError):
+        archive[3]
+    data = bytearray(path.read_bytes())
+    for at, damage in ((-1, "no archive"), (-30, "no archive"), (len(entries[0][1]) + 200, "checksum")):
+        data[at] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=damage):
+            FieldArchive(path)[1]
+        data[at] ^= 1

@@ -28,11 +28,13 @@ def latents(
 
     Args:
         data: folder of the data set.
-        output: folder for the latents.
+        output: folder for the latents; with --bytes the file.
         encoding: how.
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")
+    if encoding.bytes:
+        return coded(model, data, output, encoding.quality, device, json)
     check_at_least(1, shard=encoding.shard, batch=encoding.batch, size=encoding.size)
     import torch
     from accelerate import PartialState
@@ -59,3 +61,31 @@ def latents(
                     f"{described['latent_dim']} in {facts['shards']} shards, {len(described['classes'])} classes")
     console.write_json(json, {"command": "latents", "output": str(output), **described})
     return console.finish(skipped, total)
+
+
+def coded(model: str, data: Path, output: Path, quality: float, device: str, json: Json) -> int:
+    """Every picture below a folder, coded, in one file; sub-folders keep their names in the entries'."""
+    from collections.abc import Iterator
+
+    from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
+    from tokenfield.fields.archive import write_archive
+    from tokenfield.fields.field import Field
+
+    if output.is_dir():
+        raise UserError(f"{output} is a folder; with --bytes name a file, such as {output / 'latents.fields'}")
+    field_model, skipped = load_model(model, device), SkippedFiles()
+    files = find_pictures(data, skipped)
+    names: list[str] = []
+
+    def entries(bar: console.Bar) -> Iterator[tuple[str, bytes]]:
+        for path, picture in read_pictures(files, skipped):
+            bar.file(len(names), path.name)
+            names.append(path.relative_to(data).as_posix() if data.is_dir() else path.name)
+            yield names[-1], Field.of(field_model, picture).coded(quality)
+
+    with console.progress("coding", len(files)) as bar:
+        size = write_archive(output, entries(bar))
+    console.say(f"{output}: {len(names)} pictures in {console.size_of(size)}")
+    console.write_json(json, {"command": "latents", "output": str(output), "names": names, "bytes": size,
+                              "skipped": skipped.as_json()})
+    return console.finish(skipped, len(files))

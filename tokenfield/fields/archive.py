@@ -1,0 +1,103 @@
+"""Many fields in one file, in any order: a data set's latents as the bytes of coded `.field` files.
+
+    files of version 2, one after the other | index, JSON: [name, start, length] of each | its length and CRC-32, MAGIC
+
+The index stands last, so that a file is written in one go however many pictures there are, and is read first.
+"""
+
+import binascii
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tokenfield.errors import UserError
+from tokenfield.fields import coded_field
+from tokenfield.fields.codec.container import CodedFile, Header, opened
+from tokenfield.fields.domains import domain_from_dict
+from tokenfield.fields.field import Field
+from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.limits import parse_json
+from tokenfield.models import pretrained
+from tokenfield.models.base import FieldModel
+
+MAGIC = b"\xf7TFA"
+TAIL = 8 + 4 + len(MAGIC)
+
+
+def write_archive(path: Path, fields: Iterable[tuple[str, bytes]]) -> int:
+    """Writes coded fields with their names, whole or not at all; gives back how many bytes the file has."""
+    index: list[tuple[str, int, int]] = []
+    with written_aside(path) as file:
+        for name, data in fields:
+            index.append((name, file.tell(), len(data)))
+            file.write(data)
+        listing = json.dumps(index).encode()
+        file.write(listing + len(listing).to_bytes(8, "little") + binascii.crc32(listing).to_bytes(4, "little") + MAGIC)
+        return file.tell()
+
+
+class FieldArchive(Dataset[Tensor]):
+    """A data set of tokens: `archive[i]` are those of one picture, (rows, columns, D), float32.
+
+    `field(i)` is the field itself. Entries are read and decoded when asked for, in any order and by any number of
+    workers. `model` is the one that made them; None loads the one that the first entry names.
+
+    Raises:
+        UserError: a file that is none, or is damaged.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], model: FieldModel | None = None):
+        self.path = Path(path)
+        try:
+            size = self.path.stat().st_size
+            with open(self.path, "rb") as file:
+                file.seek(max(0, size - TAIL))
+                tail = file.read(TAIL)
+                length = int.from_bytes(tail[:8], "little")
+                file.seek(max(0, size - TAIL - length))
+                listing = file.read(length)
+        except OSError as error:
+            raise UserError(f"cannot read {shown(path)}: {error.strerror or error}") from error
+        if tail[12:] != MAGIC or binascii.crc32(listing).to_bytes(4, "little") != tail[8:12]:
+            raise UserError(f"{shown(path)} is no archive of fields, or is damaged or cut short; make it again with "
+                            "tokenfield latents --bytes")
+        index = parse_json(listing)
+        assert isinstance(index, list), "its checksum is right"
+        self.names = [name for name, _, _ in index]
+        self._places = [(start, length) for _, start, length in index]
+        if model is None and index:
+            with opened(self.data(0)) as first:
+                model = pretrained.find_model(self.path, first.header.model)
+        self.model = model
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def data(self, index: int) -> bytes:
+        """The bytes of an entry: a `.field` file of its own."""
+        start, length = self._places[index]
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.field(index).tokens
+
+    def field(self, index: int) -> Field:
+        """The field of an entry. Raises IndexError for one that there is not, UserError for damaged ones."""
+        assert self.model is not None, "an entry has a model"
+        data = self.data(index)
+        with opened(data) as file:
+            header = self._check(file, index)
+        domain = domain_from_dict(header.domain)
+        return Field(self.model, coded_field.unpack(data, self.model, domain, coded_field.Part()), domain)
+
+    def _check(self, file: CodedFile, index: int) -> Header:
+        assert self.model is not None, "an entry has a model"
+        if not pretrained.model_hash(self.model).startswith(file.header.model.hash):
+            raise UserError(f"{self.names[index]} in {shown(self.path)} was made by {file.header.model}, another model")
+        return file.header
