@@ -27,9 +27,10 @@ from tokenfield.io.atomic import write_whole
 from tokenfield.metrics import psnr_8bit
 
 PUBLISHED = """\
-As published, on Kodak and with their authors' programs, so not on these pictures: COIN++ (Dupont et al. 2022) lies
-between JPEG and JPEG 2000 at CIFAR-10's size and below JPEG 2000 on Kodak; COOL-CHIC's fourth version (Leguay et al.
-2024) reports a BD-rate near that of VVC on Kodak, with minutes of optimisation per picture and a second of decoding.
+As published, on the 24 pictures of Kodak and by their authors' programs, so not comparable with the numbers above:
+COIN++ (Dupont et al. 2022, results of its repository) 23.68 dB at 0.067, 24.93 at 0.132, 26.14 at 0.266, 27.03 at
+0.398 and 27.80 dB at 0.537 bits per pixel; COOL-CHIC 4.0 (its release notes) BD-rate -17.2 % against HEVC (HM 16) and
++3.4 % against VVC (VTM 19), decoding in 74 ms on a CPU after minutes of optimisation per picture.
 """
 
 

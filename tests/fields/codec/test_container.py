@@ -1,5 +1,7 @@
 """Files of version 2: what is written is read, in parts too; whatever is changed or cut is one clean line."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,8 @@ from tokenfield.fields.field_file import read_field
 from tokenfield.models import pretrained
 from tokenfield.models.folder import ModelId
 
-MUTATIONS = 100_000
+MUTATIONS = int(os.environ.get("MUTATIONS", "100000"))
+"""Damaged files; `MUTATIONS=1000000 pytest tests/fields/codec/test_container.py -k damaged` takes a minute."""
 
 
 @pytest.fixture(scope="module")
