@@ -227,6 +227,7 @@ def _core() -> None:
         RECIPES.add_functions(f"tokenfield.recipes.{module}", group=group)
     for command in (
         "demo", "train", "evaluate", "encode", "decode", "info", "fit", "optimize", "explain", "compare", "doctor",
+        "completion",
     ):  # fmt: skip
         COMMANDS.add(command, f"tokenfield.cli.{command}:{command}")
 

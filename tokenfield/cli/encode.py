@@ -58,6 +58,8 @@ def encode(
                 skipped.add(path, error.reason if isinstance(error, PictureError) else str(error))
                 continue
             console.say(line(items[-1]))
+    if input.is_dir() and items:
+        console.say(total(items))
     console.write_json(json, {"command": "encode", "items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(items) + len(skipped))
 
@@ -137,3 +139,14 @@ def line(item: Record) -> str:
             f"{item['tokens']} tokens, {item['values_stored']} values, {item['values_per_pixel_value']:.3f} per pixel "
             f"value), {item['encode_seconds']:.2f} s")
     return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture, SSIM {item['ssim']:.4f}" if "ssim" in item else "")
+
+
+def total(items: list[Record]) -> str:
+    """The last line of a folder: sums, and means over pictures."""
+    def added(name: str) -> float:
+        return sum(item[name] for item in items)
+
+    text = (f"{len(items)} pictures: {console.size_of(added('bytes_before'))} -> {console.size_of(added('bytes'))}, "
+            f"{added('tokens')} tokens, {added('values_stored')} values, {added('encode_seconds'):.2f} s")
+    scores = [item["psnr_8bit"] for item in items if "psnr_8bit" in item]
+    return text + (f"; mean {sum(scores) / len(scores):.2f} dB as 8-bit pictures" if scores else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, cast
 
 import tyro
@@ -63,7 +64,8 @@ def train(recipe: Recipe, out: Path, options: Run, session: Session, json: Path 
         console.say(f"{measure.text.format(score[0])} on {score[1]} held-out {measure.things}")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
     system = system_class(model_name(recipe.model))
-    console.say(f"next: tokenfield {system.after_training.format(out=out, data=options.data)}")
+    places = {"out": quote(str(out)), "data": quote(str(options.data))}
+    console.say(f"next: tokenfield {system.after_training.format(**places)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
     console.write_json(json, {"command": "train", "recipe": recipe.name, "out": str(out), **summary})
     return console.OK

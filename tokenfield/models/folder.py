@@ -67,7 +67,7 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
     origin: str | None = None
     command: ClassVar[str] = "encode"
     takes: ClassVar[str] = "pictures"
-    after_training: ClassVar[str] = "evaluate {out}"
+    after_training: ClassVar[str] = "evaluate {out} --data {data} --protocol recipe"
     default_recipe: ClassVar[RecipeFields | None] = {}
     initial_pictures: int = 0
 
