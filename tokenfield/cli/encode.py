@@ -143,7 +143,7 @@ def line(item: Record) -> str:
 
 def total(items: list[Record]) -> str:
     """The last line of a folder: sums, and means over pictures."""
-    def added(name: str) -> float:
+    def added(name: str) -> float | int:
         return sum(item[name] for item in items)
 
     text = (f"{len(items)} pictures: {console.size_of(added('bytes_before'))} -> {console.size_of(added('bytes'))}, "
