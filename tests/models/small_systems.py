@@ -13,6 +13,7 @@ from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
 from tokenfield.models.gb_lsr import GbLsrConfig
 from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import ComposedLainrConfig, LainrConfig, LocalizedLainrConfig
+from tokenfield.models.lapped import LappedConfig
 from tokenfield.models.learned_init import LearnedInitConfig
 from tokenfield.models.liif import LiifConfig
 from tokenfield.models.pca_mixture import PcaMixtureConfig
@@ -44,6 +45,7 @@ CONFIGS = {
     "anchored": AnchoredConfig(cell=4, latent_dim=9, encoder_dim=8, decoder_dim=8, head_dim=4, harmonics=8),
     "switched": PcaMixtureConfig(cell=4, codes=3, prefixes=(3, 9), harmonics=8),
     "liif": LiifConfig(dim=6, depth=1, hidden=(10, 8), skip="bicubic"),
+    "lapped": LappedConfig(cell=4, prefixes=(3, 48)),
     "gb-lsr": GbLsrConfig(size=SIZE, patch=8, dim=6, groups=3, modes=4),
     "autoencoder-kl": AutoencoderKlConfig(size=SIZE, network={
         "block_out_channels": (4, 4), "down_block_types": ("DownEncoderBlock2D",) * 2, "layers_per_block": 1,
