@@ -51,6 +51,13 @@ def test_page_and_numbers_say_every_option_that_made_them_and_no_path_of_this_ma
     assert made_by is not None and html.unescape(made_by[1]) == command
 
 
+def test_a_picture_is_not_replaced_by_its_own_page(photo, model, tmp_path, run):
+    picture = tmp_path / "tokens.png"
+    picture.write_bytes(Path(photo).read_bytes())
+    outcome = run("explain", picture, "--model", model, "-o", tmp_path, *SMALL)
+    assert outcome.code == 1 and "tokens.png is an input" in outcome.err and picture.read_bytes() == Path(photo).read_bytes()
+
+
 def test_defaults_are_not_repeated_and_relative_paths_stay():
     options = {"model": (DEFAULT,), "out": None, "device": "auto", "json": None}
     assert command_line((Path("a/b.png"),), Detail(), **options) == "tokenfield explain a/b.png"

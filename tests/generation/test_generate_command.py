@@ -77,6 +77,16 @@ def test_pictures_fields_and_a_sheet(run, denoiser, model, tmp_path):
     assert facts["sampler"] == {"scheduler": "DDIM", "steps": 3, "guidance": 2.5}
 
 
+def test_earlier_samples_are_replaced_only_if_told_to(run, denoiser, tmp_path):
+    options = (denoiser, "-o", tmp_path / "o", "--count", 2, "--size", 8, "--steps", 1)
+    assert run("generate", "samples", *options).code == 0
+    before = (tmp_path / "o" / "0001.png").read_bytes()
+    outcome = run("generate", "samples", *options, "--first", 1)
+    assert outcome.code == 1 and "0001.png" in outcome.err and "--overwrite" in outcome.err
+    assert len(outcome.err.splitlines()) == 1 and (tmp_path / "o" / "0001.png").read_bytes() == before
+    assert run("generate", "samples", *options, "--overwrite").code == 0
+
+
 def test_batch_count_and_first_change_no_picture(run, denoiser, tmp_path):
     drawn(run, denoiser, tmp_path / "all", "--count", 5, "--batch", 5, "--class", "each", "--scheduler", "DDPM")
     drawn(run, denoiser, tmp_path / "two", "--count", 3, "--batch", 2, "--class", "each", "--scheduler", "DDPM",

@@ -1,5 +1,6 @@
 """`tokenfield explain PICTURE ...`: what each token governs, and where a pixel looks."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,7 @@ from tokenfield.cli.console import Json, Out, Pixels
 from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load_model
 from tokenfield.cli.types import Explained, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
 
@@ -73,6 +75,9 @@ def explain(
     models = {name: load_model(path, device) for name, path in zip(labels(model), model, strict=True)}
     skipped = SkippedFiles()
     files = [file for path in pictures for file in find_pictures(path, skipped)[: detail.count]]
+    folder = out if out is not None else Path("explained")
+    page, tiles, numbers_file = (folder / name for name in ("explained.html", "tokens.png", "locality.json"))
+    check_free([page, tiles, numbers_file], overwrite=True, inputs={os.path.realpath(file) for file in files})
     read: dict[str, Tensor] = {}
     for path, picture in read_pictures(files, skipped):
         read[path.stem if path.stem not in read else str(path)] = picture
@@ -86,17 +91,16 @@ def explain(
                 models[name], title, picture, size=detail.size, most_tokens=detail.tokens, map_size=detail.maps,
                 queries=detail.queries, progress=bar.piece))
 
-    folder = out if out is not None else Path("explained")
     command = command_line(pictures, detail, model=model, out=out, device=device, json=json)
-    write_page(folder / "explained.html", results, command)
-    save_png(folder / "tokens.png", analysis.figure(list(results.items())))
+    write_page(page, results, command)
+    save_png(tiles, analysis.figure(list(results.items())))
     numbers = {}
     for name, explained in results.items():
         areas = {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}  # means over tokens
         numbers[name] = {**analysis.locality(explained), "model": describe_model(models[name]), "areas": areas}
     report = {"command": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
               "machine": machine(), "versions": versions()}
-    console.write_json(folder / "locality.json", report)
+    console.write_json(numbers_file, report)
     show(numbers, len(read))
     for name, (first, *_) in results.items():
         if first.attention is None:

@@ -20,6 +20,7 @@ from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
 from tokenfield.generation.schedulers import Sampler
+from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Drawing(ABC):
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
     """Folder of a denoiser that tokenfield train made from latents."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
-    """Folder for the results; files of the same names in it are replaced."""
+    """Folder for the results."""
+    overwrite: bool = False
+    """Replace files of the same names in it."""
     classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="NAME ...")] = ()
     """What to draw: sample i has class i mod the number of names; "each" is all classes in turn, equally often. Left
     out, no class is given."""
@@ -72,9 +75,14 @@ class Drawing(ABC):
     def draw(self, models: Models) -> tuple[str, Record]:
         """Draw and write; what was drawn, in words and for machines."""
 
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Of the files that are written."""
+
     def check(self) -> None:
-        """Raises UserError for options that do not go together, before anything is loaded."""
+        """Raises UserError for options that do not go together and files in the way, before anything is loaded."""
         check_at_least(1, size=self.size, batch=self.batch)
+        check_free([self.output / name for name in self.names()], overwrite=self.overwrite)
 
     def run(self) -> int:
         """Check, load, draw, report."""
@@ -136,6 +144,11 @@ class Numbers:
     first: int = 0
     """Number of the first sample; 1000 continues where another call, or another machine, stops."""
 
+    def names(self) -> list[str]:
+        """Of all samples' files, and of the contact sheet."""
+        numbers = range(self.first, self.first + self.count)
+        return [*(f"{n:04d}.{suffix}" for n in numbers for suffix in ("png", "field")), "sheet.png"]
+
     def check(self) -> None:
         """Raises UserError for no sample, or a number below 0."""
         check_at_least(1, count=self.count)
@@ -149,9 +162,12 @@ class Samples(Drawing):
     numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
     """Which samples."""
 
+    def names(self) -> list[str]:
+        return self.numbers.names()
+
     def check(self) -> None:
-        super().check()
         self.numbers.check()
+        super().check()
 
     def draw(self, models: Models) -> tuple[str, Record]:
         from tokenfield.generation.samples_to_fields import labels_for
@@ -177,6 +193,9 @@ class Interpolate(Drawing):
     """Two pictures, or two sample numbers."""
     frames: int = 24
     """Of the animation, one way."""
+
+    def names(self) -> list[str]:
+        return ["between.webp", "0000.png", "0001.png"]
 
     def check(self) -> None:
         super().check()
@@ -231,9 +250,12 @@ class Infill(Drawing):
     numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
     """Which samples."""
 
+    def names(self) -> list[str]:
+        return self.numbers.names()
+
     def check(self) -> None:
-        super().check()
         self.numbers.check()
+        super().check()
         check_at_least(1, repeats=self.repeats)
         if not 0 < self.share <= 1:
             raise UserError(f"--share {self.share:g}: give a part of what a token governs, above 0 and at most 1")
