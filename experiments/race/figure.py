@@ -85,7 +85,7 @@ def race(data: Record, path: Path) -> None:
     tall = figure.get_figheight()
     figure.subplots_adjust(left=0.1 / columns, right=1 - 0.36 / columns, top=1 - 0.72 / tall, bottom=0.36 / tall,
                            wspace=0.74, hspace=0.34)
-    figure.text(0.012, 1 - 0.22 / tall, "Held-out PSNR, dB, against processor seconds of training",
+    figure.text(0.012, 1 - 0.22 / tall, "Held-out PSNR, dB, by processor seconds",
                 fontsize=11.5, color=INK, fontweight="bold", va="center")
     with written_aside(path) as file:
         figure.savefig(file, format="png", dpi=160)
