@@ -61,7 +61,7 @@ def describe_run(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldO
         some = [picture for _, picture in islice(source.pictures(), LOCALITY_PICTURES)]
         area, side = locality(model, some), None
     else:
-        pictures = held_out.read(setting.data)
+        pictures = held_out.read(setting.data, setting.pictures)
         scores = sampled_psnr(model, pictures, FINAL_SIDE)
         some, area, side = [pictures[0][1]], None, FINAL_SIDE
     costs = {"macs_per_pixel": macs_per_pixel(model, some[0], side), "locality": area}

@@ -46,6 +46,17 @@ def test_a_table_of_systems(run, pool, tmp_path):
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == folders
 
 
+def test_no_more_pictures_are_measured_than_asked_for(run, pool, tmp_path):
+    argv = ["anchored", "--budget", "steps=1", "--data", pool, "--size", 16, "-o", tmp_path / "out", "--runs",
+            tmp_path / "runs", "--device", "cpu", "--json", tmp_path / "table.json"]  # fmt: skip
+    counts = []
+    for options in ((), ("--pictures", 1)):
+        assert run("compare", *argv, *options).code == 0
+        row = json.loads((tmp_path / "table.json").read_text())["table"]["rows"][0]
+        counts.append(len(row["runs"][0]["pictures"]))
+    assert counts[0] > 1 and counts[1] == 1
+
+
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [

@@ -36,9 +36,10 @@ class HeldOut:
     pictures: int | None = None
     """The first so many; None: all of them."""
 
-    def read(self, root: Path) -> list[tuple[str, Tensor]]:
-        """The pictures (C, H, W) by name."""
-        return list(islice(self.data.open(root, "test").pictures(), self.pictures))
+    def read(self, root: Path, most: int | None = None) -> list[tuple[str, Tensor]]:
+        """The pictures (C, H, W) by name, at most so many."""
+        counts = [count for count in (self.pictures, most) if count is not None]
+        return list(islice(self.data.open(root, "test").pictures(), min(counts, default=None)))
 
 
 def spaced(n: int, most: int) -> Int[Tensor, " m"]:
@@ -73,8 +74,8 @@ def sampled_psnr(model: FieldModel, pictures: Iterable[tuple[str, Tensor]], side
 class Doubling:
     """Measures after 4, 8, 16, ... steps, and at the end: evenly along a logarithmic axis. Pictures are read once."""
 
-    def __init__(self, held_out: HeldOut, root: Path):
-        self.pictures = held_out.read(root)
+    def __init__(self, held_out: HeldOut, root: Path, most: int | None = None):
+        self.pictures = held_out.read(root, most)
 
     def due(self, step: int) -> bool:
         """After a power of two, but for the first two."""

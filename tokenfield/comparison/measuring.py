@@ -23,7 +23,7 @@ from tokenfield.training.recipe import Recipe
 def describe_run(recipe: Recipe, setting: Setting, folder: Path, held_out: HeldOut) -> Record:
     """Everything about a trained run but how long it took, at some pixels of held-out pictures."""
     model = pretrained.load(folder).eval().to(setting.place)
-    pictures = held_out.read(setting.data)
+    pictures = held_out.read(setting.data, setting.pictures)
     scores, first = sampled_psnr(model, pictures, FINAL_SIDE), pictures[0][1]
     return describe(model, scores, first, folder) | timing(model, first)
 

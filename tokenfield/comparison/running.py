@@ -86,7 +86,7 @@ def run(
             return json.loads((folder / RESULT).read_text())
         probe, budget, failure = None, setting.budget, None
         if held_out is not None:
-            recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data)
+            recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data, setting.pictures)
         while failure is None and budget.remaining(recipe, folder):
             remaining = deadline()
             if remaining is not None and remaining <= 0:
