@@ -11,7 +11,7 @@ from tokenfield.cli import main
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 @pytest.mark.parametrize(("words", "expected"), [
     (["tokenfield", "enc"], ["encode"]),
-    (["tokenfield", "train", "lainr-photos-6"], ["lainr-photos-64"]),
+    (["tokenfield", "train", "lainr-celeba"], ["lainr-celeba-178"]),
     (["tokenfield", "encode", "a.jpg", "--model", "photos-s"], ["photos-s"]),
 ])  # fmt: skip
 def test_bash_completes(words, expected, capsys):
