@@ -109,7 +109,15 @@ def test_a_photograph_of_another_size_is_refused(run, photo, tmp_path):
     assert run("encode", photo, "-o", tmp_path / "a.field").code == 0
     write_picture(tmp_path / "other.png", torch.rand(3, 9, 9))
     outcome = run("view", tmp_path / "a.field", "--photograph", tmp_path / "other.png")
-    assert outcome.code == 1 and "9 x 9 pixels" in outcome.err and len(outcome.lines) == 1
+    assert outcome.code == 1 and "9 x 9 pixels" in outcome.lines[-1]
+
+
+def test_a_field_that_the_page_does_not_decode_is_shown_in_other_tokens(run, photo, tmp_path):
+    """What `tokenfield encode` makes by default."""
+    assert run("encode", photo, "-o", tmp_path / "a.field").code == 0
+    outcome = run("view", tmp_path / "a.field", "--photograph", photo, "--out", tmp_path / "page")
+    assert outcome.code == 0 and "in tokens of photos-s" in outcome.err
+    assert len(json.loads((tmp_path / "page" / CONTENTS).read_text())["fields"]) == 1
 
 
 def test_nothing_to_show_is_said(run):

@@ -167,11 +167,16 @@ class Attention(nn.Module):
         return weights.mean(0)
 
 
+def has_networks(model: FieldModel) -> bool:
+    """Whether the page can decode its tokens: those of models of one size, and anchored ones."""
+    return isinstance(model, AnchorField) or model.input_size is not None
+
+
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
     """The networks that the page runs for a model. Raises UserError for one that it does not show."""
     if isinstance(model, AnchorField):
         return lattice_networks(for_graphs(model))
-    if model.input_size is None:
+    if not has_networks(model):
         raise UserError(f"the page shows anchored tokens, tiles, objects and globes, and {model.name} decodes lattices "
                         "in another way; encode the picture with --model photos-s for it")
     tokens = model.encode(example_input(model)[0])[0].detach()
