@@ -10,7 +10,7 @@ from toys import LAINR
 
 from tokenfield.errors import UserError
 from tokenfield.models.base import Model
-from tokenfield.training.muon import Muon, orthogonalize
+from tokenfield.training.muon import Muon, iterated, orthogonalize, through_gram
 from tokenfield.training.optimisers import OptimConfig, build_optimizers, muon_parameters, schedule, set_rate
 
 
@@ -64,7 +64,7 @@ def test_frozen_parameters_are_nobodys():
     assert all("inner.weight" not in names(model, optimizer) for optimizer in optimizers)
 
 
-@pytest.mark.parametrize("shape", [(32, 32), (37, 61), (61, 37), (3, 33, 53)])
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 37, 61), (1, 61, 37), (3, 33, 53), (2, 37, 83), (2, 83, 37)])
 def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     u, _, v = torch.linalg.svd(matrices, full_matrices=False)
@@ -76,13 +76,34 @@ def test_orthogonalized_matrices_have_singular_values_near_one(shape):
     assert aligned.min() > 0.97  # the directions are those of U V^T
 
 
-def test_stacked_matrices_are_orthogonalized_one_by_one():
-    matrices = torch.randn(3, 33, 53, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(orthogonalize(matrices), torch.stack([orthogonalize(m) for m in matrices]))
+@pytest.mark.parametrize("shape", [(3, 33, 53), (3, 31, 79)])
+def test_stacked_matrices_are_orthogonalized_one_by_one(shape):
+    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(orthogonalize(matrices), torch.cat([orthogonalize(m[None]) for m in matrices]))
+
+
+def test_iterating_among_gram_matrices_is_the_same_iteration():
+    matrices = torch.randn(2, 37, 113, generator=torch.Generator().manual_seed(1)).double()
+    matrices /= matrices.norm(dim=(-2, -1), keepdim=True)
+    torch.testing.assert_close(through_gram(matrices), iterated(matrices), rtol=0, atol=1e-12)
+
+
+def test_bfloat16_products_are_near():
+    matrices = torch.randn(2, 37, 83, generator=torch.Generator().manual_seed(1))
+    narrow = orthogonalize(matrices, torch.bfloat16)
+    assert narrow.dtype == torch.float32
+    torch.testing.assert_close(narrow, orthogonalize(matrices), rtol=0, atol=0.03)
+
+
+def test_muon_multiplies_in_bfloat16_where_the_run_does():
+    _, exact = build_optimizers(OptimConfig(name="muon"), Small())
+    _, narrow = build_optimizers(OptimConfig(name="muon"), Small(), bf16=True)
+    assert (exact.dtype, narrow.dtype) == (torch.float32, torch.bfloat16)
 
 
 def test_the_zero_matrix_stays_zero():
-    assert orthogonalize(torch.zeros(32, 40)).abs().max() == 0
+    assert orthogonalize(torch.zeros(1, 32, 40)).abs().max() == 0
+    assert orthogonalize(torch.zeros(1, 32, 80)).abs().max() == 0
 
 
 def test_it_is_the_library_s_muon_but_for_bfloat16():

@@ -1,4 +1,9 @@
-"""Affine maps as pairs of tensors: folded into one, one after the other, and values in float32 or wider."""
+"""Affine maps as pairs of tensors: folded into one, one after the other, and values in float32 or wider.
+
+Sums and ReLUs work in place where no gradient is recorded. Where one is, that would save no memory, since what a ReLU
+keeps for its gradient is its result, and would cost time: a linear map of (B, Q, d) gives a view, and autograd copies
+the whole gradient of a view that was changed in place (a quarter of a training step of a small LAINR).
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +32,17 @@ def apply(affine: Affine | None, x: Float[Tensor, "*b q i"]) -> Float[Tensor, "*
     return F.linear(x, weight, bias) if weight.ndim == 2 else (x @ weight.mT).add_(bias)
 
 
-def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor] = torch.relu_) -> Tensor:
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0); without a gradient in the place of `x`."""
+    return x.relu() if x.requires_grad else x.relu_()
+
+
+def plus(x: Float[Tensor, "*b q o"], y: Float[Tensor, "*shared q o"]) -> Float[Tensor, "*b q o"]:
+    """x + y; without a gradient in the place of `x`."""
+    return x + y if x.requires_grad or y.requires_grad else x.add_(y)
+
+
+def stack(x: Tensor, affines: Sequence[Affine], activation: Callable[[Tensor], Tensor] = relu) -> Tensor:
     """The affine maps one after the other, with the activation between them; it may work in place."""
     for affine in affines[:-1]:
         x = activation(apply(affine, x))

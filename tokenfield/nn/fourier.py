@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
+from tokenfield.nn.affine import relu
 
 
 def frequencies(
@@ -87,11 +88,10 @@ class FrequencyFeature(nn.Module):
             coords = coords.coords() if isinstance(coords, Grid) else coords
             return self._gamma(coords).to(dtype or coords.dtype)
         if not isinstance(coords, Grid):
-            features: Tensor = linear(self._gamma(coords).to(linear.weight.dtype)).relu_()  # Eq. 3
-            return features
+            return relu(linear(self._gamma(coords).to(linear.weight.dtype)))  # Eq. 3
         gammas = (self._gamma(axis[:, None]) for axis in coords.axes)  # (len, 2 n)
         first, *others = linear_over_axes(gammas, linear.weight, (2, self.in_dim, self.num_frequencies))
-        return sum_over_axes([linear.bias.to(first.dtype) + first, *others]).relu_()  # (Q, d)
+        return relu(sum_over_axes([linear.bias.to(first.dtype) + first, *others]))  # (Q, d)
 
     def _gamma(self, coords: Tensor) -> Tensor:
         omega = frequencies(self.sigma, self.num_frequencies, device=coords.device, dtype=coords.dtype)

@@ -15,7 +15,8 @@ the head, whose `fold` multiplies it into its own first matrices,
 
     W_m (A_o a + a_o) + b_m = (W_m A_o) a + (W_m a_o + b_m),
 
-one matrix product per call instead of one per coordinate. ReLUs act in place on sums that nobody else holds.
+one matrix product per call instead of one per coordinate. Without a gradient ReLUs act in place on sums that nobody
+else holds.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates
-from tokenfield.nn.affine import Affine, apply, fold, wide
+from tokenfield.nn.affine import Affine, apply, fold, plus, relu, wide
 from tokenfield.nn.attention import MultiHeadAttention, merge_heads
 from tokenfield.nn.fourier import FrequencyFeature
 from tokenfield.nn.parts import Decoding, QueryState, TokenState
@@ -175,8 +176,8 @@ class MultiBandModulation(Head):
         return (m.clone() if affine is None else apply(affine, m) for affine in folded)
 
     def band(self, feature: Float[Tensor, "*shared q d"], modulation: Float[Tensor, "b q d"]) -> Float[Tensor, "b q d"]:
-        """m_v^(l) of one band, in the place of `modulation`. (Eq. 7)"""
-        return modulation.add_(feature).relu_()
+        """m_v^(l) of one band; without a gradient in the place of `modulation`. (Eq. 7)"""
+        return relu(plus(modulation, feature))
 
     def values(self, located: list[Tensor], modulations: Iterable[Tensor]) -> Float[Tensor, "b q c"]:
         """The bands' features and what the tokens add to them -> values (B, Q, d_out)."""
@@ -184,7 +185,7 @@ class MultiBandModulation(Head):
         hidden = next(bands)
         value = wide(self.out[0](hidden))
         for i, band in enumerate(bands):
-            hidden = self.compose[i](band + hidden).relu_()  # Eq. 8
+            hidden = relu(self.compose[i](band + hidden))  # Eq. 8
             value = value + wide(self.out[i + 1](hidden))  # Eq. 9
         return value
 
@@ -214,7 +215,7 @@ class PlainMLP(Head):
             return wide(first)
         hidden = first.relu()
         for layer in self.layers[1:]:
-            hidden = layer(hidden).relu_()
+            hidden = relu(layer(hidden))
         return wide(self.out(hidden))
 
 

@@ -82,9 +82,10 @@ def muon_parameters(model: Model) -> set[str]:
     return {name for name in linear & parameters.keys() - excluded if min(parameters[name].shape) >= MUON_MIN_SIDE}
 
 
-def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Optimizer]:
+def build_optimizers(config: OptimConfig, model: Model, *, bf16: bool = False) -> list[torch.optim.Optimizer]:
     """The optimisers of a model: one, or with Muon two that share its parameters out between them.
 
+    `bf16`: the run's products are in bfloat16, and so are Muon's; on an accelerator they always are.
     Adam runs fused where the device has a fused kernel: one pass over the weights in place of some ten.
     """
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -98,7 +99,8 @@ def build_optimizers(config: OptimConfig, model: Model) -> list[torch.optim.Opti
     if matrices:
         muon = [p for name, p in parameters.items() if name in matrices]
         rate, momentum = config.muon_rate, config.muon_momentum
-        optimizers.append(Muon(muon, lr=rate, momentum=momentum, weight_decay=config.weight_decay))
+        dtype = torch.bfloat16 if bf16 or device.type != "cpu" else torch.float32
+        optimizers.append(Muon(muon, lr=rate, momentum=momentum, weight_decay=config.weight_decay, dtype=dtype))
     return optimizers
 
 

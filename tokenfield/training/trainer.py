@@ -142,8 +142,9 @@ class Trainer:
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         average = self.ema.model if self.ema else None
         self.skeleton = sharding.share_out(self.model, average, recipe.optim.name, accelerator) if fsdp else None
-        self.loss: nn.Module = recipe.objective.build(self.model, bf16=recipe.precision == "bf16")
-        self.optimizers = [accelerator.prepare(one) for one in build_optimizers(recipe.optim, self.model)]
+        bf16 = recipe.precision == "bf16"
+        self.loss: nn.Module = recipe.objective.build(self.model, bf16=bf16)
+        self.optimizers = [accelerator.prepare(one) for one in build_optimizers(recipe.optim, self.model, bf16=bf16)]
         if not fsdp:  # where weights are shared out, the model's own hooks gather them and share out gradients
             self.loss = accelerator.prepare(self.loss)
         self.state = Training(self.model, average, self.optimizers)
