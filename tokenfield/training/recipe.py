@@ -26,6 +26,7 @@ from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel, Model
 from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Class, Registry
+from tokenfield.training.compiling import Backend
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import AnyObjective, Data, ModelConfig, Part
@@ -67,6 +68,9 @@ class Recipe(Generic[M, D, L]):
     """Steps between two updates of that average."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16: autocast, with weights, phases and the loss in float32."""
+    compile: Backend = "none"
+    """Backend of torch.compile for what a step minimises. inductor fuses what lies between the products, after minutes
+    of compilation; on a CPU it needs a C++ compiler. aot_eager compiles nothing and shows whether inductor could."""
     seed: int = 0
     """Decides the initial weights and every draw."""
     log_every: int = 10
@@ -238,7 +242,8 @@ def decisive(recipe: Recipe[M, D, L]) -> Record:
         return {key: value for part in inner for key, value in part.items()}
 
     free = {*RESUMABLE, *(["steps"] if recipe.optim.schedule == "constant" else [])}
-    free |= set() if recipe.start else {"start"}  # added later: without it a run is what it was
+    added = {"start": "", "compile": "none"}  # later than the first runs: at these values a run is what it was
+    free |= {key for key, usual in added.items() if getattr(recipe, key) == usual}
     return {key: value for key, value in flat(to_json(recipe), "").items() if key not in free}
 
 

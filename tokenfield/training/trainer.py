@@ -34,6 +34,7 @@ from tokenfield.nn.attention import differentiated_once
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
+from tokenfield.training.compiling import compile_loss
 from tokenfield.training.ema import Ema
 from tokenfield.training.folder import (
     RECIPE,
@@ -144,6 +145,7 @@ class Trainer:
         self.skeleton = sharding.share_out(self.model, average, recipe.optim.name, accelerator) if fsdp else None
         bf16 = recipe.precision == "bf16"
         self.loss: nn.Module = recipe.objective.build(self.model, bf16=bf16)
+        compile_loss(self.loss, recipe.compile, accelerator.device)
         self.optimizers = [accelerator.prepare(one) for one in build_optimizers(recipe.optim, self.model, bf16=bf16)]
         if not fsdp:  # where weights are shared out, the model's own hooks gather them and share out gradients
             self.loss = accelerator.prepare(self.loss)
