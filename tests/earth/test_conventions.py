@@ -18,7 +18,7 @@ HOLE[1, 2:5] = True
 
 def first(path) -> Snapshot:
     file = EarthFile(path)
-    return file.read(next(file.layers(tuple(file.axes), stacked=False)))
+    return file.read(next(file.layers(file.variables, stacked=False)))
 
 
 PACKED = np.where(HOLE, -32767, np.round(VALUES * 100)).astype("i2")
@@ -140,7 +140,7 @@ def test_variables_in_groups_are_found(tmp_path):
     for group, name in (("sea/surface", "SST"), ("air", "T"), ("air/aloft", "T")):
         dataset(variables=(name,)).to_netcdf(tmp_path / "x.nc", mode="a", group=group, engine="h5netcdf")
     file = EarthFile(tmp_path / "x.nc")
-    assert sorted(file.axes) == ["SST", "air/T", "air/aloft/T"]
+    assert sorted(file.variables) == ["SST", "air/T", "air/aloft/T"]
     read = file.read(next(file.layers(("SST",), stacked=False)))
     np.testing.assert_allclose(read.values[0], VALUES, atol=1e-5)
     assert read.name == "x.nc SST 2000-01-01"

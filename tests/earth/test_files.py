@@ -14,7 +14,7 @@ from tokenfield.errors import UserError
 
 def first(path) -> Snapshot:
     file = EarthFile(path)
-    return file.read(next(file.layers(tuple(file.axes), stacked=False)))
+    return file.read(next(file.layers(file.variables, stacked=False)))
 
 
 def around(longitudes):

@@ -103,7 +103,8 @@ def main(
         if debug or not lost_peer(error):
             raise
         console.fail(f"process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']}: another process of this "
-                     "run died, its own line says why; what was saved is whole: run the same command with --resume")
+                     "run died; without a line of its own it was killed, perhaps for want of memory. What was saved is "
+                     "whole: run the same command with --resume")
         return console.FAILED
     except SystemExit as stop:  # --help, --version, and a training run that saved and stopped at a signal
         return stop.code if isinstance(stop.code, int) else console.OK if stop.code is None else console.FAILED

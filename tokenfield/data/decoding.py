@@ -77,7 +77,7 @@ def formats() -> tuple[str, ...]:
 _header = threading.Lock()
 
 
-def _open_header(file: BinaryIO) -> Image.Image:
+def _open_header(file: BinaryIO, known: tuple[str, ...] | None) -> Image.Image:
     """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
 
     Only the header is read here, so other threads go without the limit for microseconds.
@@ -85,7 +85,7 @@ def _open_header(file: BinaryIO) -> Image.Image:
     with _header:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(file, formats=formats())
+            return Image.open(file, formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
@@ -155,26 +155,26 @@ def _decode(path: Path, file: BinaryIO, header: bytes, max_pixels: int) -> Decod
             pass
         file.seek(0)
     try:
-        image = _open_header(file)
+        image = _open_header(file, formats())
     except UnidentifiedImageError as error:
         raise missing or error from error
-    _check_size(path, image, max_pixels)
-    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
-        warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
+    _check_frame(path, image, max_pixels)
     if (colour := png_colour(header)) is not None:
         with open(path, "rb") as again:
-            return read_png(image, _open_header(again), colour)
+            return read_png(image, _open_header(again, formats()), colour)
     image.load()
     with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def _check_size(path: Path, image: Image.Image, max_pixels: int) -> None:
+def _check_frame(path: Path, image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise PictureError(path, f"is {width} x {height}, {width * height / 1e6:.0f} megapixels; at most "
                                  f"{max_pixels / 1e6:.6g} are read; if the file is honest, raise max_pixels")
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG with previews
+        warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
 
 
 def _by_plugin(path: Path, file: BinaryIO, kind: str, max_pixels: int) -> Decoded:
@@ -190,8 +190,12 @@ def _by_plugin(path: Path, file: BinaryIO, kind: str, max_pixels: int) -> Decode
         return scaled(pixels, 16)
     if kind == "HEIC":
         plugin.register_heif_opener()
-    image = Image.open(file)  # of any format: the plug-in's is among them now
-    _check_size(path, image, max_pixels)
+    image = _open_header(file, None)  # of any format: the plug-in's is among them now
+    _check_frame(path, image, max_pixels)
+    if (bits := image.info.get("bit_depth", 8)) > 8 and kind == "HEIC":  # Pillow has no mode for colours of more
+        file.seek(0)
+        deep = np.atleast_3d(plugin.open_heif(file, convert_hdr_to_8bit=False))
+        return scaled(deep >> (16 - bits), bits)
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     return image

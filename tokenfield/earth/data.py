@@ -92,7 +92,7 @@ class GriddedConfig:
         if not files:
             raise UserError(f"{shown(root)}: no file can be read; {skipped.summary()}")
         if not layers:
-            there = ", ".join(sorted({name for file in files.values() for name in file.axes}))
+            there = ", ".join(sorted({name for file in files.values() for name in file.variables}))
             raise UserError(f"{shown(root)}: none of {', '.join(self.variables)} is there; the variables are "
                             f"{there or 'none'}; {skipped.summary()}".rstrip("; "))
         selection = [layer for series in series_of(layers) for layer in self._share(series, split)]
@@ -100,11 +100,11 @@ class GriddedConfig:
 
     def _layers(self, file: EarthFile) -> list[Layer]:
         """What a file holds of the variables. Raises PictureError where that is nothing."""
-        names, together = self.variables or tuple(file.axes), self.channels == "together"
-        present = tuple(name for name in names if name in file.axes)
+        names, together = self.variables or file.variables, self.channels == "together"
+        present = tuple(name for name in names if name in file.variables)
         if not present or (together and present != names):
             raise PictureError(file.path, f"has no {', '.join(name for name in names if name not in present)}; its "
-                                          f"variables are {', '.join(file.axes)}")
+                                          f"variables are {', '.join(file.variables)}")
         for name in present:
             file.grid(name)  # axes that make no sense show now
         return list(file.layers(present, stacked=together))

@@ -186,6 +186,11 @@ class EarthFile:
             raise self._refuse(f"has latitudes that are no axis ({curved}, a curvilinear grid); regrid it first")
         return axes
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What can be read, in the order of the file."""
+        return tuple(self.axes)
+
     def grid(self, variable: str) -> Oriented:
         """Where the cells of a variable are."""
         along = self.axes[variable]

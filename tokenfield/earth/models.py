@@ -105,6 +105,7 @@ class EarthModel(FieldModel):
     takes = "maps"
     after_training = "climate evaluate {out} --data {data}"
     default_recipe = None
+    in_unit = None  # standardised values
     config: EarthConfig
     input_size: tuple[int, int]
 
@@ -172,6 +173,7 @@ class GriddedAnr(EarthModel):
         self.config, self.channels = config, sizes.channels
         self.input_size, self.cell = sizes.size, sizes.patch
         self.field = HyperField(sizes, in_dim=config.in_dim, patch_channels=config.inputs(), positions=True)
+        self.field.in_unit = None
         self.initial_pictures = self.field.initial_pictures
 
     def initialize(self, samples: dict[str, Tensor]) -> None:
@@ -224,6 +226,7 @@ class GriddedAnchored(EarthModel):
         self.config, self.channels = config, len(config.variables)
         self.input_size, self.cell = config.size, cell
         self.anchored = Anchored(replace(config.anchored, channels=config.inputs(), start="random"))
+        self.anchored.in_unit = None
         self.before, self.after = self.anchored.halo, self.anchored.reach
 
     def muon_excluded(self) -> set[str]:

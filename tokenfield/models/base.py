@@ -13,6 +13,7 @@ from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
 from tokenfield.models.folder import Model as Model
 from tokenfield.models.folder import RecipeFields as RecipeFields
+from tokenfield.models.inputs import looked_at
 from tokenfield.nn.parts import Decoding, QueryState, TokenState
 
 
@@ -31,6 +32,7 @@ class FieldModel(Model):
         smallest_span: the smallest box, in pixels a side, that a query of a `Grid` with `span` tells from a pixel; 1:
             a field that is asked at points between pixels is asked for no smaller pixels.
         chunk: coordinates to decode at once where no gradient is recorded: their activations fit a core's cache.
+        in_unit: which channels of what `encode` takes are in [0, 1], as `tokenfield.models.inputs` checks; None: none.
     """
 
     token: ClassVar[str] = "a latent vector"
@@ -44,6 +46,13 @@ class FieldModel(Model):
     largest_span: float = 1.0
     smallest_span: float = 1.0
     chunk: int = 4096
+    in_unit: slice | None = slice(None)
+    has_encoded: bool = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "encode" in vars(cls):
+            setattr(cls, "encode", looked_at(cls.encode))  # noqa: B010, a method of any system
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""

@@ -29,6 +29,7 @@ class ViewsModel(PatchField):
     takes = "views"
     after_training = "views measure {out} --data {data}"
     default_recipe = None
+    in_unit = slice(3)  # the colours, and not the rays
     kind: ClassVar[str]
     """What its fields are called."""
     views: int | None = None
