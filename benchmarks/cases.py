@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks import flops, reference
 from tokenfield.coords import Grid
 from tokenfield.models.lainr import Lainr, LainrConfig
+from tokenfield.training.compiling import Backend, compile_loss
 from tokenfield.training.objective import Reconstruction, ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig, build_optimizers
 
@@ -37,7 +38,8 @@ TOY = replace(
 CHUNK = 4096
 """Coordinates per chunk of the plain decoder where it is chunked at all: as many as ours takes."""
 BATCH = 4
-"""Pictures per training step."""
+"""Pictures per training step on processors."""
+Device = torch.device | str
 NODES = {178: (64,), 512: (64, 192), 1024: (192,)}
 """Nodes per axis of the coarse decoder: 4 and 12 times the bandwidth of the queries."""
 ROW_BLOCKS = 8
@@ -71,33 +73,42 @@ class Case:
             optimizer.zero_grad()
 
 
-def build(config: LainrConfig, seed: int = 0) -> Lainr:
+def build(config: LainrConfig, seed: int = 0, device: Device = "cpu") -> Lainr:
     """A model with fresh weights, the same every time."""
     torch.manual_seed(seed)
-    return config.build().eval()
+    return config.build().eval().to(device)
 
 
-def decode(config: LainrConfig, size: int, *, bf16: bool = True, compiled: bool = False) -> list[Case]:
-    """One picture's tokens -> size x size values. The plain decoder is chunked above the size it was trained on."""
-    model = build(config)
-    plain = reference.Reference.of(model)
-    tokens = torch.randn(1, config.num_latents, config.latent_dim)
-    points, grid = size * size, Grid.cells(size, size)
+def decode(
+    config: LainrConfig,
+    size: int,
+    *,
+    batch: int = 1,
+    bf16: bool = True,
+    compiled: bool = False,
+    device: Device = "cpu",
+) -> list[Case]:
+    """Pictures' tokens -> size x size values each. The plain decoder is chunked above the size it was trained on."""
+    model = build(config, device=device)
+    plain = reference.Reference.of(model).to(device)
+    tokens = torch.randn(batch, config.num_latents, config.latent_dim).to(device)
+    points, grid = size * size, Grid.cells(size, size, device=device)
     chunk = CHUNK if size > config.size[0] else None
-    ours = flops.our_decoder(config, points, axes=(size, size))
+    coordinates = partial(reference.pixel_coords, batch, size, size, device=device)
+    ours = flops.our_decoder(config, points, batch=batch, axes=(size, size))
     cases = [
         Case(
             "plain fp32" + (f", chunks of {chunk}" if chunk else ""),
-            torch.no_grad()(lambda: plain.decode(tokens, reference.pixel_coords(1, size, size), chunk)),
-            flops.reference_decoder(config, points),
+            torch.no_grad()(lambda: plain.decode(tokens, coordinates(), chunk)),
+            batch * flops.reference_decoder(config, points),
         ),
         Case("tokenfield fp32", torch.no_grad()(lambda: model.decode(tokens, grid)), ours),
     ]
     for n in NODES.get(size, (65,)):
         run = torch.no_grad()(partial(model.coarse(n).decode, tokens, grid))
-        coarse = flops.coarse_decoder(config, points, n)
+        coarse = batch * flops.coarse_decoder(config, points, n)
         cases.append(Case(f"tokenfield fp32, {n} x {n} nodes", run, coarse))
-    narrow = build(config).bfloat16()
+    narrow = build(config, device=device).bfloat16()
     if bf16:
         run = torch.no_grad()(lambda: narrow.decode(tokens.bfloat16(), grid))
         cases.append(Case("tokenfield bf16", run, ours, torch.bfloat16))
@@ -111,11 +122,11 @@ def decode(config: LainrConfig, size: int, *, bf16: bool = True, compiled: bool 
     return cases
 
 
-def encode(config: LainrConfig, batch: int = 1, *, bf16: bool = True) -> list[Case]:
+def encode(config: LainrConfig, batch: int = 1, *, bf16: bool = True, device: Device = "cpu") -> list[Case]:
     """A batch of pictures -> tokens."""
-    model = build(config)
-    plain = reference.Reference.of(model)
-    images = torch.rand(batch, config.channels, *config.size)
+    model = build(config, device=device)
+    plain = reference.Reference.of(model).to(device)
+    images = torch.rand(batch, config.channels, *config.size).to(device)
     ours = batch * flops.encoder(config, last_block_whole=False)
     whole = batch * flops.encoder(config, last_block_whole=True)
     cases = [
@@ -123,19 +134,28 @@ def encode(config: LainrConfig, batch: int = 1, *, bf16: bool = True) -> list[Ca
         Case("tokenfield fp32", torch.no_grad()(lambda: model.encode(images)), ours),
     ]
     if bf16:
-        narrow = build(config).bfloat16()
+        narrow = build(config, device=device).bfloat16()
         cases.append(Case("tokenfield bf16", torch.no_grad()(lambda: narrow.encode(images)), ours, torch.bfloat16))
     return cases
 
 
-def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> list[Case]:
-    """One step of a batch: forward, backward, Adam.
+def train(
+    config: LainrConfig,
+    fraction: float = 1.0,
+    *,
+    bf16: bool = True,
+    batch: int = BATCH,
+    row_blocks: int = ROW_BLOCKS,
+    backend: Backend = "none",
+    device: Device = "cpu",
+) -> list[Case]:
+    """One step of a batch: forward, backward, Adam; `backend` compiles one more of ours, in the narrowest type.
 
     The plain step draws noise (and, below 1, the subset) for every pixel of every picture, as public code does; ours
     draws both per row and per column and once for the batch, which keeps the coordinates a grid.
     """
-    images = torch.rand(BATCH, config.channels, *config.size)
-    plain = reference.Reference.of(build(config)).train()
+    images = torch.rand(batch, config.channels, *config.size).to(device)
+    plain = reference.Reference.of(build(config)).to(device).train()
     adam = torch.optim.Adam(plain.parameters(), lr=1e-4)
     points = reference.num_points(config.size, fraction)
     plain_flops = flops.encoder(config, last_block_whole=True) + flops.reference_decoder(config, points)
@@ -143,19 +163,21 @@ def train(config: LainrConfig, fraction: float = 1.0, *, bf16: bool = True) -> l
         Case(
             "plain fp32, points per picture",
             lambda: reference.step(plain, adam, images, fraction),
-            3 * BATCH * plain_flops,
+            3 * batch * plain_flops,
             optimizers=(adam,),
         )
     ]
-    blocks = ROW_BLOCKS if fraction == 1 else 1
+    blocks = row_blocks if fraction == 1 else 1
     coordinates = ReconstructionConfig(jitter="axis", fraction=fraction, subset="grid", row_blocks=blocks)
     axes = tuple(max(1, round(side * fraction**0.5)) for side in config.size)
-    decoder = flops.our_decoder(config, axes[0] * axes[1], batch=BATCH, axes=axes)
-    ours = 3 * (BATCH * flops.encoder(config, last_block_whole=False) + decoder)
-    for dtype in (torch.float32, torch.bfloat16)[: 1 + bf16]:
+    decoder = flops.our_decoder(config, axes[0] * axes[1], batch=batch, axes=axes)
+    ours = 3 * (batch * flops.encoder(config, last_block_whole=False) + decoder)
+    types = (torch.float32, torch.bfloat16)[: 1 + bf16]
+    for dtype, compiler in [(dtype, "none") for dtype in types] + [(types[-1], backend)] * (backend != "none"):
         narrow = dtype is torch.bfloat16
-        objective = Reconstruction(build(config).train(), coordinates, bf16=narrow)
-        name = f"tokenfield {'bf16' if narrow else 'fp32'}, rows x columns"
+        objective = Reconstruction(build(config, device=device).train(), coordinates, bf16=narrow)
+        compile_loss(objective, compiler, torch.device(device))
+        name = f"tokenfield {'bf16' if narrow else 'fp32'}, rows x columns" + ", compiled" * (compiler != "none")
         optimizers = tuple(build_optimizers(OptimConfig(), objective.model))
         cases.append(Case(name, _step(objective, optimizers, images), ours, dtype, optimizers))
     return cases

@@ -44,6 +44,11 @@ def our_decoder(config: LainrConfig, points: int, *, batch: int = 1, axes: tuple
     return 2.0 * (shared + batch * per_instance + bands * d**3)
 
 
+def ipc_decoder(points: int, dim: int = 256) -> float:
+    """One picture's coordinates through IPC's MLP: features, three hidden layers, values."""
+    return 2.0 * points * (4 * dim * dim + 3 * dim)
+
+
 def coarse_decoder(config: LainrConfig, points: int, nodes: int) -> float:
     """One picture: everything up to the bands' modulations on nodes x nodes points, Eq. 8-9 at each coordinate.
 

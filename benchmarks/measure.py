@@ -57,9 +57,11 @@ def median(seconds: list[float]) -> float:
     return statistics.median(seconds)
 
 
-def matmul(dtype: torch.dtype, m: int = 4096, k: int = 768, n: int = 768) -> tuple[Callable[[], object], float]:
+def matmul(
+    dtype: torch.dtype, m: int = 4096, k: int = 768, n: int = 768, device: torch.device | str = "cpu"
+) -> tuple[Callable[[], object], float]:
     """A linear map of a size that LAINR's encoder has, and its floating-point operations."""
-    x, weight, bias = (torch.randn(*shape).to(dtype) for shape in ((m, k), (n, k), (n,)))
+    x, weight, bias = (torch.randn(*shape).to(device, dtype) for shape in ((m, k), (n, k), (n,)))
     return torch.no_grad()(lambda: F.linear(x, weight, bias)), 2.0 * m * k * n
 
 

@@ -143,12 +143,14 @@ class Reference(nn.Module):
         return torch.cat([self.decoder(tokens, part) for part in coords.split(chunk or coords.shape[1], 1)], 1)
 
 
-def pixel_coords(batch: int, height: int, width: int, *, noise: bool = False) -> Tensor:
+def pixel_coords(
+    batch: int, height: int, width: int, *, noise: bool = False, device: torch.device | str = "cpu"
+) -> Tensor:
     """Pixel centres in [-1, 1], (y, x), repeated per instance; with `noise`, uniform within each pixel. (B, Q, 2)"""
-    axes = [-1 + (2 * torch.arange(n) + 1) / n for n in (height, width)]
+    axes = [-1 + (2 * torch.arange(n, device=device) + 1) / n for n in (height, width)]
     coords = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 1).repeat(batch, 1, 1)
     if noise:
-        coords = coords + (torch.rand_like(coords) * 2 - 1) / torch.tensor([height, width])
+        coords = coords + (torch.rand_like(coords) * 2 - 1) / coords.new_tensor([height, width])
     return coords
 
 
@@ -159,11 +161,11 @@ def num_points(size: tuple[int, int], fraction: float) -> int:
 
 def step(model: Reference, optimizer: torch.optim.Optimizer, images: Tensor, fraction: float = 1.0) -> Tensor:
     """One training step on all pixels, or on a random part of each instance's own; the loss."""
-    coords = pixel_coords(len(images), *images.shape[-2:], noise=True)
+    coords = pixel_coords(len(images), *images.shape[-2:], noise=True, device=images.device)
     target = images.flatten(2).transpose(1, 2)  # (B, Q, C)
     if fraction < 1:
         count = num_points(images.shape[-2:], fraction)
-        index = torch.stack([torch.randperm(coords.shape[1])[:count] for _ in images])[..., None]
+        index = torch.stack([torch.randperm(coords.shape[1], device=images.device)[:count] for _ in images])[..., None]
         coords, target = (x.gather(1, index.expand(-1, -1, x.shape[-1])) for x in (coords, target))
     loss = F.mse_loss(model.decode(model.encode(images), coords), target)
     loss.backward()

@@ -10,11 +10,12 @@ as its trainer does, inputs and outputs. Nothing of the clone is kept.
 import argparse
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 import yaml
+
+from benchmarks.peers import open_ginr_ipc, stub
 
 ENCODER = {"name": "transformer_encoder", "args": {"dim": 24, "depth": 2, "n_head": 3, "head_dim": 8, "ff_dim": 56}}
 PICTURES = {
@@ -52,16 +53,6 @@ arch:
     fourier_mapping: {type: deterministic_transinr, ff_sigma: 32, ff_dim: 10}
     activation: {type: relu}
 """
-
-
-def stub(*names: str) -> None:
-    """Empty modules in place of packages that the parts used here import and do not need."""
-    for name in names:
-        sys.modules[name] = module = ModuleType(name)
-        module.SummaryWriter = None
-        parent, _, child = name.rpartition(".")
-        if parent:
-            setattr(sys.modules[parent], child, module)
 
 
 def shake(model: torch.nn.Module) -> None:
@@ -115,17 +106,7 @@ def trans_inr(clone: Path, out: Path) -> None:
 
 def ginr_ipc(clone: Path, out: Path) -> None:
     """A checkpoint of the meta-learned pattern composers of kakaobrain/ginr-ipc."""
-    import dataclasses
-
-    stub("torchvision", "torchvision.transforms")
-    sys.path.insert(0, str(clone / "src"))
-    usual = dataclasses.dataclass  # their configurations have instances for defaults, which Python 3.11 asks to hash
-    dataclasses.dataclass = lambda cls=None, **options: usual(cls, **options | {"unsafe_hash": True})
-    from models import create_model
-    from models.generalizable_INR.configs import MetaLowRankModulatedINRConfig
-    from omegaconf import OmegaConf
-
-    model, _ = create_model(MetaLowRankModulatedINRConfig.create(OmegaConf.create(yaml.safe_load(META_IPC)["arch"])))
+    model = open_ginr_ipc(clone)(yaml.safe_load(META_IPC)["arch"])
     shake(model)
     image = torch.rand(2, 3, 11, 17)
     reconstruction, _, history = model.eval()(image)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import measure
+from benchmarks import measure, peers
+from tokenfield.errors import UserError
 
 
 def test_variants_take_turns():
@@ -54,3 +55,19 @@ def test_the_whole_at_toy_size(options):
         if row["max_abs_diff"] is not None:
             exact = row["dtype"] == "float32" and "nodes" not in row["name"]
             assert row["max_abs_diff"] < (1e-4 if exact else 0.1)
+
+
+def test_the_accelerator_s_script_writes_as_it_goes_and_stops_in_time(tmp_path):
+    out = tmp_path / "rehearsal.json"
+    command = [sys.executable, "-m", "benchmarks.accelerator", "--quick", "--device", "cpu", "--repeats", "1"]
+    root = Path(__file__).parents[2]
+    subprocess.run([*command, "--out", out, "--seconds", "1"], cwd=root, capture_output=True, text=True, check=True)
+    record = json.loads(out.read_text())
+    assert {row["name"].split(",")[0] for row in record["rows"]} == {"plain fp32", "tokenfield fp32", "tokenfield bf16"}
+    assert all(row["median_s"] > 0 and row["share_of_matmul"] > 0 for row in record["rows"])
+    assert any(title.startswith("decode") for title in record["left out"])
+
+
+def test_a_folder_without_a_peer_s_code_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"give a checkout of kakaobrain/ginr-ipc"):
+        peers.open_ginr_ipc(tmp_path)
