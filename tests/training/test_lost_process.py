@@ -14,14 +14,18 @@ from tokenfield.training.checkpoint import folders, last_step
 from tokenfield.training.lock import locked
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ENDLESS = ["--model.size", "16", "16", "--model.patch", "8", "--model.encoder-dim", "32", "--model.encoder-heads", "2", "--model.encoder-depth", "1", "--model.num-latents", "7", "--model.latent-dim", "11", "--model.dim", "16", "--model.feature-dim", "16", "--data.size", "16", "--steps", "1000000", "--batch-size", "2", "--evaluate-every", "0", "--checkpoint-every", "2", "--device", "cpu", "--quiet"]
+ENDLESS = """
+    --model.size 16 16 --model.patch 8 --model.encoder-dim 32 --model.encoder-heads 2 --model.encoder-depth 1
+    --model.num-latents 7 --model.latent-dim 11 --model.dim 16 --model.feature-dim 16 --data.size 16 --steps 1000000
+    --batch-size 2 --evaluate-every 0 --checkpoint-every 2 --device cpu --quiet
+"""
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_killed_process_is_one_line_and_the_run_goes_on(rank, pictures, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, *TORCHRUN, "-m", "tokenfield", "train", "lainr-photos-64", "--data", pictures,
-               "--out", out, *ENDLESS]
+               "--out", out, *ENDLESS.split()]
     run = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
     workers = {}
     while not folders(out):

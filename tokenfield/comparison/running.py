@@ -8,7 +8,7 @@ is resumed from its checkpoint, bit for bit on a CPU.
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.setting import Setting, progress_of
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
+from tokenfield.training.lock import held
 from tokenfield.training.recipe import Recipe, model_name
 from tokenfield.training.session import Session
 from tokenfield.training.stopping import Diverged, Interrupted
@@ -38,20 +39,14 @@ class Busy(Exception):
 def claim(folder: Path) -> Iterator[None]:
     """The folder of a run for this process alone, so that two processes that share the runs of a table share the work.
 
-    A lock of the system's, which goes away with its process however that ends. Where there are none (Windows), nothing
-    is claimed. Raises `Busy` if another process has it.
+    It stands beside the folder, which `train` locks for itself. Raises `Busy` if another process has it.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with open(folder.with_suffix(".lock"), "w") as file:
+    with ExitStack() as inside:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(folder.name) from None
+            inside.enter_context(held(folder.with_suffix(".lock")))
+        except BlockingIOError as error:
+            raise Busy(folder.name) from error
         yield
 
 

@@ -7,7 +7,7 @@ that was left behind locks nothing. It names the process, for the message that t
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from tokenfield.errors import UserError
@@ -22,15 +22,31 @@ LOCK = ".lock"
 
 
 @contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A file that stands for something, made and locked by this process for the block, and removed after it.
+
+    Raises BlockingIOError where another process holds it; where the system has no locks, nothing is held.
+    """
+    descriptor = _acquire(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextmanager
 def locked(out: Path) -> Iterator[None]:
     """The folder of a run, made if need be, for this process alone in the block.
 
     Raises UserError where another process trains into it, or it cannot be made.
     """
-    existed = out.exists()
+    existed, inside = out.exists(), ExitStack()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(out / LOCK)
+        inside.enter_context(held(out / LOCK))
     except BlockingIOError as error:
         owner = ""
         with suppress(OSError):
@@ -40,14 +56,12 @@ def locked(out: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(out, error) from error
     try:
-        yield
+        with inside:
+            yield
     finally:
         with suppress(OSError):
-            (out / LOCK).unlink()
             if not existed:
                 out.rmdir()  # a run that was refused leaves nothing
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def _acquire(path: Path) -> int | None:
