@@ -10,27 +10,38 @@ import functools
 import warnings
 from collections.abc import Callable
 from math import isfinite
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from tokenfield.errors import UserError
 
-if TYPE_CHECKING:
-    from tokenfield.models.base import FieldModel
 
-Encode: TypeAlias = "Callable[[FieldModel, Tensor], Tensor]"
+@runtime_checkable
+class Encoding(Protocol):
+    """What is asked of a model here; `FieldModel` says what the attributes mean."""
+
+    name: str
+    channels: int
+    in_unit: slice | None
+    has_encoded: bool
+    training: bool
+
+    def encode(self, images: Tensor, /) -> Tensor: ...
+
+
+M = TypeVar("M", bound=Encoding)
 
 OVERSHOOT = 0.5
 """How far beyond [0, 1] a picture may be: bicubic resampling and noise go there, bytes and [-1, 1] go further."""
 
 
-def looked_at(encode: Encode) -> Encode:
+def looked_at(encode: Callable[[M, Tensor], Tensor]) -> Callable[[M, Tensor], Tensor]:
     """The same `encode`, of a model's own class; where a subclass calls it with numbers of its own, only that."""
 
     @functools.wraps(encode)
-    def checked(self: "FieldModel", images: object) -> Tensor:
+    def checked(self: M, images: object) -> Tensor:
         if not torch.compiler.is_compiling() and type(self).encode is checked and visible(images):
             check_batch(self, images)
         return encode(self, cast(Tensor, images))
@@ -46,7 +57,7 @@ def visible(images: object) -> bool:
         and not torch.jit.is_tracing())
 
 
-def check_batch(model: "FieldModel", images: object) -> None:
+def check_batch(model: Encoding, images: object) -> None:
     """Raises UserError for what is no batch of floating point or holds bytes; warns of other numbers than [0, 1]."""
     if not isinstance(images, Tensor) or not images.is_floating_point():
         given = f"elements of type {images.dtype}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
