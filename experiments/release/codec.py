@@ -1,8 +1,9 @@
 """`python -m experiments.release.codec --data POOL --out FOLDER`: the packaged `photos-codec`, and codecs' tables.
 
 The lapped model has no training beyond its start: colours and overlap are fitted to the pool's crops in a second. Then
-the tables are. With `--model NAME` only the tables of another packaged model are fitted. Every fifth picture of the
-pool's training half is left out: prices and steps are compared on those (`--check`), never on test pictures.
+the tables are. With `--model NAME` only the tables of another model are fitted, from its tokens of the same crops; they
+belong beside its weights. Every fifth picture of the pool's training half is left out, for settings to be compared on,
+never on test pictures.
 """
 
 import argparse
@@ -10,14 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 import tokenfield
 from tokenfield.data.pictures import find_pictures, read_picture
-from tokenfield.fields.codec.fit import fit, scale_of
+from tokenfield.fields.codec.basis import fit_basis
+from tokenfield.fields.codec.contexts import Tables
+from tokenfield.fields.codec.fit import fit, metric_of, scale_of
+from tokenfield.fields.codec.fit_labels import fit_labels
 from tokenfield.fields.codec.tables import save_tables
-from tokenfield.models.lapped import LappedConfig
+from tokenfield.fields.coded_field import arranged
+from tokenfield.fields.field import Field
+from tokenfield.models.base import FieldModel
+from tokenfield.models.lapped import Lapped, LappedConfig
+from tokenfield.models.pca_mixture import PcaMixture
 
 SIDE = 256
 SHORT = (512, 768, 1080)
@@ -48,13 +57,41 @@ def reduce(picture: Tensor, size: list[int]) -> Tensor:
     return torch.from_numpy(np.asarray(smaller).copy()).permute(2, 0, 1).float() / 255
 
 
+def tables_for(model: FieldModel, pictures: Tensor) -> Tables:
+    """Tables for the tokens that a model makes of training pictures (N, 3, H, W)."""
+    tokens = np.stack([arranged(Field.of(model, picture).tokens) for picture in pictures])
+    if isinstance(model, Lapped):
+        starts, layers, predicted = model.bands()
+        return fit(tokens, scale_of(metric(model, pictures)), starts, layers, predicted)
+    if isinstance(model, PcaMixture):  
+        labels = fit_labels(tokens[..., 0].round().astype(np.int64), tokens)
+        scale = scale_of(metric(model, pictures))
+        starts = [0, 1, 2, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96]
+        return fit(tokens, scale, starts, [0, *map(starts.index, model.prefixes)], 1, labels=labels)
+    basis, predicted = fit_basis(tokens, metric(model, pictures))
+    width = tokens.shape[-1]
+    starts = sorted({0, predicted, *(predicted + round((width - predicted) * (k / 9) ** 2) for k in range(10))})
+    layers = [0, 1, len(starts) // 2, 3 * len(starts) // 4, len(starts) - 1]
+    print(f"{predicted} of {width} bands are predicted")
+    return fit(tokens, np.ones(width, np.float32), starts, layers, predicted, basis=basis)
+
+
+def metric(model: FieldModel, pictures: Tensor) -> NDArray[np.float64]:
+    """How channels move a picture: six whole crops, or a tile of each."""
+    if model.input_size is None:
+        return metric_of(model, pictures[:: len(pictures) // 6])
+    height, width = model.input_size
+    return metric_of(model, pictures[..., :height, :width])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the pool, with train/")
     parser.add_argument("--out", type=Path, required=True, help="the model's folder")
     parser.add_argument("--model", help="fit tables for this model; without, make photos-codec")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th crop alone")
     arguments = parser.parse_args()
-    pictures = crops(arguments.data)
+    pictures = crops(arguments.data)[:: arguments.every]
     print(f"{len(pictures)} crops")
     if arguments.model:
         model = tokenfield.load(arguments.model)
@@ -62,11 +99,7 @@ def main() -> None:
         model = LappedConfig().build().eval()
         model.initialize(pictures)
         tokenfield.save(model, arguments.out)
-    with torch.no_grad():
-        tokens = torch.cat([model.encode(part) for part in pictures.split(8)]).numpy()
-    starts, layers, predicted = model.bands()
-    tables = fit(tokens, scale_of(model, pictures[:: len(pictures) // 6]), starts, layers, predicted)
-    save_tables(tables, arguments.out)
+    save_tables(tables_for(model, pictures), arguments.out)
 
 
 if __name__ == "__main__":

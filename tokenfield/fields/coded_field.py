@@ -1,15 +1,18 @@
 """A field's tokens as a file of version 2, and back: a model's tables, a picture's stripes, a file's header."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt, prod
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tokenfield._version import __version__
 from tokenfield.errors import UserError
-from tokenfield.fields.axis import BlockAxis
+from tokenfield.fields.axis import BlockAxis, shares
 from tokenfield.fields.codec import container
 from tokenfield.fields.codec.coding import STRIPE, decode_tokens, encode_tokens, step_of
 from tokenfield.fields.codec.tables import tables_of
@@ -37,9 +40,9 @@ def pack(model: FieldModel, identity: ModelId, tokens: Tensor, domain: Domain, q
     if not torch.isfinite(tokens).all():
         raise UserError("tokens that are not finite numbers cannot be coded")
     tables, name = tables_of(model)
-    stripe, step = max(1, STRIPE // (model.cell if model.input_size is None else STRIPE)), step_of(quality)
-    flat = tokens.detach().cpu().float().flatten(2).numpy()
-    streams = encode_tokens(tables, flat, step, stripe)
+    stripe, step = max(1, STRIPE // (model.cell if model.input_size is None else model.input_size[0])), step_of(quality)
+    rows, _ = side_by_side(tokens.shape)
+    streams = encode_tokens(tables, arranged(tokens), step, stripe * rows)
     header = container.Header(identity, name, step, __version__, tuple(tokens.shape), stripe, len(tables.layers) - 1,
                               domain.to_dict())
     return container.pack(header, streams)
@@ -59,19 +62,46 @@ def unpack(source: Path | bytes, model: FieldModel, domain: Domain, part: Part) 
         first, after = rows_of(model, domain, header, part)
         if not part.partial and (first, after) == (0, header.shape[0]):
             file.check_whole()
-        tokens = np.zeros((*header.shape[:2], int(np.prod(header.shape[2:]))), np.float32)
+        tokens, most = np.zeros(header.shape, np.float32), 0
+        down, across = side_by_side(header.shape)
         for stripe in range(header.stripes):
             top, bottom = header.rows(stripe)
             if top < after and bottom > first:
                 streams = file.streams(stripe, partial=part.partial)[: part.layers]
-                whole = decode_tokens(tables, streams, (bottom - top, header.shape[1]), header.step)
-                tokens[top:bottom] = whole[..., : tokens.shape[-1]]
-    out: Tensor = torch.from_numpy(tokens).unflatten(2, header.shape[2:])
-    return out
+                most = max(most, len(streams))
+                grid = (bottom - top) * down, header.shape[1] * across
+                whole = decode_tokens(tables, streams, grid, header.step)[..., : header.shape[-1]]
+                apart = whole.reshape(bottom - top, down, header.shape[1], across, -1).swapaxes(1, 2)
+                tokens[top:bottom] = apart.reshape(tokens[top:bottom].shape)
+    width = int(tables.starts[tables.layers[most]])  # a model of several rates is told which one this is
+    return torch.from_numpy(np.ascontiguousarray(tokens[..., :width]) if width in model.prefixes else tokens)
+
+
+def side_by_side(shape: Sequence[int]) -> tuple[int, int]:
+    """How the R tokens of a tile, (rows, columns, R, D) of all, lie beside each other: r x R / r, as nearly square."""
+    count = prod(shape[2:-1])
+    down = max(d for d in range(1, isqrt(count) + 1) if count % d == 0)
+    return down, count // down
+
+
+def arranged(tokens: Tensor) -> NDArray[np.float32]:
+    """Tokens (rows, columns, ..., D) as one lattice (rows', columns', D), a tile's R tokens side by side.
+
+    Where they have places, neighbours in the lattice are neighbours in the picture.
+    """
+    down, across = side_by_side(tokens.shape)
+    rows, columns, width = *tokens.shape[:2], tokens.shape[-1]
+    apart = tokens.detach().cpu().float().reshape(rows, columns, down, across, width).transpose(1, 2)
+    lattice: NDArray[np.float32] = apart.reshape(rows * down, columns * across, width).numpy()
+    return lattice
 
 
 def rows_of(model: FieldModel, domain: Domain, header: container.Header, part: Part) -> tuple[int, int]:
     """First row of tokens that a part needs, and the first after it."""
-    if part.rows is None or not isinstance(domain, Pieces) or not isinstance(axis := domain.axes[0], BlockAxis):
+    if part.rows is None or not isinstance(domain, Pieces):
         return 0, header.shape[0]
-    return axis.cells_near((torch.tensor(part.rows, dtype=torch.float64) + 1) * (axis.length / 2), model.reach)
+    axis, at = domain.axes[0], (torch.tensor(part.rows, dtype=torch.float64) + 1) * (domain.size[0] / 2)
+    if isinstance(axis, BlockAxis):
+        return axis.cells_near(at, model.reach)
+    pieces = shares(axis, at)[0]
+    return int(pieces.min()), int(pieces.max()) + 1

@@ -14,8 +14,9 @@ from tokenfield.errors import UserError
 from tokenfield.fields.codec import fit as fitting
 from tokenfield.fields.codec.coding import decode_stripe, decode_tokens, encode_tokens, step_of
 from tokenfield.fields.codec.container import opened
-from tokenfield.fields.codec.contexts import UNIT, Walk, neighbours
-from tokenfield.fields.codec.entropy import BUCKETS, LARGEST, Encoder, bucket_of, encode_stripe, span_of
+from tokenfield.fields.codec.contexts import UNIT, Walk
+from tokenfield.fields.codec.entropy import BUCKETS, LARGEST, Known, bucket_of, encode_stripe, span_of
+from tokenfield.fields.codec.order import Order, neighbours
 from tokenfield.fields.codec.quantiser import Quantiser
 from tokenfield.fields.codec.tables import tables_of
 from tokenfield.models import pretrained
@@ -38,6 +39,12 @@ def tables():
     return tables
 
 
+def coded(tables, level, symbols):
+    """Streams of symbols (D, rows, columns), and the walk over them."""
+    walk = Walk(tables, level, symbols.shape[1:])
+    return encode_stripe(tables, level, walk, Known(symbols.reshape(len(symbols), -1).take(walk.order, 1)))
+
+
 def test_buckets_cover_every_magnitude_once():
     magnitude = np.arange(LARGEST + 1)
     bucket = bucket_of(magnitude)
@@ -53,7 +60,7 @@ def test_symbols_come_back(tables, rows, columns, size, level, seed):
     draw = np.random.default_rng(seed)
     symbols = np.round(draw.laplace(scale=10**size / 10, size=(11, rows, columns))).astype(np.int64)
     symbols = symbols.clip(-LARGEST // 2, LARGEST // 2)
-    streams = encode_stripe(tables, level, symbols)
+    streams = coded(tables, level, symbols)
     again, values = decode_stripe(tables, level, streams, (rows, columns))
     assert (again == symbols).all()
     assert (np.sign(values) == np.sign(symbols)).all() and np.abs(values - symbols).max() < 0.5
@@ -61,24 +68,22 @@ def test_symbols_come_back(tables, rows, columns, size, level, seed):
 
 def test_zeros_cost_no_stream(tables):
     symbols = np.zeros((11, 7, 5), np.int64)
-    assert encode_stripe(tables, 0, symbols) == [b"", b""]
+    assert coded(tables, 0, symbols) == [b"", b""]
     symbols[9, 3, 2] = -1
-    assert [bool(stream) for stream in encode_stripe(tables, 0, symbols)] == [False, True]
+    assert [bool(stream) for stream in coded(tables, 0, symbols)] == [False, True]
 
 
 def test_streams_are_as_long_as_the_quantiser_says(tables):
     values = np.random.default_rng(1).laplace(scale=3, size=(11, 31 * 37))
     quantiser, walk = Quantiser(tables, 2, values), Walk(tables, 2, (31, 37))
-    for layer in (0, 1):
-        walk.layer(layer, quantiser)
-    length = 8 * sum(map(len, encode_stripe(tables, 2, walk.symbols.reshape(11, 31, 37))))
+    length = 8 * sum(map(len, encode_stripe(tables, 2, walk, quantiser)))
     assert quantiser.bits == pytest.approx(length, rel=0.01)
     assert np.abs(values - walk.symbols).max() < 2.5  # a price may move a symbol, never far
 
 
 def test_leading_streams_are_leading_bands(tables):
     symbols = np.random.default_rng(2).integers(-3, 4, (11, 6, 9))
-    streams = encode_stripe(tables, 1, symbols)
+    streams = coded(tables, 1, symbols)
     coarse, _ = decode_stripe(tables, 1, streams[:1], (6, 9))
     assert (coarse[:2] == symbols[:2]).all() and not coarse[2:].any()
 
@@ -113,10 +118,9 @@ def test_neighbours_of_an_impulse():
     assert neighbours(plane, 3)[0, 0, 2, 2] == 9
 
 
-def test_every_cell_of_a_predicted_band_is_visited_once(tables):
+def test_every_cell_of_a_predicted_band_is_visited_once():
     for grid in ((1, 1), (2, 3), (17, 33), (32, 5)):
-        walk = Walk(tables, 0, grid)
-        cells = np.concatenate([cells for cells, _ in walk.lattices()])
+        cells = np.concatenate([cells for cells, _ in Order(grid).lattices()])
         assert sorted(cells) == list(range(grid[0] * grid[1]))
 
 
@@ -138,7 +142,7 @@ def test_fitted_tables_code_shorter(monkeypatch):
 
     def size(tables):
         symbols = np.round(np.moveaxis(tokens[5], -1, 0) * 255 / 8).astype(np.int64)
-        return sum(map(len, encode_stripe(tables, 0, symbols)))
+        return sum(map(len, coded(tables, 0, symbols)))
 
     assert size(fitted) < 0.9 * size(plain)
 
@@ -147,7 +151,7 @@ def test_scale_of_an_orthonormal_code_is_one():
     from tokenfield.models.lapped import LappedConfig
 
     model = LappedConfig(cell=4, channels=3, prefixes=(3, 48)).build()  # a DCT before it is fitted
-    scale = fitting.scale_of(model, torch.rand(2, 3, 12, 20), probes=40)
+    scale = fitting.scale_of(fitting.metric_of(model, torch.rand(2, 3, 12, 20), probes=40))
     assert scale == pytest.approx(np.ones(48), abs=0.25)
 
 
@@ -163,9 +167,5 @@ def test_the_golden_file_decodes_bit_by_bit():
             level, streams = tables.level(file.header.step), file.streams(stripe)
             symbols, _ = decode_stripe(tables, level, streams, (bottom - top, file.header.shape[1]))
             digest.update(symbols.astype("<i4").tobytes())
-            walk = Walk(tables, level, symbols.shape[1:])
-            for layer, stream in enumerate(streams):
-                encoder = Encoder(tables, level, symbols.reshape(len(symbols), -1))
-                walk.layer(layer, encoder)
-                assert encoder.bytes() == stream
+            assert coded(tables, level, symbols) == streams
     assert digest.hexdigest() == GOLDEN_SYMBOLS

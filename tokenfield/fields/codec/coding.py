@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import Ints, Tables, Walk
+from tokenfield.fields.codec.contexts import Tables, Walk
 from tokenfield.fields.codec.entropy import Decoder, encode_stripe
-from tokenfield.fields.codec.quantiser import Restorer, quantise
+from tokenfield.fields.codec.order import Ints
+from tokenfield.fields.codec.quantiser import Quantiser, Restorer
 
 STRIPE = 512
 """Rows of pixels of a stripe, or one row of cells."""
@@ -28,13 +29,24 @@ def encode_tokens(tables: Tables, tokens: Floats, step: int, stripe: int) -> lis
     if tokens.shape[2] > tables.bands:
         raise UserError(f"tokens of {tokens.shape[2]} channels, and tables for {tables.bands}; fit tables to the model")
     level, out = tables.level(step), []
-    unit = tables.scale.astype(np.float64) * (255 * 256 / step)
     for top in range(0, tokens.shape[0], stripe):
-        part = np.moveaxis(tokens[top : top + stripe].astype(np.float64), -1, 0)
-        values = np.zeros((tables.bands, *part.shape[1:]))
-        values[: len(part)] = part * unit[: len(part), None, None]
-        out.append(encode_stripe(tables, level, quantise(tables, level, values)))
+        values = in_steps(tables, tokens[top : top + stripe], step)
+        walk = Walk(tables, level, values.shape[1:])
+        quantiser = Quantiser(tables, level, values.reshape(len(values), -1).take(walk.order, 1))
+        out.append(encode_stripe(tables, level, walk, quantiser))
     return out
+
+
+def in_steps(tables: Tables, tokens: Floats, step: int) -> NDArray[np.float64]:
+    """Tokens (..., w) as bands (D, ...) in units of their steps."""
+    bands = tables.basis.bands(tokens) if tables.basis is not None else tokens.astype(np.float64)
+    values = np.zeros((tables.bands, *tokens.shape[:-1]))
+    unit = np.expand_dims(tables.scale.astype(np.float64) * (255 * 256 / step), list(range(1, tokens.ndim)))
+    if tables.labels is not None:
+        unit[0] = 1
+    width = bands.shape[-1]
+    np.multiply(np.moveaxis(bands, -1, 0), unit[:width], out=values[:width])
+    return values
 
 
 def decode_stripe(tables: Tables, level: int, streams: Iterable[bytes], grid: tuple[int, int]) -> tuple[Ints, Floats]:
@@ -42,13 +54,16 @@ def decode_stripe(tables: Tables, level: int, streams: Iterable[bytes], grid: tu
     walk, restorer = Walk(tables, level, grid), Restorer(tables, level, grid[0] * grid[1])
     for layer, stream in enumerate(streams):
         if stream:
-            restorer.symbols_of = Decoder(tables, level, stream)
+            restorer.symbols = Decoder(tables, level, stream)
             walk.layer(layer, restorer)
-    return walk.symbols.reshape(-1, *grid), restorer.values.reshape(-1, *grid)
+    return walk.on_grid(walk.symbols)[:, 0], walk.on_grid(restorer.values)[:, 0]
 
 
 def decode_tokens(tables: Tables, streams: Iterable[bytes], grid: tuple[int, int], step: int) -> Floats:
     """Tokens (rows, columns, D) of a stripe."""
     _, values = decode_stripe(tables, tables.level(step), streams, grid)
     unit = (step / (255 * 256) / tables.scale.astype(np.float64)).astype(np.float32)
-    return np.moveaxis(values, 0, -1) * unit
+    if tables.labels is not None:
+        unit[0] = 1
+    bands = np.moveaxis(values, 0, -1) * unit
+    return bands if tables.basis is None else tables.basis.tokens(bands)

@@ -4,6 +4,8 @@ A magnitude is a bucket, by the table of the symbol's class, and within a large 
 sign. Buckets are 0 .. 15 and above that four to the octave.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import constriction
@@ -11,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import Ints, Tables, Walk
+from tokenfield.fields.codec.contexts import Tables, Visitor, Walk
+from tokenfield.fields.codec.labels import Frequencies
+from tokenfield.fields.codec.order import Ints
 
 EXACT, PARTS, OCTAVES = 16, 4, 14
 """Magnitudes with a bucket of their own; buckets of an octave above them; octaves."""
@@ -34,28 +38,49 @@ def span_of(bucket: Ints) -> tuple[Ints, Ints]:
     return np.where(large, (PARTS + part) << (octave + 2), bucket), np.where(large, octave + 2, 0)
 
 
+class Known:
+    """A visitor that knows its symbols, (D, cells) in coding order."""
+
+    def __init__(self, symbols: Ints):
+        self.symbols = symbols
+
+    def __call__(self, bands: slice, cells: slice | Ints, classes: Ints, prediction: Ints) -> Ints:
+        symbols: Ints = self.symbols[bands, cells]
+        return symbols
+
+    def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
+        labels: Ints = self.symbols[0, cells]
+        return labels
+
+
 class Encoder:
-    """A visitor that writes symbols it knows, (D, cells)."""
+    """A visitor that writes the symbols that another one decides."""
 
-    def __init__(self, tables: Tables, level: int, symbols: Ints):
+    def __init__(self, tables: Tables, level: int, symbols: Visitor):
         self.tables, self.level, self.symbols = tables, level, symbols
-        self.coder = constriction.stream.queue.RangeEncoder()
+        self.coder, self.zeros = constriction.stream.queue.RangeEncoder(), True
 
-    def __call__(self, bands: Ints, cells: Ints, classes: Ints, prediction: Ints) -> Ints:
-        values = self.symbols[bands[:, None], cells]
+    def __call__(self, bands: slice, cells: slice | Ints, classes: Ints, prediction: Ints) -> Ints:
+        values = self.symbols(bands, cells, classes, prediction)
+        self.zeros = self.zeros and not values.any()
         residual = (values - prediction).ravel()
         magnitude = np.abs(residual)
         bucket = bucket_of(magnitude)
-        flat = classes.ravel()
-        for kind, places in _by(flat):
+        for kind, places in _by(classes.ravel()):
             self.coder.encode(bucket[places].astype(np.int32), _table(self.tables, self.level, kind))
-        low, bits = span_of(bucket)
+        large = np.flatnonzero(bucket >= EXACT)
+        low, bits = span_of(bucket[large])
         for width, places in _by(bits):
-            if width:
-                self._write_bits((magnitude - low)[places], width)
+            self._write_bits((magnitude[large] - low)[places], width)
         signs = residual[residual != 0] < 0
         if len(signs):
             self.coder.encode(signs.astype(np.int32), _bit())
+        return values
+
+    def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
+        values = self.symbols.label(cells, frequencies)
+        self.zeros = False
+        self.coder.encode(values.astype(np.int32), _family(), frequencies.astype(np.float32))
         return values
 
     def _write_bits(self, values: Ints, width: int) -> None:
@@ -64,7 +89,9 @@ class Encoder:
             self.coder.encode(((values >> start) & ((1 << part) - 1)).astype(np.int32), _uniform(part))
 
     def bytes(self) -> bytes:
-        """What was written, without the zeros at its end; never empty."""
+        """What was written, without the zeros at its end; nothing where all symbols are zero."""
+        if self.zeros:
+            return b""
         return self.coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0") or b"\0"
 
 
@@ -76,22 +103,25 @@ class Decoder:
         words = np.frombuffer(data + bytes(8 + -len(data) % 4), "<u4").astype(np.uint32)
         self.coder = constriction.stream.queue.RangeDecoder(words)
 
-    def __call__(self, bands: Ints, cells: Ints, classes: Ints, prediction: Ints) -> Ints:
-        flat = classes.ravel()
-        bucket = np.empty(len(flat), np.int64)
-        try:
-            for kind, places in _by(flat):
-                bucket[places] = self.coder.decode(_table(self.tables, self.level, kind), len(places))
-            magnitude, bits = span_of(bucket)
+    def __call__(self, bands: slice, cells: slice | Ints, classes: Ints, prediction: Ints) -> Ints:
+        magnitude = np.empty(classes.size, np.int64)
+        with clean():
+            for kind, places in _by(classes.ravel()):
+                magnitude[places] = self.coder.decode(_table(self.tables, self.level, kind), len(places))
+            large = np.flatnonzero(magnitude >= EXACT)
+            low, bits = span_of(magnitude[large])
             for width, places in _by(bits):
-                if width:
-                    magnitude[places] += self._read_bits(len(places), width)
+                low[places] += self._read_bits(len(places), width)
+            magnitude[large] = low
             some = np.flatnonzero(magnitude)
             if len(some):
                 magnitude[some] *= 1 - 2 * self.coder.decode(_bit(), len(some)).astype(np.int64)
-        except (AssertionError, ValueError) as error:
-            raise UserError("the stream is damaged: it holds no such symbols") from error
         return magnitude.reshape(classes.shape) + prediction
+
+    def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
+        with clean():
+            labels: Ints = self.coder.decode(_family(), frequencies.astype(np.float32)).astype(np.int64)
+        return labels
 
     def _read_bits(self, count: int, width: int) -> Ints:
         values = np.zeros(count, np.int64)
@@ -100,19 +130,22 @@ class Decoder:
         return values
 
 
-def encode_stripe(tables: Tables, level: int, symbols: Ints) -> list[bytes]:
-    """The symbols (D, rows, columns) of a stripe as one stream per layer; a layer of zeros alone is empty."""
-    walk = Walk(tables, level, symbols.shape[1:])
-    flat = symbols.reshape(len(symbols), -1)
+@contextmanager
+def clean() -> Iterator[None]:
+    """What the coder says of bytes that it cannot have written, as one line."""
+    try:
+        yield
+    except (AssertionError, ValueError) as error:
+        raise UserError("the stream is damaged: it holds no such symbols") from error
+
+
+def encode_stripe(tables: Tables, level: int, walk: Walk, symbols: Visitor) -> list[bytes]:
+    """The symbols that a visitor decides on a walk over a stripe, one stream per layer; a layer of zeros is empty."""
     streams = []
     for layer in range(len(tables.layers) - 1):
-        bands = slice(tables.starts[tables.layers[layer]], tables.starts[tables.layers[layer + 1]])
-        if flat[bands].any():
-            encoder = Encoder(tables, level, flat)
-            walk.layer(layer, encoder)
-            streams.append(encoder.bytes())
-        else:
-            streams.append(b"")
+        encoder = Encoder(tables, level, symbols)
+        walk.layer(layer, encoder)
+        streams.append(encoder.bytes())
     return streams
 
 
@@ -125,17 +158,22 @@ def code_lengths(tables: Tables, level: int) -> NDArray[np.float64]:
 
 def _by(kinds: Ints) -> list[tuple[int, Ints]]:
     """Every kind that occurs, rising, with its places in their order."""
-    if not len(kinds):
-        return []
-    order = np.argsort(kinds, kind="stable")
-    which, first = np.unique(kinds[order], return_index=True)
-    return list(zip(which.tolist(), np.split(order, first[1:]), strict=True))
+    order = np.argsort(kinds.astype(np.uint8), kind="stable")  # of bytes: in linear time
+    counts = np.bincount(kinds)
+    which = np.flatnonzero(counts)
+    return list(zip(which.tolist(), np.split(order, np.cumsum(counts[which])[:-1]), strict=True)) if len(kinds) else []
 
 
 @lru_cache(maxsize=1024)
 def _table(tables: Tables, level: int, kind: int) -> constriction.stream.model.Categorical:
     """The coder's table of a class: frequencies are whole numbers, which floats hold exactly."""
     return constriction.stream.model.Categorical(tables.frequencies[level, kind].astype(np.float64), perfect=False)
+
+
+@lru_cache(maxsize=1)
+def _family() -> constriction.stream.model.Categorical:
+    """A table of its own for every symbol."""
+    return constriction.stream.model.Categorical(perfect=False)
 
 
 def _bit() -> constriction.stream.model.Uniform:

@@ -11,15 +11,20 @@ decoder gives every symbol the mean of what was quantised to it, which lies near
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenfield.fields.codec.contexts import Ints, Tables, Visit, Walk
-from tokenfield.fields.codec.entropy import LARGEST, bucket_of, code_lengths
+from tokenfield.fields.codec.contexts import Tables, Visitor
+from tokenfield.fields.codec.entropy import LARGEST, Known, bucket_of, code_lengths
+from tokenfield.fields.codec.labels import Frequencies
+from tokenfield.fields.codec.order import Ints
 
 PRICE = 0.13
 """Of a bit, in squared steps; fixed on training pictures."""
 
 
 class Quantiser:
-    """A visitor that decides symbols for values in steps (D, cells), and adds up the `bits` they will cost."""
+    """A visitor that decides symbols for values in steps (D, cells), and adds up the `bits` they will cost.
+
+    Cells are in coding order; of a token with a label the first value is that.
+    """
 
     def __init__(self, tables: Tables, level: int, values: NDArray[np.float64], *, price: float = PRICE):
         self.values = values.clip(-LARGEST / 2, LARGEST / 2)
@@ -27,19 +32,28 @@ class Quantiser:
         self.shift = np.concatenate([np.zeros((len(self.lengths), 1)), tables.shift[level] / 256], 1)
         self.bits = 0.0
 
-    def rounded(self, bands: Ints) -> Ints:
+    def rounded(self, bands: slice) -> Ints:
         """The nearest symbols, rounded somewhat towards zero where a price is asked."""
         values = self.values[bands]
         nearest: Ints = (np.sign(values) * np.floor(np.abs(values) + (0.38 if self.price else 0.5))).astype(np.int64)
         return nearest
 
-    def __call__(self, bands: Ints, cells: Ints, classes: Ints, prediction: Ints) -> Ints:
-        values = self.values[bands[:, None], cells]
+    def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
+        labels: Ints = self.values[0, cells].astype(np.int64)
+        share = np.take_along_axis(frequencies, labels[:, None], 1)[:, 0] / frequencies.sum(1)
+        self.bits -= float(np.log2(share).sum())
+        return labels
+
+    def __call__(self, bands: slice, cells: slice | Ints, classes: Ints, prediction: Ints) -> Ints:
+        values = self.values[bands, cells]
         if np.ndim(prediction):
             symbols: Ints = np.floor(values + 0.5).astype(np.int64)
             self.bits += self.lengths[classes, bucket_of(np.abs(symbols - prediction))].sum()
             return symbols
-        size = np.abs(values)
+        symbols, size = np.zeros(values.shape, np.int64), np.abs(values)
+        self.bits += self.lengths[:, 0][classes].sum()
+        some = np.nonzero(size >= 0.5)                       # all others are zero, nearest and cheapest
+        size, classes, negative = size[some], classes[some], values[some] < 0
         nearest = np.floor(size + 0.5).astype(np.int64)
         best, least, cost = nearest, np.full(size.shape, np.inf), np.zeros(size.shape)
         for candidate in (nearest, np.maximum(nearest - 1, 0), np.zeros_like(nearest)):
@@ -49,8 +63,8 @@ class Quantiser:
             better = total < least
             best, least = np.where(better, candidate, best), np.where(better, total, least)
             cost = np.where(better, bits, cost)
-        self.bits += cost.sum()
-        symbols = np.where(values < 0, -best, best)
+        self.bits += (cost - self.lengths[:, 0][classes]).sum()
+        symbols[some] = np.where(negative, -best, best)
         return symbols
 
 
@@ -60,23 +74,20 @@ class Restorer:
     def __init__(self, tables: Tables, level: int, cells: int):
         self.values = np.zeros((tables.bands, cells), np.float32)
         self.shift = np.concatenate([np.zeros((tables.shift.shape[1], 1)), tables.shift[level] / 256], 1)
-        self.symbols_of: Visit = _nothing
+        self.symbols: Visitor = Known(np.zeros((0, 0), np.int64))
 
-    def __call__(self, bands: Ints, cells: Ints, classes: Ints, prediction: Ints) -> Ints:
-        symbols = self.symbols_of(bands, cells, classes, prediction)
-        shift = 0 if np.ndim(prediction) else self.shift[classes, np.minimum(np.abs(symbols), 3)]
-        self.values[bands[:, None], cells] = symbols + np.sign(symbols) * shift
+    def __call__(self, bands: slice, cells: slice | Ints, classes: Ints, prediction: Ints) -> Ints:
+        symbols = self.symbols(bands, cells, classes, prediction)
+        if np.ndim(prediction):
+            self.values[bands, cells] = symbols
+            return symbols
+        some = np.nonzero(symbols)
+        found, moved = symbols[some], np.zeros(symbols.shape, np.float32)
+        moved[some] = found + np.sign(found) * self.shift[classes[some], np.minimum(np.abs(found), 3)]
+        self.values[bands, cells] = moved
         return symbols
 
-
-def _nothing(bands: Ints, cells: Ints, classes: Ints, prediction: Ints) -> Ints:
-    return np.zeros_like(classes)
-
-
-def quantise(tables: Tables, level: int, values: NDArray[np.float64]) -> Ints:
-    """Symbols (D, rows, columns) of a stripe's values in steps."""
-    quantiser = Quantiser(tables, level, values.reshape(len(values), -1))
-    walk = Walk(tables, level, values.shape[1:])
-    for layer in range(len(tables.layers) - 1):
-        walk.layer(layer, quantiser)
-    return walk.symbols.reshape(values.shape)
+    def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
+        labels = self.symbols.label(cells, frequencies)
+        self.values[0, cells] = labels
+        return labels

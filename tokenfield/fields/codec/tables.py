@@ -1,6 +1,7 @@
 """A codec's tables on disk: `codec.safetensors` in a model's folder, and what tells one fit from another."""
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import TABLES, Tables
+from tokenfield.fields.codec.contexts import PARTS, TABLES, Tables
 from tokenfield.io.atomic import write_whole
 from tokenfield.models import folder, pretrained
 from tokenfield.models.base import FieldModel
@@ -21,8 +22,11 @@ HALF = {"weights": np.uint16}
 def save_tables(tables: Tables, model_folder: Path) -> None:
     """Write tables into a model's folder."""
     stored = {name: np.ascontiguousarray(getattr(tables, name)) for name in TABLES}
-    narrow = {name: stored[name].astype(kind) for name, kind in HALF.items()}
-    write_whole(model_folder / folder.TABLES, save(stored | narrow))
+    stored |= {name: stored[name].astype(kind) for name, kind in HALF.items()}
+    for part in PARTS:
+        if (there := getattr(tables, part)) is not None:
+            stored |= {f"{part}.{name}": np.ascontiguousarray(value) for name, value in vars(there).items()}
+    write_whole(model_folder / folder.TABLES, save(stored))
 
 
 def tables_of(model: FieldModel) -> tuple[Tables, bytes]:
@@ -40,7 +44,11 @@ def load_tables(path: Path) -> tuple[Tables, bytes]:
     try:
         stored = load_file(path)
         widened = {name: stored[name].astype(np.int32) for name in HALF}
-        tables = Tables(**{name: (stored | widened)[name] for name in TABLES})
-    except (SafetensorError, KeyError, OSError) as error:
+        tables = Tables(**{name: (stored | widened)[name] for name in TABLES}, basis=None, labels=None)
+        for part, kind in PARTS.items():
+            own = {name.removeprefix(f"{part}."): stored[name] for name in stored if name.startswith(f"{part}.")}
+            tables = replace(tables, **{part: kind(**own)}) if own else tables
+    except (SafetensorError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} is damaged ({error})") from error
-    return tables, hashlib.sha256(b"".join(stored[name].tobytes() for name in TABLES)).digest()[:4]
+    named = [*TABLES, *sorted(name for name in stored if "." in name)]
+    return tables, hashlib.sha256(b"".join(stored[name].tobytes() for name in named)).digest()[:4]
