@@ -3,7 +3,9 @@
 Three sets: 256-pixel centre crops of scikit-image's photographs, 512-pixel centre crops of the pool's test pictures,
 and these whole (`--sets`). Nothing was chosen on any of them: qualities are fixed in `experiments.codec.rivals`, the
 model and its tables are fitted on the pool's training half. PSNR is between 8-bit files, over red, green and blue
-alike. Sizes are those of whole files. Every picture's numbers are kept in `rates.json`, and a stopped run goes on.
+alike. Sizes are those of whole files, seconds those of a core (processor time, which other work does not lengthen).
+Every picture's numbers are kept in `rates.json`, and a stopped run goes on. `--pictures` and `--every` take the first
+pictures of a set and every n-th quality, where time is short; the table says how many.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import math
 import statistics
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -25,6 +28,9 @@ from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder
 from tokenfield.data.pictures import find_pictures, read_picture
 from tokenfield.io.atomic import write_whole
 from tokenfield.metrics import psnr_8bit
+
+MODELS = ["photos-codec", "photos-s", "photos-ladder", "lainr-photos", "ipc-photos"]
+"""All packaged ones but `photos-zoom`, whose fields hold the picture itself and more."""
 
 PUBLISHED = """\
 As published, on the 24 pictures of Kodak and by their authors' programs, so not comparable with the numbers above:
@@ -65,14 +71,26 @@ def report(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]]) -> 
     for kind, by_picture in results.items():
         names = list(next(iter(by_picture.values())))
         lines += [f"\n**{kind}**, {len(by_picture)} pictures, BD-rate in percent from 0.15 to 2 bits per pixel, mean "
-                  "over pictures (negative: fewer bytes at equal quality)\n",
-                  "| | PSNR, against JPEG 4:2:0 | against JPEG 4:4:4 | against WebP | MS-SSIM, against JPEG 4:2:0 |",
-                  "|---|---|---|---|---|"]
+                  "over pictures (negative: fewer bytes at equal quality); seconds of a core per megapixel\n",
+                  "| | PSNR, against JPEG 4:2:0 | against JPEG 4:4:4 | against WebP | MS-SSIM, against JPEG 4:2:0 "
+                  "| points | encode, s | decode, s |",
+                  "|---|---|---|---|---|---|---|---|"]
         for name in names:
             cells = [mean_bd(by_picture, reference, name, key) for reference, key in (
                 ("JPEG 4:2:0", "psnr"), ("JPEG 4:4:4", "psnr"), ("WebP", "psnr"), ("JPEG 4:2:0", "ms_ssim"))]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+            points = [point for codecs in by_picture.values() for point in codecs.get(name, ())]
+            cells.append(str(len(points)))
+            lines.append(f"| {name} | " + " | ".join([*cells, *map(partial(per_megapixel, points), TIMES)]) + " |")
     return "\n".join(lines) + "\n\n" + PUBLISHED
+
+
+TIMES = "encode_seconds", "decode_seconds"
+
+
+def per_megapixel(points: list[dict[str, float]], time: str) -> str:
+    """The median over pictures and qualities, as text."""
+    found = [point[time] * point["bpp"] / (8e-6 * point["bytes"]) for point in points if time in point]
+    return f"{statistics.median(found):.2f}" if found else ""
 
 
 def mean_bd(by_picture: dict[str, dict[str, list[dict[str, float]]]], reference: str, name: str, key: str) -> str:
@@ -97,7 +115,7 @@ def draw(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]], path:
         for row, key in enumerate(("psnr", "ms_ssim")):
             panel = axes[row][column]
             for name in next(iter(by_picture.values())):
-                curves = [codecs[name] for codecs in by_picture.values()]
+                curves = [codecs[name] for codecs in by_picture.values() if name in codecs]
                 x = [statistics.mean(p["bpp"] for p in points) for points in zip(*curves, strict=True)]
                 y = [statistics.mean(p[key] if key == "psnr" else decibels(p[key]) for p in points)
                      for points in zip(*curves, strict=True)]
@@ -115,19 +133,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the pool, with test/")
     parser.add_argument("--out", type=Path, required=True, help="folder for rates.json, rates.md and rates.png")
     parser.add_argument("--sets", nargs="+", default=["skimage", "pool", "whole"])
-    parser.add_argument("--models", nargs="+", default=["photos-codec"])
+    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--pictures", type=int, help="the first so many pictures of a set alone")
+    parser.add_argument("--every", type=int, default=1, help="every n-th quality alone")
     arguments = parser.parse_args()
     codecs = {name: (codec, QUALITIES) for name, codec in rivals().items()}
     codecs |= {name: (partial(field, tokenfield.load(name)), OWN) for name in arguments.models}
     record = arguments.out / "rates.json"
     results = json.loads(record.read_text()) if record.exists() else {}
     for kind in arguments.sets:
-        for name, picture in pictures(kind, arguments.data):
+        for name, picture in islice(pictures(kind, arguments.data), arguments.pictures):
             seen = results.setdefault(kind, {}).setdefault(name, {})
             for label, (codec, qualities) in codecs.items():
                 if label not in seen:
                     with torch.no_grad():
-                        seen[label] = [measure(codec, picture, quality) for quality in qualities]
+                        seen[label] = [measure(codec, picture, quality) for quality in qualities[:: arguments.every]]
                     write_whole(record, json.dumps(results, indent=1))
             print(kind, name, flush=True)
     write_whole(arguments.out / "rates.md", report(results))

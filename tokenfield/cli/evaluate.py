@@ -149,7 +149,7 @@ def evaluate(
 
 COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-bit dB", 2), "ssim": ("SSIM", 4),
            "lpips": ("LPIPS", 4), "tokens": ("tokens", 0), "values_stored": ("values", 0),
-           "values_per_pixel_value": ("per value", 3), "encode_seconds": ("encode s", 3),
+           "values_per_pixel_value": ("per value", 3), "bytes": ("bytes", 0), "encode_seconds": ("encode s", 3),
            "decode_seconds": ("decode s", 3)}
 """Numbers of a score: heading, digits."""
 

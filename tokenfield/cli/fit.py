@@ -46,11 +46,12 @@ class Course:
         from tokenfield.evaluation.environment import machine, versions
         from tokenfield.evaluation.optimization_curves import MEANING, draw
 
-        rows = [["", "start, dB", "best, dB", "steps", "seconds", "values"]]
+        rows = [["", "start, dB", "best, dB", "steps", "seconds", "values", "bytes"]]
         for c in curves:
             last = c.points[-1]
             psnrs = f"{c.points[0].psnr:.2f}", f"{c.best_psnr:.2f}"
-            rows.append([MEANING[c.name], *psnrs, str(last.step), f"{c.head_start + last.seconds:.1f}", str(c.values)])
+            rows.append([MEANING[c.name], *psnrs, str(last.step), f"{c.head_start + last.seconds:.1f}", str(c.values),
+                         str(4 * c.values)])  # of float32
         console.say(console.table(rows))
         interrupted = ", interrupted; the best is kept" if report["interrupted"] else ""
         console.say(f"{report['field']}: {curves[0].best_psnr:.2f} dB{interrupted}")

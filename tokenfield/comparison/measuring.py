@@ -32,13 +32,14 @@ def describe(model: FieldModel, scores: Mapping[str, float], first: Float[Tensor
     """PSNR by the names of pictures, of which one is `first`; what the model stores of it; how training went."""
     device = next(model.parameters()).device
     with torch.no_grad():
-        values = Field.of(model, first.to(device)).values_stored
+        field = Field.of(model, first.to(device))
     return {
         "psnr": statistics.fmean(scores.values()),
         "pictures": {name: round(score, 3) for name, score in scores.items()},
         "size": list(first.shape[1:]),
-        "values_stored": values,
-        "values_per_pixel_value": values / first.numel(),
+        "values_stored": field.values_stored,
+        "values_per_pixel_value": field.values_stored / first.numel(),
+        "bytes": field.bytes_stored,
         "parameters": model.num_parameters,
         "curve": curve(folder),
         "machine": machine(device),

@@ -53,6 +53,8 @@ class Score:
     values_stored: int
     values_per_pixel_value: float
     """Stored values over C * H * W."""
+    bytes: int
+    """Of the tokens as they are; `tokenfield encode` codes them in fewer."""
     encode_seconds: float
     decode_seconds: float
     pca_psnr: float | None = None
@@ -109,7 +111,7 @@ class Report:
 
     def to_json(self) -> Record:
         """Plain dictionaries and lists, summary first: what `--json` and `eval.json` hold."""
-        means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value"]
+        means = ["psnr", "psnr_8bit", "ssim", "tokens", "values_stored", "values_per_pixel_value", "bytes"]
         means += ["pca_psnr"] if self.pca else []
         return {
             "protocol": PROTOCOLS[self.protocol].describe(self.protocol),
@@ -270,6 +272,7 @@ def measure(
         tokens=field.tokens[..., 0].numel(),
         values_stored=field.values_stored,
         values_per_pixel_value=field.values_stored / picture.numel(),
+        bytes=field.bytes_stored,
         encode_seconds=encoded - begun,
         decode_seconds=decoded - encoded,
         pca_psnr=None if basis is None else floor_of(basis, picture, field.values_stored),

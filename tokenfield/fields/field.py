@@ -259,6 +259,11 @@ class Field:
         """Numbers the tokens hold."""
         return self.model.stored(self.tokens)
 
+    @property
+    def bytes_stored(self) -> int:
+        """Bytes of the tokens as they are, as a lossless file has them beside its header; coded they are fewer."""
+        return self.tokens.numel() * self.tokens.element_size()
+
     def to(self, device: str | torch.device) -> "Field":
         """This field with its tokens on a device; the model is moved, as modules are, in place."""
         return replace(self, model=self.model.to(device), tokens=self.tokens.to(device))

@@ -27,9 +27,9 @@ from tokenfield.nn.relative import RelativeHead
 TRAINING_CELLS = 300_000
 """Cells that the subspaces are fitted to: some thousand for each of 256."""
 
-SHORTLIST = 8
-"""Subspaces of 256 that a cell is compared with exactly, see `Subspaces.choose`: some nine times faster than with all,
-0.00 dB lower where one rate counts, and 0.03 dB in the mean over the prefixes where all do."""
+SHORTLIST = 5
+"""Subspaces of 256 that a cell is compared with exactly, see `Subspaces.choose`: ten times faster than with all, where
+all prefixes count (benchmarks/code_search.py says at what loss). Where one rate counts it is with all."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class PcaMixture(AnchorField):
         """Pictures in [0, 1], sides multiples of `cell` -> one token per cell, the best for `width` if that is set."""
         pixels = self.pixels(images.float())
         only = None if self.width is None else self.prefixes.index(self.width)
-        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only, shortlist=SHORTLIST)
+        shortlist = SHORTLIST if only is None else None
+        index, coefficients, _ = self.subspaces.choose(pixels.flatten(0, 2), only, shortlist=shortlist)
         tokens = torch.cat([index[:, None].to(coefficients), coefficients], 1)[:, : self.width]
         return tokens.view(*pixels.shape[:3], -1)
 

@@ -26,8 +26,8 @@ CHUNK = 4096
 SHORT_CHUNK, COARSE_CHUNK = 16384, 512
 """The same where a cell meets a few subspaces, so that each still meets many cells; where it meets all at once."""
 
-LEADING = 24
-"""Leading components of a subspace by which a short list is made."""
+LEADING, PLANE = 16, 64
+"""Leading components of a subspace by which a short list is made; dimensions that are common to all of these."""
 
 
 class Subspaces(nn.Module):
@@ -48,7 +48,7 @@ class Subspaces(nn.Module):
         self.register_buffer("components", torch.eye(dim, rank).expand(count, -1, -1).contiguous())  # (K, p, n)
         self.register_buffer("usual", torch.ones(len(prefixes)))  # geometric mean error of a picture, per prefix
         self._basis: tuple[object, Tensor] | None = None
-        self._short: tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
+        self._short: tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]] | None = None
 
     @property
     def basis(self) -> Float[Tensor, "k p n"]:
@@ -106,25 +106,20 @@ class Subspaces(nn.Module):
 
     def _choose_short(self, cells: Tensor, weight: Tensor, shortlist: int) -> tuple[Tensor, Tensor, Tensor]:
         candidates = self.shortlisted(cells, weight, shortlist)
-        place = torch.arange(len(cells), device=cells.device)[:, None].expand_as(candidates)
-        gain = self._gain(weight)
-        counted = int((gain > 0).sum())  # components beyond the only prefix say nothing
-        score = cells.new_empty(candidates.numel())
+        place = torch.arange(len(cells), device=cells.device).repeat_interleave(shortlist)
+        coefficients = cells.new_empty(len(place), self.components.shape[-1])
+        size = cells.new_empty(len(place))
         for k, rows in by_kind(candidates.flatten()):
-            away = cells[place.flatten()[rows]] - self.mean[k]
-            explained = (away @ self.basis[k, :, :counted]).square() @ gain[:counted]
-            score[rows] = weight.sum() * away.square().sum(1) - explained
+            away = cells[place[rows]] - self.mean[k]
+            coefficients[rows], size[rows] = away @ self.basis[k], away.square().sum(1)
+        score = weight.sum() * size - coefficients.square() @ self._gain(weight)
         best = score.view_as(candidates).argmin(1, keepdim=True)
         index = candidates.gather(1, best)[:, 0]
-        coefficients = cells.new_empty(len(cells), self.components.shape[-1])
-        errors = cells.new_empty(len(cells), len(self.usual))
+        chosen = best[:, 0] + shortlist * torch.arange(len(cells), device=cells.device)
+        coefficients = coefficients[chosen]
         last = torch.tensor(self.prefixes, device=cells.device) - 1
-        for k, rows in by_kind(index):
-            away = cells[rows] - self.mean[k]
-            coefficients[rows] = away @ self.basis[k]
-            explained = coefficients[rows].square().cumsum(1)[:, last]
-            errors[rows] = (away.square().sum(1, keepdim=True) - explained).clamp(min=0)
-        return index, coefficients, errors
+        errors = size[chosen, None] - coefficients.square().cumsum(1)[:, last]
+        return index, coefficients, errors.clamp(min=0)
 
     def _gain(self, weight: Tensor) -> Float[Tensor, " n"]:
         """What a squared coefficient takes from the sum of weighted errors: the weights of the prefixes it is in."""
@@ -134,41 +129,46 @@ class Subspaces(nn.Module):
     def shortlisted(self, cells: Float[Tensor, "m p"], weight: Tensor, count: int) -> Int[Tensor, "m s"]:
         """The `count` subspaces that seem best for every cell, in one matrix product, in bfloat16 where that is fast.
 
-        Errors after the leading components decide; what longer prefixes would say is taken from the last of them. The
-        cell's mean colour, which is in nearly every subspace and larger than all else, is left out: so eight bits are
-        enough.
+        Errors after the leading components decide; what longer prefixes would say is taken from the last of them. Only
+        the dimensions that components fill most are looked at. The cell's mean colour, which is in nearly every
+        subspace and larger than all else, is left out: so eight bits are enough.
         """
-        flat, means, leading, shift = self._leading
-        few = leading.shape[1] // len(means)
-        ends = torch.tensor([min(n, few) for n in self.prefixes], device=cells.device)
-        usual = self.usual[sum(n <= few for n in self.prefixes[1:])]
-        scale = torch.where(ends < few, weight, weight * self.usual / usual)
-        gain = (scale * (torch.arange(few, device=cells.device)[:, None] < ends)).sum(1)
+        plane, readout, shift = self._leading(weight)
         best = []
         for part in cells.split(COARSE_CHUNK):
-            detail = part - part @ flat @ flat.T
-            spread = detail.square().sum(1, keepdim=True) - 2 * detail @ means.T + means.square().sum(1)
-            coefficients = torch.addmm(shift, detail.to(leading.dtype), leading).view(-1, len(means), few)
-            score = scale.sum() * spread - coefficients.float().square_() @ gain
+            read = torch.addmm(shift, (part @ plane).to(readout.dtype), readout).float().view(
+                len(part), -1, len(self.mean))
+            score = read[:, 0] - read[:, 1:].square_().sum(1)
             best.append(score.topk(count, largest=False).indices)
         return torch.cat(best)
 
-    @property
-    def _leading(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Flat cells (p, 3), and beside them the subspaces' means (K, p), leading components (p, K few) and shifts."""
+    def _leading(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The plane (p, P); in it the means and leading components (P, (1 + few) K), and what is added, for scores
+
+        |z - m|^2 - |z|^2 - sum_i gain_i (v_i . (z - m))^2.
+        """
         basis = self.basis
-        if self._short is None or self._short[0] is not basis:
+        if self._short is None or self._short[0] is not basis or not torch.equal(self._short[1], weight):
+            few, ends = min(LEADING, basis.shape[2]), torch.tensor(self.prefixes, device=basis.device)
+            usual = self.usual.to(basis)
+            scale = torch.where(ends <= few, weight, weight * usual / usual[sum(n <= few for n in self.prefixes[1:])])
+            gain = (scale * (torch.arange(few, device=basis.device)[:, None] < ends.clamp(max=few))).sum(1)
             flat = torch.block_diag(*[basis.new_ones(1, self.area)] * (basis.shape[1] // self.area)).T
             flat = (flat / self.area**0.5).to(basis.device)
-            few = basis[..., :LEADING]
-            leading = torch.linalg.qr(few - flat @ (flat.T @ few))[0]
-            means = self.mean.to(basis.dtype)
-            means = means - means @ flat @ flat.T
-            shift = -torch.einsum("kp,kpi->ki", means, leading).flatten()
+            leading, means = basis[..., :few], self.mean.to(basis.dtype)
+            leading, means = leading - flat @ (flat.T @ leading), means - means @ flat @ flat.T
+            lengths, drops = ends.diff(prepend=ends[:1] * 0), -usual.diff(prepend=4 * usual[:1])
+            variance = (drops / lengths).repeat_interleave(lengths)[:few].clamp(min=1e-9)     # as errors usually fall
+            plane = torch.linalg.eigh(torch.einsum("kpi,i,kqi->pq", leading, variance, leading))[1][:, -PLANE:]
+            means = means @ plane
+            leading = torch.einsum("pq,kpi->iqk", plane, leading) * gain.sqrt()[:, None, None]  # (few, P, K)
+            readout = torch.cat([-2 * scale.sum() * means.T[None], leading])
+            shift = torch.cat([scale.sum() * means.square().sum(1)[None], -torch.einsum("kq,iqk->ik", means, leading)])
             fast = basis.device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
             dtype = torch.bfloat16 if fast else basis.dtype
-            self._short = basis, (flat, means, leading.permute(1, 0, 2).flatten(1).to(dtype), shift.to(dtype))
-        return self._short[1]
+            readout = readout.transpose(0, 1).flatten(1)
+            self._short = basis, weight, (plane, readout.to(dtype), shift.flatten().to(dtype))
+        return self._short[2]
 
     def restore(self, index: Int[Tensor, " m"], coefficients: Float[Tensor, "m e"]) -> Float[Tensor, "m p"]:
         """Cells from their subspace and their leading coefficients, any number of them."""

@@ -138,9 +138,10 @@ class Evaluate(OnData):
 def show(report: Record) -> None:
     """The table that a person reads of what `evaluate_fields` gave."""
     console.say(console.table([
-        ["series", "fields", "RMSE", "deviation", "unit", "PSNR dB", "values"],
+        ["series", "fields", "RMSE", "deviation", "unit", "PSNR dB", "values", "bytes"],
         *([row["series"], str(row["fields"]), console.number(row["rmse"], 3), console.number(row["deviation"], 3),
-           row["unit"] or "-", console.number(row["psnr"]), f"{row['values_stored']:.0f}"] for row in report["series"]),
+           row["unit"] or "-", console.number(row["psnr"]), f"{row['values_stored']:.0f}",
+           f"{4 * row['values_stored']:.0f}"] for row in report["series"]),
     ]))
     console.say(f"{report['psnr']:.2f} dB on {report['fields']} fields, {report['values_stored']:.0f} values each")
     console.say("RMSE and deviation: weighted by area, over cells with a value, per field, then the mean.")

@@ -54,7 +54,7 @@ def _shares(base: NDArray[np.int16], pairs: NDArray[np.int8], labels: Ints) -> N
         for i, choice in enumerate(choices):
             tables = Labels(base, pairs, np.full(LATTICES, choice, np.int16), np.zeros((0, 0), np.uint16))
             found = tables.frequencies(number, len(cells), near)
-            own: Ints = np.take_along_axis(found, flat[cells][:, None], 1)[:, 0]
+            own: NDArray[np.int32] = np.take_along_axis(found, flat[cells][:, None], 1)[:, 0]
             bits[number, i] = np.log2(found.sum(1) / own).sum()
     share: NDArray[np.int16] = choices[bits.argmin(1)].astype(np.int16)
     return share

@@ -55,10 +55,10 @@ class Measure(ModelOptions):
 def show(objects: list[Record], means: list[Record]) -> None:
     """A table of scores."""
     lines = [(line["name"], line) for line in objects] + [(f"mean of {line['objects']}", line) for line in means]
-    rows = [["", "views", "PSNR dB", "SSIM", "values", "encode s", "render s"]]
+    rows = [["", "views", "PSNR dB", "SSIM", "values", "bytes", "encode s", "render s"]]
     for name, line in lines:
         rows.append([name, str(line["support"]), console.number(line["psnr"]), console.number(line["ssim"], 4),
-                     str(line["values_stored"]), console.number(line["encode_seconds"], 3),
-                     console.number(line["render_seconds"], 3)])
+                     str(line["values_stored"]), str(4 * line["values_stored"]),
+                     console.number(line["encode_seconds"], 3), console.number(line["render_seconds"], 3)])
     console.say(console.table(rows))
     console.say("PSNR: per view, float32, unclamped, then the mean; seconds: the median, of one view.")
