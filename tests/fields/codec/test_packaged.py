@@ -29,10 +29,6 @@ def decibels(field, picture):
     return psnr_8bit(field.render()[None], picture[None]).item()
 
 
-def test_all_packaged_models_but_the_zoom_have_tables():
-    assert set(list_models()) - set(CODED) == {"photos-zoom"}
-
-
 def test_coded_tokens_are_close_and_small(field, picture):
     fine, coarse = field.coded(90), field.coded(30)
     assert len(coarse) < len(fine) < 4 * field.values_stored / 3 and len(coarse) < 4 * field.values_stored / 20
@@ -66,19 +62,3 @@ def test_tokens_of_tiles_lie_side_by_side():
     lattice = arranged(tokens)
     assert lattice.shape == (4, 9, 5)
     assert (lattice[3, 7] == tokens[1, 2, 1 * 3 + 1].numpy()).all()
-
-
-def test_a_region_of_tiles_needs_its_rows_alone(tmp_path):
-    model = pretrained.load("lainr-photos")
-    draw = torch.Generator().manual_seed(0)
-    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 80, 5, generator=draw), size=(640, 40), mode="bicubic")
-    field = Field.of(model, smooth[0].clamp(0, 1))
-    field.save(tmp_path / "a.field", quality=40)
-    whole, box = Field.load(tmp_path / "a.field"), field.pixel_box(600, 3, 636, 40)
-    data = bytearray((tmp_path / "a.field").read_bytes())
-    with opened(tmp_path / "a.field") as file:
-        start, length, _ = file.places[0]
-    data[start : start + length] = bytes(length)  # the stripe above is destroyed
-    (tmp_path / "a.field").write_bytes(data)
-    part = Field.load(tmp_path / "a.field", box=box)
-    assert torch.equal(part.crop(box, (36, 37)), whole.crop(box, (36, 37)))
