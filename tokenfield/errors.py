@@ -1,4 +1,11 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and those that mean a damaged file."""
+
+import struct
+import zlib
+
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
+          AssertionError, RuntimeError, struct.error, zlib.error)
+"""What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
 
 
 class UserError(ValueError):

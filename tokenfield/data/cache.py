@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tokenfield.data.decoding import DAMAGE
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.cache import cache_folder as cache_folder
 

@@ -19,7 +19,7 @@ from tokenfield.data.sources import PictureSource, Split, check_root
 from tokenfield.data.transforms import center_square, random_square, to_tensor
 from tokenfield.errors import UserError
 
-Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr"]
+Layout = Literal["folder", "celeba", "ffhq", "imagenette", "imagenet", "lsun", "celeba_anr", "shards"]
 Crop = Literal["pyramid", "random_flip", "center"]
 
 

@@ -9,13 +9,11 @@ import contextlib
 import functools
 import importlib
 import stat
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -35,7 +33,8 @@ from tokenfield.data.deep import (
     read_tiff,
     scaled,
 )
-from tokenfield.errors import UserError
+from tokenfield.data.shards import OpenFile, open_member, shard_of
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.io.atomic import shown
 
 MAX_PIXELS = 256_000_000
@@ -51,10 +50,6 @@ SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"GIF8": "GIF", b"RIFF
 
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFFs begin, those beyond 4 GB too."""
-
-DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
-          AssertionError, RuntimeError, struct.error, zlib.error)
-"""What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
 
 class PictureError(UserError):
     """A file that is no usable picture: its `path`, and the `reason`, which folder commands list beside its name."""
@@ -77,7 +72,7 @@ def formats() -> tuple[str, ...]:
 _header = threading.Lock()
 
 
-def _open_header(file: BinaryIO, known: tuple[str, ...] | None) -> Image.Image:
+def _open_header(file: OpenFile, known: tuple[str, ...] | None) -> Image.Image:
     """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
 
     Only the header is read here, so other threads go without the limit for microseconds.
@@ -90,8 +85,10 @@ def _open_header(file: BinaryIO, known: tuple[str, ...] | None) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> OpenFile:
     """The file, opened, if it can hold a picture: no folder, and no pipe, which would be waited for for ever."""
+    if shard_of(path):
+        return member(path)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -109,6 +106,19 @@ def open_file(path: Path) -> BinaryIO:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         raise PictureError(path, f"cannot be opened ({_line(error)})") from error
+
+
+def member(path: Path) -> BytesIO:
+    """The picture that a path leads to inside a shard (`tokenfield.data.shards`)."""
+    try:
+        file = open_member(path)
+    except KeyError as error:
+        raise PictureError(path, "no such picture in this shard") from error
+    except DAMAGE as error:
+        raise PictureError(path, f"cannot be read from its shard ({_line(error)})") from error
+    if not len(file.getbuffer()):
+        raise PictureError(path, "is empty (0 bytes)")
+    return file
 
 
 Decoded = Image.Image | Deep
@@ -141,7 +151,7 @@ def decode(path: Path, max_pixels: int = MAX_PIXELS) -> Decoded:
             raise PictureError(path, f"is damaged or truncated ({_line(error)})") from error
 
 
-def _decode(path: Path, file: BinaryIO, header: bytes, max_pixels: int) -> Decoded:
+def _decode(path: Path, file: OpenFile, header: bytes, max_pixels: int) -> Decoded:
     missing = None
     if header.startswith(TIFF):
         try:
@@ -160,7 +170,7 @@ def _decode(path: Path, file: BinaryIO, header: bytes, max_pixels: int) -> Decod
         raise missing or error from error
     _check_frame(path, image, max_pixels)
     if (colour := png_colour(header)) is not None:
-        with open(path, "rb") as again:
+        with open_file(path) as again:
             return read_png(image, _open_header(again, formats()), colour)
     image.load()
     with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
@@ -177,7 +187,7 @@ def _check_frame(path: Path, image: Image.Image, max_pixels: int) -> None:
         warnings.warn(f"{shown(path)} holds several frames; only the first one is read", stacklevel=2)
 
 
-def _by_plugin(path: Path, file: BinaryIO, kind: str, max_pixels: int) -> Decoded:
+def _by_plugin(path: Path, file: OpenFile, kind: str, max_pixels: int) -> Decoded:
     """A picture of a kind that another package reads. Raises PictureError with what to install."""
     module, package = PLUGINS[kind]
     try:
@@ -209,22 +219,22 @@ def _line(error: BaseException) -> str:
 
 def _unidentified(path: Path) -> str:
     """Why no decoder knows the file: its header is damaged, or it is no picture."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         beginning = file.read(12)
-    if beginning.startswith(TIFF) and (reason := _unread_tiff(path)):
-        return reason
+        if beginning.startswith(TIFF) and (reason := _unread_tiff(file)):
+            return reason
     for signature, kind in SIGNATURES.items():
         if beginning.startswith(signature):
             return f"is damaged or truncated (a {kind} file without a complete header)"
     return f"is no picture of a kind that is read (it begins with {beginning!r})"
 
 
-def _unread_tiff(path: Path) -> str:
+def _unread_tiff(file: OpenFile) -> str:
     """What a whole TIFF is that nothing here reads; "" for a damaged one."""
     with contextlib.suppress(*DAMAGE):
         import tifffile
 
-        with tifffile.TiffFile(path) as tiff:
+        with tifffile.TiffFile(file) as tiff:
             page = tiff.pages.first
             page.tags.valueof(273)  # where its pixels are
             return f"is a TIFF of a kind that is not read ({page.samplesperpixel} x {page.bitspersample} bits)"

@@ -7,11 +7,12 @@ byte of every channel: its own unpackers give one byte each.
 
 import logging
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float32
 from PIL import Image
+
+from tokenfield.data.shards import OpenFile
 
 Deep = Float32[np.ndarray, "_h _w _n"]
 """Values in [0, 1] as stored: grey, grey and alpha, RGB, or RGB and alpha; alpha is straight."""
@@ -32,7 +33,7 @@ class CodecMissing(Unsupported):
     """A compression that needs another package."""
 
 
-def read_tiff(file: BinaryIO, max_pixels: int) -> Deep | None:
+def read_tiff(file: OpenFile, max_pixels: int) -> Deep | None:
     """The first page of a TIFF; None for one that Pillow reads as it is. Raises Unsupported, or what damage raises."""
     import tifffile
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, shares, text_lines
-from tokenfield.data.pictures import find_pictures
+from tokenfield.data.pictures import SUFFIXES, find_pictures
+from tokenfield.data.shards import NO_LABEL, index_of, members
 from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
@@ -44,6 +45,40 @@ def list_folder(root: Path, split: Split, holdout: float, skipped: SkippedFiles)
         raise UserError(f"{shown(root)}: none of the {len(listing.names)} pictures is left for testing at holdout "
                         f"{holdout:g}; give at least two pictures and a holdout above 0, or a test sub-folder")
     return listing.keep(indices)
+
+
+def list_shards(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
+    """Tar files of pictures (`tokenfield.data.shards`), one split's own: `train/*.tar` or `train-*.tar`, likewise test.
+
+    Testing also goes by `val`, `valid` and `validation`. Where no shard is called after a split, pictures are held out
+    by their names, as of a folder. Classes, where every picture has one, are named in `classes.txt`, one per line, if
+    that is there, and by their numbers otherwise.
+    """
+    every = sorted(path for pattern in ("*.tar", "*/*.tar") for path in root.glob(pattern) if path.is_file())
+    names = {"train": ("train",), "test": ("test", "val")}
+    shards = [path for path in every if path.relative_to(root).as_posix().startswith(names[split])]
+    rows = [(shard / name, label) for shard in shards or every for name, label in _pictures_of(shard, skipped)]
+    listing = relative_listing(root, [path for path, _ in rows])
+    labels = tuple(label for _, label in rows)
+    if rows and min(labels) > NO_LABEL:
+        file = root / "classes.txt"
+        classes = text_lines(file) if file.is_file() else [str(number) for number in range(max(labels) + 1)]
+        if len(classes) <= max(labels):
+            raise UserError(f"{shown(file)}: names {len(classes)} classes, and a picture has number {max(labels)}; "
+                            "give a line for each, or remove it")
+        listing = replace(listing, classes=tuple(classes), labels=labels)
+    if not shards:
+        held_out = held_out_places(listing.names, holdout)
+        listing = listing.keep(i for i in range(len(rows)) if (i in held_out) == (split == "test"))
+    return _some(root, split, listing)
+
+
+def _pictures_of(shard: Path, skipped: SkippedFiles) -> list[tuple[str, int]]:
+    """Names and classes of the pictures in a shard, hidden ones apart; what is cut off is noted."""
+    if not index_of(shard)[1]:
+        skipped.add(shard, "is cut off or no tar file; the pictures before that are read")
+    return [(name, label) for name, label in members(shard)
+            if name.lower().endswith(SUFFIXES) and not Path(name).name.startswith(".")]
 
 
 def held_out_places(names: tuple[str, ...], share: float) -> set[int]:
@@ -186,6 +221,7 @@ LAYOUTS: dict[str, Callable[[Path, Split, float, SkippedFiles], Listing]] = {
     "imagenette": list_imagenette,
     "imagenet": list_imagenet,
     "lsun": list_lsun,
+    "shards": list_shards,
 }
 """What `DataConfig.layout` names; the number is `DataConfig.holdout`, which only plain folders need."""
 

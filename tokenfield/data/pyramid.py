@@ -15,6 +15,7 @@ from PIL import Image
 
 from tokenfield.data import cache
 from tokenfield.data.decoding import PictureError, read_rgb8
+from tokenfield.data.shards import identity
 
 SMALLEST = 16
 """Halving stops before a level whose shorter side would be below this many pixels."""
@@ -61,7 +62,7 @@ class PyramidCache:
 
     def _levels(self, path: Path) -> Levels:
         try:
-            name = hashlib.sha256(cache.identity(path)).hexdigest()[:32]
+            name = hashlib.sha256(identity(path)).hexdigest()[:32]
         except OSError as error:
             raise PictureError(path, f"cannot be opened ({error.strerror})") from error
         record = cache.cached(self.folder / f"{name}.npy", lambda: packed(levels_of(read_rgb8(path))))

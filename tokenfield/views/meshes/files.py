@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenfield.data.decoding import DAMAGE
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.views.meshes.obj import Materials, prepare
 from tokenfield.views.meshes.surface import Material, MeshError, Surface, Up, join, plain
 

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from tokenfield.data.decoding import DAMAGE, PictureError, decode, pixels_of
+from tokenfield.data.decoding import PictureError, decode, pixels_of
+from tokenfield.errors import DAMAGE
 from tokenfield.io.atomic import shown
 from tokenfield.views.meshes.surface import Material
 
