@@ -11,7 +11,8 @@ from experiments.factorial.model import AnchoredLainrConfig
 from experiments.pools.climate import CLIMATOLOGIES
 from tokenfield.data import DataConfig
 from tokenfield.earth.recipes import lainr_climatology
-from tokenfield.generation.recipes import cutouts_32_lainr
+from tokenfield.generation.recipes import cutouts_32_lainr, fashion_28_lainr
+from tokenfield.models.anchored import AnchoredConfig
 from tokenfield.models.anr import SMALL, AnrConfig
 from tokenfield.models.functa import FunctaConfig, SpatialFunctaConfig
 from tokenfield.models.gb_lsr import GbLsrConfig
@@ -202,6 +203,25 @@ def cutouts_32_ipc() -> Recipe:
     recipe = cutouts_32_lainr()
     model = IpcConfig(**baselines.shared(lainr_of(recipe)), num_latents=16)
     return replace(recipe, name="cutouts-32-ipc", model=model)
+
+
+def fashion_28_ipc() -> Recipe:
+    """IPC on garments: 6 tokens of 64, the 384 values, encoder, pictures and steps of `fashion-28-lainr`."""
+    recipe = fashion_28_lainr()
+    sizes = baselines.shared(lainr_of(recipe)) | {"num_latents": 6, "dim": 64, "feature_dim": 64}
+    return replace(recipe, name="fashion-28-ipc", model=IpcConfig(**sizes))
+
+
+def fashion_28_anchored() -> Recipe:
+    """Anchored tokens on garments: 4 x 4 tokens of 24."""
+    model = AnchoredConfig(cell=7, channels=1, latent_dim=24, harmonics=14)
+    return replace(fashion_28_lainr(), name="fashion-28-anchored", model=model)
+
+
+def fashion_28_spatial_functa() -> Recipe:
+    """Spatial Functa on garments: a grid of 4 x 4 latents of 24; Adam at the rate of `spatial-functa` here."""
+    model = SpatialFunctaConfig(size=(28, 28), channels=1, grid=(4, 4), latent_dim=24, dim=64, depth=5)
+    return meta_learned(fashion_28_lainr(), "fashion-28-spatial-functa", model, 3e-4, parts=1)
 
 
 def views_lainr_64_composed() -> Recipe:

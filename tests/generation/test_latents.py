@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tokenfield.data.decoding import read_rgb8
+from tokenfield.data.pictures import write_picture
 from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.generation import encoding
@@ -107,11 +108,23 @@ def test_another_model_or_option_is_refused(encoded, pictures, tmp_path):
             toys.encode(pictures, tmp_path / "latents", **changes)
 
 
-def test_models_of_other_signals_are_refused(pictures, tmp_path):
+def test_colour_pictures_are_none_for_a_grey_model(pictures, tmp_path):
     grey = replace(toys.ANCHORED, channels=1).build().eval()
-    with pytest.raises(UserError, match="anchored model does not encode single RGB pictures"):
+    with pytest.raises(UserError, match=r"none of the .* train pictures can be read"):
         toys.encode(pictures, tmp_path, model=grey, size=12)
-    assert not any(tmp_path.iterdir())
+
+
+def test_a_grey_model_encodes_grey_pictures(tmp_path):
+    """As if the picture had been given to the model as it is, (1, H, W)."""
+    grey = replace(toys.ANCHORED, channels=1).build().eval()
+    drawn = (torch.rand(3, 1, 12, 12) * 255).round() / 255
+    for number, (picture, split) in enumerate(zip(drawn, ("train", "train", "test"), strict=True)):
+        write_picture(tmp_path / "data" / split / f"{number}.png", picture)
+    toys.encode(tmp_path / "data", tmp_path / "latents", model=grey, size=12, flips=False)
+    folder = LatentFolder(tmp_path / "latents")
+    with torch.no_grad():
+        expected = grey.encode(drawn[:2]).flatten(1, 2)
+    torch.testing.assert_close(torch.stack([folder[0], folder[1]]), expected, rtol=0, atol=1e-6)
 
 
 def test_half_precision_is_half_the_size_and_its_statistics_are_of_what_is_stored(pictures, tmp_path):

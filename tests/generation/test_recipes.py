@@ -23,15 +23,19 @@ def test_its_latents_are_those_of_the_published_field_model():
     assert (field.num_latents, field.latent_dim) == (denoiser.tokens, denoiser.latent_dim)
 
 
-@pytest.mark.parametrize("name", ["cutouts-32-lainr", "cutouts-32-anchored"])
-def test_one_denoiser_fits_the_latents_of_each_field_model(name):
-    field, denoiser = RECIPES[name]().model.build(), RECIPES["ldm-cutouts-32"]().model
+@pytest.mark.parametrize(("name", "denoiser"), [
+    ("cutouts-32-lainr", "ldm-cutouts-32"), ("cutouts-32-anchored", "ldm-cutouts-32"),
+    ("fashion-28-lainr", "ldm-fashion-28"),
+])  # fmt: skip
+def test_one_denoiser_fits_the_latents_of_each_field_model(name, denoiser):
+    recipe, denoiser = RECIPES[name](), RECIPES[denoiser]().model
+    field, side = recipe.model.build(), recipe.data.size
     with torch.no_grad():
-        tokens = field.eval().encode(torch.rand(1, 3, 32, 32)).flatten(1, -2)
+        tokens = field.eval().encode(torch.rand(1, recipe.data.channels, side, side)).flatten(1, -2)
     assert tokens.shape == (1, denoiser.tokens, denoiser.latent_dim)
 
 
-@pytest.mark.parametrize("name", ["ldm-imagenet-256", "ldm-cutouts-32"])
+@pytest.mark.parametrize("name", ["ldm-imagenet-256", "ldm-cutouts-32", "ldm-fashion-28"])
 def test_flow_differs_from_diffusion_in_the_prediction_alone(name):
     diffusion, flow = (RECIPES[n]() for n in (name, f"{name}-flow"))
     assert flow.model.prediction == "velocity" and diffusion.model.prediction == "sample"
@@ -52,4 +56,4 @@ def test_denoisers_of_lattices_fit_their_latents_and_have_the_size_of_that_of_se
 
 def test_recipes_are_called_what_their_functions_are_called():
     names = [name for name in RECIPES if RECIPES.places[name].module == "tokenfield.generation.recipes"]
-    assert len(names) == 8 and all(RECIPES[name]().name == name for name in names)
+    assert len(names) == 11 and all(RECIPES[name]().name == name for name in names)

@@ -26,29 +26,36 @@ Crop = Literal["pyramid", "random_flip", "center"]
 class PictureFiles(PictureSource):
     """Squares from picture files that are decoded each time: the papers' data sets, whose pictures are small and many.
 
-    `size` is their side in pixels; `crop` is `random_flip` or `center` (see `DataConfig`), for evaluation always the
-    latter.
+    `size` is their side in pixels; `crop` is `random_flip` or `center` and `channels` 1 or 3 (see `DataConfig`); for
+    evaluation squares are always `center`.
     """
 
-    def __init__(self, listing: Listing, *, size: int, crop: str, skipped: SkippedFiles | None = None):
+    def __init__(
+        self, listing: Listing, *, size: int, crop: str, channels: int = 3, skipped: SkippedFiles | None = None
+    ):
         super().__init__(listing, skipped)
-        self.size, self.crop = size, crop
+        self.size, self.crop, self.channels = size, crop, channels
 
     def cut(self, index: int, draws: Draws) -> Float[Tensor, "c h w"]:
+        return self.read(index, draws if self.crop == "random_flip" else None)
+
+    def read(self, index: int, draws: Draws | None = None) -> Float[Tensor, "c h w"]:
+        """A square of file `index`: drawn, or else its middle."""
         picture = read_rgb8(self.paths[index])
-        if self.crop == "random_flip":
-            return to_tensor(random_square(picture, self.size, draws))
-        return to_tensor(center_square(picture, self.size))
+        square = center_square(picture, self.size) if draws is None else random_square(picture, self.size, draws)
+        if self.channels == 1 and (square != square[..., :1]).any():
+            raise PictureError(self.paths[index], "is in colour; data.channels 3 takes it, 1 takes grey pictures alone")
+        return to_tensor(square[..., : self.channels])
 
     def pictures(self) -> Iterator[tuple[str, Float[Tensor, "c h w"]]]:
         """Every file's centre square, by the protocol of the published numbers."""
-        for path, name in zip(self.paths, self.names, strict=True):
+        for index, name in enumerate(self.names):
             try:
-                picture = read_rgb8(path)
+                picture = self.read(index)
             except PictureError as error:
                 self.skipped.catch(error)
             else:
-                yield name, to_tensor(center_square(picture, self.size))
+                yield name, picture
 
 
 class PhotoCrops(PictureSource):
@@ -123,6 +130,7 @@ class DataConfig:
             the evaluation pictures of every crop but `pyramid`).
         levels: `pyramid`: the most scales per picture, each half the one before.
         holdout: `folder` without train and test sub-folders: the share of pictures for testing.
+        channels: 3, RGB; 1 of grey pictures that are whole files (not `pyramid`).
     """
 
     layout: Layout = "folder"
@@ -130,11 +138,14 @@ class DataConfig:
     crop: Crop = "pyramid"
     levels: int = 6
     holdout: float = 0.1
+    channels: int = 3
 
     def __post_init__(self) -> None:
         for name, choices in (("layout", get_args(Layout)), ("crop", get_args(Crop))):
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} {getattr(self, name)!r} is not known; give one of {', '.join(choices)}")
+        if self.channels not in (1, 3) or (self.channels == 1 and self.crop == "pyramid"):
+            raise UserError(f"channels is {self.channels}; give 3 (RGB), or 1 (grey) with crop center or random_flip")
         for name in ("size", "levels"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -152,4 +163,4 @@ class DataConfig:
         listing = LAYOUTS[self.layout](check_root(root, split, "pictures"), split, self.holdout, skipped)
         if self.crop == "pyramid":
             return PhotoCrops(listing, size=self.size, levels=self.levels, skipped=skipped)
-        return PictureFiles(listing, size=self.size, crop=self.crop, skipped=skipped)
+        return PictureFiles(listing, size=self.size, crop=self.crop, channels=self.channels, skipped=skipped)

@@ -76,10 +76,11 @@ class Plan:
     """
 
     def __init__(
-        self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None
+        self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None, *,
+        channels: int = 3
     ):
         self.encoding, self.side, self.split = encoding, side, split
-        self.source = encoding.squares(side).open(data, split)
+        self.source = encoding.squares(side, channels).open(data, split)
         count, folders = len(self.source), [_class_folder(name) for name in self.source.names]
         labels: list[int | None] = [None] * count
         self.classes = classes or ()
@@ -185,11 +186,11 @@ def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, t
         side, lattice = size, (size // model.cell, size // model.cell)
     try:
         with torch.no_grad():
-            tokens = model.encode(torch.zeros(1, 3, side, side, device=next(model.parameters()).device))
+            tokens = model.encode(torch.zeros(1, model.channels, side, side, device=next(model.parameters()).device))
     except UserError:  # the model says it better
         raise
     except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"a {model.name} model does not encode single RGB pictures; give one that does") from error
+        raise UserError(f"a {model.name} model does not encode single pictures; give one that does") from error
     if tokens.ndim < 3:
         raise UserError(f"the tokens of a {model.name} model are no set of vectors; give a model whose tokens are")
     return lattice, side, (tokens[0, ..., 0].numel(), tokens.shape[-1])
@@ -226,9 +227,9 @@ def encode_data(
         UserError: data and model do not fit, or the folder holds something else.
     """
     (lattice, side, shape), model_sha = shapes(model, encoding.size), model_hash(model)
-    plans = [Plan(data, encoding, side, "train")]
+    plans = [Plan(data, encoding, side, "train", channels=model.channels)]
     if encoding.held_out:
-        plans.append(Plan(data, encoding, side, "test", plans[0].classes))
+        plans.append(Plan(data, encoding, side, "test", plans[0].classes, channels=model.channels))
     mine = [(p, number) for p in plans for number in range(len(p.shards)) if number % processes.world == processes.rank]
     with ThreadPoolExecutor(max(1, encoding.workers), thread_name_prefix="latents") as readers:
         for count, (p, number) in enumerate(mine):

@@ -18,11 +18,11 @@ class Dataset:
     holdout: float = 0.1
     """Layout folder without train and test sub-folders: the share of pictures that is held out."""
 
-    def squares(self, side: int) -> "DataConfig":
-        """Its pictures as middle squares of so many pixels."""
+    def squares(self, side: int, channels: int = 3) -> "DataConfig":
+        """Its pictures as middle squares of so many pixels, for a model of 3 or, of grey pictures, 1 channel."""
         from tokenfield.data import DataConfig
 
-        return DataConfig(layout=self.layout, holdout=self.holdout, size=side, crop="center")
+        return DataConfig(layout=self.layout, size=side, crop="center", holdout=self.holdout, channels=channels)
 
 
 @dataclass(frozen=True)

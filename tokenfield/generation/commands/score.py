@@ -167,6 +167,7 @@ def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     def reconstructions() -> Iterator[Tensor]:
         for _, picture in data.source.pictures():
             again = Field.of(model, picture).render(*picture.shape[1:]).float().cpu()
+            again = again.expand_as(picture)  # of one channel: as grey as the picture
             decibels.append(psnr(again[None], picture[None]).item())
             yield again
 
