@@ -10,7 +10,7 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -135,13 +135,24 @@ class ModelId:
 
 
 def list_models() -> list[str]:
-    """The models this package ships, by the names that `load` takes."""
-    return sorted(config.parent.name for config in PACKAGED.glob(f"*/{CONFIG}"))
+    """The field models this package ships, by the names that `load` takes."""
+    return _shipped(MODELS)
+
+
+def list_denoisers() -> list[str]:
+    """The denoisers this package ships, by the names that `tokenfield generate` takes."""
+    return _shipped(DENOISERS)
+
+
+def _shipped(systems: Container[str]) -> list[str]:
+    """Names of the packaged folders that hold one of some systems."""
+    described = {path.parent.name: read_json(path) for path in PACKAGED.glob(f"*/{CONFIG}")}
+    return sorted(name for name, config in described.items() if isinstance(config, dict) and config["model"] in systems)
 
 
 def packaged(name: str) -> Path | None:
-    """The folder of a model that this package ships; None for another name."""
-    return PACKAGED / name if name in list_models() else None
+    """The folder of a field model or a denoiser that this package ships; None for another name."""
+    return PACKAGED / name if name in (*list_models(), *list_denoisers()) else None
 
 
 def unwrapped(model: Any) -> Any:

@@ -20,6 +20,7 @@ from tokenfield.models.folder import (
     ModelId,
     describe,
     download,
+    list_denoisers,
     list_models,
     load_folder,
     model_hash,
@@ -27,8 +28,8 @@ from tokenfield.models.folder import (
     save,
 )
 
-__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "list_models", "load",
-           "model_hash", "packaged", "save"]
+__all__ = ["CONFIG", "EVALUATION", "HUB_PREFIX", "WEIGHTS", "describe", "find_model", "list_denoisers", "list_models",
+           "load", "model_hash", "packaged", "save"]
 
 def load(name: str | os.PathLike[str]) -> FieldModel:
     """A trained field model, as `load_any` has it. Raises UserError also for another, such as a denoiser."""
@@ -64,10 +65,9 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
         repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
         return download(repository, revision or None)
     if not Path(text).is_dir():
-        raise UserError(
-            f"no model {text!r}: neither packaged ({', '.join(list_models()) or 'none is'}) nor a folder; "
-            f"for the Hugging Face hub write {HUB_PREFIX}owner/name"
-        )
+        known = ", ".join([*list_models(), *list_denoisers()]) or "none is"
+        raise UserError(f"no model {text!r}: neither packaged ({known}) nor a folder; for the Hugging Face hub write "
+                        f"{HUB_PREFIX}owner/name")
     return Path(text)
 
 
