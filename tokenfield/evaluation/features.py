@@ -123,7 +123,7 @@ class RandomFeatures(FeatureNetwork):
 
 
 class ScriptFeatures(FeatureNetwork):
-    """A network in a TorchScript file; its features are flattened."""
+    """A network in a TorchScript file; its features are flattened. A `classifier` that it has makes logits of them."""
 
     def __init__(self, path: Path, *, kind: str = "script"):
         super().__init__()
@@ -136,6 +136,7 @@ class ScriptFeatures(FeatureNetwork):
         self.name = f"{kind}:{path.name}"
         self.published = kind == "inception"  # that file takes bytes, and gives features when they are named
         self.num_features = self(torch.zeros(1, 3, 64, 64)).shape[1]
+        self.classifier = getattr(self.network, "classifier", None)
 
     @property
     def identity(self) -> str:
