@@ -19,6 +19,7 @@ from tokenfield.training.session import Session
 
 NAMES = [name for name, place in RECIPES.places.items() if place.module == recipes.__name__]
 ANCHORED, PLANE, CUTOUTS = "lainr-anchored-photos-64", "lainr-climatology-plane", "cutouts-32-ipc"
+GARMENTS = ("fashion-28-ipc", "fashion-28-anchored", "fashion-28-spatial-functa")
 VIEWS = [name for name in NAMES if name.startswith("views-")]
 RIVALS = ["ipc", "trans-inr", "learned-init", "composed"]
 COMPOSITIONS = ["anr-photos-178-multiband", "lainr-photos-178-localized"]
@@ -39,7 +40,7 @@ def test_a_recipe_survives_json_under_its_own_name(name):
     assert from_json(to_json(recipe)) == recipe
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, PLANE, CUTOUTS, *VIEWS)])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (ANCHORED, PLANE, CUTOUTS, *GARMENTS, *VIEWS)])
 def test_at_miniature_size_it_trains(name, pictures, tmp_path):
     recipe = tiny(RECIPES[name]())
     recipe = replace(recipe, data=replace(recipe.data, holdout=0.3))
@@ -97,3 +98,13 @@ def test_photo_runs_store_what_they_say():
     for name, values in (("functa-photos-64", 512), ("spatial-functa-photos-64", 6144)):
         assert torch.Size(RECIPES[name]().model.build().shape).numel() == values
     assert RECIPES["functa-photos-64"]().model.build().siren.num_shifts == 512
+
+
+@pytest.mark.parametrize("name", GARMENTS)
+def test_models_of_garments_store_as_much_as_lainr_and_see_the_same(name):
+    base, recipe = RECIPES["fashion-28-lainr"](), RECIPES[name]()
+    pictures = torch.rand(2, recipe.data.channels, recipe.data.size, recipe.data.size)
+    with torch.no_grad():
+        tokens = [fresh_model(each).eval().encode(pictures).flatten(1, -2) for each in (base, recipe)]
+    assert tokens[0][0].numel() == tokens[1][0].numel() == 384
+    assert (recipe.data, recipe.steps, recipe.batch_size) == (base.data, base.steps, base.batch_size)

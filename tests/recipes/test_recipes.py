@@ -25,12 +25,12 @@ PICTURES = [name for name in NAMES if type(RECIPES[name]().data) is DataConfig]
 PUBLISHED = [name for name in PICTURES if name.startswith("lainr-") and "photos" not in name]
 
 
-def write(path: Path, number: int) -> None:
-    """A picture of coloured waves, 35 x 33 pixels."""
+def write(path: Path, number: int, mode: str = "RGB") -> None:
+    """A picture of coloured waves, 35 x 33 pixels, or of grey ones: "L"."""
     path.parent.mkdir(parents=True, exist_ok=True)
     y, x = np.mgrid[0:35, 0:33] / 5
     waves = np.sin(np.cos(number) * y[..., None] + np.sin(number) * x[..., None] + np.array([0, 2, 4]))
-    Image.fromarray(np.uint8(127.5 + 100 * waves)).save(path)
+    Image.fromarray(np.uint8(127.5 + 100 * waves)).convert(mode).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def roots(tmp_path_factory):
     for layout, files in names.items():
         for number, name in enumerate(files):
             write(root / layout / name, number)
+            write(root / "grey" / layout / name, number, "L")
     return root
 
 
@@ -65,7 +66,8 @@ def test_at_miniature_size_it_trains(name, roots, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "draw_curve", lambda *_: None)  # a third of the time, and the same for all
     recipe = tiny(RECIPES[name]())
     session = Session(device="cpu", quiet=True, workers=0)
-    out = train(recipe, roots / recipe.data.layout, tmp_path / "run", session=session)
+    root = roots / "grey" if recipe.data.channels == 1 else roots
+    out = train(recipe, root / recipe.data.layout, tmp_path / "run", session=session)
     lines = read(out / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 2]
     assert lines[-1]["evaluation_pictures"] >= 1
