@@ -135,3 +135,12 @@ def test_what_is_not_there_or_damaged_is_one_line(tmp_path):
     (tmp_path / "set" / "b.tar").write_bytes(b"no tar file at all")
     with pytest.raises(PictureError, match="no such picture"):
         read_picture(tmp_path / "set" / "b.tar" / "a.png")
+
+
+def test_a_path_into_a_shard_is_a_picture_for_commands(tmp_path, monkeypatch, capsys):
+    from tokenfield.cli.app import main
+
+    pack(tmp_path / "a.tar", folder_of(tmp_path, 1))
+    assert main(["info", f"{tmp_path}/a.tar/000.png"]) == 0
+    assert main(["encode", f"{tmp_path}/a.tar/000.png", "-o", f"{tmp_path}/a.field", "--model", "photos-s"]) == 0
+    assert (tmp_path / "a.field").exists()

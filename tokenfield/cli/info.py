@@ -38,6 +38,7 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
 
 def describe(path: str) -> Record:
     """The facts about a path. Raises UserError for what is none of these."""
+    from tokenfield.data.shards import shard_of
     from tokenfield.models import pretrained
 
     place = Path(path)
@@ -49,7 +50,7 @@ def describe(path: str) -> Record:
         if (place / pretrained.CONFIG).exists():
             return about_model(place)
         return about_folder(place)
-    if not place.exists():
+    if not place.exists() and not shard_of(place):
         packaged = ", ".join(pretrained.list_models()) or "none"
         raise UserError(f"{path}: no such file or folder, and no packaged model (there are: {packaged})")
     return about_field(place) if place.suffix.lower() in (".field", ".safetensors") else about_picture(place)

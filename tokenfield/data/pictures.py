@@ -19,6 +19,7 @@ from tokenfield.data.decoding import PictureError as PictureError
 from tokenfield.data.decoding import on_white
 from tokenfield.data.decoding import read_picture as read_picture
 from tokenfield.data.deep import ENDINGS
+from tokenfield.data.shards import shard_of
 from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
@@ -56,13 +57,13 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     """Every picture file under a folder, by its ending, sorted by its path relative to the folder.
 
     Hidden files and folders are passed over; links to folders are followed, each folder once. The order is that of the
-    names alone and so the same on every machine. A path that is a file is returned as the only one.
+    names alone and so the same on every machine. A path that is a file, or leads into a shard, is returned as the only one.
 
     Raises UserError for no such folder, no pictures in it, and, unless `skipped` notes them, sub-folders that may not
     be read.
     """
     folder = Path(folder)
-    if folder.is_file():
+    if folder.is_file() or shard_of(folder):
         return [folder]
     if not folder.is_dir():
         raise UserError(f"{shown(folder)}: no such folder; give a folder of pictures or a picture")
