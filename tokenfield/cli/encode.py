@@ -75,14 +75,14 @@ def plan(
 
 def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, bar: console.Bar) -> Record:
     """Encode one picture, write its file, and return what is printed about it."""
-
     from tokenfield.data.pictures import read_picture
+    from tokenfield.data.shards import size_of
     from tokenfield.fields.field import Field
 
     picture = read_picture(path)
     begun = time.perf_counter()
     field = Field.of(model, picture, rate=storing.rate, dtype=find_precision(storing.precision), progress=bar.piece)
-    before = path.stat().st_size
+    before = size_of(path)
     store(field, target, storing, before, lambda other: fidelity(other, picture, storing.precision, bar)["psnr_8bit"])
     seconds = time.perf_counter() - begun
     after, pixels = target.stat().st_size, picture.shape[1] * picture.shape[2]

@@ -183,13 +183,14 @@ def about_run(folder: Path) -> Record:
 def about_picture(path: Path) -> Record:
     """A picture as `encode` would read it."""
     from tokenfield.data.pictures import read_picture
+    from tokenfield.data.shards import size_of
 
     picture = read_picture(path)
     return {
         "kind": "picture",
         "picture": f"{picture.shape[2]} x {picture.shape[1]} pixels",
         "values": picture.numel(),
-        "bytes": path.stat().st_size,
+        "bytes": size_of(path),
         "mean": round(picture.mean().item(), 4),
         "range": f"{picture.min().item():.4f} to {picture.max().item():.4f}",
     }

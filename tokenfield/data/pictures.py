@@ -57,7 +57,8 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     """Every picture file under a folder, by its ending, sorted by its path relative to the folder.
 
     Hidden files and folders are passed over; links to folders are followed, each folder once. The order is that of the
-    names alone and so the same on every machine. A path that is a file, or leads into a shard, is returned as the only one.
+    names alone and so the same on every machine. A path that is a file, also one in a shard, is returned as the only
+    one.
 
     Raises UserError for no such folder, no pictures in it, and, unless `skipped` notes them, sub-folders that may not
     be read.

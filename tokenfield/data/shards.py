@@ -83,8 +83,8 @@ def identity(path: Path) -> bytes:
     return cache.identity(path) if shard is None else cache.identity(shard) + f"\0{path.relative_to(shard)}".encode()
 
 
-def open_member(path: Path) -> io.BytesIO:
-    """The bytes of a member. Raises KeyError where the shard has none of this name, OSError."""
+def place_of(path: Path) -> tuple[Path, int, int]:
+    """A member's shard, where its bytes begin, and how many they are. Raises KeyError where it is not there."""
     shard = shard_of(path)
     assert shard is not None, f"{path} leads into no shard"
     index, _ = index_of(shard)
@@ -92,6 +92,17 @@ def open_member(path: Path) -> io.BytesIO:
     place = int(np.searchsorted(index["name"], name))
     if place == len(index) or index["name"][place] != name:
         raise KeyError(path.name)
+    return shard, int(index["offset"][place]), int(index["size"][place])
+
+
+def open_member(path: Path) -> io.BytesIO:
+    """The bytes of a member. Raises KeyError where the shard has none of this name, OSError."""
+    shard, offset, size = place_of(path)
     with open(shard, "rb") as file:
-        file.seek(int(index["offset"][place]))
-        return io.BytesIO(file.read(int(index["size"][place])))
+        file.seek(offset)
+        return io.BytesIO(file.read(size))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of a member of a shard. Raises OSError, KeyError."""
+    return place_of(path)[2] if shard_of(path) else path.stat().st_size
