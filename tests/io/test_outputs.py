@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tokenfield.errors import UserError
-from tokenfield.io.outputs import check_report, distinct_names, plan_file, plan_folder
+from tokenfield.io.outputs import check_named, check_report, distinct_names, plan_file, plan_folder
 
 
 def names(*paths, ending=".field"):
@@ -75,8 +76,29 @@ def test_a_report_takes_the_place_of_a_report_alone(folder, tmp_path):
     (tmp_path / "report.json").write_text(' {"command": "info"}')
     for path in (tmp_path / "report.json", tmp_path / "new.json", Path("/dev/null")):
         check_report(path)
-    (tmp_path / "recipe.json").write_text("{}")
+    (tmp_path / "recipe.json").write_text('{"command": 1}')
     wrong = {folder / "a.png": "no JSON file", folder: "a folder", tmp_path / "recipe.json": "read by"}
     for path, words in wrong.items():
         with pytest.raises(UserError, match=words):
             check_report(path)
+
+
+def test_what_options_name_for_results_is_no_input_and_not_two_things(folder, tmp_path):
+    (tmp_path / "text.png").write_text("notes")
+    (tmp_path / "annotations.json").write_text('{"images": []}')
+    (tmp_path / "r.json").write_text('{"command": "info"}')
+    (folder / "sub").mkdir(exist_ok=True)
+    for place in (tmp_path, folder / "sub"):
+        Image.new("RGB", (2, 2)).save(place / "figure.png")
+    check_named([("json", tmp_path / "r.json"), ("figure", tmp_path / "figure.png")], [folder])
+    wrong = {
+        "is no PNG": [("figure", tmp_path / "text.png")],
+        "is a folder": [("figure", folder)],
+        "in a folder that is read": [("neighbours", folder / "sub" / "figure.png")],
+        "no report of a command": [("json", tmp_path / "annotations.json")],
+        "--json and --figure are both": [("json", tmp_path / "x"), ("figure", tmp_path / "X")],
+        "--output is an input": [("output", tmp_path / "figure.png")],
+    }
+    for words, results in wrong.items():
+        with pytest.raises(UserError, match=words.replace("--output", "--output .*")):
+            check_named(results, [folder, tmp_path / "figure.png"])

@@ -15,8 +15,9 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import REASONS
-from tokenfield.io.outputs import check_report
+from tokenfield.io.outputs import RESULTS, check_named
 from tokenfield.registry import COMMANDS
 
 OS_REASONS = REASONS | {
@@ -43,6 +44,9 @@ EXTRAS = {
     "tensorboard": "tensorboard",
 }
 """Modules that the core does without -> the extra that brings them."""
+
+MAY_BE_PLACES = ("path", "data", "model")
+"""Options whose words may be files or folders, or names."""
 
 MOVED = {
     "superres": "tokenfield superres became python -m experiments.fields.superres, from a copy of the repository",
@@ -87,7 +91,7 @@ def main(
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: console.warn(message)
             command = (parser or parse)(argv)
-            check_reports(command)
+            check_results(command)
             result = command()
             sys.stdout.flush()  # a full disk or a closed pipe shows here, where it still has a line of its own
     except Usage as error:
@@ -111,14 +115,22 @@ def main(
     return result if isinstance(result, int) else console.OK
 
 
-def check_reports(command: object) -> None:
-    """Raises UserError where --json would replace something that is no report, before any work is done."""
+def check_results(command: object) -> None:
+    """Raises UserError where a file that an option names for results would replace another, before any work is done."""
     if isinstance(command, functools.partial):
-        options = [*command.keywords.items(), *(("", value) for value in command.args)]
-        for name, value in options:
-            path = value if name == "json" else getattr(value, "json", None)
-            if isinstance(path, Path):
-                check_report(path)
+        places = list(places_in({**command.keywords, **{str(i): value for i, value in enumerate(command.args)}}))
+        results = [(name, path) for name, path in places if name in RESULTS]
+        check_named(results, [path for name, path in places if name not in RESULTS])
+
+
+def places_in(options: Mapping[str, object]) -> Iterator[tuple[str, Path]]:
+    """Every path that a command was given, with its option's name, inside groups of options too."""
+    for name, value in options.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from places_in({one.name: getattr(value, one.name) for one in fields(value)})
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path) or (isinstance(path, str) and name in MAY_BE_PLACES):
+                yield name, Path(path)
 
 
 def lost_peer(error: RuntimeError) -> bool:

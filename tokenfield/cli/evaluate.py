@@ -12,6 +12,7 @@ from tokenfield.cli.console import Folder, Int, Json
 from tokenfield.cli.options import Device, Precision, Rate, check_at_least, find_precision, load_model
 from tokenfield.cli.types import Report, SkippedFiles, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
 Protocol = Literal[
@@ -87,6 +88,7 @@ def evaluate(
     keep: int = 4,
     precision: Precision = "fp32",
     device: Device = "auto",
+    overwrite: bool = False,
     json: Json = None,
 ) -> int:
     """Measure a model on pictures: PSNR by the papers' protocol, SSIM, values stored, seconds.
@@ -111,6 +113,7 @@ def evaluate(
         features: network of rFID: auto, inception:PATH, or any other that tokenfield score takes.
         save: write the worst and the best pictures there, as photograph | reconstruction | difference (x 8).
         keep: how many of each.
+        overwrite: where --save named a folder, replace what lies there already.
     """
     from tokenfield.evaluation import evaluate as evaluation
     from tokenfield.evaluation.pca import Basis
@@ -119,6 +122,8 @@ def evaluate(
 
     pictures.check()
     check_at_least(1, keep=keep)
+    if save is not None:
+        check_free([file for side in ("worst", "best") for file in save.glob(f"{side}-*.png")], overwrite=overwrite)
     field_model = load_model(model, device)
     for_pictures(field_model)
     if rate is not None:

@@ -46,6 +46,7 @@ def explain(
     out: Out = None,
     detail: tyro.conf.OmitArgPrefixes[Detail] = Detail(),
     device: Device = "auto",
+    overwrite: bool = False,
     json: Json = None,
 ) -> int:
     """Show what tokens are for: what each one governs, and which ones a clicked pixel looks at.
@@ -59,6 +60,7 @@ def explain(
         pictures: picture files or folders; the middle square of each, resized to what a model takes, is explained.
         model: packaged models, folders that hold one, training runs, or hf:owner/name; several are compared.
         out: folder for the three files; default: ./explained.
+        overwrite: replace what lies there already.
     """
     from tokenfield.data.pictures import SkippedFiles, find_pictures, read_pictures
     from tokenfield.evaluation import explain as analysis
@@ -77,7 +79,7 @@ def explain(
     files = [file for path in pictures for file in find_pictures(path, skipped)[: detail.count]]
     folder = out if out is not None else Path("explained")
     page, tiles, numbers_file = (folder / name for name in ("explained.html", "tokens.png", "locality.json"))
-    check_free([page, tiles, numbers_file], overwrite=True, inputs={os.path.realpath(file) for file in files})
+    check_free([page, tiles, numbers_file], overwrite=overwrite, inputs={os.path.realpath(file) for file in files})
     read: dict[str, Tensor] = {}
     for path, picture in read_pictures(files, skipped):
         read[path.stem if path.stem not in read else str(path)] = picture

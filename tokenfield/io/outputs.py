@@ -17,6 +17,11 @@ NOT_REPORTS = ("config.json", "recipe.json", "latents.json", "state.json", "tran
 """JSON files that others read: a report for machines never takes their place."""
 
 
+FIGURES = ("figure", "neighbours")
+RESULTS = ("json", *FIGURES, "output", "out", "save")
+"""Options that name where results go: files for machines, figures, and what each command makes."""
+
+
 def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path:
     """Where the one result of a file goes: to `output`, or beside it with the first of the endings.
 
@@ -91,9 +96,11 @@ def check_free(targets: Sequence[Path], *, overwrite: bool, inputs: set[str] | N
 
 def check_report(path: Path) -> None:
     """Raises UserError unless a JSON report may be written to a path: a new file, or one that is a report."""
+    if not present(path):
+        return
     if path.is_dir():
         raise UserError(f"{shown(path)} is a folder; give a file name for the JSON")
-    if not path.exists() or not path.is_file():  # /dev/stdout, a pipe
+    if not path.is_file():  # /dev/stdout, a pipe
         return
     with open(path, "rb") as file:
         beginning = file.read(64).lstrip()
@@ -102,6 +109,45 @@ def check_report(path: Path) -> None:
                         "JSON")
     if path.name in NOT_REPORTS:
         raise UserError(f"{shown(path)} is read by others and not replaced by a report; give another name for the JSON")
+
+
+def check_named(results: Sequence[tuple[str, Path]], inputs: Sequence[Path]) -> None:
+    """Raises UserError where a place that an option names for results is an input, or another's, or of another kind.
+
+    Args:
+        results: names of options, which are in `RESULTS`, and what they were given.
+        inputs: files and folders that the command reads.
+    """
+    places: dict[str, str] = {}
+    for option, path in results:
+        if option == "json":
+            check_report(path)
+            if path.is_file() and path.stat().st_size and b'"command"' not in path.read_bytes():
+                raise UserError(f"{shown(path)} holds JSON that is no report of a command; it was left as it is: give "
+                                "another name for the JSON")
+        elif option in FIGURES:
+            check_figure(path, inputs)
+        if present(path) and path.is_file() and any(same(path, one) for one in inputs):
+            raise UserError(f"--{option} {shown(path)} is an input, and would be replaced; give another name")
+        other = places.setdefault(os.path.realpath(path).casefold(), option)
+        if other != option:
+            raise UserError(f"--{other} and --{option} are both {shown(path)}; give two names")
+
+
+def check_figure(path: Path, inputs: Sequence[Path]) -> None:
+    """Raises UserError unless a figure may be written to a path: a new file, or a PNG in no folder that is read."""
+    if not present(path):
+        return
+    if path.is_dir():
+        raise UserError(f"{shown(path)} is a folder; give a file name for the figure")
+    if path.is_file():
+        with open(path, "rb") as file:
+            if file.read(4) not in (b"", b"\x89PNG"):
+                raise UserError(f"{shown(path)} exists and is no PNG; it was left as it is: give another name for the "
+                                "figure")
+        if any(one.is_dir() and path.resolve().is_relative_to(one.resolve()) for one in inputs):
+            raise UserError(f"{shown(path)} lies in a folder that is read, and would be replaced; give another name "
+                            "for the figure")
 
 
 def same(one: Path, other: Path) -> bool:

@@ -14,6 +14,7 @@ from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
+from tokenfield.models.folder import CARD, CONFIG
 from tokenfield.training import checkpoint
 from tokenfield.training.optimisers import schedule
 from tokenfield.training.recipe import Recipe, differences, from_json, read, recipe_hash, to_json
@@ -34,6 +35,8 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
             raise UserError("no recipe was given; only a run that is resumed brings its own")
         if checkpoint.folders(out) or (out / pretrained.WEIGHTS).exists():
             raise UserError(f"{out} holds a trained run already; resume it (--resume), or train into a new folder")
+        if foreign := [name for name in (CARD, CONFIG) if (out / name).exists()]:
+            raise UserError(f"{shown(out / foreign[0])} would be replaced; train into a new folder")
         return recipe
     stored = stored_recipe(out)
     if recipe is None or lengthens(stored, recipe, checkpoint.last_step(out)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json, Out
 from tokenfield.cli.options import check_at_least
+from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ModelOptions
 
@@ -26,6 +27,8 @@ class Measure(ModelOptions):
     """Views at the beginning that are never compared; give 5 to compare with other runs of up to 5."""
     out: Out = None
     """Folder for what is written; default: ./views."""
+    overwrite: bool = False
+    """Replace what lies there already."""
     json: Json = None
 
     def run(self) -> int:
@@ -34,6 +37,8 @@ class Measure(ModelOptions):
 
         check_at_least(1, count=self.count)
         check_at_least(0, targets=self.targets, reserved=self.reserved)
+        folder = self.out or Path("views")
+        check_free([folder / "views.json", folder / "views.png"], overwrite=self.overwrite)
         model, numbers, (integral, fitting), source = self.open()
         total = min(self.count or len(source), len(source))
         with console.progress("measuring", total) as bar:
@@ -43,7 +48,6 @@ class Measure(ModelOptions):
                   "reserved": max(self.reserved, *numbers), "optimize": self.optimize, "points": integral.points,
                   "means": protocol.means(scores), "objects": [asdict(score) for score in scores]}
         show(report["objects"] if total <= FEW else [], report["means"])
-        folder = self.out or Path("views")
         console.write_json(folder / "views.json", report)
         curve = [(line["support"], line["psnr"]) for line in report["means"]]
         protocol.figure_4a(folder / "views.png", {model.name: curve}, "Held-out views, by the number of support views")

@@ -1,6 +1,7 @@
 """`tokenfield views orbit` and `serve`: objects from all around, as files or on a page of this machine."""
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
+from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ObjectOptions
 
@@ -30,6 +32,8 @@ class Orbit(ObjectOptions):
     """Side of the pictures in pixels; default: that of the model's own."""
     out: Out = None
     """Folder for what is written; default: ./views."""
+    overwrite: bool = False
+    """Replace what lies there already."""
     json: Json = None
 
     def run(self) -> int:
@@ -84,6 +88,9 @@ class Orbit(ObjectOptions):
         from tokenfield.views.light_field import render_from
         from tokenfield.views.viewer import orbits
 
+        if self.pose is None:
+            ends = "-orbit-???.png", "-orbit.webp", "-orbit.mp4", "-views.png", "-beside.webp"
+            check_free([file for end in ends for file in folder.glob(escape(name) + end)], overwrite=self.overwrite)
         folder.mkdir(parents=True, exist_ok=True)
         side = self.size or field.native_size[0]
         if self.pose is None:
