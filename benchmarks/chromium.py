@@ -10,7 +10,7 @@ from itertools import count
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PROGRAM = next(filter(None, map(shutil.which, PROGRAMS)), None)
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds for an answer: test machines are busy."""
 
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from tokenfield.browser.graphs import NAMES, PACKAGED, graphs_of, name_of, weights_of
-from tokenfield.browser.networks import Cells, Functions, RayColours, networks_of, sharpness_of
+from tokenfield.browser.networks import Cells, Functions, RayColours, sharpness_of
 from tokenfield.coords import Grid
-from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.interop.networks import WEIGHTS
 from tokenfield.models import pretrained
@@ -49,30 +48,27 @@ def cells_inputs(model, tokens, samples):
     for axis in off:
         axis[0] = axis[-1] = 1
     span = torch.full((2,), max(1.0, model.cell / samples))
-    return {"y": places, "x": places, "span": span, "outside_y": off[0], "outside_x": off[1],
-            "sharpness": torch.tensor([sharpness_of(model, tokens)])}, samples - before
+    inputs = {"y": places, "x": places, "span": span}
+    if isinstance(model, AnchorField):
+        inputs |= {"outside_y": off[0], "outside_x": off[1], "sharpness": torch.tensor([sharpness_of(model, tokens)])}
+    return inputs, samples - before
 
 
 @pytest.mark.parametrize("name", pretrained.list_models())
 def test_packaged_models_have_graphs(name):
     """Where this fails after a change of a decoder or a configuration: python -m tokenfield.browser.graphs."""
     model = pretrained.load(name)
-    if model.input_size is None and not isinstance(model, AnchorField):
-        with pytest.raises(UserError, match="the page shows"):
-            networks_of(model)
-        return
     folder = PACKAGED / name_of(model)
     assert folder.exists(), f"no graphs of {name}"
     assert json.loads((folder / NAMES).read_text())
 
 
-@pytest.mark.parametrize("name", ["photos-s", "photos-ladder"])
-@pytest.mark.parametrize("samples", [2, 8, 16])
+@pytest.mark.parametrize("name", ["photos-s", "photos-ladder", "photos-codec"])
+@pytest.mark.parametrize("samples", [2, 8, 32])
 def test_a_lattice_renders_alike(name, samples, tmp_path):
     """Below, at and above the picture's own size."""
     model = pretrained.load(name)
-    assert isinstance(model, AnchorField)
-    field, graphs = Field.of(model, torch.rand(3, 24, 40)), Graphs(model, tmp_path)
+    field, graphs = Field.of(model, torch.rand(3, 32, 48)), Graphs(model, tmp_path)
     (functions,) = graphs.run("functions", tokens=field.tokens)
     inputs, skip = cells_inputs(model, field.tokens, samples)
     values, weights = graphs.run("cells", functions=functions, **inputs)
@@ -80,6 +76,32 @@ def test_a_lattice_renders_alike(name, samples, tmp_path):
     expected = field.render(tall, wide)
     torch.testing.assert_close(values[:, skip : skip + tall, skip : skip + wide], expected, rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(weights.sum(0), torch.ones_like(weights[0]))
+
+
+def test_overlapping_cells_share_out_a_pixel(tmp_path):
+    """By the squares of what the numbers of each token change."""
+    model, graphs = pretrained.load("photos-codec"), Graphs(pretrained.load("photos-codec"), tmp_path)
+    tokens, (down, across) = torch.randn(4, 5, model.prefixes[-1]), (0.3, 0.8)  # between anchors (1, 2) and (2, 3)
+    (functions,) = graphs.run("functions", tokens=tokens)
+    inputs = {"y": torch.tensor([down]), "x": torch.tensor([across]), "span": torch.ones(2)}
+    weights = graphs.run("cells", functions=functions, **inputs)[1][:, 2, 3]  # after a gap above and one to the left
+    coords = torch.tensor([[2 * (1.5 + down) / 4 - 1, 2 * (2.5 + across) / 5 - 1]])
+    change = torch.func.jacrev(lambda t: model.decode(t[None], coords)[0, 0, 0])(tokens).square().sum(-1)
+    expected = change[1:3, 2:4].flatten()
+    torch.testing.assert_close(weights, expected / change.sum(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale, span", [(1, 1.0), (3, 1 / 3), (8, 1 / 8)])
+def test_windows_of_a_lattice_render_alike(scale, span, tmp_path):
+    """A part of the picture from the tokens around it, below and beyond the least pixel that the model tells apart."""
+    model, graphs = pretrained.load("photos-zoom"), Graphs(pretrained.load("photos-zoom"), tmp_path)
+    field = Field.of(model, torch.rand(3, 17, 23))
+    first, last = 5 - model.reach, 9 + model.reach  # rows and columns 5 to 9 of pixels
+    local = (2 * (torch.arange(4 * scale) + 0.5) / scale + 2 * model.reach) / (last - first) - 1
+    (values,) = graphs.run("window", tokens=field.tokens[first:last, first:last], y=local, x=local,
+                           span=torch.full((2,), span))
+    expected = field.crop(field.pixel_box(5, 5, 9, 9), (4 * scale, 4 * scale))
+    torch.testing.assert_close(values, expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["lainr-photos", "ipc-photos"])

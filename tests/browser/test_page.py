@@ -1,4 +1,7 @@
-"""The page in a browser: what it decodes equals Python's pixels; drags, zooms, keys, tokens, interpolation."""
+"""The page in a browser: what it decodes equals Python's pixels; drags, zooms, keys, tokens, interpolation.
+
+Pictures of all kinds of systems, an object (rays) and a globe are on one page.
+"""
 
 import threading
 
@@ -11,28 +14,52 @@ from benchmarks.chromium import PROGRAM, Chromium
 from tokenfield.browser.page import write_page
 from tokenfield.browser.scenes import Subject
 from tokenfield.browser.server import HOST, server_of
+from tokenfield.earth.globe import Globe
 from tokenfield.earth.maps import orthographic
+from tokenfield.earth.models import GriddedLainrConfig
 from tokenfield.earth.sphere import unit_vectors
 from tokenfield.fields.axis import TileAxis
 from tokenfield.fields.field import Field
 from tokenfield.metrics import to_8bit
 from tokenfield.models import pretrained
+from tokenfield.models.lainr import LainrConfig
+from tokenfield.views.light_field import LightField, render_from
+from tokenfield.views.models.lainr_views import LainrViewsConfig
 from tokenfield.views.rays import view_rays
 from tokenfield.views.viewer.orbits import pose_at
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine: apt-get install chromium")
 HEIGHT, WIDTH = 76, 108
 TOLERANCE = 1 / 255 + 1e-6
+SIZES = {"patch": 4, "padding": 0, "num_latents": 5, "latent_dim": 8, "encoder_dim": 12, "encoder_depth": 1,
+         "encoder_heads": 3, "dim": 8, "feature_dim": 24}
+CODEC, ZOOM, OBJECT, GLOBE = 3, 4, 5, 6
+"""Places of subjects."""
 
 
 @pytest.fixture(scope="module")
 def subjects():
-    """Two fields of one model and size, and one of overlapping tiles."""
+    """Two fields of one model and size, one of overlapping tiles, other lattices, an object and a globe."""
     pictures = [smooth(HEIGHT, WIDTH, seed) + 0.1 * torch.rand(3, HEIGHT, WIDTH) for seed in (1, 2)]
     lattice, tiles = pretrained.load("photos-s"), pretrained.load("lainr-photos")
     return [Subject("first", Field.of(lattice, pictures[0].clamp(0, 1)), pictures[0].clamp(0, 1)),
             Subject("second", Field.of(lattice, pictures[1].clamp(0, 1))),
-            Subject("tiles", Field.of(tiles, pictures[0][:, :40, :70].clamp(0, 1)))]
+            Subject("tiles", Field.of(tiles, pictures[0][:, :40, :70].clamp(0, 1))),
+            *(Subject(name, Field.of(name, pictures[0].clamp(0, 1))) for name in ("photos-codec", "photos-zoom")),
+            Subject("object", an_object()), Subject("globe", a_globe())]
+
+
+def an_object():
+    """Not trained, but with colours that differ from ray to ray."""
+    torch.manual_seed(0)
+    model = LainrViewsConfig(LainrConfig(size=(8, 8), **SIZES), 3).build().eval()
+    return Field(model, torch.randn(5, 8), LightField.at(pose_at(30, 20, 4.0), 0.8, (8, 8)))
+
+
+def a_globe():
+    torch.manual_seed(0)
+    domain = Globe((8, 16), (8, 16), (78.75, -78.75, 8.0), (11.25, 348.75, 16.0), ("t2m",), ("K",), (280.0,), (0.05,))
+    return Field(GriddedLainrConfig(lainr=LainrConfig(size=(8, 16), **SIZES)).build().eval(), torch.randn(5, 8), domain)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +117,65 @@ def test_overlapping_tiles_are_blended_alike(page, subjects):
     page.evaluate("window.page.open(2)")
     for level, i, j in ((0, 0, 0), (0, 0, 1), (1, 1, 2)):
         same_pixels(decoded(page, level, i, j), subjects[2].field, level, i, j)
+
+
+@pytest.mark.parametrize("subject", [CODEC, ZOOM])
+@pytest.mark.parametrize("level, i, j", [(0, 0, 0), (-1, 0, 0), (1, 0, 1), (4, 2, 3)])
+def test_lattices_of_every_kind(page, subjects, subject, level, i, j):
+    page.evaluate(f"window.page.open({subject})")
+    same_pixels(decoded(page, level, i, j), subjects[subject].field, level, i, j)
+
+
+def seen(page):
+    """RGBA (24, 24, 4) of the object or globe as the page shows it now."""
+    rgba = page.evaluate("page.decoder.ask('view', {view: page.shown.view, side: 24}).then((v) => [...v.rgba])")
+    return torch.tensor(rgba).view(24, 24, 4)
+
+
+def test_an_object_is_turned_and_seen_alike(page, subjects):
+    page.evaluate(f"window.page.open({OBJECT})")
+    page.until("page.shown.whole")
+    field = subjects[OBJECT].field
+    for turned in (False, True):
+        if turned:
+            page.drag((200, 200), (260, 230))
+            page.until("page.shown.whole")
+        view = page.evaluate("page.shown.view")
+        assert ((view["azimuth"], view["elevation"]) == pytest.approx((30, 20), abs=1e-4)) is not turned
+        pose = pose_at(view["azimuth"], view["elevation"], 4.0)
+        expected = to_8bit(render_from(field, pose[None], (24, 24))[0])
+        torch.testing.assert_close(seen(page)[..., :3].movedim(-1, 0) / 255, expected, rtol=0, atol=TOLERANCE)
+    page.click(250, 250)
+    page.until("document.querySelectorAll('#attended button').length === 5")
+
+
+def test_a_globe_is_turned_and_has_the_same_values_and_colours(page, subjects):
+    page.evaluate(f"window.page.open({GLOBE})")
+    page.until("page.shown.whole")
+    page.drag((200, 200), (230, 190))
+    page.until("page.shown.whole")
+    view, field = page.evaluate("page.shown.view"), subjects[GLOBE].field
+    places = orthographic(24, (view["latitude"], view["longitude"]))
+    visible = ~places.isnan().any(-1)
+    values = field.domain.at(field, places[visible].float())[:, 0]
+    place = [48.0, 11.0]
+    answer = page.evaluate(f"page.decoder.ask('value', {{place: {place}, variable: 0}})")["value"]
+    assert answer == pytest.approx(field.domain.at(field, torch.tensor([place])).item(), abs=1e-3)
+    drawn = seen(page)
+    assert ((drawn[..., 3] == 255) == visible).all()
+    low, high = page.evaluate(f"(({{low, high}}) => [low[0], high[0]])(page.fields[{GLOBE}])")
+    shares = ((values - low) / (high - low)).tolist()
+    colours = page.evaluate(f"import('./colour.js').then((c) => {shares}.map((t) => c.shade(t)))")
+    torch.testing.assert_close(drawn[visible].float(), torch.tensor(colours), rtol=0, atol=1)
+
+
+def test_a_token_is_chosen_by_its_number_where_nothing_attends(page, subjects):
+    page.evaluate(f"window.page.open({ZOOM})")
+    page.evaluate("(({x, y}) => page.tokens.ask(x, y))(page.shown.place(3.5, 7.5))")
+    assert page.evaluate("page.tokens.selected") == 3 * WIDTH + 7
+    page.evaluate("""(() => { const chosen = document.getElementById("chosen"); chosen.value = 5;
+        chosen.dispatchEvent(new Event("change")); })()""")
+    page.until("page.tokens.selected === 5 && document.getElementById('token').textContent.includes('column 5')")
 
 
 def test_the_canvas_shows_the_picture_s_own_pixels(page, subjects):

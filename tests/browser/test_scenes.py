@@ -112,12 +112,14 @@ def test_a_photograph_of_another_size_is_refused(run, photo, tmp_path):
     assert outcome.code == 1 and "9 x 9 pixels" in outcome.lines[-1]
 
 
-def test_a_field_that_the_page_does_not_decode_is_shown_in_other_tokens(run, photo, tmp_path):
-    """What `tokenfield encode` makes by default."""
-    assert run("encode", photo, "-o", tmp_path / "a.field").code == 0
+@pytest.mark.parametrize("name, system", [("photos-codec", "lapped"), ("photos-zoom", "liif")])
+def test_a_field_is_shown_in_its_own_tokens(run, photo, tmp_path, name, system):
+    """The first is what `tokenfield encode` makes by default."""
+    assert run("encode", photo, "-o", tmp_path / "a.field", "--model", name).code == 0
     outcome = run("view", tmp_path / "a.field", "--photograph", photo, "--out", tmp_path / "page")
-    assert outcome.code == 0 and "in tokens of photos-s" in outcome.err
-    assert len(json.loads((tmp_path / "page" / CONTENTS).read_text())["fields"]) == 1
+    assert outcome.code == 0 and not outcome.err
+    contents = json.loads((tmp_path / "page" / CONTENTS).read_text())
+    assert [model["system"] for model in contents["models"].values()] == [system]
 
 
 def test_nothing_to_show_is_said(run):

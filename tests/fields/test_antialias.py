@@ -85,6 +85,13 @@ def test_point_sampling_on_request_and_at_or_above_the_native_size():
     assert torch.equal(field.render(48, 72), field.render(48, 72, antialias=False))
 
 
+def test_a_box_of_pixels_is_those_pixels():
+    """In floating point it is a little more or less than they are, and means of two points are not those pixels."""
+    field = Field.of("photos-zoom", torch.rand(3, 17, 23))
+    crop = field.crop(field.pixel_box(5, 5, 9, 9), (4, 4))
+    torch.testing.assert_close(crop, field.render()[:, 5:9, 5:9], rtol=0, atol=1e-5)
+
+
 def test_bands_and_tiles_change_nothing():
     field = Field.of(anchored(), torch.rand(3, 24, 36))
     whole = field.render(7, 11)

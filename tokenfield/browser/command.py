@@ -124,7 +124,6 @@ def open_subject(
     file: Path, photograph: Path | None, override: Optional[FieldModel], models: dict[str, FieldModel]  # noqa: UP045
 ) -> "Subject":
     """A field with its photograph, if that is at hand; a photograph is encoded. Raises UserError for neither."""
-    from tokenfield.browser.networks import has_networks
     from tokenfield.browser.scenes import Subject
     from tokenfield.cli.decode import open_field
     from tokenfield.cli.options import load_model
@@ -137,11 +136,6 @@ def open_subject(
         picture = read_picture(file)
         return Subject(file.stem, Field.of(override or models[DEFAULT], picture), picture)
     field = open_field(file, override, models, "cpu")
-    if not has_networks(field.model):
-        console.warn(f"{file}: the page does not decode {field.model.name} yet; it shows its picture in tokens of "
-                     f"{DEFAULT}")
-        models.setdefault(DEFAULT, load_model(DEFAULT, "cpu"))
-        field = Field.of(models[DEFAULT], field.render(*field.native_size).clamp(0, 1))
     if photograph is None:
         return Subject(file.stem, field)
     picture = read_picture(photograph)

@@ -25,12 +25,15 @@ from tokenfield.fields.tiles import Tiles
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record
 from tokenfield.models.anchored import AnchorField
+from tokenfield.models.lapped import Lapped
 from tokenfield.views.light_field import LightField
 from tokenfield.views.radiance_field import PUBLISHED, Integral
 from tokenfield.views.viewer.orbits import distance_of, elevation_of
 
 NODES = 24
 """Places per axis of a tile at which attention is computed to find where tokens act."""
+WINDOW = 128
+"""Samples a side of a tile where every tile is decoded from the tokens around it."""
 MOST_PLACES = 20_000
 """Tokens above which their places are left out: a page that lists so many is slow."""
 
@@ -92,8 +95,10 @@ def write_tokens(tokens: Tensor, root: Path, file: str) -> Record:
 def lattice(field: Field, number: int, root: Path) -> Record:
     """A picture whose tokens stand on a lattice."""
     model = field.model
-    assert isinstance(model, AnchorField), "others have no graphs"
-    return {"cell": model.cell, "reach": model.reach, "sharpness": sharpness_of(model, field.tokens)}
+    about: Record = {"cell": model.cell, "reach": model.reach}
+    if isinstance(model, AnchorField):
+        return about | {"sharpness": sharpness_of(model, field.tokens)}
+    return about if isinstance(model, Lapped) else about | {"tile": WINDOW}
 
 
 def tiles(field: Field, number: int, root: Path) -> Record:

@@ -351,7 +351,8 @@ class Field:
         with usual_defaults():
             axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
         least, most = self.model.smallest_span, float("inf") if antialias else 1.0
-        pixels = ((hi - lo) / 2 * side / n for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
+        pixels = (round((hi - lo) / 2 * side / n, 9)  # rounding must not make means of pixels
+                  for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
         span = tuple(max(least, min(most, pixel)) for pixel in pixels)
         return Grid(axes, None if all(s == 1 for s in span) else span)
 

@@ -135,10 +135,11 @@ class Liif(FieldModel):
         spans = (coords.span if isinstance(coords, Grid) else None) or (1.0, 1.0)
         y, x = (linear(axis, cells) for axis, cells in zip(axes, lattice, strict=True))
         down, right = (offsets(*one) for one in zip(axes, (y, x), lattice, strict=True))
+        sides = [2 * torch.as_tensor(span).clamp(min=self.smallest_span) for span in spans]
         corners = []
         for i, j in product(range(2), range(2)):
             place = points([down[..., i], right[..., j]], grid)
-            cells = [torch.full_like(place[0], 2 * max(span, self.smallest_span)) for span in spans]
+            cells = [side.to(place[0]).expand_as(place[0]) for side in sides]
             weight_y, weight_x = points([y.weights[..., i], x.weights[..., j]], grid)
             first = self.place(torch.stack([*place, *cells], -1).to(self.place.weight.dtype))
             corners.append(Corner(y.cells[..., i], x.cells[..., j], first, (weight_y * weight_x).unsqueeze(-1)))

@@ -12,14 +12,15 @@ export const HIGHEST = 16;    // 65536 samples per pixel: float32 tells no more 
 export class Pyramid {
   constructor(field) {
     [this.height, this.width] = field.size;
-    this.cell = field.kind === "lattice" ? field.cell : 0;
+    this.side = field.tile ?? (field.kind === "lattice" ? null : SMALL_TILE);  // where cells do not say it
+    this.cell = this.side ? 0 : field.cell;
     this.lowest = 0;
     for (let side = this.cell; side > 1 && side % 2 === 0; side /= 2) this.lowest -= 1;
   }
 
   /** Samples a side of a tile. */
   tile(level) {
-    if (!this.cell) return SMALL_TILE;
+    if (this.side) return this.side;
     const samples = this.cell * 2 ** Math.max(level, this.lowest);  // per cell
     let side = BLOCK * samples;
     while (side > TILE) side /= 2;

@@ -1,5 +1,6 @@
-// Pictures whose tokens stand on a lattice of cells. The functions of a block of cells are made once and kept; a tile of
-// any level is then a few small matrix products.
+// Pictures whose tokens stand on a lattice of cells. Where tokens have functions of their own, those of a block of cells
+// are made once and kept, and a tile of any level is a few small matrix products. Elsewhere a tile is decoded from the
+// tokens around it.
 
 import { BLOCK, gapsOf } from "./geometry.js";
 
@@ -38,7 +39,7 @@ export class Lattice {
       span: [Float32Array.of(span, span), [2]],
       outside_y: [outside(y, g, this.rows), [g]],
       outside_x: [outside(x, h, this.columns), [h]],
-      sharpness: [Float32Array.of(this.field.sharpness), [1]],
+      sharpness: [Float32Array.of(this.field.sharpness ?? 0), [1]],
     });
   }
 
@@ -59,17 +60,22 @@ export class Lattice {
       return [Math.max(0, first - reach), Math.min(cells, after + reach)];
     };
     const [top, bottom] = window(i, this.rows), [left, right] = window(j, this.columns);
-    const shape = [bottom - top, right - left, this.width];
-    const tokens = new Float32Array(shape[0] * shape[1] * shape[2]);
-    for (let row = top; row < bottom; row++) {
-      const begin = (row * this.columns + left) * this.width;
-      tokens.set(this.tokens.subarray(begin, begin + shape[1] * shape[2]), (row - top) * shape[1] * shape[2]);
-    }
-    const { functions } = await this.model.run("functions", { tokens: [tokens, shape] });
+    const { functions } = await this.model.run("functions", { tokens: this.part(top, left, bottom, right) });
     return { ...functions, top: top - 1, left: left - 1, window: [top, left, bottom, right] };
   }
 
-  /** The tokens that a pixel is made of: [{ token, weight }]. */
+  /** Tokens of rows [top, bottom) and columns [left, right), and their shape. */
+  part(top, left, bottom, right) {
+    const shape = [bottom - top, right - left, this.width], line = shape[1] * shape[2];
+    const tokens = new Float32Array(shape[0] * line);
+    for (let row = top; row < bottom; row++) {
+      const begin = (row * this.columns + left) * this.width;
+      tokens.set(this.tokens.subarray(begin, begin + line), (row - top) * line);
+    }
+    return [tokens, shape];
+  }
+
+  /** The tokens that a pixel is made of: [{ token, weight }]. Beyond the edge stands the last token once more. */
   async attention({ y, x }) {
     const one = (at, cells) => {
       const place = Math.min(cells - 1e-6, Math.max(0, at / this.field.cell)) - 0.5, lower = Math.floor(place);
@@ -77,10 +83,13 @@ export class Lattice {
     };
     const [down, across] = [one(y, this.rows), one(x, this.columns)];
     const { weights } = await this.cells(down, across, 1);
-    const found = [0, 1, 2, 3].map((k) => ({ row: down.lower + (k >> 1), column: across.lower + (k & 1),
-      weight: weights.data[k] }));
-    return found.filter(({ row, column }) => row >= 0 && column >= 0 && row < this.rows && column < this.columns)
-      .map(({ row, column, weight }) => ({ token: row * this.columns + column, weight }));
+    const found = new Map(), inside = (at, cells) => Math.min(cells - 1, Math.max(0, at));
+    for (const [k, weight] of weights.data.entries()) {
+      const row = inside(down.lower + (k >> 1), this.rows), column = inside(across.lower + (k & 1), this.columns);
+      const token = row * this.columns + column;
+      found.set(token, (found.get(token) ?? 0) + weight);
+    }
+    return [...found].map(([token, weight]) => ({ token, weight }));
   }
 
   /** After a token changed, or all (null): forgets what depends on it and says which pixels do, null for all. */
@@ -94,6 +103,31 @@ export class Lattice {
       if (row >= top && row < bottom && column >= left && column < right) this.blocks.delete(key);
     }
     return [row - reach, column - reach, row + reach + 1, column + reach + 1].map((at) => at * cell);
+  }
+}
+
+/** Lattices whose tokens have no functions of their own: every tile from the tokens around it. */
+export class Windows extends Lattice {
+  async tile({ level, i, j }) {
+    const side = this.pyramid.tile(level), scale = 2 ** level, { cell, reach, size } = this.field;
+    const axis = (index, pixels, cells) => {
+      const at = Array.from({ length: side }, (_, k) => Math.min(index * side + k + 0.5, pixels * scale - 0.5) / scale / cell);
+      const first = Math.max(0, Math.floor(at[0]) - reach), last = Math.min(cells, Math.floor(at[side - 1]) + reach + 1);
+      return { first, last, local: Float32Array.from(at, (place) => (2 * (place - first)) / (last - first) - 1) };
+    };
+    const y = axis(i, size[0], this.rows), x = axis(j, size[1], this.columns);
+    const { values } = await this.model.run("window", {
+      tokens: this.part(y.first, x.first, y.last, x.last),
+      y: [y.local, [side]],
+      x: [x.local, [side]],
+      span: [Float32Array.of(1 / scale, 1 / scale), [2]],
+    });
+    return values;
+  }
+
+  /** The token of the cell that a pixel is in; nothing says how much it counts. */
+  async attention({ y, x }) {
+    return [{ token: Math.floor(y / this.field.cell) * this.columns + Math.floor(x / this.field.cell), weight: null }];
   }
 }
 

@@ -52,12 +52,11 @@ function within(milliseconds, promise) {
 }
 
 class Page {
-  constructor(contents) {
+  constructor(contents, decoder, choice) {
     this.fields = contents.fields;
     this.models = contents.models;
     this.stage = new Stage(find("view"), find("status"));
-    this.decoder = new Decoder();
-    this.choice = new URLSearchParams(location.search).get("provider");
+    Object.assign(this, { decoder, choice });
     find("field").replaceChildren(...this.fields.map(({ name }, k) => new Option(name, k)));
     find("field").onchange = () => this.open(Number(find("field").value));
     for (const [id, act] of Object.entries({
@@ -89,7 +88,7 @@ class Page {
     this.comparison = picture ? new Comparison(this.stage, this.shown, this.decoder,
       { box: find("comparing"), beside: find("beside"), divider: find("divider") }) : null;
     this.tokens = new Tokens(this.stage, this.shown, this.decoder, Object.fromEntries(
-      ["shown", "attended", "editing", "token", "component", "value", "number", "reset"].map((id) => [id, find(id)])
+      ["shown", "attended", "editing", "chosen", "token", "component", "value", "number", "reset"].map((id) => [id, find(id)])
         .concat([["box", find("tokens")]])));
     find("shown").parentElement.hidden = !picture;
     find("divider").hidden = true;
@@ -197,9 +196,11 @@ class Page {
 }
 
 try {
+  const decoder = new Decoder(), choice = new URLSearchParams(location.search).get("provider");
+  decoder.ask("ready", { choice }).catch(() => {});  // while the list of fields is on its way; `open` says what fails
   const answer = await fetch("fields.json");
   if (!answer.ok) throw new Error(`fields.json: ${answer.status} ${answer.statusText}`);
-  window.page = new Page(await answer.json());
+  window.page = new Page(await answer.json(), decoder, choice);
   await window.page.open(0);
 } catch (error) {
   find("status").textContent = `This page cannot show its fields: ${error.message}`;

@@ -9,6 +9,8 @@ export async function loadRuntime(choice) {
   ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
   ort.env.wasm.numThreads = threads;
   ort.env.logLevel = "error";
+  // Nothing is no graph and is refused, but only after the WebAssembly is compiled: it is, while files are on their way.
+  if (!card) ort.InferenceSession.create(new Uint8Array(1), { executionProviders: ["wasm"] }).catch(() => {});
   return { ort, provider: card ? "webgpu" : "wasm", threads };
 }
 
@@ -21,7 +23,7 @@ async function hasCard() {
   }
 }
 
-/** The networks of a model: `run(name, inputs)` with arrays and shapes in and out. */
+/** The networks of a model: `run(name, inputs)` with arrays and shapes in and out; inputs that it has not are left out. */
 export class Model {
   constructor(runtime, sessions) {
     this.ort = runtime.ort;
@@ -41,11 +43,10 @@ export class Model {
   }
 
   async run(name, inputs) {
-    const feeds = {};
-    for (const [key, [data, shape]] of Object.entries(inputs)) {
-      feeds[key] = new this.ort.Tensor("float32", data, shape);
-    }
-    const results = await this.sessions[name].run(feeds);
+    const session = this.sessions[name];
+    const feeds = Object.fromEntries(session.inputNames.map((key) =>
+      [key, new this.ort.Tensor("float32", ...inputs[key])]));
+    const results = await session.run(feeds);
     return Object.fromEntries(Object.entries(results).map(([key, { data, dims }]) => [key, { data, shape: dims }]));
   }
 }

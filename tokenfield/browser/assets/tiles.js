@@ -38,9 +38,8 @@ export class Tiles {
     return { data: out, shape: [channels, side, side] };
   }
 
-  /** The tokens of the tile that counts most at a pixel: [{ token, weight }]; [] where nothing attends to tokens. */
+  /** The tokens of the tile that counts most at a pixel: [{ token, weight }]; its first one where nothing attends. */
   async attention({ y, x }) {
-    if (!this.model.sessions.attention) return [];
     const [row, column] = [y, x].map((at, k) => {
       const [first, weight] = cover(this.field.axes[k], at);
       return weight < 0.5 ? first + 1 : first;
@@ -49,9 +48,10 @@ export class Tiles {
       const axis = this.field.axes[k];
       return (at - axis.starts[[row, column][k]]) * (2 / axis.tile) - 1;
     });
+    const first = (row * this.columns + column) * this.count;
+    if (!this.model.sessions.attention) return [{ token: first, weight: null }];
     const { weights } = await this.model.run("attention",
       { tokens: this.tokensOf(row, column), coords: [Float32Array.from(local), [1, 2]] });
-    const first = (row * this.columns + column) * this.count;
     return Array.from(weights.data, (weight, k) => ({ token: first + k, weight }));
   }
 

@@ -15,6 +15,8 @@ export class Tokens {
     this.editing.hidden = true;
     this.attended.replaceChildren();
     this.component.max = this.width - 1;
+    this.chosen.max = shape.slice(0, -1).reduce((a, b) => a * b, 1) - 1;
+    this.chosen.onchange = () => this.select(Math.min(this.chosen.max, Math.max(0, Math.round(this.chosen.valueAsNumber || 0))));
     this.shown.onchange = () => this.stage.redraw();
     this.component.onchange = () => this.read();
     this.value.oninput = () => this.write();
@@ -48,12 +50,13 @@ export class Tokens {
     const { found } = await this.decoder.ask("attention", { at });
     this.pixel = at;
     this.found = found.sort((a, b) => b.weight - a.weight);
-    const buttons = this.found.slice(0, LISTED).filter(({ weight }) => weight > LEAST).map(({ token, weight }) => {
+    const listed = ({ weight }) => weight === null || weight > LEAST;
+    const buttons = this.found.slice(0, LISTED).filter(listed).map(({ token, weight }) => {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.token = token;
       button.style.setProperty("--share", `${100 * weight}%`);
-      button.textContent = `${(100 * weight).toFixed(1)} %: ${this.name(token)}`;
+      button.textContent = weight === null ? this.name(token) : `${(100 * weight).toFixed(1)} %: ${this.name(token)}`;
       button.onclick = () => this.select(token);
       const item = document.createElement("li");
       item.append(button);
@@ -61,15 +64,16 @@ export class Tokens {
     });
     this.attended.replaceChildren(...buttons);
     const [first] = this.found;
-    this.stage.say(first ? `${at.name}: ${(100 * first.weight).toFixed(0)} % from token ${this.name(first.token)}`
-      : "This model's coordinates attend to no tokens");
-    if (first) this.select(first.token);
+    const share = first.weight === null ? "no attention here;" : `${(100 * first.weight).toFixed(0)} % from`;
+    this.stage.say(`${at.name}: ${share} token ${this.name(first.token)}`);
+    this.select(first.token);
     this.stage.redraw();
   }
 
   async select(token) {
     this.selected = token;
     this.editing.hidden = false;
+    this.chosen.value = token;
     this.token.textContent = `Token ${this.name(token)}: ${this.width} numbers`;
     for (const button of this.attended.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", Number(button.dataset.token) === token);

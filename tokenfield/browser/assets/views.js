@@ -43,9 +43,9 @@ export class Views {
   }
 }
 
-/** Weights of all tokens at one coordinate: [{ token, weight }]; [] where nothing attends to tokens. */
+/** Weights of all tokens at one coordinate: [{ token, weight }]; the first one's where nothing attends to tokens. */
 async function attention({ model, tokens, field }, coords) {
-  if (!model.sessions.attention) return [];
+  if (!model.sessions.attention) return [{ token: 0, weight: null }];
   const { weights } = await model.run("attention",
     { tokens: [tokens, field.tokens.shape], coords: [Float32Array.from(coords), [1, coords.length]] });
   return Array.from(weights.data, (weight, token) => ({ token, weight }));

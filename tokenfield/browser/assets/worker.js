@@ -2,7 +2,7 @@
 
 import { toPixels } from "./colour.js";
 import { Pyramid } from "./geometry.js";
-import { Lattice } from "./lattice.js";
+import { Lattice, Windows } from "./lattice.js";
 import { bytes, loadRuntime, loadTokens, Model } from "./runtime.js";
 import { Tiles } from "./tiles.js";
 import { Globe, Views } from "./views.js";
@@ -14,6 +14,12 @@ let runtime, field, pyramid, decoder, own, other;
 const models = new Map(), kept = new Map();
 
 const answers = {
+  /** Makes the runtime ready. */
+  async ready({ choice }) {
+    runtime ??= await loadRuntime(choice);
+    return {};
+  },
+
   /** Makes a field the current one. */
   async open({ about, model, choice }) {
     const tokens = loadTokens(about.tokens);  // while the runtime is made ready
@@ -24,7 +30,8 @@ const answers = {
     field = about;
     if (about.maskFile) field.mask = await bytes(about.maskFile);
     pyramid = about.kind === "lattice" || about.kind === "tiles" ? new Pyramid(about) : null;
-    decoder = new KINDS[about.kind](about, models.get(model.folder), own.slice(), pyramid);
+    const kind = model.networks.includes("window") ? Windows : KINDS[about.kind];
+    decoder = new kind(about, models.get(model.folder), own.slice(), pyramid);
     kept.clear();
     return { provider: runtime.provider, threads: runtime.threads };
   },
@@ -67,7 +74,7 @@ const answers = {
 
   /** Tokens that a pixel is made of. */
   async attention({ at }) {
-    return { found: decoder.attention ? await decoder.attention(at) : [] };
+    return { found: await decoder.attention(at) };
   },
 
   /** The numbers of a token. */
