@@ -75,6 +75,14 @@ def test_a_phone_s_folder_is_encoded(run, model, tmp_path):
     assert outcome.code == 0 and len(list((tmp_path / "out").iterdir())) == 3
 
 
+@pytest.mark.parametrize("name, beginning", [
+    ("IMG_1.HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), ("a.jxl", b"\xff\x0a")])
+def test_what_begins_like_one_and_is_none_is_called_damaged(name, beginning, tmp_path):
+    (tmp_path / name).write_bytes(beginning + b"\0" * 50)
+    with pytest.raises(PictureError, match="is damaged"):
+        read_picture(tmp_path / name)
+
+
 @given(st.sampled_from(["a.heic", "ten.heic", "a.jxl"]), st.integers(0, 10**6), st.integers(0, 255))
 @settings(deadline=None, max_examples=60)
 def test_damaged_ones_are_read_or_refused_in_one_line(tmp_path_factory, name, place, byte):

@@ -39,6 +39,9 @@ def check_picture(picture: object, channels: int, name: str = "picture") -> Floa
 def as_tensor(picture: object, name: str) -> Tensor:
     """A tensor or any array, with its own numbers."""
     if isinstance(picture, Tensor):
+        if picture.is_meta or picture.layout != torch.strided:
+            raise UserError(f"{name} is a tensor without values or of a sparse kind; give a dense one, such as "
+                            "picture.to_dense()")
         return picture.detach() if picture.requires_grad and not picture.is_floating_point() else picture
     if isinstance(picture, list | tuple | dict | set) or not hasattr(picture, "__array__"):
         raise UserError(f"{name} is a {type(picture).__name__}; give a tensor or array of shape (C, H, W), a Pillow "

@@ -200,7 +200,10 @@ def _by_plugin(path: Path, file: OpenFile, kind: str, max_pixels: int) -> Decode
         return scaled(pixels, 16)
     if kind == "HEIC":
         plugin.register_heif_opener()
-    image = _open_header(file, None)  # of any format: the plug-in's is among them now
+    try:
+        image = _open_header(file, None)  # of any format: the plug-in's is among them now
+    except UnidentifiedImageError as error:
+        raise PictureError(path, f"is damaged or no {kind} file") from error
     _check_frame(path, image, max_pixels)
     if (bits := image.info.get("bit_depth", 8)) > 8 and kind == "HEIC":  # Pillow has no mode for colours of more
         file.seek(0)
