@@ -145,13 +145,13 @@ class Lapped(FieldModel):
             plane = part.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)           # (B, C, m k, n l)
             values: Tensor = located.y.to(plane) @ plane @ located.x.to(plane).T      # (B, C, Y, X)
             return values.flatten(2).transpose(1, 2) + 0.5
-        batch = torch.arange(len(prepared), device=prepared.device)[:, None]
+        batch = torch.arange(prepared.shape[0], device=prepared.device)[:, None]  # `len` would fix it in a graph
         values = prepared.new_zeros(())
         for i in (0, 1):
             for j in (0, 1):
                 near = prepared[batch, located.first[0] + i, located.first[1] + j]   # (B, Q, C, k, l)
                 y, x = located.y[..., i, :].to(near), located.x[..., j, :].to(near)
-                y, x = (axis.expand(len(near), -1, -1) for axis in (y, x))
+                y, x = (axis.expand(near.shape[0], -1, -1) for axis in (y, x))
                 values = values + torch.einsum("bqckl,bqk,bql->bqc", near, y, x)
         return values + 0.5
 
