@@ -26,7 +26,6 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 import tyro
 from torch import Tensor
@@ -37,14 +36,12 @@ from tokenfield.comparison.running import Busy, claim
 from tokenfield.coords import Grid
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.figures import COLOURS
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.progress import progress
 from tokenfield.metrics import mse, psnr
 from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.sampling import draw
-
-matplotlib.use("Agg")
 
 STUDIED = ("3", "4", "7")
 COLOUR = dict(zip(STUDIED, COLOURS, strict=False))
@@ -210,21 +207,17 @@ def study_table(lines: list[dict[str, Any]]) -> str:
 
 def draw_figure(lines: list[dict[str, Any]], file: Path) -> None:
     """Published against measured: a point per row, a colour per table."""
-    import matplotlib.pyplot as plt
-
-    figure, axis = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
-    for table, colour in COLOUR.items():
-        own = [line for line in lines if line["table"] == table]
-        axis.errorbar([line["published"] for line in own], [line["psnr"] for line in own], color=colour,
-                      yerr=[line["psnr_deviation"] or 0 for line in own], fmt="o", capsize=3, label=f"table {table}")
-    for line in lines:
-        axis.annotate(line["label"], (line["published"], line["psnr"]), xytext=(6, 3), textcoords="offset points",
-                      fontsize=8)
-    axis.set(xlabel="published PSNR, dB", ylabel="PSNR with free tokens, dB", title="Decoders without their encoder")
-    axis.margins(x=0.2)
-    axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
-    figure.savefig(file, dpi=130)
+    title = "Decoders without their encoder: PSNR with free tokens, dB"
+    with plot(file, title=title, size=(9.0, 5.2), xlabel="published PSNR, dB") as axis:
+        for table, colour in COLOUR.items():
+            own = [line for line in lines if line["table"] == table]
+            axis.errorbar([line["published"] for line in own], [line["psnr"] for line in own], color=colour,
+                          yerr=[line["psnr_deviation"] or 0 for line in own], fmt="o", capsize=3,
+                          label=f"table {table}")
+        for line in lines:
+            axis.annotate(line["label"], (line["published"], line["psnr"]), xytext=(6, 3), textcoords="offset points",
+                          fontsize=10)
+        axis.margins(x=0.2)
 
 
 def main(options: Options) -> None:

@@ -14,7 +14,7 @@ import math
 import statistics
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ from experiments.codec.rivals import OWN, QUALITIES, Codec, field, rivals
 from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder
 from tokenfield.data.pictures import find_pictures, read_picture
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.charts import COLOURS, charts
 from tokenfield.metrics import psnr_8bit
 
 MODELS = ["photos-codec", "photos-s", "photos-ladder", "lainr-photos", "ipc-photos"]
@@ -106,26 +107,18 @@ def mean_bd(by_picture: dict[str, dict[str, list[dict[str, float]]]], reference:
 
 def draw(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]], path: Path) -> None:
     """A panel per set: mean PSNR over mean bits per pixel, at equal qualities."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(2, len(results), figsize=(5.5 * len(results), 8), squeeze=False, layout="constrained")
-    for column, (kind, by_picture) in enumerate(results.items()):
-        for row, key in enumerate(("psnr", "ms_ssim")):
-            panel = axes[row][column]
-            for name in next(iter(by_picture.values())):
+    titles = [f"{kind}: {scale}" for scale in ("8-bit PSNR, dB", "MS-SSIM, -10 log10(1 - s)") for kind in results]
+    size = (1.8 + 5.5 * len(results), 8.6)
+    with charts(path, *titles, size=size, columns=len(results), xlabel="bits per pixel") as panels:
+        for panel, (key, by_picture) in zip(panels, product(("psnr", "ms_ssim"), results.values()), strict=True):
+            for number, name in enumerate(next(iter(by_picture.values()))):
                 curves = [codecs[name] for codecs in by_picture.values() if name in codecs]
                 x = [statistics.mean(p["bpp"] for p in points) for points in zip(*curves, strict=True)]
                 y = [statistics.mean(p[key] if key == "psnr" else decibels(p[key]) for p in points)
                      for points in zip(*curves, strict=True)]
-                own = name.startswith("photos")
-                panel.plot(x, y, marker=".", label=name, linewidth=2.2 if own else 1.2)
-            panel.set(xlim=(0, 2.2), xlabel="bits per pixel", title=kind if not row else "",
-                      ylabel="8-bit PSNR, dB" if key == "psnr" else "MS-SSIM, -10 log10(1 - s)")
-            panel.grid(alpha=0.3)
-    axes[0][0].legend()
-    figure.savefig(path, dpi=110)
+                line, width = ("-", 2.2) if name in MODELS else ("--", 1.2)
+                panel.plot(x, y, line, marker=".", label=name, color=COLOURS[number % len(COLOURS)], linewidth=width)
+            panel.set_xlim(0, 2.2)
 
 
 def main() -> None:

@@ -139,8 +139,8 @@ class Beside(Evaluate):
             errors = [console.number(row[key], 3) for key in ("rmse", *(f"{name}_rmse" for name in CODES), "deviation")]
             decibels = [console.number(row[key]) for key in ("psnr", *(f"{name}_psnr" for name in CODES))]
             rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels])
-        console.say(console.table(rows))
-        return self.finish(source, len(report["scores"]), {"command": "harmonics", **report, "settings": settings})
+        console.show_table(rows)
+        return self.finish(source, len(report["scores"]), "harmonics", {**report, "settings": settings})
 
 
 if __name__ == "__main__":

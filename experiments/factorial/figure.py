@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from experiments.factorial.rows import analysis
-from tokenfield.evaluation.figures import COLOURS, FAINT, GRID, INK, RULE
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.charts import COLOURS, FAINT, GRID, INK, RULE
 from tokenfield.io.record import Record
 
 PANELS = (("main", "on average over the design"), ("taken", "taken from all changes"), ("added", "added to LAINR"))
@@ -25,7 +25,7 @@ def effects(data: Record, path: Path) -> None:
     low = min([0.0, *(item["effect"] - (item["error"] or 0) for item in bars)])
     high = max([0.0, *(item["effect"] + (item["error"] or 0) for item in bars)])
     reach = max(high - low, 1e-3)
-    figure = Figure(figsize=(9.6, 1.1 + 0.36 * len(names)), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(11.5, 1.1 + 0.4 * len(names)), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for column, (key, title) in enumerate(PANELS, 1):
         axes = figure.add_subplot(1, 3, column)
@@ -37,18 +37,18 @@ def effects(data: Record, path: Path) -> None:
                   error_kw={"elinewidth": 1, "capsize": 2})
         for y, value, error in zip(heights, values, errors, strict=True):
             beyond = value + (error + 0.015 * reach) * (1 if value >= 0 else -1)
-            axes.annotate(f"{value:+.1f}", (beyond, y), va="center", ha="left" if value >= 0 else "right", fontsize=8.5,
+            axes.annotate(f"{value:+.1f}", (beyond, y), va="center", ha="left" if value >= 0 else "right", fontsize=10,
                           color=INK)
-        axes.set_xlim(low - 0.17 * reach, high + 0.17 * reach)
+        axes.set_xlim(low - 0.2 * reach, high + 0.2 * reach)
         axes.set_ylim(-0.6, len(names) - 0.4)
-        axes.set_yticks(range(len(names)), names if column == 1 else [""] * len(names), fontsize=9, color=INK)
-        axes.set_title(title, loc="left", fontsize=10, color=INK)
-        axes.set_xlabel("dB", fontsize=9, color=FAINT)
+        axes.set_yticks(range(len(names)), names if column == 1 else [""] * len(names), fontsize=11, color=INK)
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
+        axes.set_xlabel("dB", fontsize=11, color=FAINT)
         axes.axvline(0, color=RULE, linewidth=0.8)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(left=False, labelsize=8.5, colors=FAINT)
-        axes.tick_params(axis="y", labelcolor=INK, labelsize=9)
+        axes.tick_params(left=False, labelsize=10, colors=FAINT)
+        axes.tick_params(axis="y", labelcolor=INK, labelsize=11)
     with written_aside(path) as file:
         figure.savefig(file, format="png", dpi=140)

@@ -85,7 +85,7 @@ def optimize_picture(name: str, options: Options) -> dict[str, Any]:
             fitting, took = make()
             curve, _ = watch(fitting, what, seconds=options.seconds, steps=None, head_start=took)
             report["curves"].append(curve.to_json())
-            write_json(path, report)
+            write_json(path, "optimization curves", report)
     return report
 
 

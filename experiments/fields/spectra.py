@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.evaluation.figures import COLOURS, INK, SHADE, plot
+from tokenfield.io.charts import COLOURS, INK, SHADE, plot
 
 NYQUIST = 0.5
 """Cycles per pixel."""
@@ -92,9 +92,9 @@ def spectrum_figure(
         plain: how many of the first curves are in ink: full, then dashed, dotted.
     """
     labels = {"xlabel": "cycles per encoded pixel", "ylabel": "power", "yscale": "log"}
-    with plot(path, title=title, size=(7.5, 4.8), **labels) as axes:
+    with plot(path, title=title, size=(10.0, 4.8), **labels) as axes:
         axes.axvspan(NYQUIST, scale / 2, color=SHADE, linewidth=0)
-        axes.text(NYQUIST, 0.02, " beyond the encoded pixels", transform=axes.get_xaxis_transform(), fontsize=8)
+        axes.text(NYQUIST, 0.02, " beyond the encoded pixels", transform=axes.get_xaxis_transform(), fontsize=10)
         for number, (name, power) in enumerate(curves.items()):
             at = scale * (torch.arange(len(power)) + 0.5) / (2 * len(power))
             ink = number < plain
@@ -102,5 +102,4 @@ def spectrum_figure(
             style = ("-", "--", ":")[number % 3] if ink else ("-", "--", ":")[(number - plain) // len(COLOURS) % 3]
             axes.plot(at, power, style, color=colour, linewidth=1.6 if ink and not number else 1.1, label=name)
         axes.set_xlim(0, scale / 2)
-        axes.legend(frameon=False, fontsize=8, loc="upper right")
     return path

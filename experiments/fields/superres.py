@@ -97,17 +97,17 @@ def superres(
         sizes = protocol.sizes_of(files, side, scales, skipped, names)
         result = protocol.compare(loaded, sizes, side, scales, facts=facts, before=bar.file)
 
-    console.say(console.table(protocol.rows(result)))
+    console.show_table(protocol.rows(result))
     console.say(protocol.explanation(result))
     settings = {"data": photographs.data, "count": photographs.count, "seed": photographs.seed}
     command = photographs.command(models)
     report = {"command": command, "settings": settings, **result.to_json(), "skipped": list(skipped.as_json()),
               "machine": machine(), "versions": versions()}
     folder = out if out is not None else Path("superres")
-    console.write_json(folder / "superres.json", report)
+    console.write_json(folder / "superres.json", "superres", report)
     write_figures(folder, result, command)
     console.notice(f"superres.json, superres.md, spectrum.png and details.png are in {folder}")
-    console.write_json(json, report)
+    console.write_json(json, "superres", report)
     return console.finish(skipped, len(result.pictures) + len(skipped))
 
 

@@ -17,8 +17,9 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import describe_model
-from tokenfield.evaluation.figures import COLOURS, FAINT, Panel, plot, repeat, save_png, sheet
+from tokenfield.evaluation.figures import Panel, repeat, save_png, sheet
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.charts import COLOURS, FAINT, plot
 from tokenfield.models import pretrained
 
 SHOWN = ("astronaut", "coffee")
@@ -80,7 +81,7 @@ def main(options: Options) -> None:
     console.say(text)
     options.out.mkdir(parents=True, exist_ok=True)
     write_whole(options.out / "zoom.md", text)
-    console.write_json(options.out / "zoom.json", report | {"machine": machine(), "versions": versions()})
+    console.write_json(options.out / "zoom.json", "zoom", report | {"machine": machine(), "versions": versions()})
     if details:
         save_png(options.out / "details.png", sheet([panels(parts) for parts in details.values()]))
 
@@ -92,11 +93,11 @@ def chart(options: Options, result: protocol.Comparison) -> None:
     with plot(options.out / "zoom.png", **labelled) as axes:
         for number, method in enumerate(others):
             gains = [method.psnr(n) - bicubic.psnr(n) for n in options.magnifications]
-            axes.plot(options.magnifications, gains, "o-", color=COLOURS[number % len(COLOURS)], label=method.name)
+            line = ("o-", "o--")[number // len(COLOURS) % 2]
+            axes.plot(options.magnifications, gains, line, color=COLOURS[number % len(COLOURS)], label=method.name)
         axes.axhline(0, color=FAINT, linewidth=1)
         axes.set_xticks(options.magnifications, [f"{n}x" for n in options.magnifications])
         axes.minorticks_off()
-        axes.legend(frameon=False)
 
 
 def panels(parts: dict[str, torch.Tensor]) -> list[Panel]:

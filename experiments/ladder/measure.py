@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from tokenfield.evaluation import tables
-from tokenfield.evaluation.figures import COLOURS
 from tokenfield.evaluation.pca import Basis, floor_of
 from tokenfield.fields.field import Field
+from tokenfield.io.charts import COLOURS, RULE, charts
 from tokenfield.metrics import psnr
 
 
@@ -90,17 +90,12 @@ def rate_table(title: str, rows: list[dict[str, Any]]) -> str:
 
 def draw(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """PSNR against rate, model and floor."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.4), squeeze=False, layout="constrained")
-    for axis, (title, rows) in zip(axes[0], results.items(), strict=True):
-        rates = [row["values_per_pixel_value"] for row in rows]
-        axis.plot(rates, [row["pca_psnr"] for row in rows], "o--", color="0.5", label="PCA of 8 x 8 cells")
-        axis.plot(rates, [row["psnr"] for row in rows], "o-", color=COLOURS[0], label="one model, encoded for the rate")
-        axis.plot(rates, [row["prefix_psnr"] for row in rows], ".:", color=COLOURS[0], label="prefixes of one encoding")
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(rates, [f"1/{round(1 / rate)}" for rate in rates])
-        axis.set(title=title, xlabel="stored values per pixel value", ylabel="PSNR, dB")
-        axis.grid(alpha=0.3)
-        axis.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    labels = {"xlabel": "stored values per pixel value", "ylabel": "PSNR, dB"}
+    with charts(path, *results, size=(2.8 + 4.6 * len(results), 3.8), columns=len(results), **labels) as panels:
+        for axis, rows in zip(panels, results.values(), strict=True):
+            rates = [row["values_per_pixel_value"] for row in rows]
+            axis.plot(rates, [row["pca_psnr"] for row in rows], "o--", color=RULE, label="PCA of 8 x 8 cells")
+            axis.plot(rates, [row["psnr"] for row in rows], "o-", color=COLOURS[0], label="encoded for the rate")
+            axis.plot(rates, [row["prefix_psnr"] for row in rows], ".:", color=COLOURS[0], label="prefixes of one")
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(rates, [f"1/{round(1 / rate)}" for rate in rates])

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 import tyro
 
@@ -24,8 +23,6 @@ from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import describe_model, folder_files, folder_pictures
 from tokenfield.evaluation.pca import Basis
 from tokenfield.models import pretrained
-
-matplotlib.use("Agg")
 
 
 @dataclass(frozen=True)

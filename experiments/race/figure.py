@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenfield.comparison.figures import rows_with_result
-from tokenfield.evaluation.figures import AXIS, COLOURS, FAINT, GRID, INK
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.charts import AXIS, COLOURS, FAINT, GRID, INK
 from tokenfield.io.record import Record
 
 STYLES: dict[str, tuple[str, str, str]] = {

@@ -83,7 +83,7 @@ def tables(
         reports[name] = report.gather(name, table, outcome.results.get(name, {}), own)
         report.write(reports[name], out / name)
         console.say(as_markdown(reports[name]))
-    console.write_json(json, {"command": "tables", "tables": reports})
+    console.write_json(json, "tables", {"tables": reports})
     return finish(outcome, len(jobs), out)
 
 

@@ -2,14 +2,15 @@
 
 import statistics
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 from experiments.factorial.figure import effects
 from experiments.race.figure import race
 from experiments.tables.dots import dots
 from tokenfield.comparison.figures import curves, heading, rows_with_result
-from tokenfield.evaluation.figures import COLOURS, plot
 from tokenfield.evaluation.optimization_curves import STYLES
+from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record
 
 
@@ -19,24 +20,25 @@ def sizes(data: Record, path: Path) -> None:
     for row in rows_with_result(data):
         families.setdefault(row["label"].split(",")[0], []).append(row)
     labels = {"xlabel": "values stored per picture", "ylabel": "PSNR / dB", "xscale": "log"}
-    with plot(path, title=data["title"], size=(8.0, 5.0), **labels) as axes:
-        for (family, rows), colour in zip(families.items(), COLOURS, strict=False):
+    with plot(path, title=data["title"], size=(11.0, 6.0), **labels) as axes:
+        corners = (((5, 4), "left"), ((-5, 4), "right"), ((5, -11), "left"), ((-5, -11), "right"))
+        for (family, rows), colour, (corner, side) in zip(families.items(), COLOURS, cycle(corners), strict=False):
             rows = sorted(rows, key=lambda row: row["values_stored"])
             x, y = [row["values_stored"] for row in rows], [row["psnr"] for row in rows]
             deviations = [row["deviation"] or 0 for row in rows]
             axes.errorbar(x, y, deviations, fmt="o", color=colour, markersize=4, capsize=3, label=family)
-            axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
+            if len(set(x)) == len(x):  # a line through rows that store as many would mean nothing
+                axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
             for row in rows:
                 note = row["label"].split(",", 1)[-1].strip()
                 place = (row["values_stored"], row["psnr"])
-                axes.annotate(note, place, (4, 4), textcoords="offset points", fontsize=7, color=colour)
-        axes.legend(frameon=False, loc="best")
+                axes.annotate(note, place, corner, ha=side, textcoords="offset points", fontsize=9, color=colour)
 
 
 def areas(data: Record, path: Path) -> None:
     """The locality number of every row beside its PSNR, a point per seed; colour and mark tell the rows apart."""
     share = "share of the picture that holds 90 % of a token's effect"
-    with plot(path, title=heading(data), xlabel=share, ylabel="PSNR / dB", size=(9.0, 4.4)) as axes:
+    with plot(path, title=heading(data), xlabel=share, ylabel="PSNR / dB", size=(11.0, 4.8)) as axes:
         for number, row in enumerate(rows_with_result(data)):
             points = [(run["locality"], run["psnr"]) for run in row["runs"] if run.get("locality") is not None]
             if points:
@@ -44,13 +46,12 @@ def areas(data: Record, path: Path) -> None:
                 colour, mark = COLOURS[number % len(COLOURS)], "os^Dv"[number // len(COLOURS) % 5]
                 axes.plot(*zip(*points, strict=True), mark, color=colour, label=name)
         axes.set_xlim(0, 0.95)
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def optimized(data: Record, path: Path) -> None:
     """PSNR against seconds of optimisation: a thin line per seed, a thick one for their mean."""
     labels = {"xlabel": "seconds per picture, encoding included", "ylabel": "PSNR / dB", "xscale": "log"}
-    with plot(path, title=heading(data), size=(10.0, 4.6), **labels) as axes:
+    with plot(path, title=heading(data), size=(12.0, 4.8), **labels) as axes:
         for row in rows_with_result(data):
             good = [run for run in row["runs"] if not run.get("failure")]
             colour, line = STYLES[good[0]["system"]]
@@ -61,7 +62,6 @@ def optimized(data: Record, path: Path) -> None:
             means = [statistics.fmean(seed[at] for seed in seeds) for at in times]
             label = f"{row['label']}: {row['psnr']:.1f} dB, {row['values_stored']} values"
             axes.plot(times, means, line, color=colour, linewidth=2, label=label)
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 FIGURES: dict[str, Callable[[Record, Path], None]] = {

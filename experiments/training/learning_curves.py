@@ -11,18 +11,15 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import matplotlib
 import tyro
 
 import experiments.recipes  # noqa: F401 - their names
 from tokenfield.evaluation.environment import versions
+from tokenfield.io.charts import COLOURS, plot
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import Recipe
 from tokenfield.training.session import Session
 from tokenfield.training.trainer import train
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 TIMED = 20
 """Steps that are timed to find out how many fit into the seconds."""
@@ -86,15 +83,12 @@ def curve(name: str, options: Options) -> dict:
 
 def draw(curves: list[dict], path: Path) -> None:
     """One line per recipe."""
-    figure, axes = plt.subplots(figsize=(7, 4.2), constrained_layout=True)
-    for data in curves:
-        x, y = zip(*((point["seconds"], point["psnr"]) for point in data["points"]), strict=True)
-        axes.plot(x, y, marker="o", markersize=3, label=f"{data['recipe']}: {y[-1]:.2f} dB")
-    axes.set(xlabel="seconds of training, two cores", ylabel="held-out PSNR (dB), 64-pixel crops")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    title = "Held-out PSNR of 64-pixel crops, dB"
+    with plot(path, title=title, xlabel="seconds of training, two cores", size=(10.5, 4.6)) as axes:
+        for number, data in enumerate(curves):
+            x, y = zip(*((point["seconds"], point["psnr"]) for point in data["points"]), strict=True)
+            axes.plot(x, y, marker="o", markersize=3, color=COLOURS[number % len(COLOURS)],
+                      label=f"{data['recipe']}: {y[-1]:.2f} dB")
 
 
 def main(options: Options) -> None:

@@ -28,11 +28,12 @@ import tyro
 
 from benchmarks.measure import in_own_process, peak_memory
 from experiments import recipes
-from tokenfield.cli.console import number, table, write_json
 from tokenfield.evaluation.environment import versions
 from tokenfield.evaluation.figures import Panel, heat, repeat, save_png, sheet
+from tokenfield.evaluation.tables import aligned, number
 from tokenfield.fields.locality import influences
-from tokenfield.io.atomic import written_aside
+from tokenfield.io.atomic import write_whole, written_aside
+from tokenfield.io.record import json_text
 from tokenfield.models import pretrained
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import Recipe, fresh_model
@@ -108,7 +109,8 @@ def trained(recipe: Recipe, options: Options) -> Path:
         marks: list[float] = []
         train(short, options.data, trial, callback=lambda *_: marks.append(time.process_time()), **quiet)
         durations = sorted(after - before for before, after in pairwise(marks[1:]))  # the first step imports much
-        write_json(trial / "timing.json", {"processor_seconds_per_step": durations[len(durations) // 2]})
+        timing = {"processor_seconds_per_step": durations[len(durations) // 2]}
+        write_whole(trial / "timing.json", json_text(timing, indent=2))
     per_step = json.loads((trial / "timing.json").read_text())["processor_seconds_per_step"]
     steps = max(60, int(options.seconds / per_step))
     return train(replace(recipe, steps=steps, evaluate_every=0, checkpoint_every=100), options.data, run, **quiet)
@@ -209,7 +211,7 @@ def markdown(rows: list[dict[str, Any]], costs: list[dict[str, Any]], categories
     cost = [["one view", "sizes", "pixels", "evaluations", "seconds", "peak MB"]]
     cost += [[c["system"], c["sizes"], str(c["size"]), str(c["evaluations"]), number(c["seconds"], 3),
               number(c["peak_megabytes"], 1)] for c in costs]  # fmt: skip
-    return f"{table(lines)}\n\n{table(cost)}\n"
+    return f"{aligned(lines)}\n\n{aligned(cost)}\n"
 
 
 def write(report: dict[str, Any], options: Options) -> None:
@@ -232,7 +234,7 @@ def write(report: dict[str, Any], options: Options) -> None:
     text = markdown(rows, report["costs"], categories)
     with written_aside(options.out / "comparison.md") as out:
         out.write(f"```\n{text}```\n".encode())
-    write_json(options.out / "comparison.json", report)
+    write_whole(options.out / "comparison.json", json_text(report, indent=2))
     print(text, flush=True)
 
 
@@ -292,7 +294,7 @@ def main(options: Options) -> None:
     def do(name: str, work: Callable[[], Any], needed: float) -> None:
         with claimed(options, name) as mine:
             if mine and left() > needed:
-                write_json(options.runs / f"{name}.json", work())
+                write_whole(options.runs / f"{name}.json", json_text(work(), indent=2))
         write(report_of(options), options)
 
     options.out.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,10 @@ import warnings
 import pytest
 from rich.console import Console
 
+from tokenfield._version import __version__
 from tokenfield.cli import app, console
 from tokenfield.errors import UserError
+from tokenfield.evaluation import tables
 
 
 @pytest.fixture
@@ -158,7 +160,7 @@ def test_a_command_that_returns_something_else_worked(run, command):
 
 
 def test_table_aligns_and_numbers_know_nothing():
-    text = console.table([["name", "dB"], ["a", "1.00"], ["longer", "10.00"]])
+    text = tables.aligned([["name", "dB"], ["a", "1.00"], ["longer", "10.00"]])
     assert text.splitlines() == ["name       dB", "a        1.00", "longer  10.00"]
     assert console.number(None) == console.number(float("nan")) == "-"
 
@@ -170,13 +172,14 @@ def test_sizes(count, text):
 
 def test_json_is_strict_and_whole_or_absent(tmp_path):
     path = tmp_path / "deep" / "out.json"
-    console.write_json(path, {"a": 1})
+    head = f'{{\n  "command": "info",\n  "tokenfield": "{__version__}",\n'
+    console.write_json(path, "info", {"a": 1})
     with pytest.raises(TypeError, match="JSON"):
-        console.write_json(path, {"a": object()})
-    assert path.read_text() == '{\n  "a": 1\n}\n'
-    console.write_json(path, {"a": float("nan")})
-    assert path.read_text() == '{\n  "a": null\n}\n'
-    console.write_json(None, {"a": object()})
+        console.write_json(path, "info", {"a": object()})
+    assert path.read_text() == head + '  "a": 1\n}\n'
+    console.write_json(path, "info", {"a": float("nan")})
+    assert path.read_text() == head + '  "a": null\n}\n'
+    console.write_json(None, "info", {"a": object()})
 
 
 def test_a_bar_on_a_terminal_comes_after_two_seconds_and_goes(monkeypatch):

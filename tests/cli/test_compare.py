@@ -7,9 +7,9 @@ import torch
 
 from tokenfield.cli.train import find_recipe
 from tokenfield.comparison import systems
-from tokenfield.comparison.report import as_csv, as_latex
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError
+from tokenfield.evaluation.tables import as_csv, as_latex
 from tokenfield.recipes import baselines
 from tokenfield.registry import RECIPES
 from tokenfield.training.recipe import to_json

@@ -45,8 +45,8 @@ def test_page_and_numbers_say_every_option_that_made_them_and_no_path_of_this_ma
     assert run("explain", photo, "--model", model, "-o", out, "--json", facts, *options).code == 0
     command = ("tokenfield explain photo.png --model tiny --out 'my page' --size 12 --tokens 5 --maps 9 --queries 3 "
                "--count 4 --device cpu --json facts.json")
-    assert json.loads(facts.read_text())["command"] == command
-    assert json.loads((out / "locality.json").read_text())["command"] == command
+    assert json.loads(facts.read_text())["again"] == command
+    assert json.loads((out / "locality.json").read_text())["again"] == command
     made_by = re.search("<dt>made by</dt><dd><code>(.*?)</code>", (out / "explained.html").read_text())
     assert made_by is not None and html.unescape(made_by[1]) == command
 

@@ -5,7 +5,6 @@ import torch
 from PIL import Image, ImageColor
 
 from tokenfield.evaluation.figures import (
-    COLOURS,
     GAP,
     MARGIN,
     Panel,
@@ -23,6 +22,7 @@ from tokenfield.evaluation.figures import (
     tinted,
     to_pil,
 )
+from tokenfield.io.charts import COLOURS
 
 
 def noise(height, width, seed=0):

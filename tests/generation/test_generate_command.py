@@ -177,6 +177,7 @@ def test_shapes_that_are_none_are_one_line(run, of_lattices, tmp_path, options, 
     ("form", "options", "message"),
     [
         ("samples", ("--class", "dgo"), "no class is called 'dgo'; did you mean dog"),
+        ("samples", ("--class", "zebra"), "no class is called 'zebra'; there are: "),
         ("samples", ("--class", "zebra"), "there are: cat, dog, hot air balloon"),
         ("samples", ("--scheduler", "DIMM"), "did you mean DDIM"),
         ("samples", ("--steps", 0), "1 to 1000"),

@@ -181,9 +181,9 @@ def test_bfloat16_trains_with_a_float32_loss(latents):
 
 
 @pytest.mark.parametrize(("changes", "part"), [
-    ({"tokens": 8}, "7 x 11 latents of 2 classes; model.tokens is 8; set it to 7"),
-    ({"latent_dim": 10}, "model.latent_dim is 10; set it to 11"),
-    ({"classes": 3}, "model.classes is 3; set it to 2"),
+    ({"tokens": 8}, "7 x 11 latents of 2 classes, and the model --model.tokens 8; give --model.tokens 7"),
+    ({"latent_dim": 10, "tokens": 8}, "give --model.tokens 7 --model.latent-dim 11$"),
+    ({"classes": 3}, "--model.classes 3; give --model.classes 2"),
 ])
 def test_latents_that_do_not_fit_are_refused(changes, part, latents):
     source = LatentsConfig().open(latents, "train")

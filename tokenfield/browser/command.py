@@ -55,7 +55,7 @@ def view(
     skipped = SkippedFiles()
     subjects = find_subjects(inputs, photograph, model, skipped)
     names = [subject.name for subject in subjects]
-    console.write_json(json, {"command": "view", "fields": names, "out": None if out is None else str(out),
+    console.write_json(json, "view", {"fields": names, "out": None if out is None else str(out),
                               "skipped": skipped.as_json()})
     code = console.finish(skipped, len(subjects) + len(skipped))
     if out is None:

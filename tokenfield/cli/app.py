@@ -28,6 +28,7 @@ from tokenfield._version import __version__
 from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
+from tokenfield.evaluation.tables import check_file
 from tokenfield.io.atomic import REASONS
 from tokenfield.io.outputs import RESULTS, check_named
 from tokenfield.registry import COMMANDS
@@ -120,6 +121,8 @@ def check_results(command: object) -> None:
     if isinstance(command, functools.partial):
         places = list(places_in({**command.keywords, **{str(i): value for i, value in enumerate(command.args)}}))
         results = [(name, path) for name, path in places if name in RESULTS]
+        for path in (path for name, path in results if name == "table"):
+            check_file(path)
         check_named(results, [path for name, path in places if name not in RESULTS])
 
 

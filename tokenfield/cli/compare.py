@@ -100,7 +100,7 @@ def compare(
     }
     report.write(table, out)
     console.say(report.as_markdown(table))
-    console.write_json(json, {"command": "compare", "table": table})
+    console.write_json(json, "compare", {"table": table})
     return finish(outcome, len(jobs), out)
 
 

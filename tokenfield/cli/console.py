@@ -13,24 +13,27 @@ from typing import Annotated
 
 import tyro
 
+from tokenfield._version import __version__
 from tokenfield.cli.types import SkippedFiles
 from tokenfield.evaluation import tables
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.outputs import check_report
 from tokenfield.io.progress import Bar as Bar
-from tokenfield.io.record import json_text
+from tokenfield.io.record import Record, json_text
 
 OK, FAILED, USAGE, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes: all of it worked; it did not, one line on stderr says why; the command line was not understood; files of
 a folder were skipped, which are named and counted on stderr; Ctrl-C, as shells count it: 128 + SIGINT."""
 
-table, number = tables.aligned, tables.number
+number = tables.number
 
 Int = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Pixels = Annotated[int | None, tyro.conf.arg(metavar="PIXELS")]
 Seconds = Annotated[float | None, tyro.conf.arg(metavar="SECONDS")]
 File = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 Json = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help="also write the results there, for machines.")]
+Table = Annotated[Path | None, tyro.conf.arg(
+    metavar="PATH", help="also write the table there, as its ending says: .csv, .tex (LaTeX) or .md.")]
 Out = Annotated[Path | None, tyro.conf.arg(aliases=("-o",), metavar="PATH")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")]
 
@@ -42,6 +45,13 @@ class Usage(Exception):
 def say(text: str = "") -> None:
     """A line of results."""
     print(harmless(text))
+
+
+def show_table(rows: tables.Rows, path: Path | None = None) -> None:
+    """A table of results, and the same as a file where a path is given."""
+    say(tables.aligned(rows))
+    if path is not None:
+        tables.write(path, rows)
 
 
 def notice(text: str) -> None:
@@ -73,11 +83,14 @@ def escape_what_cannot_be_shown() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def write_json(path: Path | None, data: object) -> None:
-    """The results for machines, whole or not at all, in the place of no other file; nothing without a path."""
+def write_json(path: Path | None, command: str, results: Record) -> None:
+    """The results for machines, whole or not at all, in the place of no other file; nothing without a path.
+
+    Each begins with the command that wrote it and the version of this library; docs/json.md has the rest.
+    """
     if path is not None:
         check_report(path)
-        write_whole(path, json_text(data, indent=2))
+        write_whole(path, json_text({"command": command, "tokenfield": __version__, **results}, indent=2))
 
 
 def size_of(count: float | int) -> str:

@@ -151,7 +151,7 @@ def decode(
             items.append({"field": str(path), "file": str(target), "height": pixels[0], "width": pixels[1],
                           "bytes": target.stat().st_size, "decode_seconds": seconds})
             console.say(f"{shown(path)} -> {shown(target)}: {pixels[1]} x {pixels[0]}, {seconds:.2f} s")
-    console.write_json(json, {"command": "decode", "items": items, "skipped": skipped.as_json()})
+    console.write_json(json, "decode", {"items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(files))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json
+from tokenfield.cli.console import Json, Table
 from tokenfield.cli.options import load_model
 from tokenfield.cli.types import Findings, Tensor
 from tokenfield.errors import UserError
@@ -28,6 +28,7 @@ def demo(
     beside: tuple[str, ...] = ("photos-s", "photos-ladder"),
     zoom: str = "photos-zoom",
     json: Json = None,
+    table: Table = None,
     open: bool = True,
 ) -> Record:
     """Show everything on real photographs: reconstruction, any zoom, what a token governs, training.
@@ -51,10 +52,10 @@ def demo(
     begun = time.perf_counter()
     others = {name: load_model(name, "cpu") for name in beside}
     findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others, load_model(zoom, "cpu"))
-    show(findings)
+    show(findings, table)
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json() | {"view": str(out / VIEW)}
-    console.write_json(json, numbers)
+    console.write_json(json, "demo", numbers)
     write_view([result.photograph for result in findings.returns[:SHOWN]], out / VIEW)
     if open and console.is_desktop():
         import webbrowser
@@ -79,7 +80,7 @@ def write_view(photographs: Sequence[Tensor], folder: Path) -> None:
         COMMANDS["view"](tuple(files), out=folder)
 
 
-def show(findings: Findings) -> None:
+def show(findings: Findings, table: Path | None) -> None:
     """The results, on stdout: a row per photograph, then lines that fit a narrow terminal."""
     numbers = "psnr", "pca_psnr", "encode_seconds", "decode_seconds"
     rows = [["photograph", "pixels", "tokens", "values", "PSNR", "PCA", "encode", "decode"]]
@@ -87,7 +88,7 @@ def show(findings: Findings) -> None:
         rows.append([score.name, f"{score.width}x{score.height}", str(score.tokens), str(score.values_stored),
                      *(console.number(getattr(score, name)) for name in numbers)])
     rows.append(["mean", "", "", "", *(console.number(findings.mean(name)) for name in numbers)])
-    console.say(console.table(rows))
+    console.show_table(rows, table)
     zoom, half, fresh = findings.zoom, findings.half_size, findings.fresh
     assert zoom is not None, "the tour has ended"
     console.say(f"""

@@ -60,7 +60,7 @@ def doctor(*, json: Json = None) -> int:
     for problem in problems:
         console.say(f"to mend: {problem}")
     console.say("Nothing is missing. Try: tokenfield demo" if not problems else f"{len(problems)} things to mend.")
-    console.write_json(json, {"command": "doctor", "facts": facts, "problems": problems})
+    console.write_json(json, "doctor", {"facts": facts, "problems": problems})
     return console.OK
 
 

@@ -60,7 +60,7 @@ def encode(
             console.say(line(items[-1]))
     if input.is_dir() and items:
         console.say(total(items))
-    console.write_json(json, {"command": "encode", "items": items, "skipped": skipped.as_json()})
+    console.write_json(json, "encode", {"items": items, "skipped": skipped.as_json()})
     return console.finish(skipped, len(items) + len(skipped))
 
 

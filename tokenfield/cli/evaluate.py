@@ -1,6 +1,6 @@
 """`tokenfield evaluate`: how well a model gives pictures back, by a named protocol."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Folder, Int, Json
+from tokenfield.cli.console import Folder, Int, Json, Table
 from tokenfield.cli.options import Device, Precision, Rate, check_at_least, find_precision, load_model
-from tokenfield.cli.types import Report, SkippedFiles, Tensor
+from tokenfield.cli.types import Report, Score, SkippedFiles, Tensor
 from tokenfield.errors import UserError
+from tokenfield.evaluation import tables
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
@@ -90,6 +91,7 @@ def evaluate(
     device: Device = "auto",
     overwrite: bool = False,
     json: Json = None,
+    table: Table = None,
 ) -> int:
     """Measure a model on pictures: PSNR by the papers' protocol, SSIM, values stored, seconds.
 
@@ -145,10 +147,10 @@ def evaluate(
     report = replace(report, settings={
         "data": pictures.data, "size": pictures.size if pictures.protocol_name == "folder" else None,
         "count": pictures.count, "seed": pictures.seed, "rate": rate, "precision": precision})
-    show(report)
+    show(report, table)
     if gallery is not None and save is not None:
         console.notice(f"worst and best pictures: {len(gallery.save(save))} files in {save}")
-    console.write_json(json, {"command": "evaluate", **report.to_json()})
+    console.write_json(json, "evaluate", report.to_json())
     return console.finish(skipped, len(report.pictures) + len(skipped))
 
 
@@ -159,25 +161,29 @@ COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-b
 """Numbers of a score: heading, digits."""
 
 
-def show(report: Report) -> None:
-    """The table that a person reads, and what was measured."""
+def show(report: Report, table: Path | None) -> None:
+    """The table that a person reads, and what was measured; a file of the table has all pictures."""
     missing = {name for name, value in (("pca_psnr", report.pca), ("lpips", report.lpips)) if value is None}
     columns = {name: column for name, column in COLUMNS.items() if name not in missing}
 
     def row(name: str, size: str, numbers: Record) -> list[str]:
         return [name, size, *(console.number(numbers[key], digits) for key, (_, digits) in columns.items())]
 
-    rows = list(report.pictures)
-    if len(rows) > LISTED:
-        console.say(f"The {LISTED // 2} worst of {len(rows)} pictures:")
-        rows = sorted(rows, key=lambda score: score.psnr)[: LISTED // 2]
     middle = {name: report.median(name) if name.endswith("seconds") else report.mean(name) for name in columns
               if name != "lpips"}
-    console.say(console.table([
-        ["picture", "size", *(heading for heading, _ in columns.values())],
-        *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in rows),
-        row(f"mean of {len(report.pictures)}", "", middle | {"lpips": report.lpips}),
-    ]))
+
+    def rows(scores: Sequence[Score]) -> list[list[str]]:
+        return [["picture", "size", *(heading for heading, _ in columns.values())],
+                *(row(score.name, f"{score.width}x{score.height}", vars(score)) for score in scores),
+                row(f"mean of {len(report.pictures)}", "", middle | {"lpips": report.lpips})]
+
+    listed = report.pictures
+    if len(listed) > LISTED:
+        console.say(f"The {LISTED // 2} worst of {len(listed)} pictures:")
+        listed = tuple(sorted(listed, key=lambda score: score.psnr)[: LISTED // 2])
+    console.show_table(rows(listed))
+    if table is not None:
+        tables.write(table, rows(report.pictures))
     show_kinds(report)
     protocol = report.to_json()["protocol"]
     console.say(f"protocol {report.protocol}: {protocol['pictures']}")
@@ -203,7 +209,7 @@ def show_kinds(report: Report) -> None:
                 ["SSIM", *(console.number(part.mean("ssim"), 4) for _, part in parts)]]
         if report.lpips is not None:
             rows.append(["LPIPS", *(console.number(part.lpips, 4) for _, part in parts)])
-        console.say(console.table(rows))
+        console.show_table(rows)
 
 
 def perceptual_lines(report: Report) -> list[str]:

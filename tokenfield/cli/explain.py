@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Json, Out, Pixels
+from tokenfield.cli.console import Json, Out, Pixels, Table
 from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load_model
 from tokenfield.cli.types import Explained, Tensor
 from tokenfield.errors import UserError
@@ -48,6 +48,7 @@ def explain(
     device: Device = "auto",
     overwrite: bool = False,
     json: Json = None,
+    table: Table = None,
 ) -> int:
     """Show what tokens are for: what each one governs, and which ones a clicked pixel looks at.
 
@@ -100,15 +101,15 @@ def explain(
     for name, explained in results.items():
         areas = {one.name: round(sum(one.areas) / max(1, len(one.areas)), 5) for one in explained}  # means over tokens
         numbers[name] = {**analysis.locality(explained), "model": describe_model(models[name]), "areas": areas}
-    report = {"command": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
+    report = {"again": command, "held": 0.9, "models": numbers, "skipped": skipped.as_json(),
               "machine": machine(), "versions": versions()}
-    console.write_json(numbers_file, report)
-    show(numbers, len(read))
+    console.write_json(numbers_file, "explain", report)
+    show(numbers, len(read), table)
     for name, (first, *_) in results.items():
         if first.attention is None:
             console.say(f"{name}: {first.without_attention}")
     console.notice(f"explained.html, tokens.png and locality.json are in {folder}")
-    console.write_json(json, report)
+    console.write_json(json, "explain", report)
     return console.finish(skipped, len(read) + len(skipped))
 
 
@@ -135,12 +136,12 @@ def word(value: object) -> str:
     return Path(value).name if isinstance(value, Path | str) and Path(value).is_absolute() else str(value)
 
 
-def show(numbers: Mapping[str, Record], pictures: int) -> None:
+def show(numbers: Mapping[str, Record], pictures: int, table: Path | None) -> None:
     """The table that a person reads."""
     rows = [["model", "tokens", "area %", "median %", "x equal share", "PSNR dB"]]
     for name, number in numbers.items():
         values = 100 * number["area_mean"], 100 * number["area_median"], number["shares"], number["psnr"]
         rows.append([name, str(number["tokens"]), *map(console.number, values)])
-    console.say(console.table(rows))
+    console.show_table(rows, table)
     console.say(f"Share of the picture that holds 90 % of what one token changes, over {pictures} pictures; small is "
                 "local.")

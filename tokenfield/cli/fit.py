@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Folder, Json, Seconds
+from tokenfield.cli.console import File, Folder, Json, Seconds, Table
 from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import Curve, Optimization, Tensor
 from tokenfield.errors import UserError
@@ -32,6 +32,7 @@ class Course:
     device: Device = "auto"
     figure: Annotated[File, tyro.conf.arg(help="also draw PSNR against seconds there, a PNG file.")] = None
     json: Json = None
+    table: Table = None
 
     def limits(self, usual: float) -> Record:
         """Seconds and steps; the usual seconds where neither is given. Raises UserError for a number below 0."""
@@ -41,7 +42,9 @@ class Course:
                 raise UserError(f"--{name} {value:g}: give how long to optimise, a number of at least 0")
         return {"seconds": usual, "steps": None} if self.seconds is self.steps is None else limits
 
-    def finish(self, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve], title: str) -> int:
+    def finish(
+        self, command: str, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve], title: str
+    ) -> int:
         """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
         from tokenfield.evaluation.environment import machine, versions
         from tokenfield.evaluation.optimization_curves import MEANING, draw
@@ -52,7 +55,7 @@ class Course:
             psnrs = f"{c.points[0].psnr:.2f}", f"{c.best_psnr:.2f}"
             rows.append([MEANING[c.name], *psnrs, str(last.step), f"{c.head_start + last.seconds:.1f}", str(c.values),
                          str(4 * c.values)])  # of float32
-        console.say(console.table(rows))
+        console.show_table(rows, self.table)
         interrupted = ", interrupted; the best is kept" if report["interrupted"] else ""
         console.say(f"{report['field']}: {curves[0].best_psnr:.2f} dB{interrupted}")
         if self.figure is not None:
@@ -60,7 +63,7 @@ class Course:
             console.notice(f"figure: {self.figure}")
         facts = {"picture": picture.name, "height": image.shape[1], "width": image.shape[2], "seed": self.seed}
         results = {"curves": [curve.to_json() for curve in curves], "machine": machine(), "versions": versions()}
-        console.write_json(self.json, facts | report | results)
+        console.write_json(self.json, command, facts | report | results)
         return console.INTERRUPTED if interrupted else console.OK
 
 
@@ -114,9 +117,8 @@ def fit(
     fitting = Optimization(start, image, "latents", rates=rates, pixels=pixels, seed=course.seed)
     curve, interrupted = watch(fitting, mlp.kind, **course.limits(60.0))
     path = save_with_model(fitting.best, folder, picture.stem)
-    report = {"command": "fit", **asdict(mlp), **rates, "pixels": pixels}
-    report |= {"field": str(path), "interrupted": interrupted}
-    return course.finish(report, picture, image, [curve], "an MLP from scratch")
+    report = {**asdict(mlp), **rates, "pixels": pixels, "field": str(path), "interrupted": interrupted}
+    return course.finish("fit", report, picture, image, [curve], "an MLP from scratch")
 
 
 def new_folder(output: Path | None, picture: Path, kind: str) -> Path:

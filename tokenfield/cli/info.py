@@ -2,6 +2,7 @@
 
 import json as json_module
 from pathlib import Path
+from shlex import quote
 
 import tyro
 
@@ -11,12 +12,14 @@ from tokenfield.cli.types import ModelId
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
+LATENTS = "latents.json"
+"""What describes a folder that `tokenfield latents` wrote."""
 LONGEST = 200
 """Characters of a value that is still printed: a mask of the sea is thousands."""
 
 
 def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
-    """Say what something is: a .field file, a model, a training run, a picture, or a folder of files.
+    """Say what something is: a .field file, a model, a training run, latents, a picture, or a folder of files.
 
     Args:
         path: a file, a folder, or the name of a packaged model.
@@ -32,7 +35,7 @@ def info(path: tyro.conf.Positional[str], *, json: Json = None) -> int:
             for key, entry in value.items():
                 text = str(entry)
                 console.say(f"  {key}: {text if len(text) <= LONGEST else f'{len(text)} characters, in --json'}")
-    console.write_json(json, {"command": "info", "path": path, **facts})
+    console.write_json(json, "info", {"path": path, **facts})
     return console.OK
 
 
@@ -49,10 +52,12 @@ def describe(path: str) -> Record:
             return about_run(place)
         if (place / pretrained.CONFIG).exists():
             return about_model(place)
-        return about_folder(place)
+        return about_latents(place) if (place / LATENTS).exists() else about_folder(place)
     if not place.exists() and not shard_of(place):
         packaged = ", ".join(pretrained.list_models()) or "none"
         raise UserError(f"{path}: no such file or folder, and no packaged model (there are: {packaged})")
+    if is_archive(place):
+        return about_archive(place)
     return about_field(place) if place.suffix.lower() in (".field", ".safetensors") else about_picture(place)
 
 
@@ -154,6 +159,7 @@ def about_model(folder: Path) -> Record:
 
 def about_run(folder: Path) -> Record:
     """A training run: how far it is, how well it does, and how to go on."""
+    from tokenfield.io.limits import read_json
     from tokenfield.models import pretrained
     from tokenfield.training import checkpoint, journal
     from tokenfield.training.recipe import model_name, read
@@ -172,12 +178,77 @@ def about_run(folder: Path) -> Record:
         "checkpoints": ", ".join(path.name for path in checkpoints) or "none",
         "weights": "exported" if (folder / pretrained.WEIGHTS).exists() else "not exported yet",
     }
+    if (folder / pretrained.CONFIG).exists():
+        config = read_json(folder / pretrained.CONFIG)
+        if names := config.get("class_names") if isinstance(config, dict) else None:
+            facts["classes"] = ", ".join(map(str, names))
     if trained:
         facts["seconds"] = trained[-1]["seconds"]
         facts[f"training_{measure.name}"] = round(trained[-1][measure.name], 2 if measure == journal.PSNR else 4)
     if score := measure.last(lines):
         facts[f"held_out_{measure.name}"] = round(score[0], 2 if measure == journal.PSNR else 4)
     return facts
+
+
+def about_latents(folder: Path) -> Record:
+    """A folder of latents: of which model, how many, of which classes, and how to go on."""
+    from tokenfield.io.limits import read_json
+
+    described = read_json(folder / LATENTS)
+    try:
+        assert isinstance(described, dict)
+        lattice = described["lattice"]
+        places = "{} x {} cells".format(*lattice) if lattice else "a set"
+        return {
+            "kind": "latents of a data set",
+            "model": described["model"],
+            "model_hash": described["model_hash"],
+            "picture": "{1} x {0} pixels".format(*described["picture_size"]),
+            "tokens": f"{described['tokens']} of {described['latent_dim']} numbers, {places}",
+            "stored_as": "float16" if described["half"] else "float32",
+            "bytes": sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
+            "classes": ", ".join(described["classes"]) or "none",
+            "splits": {split: f"{facts['entries']} entries of {facts['pictures']} pictures in {facts['shards']} shards"
+                       for split, facts in described["splits"].items()},
+            "next": after_latents(folder, described),
+        }
+    except (AssertionError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{folder / LATENTS} is damaged ({error!r}); run tokenfield latents again") from error
+
+
+def after_latents(folder: Path, described: Record) -> str:
+    """The command that trains a denoiser on a folder of latents, by the sizes that it has."""
+    if side := min(described["lattice"], default=0):
+        words = ["ldm-photos-64-anchored" if side >= 8 else "ldm-cutouts-32-anchored"]
+    else:
+        words = ["ldm-cutouts-32", "--model.tokens", str(described["tokens"])]
+    words += ["--model.latent-dim", str(described["latent_dim"]), "--model.classes", str(len(described["classes"]))]
+    return f"tokenfield train {' '.join(words)} --data {quote(str(folder))}"
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is one of many coded fields (`tokenfield latents --bytes`)."""
+    from tokenfield.fields.archive import MAGIC
+
+    if not path.is_file():  # a path into a shard
+        return False
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - len(MAGIC)))
+        return file.read() == MAGIC
+
+
+def about_archive(path: Path) -> Record:
+    """Many coded fields in one file."""
+    from tokenfield.fields.archive import FieldArchive
+
+    archive, size = FieldArchive(path), path.stat().st_size
+    facts: Record = {"kind": "archive of fields", "fields": len(archive), "bytes": size}
+    if not len(archive):
+        return facts
+    model = archive.model
+    assert model is not None, "an entry names its model"
+    return facts | {"bytes_per_field": round(size / len(archive)), "model": f"{model.name} from {model.origin}",
+                    "first": archive.names[0], "last": archive.names[-1]}
 
 
 def about_picture(path: Path) -> Record:
@@ -206,5 +277,6 @@ def about_folder(folder: Path) -> Record:
         "fields": sum(path.suffix.lower() == ".field" for path in files),
     }
     if not any(counts.values()):
-        raise UserError(f"{folder} holds no pictures, .field files, model or training run; give a folder that does")
+        raise UserError(f"{folder} holds no pictures, .field files, latents, model or training run; give a folder that "
+                        "does")
     return {"kind": "folder", **counts, "other_files": len(files) - sum(counts.values())}

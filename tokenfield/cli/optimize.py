@@ -99,9 +99,9 @@ def optimize(
         if not interrupted:
             other, interrupted = watch(competitor(rival, field, image, pixels, course.seed), rival, **limits)
             curves.append(other)
-    report = {"command": "optimize", "model": model, "what": moves.what, "start": moves.start,
-              "rates": moves.learning_rates, "pixels": pixels, "field": str(target), "interrupted": interrupted}
-    return course.finish(report, picture, image, curves, "test-time optimisation")
+    report = {"model": model, "what": moves.what, "start": moves.start, "rates": moves.learning_rates, "pixels": pixels,
+              "field": str(target), "interrupted": interrupted}
+    return course.finish("optimize", report, picture, image, curves, "test-time optimisation")
 
 
 def competitor(

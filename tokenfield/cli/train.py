@@ -67,7 +67,7 @@ def train(recipe: Recipe, out: Path, options: Run, session: Session, json: Path 
     places = {"out": quote(str(out)), "data": quote(str(options.data))}
     console.say(f"next: tokenfield {system.after_training.format(**places)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
-    console.write_json(json, {"command": "train", "recipe": recipe.name, "out": str(out), **summary})
+    console.write_json(json, "train", {"recipe": recipe.name, "out": str(out), **summary})
     return console.OK
 
 

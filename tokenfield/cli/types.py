@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tokenfield.data.skipped import SkippedFiles as SkippedFiles
     from tokenfield.demo.steps import Findings as Findings
     from tokenfield.evaluation.evaluate import Report as Report
+    from tokenfield.evaluation.evaluate import Score as Score
     from tokenfield.evaluation.explain import Explained as Explained
     from tokenfield.evaluation.optimization_curves import Curve as Curve
     from tokenfield.fields.field import Field as Field
@@ -24,7 +25,7 @@ else:
     Tensor = "torch.Tensor"
     SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
     Findings = "tokenfield.demo.steps.Findings"
-    Report = "tokenfield.evaluation.evaluate.Report"
+    Report, Score = "tokenfield.evaluation.evaluate.Report", "tokenfield.evaluation.evaluate.Score"
     Explained = "tokenfield.evaluation.explain.Explained"
     Curve = "tokenfield.evaluation.optimization_curves.Curve"
     Field = "tokenfield.fields.field.Field"

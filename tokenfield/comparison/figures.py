@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenfield.evaluation.figures import COLOURS, RULE, plot
+from tokenfield.io.charts import COLOURS, RULE, plot
 from tokenfield.io.record import Record
 
 
@@ -42,7 +42,7 @@ def curves(data: Record, path: Path) -> None:
     """
     rows = rows_with_result(data)
     axis = "seconds" if str(data["budget"]).startswith(("seconds", "processor")) else "step"
-    with plot(path, title=heading(data), size=(8.0, 4.6), xlabel=axis, ylabel="PSNR / dB") as axes:
+    with plot(path, title=heading(data), size=(11.0, 4.8), xlabel=axis, ylabel="PSNR / dB") as axes:
         for number, row in enumerate(rows):
             colour, line = COLOURS[number % len(COLOURS)], ("-", "--", ":")[number // len(COLOURS) % 3]
             label: str | None = f"{row['label']}: {row['psnr']:.2f} dB, {row['values_stored']} values"
@@ -58,4 +58,3 @@ def curves(data: Record, path: Path) -> None:
         if step is not None:
             axes.axhline(rows[1]["psnr"], color=RULE, linewidth=0.8, linestyle="--")
             axes.axvline(step, color=RULE, linewidth=0.8, linestyle="--")
-        axes.legend(frameon=False, loc="best", fontsize=9)

@@ -1,14 +1,12 @@
 """All runs of a table -> JSON, the same table as Markdown, CSV and LaTeX, and a figure, in one folder."""
 
-import csv
-import io
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tokenfield.comparison.figures import curves
 from tokenfield.evaluation import tables
-from tokenfield.evaluation.tables import Rows, number
+from tokenfield.evaluation.tables import number
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
 
@@ -99,23 +97,6 @@ def cells(data: Record) -> list[list[str]]:
     return [list(parts), *([cell(row) for cell in parts.values()] for row in data["rows"])]
 
 
-def as_csv(rows: Rows) -> str:
-    """Rows as comma-separated values."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def as_latex(rows: Rows) -> str:
-    """Rows as a `tabular` with the rules of booktabs."""
-    signs = {"\\": r"\textbackslash{}", "±": r"$\pm$", **{sign: "\\" + sign for sign in "&%#_${}"}}
-    heading, *body = (" & ".join("".join(signs.get(sign, sign) for sign in cell) for cell in row) + r" \\"
-                      for row in rows)
-    lines = [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\toprule", heading, r"\midrule", *body,
-             r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(lines) + "\n"
-
-
 def as_markdown(data: Record) -> str:
     """The table for people, with all that is needed to read it."""
     machines = [run["machine"] for row in data["rows"] for run in row["runs"] if "machine" in run]
@@ -142,7 +123,7 @@ def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] = cur
     """
     rows, files = cells(data), []
     for kind, text in (("json", json_text(data)), ("md", as_markdown(data)),
-                       ("csv", as_csv(rows)), ("tex", as_latex(rows))):
+                       ("csv", tables.as_csv(rows)), ("tex", tables.as_latex(rows))):
         files.append(folder / f"table.{kind}")
         write_whole(files[-1], text)
     if any(row["psnr"] is not None for row in data["rows"]):

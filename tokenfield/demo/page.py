@@ -13,7 +13,8 @@ from tokenfield.demo.sheets import token_pictures
 from tokenfield.demo.steps import Findings
 from tokenfield.evaluation import pages
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.figures import COLOURS, from_pil, heat, to_pil
+from tokenfield.evaluation.figures import from_pil, heat, to_pil
+from tokenfield.io.charts import COLOURS
 
 TEMPLATE = Path(__file__).parent / "assets" / "index.html"
 

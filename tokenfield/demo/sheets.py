@@ -7,7 +7,8 @@ from torch import Tensor
 
 from tokenfield.demo.fresh import Fresh
 from tokenfield.demo.steps import Return, TokenRegion, Zoom
-from tokenfield.evaluation.figures import COLOURS, Panel, difference, framed, heat, repeat, sheet, tinted, to_pil
+from tokenfield.evaluation.figures import Panel, difference, framed, heat, repeat, sheet, tinted, to_pil
+from tokenfield.io.charts import COLOURS
 
 
 def side_by_side(result: Return, gain: int) -> Image.Image:

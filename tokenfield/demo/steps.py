@@ -203,7 +203,6 @@ class Findings:
         assert self.zoom is not None, "the tour has ended"
         zoom, fresh = self.zoom, self.fresh
         return {
-            "command": "demo",
             "model": self.model,
             "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
             "pictures": [asdict(result.score) for result in self.returns],

@@ -21,9 +21,9 @@ from tokenfield.coords import centers
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare, globe_of
 from tokenfield.earth.sphere import LatLon
-from tokenfield.evaluation.figures import INK, MISSING
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.charts import DOTS, INK, LETTERS, MISSING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,7 +112,7 @@ def sheet(rows: list[list[Map]], path: Path) -> Path:
 
     columns = max(len(row) for row in rows)
     widest = max(one.pixels.shape[1] / one.pixels.shape[0] for row in rows for one in row)
-    figure = Figure(figsize=(2.4 * columns * widest, 3.0 * len(rows)), dpi=110, layout="constrained")
+    figure = Figure(figsize=(2.4 * columns * widest, 3.0 * len(rows)), dpi=DOTS, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for place in axes.flat:
@@ -134,7 +134,7 @@ def _draw(axes: "Axes", one: Map) -> None:
     turn = np.linspace(0, 2 * np.pi, 200)
     (line,) = axes.plot(aspect * np.cos(turn), np.sin(turn), color=INK, linewidth=0.8)
     image.set_clip_path(line.get_path(), axes.transData)  # the ellipse, or the disc
-    axes.set_title(one.title, fontsize=8, color=INK)
+    axes.set_title(one.title, fontsize=LETTERS, color=INK)
     bar = axes.figure.colorbar(image, ax=axes, orientation="horizontal", shrink=0.7, pad=0.02)
-    bar.set_label(one.unit, fontsize=7)
-    bar.ax.tick_params(labelsize=7)
+    bar.set_label(one.unit, fontsize=LETTERS)
+    bar.ax.tick_params(labelsize=LETTERS)

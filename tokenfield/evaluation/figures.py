@@ -5,11 +5,9 @@ Colours and sizes stand here once, so that all figures look alike: white paper, 
 so, and enlargements without interpolation are whole-number repeats.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,17 +16,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 from tokenfield.io.atomic import written_aside
+from tokenfield.io.charts import AXIS, COLOURS, FAINT, INK, PAPER, plot
 
-if TYPE_CHECKING:
-    import matplotlib.axes
-
-PAPER, INK, FAINT = "#ffffff", "#222428", "#787c84"
-GRID, RULE, AXIS = "#e6e7ea", "#8a8d94", "#b9bcc4"
-"""Lines behind a chart, lines that mark a level in it, and curves of little weight."""
-MISSING, SHADE = "#d8d5cf", "#f4f2ee"
-"""Cells of a map that have no value; a part of a chart that is another regime."""
-COLOURS = ("#d55e00", "#009e73", "#e69f00", "#0072b2", "#cc79a7", "#56b4e9")
-"""One per token, curve, ...: those of Okabe and Ito (2008), which colour-blind readers tell apart."""
 MARGIN, GAP = 28, 18
 """Pixels around a sheet and between its panels."""
 
@@ -162,30 +151,6 @@ def framed(
     return from_pil(canvas)
 
 
-@contextmanager
-def plot(
-    path: Path, *, title: str, size: tuple[float, float] = (7.5, 4.2), **labels: str
-) -> Iterator["matplotlib.axes.Axes"]:
-    """A chart in the house's look: yields matplotlib axes to draw on, and writes a PNG file when the block ends.
-
-    `size` is in inches of 120 pixels; `labels` are what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ...
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.2, h_pad=0.2))
-    FigureCanvasAgg(figure)  # no display, and no global state of pyplot
-    axes = figure.add_subplot(**labels)
-    axes.set_title(title, loc="left", fontsize=11, color=INK)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    yield axes
-    with written_aside(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-
-
 def learning_curve(
     path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *, title: str
 ) -> Path:
@@ -195,6 +160,4 @@ def learning_curve(
             axes.plot(*zip(*training, strict=True), color=AXIS, linewidth=1, label="training batches")
         if held_out:
             axes.plot(*zip(*held_out, strict=True), "o-", color=COLOURS[0], markersize=5, label="held-out picture")
-        if training or held_out:
-            axes.legend(frameon=False, loc="lower right")
     return path

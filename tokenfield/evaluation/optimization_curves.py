@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tokenfield.evaluation.figures import COLOURS, plot
 from tokenfield.fields.optimization import Point
+from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record
 
 MEANING = {
@@ -67,5 +67,4 @@ def draw(curves: Sequence[Curve], path: Path, *, title: str) -> Path:
             label = f"{MEANING[curve.name]}: {curve.best_psnr:.1f}"
             axes.plot(x, [point.psnr for point in curve.points], line, color=colour, linewidth=1.6, label=label)
             axes.plot(x[:1], [curve.points[0].psnr], "o", color=colour, markersize=4)
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))  # beside: it hides no curve
     return path

@@ -1,7 +1,13 @@
-"""Tables of text: aligned for a terminal, and as Markdown."""
+"""Tables of text: aligned for a terminal, and as files: comma-separated values, LaTeX, Markdown."""
 
+import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import shown, write_whole
 
 Rows = Sequence[Sequence[str]]
 """Cells; the first row is the heading."""
@@ -21,6 +27,47 @@ def markdown(rows: Rows) -> str:
     """Rows as a table in Markdown."""
     heading, *body = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([heading, "|---" * len(rows[0]) + "|", *body])
+
+
+def as_csv(rows: Rows) -> str:
+    """Rows as comma-separated values."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def as_latex(rows: Rows) -> str:
+    """Rows as a `tabular` with the rules of booktabs."""
+    signs = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+             **{sign: "\\" + sign for sign in "&%#_${}"}}
+    heading, *body = (" & ".join("".join(signs.get(sign, sign) for sign in cell) for cell in row) + r" \\"
+                      for row in rows)
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(rows[0]) - 1)}}}", r"\toprule", heading, r"\midrule", *body,
+             r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines) + "\n"
+
+
+FORMATS: dict[str, Callable[[Rows], str]] = {
+    ".csv": as_csv, ".tex": as_latex, ".md": lambda rows: markdown(rows) + "\n",
+}
+"""Endings of a table's file -> what is written there."""
+
+
+def check_file(path: Path) -> None:
+    """Raises UserError for a path that no table is written to: another ending, a folder, or text that is no table."""
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"{shown(path)}: give a table's file a name ending in {', '.join(FORMATS)}")
+    if path.is_dir():
+        raise UserError(f"{shown(path)} is a folder; give a file name for the table")
+    beginning = {".tex": rb"\begin{tabular}", ".md": b"|"}.get(path.suffix.lower(), b"")
+    if path.is_file() and not path.read_bytes().startswith(beginning):
+        raise UserError(f"{shown(path)} exists and is no table; it was left as it is: give another name for the table")
+
+
+def write(path: Path, rows: Rows) -> None:
+    """The table as a file, whole or absent, as the ending of its name says. Raises UserError for other endings."""
+    check_file(path)
+    write_whole(path, FORMATS[path.suffix.lower()](rows))
 
 
 def number(value: float | int | None, digits: int = 2) -> str:

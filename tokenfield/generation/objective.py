@@ -50,11 +50,14 @@ class DenoisingConfig:
         if source.config.lattice != model.on_lattice:
             raise UserError(f"data.lattice is {source.config.lattice} and the model a {model.name}, which takes "
                             f"{'lattices' if model.on_lattice else 'sets'} of tokens; set it to {model.on_lattice}")
-        numbers = {"latent_dim": width, "classes": len(source.classes)}
-        for key, needed in (numbers if model.on_lattice else {"tokens": tokens, **numbers}).items():
-            if getattr(config, key) != needed and not (key == "classes" and config.classes == 0):
-                raise UserError(f"{source.path} has {tokens} x {width} latents of {len(source.classes)} classes; "
-                                f"model.{key} is {getattr(config, key)}; set it to {needed}")
+        numbers = {"latent_dim": width, "classes": len(source.classes) if config.classes else 0}
+        if not model.on_lattice:
+            numbers = {"tokens": tokens, **numbers}
+        if other := [key for key, needed in numbers.items() if getattr(config, key) != needed]:
+            own, options = (" ".join(f"--model.{key.replace('_', '-')} {sizes[key]}" for key in other)
+                            for sizes in (vars(config), numbers))
+            raise UserError(f"{source.path} has {tokens} x {width} latents of {len(source.classes)} classes, and the "
+                            f"model {own}; give {options}")
         origin: Origin = {**source.origin(), "class_names": source.classes if config.classes else ()}
         model.adopt(source.mean, source.deviation, **origin)
 

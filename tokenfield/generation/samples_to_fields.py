@@ -54,13 +54,16 @@ def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first:
     that the denoiser was not trained on, with the nearest that it was.
     """
     class_names = denoiser.config.names
-    if list(names) == ["each"] and class_names:
+    if names and not class_names:
+        raise UserError("the denoiser knows no classes; leave out --class, or train one on latents with classes and "
+                        "--model.classes, their number")
+    if list(names) == ["each"]:
         names = class_names
     for name in names:
         if name not in class_names:
             lower = {k.lower(): k for k in class_names}
             near = [lower[k] for k in get_close_matches(name.lower(), lower, 3, 0.5)]
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(class_names) or 'none'}"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(class_names)}"
             raise UserError(f"no class is called {name!r}; {hint}")
     numbers = [class_names.index(name) for name in names] or [denoiser.config.classes]
     return torch.tensor([numbers[number % len(numbers)] for number in range(first, first + count)])

@@ -44,5 +44,5 @@ def import_checkpoint(
     pretrained.save(model, output)
     facts = {"checkpoint": str(checkpoint), "output": str(output), **pretrained.describe(model)}
     console.say(f"{checkpoint} -> {output}: {model.name}, {model.num_parameters:,} parameters")
-    console.write_json(json, {"command": "import", **facts})
+    console.write_json(json, "import", facts)
     return console.OK

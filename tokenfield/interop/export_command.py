@@ -45,5 +45,5 @@ def export(
         shapes = ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in about[part]["inputs"].items())
         console.say(f"{path}: {shapes} -> {', '.join(about[part]['outputs'])}, "
                     f"{console.size_of(path.stat().st_size)}")
-    console.write_json(json, {"command": "export", "output": str(folder), **about})
+    console.write_json(json, "export", {"output": str(folder), **about})
     return console.OK

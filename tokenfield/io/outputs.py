@@ -18,8 +18,8 @@ NOT_REPORTS = ("config.json", "recipe.json", "latents.json", "state.json", "tran
 
 
 FIGURES = ("figure", "neighbours")
-RESULTS = ("json", *FIGURES, "output", "out", "save")
-"""Options that name where results go: files for machines, figures, and what each command makes."""
+RESULTS = ("json", "table", *FIGURES, "output", "out", "save")
+"""Options that name where results go: files for machines, tables, figures, and what each command makes."""
 
 
 def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path:

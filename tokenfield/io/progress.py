@@ -44,7 +44,7 @@ class Bar:
         now, text = time.monotonic(), f"{self.label} {self.name}".rstrip()
         if now - self.begun < PATIENCE:
             return
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self.console.is_dumb_terminal:  # TERM=dumb moves no cursor
             if self.bar is None:
                 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

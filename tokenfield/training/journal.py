@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole, written_aside
+from tokenfield.io.atomic import write_whole
+from tokenfield.io.charts import AXIS, COLOURS, plot
 from tokenfield.io.limits import DamagedJson, parse_json
 from tokenfield.io.record import Record, json_text
 
@@ -118,19 +119,12 @@ def _tensorboard(folder: Path, step: int) -> "SummaryWriter":
 
 def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
     """What a run is judged by over steps, in training and held out, from metrics.jsonl to learning_curve.png."""
-    from matplotlib.figure import Figure
-
     lines = read(out / METRICS)
-    figure = Figure(figsize=(7, 4))  # no display, and no global state of pyplot
-    axes = figure.add_subplot(title=title, xlabel="step", ylabel=measure.axis)
     trained = [(line["step"], line[measure.name]) for line in lines if measure.name in line]
     held_out = [(line["step"], number[0]) for line in lines if (number := measure.read(line))]
-    for points, label, style in ((trained, "training batches", "-"), (held_out, f"held-out {measure.things}", "o-")):
-        if points:
-            axes.plot(*zip(*points, strict=True), style, label=label, linewidth=1, markersize=3)
-    if axes.lines:
-        axes.legend()
-    axes.grid(alpha=0.3)
-    with written_aside(out / CURVE) as file:
-        figure.savefig(file, format="png", dpi=120)
+    with plot(out / CURVE, title=title, xlabel="step", ylabel=measure.axis) as axes:
+        for points, label, style, colour in ((trained, "training batches", "-", AXIS),
+                                             (held_out, f"held-out {measure.things}", "o-", COLOURS[0])):
+            if points:
+                axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=1.2, markersize=3)
     return out / CURVE

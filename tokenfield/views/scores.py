@@ -17,8 +17,9 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import COLOURS, Panel, plot, repeat, sheet
+from tokenfield.evaluation.figures import Panel, repeat, sheet
 from tokenfield.fields.field import Field
+from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record
 from tokenfield.metrics import mse, psnr, ssim
 from tokenfield.training.seeding import generator
@@ -156,7 +157,6 @@ def figure_4a(path: Path, curves: dict[str, list[tuple[int, float]]], title: str
         for number, (name, points) in enumerate(curves.items()):
             axes.plot(*zip(*points, strict=True), "o-", color=COLOURS[number % len(COLOURS)], label=name)
         axes.set_xticks(sorted({x for points in curves.values() for x, _ in points}))
-        axes.legend(frameon=False)
     return path
 
 

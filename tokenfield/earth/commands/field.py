@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Json, Out
+from tokenfield.cli.console import File, Json, Out, Table
 from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
 from tokenfield.errors import UserError
@@ -50,6 +50,7 @@ class Query(OfField):
     """Places in degrees north and east: --at 48.1 11.6 -33.9 18.4."""
     places: File = None
     """A text file of such places, one per line, separated by a comma or blanks."""
+    table: Table = None
 
     def run(self) -> int:
         """Print one row per place."""
@@ -69,11 +70,12 @@ class Query(OfField):
             cells = [f"{value:.4g}" + ("" if known else " *") for value, known in zip(row, there, strict=True)]
             rows.append([f"{latitude:g}", f"{longitude:g}", *cells])
             items.append({"latitude": latitude, "longitude": longitude, "values": row, "had_value": there})
-        console.say(console.table(rows))
+        console.show_table(rows, self.table)
         if not all(map(all, valid)):
             console.say("* the cell of this place has no value: what stands there is a guess from its neighbours")
-        console.write_json(self.json, {"command": "climate query", "field": str(self.field), "name": domain.name,
-                                       "variables": domain.variables, "units": domain.units, "places": items})
+        console.write_json(self.json, "climate query", {
+            "field": str(self.field), "name": domain.name, "variables": domain.variables, "units": domain.units,
+            "places": items})
         return console.OK
 
 
@@ -110,7 +112,7 @@ class Map(OfField):
         target = plan_file(self.field, self.output, [".png"])
         draw_maps(field, snapshot, target, self.projection, self.centre, self.height)
         console.say(f"{domain.name} -> {target}")
-        console.write_json(self.json, {"command": "climate map", "field": str(self.field), "file": str(target)})
+        console.write_json(self.json, "climate map", {"field": str(self.field), "file": str(target)})
         return console.OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Int, Json
+from tokenfield.cli.console import Int, Json, Table
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
 from tokenfield.io.outputs import check_free, untaken
@@ -32,9 +32,9 @@ class OnData:
     device: Device = "auto"
     json: Json = None
 
-    def finish(self, source: "GriddedSource", done: int, results: Record) -> int:
+    def finish(self, source: "GriddedSource", done: int, command: str, results: Record) -> int:
         """Write the results for machines, name what was skipped, and choose the exit code."""
-        console.write_json(self.json, {**results, "skipped": source.skipped.as_json()})
+        console.write_json(self.json, command, {**results, "skipped": source.skipped.as_json()})
         return console.finish(source.skipped, done + len(source.skipped))
 
 
@@ -82,7 +82,7 @@ class Encode(OnData):
                                    for error, unit in zip(scores.rmse, snapshot.units, strict=True))
                 console.say(f"{snapshot.name} -> {target}: {values} values for {cells} cells, {errors}, "
                             f"{sum(scores.psnr) / len(scores.psnr):.2f} dB")
-        return self.finish(source, len(items), {"command": "climate encode", "items": items})
+        return self.finish(source, len(items), "climate encode", {"items": items})
 
 
 @dataclass(kw_only=True)
@@ -101,6 +101,7 @@ class Evaluate(OnData):
     """At most so many fields, spread evenly."""
     figure: Annotated[Path | None, tyro.conf.arg(metavar="PNG")] = None
     """Write maps of the median field there: truth, field, difference."""
+    table: Table = None
 
     def open(self) -> "tuple[EarthModel, GriddedSource, Record]":
         """The model, the fields, and what to say of both."""
@@ -124,9 +125,9 @@ class Evaluate(OnData):
         model, source, settings = self.open()
         with console.progress("evaluating", len(source)) as bar:
             report = evaluate_fields(model, source.fields(), settings=settings, before=bar.file)
-        show(report)
+        show(report, self.table)
         scores = report["scores"]
-        code = self.finish(source, len(scores), {"command": "climate evaluate", **report})
+        code = self.finish(source, len(scores), "climate evaluate", report)
         if self.figure is not None:  # of the median PSNR: neither the best nor the worst
             median = sorted(scores, key=lambda score: score["psnr"])[len(scores) // 2]["field"]
             sample = next(sample for sample in source.fields() if sample.snapshot.name == median)
@@ -135,14 +136,14 @@ class Evaluate(OnData):
         return code
 
 
-def show(report: Record) -> None:
+def show(report: Record, table: Path | None) -> None:
     """The table that a person reads of what `evaluate_fields` gave."""
-    console.say(console.table([
+    console.show_table([
         ["series", "fields", "RMSE", "deviation", "unit", "PSNR dB", "values", "bytes"],
         *([row["series"], str(row["fields"]), console.number(row["rmse"], 3), console.number(row["deviation"], 3),
            row["unit"] or "-", console.number(row["psnr"]), f"{row['values_stored']:.0f}",
            f"{4 * row['values_stored']:.0f}"] for row in report["series"]),
-    ]))
+    ], table)
     console.say(f"{report['psnr']:.2f} dB on {report['fields']} fields, {report['values_stored']:.0f} values each")
     console.say("RMSE and deviation: weighted by area, over cells with a value, per field, then the mean.")
 

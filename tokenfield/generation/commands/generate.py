@@ -100,8 +100,7 @@ class Drawing(ABC):
         seconds = round(time.perf_counter() - begun, 3)
         console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
                     f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
-        console.write_json(self.json, {
-            "command": f"generate {type(self).__name__.lower()}",
+        console.write_json(self.json, f"generate {type(self).__name__.lower()}", {
             "model": {"origin": self.model, "field": config.field_model, "prediction": config.prediction},
             "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
             "seed": self.seed, "classes": list(self.classes), "height": height, "width": width,

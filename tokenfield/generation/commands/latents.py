@@ -6,6 +6,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
+from tokenfield.cli.info import after_latents
 from tokenfield.cli.options import Device, ModelName, check_at_least, load_model
 from tokenfield.errors import UserError
 from tokenfield.generation.options import Encoding
@@ -59,7 +60,8 @@ def latents(
             skipped.add(item["file"], item["reason"])
         console.say(f"{output}: {split}: {facts['entries']} entries of {described['tokens']} x "
                     f"{described['latent_dim']} in {facts['shards']} shards, {len(described['classes'])} classes")
-    console.write_json(json, {"command": "latents", "output": str(output), **described})
+    console.say(f"next: {after_latents(output, described)}")
+    console.write_json(json, "latents", {"output": str(output), **described})
     return console.finish(skipped, total)
 
 
@@ -86,6 +88,6 @@ def coded(model: str, data: Path, output: Path, quality: float, device: str, jso
     with console.progress("coding", len(files)) as bar:
         size = write_archive(output, entries(bar))
     console.say(f"{output}: {len(names)} pictures in {console.size_of(size)}")
-    console.write_json(json, {"command": "latents", "output": str(output), "names": names, "bytes": size,
+    console.write_json(json, "latents", {"output": str(output), "names": names, "bytes": size,
                               "skipped": skipped.as_json()})
     return console.finish(skipped, len(files))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from tokenfield.cli import console
-from tokenfield.cli.console import File, Json
+from tokenfield.cli.console import File, Json, Table
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
@@ -20,6 +20,7 @@ from tokenfield.io.record import Record
 if TYPE_CHECKING:
     from tokenfield.data.sources import PictureSource, Split
     from tokenfield.evaluation.features import FeatureNetwork
+    from tokenfield.generation.metrics import Distances
 
 BATCH, SHOWN = 32, 16
 """Pictures whose features are computed at once; samples in the figure of neighbours."""
@@ -38,6 +39,7 @@ def score(
     seed: int = 0,
     device: Device = "auto",
     json: Json = None,
+    table: Table = None,
 ) -> int:
     """Measure generated pictures against real ones: FID, KID, precision, recall, IS; rPSNR and rFID of a field model.
 
@@ -71,20 +73,25 @@ def score(
     data = Reference(reference, dataset, split, size, find_features(features))
     begun = time.perf_counter()
     facts: Record = {
-        "command": "score",
         "features": {"name": data.network.name, "identity": data.network.identity},
         "reference": {"folder": str(reference), "layout": dataset.layout, "split": split, "size": size,
                       "pictures": len(data.features), "hash": data.hash,
                       "classes": Counter(data.source.classes[label] for label in data.source.labels or ())},
     }  # fmt: skip
+    rows = [["", "pictures", "FID", "KID x 1000", "precision", "recall", "IS", "rPSNR dB"]]
     if generated is not None:
-        facts |= score_generated(generated, data, seed)
-        if neighbours is not None:
-            facts["neighbours"] = draw_neighbours(generated, data, neighbours)
+        distances, again = score_generated(generated, data, seed)
+        facts |= again
+        rows.append(row("samples", distances))
     if field is not None:
-        facts["reconstruction"] = score_field(load_model(field, device), field, data)
+        distances, facts["reconstruction"] = score_field(load_model(field, device), field, data)
+        rows.append(row(f"{field}, rFID", distances, facts["reconstruction"]["rpsnr"]))
+    console.show_table(rows, table)
+    explain_scores(data)
+    if generated is not None and neighbours is not None:
+        facts["neighbours"] = draw_neighbours(generated, data, neighbours)
     facts["seconds"] = round(time.perf_counter() - begun, 3)
-    console.write_json(json, facts)
+    console.write_json(json, "score", facts)
     return console.finish(data.source.skipped, len(data.source))
 
 
@@ -135,28 +142,37 @@ def squares(files: list[Path], size: int) -> Iterator[Tensor]:
     return (to_tensor(center_square(read_rgb8(path), size)) for path in files)
 
 
-def score_generated(folder: Path, data: Reference, seed: int) -> Record:
-    """FID, KID, precision and recall, and the table of them."""
-    from tokenfield.generation.metrics import SPLITS, compare
+def row(name: str, apart: "Distances", psnr: float | None = None) -> list[str]:
+    """A row of the table."""
+    score, deviation = apart.inception_score, apart.inception_deviation
+    return [name, str(apart.generated), console.number(apart.fid, 3),
+            f"{1000 * apart.kid:.3f} ± {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
+            console.number(apart.recall, 3), "-" if score is None else f"{score:.3f} ± {deviation:.3f}",
+            console.number(psnr)]
+
+
+def explain_scores(data: Reference) -> None:
+    """What the numbers of the table belong to."""
+    from tokenfield.generation.metrics import SPLITS
+
+    network = data.network
+    console.say(f"against {len(data.features)} {data.split} pictures, squares of {data.size} pixels; features: "
+                f"{network.name} ({network.identity[:12]}), {network.num_features} numbers")
+    console.say(f"IS: features {network.name} do not classify; inception:PATH does" if network.classifier is None else
+                f"IS: mean and deviation over {SPLITS} parts of the pictures, shuffled by --seed")
+
+
+def score_generated(folder: Path, data: Reference, seed: int) -> "tuple[Distances, Record]":
+    """FID, KID, precision, recall and IS of the samples."""
+    from tokenfield.generation.metrics import compare
 
     files, network = generated_files(folder), data.network
     features = data.features_of(squares(files, data.size), "features of the samples", len(files))
     apart = compare(features, data.features, network.name, classifier=network.classifier, seed=seed)
-    score, deviation = apart.inception_score, apart.inception_deviation
-    console.say(console.table([
-        ["samples", "reference", "FID", "KID x 1000", "precision", "recall", "IS"],
-        [str(apart.generated), f"{apart.reference} {data.split}", console.number(apart.fid, 3),
-         f"{1000 * apart.kid:.3f} +- {1000 * apart.kid_deviation:.3f}", console.number(apart.precision, 3),
-         console.number(apart.recall, 3), "-" if score is None else f"{score:.3f} +- {deviation:.3f}"],
-    ]))  # fmt: skip
-    console.say(f"IS: features {network.name} do not classify; inception:PATH does" if score is None else
-                f"IS: mean and deviation over {SPLITS} parts of the samples, shuffled by --seed")
-    console.say(f"features: {network.name} ({network.identity[:12]}), {network.num_features} numbers; squares of "
-                f"{data.size} pixels")
-    return {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": asdict(apart)}
+    return apart, {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": asdict(apart)}
 
 
-def score_field(model: FieldModel, name: str, data: Reference) -> Record:
+def score_field(model: FieldModel, name: str, data: Reference) -> "tuple[Distances, Record]":
     """rPSNR, and the FID of what the field model gives back."""
     from tokenfield.fields.field import Field
     from tokenfield.generation.metrics import compare
@@ -174,9 +190,8 @@ def score_field(model: FieldModel, name: str, data: Reference) -> Record:
     features = data.features_of(reconstructions(), "encoding and decoding", len(data.source))
     apart = compare(features, data.features, data.network.name)
     mean = sum(decibels) / len(decibels)
-    console.say(f"{name}: rPSNR {mean:.2f} dB, rFID {apart.fid:.3f} of {len(decibels)} {data.split} pictures, features "
-                f"{data.network.name}")
-    return {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels), "distances": asdict(apart)}
+    return apart, {"model": name, "rpsnr": mean, "rfid": apart.fid, "pictures": len(decibels),
+                   "distances": asdict(apart)}
 
 
 def draw_neighbours(folder: Path, data: Reference, path: Path) -> Record:
@@ -195,7 +210,7 @@ def draw_neighbours(folder: Path, data: Reference, path: Path) -> Record:
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):
         rows.append([name, *(console.number(nearness[f"{key}_{what}"], 3) for what in ("smallest", "median"))])
-    console.say(console.table(rows))
+    console.show_table(rows)
     console.say(f"{nearness['nearer_than_held_out']:.1%} of the samples are nearer than any held-out picture; figure: "
                 f"{path}")
     return {"figure": str(path), **nearness}

@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from tokenfield.cli import console
-from tokenfield.cli.console import Int, Json, Out
+from tokenfield.cli.console import Int, Json, Out, Table
 from tokenfield.cli.options import check_at_least
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
@@ -30,6 +30,7 @@ class Measure(ModelOptions):
     overwrite: bool = False
     """Replace what lies there already."""
     json: Json = None
+    table: Table = None
 
     def run(self) -> int:
         """Measure, print, write."""
@@ -44,19 +45,19 @@ class Measure(ModelOptions):
         with console.progress("measuring", total) as bar:
             scores = protocol.score_objects(model, islice(source.objects(), total), numbers, integral=integral,
                                       targets=self.targets, reserved=self.reserved, fitting=fitting, before=bar.file)
-        report: Record = {"command": "views measure", "model": model.name, "kind": model.kind, "targets": self.targets,
+        report: Record = {"model": model.name, "kind": model.kind, "targets": self.targets,
                   "reserved": max(self.reserved, *numbers), "optimize": self.optimize, "points": integral.points,
                   "means": protocol.means(scores), "objects": [asdict(score) for score in scores]}
-        show(report["objects"] if total <= FEW else [], report["means"])
-        console.write_json(folder / "views.json", report)
+        show(report["objects"] if total <= FEW else [], report["means"], self.table)
+        console.write_json(folder / "views.json", "views measure", report)
         curve = [(line["support"], line["psnr"]) for line in report["means"]]
         protocol.figure_4a(folder / "views.png", {model.name: curve}, "Held-out views, by the number of support views")
         console.notice(f"views.json and views.png are in {folder}")
-        console.write_json(self.json, report | {"skipped": source.skipped.as_json()})
+        console.write_json(self.json, "views measure", report | {"skipped": source.skipped.as_json()})
         return console.finish(source.skipped, len(source) + len(source.skipped))
 
 
-def show(objects: list[Record], means: list[Record]) -> None:
+def show(objects: list[Record], means: list[Record], table: Path | None) -> None:
     """A table of scores."""
     lines = [(line["name"], line) for line in objects] + [(f"mean of {line['objects']}", line) for line in means]
     rows = [["", "views", "PSNR dB", "SSIM", "values", "bytes", "encode s", "render s"]]
@@ -64,5 +65,5 @@ def show(objects: list[Record], means: list[Record]) -> None:
         rows.append([name, str(line["support"]), console.number(line["psnr"]), console.number(line["ssim"], 4),
                      str(line["values_stored"]), str(4 * line["values_stored"]),
                      console.number(line["encode_seconds"], 3), console.number(line["render_seconds"], 3)])
-    console.say(console.table(rows))
+    console.show_table(rows, table)
     console.say("PSNR: per view, float32, unclamped, then the mean; seconds: the median, of one view.")

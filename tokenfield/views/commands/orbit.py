@@ -42,7 +42,7 @@ class Orbit(ObjectOptions):
         check_at_least(8, size=self.size)
         folder = self.out or Path("views")
         report = self.draw_field(folder) if self.model.endswith(".field") else self.draw_object(folder)
-        console.write_json(self.json, {"command": "views orbit", **report})
+        console.write_json(self.json, "views orbit", report)
         return console.OK
 
     def draw_field(self, folder: Path) -> Record:

@@ -88,7 +88,7 @@ class Render:
         train, test = write_lists(entries, self.out, self.category, settings, self.holdout)
         console.say(f"{shown(self.out)}: {train} {self.category} to train on, {test} held out, {views} views of {size} "
                     f"pixels each")
-        console.write_json(self.json, {"command": "views render", "out": str(self.out), "category": self.category,
+        console.write_json(self.json, "views render", {"out": str(self.out), "category": self.category,
                                        "train": train, "test": test, "views": views, "size": size,
                                        "skipped": skipped.as_json()})
         return console.finish(skipped, train + test + len(skipped))
