@@ -105,4 +105,4 @@ def test_files_are_pictures(tmp_path):
     assert Image.open(path).size == (7, 5)
     curve = learning_curve(tmp_path / "curve.png", [(0.1, 10.0), (0.7, 17.0)], [(0.0, 9.0)], title="a run")
     assert Image.open(curve).size == (1330, 644)
-    assert Image.open(learning_curve(curve, [], [], title="nothing yet")).size == (900, 504)
+    assert Image.open(learning_curve(curve, [], [], title="nothing yet")).size == (1330, 644)

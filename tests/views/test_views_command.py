@@ -49,7 +49,7 @@ def test_a_data_set_is_measured_for_every_number_of_views(root, models, tmp_path
     assert [line["support"] for line in report["means"]] == [1, 2, 3, 4, 5]
     assert {score["targets"] for score in report["objects"]} == {2} and report["kind"] == "light field"
     assert json.loads((tmp_path / "copy.json").read_text())["means"] == report["means"]
-    assert Image.open(out / "views.png").width == 900
+    assert Image.open(out / "views.png").width == 1330
     printed = capsys.readouterr().out
     assert "balls/c" in printed and "mean of 1" in printed
 
