@@ -77,7 +77,7 @@ def test_figures(item, tmp_path):
     from PIL import Image
 
     path = figure_4a(tmp_path / "curve.png", {"a": [(1, 20.0), (2, 21.0)], "b": [(2, 19.0)]}, "title")
-    assert Image.open(path).size == (900, 504)
+    assert Image.open(path).size == (1330, 644)
     field = field_of_views(make(), item, [0, 1, 2])
     assert comparison(field, item, [0, 1, 2], [3, 4, 5, 6]).width > 4 * 128
     moved = move_camera(field, item.poses[4])
