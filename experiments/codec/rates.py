@@ -32,6 +32,8 @@ from tokenfield.metrics import psnr_8bit
 
 MODELS = ["photos-codec", "photos-s", "photos-ladder", "lainr-photos", "ipc-photos"]
 """All packaged ones but `photos-zoom`, whose fields hold the picture itself and more."""
+ORDER = ["JPEG 4:2:0", "JPEG 4:4:4", "WebP", "AVIF", "JPEG XL", *MODELS]
+"""Of rows."""
 
 PUBLISHED = """\
 As published, on the 24 pictures of Kodak and by their authors' programs, so not comparable with the numbers above:
@@ -70,7 +72,7 @@ def report(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]]) -> 
     """The table: BD-rates against JPEG and WebP, and seconds per megapixel, of every set."""
     lines = []
     for kind, by_picture in results.items():
-        names = list(next(iter(by_picture.values())))
+        names = [name for name in ORDER if any(name in codecs for codecs in by_picture.values())]
         lines += [f"\n**{kind}**, {len(by_picture)} pictures, BD-rate in percent from 0.15 to 2 bits per pixel, mean "
                   "over pictures (negative: fewer bytes at equal quality); seconds of a core per megapixel\n",
                   "| | PSNR, against JPEG 4:2:0 | against JPEG 4:4:4 | against WebP | MS-SSIM, against JPEG 4:2:0 "
@@ -111,7 +113,8 @@ def draw(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]], path:
     size = (1.8 + 5.5 * len(results), 8.6)
     with charts(path, *titles, size=size, columns=len(results), xlabel="bits per pixel") as panels:
         for panel, (key, by_picture) in zip(panels, product(("psnr", "ms_ssim"), results.values()), strict=True):
-            for number, name in enumerate(next(iter(by_picture.values()))):
+            names = [name for name in ORDER if any(name in codecs for codecs in by_picture.values())]
+            for number, name in enumerate(names):
                 curves = [codecs[name] for codecs in by_picture.values() if name in codecs]
                 x = [statistics.mean(p["bpp"] for p in points) for points in zip(*curves, strict=True)]
                 y = [statistics.mean(p[key] if key == "psnr" else decibels(p[key]) for p in points)
@@ -125,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the pool, with test/")
     parser.add_argument("--out", type=Path, required=True, help="folder for rates.json, rates.md and rates.png")
-    parser.add_argument("--sets", nargs="+", default=["skimage", "pool", "whole"])
+    parser.add_argument("--sets", nargs="*", default=["skimage", "pool", "whole"])
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--pictures", type=int, help="the first so many pictures of a set alone")
     parser.add_argument("--every", type=int, default=1, help="every n-th quality alone")

@@ -77,11 +77,11 @@ def tables_for(model: FieldModel, pictures: Tensor) -> Tables:
 
 
 def metric(model: FieldModel, pictures: Tensor) -> NDArray[np.float64]:
-    """How channels move a picture: six whole crops, or a tile of each."""
+    """How channels move a picture: six whole crops, or a tile of sixteen."""
     if model.input_size is None:
         return metric_of(model, pictures[:: len(pictures) // 6])
     height, width = model.input_size
-    return metric_of(model, pictures[..., :height, :width])
+    return metric_of(model, pictures[:: max(1, len(pictures) // 16), :, :height, :width])
 
 
 def main() -> None:

@@ -9,8 +9,12 @@ import binascii
 import json
 import os
 from collections.abc import Iterable
+from itertools import accumulate
+from math import prod
 from pathlib import Path
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -40,17 +44,60 @@ def write_archive(path: Path, fields: Iterable[tuple[str, bytes]]) -> int:
         return file.tell()
 
 
+class Unpacked:
+    """A file of tokens of these shapes, float32: first a byte per entry, 1 if it is there, then the entries.
+
+    It is opened anew for every entry, so that workers of any kind can share it; two of them write the same.
+    """
+
+    def __init__(self, path: Path, shapes: list[tuple[int, ...]]):
+        self.path, self.shapes = path, shapes
+        begin = -(-len(shapes) // 64) * 64
+        self.starts = [begin, *(begin + 4 * total for total in accumulate(map(prod, shapes)))]
+        with open(path, "ab") as file:
+            file.truncate(self.starts[-1])
+
+    def has(self, index: int) -> bool:
+        """Whether an entry is there."""
+        with open(self.path, "rb") as file:
+            file.seek(index)
+            return file.read(1) == b"\1"
+
+    def put(self, index: int, tokens: Tensor) -> None:
+        """Write an entry, and then that it is there."""
+        with open(self.path, "r+b") as file:
+            file.seek(self.starts[index])
+            file.write(tokens.contiguous().numpy().tobytes())
+            file.flush()
+            file.seek(index)
+            file.write(b"\1")
+
+    def get(self, index: int) -> Tensor:
+        """Read an entry."""
+        tokens = np.fromfile(self.path, np.float32, prod(self.shapes[index]), offset=self.starts[index])
+        return torch.from_numpy(tokens).view(self.shapes[index])
+
+
 class FieldArchive(Dataset[Tensor]):
     """A data set of tokens: `archive[i]` are those of one picture, (rows, columns, D), float32.
 
     `field(i)` is the field itself. Entries are read and decoded when asked for, in any order and by any number of
     workers. `model` is the one that made them; None loads the one that the first entry names.
 
+    `unpacked` is a folder, perhaps an empty one, where tokens stay as they are once they were decoded: from then on
+    they are read from there, as fast as raw latents, and take as much room as these.
+
     Raises:
         UserError: a file that is none, or is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: FieldModel | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: FieldModel | None = None,
+        *,
+        unpacked: str | os.PathLike[str] | None = None,
+    ):
         self.path = Path(path)
         try:
             size = self.path.stat().st_size
@@ -73,6 +120,18 @@ class FieldArchive(Dataset[Tensor]):
             with opened(self.data(0)) as first:
                 model = pretrained.find_model(self.path, first.header.model)
         self.model = model
+        self._unpacked = None if unpacked is None else self._unpack(Path(unpacked), tail[8:12])
+
+    def _unpack(self, folder: Path, listed: bytes) -> Unpacked:
+        """The file that decoded tokens of this very archive go to."""
+        shapes = []
+        for index in range(len(self)):
+            with opened(self.data(index)) as file:
+                shapes.append(file.header.shape)
+        stat = self.path.stat()
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{self.path.stem}-{listed.hex()}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tokens"
+        return Unpacked(folder / name, shapes)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -85,7 +144,11 @@ class FieldArchive(Dataset[Tensor]):
             return file.read(length)
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.field(index).tokens
+        if self._unpacked is None:
+            return self.field(index).tokens
+        if not self._unpacked.has(index):
+            self._unpacked.put(index, self.field(index).tokens)
+        return self._unpacked.get(index)
 
     def field(self, index: int) -> Field:
         """The field of an entry. Raises IndexError for one that there is not, UserError for damaged ones."""

@@ -12,17 +12,23 @@ from hypothesis import strategies as st
 
 from tokenfield.errors import UserError
 from tokenfield.fields.codec import fit as fitting
+from tokenfield.fields.codec.basis import fit_basis
 from tokenfield.fields.codec.coding import decode_stripe, decode_tokens, encode_tokens, step_of
 from tokenfield.fields.codec.container import opened
 from tokenfield.fields.codec.contexts import UNIT, Walk
 from tokenfield.fields.codec.entropy import BUCKETS, LARGEST, Known, bucket_of, encode_stripe, span_of
+from tokenfield.fields.codec.fit_labels import fit_labels
 from tokenfield.fields.codec.order import Order, neighbours
 from tokenfield.fields.codec.quantiser import Quantiser
 from tokenfield.fields.codec.tables import tables_of
 from tokenfield.models import pretrained
 
-GOLDEN = Path(__file__).parent / "golden.field"
-GOLDEN_SYMBOLS = "bb395cd680fdf96a9926f2663214d39d1e3360a2687209953788595d1a17ae1e"
+GOLDEN = {
+    "golden.field": "bb395cd680fdf96a9926f2663214d39d1e3360a2687209953788595d1a17ae1e",           # photos-codec
+    "golden-anchored.field": "772aca8b7ea0d0feea73d42eb71ef11f0f58a0f6fbde0a009b2145f372d4267e",  # photos-s
+    "golden-switched.field": "a41ff568de31423f24b2b897e68c44956e9aebd14d647ce919aa3a61637b555f",  # photos-ladder
+}
+"""Files made on one machine, and the SHA-256 of their symbols."""
 STARTS, LAYERS = [0, 2, 5, 11], [0, 1, 3]
 
 
@@ -155,11 +161,12 @@ def test_scale_of_an_orthonormal_code_is_one():
     assert scale == pytest.approx(np.ones(48), abs=0.25)
 
 
-def test_the_golden_file_decodes_bit_by_bit():
-    """Made by `photos-codec` on one machine; all others find the same whole numbers."""
-    tables, name = tables_of(pretrained.load("photos-codec"))
+@pytest.mark.parametrize("golden", GOLDEN)
+def test_golden_files_decode_bit_by_bit(golden):
+    """All machines find the same whole numbers, and write the same bytes of them."""
     digest = hashlib.sha256()
-    with opened(GOLDEN) as file:
+    with opened(Path(__file__).parent / golden) as file:
+        tables, name = tables_of(pretrained.load(file.header.model.origin))
         file.check_whole()
         assert file.header.tables == name
         for stripe in range(file.header.stripes):
@@ -168,4 +175,32 @@ def test_the_golden_file_decodes_bit_by_bit():
             symbols, _ = decode_stripe(tables, level, streams, (bottom - top, file.header.shape[1]))
             digest.update(symbols.astype("<i4").tobytes())
             assert coded(tables, level, symbols) == streams
-    assert digest.hexdigest() == GOLDEN_SYMBOLS
+    assert digest.hexdigest() == GOLDEN[golden]
+
+
+def test_labels_cost_less_beside_their_like():
+    """Labels in patches: tables of pairs find that out, and every frequency is a whole number above 0."""
+    draw = np.random.default_rng(6)
+    labels = np.repeat(np.repeat(draw.integers(0, 7, (10, 4, 4)), 4, 1), 4, 2)
+    fitted = fit_labels(labels, np.ones((*labels.shape, 3), np.float32))
+    grid, bits = Order((16, 16)), 0.0
+    for number, (cells, offsets) in enumerate(grid.lattices()):
+        near = [(axis, labels[9].ravel()[at], inside) for axis, at, inside in grid.around(cells, offsets)]
+        found = fitted.frequencies(number, len(cells), near)
+        assert found.min() >= 1 and found.max() <= 1 << 20
+        own = np.take_along_axis(found, labels[9].ravel()[cells][:, None], 1)[:, 0]
+        bits += np.log2(found.sum(1) / own).sum()
+    assert bits < 0.6 * 256 * np.log2(7)
+
+
+def test_bands_are_the_tokens_turned():
+    """Noise of one size in any band is noise of one size in the picture, and bands do not go together."""
+    draw = np.random.default_rng(7)
+    root = draw.normal(size=(5, 5))
+    tokens = (draw.normal(size=(4, 9, 11, 5)) @ draw.normal(size=(5, 5)) + 3).astype(np.float32)
+    basis, _ = fit_basis(tokens, root.T @ root)
+    bands = basis.bands(tokens)
+    assert np.abs(basis.tokens(bands.astype(np.float32)) - tokens).max() < 1e-3
+    assert root @ basis.synthesis @ (root @ basis.synthesis).T == pytest.approx(np.eye(5), abs=1e-3)
+    covariance = np.cov(bands.reshape(-1, 5), rowvar=False)
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3 * covariance.max()

@@ -178,6 +178,11 @@ def test_archives_give_every_entry_in_any_order(field, picture, model, tmp_path)
     assert torch.equal(archive[0], field.quantised(30).tokens)
     with pytest.raises(IndexError):
         archive[3]
+    once = FieldArchive(path, unpacked=tmp_path / "raw")
+    assert torch.equal(once[2], archive[2])
+    (kept,) = (tmp_path / "raw").iterdir()
+    again = FieldArchive(path, archive.model, unpacked=tmp_path / "raw")
+    assert torch.equal(again[2], archive[2]) and torch.equal(again[0], archive[0]) and kept.stat().st_size % 4 == 0
     data = bytearray(path.read_bytes())
     for at, damage in ((-1, "no archive"), (-30, "no archive"), (len(entries[0][1]) + 200, "checksum")):
         data[at] ^= 1
