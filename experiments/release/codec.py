@@ -7,6 +7,7 @@ never on test pictures.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from tokenfield.models.lapped import Lapped, LappedConfig
 from tokenfield.models.pca_mixture import PcaMixture
 
 SIDE = 256
+BENT = 8
+"""How much finer the steps of tiles' tokens are: their decoders are not linear, and errors grow faster than G says."""
 SHORT = (512, 768, 1080)
 """Short sides to which every second picture is reduced; the others are cut as they are."""
 
@@ -73,7 +76,9 @@ def tables_for(model: FieldModel, pictures: Tensor) -> Tables:
     starts = sorted({0, predicted, *(predicted + round((width - predicted) * (k / 9) ** 2) for k in range(10))})
     layers = [0, 1, len(starts) // 2, 3 * len(starts) // 4, len(starts) - 1]
     print(f"{predicted} of {width} bands are predicted")
-    return fit(tokens, np.ones(width, np.float32), starts, layers, predicted, basis=basis)
+    tables = fit(tokens, np.ones(width, np.float32), starts, layers, predicted, basis=basis)
+    finer = 1 if model.input_size is None else BENT
+    return replace(tables, scale=finer * tables.scale, steps=finer * tables.steps)
 
 
 def metric(model: FieldModel, pictures: Tensor) -> NDArray[np.float64]:

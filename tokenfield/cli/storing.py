@@ -32,7 +32,7 @@ class Storing:
     psnr: Psnr = None
     """The coarsest quality at which the picture has this PSNR as an 8-bit file."""
     lossless: bool = False
-    """Store the tokens as they are, 32-bit numbers; so does a model that has no tables to code them with."""
+    """Store the tokens as they are, 32-bit numbers; so does a model of tiles, or without tables, by itself."""
     half: bool = False
     """Store the tokens as 16-bit numbers: half of that."""
     rate: Rate = None
@@ -67,7 +67,8 @@ def store(field: Field, target: Path, storing: Storing, source_bytes: int, psnr:
     from tokenfield.fields.codec.tables import tables_of
     from tokenfield.io.atomic import write_whole
 
-    if storing.lossless or storing.half or (not storing.options() and not has_tables(field)):
+    by_itself = has_tables(field) and field.model.input_size is None  # tokens of tiles are coded where it is asked for
+    if storing.lossless or storing.half or (not storing.options() and not by_itself):
         field.save(target, dtype=torch.float16 if storing.half else torch.float32)
         return
     tables_of(field.model)  # a model without them is said so before any search
