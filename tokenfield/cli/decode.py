@@ -47,7 +47,7 @@ class Size:
         if self.scale is not None and not 0 < self.scale < float("inf"):
             raise UserError(f"--scale {self.scale:g}: give a number above 0, such as 4")
 
-    def part(self, native_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    def part(self, native_size: tuple[int, ...]) -> tuple[int, int, int, int]:
         """Which part of a picture of (height, width) is drawn: top, left, rows, columns.
 
         Raises UserError for one that is empty or leaves the picture.
@@ -59,12 +59,12 @@ class Size:
                             "columns; give top, left, height and width in its pixels")
         return top, left, rows, columns
 
-    def box(self, native_size: tuple[int, int]) -> tuple[float, float, float, float]:
+    def box(self, native_size: tuple[int, ...]) -> tuple[float, float, float, float]:
         """The same as a box for `Field.crop`."""
         (tall, wide), (top, left, rows, columns) = native_size, self.part(native_size)
         return 2 * top / tall - 1, 2 * left / wide - 1, 2 * (top + rows) / tall - 1, 2 * (left + columns) / wide - 1
 
-    def pixels(self, native_size: tuple[int, int]) -> tuple[int, int]:
+    def pixels(self, native_size: tuple[int, ...]) -> tuple[int, int]:
         """At how many (height, width) pixels it is drawn. Raises UserError for more than `MAX_PIXELS`."""
         _, _, rows, columns = self.part(native_size)
         scale = self.size / max(rows, columns) if self.size is not None else self.scale or 1

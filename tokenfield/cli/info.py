@@ -75,7 +75,7 @@ def about_field(path: Path) -> Record:
         domain = domain_from_dict(file.domain)
         if isinstance(domain, Pieces):
             domain.check_shape(file.shape, "pieces")
-        height, width = domain.size
+        samples = prod(domain.size)
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin
@@ -84,15 +84,15 @@ def about_field(path: Path) -> Record:
     channels = channels_of(path, file.model)
     return {
         "kind": "field",
-        "picture": f"{width} x {height} pixels",
+        "picture": f"{' x '.join(map(str, reversed(domain.size)))} {'pixels' if len(domain.size) == 2 else 'samples'}",
         "tokens": prod(file.shape[:-1]),
         "values_stored": stored,
-        **({"values_per_pixel_value": round(stored / (height * width * channels), 4)} if channels else {}),
+        **({"values_per_pixel_value": round(stored / (samples * channels), 4)} if channels else {}),
         "token_shape": " x ".join(map(str, file.shape)),
         "format": file.version,
         "stored_as": {"F32": "float32", "F16": "float16"}.get(file.dtype) or coding(path),
         "bytes": size,
-        "bits_per_pixel": round(8 * size / (height * width), 4),
+        "bits_per_pixel": round(8 * size / samples, 4),
         "model": f"{file.model.name} from {origin}" if origin else file.model.name,
         "model_hash": file.model.hash,
         "model_at_hand": "yes" if at_hand else "no; decode with --model",

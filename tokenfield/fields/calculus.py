@@ -78,7 +78,7 @@ def nodes(low: float, high: float, pixels: int) -> tuple[Float[Tensor, " n"], Fl
 
 
 def mean(
-    on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int]] | Tensor, size: tuple[int, int]
+    on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int]] | Tensor, size: tuple[int, ...]
 ) -> Float[Tensor, "n c"]:
     """Means of values (C, h, w) on grids over boxes (top, left, bottom, right); UserError for one not in [-1, 1].
 

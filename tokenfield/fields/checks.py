@@ -20,12 +20,13 @@ def whole(number: object) -> int:
     raise UserError(f"size {number}; give whole numbers of at least 1, height and width")
 
 
-def whole_sizes(size: Iterable[object]) -> tuple[int, int]:
-    """(height, width). Raises UserError for anything but two whole numbers of at least 1."""
-    sides = [whole(number) for number in size]
-    if len(sides) != 2:
-        raise UserError(f"size {' x '.join(map(str, sides))}; give (height, width), whole numbers of at least 1")
-    return sides[0], sides[1]
+def whole_sizes(size: Iterable[object], axes: int = 2) -> tuple[int, ...]:
+    """(height, width), or as many sizes as a signal has axes. Raises UserError for anything else, or less than 1."""
+    sides = tuple(whole(number) for number in size)
+    if len(sides) != axes:
+        form = "(height, width)" if axes == 2 else f"{axes} sizes"
+        raise UserError(f"size {' x '.join(map(str, sides))}; give {form}, whole numbers of at least 1")
+    return sides
 
 
 def is_vmapped(x: Tensor) -> bool:
@@ -46,10 +47,11 @@ def check_range(name: str, coords: Tensor) -> None:
             raise UserError(f"{name} from {low.item():g} to {high.item():g}; (y, x) over the picture are in [-1, 1]")
 
 
-def check_points(coords: object) -> Tensor:
-    """Any number of points (Q, 2). Raises UserError for another shape or type, or for coordinates outside [-1, 1]."""
-    if not isinstance(coords, Tensor) or coords.ndim != 2 or coords.shape[1] != 2 or not coords.is_floating_point():
+def check_points(coords: object, axes: int = 2) -> Tensor:
+    """Any number of points (Q, axes). Raises UserError for another shape or type, or coordinates outside [-1, 1]."""
+    if not isinstance(coords, Tensor) or coords.ndim != 2 or coords.shape[1] != axes or not coords.is_floating_point():
         description = f"{coords.dtype} {tuple(coords.shape)}" if isinstance(coords, Tensor) else type(coords).__name__
-        raise UserError(f"coordinates {description}; give a float tensor (Q, 2) of (y, x) in [-1, 1]")
+        names = " of (y, x)" if axes == 2 else ""
+        raise UserError(f"coordinates {description}; give a float tensor (Q, {axes}){names} in [-1, 1]")
     check_range("coordinates", coords)
     return coords

@@ -39,9 +39,9 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Labels:
-    """A rendering's axes for people and for xarray: names of all three, and where along them values are."""
+    """A rendering's axes for people and for xarray: names of all, channels first, and where along them values are."""
 
-    names: tuple[str, str, str]
+    names: tuple[str, ...]
     places: dict[str, Tensor | Sequence[str]]
     units: tuple[str, ...] = ()
     """Of every channel; () where values have none."""
@@ -53,11 +53,11 @@ class Domain(Protocol):
 
     Attributes:
         kind: the domain's name in files.
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the picture in pixels; how many samples a signal has along each of its axes.
     """
 
     kind: ClassVar[str]
-    size: tuple[int, int]
+    size: tuple[int, ...]
 
     def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         """Picture (C, H, W) of `size` in [0, 1], on any device -> tokens, on the model's device."""
@@ -65,7 +65,7 @@ class Domain(Protocol):
 
     def on_grid(
         self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c h w"]:
+    ) -> Float[Tensor, "c *n"]:
         """Values on a grid of coordinates in [-1, 1] over the picture."""
         raise NotImplementedError(f"{type(self).__name__}.on_grid")
 
@@ -79,9 +79,10 @@ class Domain(Protocol):
         """How much each point takes from every token, all tokens in one row; None where that means nothing."""
         return None
 
-    def labels(self, height: int, width: int) -> Labels:
+    def labels(self, *size: int) -> Labels:
         """What the axes of a rendering (C, height, width) are called and where its pixels lie."""
-        return Labels(("channel", "y", "x"), {"y": centers(height), "x": centers(width)})
+        names = ("y", "x") if len(size) == 2 else tuple(f"axis{i}" for i in range(len(size)))
+        return Labels(("channel", *names), {name: centers(n) for name, n in zip(names, size, strict=True)})
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         """Raises UserError unless the model made such tokens for this domain."""

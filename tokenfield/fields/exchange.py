@@ -23,7 +23,7 @@ def to_pil(values: Float[Tensor, "c h w"]) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if channels == 1 else np.ascontiguousarray(pixels))
 
 
-def to_xarray(values: Float[Tensor, "c h w"], domain: Domain) -> "DataArray":
+def to_xarray(values: Float[Tensor, "c *n"], domain: Domain) -> "DataArray":
     """Values with the names and places of their axes, (y, x) in [-1, 1] or what the domain has, such as latitudes."""
     try:
         from xarray import DataArray

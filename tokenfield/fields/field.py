@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex
 
@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
 
 from tokenfield.coords import Grid, centers
 from tokenfield.data.arrays import check_picture
@@ -110,14 +110,15 @@ class Field:
         """Values at coordinates.
 
         Args:
-            coords: (Q, 2) of (y, x) in [-1, 1], any number in any order, or a `Grid` of Q points.
+            coords: (Q, 2) of (y, x) in [-1, 1], any number in any order, or a `Grid` of Q points; (Q, X) for a signal
+                of X axes.
             dtype: torch.bfloat16 or torch.float16 decodes under autocast; see `of`.
         Returns:
             (Q, C) in the order of the coordinates (a grid row-major), on the tokens' device.
         """
         if isinstance(coords, Grid):
             return self._on(coords, dtype).flatten(1).T
-        coords = check_points(coords)
+        coords = check_points(coords, len(self.domain.size))
         with self._recording(coords), precision(self.model, dtype):
             return self.domain.at_points(self.model, self.tokens, coords)
 
@@ -129,23 +130,28 @@ class Field:
         self,
         height: SupportsIndex | None = None,
         width: SupportsIndex | None = None,
-        *,
+        *more: SupportsIndex,
         antialias: bool = True,
         dtype: torch.dtype | None = None,
         progress: Progress | None = None,
     ) -> Tensor:
-        """The whole picture as (C, height, width), at any size.
+        """The whole picture as (C, height, width), at any size; a signal of X axes as (C, ...) of X given sizes.
 
         Without a size it has the encoded picture's own; of one side, the other keeps its shape. Values are those at the
         centres of so many pixels; below the picture's own size, means over the pixels, unless
         `antialias` is off (see `crop`).
         """
-        rows, columns = self.native_size
-        if height is None:
-            height = rows if width is None else max(1, round(whole(width) * rows / columns))
-        if width is None:
-            width = columns if height == rows else max(1, round(whole(height) * columns / rows))
-        return self.crop((-1.0, -1.0, 1.0, 1.0), (height, width), antialias=antialias, dtype=dtype, progress=progress)
+        given, own = [side for side in (height, width, *more) if side is not None], self.native_size
+        if not given:
+            size: Sequence[SupportsIndex] = own
+        elif len(given) == 1 and len(own) == 2:
+            known = 1 if height is None else 0
+            scale = whole(given[0]) / own[known]
+            size = [given[0] if i == known else max(1, round(n * scale)) for i, n in enumerate(own)]
+        else:
+            size = given
+        return self.crop((-1.0,) * len(own) + (1.0,) * len(own), size, antialias=antialias, dtype=dtype,
+                         progress=progress)
 
     def crop(
         self,
@@ -159,8 +165,9 @@ class Field:
         """A part of the picture at any zoom, at the cost of that part alone.
 
         Args:
-            box: (top, left, bottom, right) in [-1, 1] over the picture; `pixel_box` makes one from pixels.
-            size: (height, width) of the result.
+            box: (top, left, bottom, right) in [-1, 1] over the picture; `pixel_box` makes one from pixels. Of a signal
+                of X axes, where each begins and then where each ends.
+            size: (height, width) of the result, or X sizes.
             antialias: where a pixel of the result covers several of the picture's, give the mean over it, as a camera
                 with larger pixels would: an integral where the model has one, else the mean of points one pixel of the
                 picture apart. Off: the value at its centre.
@@ -190,11 +197,11 @@ class Field:
 
         They can be differentiated again where `coords` require gradients.
         """
-        return calculus.gradient(self, check_points(coords))
+        return calculus.gradient(self, check_points(coords, len(self.domain.size)))
 
     def laplacian(self, coords: Tensor) -> Tensor:
         """The sum of second derivatives (Q, C) by y and by x at points (Q, 2)."""
-        return calculus.laplacian(self, check_points(coords))
+        return calculus.laplacian(self, check_points(coords, len(self.domain.size)))
 
     def mean(self, boxes: Sequence[Box] | Tensor) -> Tensor:
         """Mean values (N, C) over boxes (top, left, bottom, right): two Gauss nodes per half pixel and axis.
@@ -222,7 +229,7 @@ class Field:
         In overlapping tiles a point's weights are shared as its value is. Raises UserError for a system whose
         coordinates attend to no tokens.
         """
-        points = check_points(coords)
+        points = check_points(coords, len(self.domain.size))
         with self._recording(points):
             weights = self.domain.attention(self.model, self.tokens, points)
         if weights is None:
@@ -250,8 +257,8 @@ class Field:
         return exchange.to_xarray(self.render(*size), self.domain)
 
     @property
-    def native_size(self) -> tuple[int, int]:
-        """(height, width) of the encoded picture."""
+    def native_size(self) -> tuple[int, ...]:
+        """(height, width) of the encoded picture; of another signal, how many samples each of its axes has."""
         return self.domain.size
 
     @property
@@ -332,22 +339,25 @@ class Field:
             tokens = coded_field.unpack(Path(path), model, domain, part)
         field = cls(model, tokens.to(next(model.parameters()).device, torch.float32), domain)
         try:  # domains know how many tokens there are; what one of them looks like, the model shows by a value
-            field(torch.zeros(1, 2, device="cpu", dtype=torch.float32))
+            field(torch.zeros(1, len(domain.size), device="cpu", dtype=torch.float32))
         except (RuntimeError, TypeError, ValueError, LookupError) as error:
             raise UserError(f"{shown(path)} is damaged: tokens {file.shape} are none of {identity}") from error
         return field
 
     def __repr__(self) -> str:
-        (height, width), channels, stored = self.native_size, self.model.channels, self.values_stored
-        return (f"Field({height} x {width} picture, {channels} channels; {self.domain}, {stored} values stored, "
-                f"{stored / (height * width * channels):.3g} per pixel value; model "
+        size, channels, stored = self.native_size, self.model.channels, self.values_stored
+        signal, sample = ("picture", "pixel") if len(size) == 2 else ("signal", "sample")
+        return (f"Field({' x '.join(map(str, size))} {signal}, {channels} channels; {self.domain}, {stored} values "
+                f"stored, {stored / (prod(size) * channels):.3g} per {sample} value; model "
                 f"{self.model.origin or self.model.name})")
 
     def _grid(self, box: Box, size: Sequence[SupportsIndex] | np.ndarray, antialias: bool) -> Grid:
         """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
-        if len(box) != 4 or not (-1 <= box[0] < box[2] <= 1 and -1 <= box[1] < box[3] <= 1):
+        axes_count = len(self.native_size)
+        low, high = box[:axes_count], box[axes_count:]
+        if len(box) != 2 * axes_count or not all(-1 <= a < b <= 1 for a, b in zip(low, high, strict=True)):
             raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
-        bounds = list(zip(whole_sizes(size), map(float, box[:2]), map(float, box[2:]), strict=True))
+        bounds = list(zip(whole_sizes(size, axes_count), map(float, low), map(float, high), strict=True))
         with usual_defaults():
             axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
         least, most = self.model.smallest_span, float("inf") if antialias else 1.0
@@ -357,8 +367,9 @@ class Field:
         return Grid(axes, None if all(s == 1 for s in span) else span)
 
     def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
-        if len(grid.axes) != 2:
-            raise UserError(f"a grid of {len(grid.axes)} axes; a picture has 2, (y, x)")
+        if len(grid.axes) != len(self.native_size):
+            raise UserError(f"a grid of {len(grid.axes)} axes, this field has {len(self.native_size)}; a picture "
+                            "has 2, (y, x)")
         for axis in grid.axes:
             check_range("coordinates", axis)
         with self._recording(*grid.axes), precision(self.model, dtype):
@@ -390,13 +401,14 @@ class Field:
             offsets = (torch.arange(parts[i], dtype=axis.dtype) - (parts[i] - 1) / 2) * step
             return (axis[:, None] + offsets).flatten()
 
-        y, x = grid.axes
-        width = max(1, BAND_POINTS // (len(y) * parts[0] * parts[1]))
+        *others, last = grid.axes
+        width = max(1, BAND_POINTS // (prod(map(len, others)) * prod(parts)))
+        pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(others)]
         strips = []
-        for columns in x.split(width):
-            points = Grid((spread(0, y), spread(1, columns)), fine_span)
-            strips.append(avg_pool2d(self.domain.on_grid(self.model, self.tokens, points), parts))
-        return torch.cat(strips, 2)
+        for columns in last.split(width):
+            points = Grid(tuple(spread(i, axis) for i, axis in enumerate((*others, columns))), fine_span)
+            strips.append(pool(self.domain.on_grid(self.model, self.tokens, points), parts))
+        return torch.cat(strips, -1)
 
     def _recording(self, *inputs: Tensor) -> torch.set_grad_enabled:
         """Gradients are recorded only if the caller records and an input requires them, never for weights alone."""

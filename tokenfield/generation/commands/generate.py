@@ -318,7 +318,7 @@ class Infill(Drawing):
         return inside
 
 
-def pixels(native: tuple[int, int], size: int) -> tuple[int, int]:
+def pixels(native: tuple[int, ...], size: int) -> tuple[int, int]:
     """(height, width) with `size` pixels on the longer side and the shape of the encoded pictures."""
     height, width = (max(1, round(side * size / max(native))) for side in native)
     if height * width > MAX_PIXELS:
