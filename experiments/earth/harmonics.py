@@ -15,6 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isqrt
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ from torch.nn.functional import grid_sample, pad
 from tokenfield.cli import app, console
 from tokenfield.earth.commands.files import Evaluate
 from tokenfield.earth.files import Snapshot
-from tokenfield.earth.globe import compare
+from tokenfield.earth.globe import compare, encode_field, globe_of
+from tokenfield.earth.harmonics import grid_basis
+from tokenfield.earth.maps import Map, mollweide, nearest, sheet
 from tokenfield.earth.scores import evaluate_fields, series_of
 from tokenfield.earth.sphere import Averaging, LatLon, plane
 
@@ -34,25 +37,6 @@ RIDGE = 1e-9
 """Added to the diagonal, relative to its mean: over a continent without values, coefficients are otherwise free."""
 MASKS = 24
 """Masks whose factors stay in memory: 8 MB each at 1024 coefficients."""
-
-
-def basis(places: Float[Tensor, "q 2"], degree: int) -> Float[Tensor, "q n"]:
-    """Real spherical harmonics of degree 0 .. `degree` at (latitude, longitude) in degrees, in float64.
-
-    (Q, (degree + 1)^2), for every order m the degrees m .. `degree`, cosines before sines, normalised so that the mean
-    of their squares over the sphere is 1, without the Condon-Shortley phase.
-    """
-    from scipy.special import sph_legendre_p_all
-
-    latitudes, row = places[:, 0].double().unique(return_inverse=True)
-    longitude = places[:, 1:].double().deg2rad()
-    table = torch.from_numpy(sph_legendre_p_all(degree, degree, (90 - latitudes).deg2rad().numpy())[0])
-    columns = []
-    for m in range(degree + 1):
-        norm = (-1) ** m * (8 * torch.pi if m else 4 * torch.pi) ** 0.5  # SciPy's integrate to 1
-        legendre = norm * table[m:, m].T[row]  # (Q, degree - m + 1)
-        columns += [legendre * (m * longitude).cos(), legendre * (m * longitude).sin()][: 2 if m else 1]
-    return torch.cat(columns, -1)
 
 
 class Harmonics:
@@ -69,7 +53,7 @@ class Harmonics:
         if self._grid is None or not self._grid.same(snapshot.grid):
             self._grid = snapshot.grid
             self._fit.cache_clear()
-            self._table = basis(snapshot.grid.places(), self.degree)  # (H W, n)
+            self._table = grid_basis(snapshot.grid, self.degree)  # (H W, n)
         channels = []
         for values, valid in zip(snapshot.values, snapshot.valid, strict=True):
             cells, weights, factor = self._fit((valid > 0).numpy().tobytes())
@@ -113,6 +97,22 @@ CODES: dict[str, type[Harmonics] | type[CoarseGrid]] = {"harmonics": Harmonics, 
 """Codes without training by name."""
 
 
+def error_maps(snapshot: Snapshot, fits: dict[str, Float[Tensor, "c h w"]], path: Path) -> None:
+    """A field, and what is wrong with each of several fits of it, in one colour scale, on an equal-area map."""
+    where, there = mollweide(260, 200.0), snapshot.valid[0] > 0
+    truth = snapshot.values[0].masked_fill(~there, torch.nan)
+    errors = {name: (fit[0] - snapshot.values[0]).masked_fill(~there, torch.nan) for name, fit in fits.items()}
+    away = max(float(np.nanpercentile(error.abs(), 98)) for error in errors.values())
+    low, high = map(float, np.nanpercentile(truth, (1, 99)))
+    unit = snapshot.units[0]
+    maps = [Map(nearest(snapshot.grid, truth, where), snapshot.name, "viridis", low, high, unit)]
+    for name, error in errors.items():
+        rmse = compare(fits[name], snapshot).rmse[0]
+        maps.append(Map(nearest(snapshot.grid, error, where), f"error of {name}: RMSE {rmse:.3g} {unit}", "RdBu_r",
+                        -away, away, unit))
+    sheet([maps[:2], maps[2:]], path)
+
+
 @dataclass(kw_only=True)
 class Beside(Evaluate):
     """What tokenfield climate evaluate measures of a model, beside codes without training of no more values."""
@@ -140,6 +140,13 @@ class Beside(Evaluate):
             decibels = [console.number(row[key]) for key in ("psnr", *(f"{name}_psnr" for name in CODES))]
             rows.append([row["series"], str(row["fields"]), *errors, row["unit"] or "-", *decibels])
         console.show_table(rows)
+        if self.figure is not None:  # of the median PSNR
+            median = sorted(report["scores"], key=lambda score: score["psnr"])[len(report["scores"]) // 2]["field"]
+            sample = next(sample for sample in source.fields() if sample.snapshot.name == median)
+            field = encode_field(model, sample)
+            fits = {type(model).name: globe_of(field).native(field).cpu()}
+            fits |= {name: code(sample.snapshot) for name, code in codes.items()}
+            error_maps(sample.snapshot, fits, self.figure)
         return self.finish(source, len(report["scores"]), "harmonics", {**report, "settings": settings})
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.earth.harmonics import Beside, CoarseGrid, Harmonics, basis
+from experiments.earth.harmonics import Beside, CoarseGrid, Harmonics
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare
+from tokenfield.earth.harmonics import grid_basis
 from tokenfield.earth.models import GriddedLainrConfig
-from tokenfield.earth.sphere import LatLon, unit_vectors
+from tokenfield.earth.sphere import LatLon
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
 
@@ -22,37 +23,11 @@ def snapshot(values, valid=None, grid=None):
     return Snapshot("x", names, names, grid or LatLon.globe(*values.shape[1:]), values * valid, valid)
 
 
-def test_they_are_orthonormal_over_the_sphere():
-    degree = 6
-    nodes, weights = np.polynomial.legendre.leggauss(degree + 1)  # exact for products of two of them
-    longitudes = np.arange(2 * degree + 1) * 360 / (2 * degree + 1)
-    latitudes = torch.from_numpy(np.rad2deg(np.arcsin(nodes)))
-    table = basis(torch.cartesian_prod(latitudes, torch.from_numpy(longitudes)), degree)
-    measure = torch.from_numpy(np.repeat(weights / 2, 2 * degree + 1)) / (2 * degree + 1)
-    identity = torch.eye((degree + 1) ** 2, dtype=torch.float64)
-    torch.testing.assert_close(table.T @ (measure[:, None] * table), identity, atol=1e-12, rtol=0)
-
-
-def test_the_lowest_are_one_and_the_coordinates():
-    where = torch.tensor([[12.0, 34.0], [-56.0, 200.0]], dtype=torch.float64)
-    x, y, z = unit_vectors(where).unbind(-1)
-    expected = torch.stack([torch.ones_like(x), 3**0.5 * z, 3**0.5 * x, 3**0.5 * y], -1)
-    torch.testing.assert_close(basis(where, 1), expected)
-
-
-def test_addition_theorem():
-    """The squares of one degree's functions add up to 2 l + 1 at every point, poles included."""
-    where = torch.tensor([[90.0, 0.0], [0.0, 10.0], [-33.3, 271.0]], dtype=torch.float64)
-    for degree in (3, 20, 60):
-        total = basis(where, degree).square().sum(-1)
-        torch.testing.assert_close(total, torch.full_like(total, (degree + 1) ** 2))
-
-
 @pytest.mark.parametrize("hole", [False, True])
 def test_they_reproduce_what_they_span(hole):
     grid, generator = LatLon.globe(20, 40), torch.Generator().manual_seed(0)
     coefficients = torch.randn(25, 1, generator=generator, dtype=torch.float64)
-    values = (basis(grid.places(), 4) @ coefficients).T.unflatten(1, (20, 40))
+    values = (grid_basis(grid, 4) @ coefficients).T.unflatten(1, (20, 40))
     valid = torch.ones(1, 20, 40)
     if hole:
         valid[0, 4:9, 10:20] = 0

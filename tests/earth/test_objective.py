@@ -9,6 +9,7 @@ from earth_files import LATITUDES, LONGITUDES, dataset, truth, write
 
 from tokenfield.data.loader import Loader
 from tokenfield.earth import recipes as climate
+from tokenfield.earth.harmonic_field import GriddedHarmonicConfig
 from tokenfield.earth.models import GriddedAnchoredConfig, GriddedAnrConfig, GriddedLainrConfig, Variable
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
@@ -27,15 +28,18 @@ def small(recipe):
     model = recipe.model
     if isinstance(model, GriddedLainrConfig):
         sizes = replace(model.lainr, size=SIZE, patch=2, num_latents=5, latent_dim=4, encoder_dim=16, encoder_depth=1,
-                        encoder_heads=2, dim=16, feature_dim=18)
+                        encoder_heads=2, dim=16, feature_dim=18, start="small")
         model = replace(model, lainr=sizes)
     elif isinstance(model, GriddedAnrConfig):
         sizes = replace(model.anr, size=SIZE, patch=2, num_latents=5, dim=16, encoder_dim=16, encoder_depth=1,
-                        decoder_depth=1, encoder_heads=2, encoder_head_dim=8, encoder_hidden=16, heads=2, head_dim=8)
+                        decoder_depth=1, encoder_heads=2, encoder_head_dim=8, encoder_hidden=16, heads=2, head_dim=8,
+                        start="published")
         model = replace(model, anr=sizes)
     elif isinstance(model, GriddedAnchoredConfig):
         sizes = replace(model.anchored, cell=2, latent_dim=3, encoder_dim=16, decoder_dim=16, head_dim=8, harmonics=4)
         model = replace(model, anchored=sizes, size=SIZE)
+    elif isinstance(model, GriddedHarmonicConfig):
+        model = replace(model, size=SIZE, degree=2, patterns=3)
     files = recipe.data.files[:1] or ("*.cdf",)
     data = replace(recipe.data, size=SIZE, files=files, points=min(recipe.data.points, 13))
     return replace(recipe, model=model, data=data, steps=4, batch_size=2, accumulate=1, log_every=1, evaluate_every=4,

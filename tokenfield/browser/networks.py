@@ -19,7 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Grid
+from tokenfield.earth.harmonic_field import GriddedHarmonic
 from tokenfield.earth.models import EarthModel
+from tokenfield.errors import UserError
 from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
@@ -239,7 +241,9 @@ class Attention(nn.Module):
 
 
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
-    """The networks that the page runs for a model."""
+    """The networks that the page runs for a model. Raises UserError for harmonic tokens, which have none."""
+    if isinstance(model, GriddedHarmonic):
+        raise UserError(f"the page does not show {model.name} fields; use tokenfield climate map")
     if model.input_size is None:
         return lattice_networks(for_graphs(model))
     tokens = model.encode(example_input(model)[0])[0].detach()

@@ -96,15 +96,18 @@ Oriented = tuple[LatLon, np.ndarray, np.ndarray]
 
 
 class EarthFile:
-    """One file, opened once: netCDF, NPY (whose single variable is the first of `names`) or a Zarr folder.
+    """One file, opened once: netCDF, NPY (whose single variable is the first of `names`) or a Zarr folder; or a dataset
+    that is there already, with times as numbers.
 
     `axes` are the (latitude, longitude) dimensions of every variable that has them. Raises PictureError for a file that
     cannot be read or holds nothing on latitudes and longitudes; its `.reason` says which.
     """
 
-    def __init__(self, path: Path, names: tuple[str, ...] = ()):
+    def __init__(self, path: Path, names: tuple[str, ...] = (), dataset: "Dataset | None" = None):
         self.path = path
-        self.dataset = self._open_npy(names) if path.suffix.lower() == NPY else self._open()
+        if dataset is None:
+            dataset = self._open_npy(names) if path.suffix.lower() == NPY else open_dataset(path)
+        self.dataset = dataset
         self.axes = self._find_axes()
         if not self.axes and (groups := self._groups()):
             self.dataset = groups
@@ -127,32 +130,6 @@ class EarthFile:
         latitudes = np.linspace(90, -90, height) if height % 2 else globe.latitudes.numpy()
         axes = {"latitude": latitudes, "longitude": globe.longitudes.numpy() - 180 / width}
         return xarray.Dataset({(names or ("value",))[0]: (tuple(axes), array)}, axes)
-
-    def _open(self) -> "Dataset":
-        import xarray
-
-        options: Record = {"decode_times": False, "decode_timedelta": False}
-        try:
-            if self.path.suffix.lower() == ZARR:
-                return self._open_zarr(options | {"engine": "zarr"})
-            if self.path.stat().st_size < IN_MEMORY and self.path.open("rb").read(3) == b"CDF":
-                options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
-            return xarray.open_dataset(self.path, **options)
-        except ImportError as error:
-            raise self._refuse("is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
-        except UNREADABLE as error:
-            raise self._refuse(f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
-
-    def _open_zarr(self, options: Record) -> "Dataset":
-        """A Zarr store, in which 0, what an array is filled with unless somebody said otherwise, marks nothing."""
-        import xarray
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # that metadata stand in many files
-            marked, plain = (xarray.open_dataset(self.path, use_zarr_fill_value_as_mask=mask, **options)
-                             for mask in (True, False))
-        filled = [name for name in plain.data_vars if marked[name].encoding.get("_FillValue", 0) != 0]
-        return plain.assign({name: marked[name] for name in filled})
 
     def _groups(self) -> "Dataset | None":
         """What lies in groups below the root, as one dataset: names by their groups, unless they are unique."""
@@ -265,6 +242,35 @@ class EarthFile:
 
     def _refuse(self, reason: str) -> PictureError:
         return PictureError(self.path, reason)
+
+
+def open_dataset(path: Path) -> "Dataset":
+    """A netCDF file or a Zarr folder, times as numbers. Raises PictureError for what is neither."""
+    import xarray
+
+    options: Record = {"decode_times": False, "decode_timedelta": False}
+    try:
+        if path.suffix.lower() == ZARR:
+            return _open_zarr(path, options | {"engine": "zarr"})
+        if path.stat().st_size < IN_MEMORY and path.open("rb").read(3) == b"CDF":
+            options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
+        return xarray.open_dataset(path, **options)
+    except ImportError as error:
+        raise PictureError(path, "is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
+    except UNREADABLE as error:
+        raise PictureError(path, f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
+
+
+def _open_zarr(path: Path, options: Record) -> "Dataset":
+    """A Zarr store, in which 0, what an array is filled with unless somebody said otherwise, marks nothing."""
+    import xarray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # that metadata stand in many files
+        marked, plain = (xarray.open_dataset(path, use_zarr_fill_value_as_mask=mask, **options)
+                         for mask in (True, False))
+    filled = [name for name in plain.data_vars if marked[name].encoding.get("_FillValue", 0) != 0]
+    return plain.assign({name: marked[name] for name in filled})
 
 
 def one_line(error: BaseException) -> str:

@@ -122,8 +122,9 @@ class Globe(Domain):
         """Physical values at points of the picture of the Earth."""
         return self._physical(model, tokens, places(points.double()))
 
-    def labels(self, height: int, width: int) -> Labels:
+    def labels(self, *size: int) -> Labels:
         """Variables with their units, latitudes and longitudes in degrees."""
+        height, width = size
         rows, columns = (torch.stack([one, torch.zeros_like(one)], -1) for one in (centers(height), centers(width)))
         where = {"latitude": places(rows.double())[:, 0], "longitude": places(columns.flip(-1).double())[:, 1]}
         return Labels(("variable", "latitude", "longitude"), {"variable": self.variables, **where}, self.units)
@@ -144,29 +145,31 @@ class Globe(Domain):
 def encode_field(model: Model, sample: GridSample) -> Field:
     """A snapshot as a field. Raises UserError for other variables, or other units, than the model's."""
     model, snapshot = earth_model(model), sample.snapshot
-    variables, names = model.config.variables, snapshot.variables
-    if len(variables) != len(names) or any(v.name not in ("", name) for v, name in zip(variables, names, strict=True)):
-        raise UserError(f"{snapshot.name} holds {', '.join(names)}, the model takes "
-                        f"{', '.join(variable.name or 'any variable' for variable in variables)}")
-    for variable, unit in zip(variables, snapshot.units, strict=True):
-        if variable.units and unit and canonical(unit) != canonical(variable.units):
-            raise UserError(f"{snapshot.name} is in {unit}, the model takes {variable.units}; convert it first")
-    device = next(model.parameters()).device
-    parts = sample.inputs, sample.covered, sample.mean, sample.deviation
-    with torch.no_grad():
-        inputs, offset, scale = model.inputs(*(part[None].to(device) for part in parts))
-        tokens = model.encode(inputs)[0].float()
+    check_variables(model, snapshot.name, snapshot.variables, snapshot.units)
+    tokens, offset, scale = model.encode_sample(sample)
     domain = Globe(size=snapshot.grid.shape, input_size=model.input_size,
                    latitudes=axis_numbers(snapshot.grid.latitudes), longitudes=axis_numbers(snapshot.grid.longitudes),
-                   variables=names, units=snapshot.units, offset=tuple(offset[0].tolist()),
-                   scale=tuple(scale[0].tolist()), missing=pack(snapshot.valid == 0), name=snapshot.name)
+                   variables=snapshot.variables, units=snapshot.units, offset=tuple(offset.tolist()),
+                   scale=tuple(scale.tolist()), missing=pack(snapshot.valid == 0), name=snapshot.name)
     return Field(model, tokens, domain)
+
+
+def check_variables(model: EarthModel, what: str, names: tuple[str, ...], units: tuple[str, ...]) -> None:
+    """Raises UserError for variables or units that are not the model's; `what` names the data."""
+    variables = model.config.variables
+    if len(variables) != len(names) or any(v.name not in ("", name) for v, name in zip(variables, names, strict=True)):
+        raise UserError(f"{what} holds {', '.join(names)}, the model takes "
+                        f"{', '.join(variable.name or 'any variable' for variable in variables)}")
+    for variable, unit in zip(variables, units, strict=True):
+        if variable.units and unit and canonical(unit) != canonical(variable.units):
+            raise UserError(f"{what} is in {unit}, the model takes {variable.units}; convert it first")
 
 
 def globe_of(field: Field) -> Globe:
     """The domain of a field on the sphere. Raises UserError for a field of anything else."""
     if not isinstance(field.domain, Globe):
-        raise UserError(f"a field of a {field.domain.kind}, not of the Earth; climate encode makes such files")
+        raise UserError(f"a field of a {field.domain.kind}, not of the Earth at one moment; climate encode makes "
+                        "such files")
     return field.domain
 
 

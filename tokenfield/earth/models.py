@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Coordinates, Grid
+from tokenfield.earth.data import GridSample
 from tokenfield.earth.sphere import LatLon, plane, unit_vectors
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, AnchoredConfig
@@ -126,6 +127,14 @@ class EarthModel(FieldModel):
         standard = (values - offset[..., None, None]) * scale[..., None, None] * (covered > 0)
         return torch.cat([standard, covered] if self.config.masked else [standard], 1), offset, scale
 
+    def encode_sample(self, sample: GridSample) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens of one field, and offset (C,) and scale (C,) of every variable; no gradient is recorded."""
+        device = next(self.parameters()).device
+        parts = sample.inputs, sample.covered, sample.mean, sample.deviation
+        with torch.no_grad():
+            inputs, offset, scale = self.inputs(*(part[None].to(device) for part in parts))
+            return self.encode(inputs)[0].float(), offset[0], scale[0]
+
     def place(self, places: Float[Tensor, "*q 2"]) -> Float[Tensor, "*q x"]:
         """(latitude, longitude) in degrees -> coordinates that `decode` takes."""
         return unit_vectors(places) if self.config.coordinates == "sphere" else plane(places)
@@ -225,13 +234,20 @@ class GriddedAnchored(EarthModel):
             raise UserError(f"a grid of {config.size} in cells of {cell}; sides must be multiples of the cell")
         self.config, self.channels = config, len(config.variables)
         self.input_size, self.cell = config.size, cell
-        self.anchored = Anchored(replace(config.anchored, channels=config.inputs(), start="random"))
+        self.anchored = Anchored(replace(config.anchored, channels=config.inputs()))
         self.anchored.in_unit = None
+        self.initial_pictures = 64 if self.anchored.initial_pictures else 0  # fields, of many cells each
         self.before, self.after = self.anchored.halo, self.anchored.reach
 
     def muon_excluded(self) -> set[str]:
         """As for pictures."""
         return {f"anchored.{name}" for name in self.anchored.muon_excluded()}
+
+    def initialize(self, samples: dict[str, Tensor]) -> None:
+        """The linear path starts at the principal components of the cells' values; shares have no part in them."""
+        images, _, _ = self.inputs(samples["inputs"], samples["covered"], samples["mean"], samples["deviation"])
+        images[:, self.channels :] = 0.0
+        self.anchored.initialize(images / 4 + 0.5)
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b m n d"]:
         """What `inputs` made -> one token per cell."""

@@ -6,16 +6,17 @@ import tyro
 
 from tokenfield.earth.commands.field import Map, Query
 from tokenfield.earth.commands.files import Encode, Evaluate
+from tokenfield.earth.commands.series import Decode, Year
+
+Action = Encode | Year | Decode | Query | Map | Evaluate
 
 
-def climate(
-    action: Annotated[Encode | Query | Map | Evaluate, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes],
-) -> int:
-    """Fields of the Earth: encode, query at any latitude and longitude, draw as maps, evaluate in their own units.
+def climate(action: Annotated[Action, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes]) -> int:
+    """Fields of the Earth: encode, decode on any grid, query at any place, draw as maps, evaluate.
 
     Reads netCDF, Zarr and NPY with any order of latitudes and longitudes; missing cells take no part. Train a model
     with tokenfield train lainr-climatology --data FOLDER (or anr-climatology, anchored-climatology, lainr-era5,
-    anr-era5). Each of the four has --help, and --json PATH for machines.
+    anr-era5). Each action has --help, and --json PATH for machines.
 
     Args:
         action: what to do.

@@ -10,10 +10,13 @@ from tokenfield.cli import console
 from tokenfield.cli.console import File, Json, Out, Table
 from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
+from tokenfield.earth.commands.series import moments_of
 from tokenfield.errors import UserError
 from tokenfield.io.outputs import plan_file
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tokenfield.earth.globe import Globe
     from tokenfield.fields.field import Field
 
@@ -34,12 +37,17 @@ class OfField:
 
     def open(self) -> "tuple[Field, Globe]":
         """The field and its domain. Raises UserError for a field of anything but the Earth."""
-        from tokenfield.cli.decode import open_field
         from tokenfield.earth.globe import globe_of
 
-        model = None if self.model is None else load_earth_model(self.model, self.device)
-        field = open_field(self.field, model, {}, self.device)
+        field = self.field_itself()
         return field, globe_of(field)
+
+    def field_itself(self) -> "Field":
+        """The field, of one moment or of several."""
+        from tokenfield.cli.decode import open_field
+
+        model = None if self.model is None else load_earth_model(self.model, self.device)
+        return open_field(self.field, model, {}, self.device)
 
 
 @dataclass(kw_only=True)
@@ -50,6 +58,8 @@ class Query(OfField):
     """Places in degrees north and east: --at 48.1 11.6 -33.9 18.4."""
     places: File = None
     """A text file of such places, one per line, separated by a comma or blanks."""
+    when: str = ""
+    """Of a year: the moment, also between its steps, as a date or a number in the unit of its axis."""
     table: Table = None
 
     def run(self) -> int:
@@ -61,9 +71,8 @@ class Query(OfField):
             raise UserError("no place; give --at LATITUDE LONGITUDE, or --places FILE")
         for place in places:
             check_place(*place)
-        field, domain = self.open()
         where = torch.tensor(places, dtype=torch.float64)
-        values, valid = domain.at(field, where).tolist(), domain.had_value(where).tolist()
+        domain, values, valid = self._answers(where)
         names = [f"{v}, {u}" if u else v for v, u in zip(domain.variables, domain.units, strict=True)]
         rows, items = [["latitude", "longitude", *names]], []
         for (latitude, longitude), row, there in zip(places, values, valid, strict=True):
@@ -77,6 +86,25 @@ class Query(OfField):
             "field": str(self.field), "name": domain.name, "variables": domain.variables, "units": domain.units,
             "places": items})
         return console.OK
+
+    def _answers(self, where: "Tensor") -> "tuple[Globe, list[list[float]], list[list[bool]]]":
+        """The domain, values, and whether there is one in each place's cell."""
+        from tokenfield.earth.accessor import EarthField
+        from tokenfield.earth.globe import globe_of
+        from tokenfield.earth.series import GlobeSeries
+
+        field = self.field_itself()
+        domain = field.domain
+        if not isinstance(domain, GlobeSeries):
+            if self.when:
+                raise UserError("--when is for a year; this is a field of one moment")
+            globe = globe_of(field)
+            return globe, globe.at(field, where).tolist(), globe.had_value(where).tolist()
+        if not self.when:
+            raise UserError(f"a field of {len(domain.steps)} moments; give one with --when")
+        (moment,) = EarthField(field, {}).moments(moments_of((self.when,)))
+        when = where.new_full((len(where),), float(moment or 0))  # never None of a series
+        return domain.steps[0], domain.at(field, where, when).tolist(), domain.had_value(where, when).tolist()
 
 
 @dataclass(kw_only=True)

@@ -161,9 +161,10 @@ def open_fields(
 ) -> "GriddedSource":
     """Fields for a model's grid: variables, units and files by the options, else by the run's recipe or the model."""
     from tokenfield.earth.data import GriddedConfig
+    from tokenfield.models import pretrained
     from tokenfield.training.recipe import read
 
-    recipe = Path(run) / "recipe.json"
+    recipe = (pretrained.packaged(run) or Path(run)) / "recipe.json"
     data_config = read(recipe).data if run and recipe.exists() else None
     config = data_config if isinstance(data_config, GriddedConfig) else GriddedConfig(size=model.input_size)
     if split == "test" and not recipe.exists():
