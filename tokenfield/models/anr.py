@@ -105,6 +105,8 @@ class HyperField(HyperPatches, TokenField):
     Patches have so many channels and, with `positions`, each a learned position.
     """
 
+    name = "anr"
+
     def __init__(self, config: HyperConfig, *, in_dim: int, patch_channels: int, positions: bool):
         encoder = build_encoder(config, patch_channels=patch_channels, positions=positions)
         super().__init__(config, config, encoder, build_decoder(config, in_dim=in_dim), start=config.start)
@@ -113,7 +115,6 @@ class HyperField(HyperPatches, TokenField):
 class Anr(SignedPictures, HyperField):
     """ANR as in the paper, for pictures of one size. A loss outside, on [0, 1], is a quarter of the paper's."""
 
-    name = "anr"
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL, "objective": {"jitter": "normal"}}
 
     def __init__(self, config: AnrConfig):
