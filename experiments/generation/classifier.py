@@ -11,9 +11,11 @@ features averaged over places, and a linear map without bias. The file is TorchS
 """
 
 import json
+import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,14 +23,15 @@ import torch.nn.functional as F
 import tyro
 from jaxtyping import Float, Int
 from PIL import Image
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from tokenfield.data import DataConfig
-from tokenfield.data.sources import Split
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.io.atomic import write_whole
 from tokenfield.training import seeding
 
+BEGUN = time.monotonic()
 CLASSES = 10
 WIDTHS = (24, 48, 96, 128)
 
@@ -59,7 +62,7 @@ class Options:
     """Folder that experiments/pools/fashion.py wrote."""
     out: Path = Path("results/generation/fashion-classifier.pt")
     """The TorchScript file."""
-    epochs: int = 5
+    epochs: int = 4
     """Over the training pictures."""
     batch: int = 128
     rate: float = 5e-3
@@ -67,57 +70,93 @@ class Options:
     shift: int = 2
     """Most pixels that a training picture is moved by."""
     seed: int = 0
+    work: Path = Path("build/garments")
+    """Where pictures are kept, and the state of a training that was stopped."""
+    seconds: float = float("inf")
+    """Training stops after so many, and the exit status is 3; the same command goes on."""
 
 
-def read(folder: Path, split: Split) -> tuple[Float[Tensor, "n 1 h w"], Int[Tensor, " n"]]:
-    """All pictures of a split and their labels."""
-    source = DataConfig(layout="imagenette", size=28, crop="center", channels=1).open(folder, split)
-    pictures = torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in source.paths])
-    return pictures[:, None].float() / 255, torch.tensor(source.labels)
+class Pictures(NamedTuple):
+    """Those of a split."""
+
+    pictures: Float[Tensor, "n 1 h w"]
+    labels: Int[Tensor, " n"]
 
 
-def train(network: Classifier, pictures: Tensor, labels: Tensor, options: Options) -> None:
-    """AdamW in one cycle, labels smoothed by 0.05, pictures moved by some pixels."""
-    steps = options.epochs * (len(pictures) // options.batch)
+def read(folder: Path, kept: Path) -> tuple[Pictures, Pictures]:
+    """All pictures (N, 1, H, W) in [0, 1] and their labels (N,), of training and of testing; kept in one file."""
+    if not kept.is_file():
+        tensors = {}
+        for split in ("train", "test"):
+            source = DataConfig(layout="imagenette", size=28, crop="center", channels=1).open(folder, split)
+            pictures = torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in source.paths])
+            tensors |= {split: pictures[:, None], f"{split}-labels": torch.tensor(source.labels)}
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, save(tensors))
+    tensors = load_file(kept)
+    train, test = (Pictures(tensors[split].float() / 255, tensors[f"{split}-labels"]) for split in ("train", "test"))
+    return train, test
+
+
+def train(network: Classifier, data: Pictures, options: Options) -> float | None:
+    """AdamW in one cycle, labels smoothed by 0.05, pictures moved by some pixels; the processor seconds that it took.
+
+    Stopped by `options.seconds` it gives None, and goes on from `options.work` with the next call.
+    """
+    an_epoch = len(data.labels) // options.batch
+    steps, side, state_file = options.epochs * an_epoch, data.pictures.shape[-1], options.work / "classifier.pt"
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.rate, total_steps=steps)
-    draws, side = seeding.generator(options.seed, 0, 0), pictures.shape[-1]
-    for step in range(steps):
-        if step % (steps // options.epochs) == 0:
-            order = torch.randperm(len(pictures), generator=draws)
-        begin = step % (steps // options.epochs) * options.batch
-        chosen = order[begin : begin + options.batch]
+    parts, first, spent = {"network": network, "optimizer": optimizer, "schedule": schedule}, 0, 0.0
+    if state_file.is_file():
+        state = torch.load(state_file, weights_only=True)
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        first, spent = state["step"], state["seconds"]
+    begun = time.process_time()
+    for step in range(first, steps):
+        seconds = spent + time.process_time() - begun
+        if time.monotonic() - BEGUN > options.seconds:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            torch.save(state | {"step": step, "seconds": seconds}, state_file)
+            print(f"step {step} of {steps}")
+            return None
+        epoch, place = divmod(step, an_epoch)
+        order = torch.randperm(len(data.labels), generator=seeding.generator(options.seed, epoch, 0))
+        chosen, draws = order[place * options.batch :][: options.batch], seeding.generator(options.seed, step, 1)
         top, left = torch.randint(2 * options.shift + 1, (2,), generator=draws).tolist()
-        moved = F.pad(pictures[chosen], (options.shift,) * 4)[..., top : top + side, left : left + side]
-        loss = F.cross_entropy(network(moved) @ network.classifier.T, labels[chosen], label_smoothing=0.05)
+        moved = F.pad(data.pictures[chosen], (options.shift,) * 4)[..., top : top + side, left : left + side]
+        loss = F.cross_entropy(network(moved) @ network.classifier.T, data.labels[chosen], label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
+    return spent + time.process_time() - begun
 
 
 @torch.no_grad()
-def accuracy(network: Classifier, pictures: Tensor, labels: Tensor) -> float:
+def accuracy(network: Classifier, data: Pictures) -> float:
     """Share of the pictures that are of their label's class."""
-    answers = [(network(part) @ network.classifier.T).argmax(1) for part in pictures.split(1000)]
-    return (torch.cat(answers) == labels).double().mean().item()
+    answers = [(network(part) @ network.classifier.T).argmax(1) for part in data.pictures.split(1000)]
+    return (torch.cat(answers) == data.labels).double().mean().item()
 
 
 def main(options: Options) -> None:
     """Train, measure, write."""
     torch.manual_seed(options.seed)
-    begun, network = time.monotonic(), Classifier()
-    train(network, *read(options.data, "train"), options)
+    network, (training, test) = Classifier(), read(options.data, options.work / "pictures.safetensors")
+    seconds = train(network, training, options)
+    if seconds is None:
+        sys.exit(3)
     network.eval().requires_grad_(False)
-    facts = {"accuracy": accuracy(network, *read(options.data, "test")), "seconds": round(time.monotonic() - begun),
+    facts = {"accuracy": accuracy(network, test), "processor_seconds": round(seconds),
              "parameters": sum(p.numel() for p in network.parameters()),
-             "options": {key: str(value) if isinstance(value, Path) else value for key, value in
-                         asdict(options).items() if key != "data"},
+             "options": {key: getattr(options, key) for key in ("epochs", "batch", "rate", "shift", "seed")},
              "machine": machine(), "versions": versions()}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     torch.jit.script(network).save(str(options.out))
     write_whole(options.out.with_suffix(".json"), json.dumps(facts, indent=1) + "\n")
-    print(f"{options.out}: {facts['accuracy']:.2%} of the test pictures, {facts['seconds']} s")
+    print(f"{options.out}: {facts['accuracy']:.2%} of the test pictures, {facts['processor_seconds']} s of a processor")
 
 
 if __name__ == "__main__":

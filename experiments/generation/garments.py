@@ -17,14 +17,18 @@ four times as large, beyond what a picture of the encoded size can hold.
 """
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 import tyro
 from jaxtyping import Float
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from experiments.fields.spectra import power_beyond
@@ -34,6 +38,7 @@ from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.features import FeatureNetwork, find_features
 from tokenfield.evaluation.figures import Panel, save_png, sheet
+from tokenfield.evaluation.frechet import frechet_distance
 from tokenfield.generation.metrics import Nearest, compare, features_of, figure, nearest
 from tokenfield.generation.samples_to_fields import labels_for, load_denoiser, load_field_model
 from tokenfield.generation.sampling import sample
@@ -42,6 +47,7 @@ from tokenfield.io.atomic import write_whole
 from tokenfield.metrics import psnr
 from tokenfield.models import pretrained
 
+BEGUN = time.monotonic()
 CORNER, LARGE, SHOWN = 4, 100, 20
 """Pixels of a corner, pictures rendered large, and pictures of a sheet."""
 
@@ -70,6 +76,10 @@ class Options:
     """The feature network."""
     out: Path = Path("results/generation/garments")
     """Where the JSON files and the sheets go."""
+    work: Path = Path("build/garments")
+    """Where samples are kept, some hundred at a time, until all are drawn."""
+    seconds: float = float("inf")
+    """Nothing further is drawn after so many, and the exit status is 3; the same command goes on."""
 
 
 class Real:
@@ -77,8 +87,8 @@ class Real:
 
     def __init__(self, options: Options):
         self.network: FeatureNetwork = find_features(f"script:{options.classifier}")
-        self.test, self.labels = read(options.data, "test")
-        self.training, _ = read(options.data, "train")
+        training, test = read(options.data, options.work / "pictures.safetensors")
+        self.training, self.test, self.labels = training.pictures, test.pictures, test.labels
         self.features = self.seen(self.test)
 
     @torch.no_grad()
@@ -88,24 +98,31 @@ class Real:
 
 
 def main(options: Options) -> None:
-    """Measure what is not measured yet, then print the tables."""
-    real = Real(options)
+    """Draw what is not drawn yet, measure what is not measured yet, then print the tables."""
+    fields, settings = {}, []
     for run in options.runs:
         name, _, folder = run.partition("=")
         denoiser = load_denoiser(folder)
         reader = load_field_model(denoiser)
-        path = options.out / f"{name}.json"
-        if not path.is_file():
-            keep(path, about(name, folder, denoiser, reader, real))
-        for steps in options.steps:
-            for guidance in options.guidance:
-                sampler = Sampler(options.scheduler, steps, guidance)
-                sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
-                stem = f"{name}-{sampler.scheduler.lower()}-{steps}-{guidance:g}-{options.count}"
-                if options.seed:
-                    stem += f"-seed{options.seed}"
-                if not (options.out / f"{stem}.json").is_file():
-                    keep(options.out / f"{stem}.json", assess(stem, denoiser, reader, sampler, real, options))
+        fields[name] = folder, denoiser, reader
+        for steps, guidance in product(options.steps, options.guidance):
+            sampler = Sampler(options.scheduler, steps, guidance)
+            sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
+            seed = f"-seed{options.seed}" if options.seed else ""
+            how = f"{name}-{sampler.scheduler.lower()}-{steps}-{guidance:g}{seed}"
+            stem = f"{how}-{options.count}"
+            if not (options.out / f"{stem}.json").is_file():
+                drawn = draw(options.work / how, denoiser, sampler, options)
+                settings.append((stem, denoiser, reader, sampler, drawn))
+    if any(drawn is None for *_, drawn in settings):
+        sys.exit(3)
+    real = cache(Real)
+    for name, about_it in fields.items():
+        if not (options.out / f"{name}.json").is_file():
+            keep(options.out / f"{name}.json", about(name, *about_it, real(options)))
+    for stem, denoiser, reader, sampler, drawn in settings:
+        assert drawn is not None, "all are drawn"
+        keep(options.out / f"{stem}.json", assess(stem, denoiser, reader, sampler, drawn, real(options), options))
     print(report(options.out))
 
 
@@ -144,7 +161,7 @@ def about(name: str, folder: str, denoiser: Any, reader: Any, real: Real) -> dic
                         **known(reader.origin)},
         "denoiser": {"prediction": denoiser.config.prediction, "parameters": denoiser.num_parameters, **known(folder)},
         "reconstruction": {"rpsnr": psnr(again, real.test).mean().item(),
-                           "distances": asdict(compare(real.seen(again), real.features, network.name)),
+                           "fid": frechet_distance(real.seen(again), real.features),
                            "artefacts": artefacts(again, large)},
         "test": {"artefacts": artefacts(real.test, None),
                  "accuracy": agreement(network, real.features, real.labels)},
@@ -173,15 +190,37 @@ def artefacts(pictures: Float[Tensor, "n 1 h w"], large: Float[Tensor, "m 1 y x"
     return marks if large is None else marks | {"between": between(large)}
 
 
-def assess(stem: str, denoiser: Any, reader: Any, sampler: Sampler, real: Real, options: Options) -> dict[str, Any]:
+def draw(folder: Path, denoiser: Any, sampler: Sampler, options: Options) -> tuple[Tensor, float] | None:
+    """Standardised tokens of all samples and the processor seconds that they took; None while some are missing.
+
+    Sample number i depends on seed, class and i alone, so that more samples begin with those that are there.
+    """
+    labels, parts, spent = labels_for(denoiser, ["each"], options.count), [], 0.0
+    for first in range(0, options.count, options.batch):
+        path = folder / f"{first:05d}.safetensors"
+        if not path.is_file():
+            if time.monotonic() - BEGUN > options.seconds:
+                print(f"{folder}: {first} of {options.count} samples")
+                return None
+            begun, chosen = time.process_time(), labels[first : first + options.batch]
+            tokens = sample(denoiser, chosen, sampler, seed=options.seed, first=first, batch=options.batch)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, save({"tokens": tokens, "seconds": torch.tensor(time.process_time() - begun)}))
+        part = load_file(path)
+        parts.append(part["tokens"])
+        spent += part["seconds"].item()
+    return torch.cat(parts), spent
+
+
+def assess(
+    stem: str, denoiser: Any, reader: Any, sampler: Sampler, drawn: tuple[Tensor, float], real: Real, options: Options
+) -> dict[str, Any]:
     """Samples of one denoiser and setting, measured and shown."""
     side, classes = real.test.shape[-1], denoiser.config.names
-    labels = labels_for(denoiser, ["each"], options.count)
-    begun = time.monotonic()
-    tokens = shaped(denoiser, sample(denoiser, labels, sampler, seed=options.seed, batch=options.batch))
-    drawn = time.monotonic() - begun
+    labels, tokens = labels_for(denoiser, ["each"], options.count), shaped(denoiser, drawn[0])
+    begun, rendering = time.monotonic(), time.process_time()
     samples = pictures_of(reader, tokens, side)
-    rendered = time.monotonic() - begun - drawn
+    rendered = time.process_time() - rendering
     large = pictures_of(reader, tokens[:LARGE], ENLARGED * side)
     features, network = real.seen(samples), real.network
     near, far = (closest(pictures, real.training) for pictures in (samples[:1000], real.test[evenly(10_000, 1000)]))
@@ -194,7 +233,7 @@ def assess(stem: str, denoiser: Any, reader: Any, sampler: Sampler, real: Real, 
     return {
         "name": stem, "count": options.count, "seed": options.seed,
         "sampler": {"scheduler": sampler.scheduler, "steps": sampler.steps, "guidance": sampler.guidance},
-        "seconds_per_sample": {"tokens": drawn / options.count, "rendering": rendered / options.count},
+        "processor_seconds_per_sample": {"tokens": drawn[1] / options.count, "rendering": rendered / options.count},
         "distances": asdict(compare(features, real.features, network.name, classifier=network.classifier)),
         "class_as_asked": agreement(network, features, labels),
         "artefacts": artefacts(samples, large),
@@ -219,19 +258,19 @@ def report(folder: Path) -> str:
     fields = [["latents", "values", "rPSNR dB", "rFID", "area of a token", "corners x 1000", "fine x 1000",
                "between x 1000"]]
     drawn = [["samples", "count", "FID", "KID x 1000", "precision", "recall", "IS", "class as asked",
-              "corners x 1000", "fine x 1000", "between x 1000", "ms per sample"]]
+              "corners x 1000", "fine x 1000", "between x 1000", "ms of a core"]]
     for fact in facts:
         if "reconstruction" in fact:
             again, model = fact["reconstruction"], fact["field_model"]
             fields.append([fact["name"], str(model["values_stored"]), f"{again['rpsnr']:.2f}",
-                           f"{again['distances']['fid']:.3f}", f"{model['areas_holding_90_percent']:.2f}",
+                           f"{again['fid']:.3f}", f"{model['areas_holding_90_percent']:.2f}",
                            *marks(again["artefacts"])])
         else:
             far = fact["distances"]
             drawn.append([fact["name"], str(fact["count"]), f"{far['fid']:.3f}", f"{1000 * far['kid']:.2f}",
                           f"{far['precision']:.3f}", f"{far['recall']:.3f}", f"{far['inception_score']:.2f}",
                           f"{fact['class_as_asked']:.1%}", *marks(fact["artefacts"]),
-                          f"{1000 * sum(fact['seconds_per_sample'].values()):.0f}"])
+                          f"{1000 * sum(fact['processor_seconds_per_sample'].values()):.0f}"])
     return f"{tables.markdown(fields)}\n\n{tables.markdown(drawn)}"
 
 

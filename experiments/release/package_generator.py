@@ -1,4 +1,4 @@
-"""Turn a field model of garments and a denoiser of its latents into packaged weights: float16, cards, evaluations.
+"""Turn a field model of garments and a denoiser of its latents into packaged weights, cards and evaluations.
 
     python -m experiments.release.package_generator tokenizer runs/fashion/lainr --data build/fashion --machine "..."
     tokenfield latents fashion-lainr build/fashion --layout imagenette --no-flips -o runs/fashion/latents
@@ -64,7 +64,7 @@ Draws garments: ten classes, as tokens of `{field}`, so that a sample renders at
     tokenfield generate samples {name} --class "ankle boot" --count 16 -o boots
 
 - **System**: {system} of {tokens} tokens of {width}, {prediction}; {parameters:,} trained numbers, {size:.1f} MiB of
-  float16 weights.
+  bfloat16 weights.
 - **Classes**: {classes}.
 {pool}{trained}- **Samples**: {count:,}, classes in turn, {sampler}, seed {draw_seed}: FID **{fid:.3f}**,
   KID x 1000 {kid:.2f}, precision {precision:.2f}, recall {recall:.2f}, IS {score:.2f}, against the 10,000 test
@@ -130,7 +130,8 @@ def facts_of(folder: Path, model: Model) -> Record:
 def package_tokenizer(options: Tokenizer) -> None:
     """Save, read back, measure, describe."""
     folder = pretrained.save(pretrained.load(options.run), options.out / options.name, dtype=torch.float16)
-    model, (pictures, _) = pretrained.load(folder), read(options.data, "test")
+    model, (_, test) = pretrained.load(folder), read(options.data, Path("build/garments/pictures.safetensors"))
+    pictures = test.pictures
     tokens = torch.cat([model.encode(part) for part in pictures.split(200)])
     again = pictures_of(model, tokens, pictures.shape[-1])
     scores = psnr(again, pictures)
@@ -142,13 +143,13 @@ def package_tokenizer(options: Tokenizer) -> None:
         rate=tokens[0].numel() / pictures[0].numel(),
         trained=trained(options, "tokenfield train {recipe} --data build/fashion --out runs/fashion/lainr", "pictures"),
     )
-    finish(folder, model, card, report, options.run)
+    finish(folder, model, card, report, options.run, torch.float16)
 
 
 def package_denoiser(options: Denoiser) -> None:
     """Save, and describe where it was measured."""
     model = load_denoiser(str(options.run))
-    folder = pretrained.save(model, options.out / options.name, dtype=torch.float16)
+    folder = pretrained.save(model, options.out / options.name, dtype=torch.bfloat16)
     if options.scores is None:
         return
     about, drawn = (json.loads(path.read_text()) for path in options.scores)
@@ -165,12 +166,15 @@ def package_denoiser(options: Denoiser) -> None:
         trained=trained(options, "tokenfield train {recipe} --data runs/fashion/latents --out runs/fashion/flow",
                         "latents, encoded once by `tokenfield latents`"),
     )
-    finish(folder, model, card, {"run": about, "samples": drawn}, options.run)
+    finish(folder, model, card, {"run": about, "samples": drawn}, options.run, torch.bfloat16)
 
 
-def finish(folder: Path, model: Model, card: str, report: Record, run: Path) -> None:
-    """Card, evaluation and recipe beside the weights."""
-    pretrained.save(model, folder, dtype=torch.float16, card=card, evaluation=report)
+def finish(folder: Path, model: Model, card: str, report: Record, run: Path, dtype: torch.dtype) -> None:
+    """Card, evaluation and recipe beside the weights.
+
+    A denoiser's are in bfloat16, which is as large as float16 in a folder and a quarter smaller in a wheel.
+    """
+    pretrained.save(model, folder, dtype=dtype, card=card, evaluation=report)
     shutil.copy(run / "recipe.json", folder)
     print(card)
 

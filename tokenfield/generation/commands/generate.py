@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SHEET_SIDE = 128
 """Pixels of a picture on the contact sheet, on its longer side."""
 SHEET_COLUMNS, SHEET_MOST = 8, 64
+LARGEST = 512
+"""Pixels of a picture on its longer side, unless others are asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Drawing(ABC):
     classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="NAME ...")] = ()
     """What to draw: sample i has class i mod the number of names; "each" is all classes in turn, equally often. Left
     out, no class is given."""
-    size: int = 512
-    """Pixels on the longer side."""
+    size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
+    """On the longer side; left out, eight times that of the pictures that were encoded, and at most 512."""
     shape: Annotated[str | None, tyro.conf.arg(metavar="W:H|ROWSxCOLUMNS")] = None
     """Of tokens with anchors: width to height, such as 2:1, whose shorter side has as many cells as the pictures that
     were encoded; or rows and columns of cells, such as 7x3."""
@@ -94,7 +96,7 @@ class Drawing(ABC):
         denoiser = with_shape(denoiser.to(device), self.shape)
         config = denoiser.config
         sampler = self.sampler.resolved(config.prediction, config.steps)
-        height, width = pixels(config.picture_size, self.size)
+        height, width = pixels(config.picture_size, self.size or min(LARGEST, 8 * max(config.picture_size)))
         begun = time.perf_counter()
         what, facts = self.draw(Models(denoiser, field_model, sampler, (height, width)))
         seconds = round(time.perf_counter() - begun, 3)
