@@ -24,9 +24,9 @@ MARGIN, GAP = 28, 18
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture in a sheet, clamped to [0, 1]; what it is, and numbers about it in a fainter colour."""
+    """A picture in a sheet, RGB or grey, clamped to [0, 1]; what it is, and numbers about it in a fainter colour."""
 
-    image: Float[Tensor, "3 h w"]
+    image: Float[Tensor, "c h w"]
     label: str = ""
     note: str = ""
 

@@ -225,8 +225,8 @@ def nearest(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], 
 
 
 def figure(
-    pictures: Float[Tensor, "n 3 h w"],
-    pool: Float[Tensor, "m 3 h w"],
+    pictures: Float[Tensor, "n c h w"],
+    pool: Float[Tensor, "m c h w"],
     *,
     labels: Sequence[str] = (),
     k: int = 3,
