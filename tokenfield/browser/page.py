@@ -6,6 +6,7 @@
     models/                       graphs, and the weights beside them
 """
 
+import lzma
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,9 @@ def fill(subjects: Sequence[Subject], root: Path) -> None:
     """The same into a folder that is there."""
     for file in ASSETS.iterdir():
         shutil.copyfile(file, root / file.name)
-    shutil.copytree(RUNTIME, root / RUNTIME.name)
+    (root / RUNTIME.name).mkdir()
+    for file in RUNTIME.iterdir():
+        unpack(file, root / RUNTIME.name)
     models: dict[str, Record] = {}
     fields: list[Record] = []
     for number, subject in enumerate(subjects):
@@ -45,6 +48,15 @@ def fill(subjects: Sequence[Subject], root: Path) -> None:
             models[key] = write_model(subject.field, key, root)
         fields.append(write_scene(subject, number, key, root))
     write_whole(root / CONTENTS, json_text({"fields": fields, "models": models}))
+
+
+def unpack(file: Path, folder: Path) -> None:
+    """Copies a file of the runtime; WebAssembly lies in the package as xz, 61 % of what a wheel would make of it."""
+    if file.suffix != ".xz":
+        shutil.copyfile(file, folder / file.name)
+        return
+    with lzma.open(file) as packed, open(folder / file.stem, "wb") as plain:
+        shutil.copyfileobj(packed, plain)
 
 
 def model_key(field: Field) -> str:
