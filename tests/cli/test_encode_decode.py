@@ -113,9 +113,9 @@ def test_without_a_name_the_result_lies_beside_the_file_and_replaces_nothing(run
 
 def test_the_input_is_never_overwritten(run, model, photo, tmp_path):
     before = (tmp_path / "photo.png").read_bytes()
-    assert "ending in .field" in run("encode", photo, "-o", photo, "--model", model).err
+    assert "is an input, and would be replaced" in run("encode", photo, "-o", photo, "--model", model).err
     (tmp_path / "photo.field").write_bytes(before)
-    assert "the input itself" in run("encode", tmp_path / "photo.field", "-o", tmp_path / "photo.field").err
+    assert "is an input" in run("encode", tmp_path / "photo.field", "-o", tmp_path / "photo.field").err
     assert (tmp_path / "photo.png").read_bytes() == (tmp_path / "photo.field").read_bytes() == before
 
 
