@@ -58,13 +58,13 @@ show(axes[2], 0.5 + 8 * (again - photo), "difference, 8 times")
 # A field has no resolution. ``crop`` takes a box (top, left, bottom, right) in [-1, 1], or in pixels by
 # ``pixel_box``, and costs what its own points cost, however large the picture is. Single points are rows of (y, x).
 
-box = field.pixel_box(270, 330, 334, 394)
+box = field.pixel_box(200, 230, 264, 294)
 detail = field.crop(box, (512, 512))
 points = torch.tensor([[0.0, 0.0], [-0.5, 0.25]])
 print("colours at two points:\n", field(points))
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
-show(axes[0], photo[:, 270:334, 330:394], "64 x 64 pixels")
+show(axes[0], photo[:, 200:264, 230:294], "64 x 64 pixels")
 show(axes[1], detail, "the field there, 512 x 512")
 
 # %%
