@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 C = TypeVar("C")
 
 
+LONGEST = 1024
+"""Most numbers of a list in a file, a layer or a band each: above every sensible one, and read in an instant."""
 LATER = MappingProxyType({"later": True})
 """Metadata of a field that was added when files of models existed: at its default it is no part of their identity."""
 
@@ -72,6 +74,8 @@ def convert(kind: Any, value: object, where: str) -> object:
     if origin is Literal and value in args:
         return value
     if origin is tuple and isinstance(value, list | tuple):
+        if len(value) > LONGEST and args[0] in (int, float):
+            raise UserError(f"{where} holds {len(value)} numbers; give at most {LONGEST}")
         inner = [args[0]] * len(value) if args[1:] == (...,) else list(args)
         if len(inner) == len(value):
             return tuple(convert(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(inner, value, strict=True)))
