@@ -19,6 +19,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
     """The array of a gzipped IDX file. Exits with one line where it is damaged or something else."""
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, gzip.zlib.error) as error:  # type: ignore[attr-defined]
+    except (OSError, EOFError, zlib.error) as error:
         sys.exit(f"{path}: is no whole gzip file ({error}); unpack {PACKAGE} again")
     header = np.frombuffer(content[: len(content) // 4 * 4][:16], ">u4")
     expected = next((magic for name, magic in MAGIC.items() if name in path.name), None)
