@@ -19,11 +19,8 @@ PSNR_CEILING = 200.0
 what float32 values in [0, 1] can express."""
 
 
-def mse(
-    prediction: Float[Tensor, "b *rest"],
-    target: Float[Tensor, "b *rest"],
-    weights: Float[Tensor, "*any"] | None = None,
-) -> Float[Tensor, " b"]:
+def mse(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"],
+        weights: Float[Tensor, "*any"] | None = None) -> Float[Tensor, " b"]:
     """Mean squared error of each member of a batch, in the unit of the values squared.
 
     `weights` are what each value counts for (cell areas on a sphere, a mask): not negative, of any shape that
@@ -58,13 +55,8 @@ def decibels(error: float | int | Tensor, data_range: float | int = 1.0) -> floa
     return min(offset - 10 * math.log10(error), PSNR_CEILING) if error else PSNR_CEILING
 
 
-def psnr(
-    prediction: Float[Tensor, "b *rest"],
-    target: Float[Tensor, "b *rest"],
-    *,
-    data_range: float = 1.0,
-    weights: Float[Tensor, "*any"] | None = None,
-) -> Float[Tensor, " b"]:
+def psnr(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"], *, data_range: float = 1.0,
+         weights: Float[Tensor, "*any"] | None = None) -> Float[Tensor, " b"]:
     """Peak signal-to-noise ratio by the papers' protocol: neither clamped nor rounded.
 
     Clamping to [0, 1] can only bring a value nearer to its target, so it flatters; the papers leave it out

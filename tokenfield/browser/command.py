@@ -19,17 +19,9 @@ if TYPE_CHECKING:
 Inputs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FIELD")]
 
 
-def view(
-    inputs: Inputs,
-    *,
-    photograph: File = None,
-    out: Folder = None,
-    serve: bool = False,
-    port: int = 0,
-    open: bool = True,
-    model: Annotated[str | None, tyro.conf.arg(metavar="MODEL", help=WHICH)] = None,
-    json: Json = None,
-) -> int:
+def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: bool = False, port: int = 0,
+         open: bool = True, model: Annotated[str | None, tyro.conf.arg(metavar="MODEL", help=WHICH)] = None,
+         json: Json = None) -> int:
     """Open fields in a browser, where they are decoded: zoom without end, tokens, attention, comparison, interpolation.
 
     The page is a folder of files that needs nothing from elsewhere: with --out it is written there, for any web server;

@@ -104,16 +104,9 @@ class Cells(nn.Module):
         faded = torch.where(self.angle == 0, torch.ones_like(ratio), ratio)
         return harmonics(relative, self.num_harmonics) * faded, window(relative)
 
-    def forward(
-        self,
-        functions: Float[Tensor, "g k h c k"],
-        y: Float[Tensor, " m"],
-        x: Float[Tensor, " n"],
-        span: Float[Tensor, "2"],
-        outside_y: Float[Tensor, " g"],
-        outside_x: Float[Tensor, " h"],
-        sharpness: Float[Tensor, "1"],
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, functions: Float[Tensor, "g k h c k"], y: Float[Tensor, " m"], x: Float[Tensor, " n"],
+                span: Float[Tensor, "2"], outside_y: Float[Tensor, " g"], outside_x: Float[Tensor, " h"],
+                sharpness: Float[Tensor, "1"]) -> tuple[Tensor, Tensor]:
         """Values and weights.
 
         Args:
@@ -155,10 +148,8 @@ class LappedCells(nn.Module):
         waves = sines(torch.stack([place, place - 1]), 2 * self.model.cell) * fade
         return waves @ (self.model.functions.to_sines.float() @ self.model.synthesis)
 
-    def forward(
-        self, functions: Float[Tensor, "g k h c k"], y: Float[Tensor, " m"], x: Float[Tensor, " n"],
-        span: Float[Tensor, "2"],
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, functions: Float[Tensor, "g k h c k"], y: Float[Tensor, " m"], x: Float[Tensor, " n"],
+                span: Float[Tensor, "2"]) -> tuple[Tensor, Tensor]:
         """Values and shares."""
         g, h = functions.shape[0], functions.shape[2]
         basis_y, basis_x = self.basis(y, span[0]), self.basis(x, span[1])
@@ -216,13 +207,8 @@ class RayColours(nn.Module):
         super().__init__()
         self.model, self.integral = model, integral
 
-    def forward(
-        self,
-        tokens: Tensor,
-        origins: Float[Tensor, "q 3"],
-        directions: Float[Tensor, "q 3"],
-        axis: Float[Tensor, "3"],
-    ) -> Float[Tensor, "q 3"]:
+    def forward(self, tokens: Tensor, origins: Float[Tensor, "q 3"], directions: Float[Tensor, "q 3"],
+                axis: Float[Tensor, "3"]) -> Float[Tensor, "q 3"]:
         rays = Rays(origins[None], directions[None], axis[None])
         return self.model.colours(tokens[None], rays, self.integral)[0]
 

@@ -62,15 +62,9 @@ def write_scene(subject: Subject, number: int, model: str, root: Path) -> Record
     describe = KINDS.get(type(field.domain))
     if describe is None:
         raise UserError(f"{subject.name}: the page shows no fields of the kind {field.domain.kind!r}")
-    entry: Record = {
-        "name": subject.name,
-        "description": f"{field.domain}, {field.values_stored} numbers",
-        "kind": field.domain.kind,
-        "model": model,
-        "size": list(field.native_size),
-        "channels": channels,
-        "tokens": write_tokens(whole_tokens(field), root, f"fields/{number}.tokens"),
-    }
+    entry: Record = {"name": subject.name, "description": f"{field.domain}, {field.values_stored} numbers",
+                     "kind": field.domain.kind, "model": model, "size": list(field.native_size), "channels": channels,
+                     "tokens": write_tokens(whole_tokens(field), root, f"fields/{number}.tokens")}
     if subject.photograph is not None:
         save_png(root / f"fields/{number}.png", to_pil(subject.photograph))
         entry["photograph"] = f"fields/{number}.png"

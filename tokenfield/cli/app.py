@@ -33,10 +33,8 @@ from tokenfield.io.atomic import REASONS
 from tokenfield.io.outputs import RESULTS, check_named
 from tokenfield.registry import COMMANDS
 
-OS_REASONS = REASONS | {
-    errno.ENOENT: "no such file or folder",
-    errno.EACCES: "permission denied; choose files and folders that you may use",
-}
+OS_REASONS = REASONS | {errno.ENOENT: "no such file or folder",
+                        errno.EACCES: "permission denied; choose files and folders that you may use"}
 """What to say of the system's errors that no command turned into a line of its own."""
 
 EXTRAS = {
@@ -77,9 +75,7 @@ counted; 130 Ctrl-C. `--debug`, or TOKENFIELD_DEBUG=1, shows the traceback of an
 """
 
 
-def main(
-    argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callable[[], object]] | None = None
-) -> int:
+def main(argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callable[[], object]] | None = None) -> int:
     """Run a command line, by default that of this process without the program's name, and return the exit code.
 
     Programs beside `tokenfield` have another parser, from arguments to what runs, in place of `parse`.

@@ -20,17 +20,9 @@ VIEW = "view"
 """Their folder."""
 
 
-def demo(
-    *,
-    out: Path = Path("demo"),
-    seconds: float = 20.0,
-    model: str = "lainr-photos",
-    beside: tuple[str, ...] = ("photos-s", "photos-ladder"),
-    zoom: str = "photos-zoom",
-    json: Json = None,
-    table: Table = None,
-    open: bool = True,
-) -> Record:
+def demo(*, out: Path = Path("demo"), seconds: float = 20.0, model: str = "lainr-photos",
+         beside: tuple[str, ...] = ("photos-s", "photos-ladder"), zoom: str = "photos-zoom", json: Json = None,
+         table: Table = None, open: bool = True) -> Record:
     """Show everything on real photographs: reconstruction, any zoom, what a token governs, training.
 
     The photographs are those inside the scikit-image package; nothing that ships with this one was trained on them.

@@ -113,10 +113,8 @@ def explain(
     return console.finish(skipped, len(read) + len(skipped))
 
 
-def command_line(
-    pictures: Sequence[Path], detail: Detail, *, model: tuple[str, ...], out: Path | None, device: str,
-    json: Path | None,
-) -> str:
+def command_line(pictures: Sequence[Path], detail: Detail, *, model: tuple[str, ...], out: Path | None, device: str,
+                 json: Path | None) -> str:
     """The command that makes the same page again: every option that is not at its default.
 
     Pages are handed on, so of a path that starts at this machine's root only the last part is named.

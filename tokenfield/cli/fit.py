@@ -84,15 +84,9 @@ class Mlp:
     """Highest frequency of the Fourier features (ffnet): so many half-turns per half side of the picture."""
 
 
-def fit(
-    picture: tyro.conf.Positional[Path],
-    *,
-    output: Annotated[Folder, tyro.conf.arg(aliases=("-o",))] = None,
-    mlp: tyro.conf.OmitArgPrefixes[Mlp] = Mlp(),
-    course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
-    rate: LearningRate = None,
-    pixels: int = MOST_PIXELS,
-) -> int:
+def fit(picture: tyro.conf.Positional[Path], *, output: Annotated[Folder, tyro.conf.arg(aliases=("-o",))] = None,
+        mlp: tyro.conf.OmitArgPrefixes[Mlp] = Mlp(), course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
+        rate: LearningRate = None, pixels: int = MOST_PIXELS) -> int:
     """Fit an MLP of its own to one picture: FFNet (Fourier features and ReLU) or SIREN (sines).
 
     Nothing is learned from other pictures: this is what generalizable models are compared with. PSNR is shown while it

@@ -272,10 +272,8 @@ def about_folder(folder: Path) -> Record:
     from tokenfield.data.pictures import SUFFIXES
 
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
-    counts = {
-        "pictures": sum(path.suffix.lower() in SUFFIXES for path in files),
-        "fields": sum(path.suffix.lower() == ".field" for path in files),
-    }
+    counts = {"pictures": sum(path.suffix.lower() in SUFFIXES for path in files),
+              "fields": sum(path.suffix.lower() == ".field" for path in files)}
     if not any(counts.values()):
         raise UserError(f"{folder} holds no pictures, .field files, latents, model or training run; give a folder that "
                         "does")

@@ -44,16 +44,9 @@ class Moves:
         return usual | dict(zip(("latents", "decoder"), self.rates, strict=False))
 
 
-def optimize(
-    picture: tyro.conf.Positional[Path],
-    *,
-    output: Out = None,
-    moves: tyro.conf.OmitArgPrefixes[Moves] = Moves(),
-    course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
-    pixels: Pixels = None,
-    beside: tuple[Rival, ...] = ("ffnet", "siren"),
-    model: ModelName = DEFAULT,
-) -> int:
+def optimize(picture: tyro.conf.Positional[Path], *, output: Out = None,
+             moves: tyro.conf.OmitArgPrefixes[Moves] = Moves(), course: tyro.conf.OmitArgPrefixes[Course] = USUAL,
+             pixels: Pixels = None, beside: tuple[Rival, ...] = ("ffnet", "siren"), model: ModelName = DEFAULT) -> int:
     """Optimise the field of one picture at test time, beside MLPs that are fitted to it from scratch.
 
     The latents that the model predicts are the start; then Adam moves what --what names. Every competitor gets the same
@@ -104,10 +97,8 @@ def optimize(
     return course.finish("optimize", report, picture, image, curves, "test-time optimisation")
 
 
-def competitor(
-    name: Rival, field: Field, image: Tensor, pixels: int | None, seed: int,
-    timer: Callable[[], float] | None = None,
-) -> Optimization:
+def competitor(name: Rival, field: Field, image: Tensor, pixels: int | None, seed: int,
+               timer: Callable[[], float] | None = None) -> Optimization:
     """Another optimisation for the same picture: latents from zero, or an MLP from scratch."""
     from tokenfield.fields.optimization import MLP_RATES, SCRATCH_RATE, Optimization, scratch, untrained
 

@@ -56,14 +56,8 @@ def keep(path: Path, result: Record) -> Record:
     return result
 
 
-def run(
-    recipe: Recipe,
-    setting: Setting,
-    measurement: Measurement,
-    *,
-    held_out: HeldOut | None = None,
-    deadline: Deadline = lambda: None,
-) -> Record | None:
+def run(recipe: Recipe, setting: Setting, measurement: Measurement, *, held_out: HeldOut | None = None,
+        deadline: Deadline = lambda: None) -> Record | None:
     """Train and measure one run, or read the result of one that was finished before.
 
     Args:

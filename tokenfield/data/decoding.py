@@ -257,9 +257,7 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
         return _eight_bit(image, "RGB")
 
 
-def read_picture(
-    path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS
-) -> Float[Tensor, "c h w"]:
+def read_picture(path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "c h w"]:
     """Reads any picture file.
 
     Grey, palette, CMYK and 16-bit pictures become RGB; the EXIF orientation is applied; of an animation the first frame

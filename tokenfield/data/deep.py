@@ -149,11 +149,8 @@ def upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
 PLUGINS = {"HEIC": ("pillow_heif", "pillow-heif"), "JPEG XL": ("pillow_jxl", "pillow-jxl-plugin"),
            "camera raw": ("rawpy", "rawpy")}
 """Kinds of pictures that another package reads: its module, and what to type after `pip install`."""
-ENDINGS = {
-    "HEIC": (".heic", ".heif", ".hif"),
-    "JPEG XL": (".jxl",),
-    "camera raw": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw"),
-}
+ENDINGS = {"HEIC": (".heic", ".heif", ".hif"), "JPEG XL": (".jxl",),
+           "camera raw": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw")}
 """How files of these kinds end."""
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 

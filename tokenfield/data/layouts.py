@@ -232,9 +232,7 @@ def _some(root: Path, split: Split, listing: Listing) -> Listing:
     return listing
 
 
-def _listed(
-    names: list[str], file: Path, there: dict[str, Path], folder: Path, skipped: SkippedFiles
-) -> list[Path]:
+def _listed(names: list[str], file: Path, there: dict[str, Path], folder: Path, skipped: SkippedFiles) -> list[Path]:
     """The pictures that a list names, sorted by name; those that are missing are noted."""
     for name in names:
         if name not in there:

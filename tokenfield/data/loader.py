@@ -42,10 +42,8 @@ class Loader:
         workers: threads, which prepare batches ahead; 0 prepares each when it is needed.
     """
 
-    def __init__(
-        self, source: Source, *, batch_size: int, seed: int, first_step: int = 0, rank: int = 0, world: int = 1,
-        workers: int = 2
-    ):
+    def __init__(self, source: Source, *, batch_size: int, seed: int, first_step: int = 0, rank: int = 0,
+                 world: int = 1, workers: int = 2):
         if batch_size < 1 or world < 1 or batch_size % world:
             raise UserError(f"a batch of {batch_size} cannot be shared by {world} processes; give a batch size that is "
                             "a multiple of their number")

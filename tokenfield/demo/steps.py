@@ -98,17 +98,9 @@ def zoom(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], box: Box
     whole = field.render(height, width)
     seconds = time.perf_counter() - begun
     size = DETAIL_FACTOR * (bottom - top), DETAIL_FACTOR * (right - left)
-    return Zoom(
-        name=name,
-        whole=whole,
-        whole_bicubic=bicubic(picture, height, width),
-        box=box,
-        pixels=picture[:, top:bottom, left:right],
-        detail=field.crop(field.pixel_box(*box), size),
-        detail_bicubic=bicubic(picture, *size, box=box),
-        seconds=seconds,
-        model=model.origin or model.name,
-    )
+    return Zoom(name=name, whole=whole, whole_bicubic=bicubic(picture, height, width), box=box,
+                pixels=picture[:, top:bottom, left:right], detail=field.crop(field.pixel_box(*box), size),
+                detail_bicubic=bicubic(picture, *size, box=box), seconds=seconds, model=model.origin or model.name)
 
 
 def half_size_check(model: FieldModel, pictures: Pictures) -> Record:

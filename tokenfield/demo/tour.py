@@ -64,13 +64,8 @@ class Plan:
     """The photograph that it is shown on."""
 
 
-def tour(
-    model: FieldModel,
-    plan: Plan,
-    out: Path,
-    beside: Mapping[str, FieldModel] | None = None,
-    enlarger: FieldModel | None = None,
-) -> Findings:
+def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldModel] | None = None,
+         enlarger: FieldModel | None = None) -> Findings:
     """Show everything that is planned with a trained model on the CPU; files of an earlier tour are replaced.
 
     Of the models `beside` it only their PSNR is given. `enlarger` is what the zoom is shown with; None: the model.

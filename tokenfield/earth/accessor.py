@@ -75,10 +75,8 @@ class EarthField:
         """Write a `.field` file."""
         self.field.save(path)
 
-    def decode(
-        self, like: "Dataset | DataArray | None" = None, when: Sequence[object] | None = None, *, guesses: bool = False,
-        deviation: bool = False
-    ) -> "Dataset":
+    def decode(self, like: "Dataset | DataArray | None" = None, when: Sequence[object] | None = None, *,
+               guesses: bool = False, deviation: bool = False) -> "Dataset":
         """Values on the cells or at the places of `like`, as a Dataset with CF attributes.
 
         Args:
@@ -154,10 +152,8 @@ class EarthField:
         factors = zip(self.observations.calibration.tolist(), self.steps[0].scale, strict=True)
         return torch.stack([spread * factor / abs(scale) for factor, scale in factors])
 
-    def _dataset(
-        self, values: Tensor, spread: Tensor | None, moments: list[float | None], others: "dict[str, DataArray]",
-        *, regridded: bool
-    ) -> "Dataset":
+    def _dataset(self, values: Tensor, spread: Tensor | None, moments: list[float | None],
+                 others: "dict[str, DataArray]", *, regridded: bool) -> "Dataset":
         """With the axes of the target; values and deviations are (T, C, ...)."""
         axes = tuple(dict.fromkeys(d for axis in others.values() for d in axis.dims))
         domain, time = self.field.domain, {}
@@ -261,9 +257,7 @@ def scattered(dataset: "Dataset") -> Float[Tensor, "q 2"] | None:
     return torch.from_numpy(np.stack([latitude.values, longitude.values], -1).astype(float))
 
 
-def target_of(
-    like: "Dataset | DataArray | None", own: LatLon
-) -> "tuple[LatLon | None, Tensor, dict[str, DataArray]]":
+def target_of(like: "Dataset | DataArray | None", own: LatLon) -> "tuple[LatLon | None, Tensor, dict[str, DataArray]]":
     """What to decode on: a grid or else places, and the coordinates of the result."""
     if like is None:
         like = xarray.Dataset(coords={"latitude": ("latitude", own.latitudes.numpy()),

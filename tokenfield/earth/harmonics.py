@@ -69,10 +69,8 @@ def grid_basis(grid: LatLon, degree: int) -> Float[Tensor, "q n"]:
     return (rows[:, None] * turns(x.cos(), x.sin(), degree)).flatten(0, 1)
 
 
-def least_squares(
-    table: Float[Tensor, "q n"], values: Float[Tensor, "q c"], weights: Float[Tensor, "q c"],
-    prior: Float[Tensor, " n"]
-) -> Float[Tensor, "n c"]:
+def least_squares(table: Float[Tensor, "q n"], values: Float[Tensor, "q c"], weights: Float[Tensor, "q c"],
+                  prior: Float[Tensor, " n"]) -> Float[Tensor, "n c"]:
     """z that minimises, channel by channel, the sum of weights (values - table z)^2 + prior z^2.
 
     By conjugate gradients on the normal equations, from 0, divided by their diagonal: what observations say little
@@ -92,10 +90,8 @@ def least_squares(
     return diagonal * z
 
 
-def exact_least_squares(
-    table: Float[Tensor, "q n"], values: Float[Tensor, "q c"], weights: Float[Tensor, "q c"],
-    prior: Float[Tensor, " n"]
-) -> Float[Tensor, "n c"]:
+def exact_least_squares(table: Float[Tensor, "q n"], values: Float[Tensor, "q c"], weights: Float[Tensor, "q c"],
+                        prior: Float[Tensor, " n"]) -> Float[Tensor, "n c"]:
     """What `least_squares` approaches, from the normal equations: a matrix product more for every column of weights."""
     table, columns = table.double(), []
     for value, weight in zip(values.T, weights.T, strict=True):

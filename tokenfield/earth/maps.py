@@ -95,10 +95,8 @@ def maps_of(field: Field, snapshot: Snapshot | None, places: Float[Tensor, "h w 
     ]
 
 
-def draw_maps(
-    field: Field, snapshot: Snapshot | None, path: Path, projection: str = "both", centre: Centre = (20.0, 200.0),
-    height: int = 300
-) -> None:
+def draw_maps(field: Field, snapshot: Snapshot | None, path: Path, projection: str = "both",
+              centre: Centre = (20.0, 200.0), height: int = 300) -> None:
     """A row of maps, `height` pixels high, per projection: mollweide, orthographic or both."""
     projections = {"mollweide": mollweide(height, centre[1]), "orthographic": orthographic(height, centre)}
     selection = projections.values() if projection == "both" else [projections[projection]]

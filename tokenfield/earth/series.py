@@ -150,10 +150,8 @@ class GlobeSeries(Domain):
         return f"{self.steps[0]}, {len(self.steps)} steps{', a year that closes' if self.period else ''}"
 
 
-def encode_series(
-    model: Model, samples: Sequence[GridSample], times: Sequence[float], *, time_units: str = "",
-    calendar: str = "standard", period: float = 0.0
-) -> Field:
+def encode_series(model: Model, samples: Sequence[GridSample], times: Sequence[float], *, time_units: str = "",
+                  calendar: str = "standard", period: float = 0.0) -> Field:
     """Snapshots of one variable, or of several as channels, as one field of time, latitude and longitude."""
     fields = [encode_field(model, sample) for sample in samples]
     domain = GlobeSeries(tuple(map(globe_of, fields)), tuple(map(float, times)), time_units, calendar, period)

@@ -20,12 +20,8 @@ SPELLINGS = {
 }
 """The name used here -> spellings in files, in small letters."""
 
-LINEAR = {
-    ("K", "degC"): (1.0, -273.15),
-    ("Pa", "hPa"): (0.01, 0.0),
-    ("km", "m"): (1000.0, 0.0),
-    ("kg/kg", "g/kg"): (1000.0, 0.0),
-}
+LINEAR = {("K", "degC"): (1.0, -273.15), ("Pa", "hPa"): (0.01, 0.0), ("km", "m"): (1000.0, 0.0),
+          ("kg/kg", "g/kg"): (1000.0, 0.0)}
 """(from, to) -> factor and summand."""
 LINEAR |= {(to, source): (1 / factor, -summand / factor) for (source, to), (factor, summand) in LINEAR.items()}
 

@@ -241,15 +241,9 @@ def evaluate(
     )
 
 
-def measure(
-    model: FieldModel,
-    name: str,
-    picture: Float[Tensor, "c h w"],
-    *,
-    precision: torch.dtype | None = None,
-    basis: Basis | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Score, Float[Tensor, "c h w"]]:
+def measure(model: FieldModel, name: str, picture: Float[Tensor, "c h w"], *, precision: torch.dtype | None = None,
+            basis: Basis | None = None,
+            progress: Callable[[int, int], None] | None = None) -> tuple[Score, Float[Tensor, "c h w"]]:
     """Score and reconstruction (unclamped, on the CPU) of one picture."""
     height, width = picture.shape[-2:]
     device = next(model.parameters()).device

@@ -81,17 +81,9 @@ class Explained:
                 "pixel looks is not defined for it; what a token's absence changes is.")
 
 
-def explain(
-    model: FieldModel,
-    name: str,
-    picture: Float[Tensor, "3 h w"],
-    *,
-    size: int | None = None,
-    most_tokens: int = 256,
-    map_size: int = 64,
-    queries: int = 24,
-    progress: Callable[[int, int], None] = lambda count, total: None,
-) -> Explained:
+def explain(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], *, size: int | None = None,
+            most_tokens: int = 256, map_size: int = 64, queries: int = 24,
+            progress: Callable[[int, int], None] = lambda count, total: None) -> Explained:
     """Remove every token of a picture in turn, and ask a lattice of pixels where they look.
 
     Args:

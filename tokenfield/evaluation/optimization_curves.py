@@ -17,14 +17,8 @@ MEANING = {
     "siren": "SIREN from scratch",
 }
 """What the name of a curve says."""
-STYLES = {
-    "latents": (COLOURS[0], "-"),
-    "decoder": (COLOURS[1], "-"),
-    "all": (COLOURS[3], "-."),
-    "scratch": (COLOURS[0], ":"),
-    "ffnet": (COLOURS[2], "--"),
-    "siren": (COLOURS[4], "--"),
-}
+STYLES = {"latents": (COLOURS[0], "-"), "decoder": (COLOURS[1], "-"), "all": (COLOURS[3], "-."),
+          "scratch": (COLOURS[0], ":"), "ffnet": (COLOURS[2], "--"), "siren": (COLOURS[4], "--")}
 """Colour and line of each curve, the same in every figure."""
 
 

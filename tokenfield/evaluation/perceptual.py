@@ -51,9 +51,7 @@ class Perceptual:
         return cls(network, None if "lpips" in absent else load_lpips(files["lpips"]), absent)
 
     @torch.no_grad()
-    def measure(
-        self, photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"]
-    ) -> float | None:
+    def measure(self, photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"]) -> float | None:
         """LPIPS of one pair, on the CPU; None without its network, without three channels, or for a tiny picture."""
         if photograph.shape[0] != 3:
             return None

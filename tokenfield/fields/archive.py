@@ -91,13 +91,8 @@ class FieldArchive(Dataset[Tensor]):
         UserError: a file that is none, or is damaged.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        model: FieldModel | None = None,
-        *,
-        unpacked: str | os.PathLike[str] | None = None,
-    ):
+    def __init__(self, path: str | os.PathLike[str], model: FieldModel | None = None, *,
+                 unpacked: str | os.PathLike[str] | None = None):
         self.path = Path(path)
         try:
             size = self.path.stat().st_size

@@ -163,8 +163,5 @@ def shares(axis: Axis, at: Float[Tensor, " n"]) -> tuple[Int[Tensor, " m"], Int[
     position = torch.arange(len(at))
     also = weight < 1  # inside a ramp the next piece takes part too
     here = weight > 0
-    return (
-        torch.cat([first[here], first[also] + 1]),
-        torch.cat([position[here], position[also]]),
-        torch.cat([weight[here], 1 - weight[also]]),
-    )
+    return (torch.cat([first[here], first[also] + 1]), torch.cat([position[here], position[also]]),
+            torch.cat([weight[here], 1 - weight[also]]))

@@ -72,16 +72,8 @@ class Field:
     domain: Domain
 
     @classmethod
-    def of(
-        cls,
-        model: nn.Module | str | os.PathLike[str],
-        picture: object,
-        *,
-        domain: Domain | None = None,
-        rate: float | None = None,
-        dtype: torch.dtype | None = None,
-        progress: Progress | None = None,
-    ) -> "Field":
+    def of(cls, model: nn.Module | str | os.PathLike[str], picture: object, *, domain: Domain | None = None,
+           rate: float | None = None, dtype: torch.dtype | None = None, progress: Progress | None = None) -> "Field":
         """Encodes a picture of any size.
 
         Args:
@@ -126,15 +118,8 @@ class Field:
         """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`)."""
         return replace(self, model=self.model.coarse(nodes))
 
-    def render(
-        self,
-        height: SupportsIndex | None = None,
-        width: SupportsIndex | None = None,
-        *more: SupportsIndex,
-        antialias: bool = True,
-        dtype: torch.dtype | None = None,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def render(self, height: SupportsIndex | None = None, width: SupportsIndex | None = None, *more: SupportsIndex,
+               antialias: bool = True, dtype: torch.dtype | None = None, progress: Progress | None = None) -> Tensor:
         """The whole picture as (C, height, width), at any size; a signal of X axes as (C, ...) of X given sizes.
 
         Without a size it has the encoded picture's own; of one side, the other keeps its shape. Values are those at the
@@ -153,15 +138,8 @@ class Field:
         return self.crop((-1.0,) * len(own) + (1.0,) * len(own), size, antialias=antialias, dtype=dtype,
                          progress=progress)
 
-    def crop(
-        self,
-        box: Box,
-        size: Sequence[SupportsIndex] | np.ndarray,
-        *,
-        antialias: bool = True,
-        dtype: torch.dtype | None = None,
-        progress: Progress | None = None,
-    ) -> Tensor:
+    def crop(self, box: Box, size: Sequence[SupportsIndex] | np.ndarray, *, antialias: bool = True,
+             dtype: torch.dtype | None = None, progress: Progress | None = None) -> Tensor:
         """A part of the picture at any zoom, at the cost of that part alone.
 
         Args:
@@ -176,15 +154,8 @@ class Field:
         """
         return self._on(self._grid(box, size, antialias), dtype, progress)
 
-    def rows(
-        self,
-        height: SupportsIndex,
-        width: SupportsIndex,
-        *,
-        points: int = BAND_POINTS,
-        antialias: bool = True,
-        dtype: torch.dtype | None = None,
-    ) -> Iterator[Tensor]:
+    def rows(self, height: SupportsIndex, width: SupportsIndex, *, points: int = BAND_POINTS, antialias: bool = True,
+             dtype: torch.dtype | None = None) -> Iterator[Tensor]:
         """`render` from top to bottom in bands (C, n, width) of at most `points` points, at least one row each.
 
         For pictures larger than the memory: only one band exists at a time.
@@ -302,15 +273,8 @@ class Field:
         return replace(self, tokens=coded_field.unpack(data, self.model, self.domain, part).to(self.tokens))
 
     @classmethod
-    def load(
-        cls,
-        path: str | os.PathLike[str],
-        model: nn.Module | None = None,
-        *,
-        box: Box | None = None,
-        layers: int | None = None,
-        partial: bool = False,
-    ) -> "Field":
+    def load(cls, path: str | os.PathLike[str], model: nn.Module | None = None, *, box: Box | None = None,
+             layers: int | None = None, partial: bool = False) -> "Field":
         """Reads a `.field` file.
 
         Args:

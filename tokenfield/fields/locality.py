@@ -49,10 +49,8 @@ class Influence:
     """Share of the picture that holds 90 % of the difference; 0 where there is none."""
 
 
-def influences(
-    field: Rendered, tokens: Sequence[Token], height: int, width: int,
-    progress: Callable[[int, int], None] = lambda count, total: None
-) -> list[Influence]:
+def influences(field: Rendered, tokens: Sequence[Token], height: int, width: int,
+               progress: Callable[[int, int], None] = lambda count, total: None) -> list[Influence]:
     """The influence of each of several tokens, on a rendering of (height, width); maps lie on the CPU."""
     whole, results = field.render(height, width), []
     for count, token in enumerate(tokens):

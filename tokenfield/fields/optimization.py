@@ -119,17 +119,8 @@ class Optimization:
         UserError: a picture of another size, or a decoder without parameters.
     """
 
-    def __init__(
-        self,
-        field: Field,
-        picture: Tensor,
-        what: What = "latents",
-        *,
-        rates: dict[str, float] | None = None,
-        pixels: int | None = None,
-        seed: int = 0,
-        timer: Timer | None = None,
-    ):
+    def __init__(self, field: Field, picture: Tensor, what: What = "latents", *, rates: dict[str, float] | None = None,
+                 pixels: int | None = None, seed: int = 0, timer: Timer | None = None):
         picture = check_picture(picture, field.model.channels)
         if tuple(picture.shape[1:]) != tuple(field.native_size):
             raise UserError(f"a field of {field.native_size} pixels and a picture of {tuple(picture.shape[1:])}")
@@ -244,14 +235,8 @@ def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Domain) -> lis
     return [p for p, gradient in zip(parameters, reached, strict=True) if gradient is not None]
 
 
-def untrained(
-    kind: Literal["ffnet", "siren"],
-    size: tuple[int, int],
-    *,
-    seed: int = 0,
-    device: str | torch.device | None = None,
-    **sizes: object,
-) -> Field:
+def untrained(kind: Literal["ffnet", "siren"], size: tuple[int, int], *, seed: int = 0,
+              device: str | torch.device | None = None, **sizes: object) -> Field:
     """An untrained FFNet or SIREN as the field of a picture of (height, width): where a fit begins.
 
     `seed` is of its weights; `sizes` are other fields of `CoordinateMlpConfig`.

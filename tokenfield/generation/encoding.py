@@ -75,10 +75,8 @@ class Plan:
     `len(classes)` for none.
     """
 
-    def __init__(
-        self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None, *,
-        channels: int = 3
-    ):
+    def __init__(self, data: Path, encoding: Encoding, side: int, split: Split, classes: tuple[str, ...] | None = None,
+                 *, channels: int = 3):
         self.encoding, self.side, self.split = encoding, side, split
         self.source = encoding.squares(side, channels).open(data, split)
         count, folders = len(self.source), [_class_folder(name) for name in self.source.names]
@@ -206,16 +204,9 @@ class Processes:
     """Returns when all processes have called it."""
 
 
-def encode_data(
-    model: FieldModel,
-    name: str,
-    data: Path,
-    out: Path,
-    encoding: Encoding,
-    *,
-    processes: Processes = Processes(),
-    progress: Callable[[int, int], None] = lambda count, total: None,
-) -> Record:
+def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: Encoding, *,
+                processes: Processes = Processes(),
+                progress: Callable[[int, int], None] = lambda count, total: None) -> Record:
     """Encode both splits of a data set.
 
     The model is found by its name when latents are decoded. Shards that are there already are not made again.

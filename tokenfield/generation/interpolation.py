@@ -41,17 +41,9 @@ def shares(frames: int) -> list[float]:
     return [k / (frames - 1) for k in range(frames)]
 
 
-def between_samples(
-    denoiser: Predictor,
-    numbers: tuple[int, int],
-    labels: Int[Tensor, "2"],
-    sampler: Sampler,
-    frames: int,
-    *,
-    seed: int = 0,
-    batch: int = 16,
-    progress: Progress = lambda count, total: None,
-) -> Float[Tensor, "f *s"]:
+def between_samples(denoiser: Predictor, numbers: tuple[int, int], labels: Int[Tensor, "2"], sampler: Sampler,
+                    frames: int, *, seed: int = 0, batch: int = 16,
+                    progress: Progress = lambda count, total: None) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
     `numbers` are theirs in `sample(seed=..., first=...)`, `labels` their classes, each for half of the frames. Raises

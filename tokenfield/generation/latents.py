@@ -155,13 +155,8 @@ class LatentFolder(Standardized):
         if part:
             top, left = (draws.below(count - part + 1) for count in clean.shape[:2])
             clean = clean[top : top + part, left : left + part]
-        return {
-            "clean": clean,
-            "noise": torch.randn(clean.shape, generator=generator),
-            "time": torch.tensor(time),
-            "drop": torch.tensor(drop),
-            "label": self.labels[index].clone(),
-        }
+        return {"clean": clean, "noise": torch.randn(clean.shape, generator=generator), "time": torch.tensor(time),
+                "drop": torch.tensor(drop), "label": self.labels[index].clone()}
 
     def held_out(self, count: int) -> Iterator[dict[str, Tensor]]:
         """The first `count` entries, always with the same noise, their times evenly spread over [0, 1)."""

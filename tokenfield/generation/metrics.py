@@ -69,10 +69,8 @@ class Distances:
     """Over `SPLITS` parts of it."""
 
 
-def compare(
-    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *,
-    classifier: Float[Tensor, "c f"] | None = None, seed: int = 0
-) -> Distances:
+def compare(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], features: str, *,
+            classifier: Float[Tensor, "c f"] | None = None, seed: int = 0) -> Distances:
     """All distances between two sets of features by the network called `features`, and its classifier's score.
 
     `seed` is of the subsets of KID and of the parts of IS.
@@ -150,13 +148,8 @@ def inside(points: Float[Tensor, "n f"], others: Float[Tensor, "m f"]) -> Bool[T
 
 
 @torch.no_grad()
-def features_of(
-    network: FeatureNetwork,
-    pictures: Iterable[Float[Tensor, "3 h w"]],
-    *,
-    batch: int = 32,
-    progress: Callable[[int], None] = lambda count: None,
-) -> Float[Tensor, "n f"]:
+def features_of(network: FeatureNetwork, pictures: Iterable[Float[Tensor, "3 h w"]], *, batch: int = 32,
+                progress: Callable[[int], None] = lambda count: None) -> Float[Tensor, "n f"]:
     """Features of pictures in [0, 1] of one size; `progress` is called with how many are done."""
     remaining, parts, count = iter(pictures), [torch.zeros(0, network.num_features)], 0
     while part := list(islice(remaining, batch)):
@@ -224,14 +217,8 @@ def nearest(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], 
     return Nearest(near.values / flat.shape[1] ** 0.5, near.indices, way.gather(1, near.indices))
 
 
-def figure(
-    pictures: Float[Tensor, "n c h w"],
-    pool: Float[Tensor, "m c h w"],
-    *,
-    labels: Sequence[str] = (),
-    k: int = 3,
-    scale: int = 3,
-) -> Image.Image:
+def figure(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], *, labels: Sequence[str] = (),
+           k: int = 3, scale: int = 3) -> Image.Image:
     """Rows of two groups: a picture with its label, and its k nearest of the pool with their distances.
 
     Pictures are enlarged `scale` times (bicubic), since training pictures of miniatures are small.

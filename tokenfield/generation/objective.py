@@ -61,14 +61,8 @@ class DenoisingConfig:
         origin: Origin = {**source.origin(), "class_names": source.classes if config.classes else ()}
         model.adopt(source.mean, source.deviation, **origin)
 
-    def evaluate(
-        self,
-        model: TokenDenoiser,
-        source: LatentFolder,
-        count: int,
-        accelerator: Accelerator,
-        halted: Callable[[], bool] = lambda: False,
-    ) -> tuple[float, int]:
+    def evaluate(self, model: TokenDenoiser, source: LatentFolder, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool] = lambda: False) -> tuple[float, int]:
         """The loss on at most `count` held-out latents, with the same times and noise always, and how many they are.
 
         Labels are not withheld. Standardised latents have variance 1, so 1 is what the answer 0 would get where the

@@ -50,13 +50,8 @@ def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> Float[T
     return torch.stack([torch.randn(shape, generator=source) for source in sources])
 
 
-def guide(
-    denoiser: Predictor,
-    noisy: Float[Tensor, "b *s"],
-    timestep: float | int,
-    labels: Int[Tensor, " b"],
-    weight: float | int,
-) -> Float[Tensor, "b *s"]:
+def guide(denoiser: Predictor, noisy: Float[Tensor, "b *s"], timestep: float | int, labels: Int[Tensor, " b"],
+          weight: float | int) -> Float[Tensor, "b *s"]:
     """The prediction at a timestep of the schedule (t T for flow), its class exaggerated: without + w (with - without).
 
     Classifier-free guidance (Ho and Salimans, 2022). The sample, the noise, v and the velocity are affine in each other
@@ -111,15 +106,9 @@ def sample(
 
 
 @torch.no_grad()
-def solve(
-    denoiser: Predictor,
-    start: Float[Tensor, "b *s"],
-    labels: Int[Tensor, " b"],
-    sampler: Sampler,
-    sources: Sequence[torch.Generator],
-    *,
-    progress: Progress = lambda count, total: None,
-) -> Float[Tensor, "b *s"]:
+def solve(denoiser: Predictor, start: Float[Tensor, "b *s"], labels: Int[Tensor, " b"], sampler: Sampler,
+          sources: Sequence[torch.Generator], *,
+          progress: Progress = lambda count, total: None) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
     `sampler` is a resolved one; `sources` are a generator per sample, for the noise of stochastic schedulers.

@@ -26,12 +26,8 @@ DIFFUSION = {
 """Name -> class of `diffusers`, for denoisers that predict the sample, the noise or v. Left out are schedulers that ask
 between the timesteps of training (KDPM2) and those that belong to distilled models (LCM, TCD, ...)."""
 
-FLOW = {
-    "Euler": "FlowMatchEulerDiscreteScheduler",
-    "Heun": "FlowMatchHeunDiscreteScheduler",
-    "DPMSolverMultistep": "DPMSolverMultistepScheduler",
-    "UniPCMultistep": "UniPCMultistepScheduler",
-}
+FLOW = {"Euler": "FlowMatchEulerDiscreteScheduler", "Heun": "FlowMatchHeunDiscreteScheduler",
+        "DPMSolverMultistep": "DPMSolverMultistepScheduler", "UniPCMultistep": "UniPCMultistepScheduler"}
 """Name -> class of `diffusers`, for denoisers that predict the velocity."""
 
 ONLY_NOISE = ("EulerAncestral", "PNDM")

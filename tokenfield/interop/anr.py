@@ -125,12 +125,8 @@ def _decoder(settings: Settings) -> Record:
 def _plan(config: HyperConfig) -> Plan:
     """Where every tensor of the model comes from."""
     attention = "decoder.aggregator.attention"
-    modules = {
-        "encoder.norm": "wtoken_postfc.dtoken.0",
-        "encoder.out": "wtoken_postfc.dtoken.1",
-        f"{attention}.out": "hyponet.attn.to_out",
-        "decoder.head.out": f"hyponet.mlp.{config.depth - 1}",
-    }
+    modules = {"encoder.norm": "wtoken_postfc.dtoken.0", "encoder.out": "wtoken_postfc.dtoken.1",
+               f"{attention}.out": "hyponet.attn.to_out", "decoder.head.out": f"hyponet.mlp.{config.depth - 1}"}
     modules |= {f"decoder.head.layers.{i}": f"hyponet.mlp.{i}.0" for i in range(config.depth - 1)}
     tensors = {
         "encoder.scale": "base_params.dtoken_w",
@@ -143,11 +139,6 @@ def _plan(config: HyperConfig) -> Plan:
     return plan | {ours: From(theirs) for ours, theirs in tensors.items()}
 
 
-PROJECT = Project(
-    name="Roninton/ANR",
-    content=frozenset({"step", "model", "opt", "ema", "scaler"}),
-    state=("model",),
-    mark="hypernet.tinr_enc.",
-    build=build,
-)
+PROJECT = Project(name="Roninton/ANR", content=frozenset({"step", "model", "opt", "ema", "scaler"}), state=("model",),
+                  mark="hypernet.tinr_enc.", build=build)
 """Their own evaluation reads the weights, not their moving average."""

@@ -28,10 +28,8 @@ COORDINATES = {
     **required(*(f"{MLP}.{name}" for name in ("depth", "in_dim", "out_dim", "hidden_dim", "pe_dim"))),
     **must_be({f"{MLP}.use_pe": True}), **only({f"{MLP}.out_bias": 0}), **optional({f"{MLP}.pe_sigma": 1024}),
 }  # fmt: skip
-POINTS = {
-    **only({f"{MLP}.use_pe": True, f"{MLP}.use_viewdirs": False}),
-    **optional({f"{MLP}.depth": 6, f"{MLP}.hidden_dim": 256, f"{MLP}.pe_dim": 40, f"{MLP}.pe_sigma": 1024}),
-}
+POINTS = {**only({f"{MLP}.use_pe": True, f"{MLP}.use_viewdirs": False}),
+          **optional({f"{MLP}.depth": 6, f"{MLP}.hidden_dim": 256, f"{MLP}.pe_dim": 40, f"{MLP}.pe_sigma": 1024})}
 
 KNOWN: dict[str, Table] = {
     "HypoMlp": _known("mlp") | COORDINATES | only({f"{MLP}.activation": "relu"}),

@@ -19,13 +19,8 @@ PROJECTS = (ginr_ipc.PROJECT, trans_inr.PROJECT, anr.PROJECT)
 """Whose trainers save one file. A folder is one of diffusers' AutoencoderKL."""
 
 
-def import_checkpoint(
-    checkpoint: str | os.PathLike[str],
-    config: str | os.PathLike[str] | None = None,
-    *,
-    weights: Weights = "model",
-    size: tuple[int, int] | None = None,
-) -> FieldModel:
+def import_checkpoint(checkpoint: str | os.PathLike[str], config: str | os.PathLike[str] | None = None, *,
+                      weights: Weights = "model", size: tuple[int, int] | None = None) -> FieldModel:
     """A model of another project, in evaluation mode, float32, on the CPU: the same function, to rounding.
 
     Arguments are those of `tokenfield import`. What had to be assumed, and which weights were taken where there are

@@ -74,11 +74,8 @@ RADIANCE = {
 }  # fmt: skip
 """What it is used for: points in space, which lie on rays between near and far; how many is a matter of rendering."""
 
-ADAPTATION = {
-    **required("rank"),
-    **optional({"n_inner_step": 2, "inner_lr": 0.01, "use_factorization": True}),
-    **only({"ignore_base_param": True}),
-}
+ADAPTATION = {**required("rank"), **optional({"n_inner_step": 2, "inner_lr": 0.01, "use_factorization": True}),
+              **only({"ignore_base_param": True})}
 """Learned Init, which has no encoder."""
 
 KINDS: dict[str, type[ModelConfig]] = {

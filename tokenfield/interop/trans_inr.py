@@ -101,10 +101,8 @@ def _sizes(settings: Settings) -> Record:
 
 def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
     """Where every tensor comes from; `layers` are the MLP's, by their names there."""
-    plan: Plan = {
-        "encoder.position": From("tokenizer.posemb") if positions else None,
-        "encoder.latents": From("wtokens"),
-    }
+    plan: Plan = {"encoder.position": From("tokenizer.posemb") if positions else None,
+                  "encoder.latents": From("wtokens")}
     modules = {"encoder.embed": "tokenizer.prefc"}
     for i in range(depth):
         ours = f"encoder.transformer.blocks.{i}"
@@ -117,11 +115,5 @@ def _plan(depth: int, layers: list[str], positions: bool) -> Plan:
     return plan | weights_and_biases(modules)
 
 
-PROJECT = Project(
-    name="yinboc/trans-inr",
-    content=frozenset({"model", "optimizer", "epoch", "cfg"}),
-    state=("model", "sd"),
-    mark="transformer_encoder.",
-    build=build,
-    needs_config=False,
-)
+PROJECT = Project(name="yinboc/trans-inr", content=frozenset({"model", "optimizer", "epoch", "cfg"}),
+                  state=("model", "sd"), mark="transformer_encoder.", build=build, needs_config=False)

@@ -57,25 +57,15 @@ class AnrConfig(HyperConfig):
         return Anr(self)
 
 
-SMALL: Record = SMALL_ENCODER | {
-    "encoder_depth": 3,
-    "decoder_depth": 3,
-    "encoder_hidden": 768,
-    "num_latents": 48,
-    "dim": 128,
-    "heads": 2,
-}
+SMALL: Record = SMALL_ENCODER | {"encoder_depth": 3, "decoder_depth": 3, "encoder_hidden": 768, "num_latents": 48,
+                                 "dim": 128, "heads": 2}
 """Fields of an ANR for 64-pixel pictures that two cores train: 6144 values stored, one per two pixel values."""
 
 
 def build_encoder(config: HyperConfig, *, patch_channels: int, positions: bool) -> HyperNetwork:
     """The hyper-network over patches of so many channels, with or without learned positions."""
-    return HyperNetwork(
-        num_latents=config.num_latents,
-        latent_dim=config.dim,
-        dim=config.encoder_dim,
-        **config.transformer(patch_channels, positions),
-    )
+    return HyperNetwork(num_latents=config.num_latents, latent_dim=config.dim, dim=config.encoder_dim,
+                        **config.transformer(patch_channels, positions))
 
 
 def build_decoder(config: HyperConfig, *, in_dim: int) -> TokenDecoder:

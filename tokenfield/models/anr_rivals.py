@@ -91,14 +91,8 @@ class HyperWeightField(HyponetField, HyperPatches):
         self.net = net
 
 
-SMALL: Record = SMALL_ENCODER | {
-    "encoder_depth": 1,
-    "decoder_depth": 1,
-    "encoder_hidden": 768,
-    "dim": 256,
-    "feature_dim": 256,
-    "sigma": 46.0,
-}
+SMALL: Record = SMALL_ENCODER | {"encoder_depth": 1, "decoder_depth": 1, "encoder_hidden": 768, "dim": 256,
+                                 "feature_dim": 256, "sigma": 46.0}
 """Fields of a rival for 64-pixel pictures that two cores train."""
 
 
@@ -107,8 +101,7 @@ class HyperTransInr(SignedPictures, HyperWeightField):
 
     name = "anr-trans-inr"
     token = "a row that multiplies rows of the network's weight matrices"
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": SMALL | {"groups": 16}, "objective": {"jitter": "normal"}}
+    default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL | {"groups": 16}, "objective": {"jitter": "normal"}}
 
     def __init__(self, config: HyperTransInrConfig):
         features = Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)

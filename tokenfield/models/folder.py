@@ -200,14 +200,8 @@ def load_folder(folder: Path) -> Model:
         return model.float().eval()
 
 
-def save(
-    model: nn.Module,
-    folder: str | os.PathLike[str],
-    *,
-    dtype: torch.dtype | None = None,
-    card: str | None = None,
-    evaluation: Record | None = None,
-) -> Path:
+def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype | None = None, card: str | None = None,
+         evaluation: Record | None = None) -> Path:
     """Writes a model, wrapped or not, to a folder that `load` reads, and returns the folder.
 
     A new folder appears whole or not at all; in one that exists each file is replaced whole. `dtype` is that of the

@@ -95,10 +95,8 @@ class GbLsr(FieldModel):
 
     name = "gb-lsr"
     token = "the feature of one patch of the picture"
-    default_recipe: ClassVar[RecipeFields | None] = {
-        "model": {"size": (64, 64), "patch": 8, "dim": 96},
-        "objective": {"jitter": "none", "fraction": 1.0},
-    }
+    default_recipe: ClassVar[RecipeFields | None] = {"model": {"size": (64, 64), "patch": 8, "dim": 96},
+                                                     "objective": {"jitter": "none", "fraction": 1.0}}
 
     def __init__(self, config: GbLsrConfig):
         super().__init__()

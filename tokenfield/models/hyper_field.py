@@ -42,15 +42,9 @@ class HyperSizes(PatchSizes):
 
     def transformer(self, patch_channels: int, positions: bool) -> TransformerSizes:
         """Of patches of so many channels, with or without learned positions."""
-        return {
-            "patch_dim": patch_channels * self.patch**2,
-            "num_patches": self.num_patches if positions else None,
-            "encoder_depth": self.encoder_depth,
-            "decoder_depth": self.decoder_depth,
-            "num_heads": self.encoder_heads,
-            "head_dim": self.encoder_head_dim,
-            "hidden": self.encoder_hidden,
-        }
+        return {"patch_dim": patch_channels * self.patch**2, "num_patches": self.num_patches if positions else None,
+                "encoder_depth": self.encoder_depth, "decoder_depth": self.decoder_depth,
+                "num_heads": self.encoder_heads, "head_dim": self.encoder_head_dim, "hidden": self.encoder_hidden}
 
 
 class HyperPatches(PatchField):

@@ -53,15 +53,9 @@ class ModulatedSizes(MlpSizes):
             raise UserError(f"modulated layers {self.modulated} of depth {self.depth}; the first is 0")
 
 
-def build_mlp(
-    config: ModulatedSizes,
-    kind: Callable[[int, int, int], Layer],
-    rows: int,
-    *,
-    features: Fourier | None = None,
-    output_bias: float = 0.5,
-    shared: Callable[[int, int], Layer] = SharedLayer,
-) -> Hyponet:
+def build_mlp(config: ModulatedSizes, kind: Callable[[int, int, int], Layer], rows: int, *,
+              features: Fourier | None = None, output_bias: float = 0.5,
+              shared: Callable[[int, int], Layer] = SharedLayer) -> Hyponet:
     """An MLP with layers of a `kind` where `config.modulated` says so, of `rows` rows or fan-out if that is less."""
     features = features or Fourier(2, config.feature_dim, config.sigma, rounding=config.rounding)
     bounds = layer_sizes(features.out_dim, config.dim, config.depth, config.channels)

@@ -107,20 +107,12 @@ class ComposedLainrConfig(RelativeConfig):
         return ComposedLainr(self)
 
 
-SMALL: Record = SMALL_ENCODER | {
-    "num_latents": 64,
-    "latent_dim": 96,
-    "dim": 256,
-    "feature_dim": 256,
-    "sigmas": (46.0, 11.5),
-    "sigma_q": 5.75,
-}
+SMALL: Record = SMALL_ENCODER | {"num_latents": 64, "latent_dim": 96, "dim": 256, "feature_dim": 256,
+                                 "sigmas": (46.0, 11.5), "sigma_q": 5.75}
 """Fields of a LAINR for 64-pixel pictures that two cores train: 6144 values stored, one per two pixel values."""
 
 
-def build_encoder(
-    config: LainrConfig, *, channels: int | None = None, num_patches: int | None = None
-) -> LatentEncoder:
+def build_encoder(config: LainrConfig, *, channels: int | None = None, num_patches: int | None = None) -> LatentEncoder:
     """The transformer over patches and R learnable tokens.
 
     By default patches have the picture's channels and as many positions as it has patches; 1: they share one.
@@ -141,29 +133,17 @@ def build_encoder(
 
 def build_aggregator(config: LainrConfig, *, in_dim: int = 2) -> SelectiveTokenAggregation:
     """Selective token aggregation (Eq. 4-5) over `in_dim` coordinates."""
-    return SelectiveTokenAggregation(
-        in_dim=in_dim,
-        dim=config.dim,
-        latent_dim=config.latent_dim,
-        feature_dim=config.feature_dim,
-        sigma_q=config.sigma_q,
-        num_heads=config.heads,
-    )
+    return SelectiveTokenAggregation(in_dim=in_dim, dim=config.dim, latent_dim=config.latent_dim,
+                                     feature_dim=config.feature_dim, sigma_q=config.sigma_q, num_heads=config.heads)
 
 
 def build_head(config: LainrConfig, *, in_dim: int = 2) -> Head:
     """The multi-band head (Eq. 6-9), or the plain stack of `w/o multiFM`."""
     if config.plain_depth:
         return PlainMLP(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
-    return MultiBandModulation(
-        in_dim=in_dim,
-        dim=config.dim,
-        feature_dim=config.feature_dim,
-        sigmas=config.sigmas,
-        out_dim=config.channels,
-        linear_frequency=config.linear_frequency,
-        linear_modulation=config.linear_modulation,
-    )
+    return MultiBandModulation(in_dim=in_dim, dim=config.dim, feature_dim=config.feature_dim, sigmas=config.sigmas,
+                               out_dim=config.channels, linear_frequency=config.linear_frequency,
+                               linear_modulation=config.linear_modulation)
 
 
 def build_localized_aggregator(config: LainrConfig, cutoff: float) -> LocalizedAggregation:
@@ -177,13 +157,8 @@ def build_localized_aggregator(config: LainrConfig, cutoff: float) -> LocalizedA
 
 def build_composing_decoder(config: LainrConfig, *, in_dim: int = 2) -> TokenDecoder:
     """Pattern composers, and the multi-band head (`w/o STA`) or what is left of an IPC's MLP (`w/o both`)."""
-    aggregator = PatternComposer(
-        in_dim=in_dim,
-        dim=config.dim,
-        feature_dim=config.feature_dim,
-        sigma_q=config.sigma_q,
-        num_latents=config.num_latents,
-    )
+    aggregator = PatternComposer(in_dim=in_dim, dim=config.dim, feature_dim=config.feature_dim, sigma_q=config.sigma_q,
+                                 num_latents=config.num_latents)
     if not config.plain_depth:
         return TokenDecoder(aggregator, build_head(config, in_dim=in_dim))
     stack = NormalizedStack(dim=config.dim, depth=config.plain_depth, out_dim=config.channels)
@@ -201,9 +176,7 @@ class Lainr(TokenField):
 
     def __init__(self, config: LainrConfig):
         encoder, aggregator = build_encoder(config), build_aggregator(config)
-        super().__init__(
-            config, config, encoder, TokenDecoder(aggregator, build_head(config)), start=config.start
-        )
+        super().__init__(config, config, encoder, TokenDecoder(aggregator, build_head(config)), start=config.start)
 
 
 class LocalizedLainr(TokenField):

@@ -71,13 +71,8 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
     return Path(text)
 
 
-def find_model(
-    path: str | os.PathLike[str],
-    model: ModelId,
-    *,
-    load: Callable[[str], FieldModel] = load,
-    hint: str = "give it: Field.load(path, model)",
-) -> FieldModel:
+def find_model(path: str | os.PathLike[str], model: ModelId, *, load: Callable[[str], FieldModel] = load,
+               hint: str = "give it: Field.load(path, model)") -> FieldModel:
     """The model that a `.field` file names: packaged, a folder below the file's own, or what lies beside it.
 
     Neither the network nor any other folder is opened on a file's word.

@@ -81,14 +81,8 @@ class EncoderSizes(PatchSizes):
             raise UserError(f"dropout {self.dropout}; give a share from 0 to below 1")
 
 
-SMALL_ENCODER: Record = {
-    "size": (64, 64),
-    "patch": 8,
-    "padding": 0,
-    "encoder_dim": 192,
-    "encoder_depth": 2,
-    "encoder_heads": 3,
-}
+SMALL_ENCODER: Record = {"size": (64, 64), "patch": 8, "padding": 0, "encoder_dim": 192, "encoder_depth": 2,
+                         "encoder_heads": 3}
 """Fields of an encoder of 64-pixel pictures that two cores train."""
 
 

@@ -117,13 +117,8 @@ class AnchoredAggregation(nn.Module):
         super().__init__()
         self.log_sharpness = nn.Parameter(torch.tensor(float(sharpness)).log())
 
-    def forward(
-        self,
-        content: Float[Tensor, "b four q"],
-        distance: Float[Tensor, "*shared four q"],
-        outside: Float[Tensor, "*alike four q"],
-        values: Float[Tensor, "b four q c"],
-    ) -> Float[Tensor, "b q c"]:
+    def forward(self, content: Float[Tensor, "b four q"], distance: Float[Tensor, "*shared four q"],
+                outside: Float[Tensor, "*alike four q"], values: Float[Tensor, "b four q c"]) -> Float[Tensor, "b q c"]:
         """Blend the four neighbours' values; `outside` is above 0 for neighbours off the lattice."""
         logits = content.to(torch.promote_types(content.dtype, torch.float32)) + self.log_sharpness.exp() * distance
         weights = logits.masked_fill(outside > 0, -torch.inf).softmax(-2)  # (B, 4, Q)

@@ -74,16 +74,8 @@ class MultiHeadAttention(nn.Module):
     c = `dim` / H. The result always has a bias. Without `project_queries` queries are projected already, H c wide.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        *,
-        num_heads: int,
-        token_dim: int | None = None,
-        head_dim: int | None = None,
-        bias: bool = True,
-        project_queries: bool = True,
-    ):
+    def __init__(self, dim: int, *, num_heads: int, token_dim: int | None = None, head_dim: int | None = None,
+                 bias: bool = True, project_queries: bool = True):
         super().__init__()
         if head_dim is None and dim % num_heads:
             raise UserError(f"width {dim} is no multiple of {num_heads} heads")

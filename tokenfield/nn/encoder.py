@@ -25,27 +25,13 @@ class LatentEncoder(PatchEncoder):
     these and the learnable tokens start from a normal distribution of so much `deviation`.
     """
 
-    def __init__(
-        self,
-        *,
-        patch_dim: int,
-        num_patches: int,
-        num_latents: int,
-        latent_dim: int,
-        dim: int,
-        depth: int,
-        num_heads: int,
-        mlp_ratio: float = 4.0,
-        dropout: float = 0.0,
-        deviation: float = 0.02,
-    ):
+    def __init__(self, *, patch_dim: int, num_patches: int, num_latents: int, latent_dim: int, dim: int, depth: int,
+                 num_heads: int, mlp_ratio: float = 4.0, dropout: float = 0.0, deviation: float = 0.02):
         super().__init__()
         self.embed = nn.Linear(patch_dim, dim)
         self.position = nn.Parameter(torch.randn(num_patches, dim) * deviation)
         self.latents = nn.Parameter(torch.randn(num_latents, dim) * deviation)
-        self.transformer = Transformer(
-            dim, depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout
-        )
+        self.transformer = Transformer(dim, depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout)
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, latent_dim)
 

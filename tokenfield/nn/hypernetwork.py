@@ -68,19 +68,9 @@ class HyperTransformer(PatchEncoder):
     can be any number of them. 512, 6, 6, 6, 64 and 3072 are the sizes in the paper.
     """
 
-    def __init__(
-        self,
-        *,
-        patch_dim: int,
-        num_patches: int | None,
-        num_latents: int,
-        dim: int = 512,
-        encoder_depth: int = 6,
-        decoder_depth: int = 6,
-        num_heads: int = 6,
-        head_dim: int = 64,
-        hidden: int = 3072,
-    ):
+    def __init__(self, *, patch_dim: int, num_patches: int | None, num_latents: int, dim: int = 512,
+                 encoder_depth: int = 6, decoder_depth: int = 6, num_heads: int = 6, head_dim: int = 64,
+                 hidden: int = 3072):
         super().__init__()
         sizes = {"num_heads": num_heads, "head_dim": head_dim, "hidden": hidden}
         self.embed = nn.Linear(patch_dim, dim)

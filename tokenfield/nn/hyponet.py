@@ -253,14 +253,8 @@ class Hyponet(nn.Module):
     Layers are of the kinds above. `output_bias` 0.5 centres pictures in [0, 1]; `activation` may work in place.
     """
 
-    def __init__(
-        self,
-        features: Raw,
-        layers: Sequence[Layer],
-        *,
-        output_bias: float = 0.0,
-        activation: Callable[[Tensor], Tensor] = torch.relu_,
-    ):
+    def __init__(self, features: Raw, layers: Sequence[Layer], *, output_bias: float = 0.0,
+                 activation: Callable[[Tensor], Tensor] = torch.relu_):
         super().__init__()
         self.features = features
         self.layers = cast(Sequence[Layer], nn.ModuleList(layers))

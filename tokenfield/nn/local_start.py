@@ -45,15 +45,9 @@ CLEAR = 1.0
 
 
 @torch.no_grad()
-def local_start(
-    encoder: PatchEncoder,
-    aggregator: Aggregator,
-    patches: Float[Tensor, "b n p"],
-    anchors: Callable[[int], Anchors],
-    where: Float[Tensor, "n x"] | Float[Tensor, "x p"],
-    *,
-    read: bool = False,
-) -> None:
+def local_start(encoder: PatchEncoder, aggregator: Aggregator, patches: Float[Tensor, "b n p"],
+                anchors: Callable[[int], Anchors], where: Float[Tensor, "n x"] | Float[Tensor, "x p"], *,
+                read: bool = False) -> None:
     """Change the weights of a fresh encoder and aggregator such that every token serves a place.
 
     Args:

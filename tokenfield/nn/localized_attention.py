@@ -55,12 +55,8 @@ def above_threshold(scores: Float[Tensor, "*b q r"], cutoff: float) -> Float[Ten
     return (weights - threshold).relu_()
 
 
-def attend_locally(
-    query: Float[Tensor, "*shared h q c"],
-    key: Float[Tensor, "*b h r c"],
-    value: Float[Tensor, "*b h r e"],
-    cutoff: float,
-) -> Float[Tensor, "*b h q e"]:
+def attend_locally(query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "*b h r c"],
+                   value: Float[Tensor, "*b h r e"], cutoff: float) -> Float[Tensor, "*b h q e"]:
     """a' value for scores query key^T / sqrt(c); queries without a batch axis are shared by all instances.
 
     `cutoff` is m R, at least 0: plain attention.

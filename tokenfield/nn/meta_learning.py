@@ -11,12 +11,8 @@ import torch
 from torch import Tensor
 
 
-def descend(
-    start: list[Tensor],
-    error: Callable[[list[Tensor]], Tensor],
-    rates: Callable[[list[Tensor]], list[Tensor]],
-    steps: int,
-) -> Iterator[list[Tensor]]:
+def descend(start: list[Tensor], error: Callable[[list[Tensor]], Tensor], rates: Callable[[list[Tensor]], list[Tensor]],
+            steps: int) -> Iterator[list[Tensor]]:
     """Gradient descent, x <- x - rate * d error / d x: what moves, before the first step and after each.
 
     `torch.func.grad` differentiates by what moves, also where no gradient is recorded, as in evaluation. Its result can

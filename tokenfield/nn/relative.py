@@ -75,13 +75,8 @@ class RelativeHead(nn.Module):
                 values.append(torch.einsum("bqcl,bql->bqc", lines, basis_x[:, :, j]))
         return torch.stack(values, 1)
 
-    def on_grid(
-        self,
-        coefficients: Float[Tensor, "b m n c k k"],
-        y: Gaps,
-        x: Gaps,
-        fades: tuple[Float[Tensor, " k"], Float[Tensor, " k"]],
-    ) -> Float[Tensor, "b four q c"]:
+    def on_grid(self, coefficients: Float[Tensor, "b m n c k k"], y: Gaps, x: Gaps,
+                fades: tuple[Float[Tensor, " k"], Float[Tensor, " k"]]) -> Float[Tensor, "b four q c"]:
         """The same on a tensor-product grid, row-major, one axis after the other; harmonics scaled by `fades`."""
         batch, (channels, k, _) = len(coefficients), self.shape
         rows, columns = y.relative.shape[1], x.relative.shape[1]  # gaps per axis

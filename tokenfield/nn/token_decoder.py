@@ -87,9 +87,7 @@ class SelectiveTokenAggregation(CrossAttention):
     Sizes: d_in coordinates, d = `dim` of queries and of m_v, `latent_dim` of a token, d_F Fourier features.
     """
 
-    def __init__(
-        self, *, in_dim: int, dim: int, latent_dim: int, feature_dim: int, sigma_q: float, num_heads: int
-    ):
+    def __init__(self, *, in_dim: int, dim: int, latent_dim: int, feature_dim: int, sigma_q: float, num_heads: int):
         super().__init__()
         self.query = FrequencyFeature(in_dim, sigma_q, feature_dim, dim)
         self.attention = MultiHeadAttention(dim, num_heads=num_heads, token_dim=latent_dim)
@@ -138,17 +136,8 @@ class MultiBandModulation(Head):
     `FrequencyFeature`; `linear_modulation` False is `w/o linear Eq. 7`: m_v itself in place of W_m m_v + b_m.
     """
 
-    def __init__(
-        self,
-        *,
-        in_dim: int,
-        dim: int,
-        feature_dim: int,
-        sigmas: Sequence[float],
-        out_dim: int,
-        linear_frequency: bool = True,
-        linear_modulation: bool = True,
-    ):
+    def __init__(self, *, in_dim: int, dim: int, feature_dim: int, sigmas: Sequence[float], out_dim: int,
+                 linear_frequency: bool = True, linear_modulation: bool = True):
         super().__init__()
         if not sigmas:
             raise ValueError("sigmas is empty; give at least one bandwidth")

@@ -20,17 +20,8 @@ class Block(nn.Module):
     `dropout` of what both parts add is left out.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        *,
-        num_heads: int,
-        mlp_ratio: float = 4.0,
-        hidden: int | None = None,
-        head_dim: int | None = None,
-        bias: bool = True,
-        dropout: float = 0.0,
-    ):
+    def __init__(self, dim: int, *, num_heads: int, mlp_ratio: float = 4.0, hidden: int | None = None,
+                 head_dim: int | None = None, bias: bool = True, dropout: float = 0.0):
         super().__init__()
         self.drop = nn.Dropout(dropout)
         self.norm1 = nn.LayerNorm(dim)

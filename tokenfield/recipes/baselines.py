@@ -87,10 +87,8 @@ learned_init_celeba_178 = run(
 learned_init_imagenette_178 = run(
     "Table 1, Learned Init, ImageNette 178: 27.07 dB. 800 epochs, as in IPC's code.",
     learned_init, published.lainr_imagenette_178(), published.steps(800, published.IMAGENETTE))
-composed_ablation = run(
-    "Table 3, w/o STA, ImageNette 178, 400 epochs: 34.54 dB.", composed, ablations.lainr_ablation())
-composed_ablation_ffhq_256 = run(
-    "Table 3, w/o STA, FFHQ 256: 34.52 dB.", composed, ablations.lainr_ablation_ffhq_256())
+composed_ablation = run("Table 3, w/o STA, ImageNette 178, 400 epochs: 34.54 dB.", composed, ablations.lainr_ablation())
+composed_ablation_ffhq_256 = run("Table 3, w/o STA, FFHQ 256: 34.52 dB.", composed, ablations.lainr_ablation_ffhq_256())
 ipc_photos = run(
     "IPC beside `lainr-photos`: the same data, encoder, optimiser, coordinates, steps and values stored (24 x 256).",
     ipc, photos.lainr_photos(), num_latents=24)

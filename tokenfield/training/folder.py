@@ -115,8 +115,7 @@ def resume_hint(data: Path, out: Path, session: Session, processes: int = 1) -> 
 
     Words that a shell would not take as they are, are quoted.
     """
-    program = ["tokenfield"] if processes == 1 else [
-        "torchrun", "--nproc-per-node", str(processes), "-m", "tokenfield"]
+    program = ["tokenfield"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes), "-m", "tokenfield"]
     words = [*program, "train", str(out / RECIPE), "--data", str(data), "--out", str(out), "--resume"]
     words += ["--device", session.device] if session.device != "auto" else []
     return shlex.join([*words, *(["--fsdp"] if session.fsdp else [])])

@@ -28,9 +28,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
 
-def orthogonalize(
-    matrices: Float[Tensor, "n r c"], dtype: torch.dtype = torch.float32
-) -> Float[Tensor, "n r c"]:
+def orthogonalize(matrices: Float[Tensor, "n r c"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "n r c"]:
     """Each matrix U S V^T as about U V^T; the zero matrix stays zero. Products are in `dtype`."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = (matrices.mT if tall else matrices).to(dtype)  # the smaller Gram matrix
@@ -69,15 +67,8 @@ class Muon(torch.optim.Optimizer):
     orthogonalisation's products.
     """
 
-    def __init__(
-        self,
-        params: Iterable[nn.Parameter],
-        *,
-        lr: float = 0.02,
-        momentum: float = 0.95,
-        weight_decay: float = 0.0,
-        dtype: torch.dtype = torch.float32,
-    ):
+    def __init__(self, params: Iterable[nn.Parameter], *, lr: float = 0.02, momentum: float = 0.95,
+                 weight_decay: float = 0.0, dtype: torch.dtype = torch.float32):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
         assert all(p.ndim == 2 for group in self.param_groups for p in group["params"]), "Muon is for matrices"

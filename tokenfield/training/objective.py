@@ -123,10 +123,8 @@ def reconstruction_loss(
     return blockwise(model, images, prepared, lattice, sampling, row_blocks)
 
 
-def blockwise(
-    model: FieldModel, images: Tensor, prepared: TokenState, lattice: tuple[int, ...], sampling: Sampling,
-    row_blocks: int,
-) -> tuple[Tensor, Tensor]:
+def blockwise(model: FieldModel, images: Tensor, prepared: TokenState, lattice: tuple[int, ...], sampling: Sampling,
+              row_blocks: int) -> tuple[Tensor, Tensor]:
     """The loss and the errors of `reconstruction_loss` in a fraction of the memory: block of rows by block of rows.
 
     The loss is a sum over coordinates, so its gradient with respect to what the tokens were `prepared` to, and to

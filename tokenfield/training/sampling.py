@@ -95,13 +95,8 @@ class Sampling:
             yield Sampling(Grid((block, x)), rows, self.columns)
 
 
-def draw(
-    config: CoordinateConfig,
-    height: int,
-    width: int,
-    generator: torch.Generator,
-    images: Float[Tensor, "b c h w"] | None = None,
-) -> Sampling:
+def draw(config: CoordinateConfig, height: int, width: int, generator: torch.Generator,
+         images: Float[Tensor, "b c h w"] | None = None) -> Sampling:
     """The coordinates of one step.
 
     Args:

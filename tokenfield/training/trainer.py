@@ -116,18 +116,8 @@ class Trainer:
     rate: float = 0.0
     """Of the first optimiser, at the last step."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        data: Path,
-        out: Path,
-        accelerator: Accelerator,
-        display: Display,
-        stop: Stop,
-        *,
-        fsdp: bool = False,
-        probe: Probe | None = None,
-    ):
+    def __init__(self, recipe: Recipe, data: Path, out: Path, accelerator: Accelerator, display: Display, stop: Stop, *,
+                 fsdp: bool = False, probe: Probe | None = None):
         world = accelerator.num_processes
         if recipe.batch_size % (world * recipe.accumulate):
             raise UserError(f"batch_size {recipe.batch_size} cannot be shared equally by {world} processes that "

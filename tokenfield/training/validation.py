@@ -29,14 +29,8 @@ def check_fits(model: FieldModel, picture: Tensor, what: str) -> None:
 
 
 @torch.no_grad()
-def mean_over(
-    instances: Iterable[T],
-    score: Callable[[T], Tensor | float],
-    model: Model,
-    count: int,
-    accelerator: Accelerator,
-    halted: Callable[[], bool] = lambda: False,
-) -> tuple[float, int]:
+def mean_over(instances: Iterable[T], score: Callable[[T], Tensor | float], model: Model, count: int,
+              accelerator: Accelerator, halted: Callable[[], bool] = lambda: False) -> tuple[float, int]:
     """Mean of a number over the first `count` held-out instances, which are the same on all processes and shared out.
 
     Each is scored alone, so that the result depends on no batch size, with the model in evaluation mode and in float32,

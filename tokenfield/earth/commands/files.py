@@ -155,10 +155,8 @@ def load_earth_model(name: str, device: str) -> "EarthModel":
     return earth_model(load_model(name, device))
 
 
-def open_fields(
-    model: "EarthModel", data: Path, *, variables: tuple[str, ...], units: tuple[str, ...], split: str = "all",
-    files: tuple[str, ...] = (), run: str = ""
-) -> "GriddedSource":
+def open_fields(model: "EarthModel", data: Path, *, variables: tuple[str, ...], units: tuple[str, ...],
+                split: str = "all", files: tuple[str, ...] = (), run: str = "") -> "GriddedSource":
     """Fields for a model's grid: variables, units and files by the options, else by the run's recipe or the model."""
     from tokenfield.earth.data import GriddedConfig
     from tokenfield.models import pretrained

@@ -32,18 +32,9 @@ PARENTS, ROUNDS, SAMPLES = 6, 3, 4096
 Floats = NDArray[np.float64]
 
 
-def fit(
-    tokens: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    starts: Sequence[int],
-    layers: Sequence[int],
-    predicted: int,
-    *,
-    basis: Basis | None = None,
-    labels: Labels | None = None,
-    rounds: int = 2,
-    progress: Callable[[str], None] = print,
-) -> Tables:
+def fit(tokens: NDArray[np.float32], scale: NDArray[np.float32], starts: Sequence[int], layers: Sequence[int],
+        predicted: int, *, basis: Basis | None = None, labels: Labels | None = None, rounds: int = 2,
+        progress: Callable[[str], None] = print) -> Tables:
     """Tables for tokens (N, rows, columns, D) of N training pictures.
 
     `scale` is how far a unit of each band moves a picture, `starts` the first bands of groups, `layers` the first
@@ -64,15 +55,8 @@ def fit(
     return tables
 
 
-def blank(
-    scale: NDArray[np.float32],
-    starts: Sequence[int],
-    layers: Sequence[int],
-    predicted: int,
-    *,
-    basis: Basis | None = None,
-    labels: Labels | None = None,
-) -> Tables:
+def blank(scale: NDArray[np.float32], starts: Sequence[int], layers: Sequence[int], predicted: int, *,
+          basis: Basis | None = None, labels: Labels | None = None) -> Tables:
     """Tables that know nothing: every class is geometric."""
     bands, levels, features = len(scale), len(STEPS), 2 * PARENTS + (4 if labels is None else 5)
     edges = FINEST * RATIO ** np.arange(CLASSES - 1)

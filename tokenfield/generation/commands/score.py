@@ -98,9 +98,7 @@ def score(
 class Reference:
     """A split of a data set, `source`, cut to squares, and the network that looks at it: `features`, (N, F)."""
 
-    def __init__(
-        self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork"
-    ):
+    def __init__(self, folder: Path, dataset: Dataset, split: "Split", size: int, network: "FeatureNetwork"):
         from tokenfield.generation.metrics import reference_features, set_hash
 
         self.folder, self.dataset, self.split, self.size = folder, dataset, split, size
