@@ -17,12 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 import tokenfield
+from experiments.codec.fit import fit, fit_basis, metric_of, save_tables, scale_of
+from experiments.codec.fit_labels import fit_labels
 from tokenfield.data.pictures import find_pictures, read_picture
-from tokenfield.fields.codec.basis import fit_basis
-from tokenfield.fields.codec.contexts import Tables
-from tokenfield.fields.codec.fit import fit, metric_of, scale_of
-from tokenfield.fields.codec.fit_labels import fit_labels
-from tokenfield.fields.codec.tables import save_tables
+from tokenfield.fields.codec.tables import Tables
 from tokenfield.fields.coded_field import arranged
 from tokenfield.fields.field import Field
 from tokenfield.models.base import FieldModel

@@ -13,9 +13,9 @@ picture has its centre at (-1 + 2 (i + 0.5) / H, -1 + 2 (j + 0.5) / W).
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex
 
@@ -24,32 +24,25 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
 
-from tokenfield.coords import Grid, centers
+from tokenfield.coords import Grid
 from tokenfield.data.arrays import check_picture
 from tokenfield.errors import UserError
 from tokenfield.fields import calculus, coded_field, exchange
-from tokenfield.fields.checks import check_points, check_range, whole, whole_sizes
+from tokenfield.fields.checks import check_points, whole
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
 from tokenfield.fields.field_file import read_field, write_field
 from tokenfield.fields.locality import Influence, influences, spread_tokens
+from tokenfield.fields.rendering import BAND_POINTS, Box, grid_over, on_grid, precision, recording
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.folder import ModelId, unwrapped
-from tokenfield.nn.defaults import usual_defaults
 
 if TYPE_CHECKING:
     from xarray import DataArray
-
-BAND_POINTS = 1 << 20
-"""Points of a band in `Field.rows`: 12 MB of float32 RGB."""
-
-Box = Sequence[float | int]
-"""(top, left, bottom, right) in [-1, 1] over the picture; (-1, -1, 1, 1) is all of it."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,9 +102,9 @@ class Field:
             (Q, C) in the order of the coordinates (a grid row-major), on the tokens' device.
         """
         if isinstance(coords, Grid):
-            return self._on(coords, dtype).flatten(1).T
+            return on_grid(self, coords, dtype).flatten(1).T
         coords = check_points(coords, len(self.domain.size))
-        with self._recording(coords), precision(self.model, dtype):
+        with recording(self.tokens, coords), precision(self.model, dtype):
             return self.domain.at_points(self.model, self.tokens, coords)
 
     def coarse(self, nodes: int) -> "Field":
@@ -152,7 +145,7 @@ class Field:
         Returns:
             (C, height, width).
         """
-        return self._on(self._grid(box, size, antialias), dtype, progress)
+        return on_grid(self, grid_over(self, box, size, antialias), dtype, progress)
 
     def rows(self, height: SupportsIndex, width: SupportsIndex, *, points: int = BAND_POINTS, antialias: bool = True,
              dtype: torch.dtype | None = None) -> Iterator[Tensor]:
@@ -160,8 +153,8 @@ class Field:
 
         For pictures larger than the memory: only one band exists at a time.
         """
-        for band in self._grid((-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
-            yield self._on(band, dtype)
+        for band in grid_over(self, (-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
+            yield on_grid(self, band, dtype)
 
     def gradient(self, coords: Tensor) -> Tensor:
         """First derivatives (Q, C, 2) by (y, x) at points (Q, 2) in [-1, 1]: of values per half the picture's side.
@@ -179,7 +172,7 @@ class Field:
 
         That is exact where values are cubic within half a pixel, else as near as the field is smooth there.
         """
-        return calculus.mean(self._points_of, boxes, self.native_size)
+        return calculus.mean(partial(on_grid, self), boxes, self.native_size)
 
     def pixel_box(self, top: float | int, left: float | int, bottom: float | int, right: float | int) -> Box:
         """Pixels of the original picture, edges counted from 0 at the top left, as a box for `crop`."""
@@ -201,7 +194,7 @@ class Field:
         coordinates attend to no tokens.
         """
         points = check_points(coords, len(self.domain.size))
-        with self._recording(points):
+        with recording(self.tokens, points):
             weights = self.domain.attention(self.model, self.tokens, points)
         if weights is None:
             raise UserError(f"{self.model.name} has no attention from coordinates to tokens; each of its tokens is "
@@ -315,82 +308,7 @@ class Field:
                 f"stored, {stored / (prod(size) * channels):.3g} per {sample} value; model "
                 f"{self.model.origin or self.model.name})")
 
-    def _grid(self, box: Box, size: Sequence[SupportsIndex] | np.ndarray, antialias: bool) -> Grid:
-        """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
-        axes_count = len(self.native_size)
-        low, high = box[:axes_count], box[axes_count:]
-        if len(box) != 2 * axes_count or not all(-1 <= a < b <= 1 for a, b in zip(low, high, strict=True)):
-            raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
-        bounds = list(zip(whole_sizes(size, axes_count), map(float, low), map(float, high), strict=True))
-        with usual_defaults():
-            axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
-        least, most = self.model.smallest_span, float("inf") if antialias else 1.0
-        pixels = (round((hi - lo) / 2 * side / n, 9)  # rounding must not make means of pixels
-                  for (n, lo, hi), side in zip(bounds, self.native_size, strict=True))
-        span = tuple(max(least, min(most, pixel)) for pixel in pixels)
-        return Grid(axes, None if all(s == 1 for s in span) else span)
-
-    def _on(self, grid: Grid, dtype: torch.dtype | None, progress: Progress | None = None) -> Tensor:
-        if len(grid.axes) != len(self.native_size):
-            raise UserError(f"a grid of {len(grid.axes)} axes, this field has {len(self.native_size)}; a picture "
-                            "has 2, (y, x)")
-        for axis in grid.axes:
-            check_range("coordinates", axis)
-        with self._recording(*grid.axes), precision(self.model, dtype):
-            if grid.span is None or max(grid.span) <= self.model.largest_span:
-                return self.domain.on_grid(self.model, self.tokens, grid, progress)
-            bands = list(grid.split(BAND_POINTS // 4))
-            means = []
-            for count, band in enumerate(bands, 1):
-                means.append(self._means(band, grid.span))
-                if progress:
-                    progress(count, len(bands))
-            return torch.cat(means, 1)
-
-    def _points_of(self, grid: Grid) -> Tensor:
-        return self._on(grid, None)
-
-    def _means(self, grid: Grid, spans: tuple[float, ...]) -> Tensor:
-        """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.
-
-        Columns a few at a time, so that memory is bounded however many values a mean is taken of.
-        """
-        largest = self.model.largest_span
-        parts = [ceil(span / largest) for span in spans]
-        fine = tuple(span / n for span, n in zip(spans, parts, strict=True))
-        fine_span = fine if max(fine) > 1 and largest > 1 else None
-
-        def spread(i: int, axis: Tensor) -> Tensor:
-            step = 2 * fine[i] / self.native_size[i]
-            offsets = (torch.arange(parts[i], dtype=axis.dtype) - (parts[i] - 1) / 2) * step
-            return (axis[:, None] + offsets).flatten()
-
-        *others, last = grid.axes
-        width = max(1, BAND_POINTS // (prod(map(len, others)) * prod(parts)))
-        pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(others)]
-        strips = []
-        for columns in last.split(width):
-            points = Grid(tuple(spread(i, axis) for i, axis in enumerate((*others, columns))), fine_span)
-            strips.append(pool(self.domain.on_grid(self.model, self.tokens, points), parts))
-        return torch.cat(strips, -1)
-
-    def _recording(self, *inputs: Tensor) -> torch.set_grad_enabled:
-        """Gradients are recorded only if the caller records and an input requires them, never for weights alone."""
-        required = any(tensor.requires_grad for tensor in (self.tokens, *inputs))
-        return torch.set_grad_enabled(torch.is_grad_enabled() and required)
-
 
 def model_id(model: FieldModel) -> ModelId:
     """What a file says of the model that reads its tokens."""
     return ModelId(model.name, model.origin, pretrained.model_hash(model))
-
-
-@contextmanager
-def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
-    """Autocast to bfloat16 or float16 on the model's device; float32 for None, whatever is set outside."""
-    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
-        raise UserError(f"precision {dtype}; torch.float32, torch.bfloat16 and torch.float16 are known")
-    half = dtype in (torch.bfloat16, torch.float16)
-    device = next(model.parameters()).device.type
-    with usual_defaults(), torch.autocast(device, dtype=dtype if half else None, enabled=half):
-        yield

@@ -6,21 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec import fit as fitting
-from tokenfield.fields.codec.basis import fit_basis
 from tokenfield.fields.codec.coding import decode_stripe, decode_tokens, encode_tokens, step_of
 from tokenfield.fields.codec.container import opened
-from tokenfield.fields.codec.contexts import UNIT, Walk
+from tokenfield.fields.codec.contexts import LATTICES, UNIT, Order, Walk, neighbours
 from tokenfield.fields.codec.entropy import BUCKETS, LARGEST, Known, bucket_of, encode_stripe, span_of
-from tokenfield.fields.codec.fit_labels import fit_labels
-from tokenfield.fields.codec.order import Order, neighbours
 from tokenfield.fields.codec.quantiser import Quantiser
-from tokenfield.fields.codec.tables import tables_of
+from tokenfield.fields.codec.tables import Tables, tables_of
 from tokenfield.models import pretrained
 
 GOLDEN = {
@@ -32,11 +27,27 @@ GOLDEN = {
 STARTS, LAYERS = [0, 2, 5, 11], [0, 1, 3]
 
 
+def frequencies(means, levels=6):
+    """Of the buckets of geometric magnitudes, one class for every mean."""
+    low, bits = span_of(np.arange(BUCKETS))
+    ratio = (means / (1 + means))[:, None]
+    share = ratio**low - ratio ** (low + (1 << bits))
+    counts = np.maximum(np.round(share * (1 << 24)), 1).astype(np.int32)
+    return np.broadcast_to(counts, (levels, *counts.shape)).copy()
+
+
 @pytest.fixture(scope="module")
 def tables():
     """For eleven bands, two of them predicted, with weights that mean something."""
-    tables = fitting.blank(np.linspace(0.5, 2, 11).astype(np.float32), STARTS, LAYERS, 2)
-    draw = np.random.default_rng(0)
+    draw, levels, classes = np.random.default_rng(0), 6, 48
+    edges = 0.0004 * 1.32 ** np.arange(classes - 1)
+    tables = Tables(
+        starts=np.array(STARTS, np.int32), layers=np.array(LAYERS, np.int32), predicted=np.array([2], np.int32),
+        parents=np.full((11, 6), 11, np.int32), constants=np.zeros((levels, 2, 11), np.int64),
+        weights=np.zeros((levels, 2, 11, 16), np.int32), spreads=np.zeros((levels, LATTICES, 2, 2), np.int64),
+        thresholds=np.round(edges * UNIT).astype(np.int64), frequencies=frequencies(np.append(edges, 2 * edges[-1])),
+        shift=np.zeros((levels, classes, 3), np.int16), steps=2 ** np.arange(9, 15).astype(np.int32),
+        scale=np.linspace(0.5, 2, 11).astype(np.float32))
     tables.parents[5:, :2] = [[2, 3], [0, 4], [1, 2], [3, 0], [4, 1], [2, 0]]
     tables.weights[:] = draw.integers(0, 900, tables.weights.shape)
     tables.constants[:] = draw.integers(UNIT // 100, UNIT // 5, tables.constants.shape)
@@ -135,32 +146,6 @@ def test_qualities_are_steps():
     assert all(a > b for a, b in pairwise(steps)) and steps[0] == 128 * 256 and steps[100] == 256
 
 
-def test_fitted_tables_code_shorter(monkeypatch):
-    """Bands whose sizes follow a hidden local scale: contexts find it, and the tables learn their distribution."""
-    monkeypatch.setattr(fitting, "STEPS", (2048,))
-    draw = np.random.default_rng(5)
-    local = np.exp(1.2 * np.repeat(np.repeat(draw.normal(size=(6, 8, 8)), 2, 1), 2, 2))[..., None]
-    tokens = (draw.laplace(size=(6, 16, 16, 11)) * local * 0.03).astype(np.float32)
-    scale = np.ones(11, np.float32)
-    fitted = fitting.fit(tokens[:5], scale, STARTS, LAYERS, 0, rounds=1, progress=lambda text: None)
-    plain = fitting.blank(scale, STARTS, LAYERS, 0)
-    plain.constants[:] = UNIT // 2
-
-    def size(tables):
-        symbols = np.round(np.moveaxis(tokens[5], -1, 0) * 255 / 8).astype(np.int64)
-        return sum(map(len, coded(tables, 0, symbols)))
-
-    assert size(fitted) < 0.9 * size(plain)
-
-
-def test_scale_of_an_orthonormal_code_is_one():
-    from tokenfield.models.lapped import LappedConfig
-
-    model = LappedConfig(cell=4, channels=3, prefixes=(3, 48)).build()  # a DCT before it is fitted
-    scale = fitting.scale_of(fitting.metric_of(model, torch.rand(2, 3, 12, 20), probes=40))
-    assert scale == pytest.approx(np.ones(48), abs=0.25)
-
-
 @pytest.mark.parametrize("golden", GOLDEN)
 def test_golden_files_decode_bit_by_bit(golden):
     """All machines find the same whole numbers, and write the same bytes of them."""
@@ -176,31 +161,3 @@ def test_golden_files_decode_bit_by_bit(golden):
             digest.update(symbols.astype("<i4").tobytes())
             assert coded(tables, level, symbols) == streams
     assert digest.hexdigest() == GOLDEN[golden]
-
-
-def test_labels_cost_less_beside_their_like():
-    """Labels in patches: tables of pairs find that out, and every frequency is a whole number above 0."""
-    draw = np.random.default_rng(6)
-    labels = np.repeat(np.repeat(draw.integers(0, 7, (10, 4, 4)), 4, 1), 4, 2)
-    fitted = fit_labels(labels, np.ones((*labels.shape, 3), np.float32))
-    grid, bits = Order((16, 16)), 0.0
-    for number, (cells, offsets) in enumerate(grid.lattices()):
-        near = [(axis, labels[9].ravel()[at], inside) for axis, at, inside in grid.around(cells, offsets)]
-        found = fitted.frequencies(number, len(cells), near)
-        assert found.min() >= 1 and found.max() <= 1 << 20
-        own = np.take_along_axis(found, labels[9].ravel()[cells][:, None], 1)[:, 0]
-        bits += np.log2(found.sum(1) / own).sum()
-    assert bits < 0.6 * 256 * np.log2(7)
-
-
-def test_bands_are_the_tokens_turned():
-    """Noise of one size in any band is noise of one size in the picture, and bands do not go together."""
-    draw = np.random.default_rng(7)
-    root = draw.normal(size=(5, 5))
-    tokens = (draw.normal(size=(4, 9, 11, 5)) @ draw.normal(size=(5, 5)) + 3).astype(np.float32)
-    basis, _ = fit_basis(tokens, root.T @ root)
-    bands = basis.bands(tokens)
-    assert np.abs(basis.tokens(bands.astype(np.float32)) - tokens).max() < 1e-3
-    assert root @ basis.synthesis @ (root @ basis.synthesis).T == pytest.approx(np.eye(5), abs=1e-3)
-    covariance = np.cov(bands.reshape(-1, 5), rowvar=False)
-    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 1e-3 * covariance.max()

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import Tables, Walk
+from tokenfield.fields.codec.contexts import Walk
 from tokenfield.fields.codec.entropy import Decoder, encode_stripe
-from tokenfield.fields.codec.order import Ints
 from tokenfield.fields.codec.quantiser import Quantiser, Restorer
+from tokenfield.fields.codec.tables import Ints, Tables
 
 STRIPE = 512
 """Rows of pixels of a stripe, or one row of cells."""

@@ -6,7 +6,7 @@ is a weighted sum of magnitudes that the decoder has already:
 
     in earlier groups: of P parent bands in the same cell, and in the four cells around it; of all bands together, ditto
     in its own band:   of the cells left and right, and above and below, which the first pass brought
-    by the cell's label, where tokens have one (`tokenfield.fields.codec.labels`): as it usually is
+    by the cell's label, where tokens have one (`tokenfield.fields.codec.tables`): as it usually is
 
 It is sorted into one of K classes, and each class has a table of frequencies (`tokenfield.fields.codec.entropy`): a
 mixture of scales whose scale is known to both sides. The first bands of smooth signals are predicted instead, from the
@@ -15,17 +15,15 @@ mean of neighbours on ever finer lattices of cells, and how far these differ is 
 All of this is arithmetic of whole numbers, so that every machine finds the same classes.
 """
 
-from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from tokenfield.fields.codec.basis import Basis
-from tokenfield.fields.codec.labels import Frequencies, Labels
-from tokenfield.fields.codec.order import Ints, Order, neighbours
+from tokenfield.fields.codec.tables import Floats, Frequencies, Ints, Labels, Tables
 
 UNIT = 1 << 20
 """Of expected magnitudes: fixed-point numbers."""
@@ -34,70 +32,13 @@ FINER = 1 << 8
 CLIP = 1 << 15
 """Largest magnitude that counts in a context: sums stay far below 2^63."""
 
-Floats = NDArray[np.float64]
+COARSEST = 16
+"""Cells between the points of the first lattice; a power of two."""
+LATTICES = 1 + 2 * (COARSEST.bit_length() - 1)
+"""How many there are."""
+
 UNPREDICTED: Ints = np.array(0, np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class Tables:
-    """What encoder and decoder know beforehand, fitted on training pictures and stored beside a model's weights.
-
-    L levels are fits at L steps; K classes; P parents; F = 2 P + 4 features of a band, one more with labels; G groups.
-    """
-
-    starts: NDArray[np.int32]
-    """First band of every group, and D: (G + 1,)."""
-    layers: NDArray[np.int32]
-    """First group of every layer, and G. A layer is what a prefix of a file may end with."""
-    predicted: NDArray[np.int32]
-    """How many bands, the whole of the first groups, are predicted: (1,)."""
-    parents: NDArray[np.int32]
-    """Bands of earlier groups, D for none: (D, P)."""
-    constants: NDArray[np.int64]
-    """(L, 2, D), in 1 / UNIT, per pass."""
-    weights: NDArray[np.int32]
-    """(L, 2, D, F), in FINER / UNIT."""
-    spreads: NDArray[np.int64]
-    """Of predicted bands: constant, and weight of the neighbours' spread, per pass: (L, passes, bands, 2)."""
-    thresholds: NDArray[np.int64]
-    """Between classes, rising, in 1 / UNIT: (K - 1,)."""
-    frequencies: NDArray[np.int32]
-    """Of magnitudes' buckets: (L, K, buckets)."""
-    shift: NDArray[np.int16]
-    """Mean of what quantisation to 1, to 2, and to more took away, in 1/256 of a step: (L, K, 3)."""
-    steps: NDArray[np.int32]
-    """The step of every level, in 1/256 of an 8-bit level."""
-    scale: NDArray[np.float32]
-    """Of every band: how far its unit is from moving a picture by 1 in the Euclidean norm, (D,); its step is divided
-    by this."""
-    basis: Basis | None = None
-    """What bands are of channels; None: channels themselves."""
-    labels: Labels | None = None
-    """Where the first number of a token is a label, and a group of its own."""
-
-    @cached_property
-    def edges(self) -> Floats:
-        """The thresholds, which float64 has exactly."""
-        return self.thresholds.astype(np.float64)
-
-    @property
-    def bands(self) -> int:
-        """D."""
-        return int(self.starts[-1])
-
-    def level(self, step: int) -> int:
-        """The level fitted at the nearest step, by ratio: 2 a b against a^2 + b^2 in whole numbers."""
-        larger = [max(int(s), step) * 1000 // min(int(s), step) for s in self.steps]
-        return larger.index(min(larger))
-
-    def groups(self, layer: int) -> range:
-        """The groups of a layer."""
-        return range(int(self.layers[layer]), int(self.layers[layer + 1]))
-
-
-PARTS = {"basis": Basis, "labels": Labels}
-"""What tables have or do not have."""
-TABLES = tuple(field.name for field in fields(Tables) if field.name not in PARTS)
+T = TypeVar("T", bound=np.generic)
 
 
 @runtime_checkable
@@ -112,6 +53,60 @@ class Visitor(Protocol):
 
     def label(self, cells: Ints, frequencies: Frequencies) -> Ints:
         """The labels (M,) of cells, whose frequencies are (M, K)."""
+
+
+class Order:
+    """Cells of a `grid`, (rows, columns), or (stripes, rows, columns) of several at once.
+
+    The passes are the colours of a chessboard. Cells stand in coding order, those of the first pass before those of
+    the second, so that a pass is a slice; lattices name cells by their numbers in the grid.
+    """
+
+    def __init__(self, grid: tuple[int, ...]):
+        self.grid = (1, *grid)[-3:]
+        _, self.y, self.x = np.indices(self.grid).reshape(3, -1)
+        color = (self.y + self.x) % 2
+        self.order = np.argsort(color, kind="stable")
+        """Numbers in the grid, of cells in coding order."""
+        self.place = np.argsort(self.order)
+        """Places in coding order, of the grid's cells."""
+        first = int((color == 0).sum())
+        self.passes = slice(0, first), slice(first, len(color))
+
+    def on_grid(self, values: NDArray[T]) -> NDArray[T]:
+        """Values (N, cells) in coding order as (N, stripes, rows, columns)."""
+        return values.take(self.place, 1).reshape(len(values), *self.grid)
+
+    def lattices(self) -> Iterator[tuple[Ints, list[tuple[int, int]]]]:
+        """Cells of ever finer lattices, with the offsets of the neighbours that coarser ones brought."""
+        y, x = self.y, self.x
+        yield np.flatnonzero((y % COARSEST == 0) & (x % COARSEST == 0)), []
+        gap = COARSEST // 2
+        while gap:
+            odd_y, odd_x = y % (2 * gap) == gap, x % (2 * gap) == gap
+            on = (y % gap == 0) & (x % gap == 0)
+            yield np.flatnonzero(odd_y & odd_x), [(-gap, -gap), (-gap, gap), (gap, -gap), (gap, gap)]
+            yield np.flatnonzero(on & (odd_y ^ odd_x)), [(-gap, 0), (gap, 0), (0, -gap), (0, gap)]
+            gap //= 2
+
+    def around(self, cells: Ints, offsets: list[tuple[int, int]]) -> Iterator[tuple[int, Ints, NDArray[np.bool]]]:
+        """Per offset: 0 for the same row, 1 for the same column, 2 for neither; the cells there; which exist."""
+        _, rows, columns = self.grid
+        y, x = self.y[cells], self.x[cells]
+        for down, right in offsets:
+            inside = (y + down >= 0) & (y + down < rows) & (x + right >= 0) & (x + right < columns)
+            axis = 2 if down and right else 1 if down else 0
+            yield axis, np.where(inside, cells + down * columns + right, 0), inside
+
+
+def neighbours(planes: NDArray[T], axis: int) -> NDArray[T]:
+    """The sum of the two neighbours along an axis, 0 beyond the edge."""
+    out = np.zeros_like(planes)
+    low, high = [slice(None)] * planes.ndim, [slice(None)] * planes.ndim
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    out[tuple(high)] += planes[tuple(low)]
+    out[tuple(low)] += planes[tuple(high)]
+    return out
 
 
 class Walk(Order):

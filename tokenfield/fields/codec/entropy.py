@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import Tables, Visitor, Walk
-from tokenfield.fields.codec.labels import Frequencies
-from tokenfield.fields.codec.order import Ints
+from tokenfield.fields.codec.contexts import Visitor, Walk
+from tokenfield.fields.codec.tables import Frequencies, Ints, Tables
 
 EXACT, PARTS, OCTAVES = 16, 4, 14
 """Magnitudes with a bucket of their own; buckets of an octave above them; octaves."""

@@ -11,10 +11,9 @@ decoder gives every symbol the mean of what was quantised to it, which lies near
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenfield.fields.codec.contexts import Tables, Visitor
+from tokenfield.fields.codec.contexts import Visitor
 from tokenfield.fields.codec.entropy import LARGEST, Known, bucket_of, code_lengths
-from tokenfield.fields.codec.labels import Frequencies
-from tokenfield.fields.codec.order import Ints
+from tokenfield.fields.codec.tables import Frequencies, Ints, Tables
 
 PRICE = 0.13
 """Of a bit, in squared steps; fixed on training pictures."""

@@ -7,20 +7,22 @@ with a geometric distribution as the prior of what was seldom seen.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import save
 from torch import Tensor
 
 from tokenfield.coords import Grid
-from tokenfield.fields.codec.basis import Basis
 from tokenfield.fields.codec.coding import in_steps
-from tokenfield.fields.codec.contexts import FINER, UNIT, Tables, Visitor, Walk, mixings
+from tokenfield.fields.codec.contexts import FINER, LATTICES, UNIT, Visitor, Walk, mixings
 from tokenfield.fields.codec.entropy import BUCKETS, bucket_of, span_of
-from tokenfield.fields.codec.labels import Labels
-from tokenfield.fields.codec.order import LATTICES, Ints
 from tokenfield.fields.codec.quantiser import Quantiser
+from tokenfield.fields.codec.tables import HALF, PARTS, TABLES, Basis, Ints, Labels, Tables
+from tokenfield.io.atomic import write_whole
+from tokenfield.models import folder
 from tokenfield.models.base import FieldModel
 
 STEPS = (512, 1024, 2048, 4096, 8192, 16384)
@@ -29,6 +31,10 @@ CLASSES, FINEST, RATIO = 48, 0.0004, 1.32
 """Classes; the mean at which the second one begins, and from one to the next."""
 PARENTS, ROUNDS, SAMPLES = 6, 3, 4096
 """Parents of a band; rounds of least squares; most cells that a band's weights are fitted to."""
+FLOOR = 1e-5
+"""Directions that move the picture less than this share of the first one are treated as if they moved it so much."""
+FORETOLD = 0.7
+"""A band is predicted from its neighbours if that leaves less than this share of its variance."""
 Floats = NDArray[np.float64]
 
 
@@ -228,3 +234,31 @@ def scale_of(metric: Floats) -> NDArray[np.float32]:
     """How far a unit of each channel moves a picture: the norms of the columns of the decoder's Jacobian."""
     scale: NDArray[np.float32] = np.sqrt(np.diagonal(metric).clip(1e-12)).astype(np.float32)
     return scale
+
+
+def fit_basis(tokens: NDArray[np.float32], metric: Floats) -> tuple[Basis, int]:
+    """The bands of tokens (N, rows, columns, D) of training pictures, given G (D, D), and how many are predicted."""
+    flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
+    mean = flat.mean(0)
+    size, axes = np.linalg.eigh(metric)
+    size = np.sqrt(np.maximum(size, FLOOR * size[-1]))
+    root, inverse = (axes * size) @ axes.T, (axes / size) @ axes.T
+    turned = np.linalg.eigh(root @ np.cov(flat - mean, rowvar=False) @ root)[1][:, ::-1]
+    bands = (tokens - mean) @ (root @ turned)
+    around = (bands[:, :-2, 1:-1] + bands[:, 2:, 1:-1] + bands[:, 1:-1, :-2] + bands[:, 1:-1, 2:]) / 4
+    inner = bands[:, 1:-1, 1:-1]
+    foretold = (inner - around).var((0, 1, 2)) < FORETOLD * inner.var((0, 1, 2))
+    order = np.argsort(~foretold, kind="stable")
+    analysis, synthesis = (root @ turned)[:, order].T, (inverse @ turned)[:, order]
+    stored = (np.ascontiguousarray(array, np.float32) for array in (mean, analysis, synthesis))
+    return Basis(*stored), int(foretold.sum())
+
+
+def save_tables(tables: Tables, model_folder: Path) -> None:
+    """Write tables into a model's folder."""
+    stored = {name: np.ascontiguousarray(getattr(tables, name)) for name in TABLES}
+    stored |= {name: stored[name].astype(kind) for name, kind in HALF.items()}
+    for part in PARTS:
+        if (there := getattr(tables, part)) is not None:
+            stored |= {f"{part}.{name}": np.ascontiguousarray(value) for name, value in vars(there).items()}
+    write_whole(model_folder / folder.TABLES, save(stored))

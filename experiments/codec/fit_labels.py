@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenfield.fields.codec.labels import LOG, SCALE, SHARES, Floats, Ints, Labels
-from tokenfield.fields.codec.order import LATTICES, Order
+from tokenfield.fields.codec.contexts import LATTICES, Order
+from tokenfield.fields.codec.tables import LOG, SCALE, SHARES, Floats, Ints, Labels
 
 PRIOR = 2.0
 """Couples that a table begins with, as many as by chance."""

@@ -1,0 +1,115 @@
+"""How a field answers: pixel centres of a box, values there, means where a pixel covers several of the picture's."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil, prod
+from typing import Protocol, SupportsIndex, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
+
+from tokenfield.coords import Grid, centers
+from tokenfield.errors import UserError
+from tokenfield.fields.checks import check_range, whole_sizes
+from tokenfield.fields.domain import Domain, Progress
+from tokenfield.models.base import FieldModel
+from tokenfield.nn.defaults import usual_defaults
+
+BAND_POINTS = 1 << 20
+"""Points of a band in `Field.rows`: 12 MB of float32 RGB."""
+
+Box = Sequence[float | int]
+"""(top, left, bottom, right) in [-1, 1] over the picture; (-1, -1, 1, 1) is all of it."""
+
+
+@runtime_checkable
+class Rendered(Protocol):
+    """What is asked of a `Field` here."""
+
+    @property
+    def model(self) -> FieldModel: ...
+
+    @property
+    def tokens(self) -> Tensor: ...
+
+    @property
+    def domain(self) -> Domain: ...
+
+
+def grid_over(field: Rendered, box: Box, size: Sequence[SupportsIndex] | np.ndarray, antialias: bool) -> Grid:
+    """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
+    axes_count = len(field.domain.size)
+    low, high = box[:axes_count], box[axes_count:]
+    if len(box) != 2 * axes_count or not all(-1 <= a < b <= 1 for a, b in zip(low, high, strict=True)):
+        raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
+    bounds = list(zip(whole_sizes(size, axes_count), map(float, low), map(float, high), strict=True))
+    with usual_defaults():
+        axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
+    least, most = field.model.smallest_span, float("inf") if antialias else 1.0
+    pixels = (round((hi - lo) / 2 * side / n, 9)  # rounding must not make means of pixels
+              for (n, lo, hi), side in zip(bounds, field.domain.size, strict=True))
+    span = tuple(max(least, min(most, pixel)) for pixel in pixels)
+    return Grid(axes, None if all(s == 1 for s in span) else span)
+
+
+def on_grid(field: Rendered, grid: Grid, dtype: torch.dtype | None = None, progress: Progress | None = None) -> Tensor:
+    """Values (C, ...) on a grid in [-1, 1]. Raises UserError for coordinates beyond, or another number of axes."""
+    if len(grid.axes) != len(field.domain.size):
+        raise UserError(f"a grid of {len(grid.axes)} axes, this field has {len(field.domain.size)}; a picture "
+                        "has 2, (y, x)")
+    for axis in grid.axes:
+        check_range("coordinates", axis)
+    with recording(field.tokens, *grid.axes), precision(field.model, dtype):
+        if grid.span is None or max(grid.span) <= field.model.largest_span:
+            return field.domain.on_grid(field.model, field.tokens, grid, progress)
+        bands = list(grid.split(BAND_POINTS // 4))
+        means = []
+        for count, band in enumerate(bands, 1):
+            means.append(_means(field, band, grid.span))
+            if progress:
+                progress(count, len(bands))
+        return torch.cat(means, 1)
+
+
+def _means(field: Rendered, grid: Grid, spans: tuple[float, ...]) -> Tensor:
+    """Means over boxes too large for one query of the model: of a lattice of smaller boxes, or points, in each.
+
+    Columns a few at a time, so that memory is bounded however many values a mean is taken of.
+    """
+    largest = field.model.largest_span
+    parts = [ceil(span / largest) for span in spans]
+    fine = tuple(span / n for span, n in zip(spans, parts, strict=True))
+    fine_span = fine if max(fine) > 1 and largest > 1 else None
+
+    def spread(i: int, axis: Tensor) -> Tensor:
+        step = 2 * fine[i] / field.domain.size[i]
+        offsets = (torch.arange(parts[i], dtype=axis.dtype) - (parts[i] - 1) / 2) * step
+        return (axis[:, None] + offsets).flatten()
+
+    *others, last = grid.axes
+    width = max(1, BAND_POINTS // (prod(map(len, others)) * prod(parts)))
+    pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(others)]
+    strips = []
+    for columns in last.split(width):
+        points = Grid(tuple(spread(i, axis) for i, axis in enumerate((*others, columns))), fine_span)
+        strips.append(pool(field.domain.on_grid(field.model, field.tokens, points), parts))
+    return torch.cat(strips, -1)
+
+
+def recording(*inputs: Tensor) -> torch.set_grad_enabled:
+    """Gradients are recorded only if the caller records and an input requires them, never for weights alone."""
+    required = any(tensor.requires_grad for tensor in inputs)
+    return torch.set_grad_enabled(torch.is_grad_enabled() and required)
+
+
+@contextmanager
+def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
+    """Autocast to bfloat16 or float16 on the model's device; float32 for None, whatever is set outside."""
+    if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
+        raise UserError(f"precision {dtype}; torch.float32, torch.bfloat16 and torch.float16 are known")
+    half = dtype in (torch.bfloat16, torch.float16)
+    device = next(model.parameters()).device.type
+    with usual_defaults(), torch.autocast(device, dtype=dtype if half else None, enabled=half):
+        yield
