@@ -11,9 +11,8 @@ from tokenfield import Field
 from tokenfield.earth.data import GriddedConfig
 from tokenfield.earth.globe import Globe, globe_of
 from tokenfield.earth.harmonic_field import GriddedHarmonicConfig
-from tokenfield.earth.regrid import cell_means
 from tokenfield.earth.series import GlobeSeries
-from tokenfield.earth.sphere import LatLon
+from tokenfield.earth.sphere import LatLon, cell_means
 from tokenfield.errors import UserError
 
 SIZE = (7, 12)

@@ -7,8 +7,8 @@ import xarray
 from earth_files import COLUMNS, LATITUDES, LONGITUDES, ROWS, dataset, truth, write
 
 from tokenfield.data.decoding import PictureError
+from tokenfield.earth.conventions import canonical, conversion
 from tokenfield.earth.files import EarthFile, Snapshot
-from tokenfield.earth.units import canonical, conversion
 from tokenfield.errors import UserError
 
 

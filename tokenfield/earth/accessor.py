@@ -22,15 +22,15 @@ from torch import Tensor
 from xarray.coding.times import decode_cf_datetime, encode_cf_datetime
 from xarray.conventions import encode_cf_variable
 
+from tokenfield.data.skipped import SkippedFiles
 from tokenfield.earth.conventions import HOW_TO_SAY, is_time, is_value, role_of, unit_of
 from tokenfield.earth.data import GriddedConfig, GriddedSource
 from tokenfield.earth.files import EarthFile
 from tokenfield.earth.globe import Globe, axis_numbers, check_variables, encode_field, globe_of, pack
 from tokenfield.earth.harmonic_field import GriddedHarmonic
 from tokenfield.earth.models import EarthModel, earth_model
-from tokenfield.earth.regrid import cell_means
 from tokenfield.earth.series import GlobeSeries, encode_series
-from tokenfield.earth.sphere import Averaging, LatLon
+from tokenfield.earth.sphere import Averaging, LatLon, cell_means
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
@@ -211,7 +211,7 @@ class Accessor:
         layers = list(file.layers(names, stacked=True))
         kept = {name: {k: v for k, v in dataset[name].attrs.items() if k in KEPT} for name in names}
         config = GriddedConfig(size=own.input_size, variables=names, channels="together")
-        source = GriddedSource.of(config, file, layers)
+        source = GriddedSource(config, {file.path: file}, layers, SkippedFiles())
         others = {d for layer in layers for d, _ in layer.index}
         times = [d for d in others if is_time(d, dataset.get(d))]
         if more := sorted(d for d in others - {*times} if dataset.sizes[d] > 1):
@@ -289,10 +289,9 @@ def encode_observations(model: EarthModel, dataset: "Dataset") -> EarthField:
     arrays = [dataset[name] for name in names]
     values = torch.from_numpy(np.stack([array.values for array in arrays], -1).astype(np.float32))
     there = [is_value(array, array.values) & np.isfinite(array.values) for array in arrays]
-    known = torch.from_numpy(np.stack(there, -1))
-    if known.all(1).sum() < 2:
-        raise UserError(f"{int(known.all(1).sum())} places with a value of {len(where)}; give at least two")
-    complete = known.all(1)
+    complete = torch.from_numpy(np.stack(there, -1)).all(1)
+    if complete.sum() < 2:
+        raise UserError(f"{int(complete.sum())} places with a value of {len(where)}; give at least two")
     where, values = where[complete].float(), values[complete]
     mean, spread = values.mean(0), values.std(0, correction=0)
     blank = torch.zeros(1, len(names), *model.input_size)

@@ -1,8 +1,9 @@
-"""What files of the Earth say about their axes and missing values, by convention and by habit.
+"""What files of the Earth say about their axes, missing values and units, by convention and by habit.
 
 Axes are known by the CF conventions' attributes (units, standard_name, `axis` of an axis in degrees), by those of the
 netCDF-Java library, else by the names that programs give them. The package cf-xarray knows the attributes too; of the
-habits, which decide about most files that people have, it knows fewer.
+habits, which decide about most files that people have, it knows fewer. A unit without a conversion here stays as it is
+and must be equal, letter case aside, to that of the model.
 """
 
 import re
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenfield.errors import UserError
+
 if TYPE_CHECKING:
     from xarray import DataArray
+
 
 LATITUDE_UNITS = {"degrees_north", "degree_north", "degree_n", "degrees_n", "degreen", "degreesn"}
 LONGITUDE_UNITS = {"degrees_east", "degree_east", "degree_e", "degrees_e", "degreee", "degreese"}
@@ -155,3 +159,46 @@ def numbers(value: object) -> list[np.number]:
         return [one for one in array.ravel() if array.dtype.kind in "fiu" and np.isfinite(one)]
     except (ValueError, TypeError):
         return []
+
+
+SPELLINGS = {
+    "degC": ("deg c", "degc", "c", "celsius", "degree celsius", "degrees celsius", "degree c", "degrees c"),
+    "K": ("k", "kelvin", "deg k", "degk", "degree k", "degrees k", "degree kelvin", "degrees kelvin"),
+    "m/s": ("m/s", "m s-1", "m s**-1", "m s^-1", "m.s-1", "meter/second", "meters/second", "metres per second"),
+    "hPa": ("hpa", "mb", "mbar", "millibar", "millibars"),
+    "Pa": ("pa", "pascal", "pascals"),
+    "m": ("m", "meter", "meters", "metre", "metres"),
+    "km": ("km", "kilometer", "kilometers", "kilometre", "kilometres"),
+    "g/kg": ("g/kg", "g kg-1", "g kg**-1", "gr/kg"),
+    "kg/kg": ("kg/kg", "kg kg-1", "kg kg**-1"),
+    "W/m2": ("w/m2", "w m-2", "w m**-2", "w/m^2", "w/m**2"),
+    "psu": ("psu", "ppt"),
+}
+"""The name used here -> spellings in files, in small letters."""
+
+LINEAR = {("K", "degC"): (1.0, -273.15), ("Pa", "hPa"): (0.01, 0.0), ("km", "m"): (1000.0, 0.0),
+          ("kg/kg", "g/kg"): (1000.0, 0.0)}
+"""(from, to) -> factor and summand."""
+LINEAR |= {(to, source): (1 / factor, -summand / factor) for (source, to), (factor, summand) in LINEAR.items()}
+
+_NAMES = {spelling: name for name, spellings in SPELLINGS.items() for spelling in spellings}
+
+
+def canonical(unit: str) -> str:
+    """The name used here for a unit as a file spells it; "" where the file says nothing."""
+    text = " ".join(unit.replace("_", " ").replace("°", "deg ").split())
+    return _NAMES.get(text.lower(), text)
+
+
+def conversion(source: str, target: str, variable: str) -> tuple[float, float]:
+    """Factor and summand that turn values in one unit, as a file spells it, into another.
+
+    A unit that is not stated is taken to be the other one. Raises UserError for two between which nothing is known.
+    """
+    pair = canonical(source), canonical(target)
+    if not all(pair) or pair[0].lower() == pair[1].lower():
+        return 1.0, 0.0
+    if pair not in LINEAR:
+        raise UserError(f"{variable} is in {source!r}, but {target!r} is needed, and there is no conversion between "
+                        "them; convert the file, or use a model of this quantity")
+    return LINEAR[pair]

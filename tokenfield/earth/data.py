@@ -194,11 +194,6 @@ class GriddedSource:
         self._cache: OrderedDict[Layer, GridSample] = OrderedDict()
         self._lock = Lock()
 
-    @classmethod
-    def of(cls, config: GriddedConfig, file: EarthFile, layers: list[Layer]) -> "GriddedSource":
-        """Layers of one file."""
-        return cls(config, {file.path: file}, layers, SkippedFiles())
-
     def __len__(self) -> int:
         return len(self.layers)
 

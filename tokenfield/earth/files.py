@@ -29,6 +29,7 @@ from tokenfield.earth.conventions import (
     LATITUDE_UNITS,
     LONGITUDE_UNITS,
     RADIANS,
+    conversion,
     is_time,
     is_value,
     label_of,
@@ -36,7 +37,6 @@ from tokenfield.earth.conventions import (
     unit_of,
 )
 from tokenfield.earth.sphere import LatLon
-from tokenfield.earth.units import conversion
 from tokenfield.io.atomic import shown
 from tokenfield.io.record import Record
 

@@ -23,11 +23,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tokenfield.coords import Grid, centers
+from tokenfield.earth.conventions import canonical
 from tokenfield.earth.data import GridSample
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.models import EarthModel, earth_model
 from tokenfield.earth.sphere import LatLon, places
-from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Labels, Progress
 from tokenfield.fields.field import Field

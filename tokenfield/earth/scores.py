@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from tokenfield.earth.conventions import canonical
 from tokenfield.earth.data import GridSample
 from tokenfield.earth.files import Snapshot
 from tokenfield.earth.globe import compare, encode_field, globe_of
 from tokenfield.earth.models import EarthModel
-from tokenfield.earth.units import canonical
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.evaluation.evaluate import describe_model

@@ -15,10 +15,12 @@ which for narrow cells is cos(lat) dlat dlon and, unlike it, not zero for a row 
 this is done in float64 on the host, once per grid.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -153,3 +155,47 @@ class Averaging:
         """
         total, share = (self.rows @ part @ self.columns.T for part in (values.double() * valid, valid.double()))
         return (total / share.clamp(min=1e-12)).to(values.dtype), (share / self.areas).clamp(0, 1).to(values.dtype)
+
+
+MOST = 16
+"""Nodes per axis of one cell: cells larger than 15 of the data's are sampled more sparsely."""
+POINTS = 1 << 16
+"""Places at once."""
+
+Values = Callable[[Tensor], Tensor]
+"""(q, 2) of (latitude, longitude) in degrees -> (q, c)."""
+
+
+def cell_means(values: Values, grid: LatLon, finest: tuple[float, float]) -> Float[Tensor, "c h w"]:
+    """Means over the cells of a grid of what `values` gives, not what lies in their middles.
+
+    By Gauss-Legendre nodes in sin(latitude) and longitude, in which equal steps are equal areas: as many as cells of
+    the data, `finest` in degrees, lie in one, and one more. `Averaging` is for values that are constant in each cell.
+    """
+    nodes = [gauss(ceil(float(side) / own - 1e-6) + 1) for side, own in zip(sides(grid), finest, strict=True)]
+    latitude = spread(grid.rows, nodes[0][0]).clamp(-1, 1).asin().rad2deg()  # (h, n)
+    longitude = spread(grid.columns, nodes[1][0]).flatten()
+    weight = nodes[0][1][:, None] * nodes[1][1]  # (n, m)
+    shape, bands = (weight.shape[0], len(grid.longitudes), weight.shape[1]), []
+    rows = max(1, POINTS // (shape[0] * len(longitude)))
+    for band in latitude.split(rows):
+        at = values(torch.cartesian_prod(band.flatten(), longitude)).double().cpu()
+        bands.append(torch.einsum("hnwmc,nm->chw", at.view(len(band), *shape, -1), weight))
+    return torch.cat(bands, 1).float()
+
+
+def sides(grid: LatLon) -> tuple[float, float]:
+    """The largest cell, (rows, columns) in degrees."""
+    rows = grid.rows.clamp(-1, 1).asin().rad2deg().diff(dim=-1)
+    return rows.max().item(), grid.columns.diff(dim=-1).max().item()
+
+
+def gauss(count: int) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Nodes in [0, 1], and weights of sum 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(min(count, MOST))
+    return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+
+
+def spread(bounds: Float[Tensor, "n 2"], nodes: Float[Tensor, " k"]) -> Float[Tensor, "n k"]:
+    """Nodes within each interval."""
+    return bounds[:, :1] + bounds.diff(dim=-1) * nodes

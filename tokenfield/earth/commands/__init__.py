@@ -4,9 +4,8 @@ from typing import Annotated
 
 import tyro
 
-from tokenfield.earth.commands.field import Map, Query
-from tokenfield.earth.commands.files import Encode, Evaluate
-from tokenfield.earth.commands.series import Decode, Year
+from tokenfield.earth.commands.field import Decode, Map, Query
+from tokenfield.earth.commands.files import Encode, Evaluate, Year
 
 Action = Encode | Year | Decode | Query | Map | Evaluate
 

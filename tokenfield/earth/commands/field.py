@@ -1,4 +1,4 @@
-"""Sub-commands of `climate` that read a `.field` file: its values at any place, and maps of it."""
+"""Sub-commands of `climate` that read a `.field` file: its values at any place, maps of it, and any grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,19 @@ from tokenfield.cli import console
 from tokenfield.cli.console import File, Json, Out, Table
 from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
-from tokenfield.earth.commands.series import moments_of
 from tokenfield.errors import UserError
-from tokenfield.io.outputs import plan_file
+from tokenfield.io.atomic import folder_aside, written_aside
+from tokenfield.io.outputs import check_free, plan_file
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from xarray import Dataset
 
     from tokenfield.earth.globe import Globe
     from tokenfield.fields.field import Field
 
 Place = Annotated[tuple[float, float], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
+ZARR = ".zarr"
 Places = Annotated[tuple[tuple[float, float], ...], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
 
 
@@ -29,7 +31,7 @@ class OfField:
     """Options of sub-commands that read a field."""
 
     field: tyro.conf.Positional[Path]
-    """A .field file that `climate encode` wrote."""
+    """A .field file that `climate encode` or `climate year` wrote."""
     model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
     """Where its model is, if not where the file says."""
     device: Device = "auto"
@@ -144,6 +146,39 @@ class Map(OfField):
         return console.OK
 
 
+@dataclass(kw_only=True)
+class Decode(OfField):
+    """A field on any grid, as means over its cells, or at stations: netCDF or Zarr with CF attributes."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FILE")]
+    """A .nc file or a .zarr folder."""
+    like: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """A file with the latitudes and longitudes to decode on; default: those of the data."""
+    when: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DATE")] = ()
+    """Moments of a year, also between its steps: dates, or numbers in the unit of its axis."""
+    guesses: bool = False
+    """Also give values where the data had none."""
+    overwrite: bool = False
+    """Replace the output, if it is a .nc file."""
+
+    def run(self) -> int:
+        """Decode and write."""
+        from tokenfield.earth.accessor import EarthField
+        from tokenfield.earth.files import open_dataset
+
+        if self.output.suffix.lower() not in (".nc", ZARR):
+            raise UserError(f"--output {self.output}; give a name that ends in .nc or {ZARR}")
+        check_free([self.output], overwrite=self.overwrite and self.output.suffix.lower() != ZARR)
+        like = None if self.like is None else open_dataset(self.like)
+        out = EarthField(self.field_itself(), {}).decode(like, moments_of(self.when), guesses=self.guesses)
+        write_dataset(out, self.output)
+        sizes = " x ".join(f"{n} {name}" for name, n in out.sizes.items())
+        console.say(f"{', '.join(map(str, out.data_vars))} on {sizes} -> {self.output}")
+        console.write_json(self.json, "climate decode", {"field": str(self.field), "file": str(self.output),
+                                                         "sizes": {str(name): n for name, n in out.sizes.items()}})
+        return console.OK
+
+
 def read_places(path: Path) -> list[tuple[float, float]]:
     """(latitude, longitude) per line. Raises UserError naming the first line that is something else."""
     try:
@@ -166,3 +201,28 @@ def check_place(latitude: float, longitude: float) -> None:
     if not (-90 <= latitude <= 90 and -360 <= longitude <= 720):
         raise UserError(f"latitude {latitude:g}, longitude {longitude:g}; give degrees north in [-90, 90], then "
                         "degrees east")
+
+
+def moments_of(words: tuple[str, ...]) -> list[object] | None:
+    """Numbers where all are numbers, else dates; None for none. Raises UserError for what is neither."""
+    import numpy as np
+
+    if not words:
+        return None
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        try:
+            return list(np.array(words, "datetime64[ns]"))
+        except ValueError as error:
+            raise UserError(f"--when {' '.join(words)}; give dates such as 2001-02-14, or numbers") from error
+
+
+def write_dataset(out: "Dataset", path: Path) -> None:
+    """Whole or not at all."""
+    if path.suffix.lower() == ZARR:
+        with folder_aside(path) as aside:
+            out.to_zarr(aside, mode="w")
+        return
+    with written_aside(path) as file:
+        file.write(bytes(out.to_netcdf(engine="h5netcdf")))

@@ -86,6 +86,50 @@ class Encode(OnData):
 
 
 @dataclass(kw_only=True)
+class Year:
+    """Encode all time steps of a file as one field of latitude, longitude and time."""
+
+    input: tyro.conf.Positional[Path]
+    """A netCDF file or a Zarr folder."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FIELD")]
+    """The .field file."""
+    model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = "earth-climate"
+    """One of the gridded models."""
+    variable: str = ""
+    """Which variable; default: the only one."""
+    select: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIM=PLACE")] = ()
+    """Position along other dimensions, such as depth=0."""
+    overwrite: bool = False
+    """Replace the output."""
+    device: Device = "auto"
+    json: Json = None
+
+    def run(self) -> int:
+        """Encode and save."""
+        from tokenfield.earth.accessor import Accessor
+        from tokenfield.earth.files import open_dataset
+
+        check_free([self.output], overwrite=self.overwrite)
+        data = open_dataset(self.input)
+        data = data[[self.variable]] if self.variable in data.data_vars else data
+        if self.variable and self.variable not in data.data_vars:
+            there = ", ".join(map(str, data.data_vars))
+            raise UserError(f"{self.input} has no {self.variable}; its variables are {there}")
+        for word in self.select:
+            dim, _, place = word.partition("=")
+            if dim not in data.dims or not place.isdigit() or int(place) >= data.sizes[dim]:
+                raise UserError(f"--select {word}; give DIM=PLACE of {dict(data.sizes)}")
+            data = data.isel({dim: int(place)})
+        encoded = Accessor(data).encode(load_earth_model(self.model, self.device))
+        encoded.save(self.output)
+        stored, steps = encoded.field.values_stored, len(encoded.steps)
+        console.say(f"{encoded.field.domain} -> {self.output}: {stored} values")
+        console.write_json(self.json, "climate year", {"field": str(self.output), "steps": steps,
+                                                       "values_stored": stored})
+        return console.OK
+
+
+@dataclass(kw_only=True)
 class Evaluate(OnData):
     """Measure a model on fields: area-weighted RMSE in their units, PSNR, values stored."""
 
