@@ -1,11 +1,11 @@
-"""Rebuild the data sets of rendered objects: chairs, lamps and cars, in learnit's layout.
+"""Rebuild the data sets of rendered objects: chairs, lamps, cars and other furniture, in learnit's layout.
 
     python -m experiments.pools.objects build/objects --size 64
 
 fetches Debian's `sweethome3d-furniture` and `torcs-data` with `apt-get download`, unpacks them with `dpkg -x`, and
 renders what `tokenfield views render` would render of them (this is that command with a list of objects and a split):
 
-    build/objects/chairs/OBJECT/transforms.json, view-000.png ...    and lamps/, cars/
+    build/objects/chairs/OBJECT/transforms.json, view-000.png ...    and lamps/, cars/, furniture/
     build/objects/chairs_splits.json                                 {"train": [...], "test": [...]}
     build/objects/chairs_licenses.tsv                                object, split, licence, author, package, path
 
@@ -15,10 +15,13 @@ it again. Nothing here is random: the same packages and settings give the same p
 Which objects. Of the furniture catalogues, what its title calls a chair, a stool or a seat; a lamp, a lantern or a
 light that stands or hangs; and passenger cars. Of TORCS, its 17 cars in full detail, without the wheels, which the game
 adds. The split is by object and made by hand: held-out objects span plain and intricate shapes, and variants of
-one model (`concept-sedan-01v1`, `-01v2`) are on one side.
+one model (`concept-sedan-01v1`, `-01v2`) are on one side. A few dozen lamps cannot teach what objects are, so
+`furniture` is what else the licensed catalogues have for living rooms, offices, bedrooms and gardens, trained on alone:
+not what is flat or hardly there, nor what belongs to the suite of a held-out object.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,12 +66,21 @@ CARS = """fordFocus concept-sedan-01v1 concept-sedan-01v2 concept-sedan-02 conce
     car1-stock1 car1-stock2 car1-trb1 car1-trb3 car2-trb1 car3-trb1 car4-trb1 car5-trb1 car6-trb1 car7-trb1 car8-trb1
     p406"""
 POOL = {"chairs": CHAIRS.split(), "lamps": LAMPS.split(), "cars": CARS.split()}
+"""What is listed one by one; `furniture` is what else there is."""
+ROOMS = ("Living room", "Office", "Bedroom", "Exterior", "Lights")
+"""Categories of the catalogues that `furniture` is from."""
+SUITES = ["winchesterSofa", "rattanSofa", "rattanTable", "ext-table"]
+"""What belongs to held-out chairs."""
+FLAT = re.compile(r"fleche-|stationnement-|passage-|rails$|concrete-sidewalk|oriental-rug|round-carpet|"
+                  r"wall-lamp-artwork|fluorescent|track-lights")
+"""Names of furniture with nothing to be seen from most sides: marks of roads, carpets, strips of light."""
 
 TEST = {
     "chairs": ["thonet", "office-chair", "armchair3", "kitchenChair", "bar-stool", "rattanArmchair", "designChair",
                "leaf-chair", "plaidChair", "foldingChair", "ext-chair", "chair4", "winchesterArmchair"],
     "lamps": ["lamp2", "desk-lamp2", "campingLamp", "pedestal-vase-lamp", "saloon-lamp", "living-lamp", "outdoorLamp"],
     "cars": ["seat-leon", "renault-scenic", "VW-new-beetle", "smart-car", "155-DTM", "car4-trb1"],
+    "furniture": [],
 }
 """What is held out; everything else is trained on."""
 
@@ -99,10 +111,18 @@ def find(categories: list[str], roots: dict[str, Path]) -> dict[str, list[MeshEn
         file = car / f"{car.name}.acc"
         if file.is_file():
             meshes[car.name] = MeshEntry(car.name, car.name, file, author="TORCS", category="Vehicles", read=read_ac3d)
-    missing = [name for category in categories for name in POOL[category] if name not in meshes]
+    missing = [name for category in categories for name in POOL.get(category, ()) if name not in meshes]
     if missing:
         sys.exit(f"object_pool: the packages have no {', '.join(missing)}: another version; {skipped.summary()}")
-    return {category: [meshes[name] for name in POOL[category]] for category in categories}
+    listed = {category: [meshes[name] for name in names] for category, names in POOL.items() if category in categories}
+    return listed | ({"furniture": furniture(list(meshes.values()))} if "furniture" in categories else {})
+
+
+def furniture(meshes: list[MeshEntry]) -> list[MeshEntry]:
+    """Objects of `ROOMS` that are licensed, in no other category, of no held-out suite and not flat."""
+    known = {name for names in POOL.values() for name in names} | {*SUITES}
+    return [entry for entry in meshes if entry.file.name in LICENCES and entry.category in ROOMS
+            and entry.name not in known and not FLAT.match(entry.name)]
 
 
 def licence(entry: MeshEntry) -> tuple[str, str, str]:
@@ -143,7 +163,7 @@ def main() -> None:
     parser.add_argument("--packages", type=Path, help="folder that already holds the .deb files")
     parser.add_argument("--size", type=int, default=128, help="side of the views in pixels (default: 128)")
     parser.add_argument("--views", type=int, default=50, help="views of every object (default: 50)")
-    parser.add_argument("--categories", nargs="+", choices=POOL, default=list(POOL), help="only these")
+    parser.add_argument("--categories", nargs="+", choices=TEST, default=list(TEST), help="only these")
     parser.add_argument("--processes", type=int, default=0, help="at once (default: one for every core)")
     parser.add_argument("--sheet", type=Path, help="also write a picture with one view of every object")
     args = parser.parse_args()

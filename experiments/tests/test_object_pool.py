@@ -26,6 +26,17 @@ def test_objects_are_listed_once_and_those_held_out_are_among_them(pool):
     assert set(pool.FREE_ART.split()) <= set(pool.POOL["cars"])
 
 
+def test_furniture_is_licensed_whole_and_nothing_that_is_held_out(pool):
+    def entry(name, room="Living room", file="Scopia.sh3f"):
+        return MeshEntry(name, name, Path(file), f"{name}.obj", category=room)
+
+    taken = [entry("sofa"), entry("desk", "Office", "KatorLegaz.sh3f"), entry("passage")]
+    others = [entry("lamp2", "Lights"), entry("chair"), entry("winchesterSofa"), entry("puerta", "Doors and windows"),
+              entry("passage-pieton", "Exterior"), entry("girl", file="Reallusion.sh3f"), entry("buggy", file="x.acc")]
+    assert pool.furniture([*others[:4], *taken, *others[4:]]) == taken
+    assert pool.TEST["furniture"] == []
+
+
 def test_every_object_has_a_licence(pool):
     lamp = MeshEntry("lamp", "Lamp", Path("x/Scopia.sh3f"), "scopia/lamp/lamp.obj")
     assert pool.licence(lamp) == ("CC-BY-3.0", pool.FURNITURE, "Scopia.sh3f:scopia/lamp/lamp.obj")
