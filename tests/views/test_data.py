@@ -69,8 +69,8 @@ def test_samples_are_functions_of_their_place_with_distinct_views_and_their_pose
         sample = source.sample(3, step, 1)
         again = source.sample(3, step, 1)
         assert sample.keys() == again.keys() and all(torch.equal(sample[k], again[k]) for k in sample)
-        images = torch.cat([sample["support"], sample["target"][None]])
-        poses = torch.cat([sample["support_poses"], sample["target_pose"][None]])
+        images = torch.cat([sample["support"], sample["targets"]])
+        poses = torch.cat([sample["support_poses"], sample["target_poses"]])
         values = (images[:, 0, 0, 0] * 255).round().long()
         number, views = values // 10, values % 10
         assert len(set(views.tolist())) == 4 and len(set(number.tolist())) == 1 and views.max() < 5
@@ -86,8 +86,8 @@ def test_the_number_of_support_views_varies_by_step_and_batches_stack(root):
         count = batch["support"].shape[1]
         counts.add(count)
         assert batch["support"].shape == (3, count, 3, 5, 5) and batch["support_poses"].shape == (3, count, 4, 4)
-        assert batch["target"].shape == (3, 3, 5, 5) and batch["target_pose"].shape == (3, 4, 4)
-        assert batch["angle_x"].shape == (3,) and len(set(batch["seed"].tolist())) == 3
+        assert batch["targets"].shape == (3, 1, 3, 5, 5) and batch["target_poses"].shape == (3, 1, 4, 4)
+        assert batch["angle_x"].shape == (3,) and batch["seeds"].shape == (3, 1)
         if step == 30:
             break
     assert counts == {1, 2, 3, 4}

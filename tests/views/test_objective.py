@@ -126,6 +126,24 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(root):
     torch.testing.assert_close((first + second) / 2, whole, rtol=0, atol=1e-7)  # `mse` is of float32 colours
 
 
+@pytest.mark.parametrize("average", ["errors", "decibels"])
+def test_targets_of_an_object_are_asked_of_one_encoding(average, root):
+    """The loss is the mean over all targets, as if each were a sample of its own; one of them was encoded as well."""
+    recipe = miniature(views.views_lainr_64())
+    source = ViewsConfig(size=SIDE, support=2, targets=3, again=1).open(root, "train")
+    objective = LightFieldRays(average=average).build(fresh_model(recipe))
+    batch = {key: torch.stack([source.sample(0, 0, slot)[key] for slot in (0, 1)]) for key in source.sample(0, 0, 0)}
+    assert batch["targets"].shape[:2] == (2, 4) and torch.equal(batch["targets"][:, 3], batch["support"][:, 0])
+    assert len(set(batch["seeds"].flatten().tolist())) == 8
+    draws = seeding.generator(0, 0, seeding.COORDINATES)
+    loss, errors = objective(batch, draws)
+    each = [objective(batch | {key: batch[key][:, t : t + 1] for key in ("targets", "target_poses", "seeds")}, draws)[1]
+            for t in range(4)]
+    torch.testing.assert_close(errors, torch.stack(each, 1).flatten())
+    expected = errors.mean() if average == "errors" else (errors + 1e-6).log().mean()
+    torch.testing.assert_close(loss, expected)
+
+
 def test_input_views_are_nested_and_never_targets(root):
     item = next(iter(ViewsConfig(size=SIDE).open(root, "test").objects()))
     assert held_out_views(item, 3, 3) == ([0, 1, 2], [3, 4, 5, 6])

@@ -21,7 +21,9 @@ def miniature(recipe: Recipe, *, steps: int = 2) -> Recipe:
     """A recipe of this file at 8 pixels and widths of 8, as `experiments.miniature` does for pictures."""
     config, side = recipe.model, (8, 8)
     if isinstance(config, TokenViewsConfig):
-        sizes = {"num_latents": 5, "latent_dim": 8, "dim": 8, "feature_dim": 24}
+        sizes = {"num_latents": 5, "latent_dim": 8, "dim": 8, "feature_dim": 24, "heads": 1}
+        if config.lainr.start == "local":  # which needs room to tell places apart
+            sizes["start"] = "small"
         encoder = {"encoder_dim": 12, "encoder_depth": 1, "encoder_heads": 3}
         small = replace(config, lainr=replace(config.lainr, size=side, patch=4, **sizes, **encoder))
     elif isinstance(config, AnrRadianceConfig):

@@ -23,8 +23,15 @@ from tokenfield.training.journal import PSNR, Measure
 from tokenfield.training.sampling import CoordinateConfig, Sampling, draw
 from tokenfield.training.validation import check_fits, mean_over
 
+Average = Literal["errors", "decibels"]
+"""What is averaged over a batch: errors (Eq. 1), or their PSNR."""
 NOISE_FLOOR = 1e-6
 """Added to errors before their logarithm: beyond 60 dB a picture stops pulling (8-bit rounding alone is 59 dB)."""
+
+
+def mean_of(errors: Float[Tensor, " b"], average: Average) -> Float[Tensor, ""]:
+    """One number for a batch: the mean of its instances' errors, or the mean of their logarithms."""
+    return errors.mean() if average == "errors" else (errors + NOISE_FLOOR).log().mean()
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class ReconstructionConfig(CoordinateConfig):
 
     row_blocks: int = 1
     """Above 1: decode and differentiate in so many blocks of rows. The same gradient in less memory."""
-    average: Literal["errors", "decibels"] = "errors"
+    average: Average = "errors"
     """Over the pictures of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which an easy picture counts
     as much as a hard one."""
     prefixes: tuple[int, ...] = ()
@@ -60,8 +67,8 @@ class ReconstructionConfig(CoordinateConfig):
             raise UserError("objective.row_blocks works with average errors and zoom 1; set row_blocks to 1")
 
     def mean(self, errors: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-        """One number for a batch: the mean of its pictures' errors, or the mean of their logarithms."""
-        return errors.mean() if self.average == "errors" else (errors + NOISE_FLOOR).log().mean()
+        """One number for a batch, as `average` says."""
+        return mean_of(errors, self.average)
 
     def build(self, model: FieldModel, *, bf16: bool = False) -> "Reconstruction":
         """The loss of pictures, a module."""

@@ -1,7 +1,8 @@
 """Posed views of objects: the data of light fields and radiance fields (A.2).
 
 A training sample is a few support views of an object and one more view of it, the target, with their poses. All are
-drawn from the same views without replacement, as in the compared code, so a target is never encoded.
+drawn from the same views without replacement, as in the compared code, so a target is never encoded. More targets are
+cheap, for the object is encoded once; and support views may be asked for again beside them.
 """
 
 from collections.abc import Iterator
@@ -24,8 +25,11 @@ from tokenfield.data.sources import Split, check_root
 from tokenfield.errors import UserError
 from tokenfield.views.cache import cached_views
 from tokenfield.views.layouts import LAYOUTS, Place
+from tokenfield.views.variants import Vary, varied
 
 ViewLayout = Literal["learnit", "nerf", "colmap"]
+SPREAD = 1_327_217_885
+"""2^31 over the golden ratio: multiples modulo 2^31 are spread evenly, so targets of a sample ask for other pixels."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class ViewSet:
 class ViewsConfig(Sizes):
     """What to read from a folder of posed views."""
 
-    may_be_zero = frozenset({"fewest", "first_views"})
+    may_be_zero = frozenset({"fewest", "first_views", "again"})
 
     category: str = ""
     """Which objects of the folder, "chairs" say (nerf: which scene); empty for all."""
@@ -62,8 +66,17 @@ class ViewsConfig(Sizes):
     """The most support views of a sample."""
     fewest: int = 0
     """The fewest. Every step draws one number from these two, for its whole batch; 0 is as many as `support`."""
+    targets: int = 1
+    """Views of a sample that are asked for and not encoded."""
+    again: int = 0
+    """Support views that are asked for as well, `fewest` at most."""
     first_views: int = 25
     """learnit: training takes only so many views of an object, the first ones; 0 for all."""
+    balance: bool = False
+    """Every category is drawn as often as every other, however few objects it has."""
+    vary: Vary = "none"
+    """Variants of the objects that are trained on, whose light fields are as true: mirrors is mirrored by halves and
+    colour channels in any order, turns is turned about the vertical as well."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,9 +84,11 @@ class ViewsConfig(Sizes):
             raise UserError(f"layout {self.layout!r} is not known; give one of {', '.join(LAYOUTS)}")
         if self.fewest > self.support:
             raise UserError(f"fewest is {self.fewest}, more than support {self.support}; lower one or raise the other")
-        if 0 < self.first_views <= self.support:
-            raise UserError(f"first_views is {self.first_views}: {self.support} support views and a target need "
-                            f"{self.support + 1}; raise it or lower support")
+        if self.again > (self.fewest or self.support):
+            raise UserError(f"again is {self.again}, more than a sample's support views; lower it")
+        if 0 < self.first_views < self.support + self.targets:
+            raise UserError(f"first_views is {self.first_views}: {self.support} support views and {self.targets} "
+                            f"target(s) need {self.support + self.targets}; raise it or lower support")
 
     def open(self, root: str | Path, split: Split) -> "ViewsSource":
         """The objects of one split of the data set in folder `root`.
@@ -103,12 +118,16 @@ class ViewsSource:
 
         def check(place: Place) -> None:
             _, transforms = place
-            count, least = len(self.views(transforms)[0]), config.support + 1
+            count, least = len(self.views(transforms)[0]), config.support + config.targets
             if count < least:
                 raise PictureError(transforms.parent, f"has {count} views, {least} are needed")
 
         good = usable(places, check, self.skipped, f"decoding views into {cache_folder()}", "objects")
         self.names, self.files = [name for name, _ in good], [file for _, file in good]
+        groups: dict[str, list[Path]] = {}
+        for name, file in good:
+            groups.setdefault(name.rpartition("/")[0] if config.balance else "", []).append(file)
+        self.groups = list(groups.values())
 
     def __len__(self) -> int:
         return len(self.names)
@@ -116,26 +135,30 @@ class ViewsSource:
     def sample(self, seed: int, step: int, slot: int) -> dict[str, Tensor]:
         """What is trained on at `step` in place `slot` of the global batch: a pure function of its arguments.
 
-        Objects are drawn uniformly, with replacement; views of an object without. All samples of a step have the same
-        number of support views, V, so that they can be stacked.
+        Objects are drawn uniformly, or each from a category that is, with replacement; views of an object without. All
+        samples of a step have the same number of support views, V, so that they can be stacked.
 
         Returns:
-            support (V, 3, S, S) in [0, 1], support_poses (V, 4, 4), target (3, S, S), target_pose (4, 4), angle_x (),
-            all float32; and integers: seed (), from 0 to 2^31 - 1, for what else is drawn per instance, and step ().
+            support (V, 3, S, S) in [0, 1], support_poses (V, 4, 4), targets (T, 3, S, S), target_poses (T, 4, 4),
+            angle_x (), all float32; and integers: seeds (T,), from 0 to 2^31 - 1, for what else is drawn per target,
+            and step ().
         """
         draws = Draws(seed, step, slot)
-        pictures, poses, angle = self.views(self.files[draws.below(len(self))])
+        group = self.groups[draws.below(len(self.groups)) if self.config.balance else 0]
+        pictures, poses, angle = self.views(group[draws.below(len(group))])
         fewest, most = self.config.fewest or self.config.support, self.config.support
         count = fewest + Draws(seed, step).below(most - fewest + 1)
-        numbers = distinct(len(pictures), count + 1, seed, step, slot)
-        images, cameras = unit(pictures[numbers]), torch.from_numpy(poses[numbers])
+        numbers = distinct(len(pictures), count + self.config.targets, seed, step, slot)
+        seed_of_target = draws.below(2**31)
+        images, cameras = varied(self.config.vary, draws, unit(pictures[numbers]), torch.from_numpy(poses[numbers]))
+        asked = [*range(count, len(numbers)), *range(self.config.again)]
         return {
             "support": images[:count],
             "support_poses": cameras[:count],
-            "target": images[count],
-            "target_pose": cameras[count],
+            "targets": images[asked],
+            "target_poses": cameras[asked],
             "angle_x": torch.tensor(angle, dtype=torch.float32),
-            "seed": torch.tensor(draws.below(2**31)),
+            "seeds": (torch.arange(len(asked)) * SPREAD + seed_of_target) % 2**31,
             "step": torch.tensor(step),
         }
 

@@ -25,6 +25,7 @@ from tokenfield.fields.field import Field
 from tokenfield.metrics import mse, psnr
 from tokenfield.models.base import Model
 from tokenfield.training.journal import PSNR, Measure
+from tokenfield.training.objective import Average, mean_of
 from tokenfield.training.validation import mean_over
 from tokenfield.views.data import ViewSet, ViewsSource
 from tokenfield.views.light_field import LightField, render_from
@@ -46,9 +47,12 @@ class RayConfig(Sizes):
     measure: ClassVar[Measure] = PSNR
 
     rays: int = 0
-    """Rays of the target view per instance; 0: all of them."""
+    """Rays of a target view; 0: all of them."""
     foreground_steps: int = 0
     """For so many steps from the beginning half of the rays show the object, where `rays` leaves a choice."""
+    average: Average = "errors"
+    """Over the targets of a batch: the mean of their errors (Eq. 1), or of their PSNR, in which a thin object on white
+    counts as much as one that fills the picture."""
     evaluate_views: int = 4
     """Held-out views of an object that an evaluation during training renders."""
 
@@ -64,7 +68,7 @@ class RayConfig(Sizes):
                             "change objective or model")
         if not isinstance(source, ViewsSource):
             raise UserError("these are no posed views; give data of kind views")
-        height, width = source.sample(seed, 0, 0)["target"].shape[-2:]
+        height, width = source.sample(seed, 0, 0)["targets"].shape[-2:]
         if self.rays > height * width:
             raise UserError(f"objective.rays {self.rays} of {height * width} pixels; give at most these, or 0")
         if tuple(model.input_size) != (height, width):
@@ -105,7 +109,7 @@ class RadianceRays(Integral, RayConfig):
     trains = RadianceModel
 
     rays: int = 128
-    """Rays of the target view per instance; 128 in the code of IPC and TransINR, 512 in ANR's. 0: all of them."""
+    """Rays of a target view; 128 in the code of IPC and TransINR, 512 in ANR's. 0: all of them."""
     foreground_steps: int = 1000
     """For so many steps from the beginning half of the rays show the object."""
 
@@ -130,21 +134,23 @@ class RayObjective(nn.Module):
     def forward(
         self, batch: dict[str, Tensor], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
-        """Loss and errors of the instances; `batch` is what `ViewsSource.sample` gives, stacked."""
-        target, config = batch["target"], self.config
+        """Loss and errors of the targets; `batch` is what `ViewsSource.sample` gives, stacked."""
+        target, config, count = batch["targets"].flatten(0, 1), self.config, batch["targets"].shape[1]
         height, width = target.shape[-2:]
         with torch.autocast(target.device.type, torch.bfloat16, enabled=self.bf16):
             tokens = self.model.encode(self.model.inputs(batch["support"], batch["support_poses"], batch["angle_x"]))
             grid, truth = Grid.cells(height, width, device=target.device), target.flatten(2)  # (B, 3, H W)
             coords: Coordinates = grid
             if config.rays:
-                pixels = pick(target, config.rays, batch["seed"], batch["step"] < config.foreground_steps, generator)
+                biased = (batch["step"] < config.foreground_steps).repeat_interleave(count)
+                pixels = pick(target, config.rays, batch["seeds"].flatten(), biased, generator)
                 coords = grid.coords()[pixels]  # (B, n, 2)
                 truth = truth.gather(2, pixels[:, None].expand(-1, 3, -1))
-            colours = self.model.see(tokens, batch["target_pose"], batch["angle_x"], coords, (height, width),
+            tokens, angles = (part.repeat_interleave(count, 0) for part in (tokens, batch["angle_x"]))
+            colours = self.model.see(tokens, batch["target_poses"].flatten(0, 1), angles, coords, (height, width),
                                      integral=config.integral, generator=generator)
         errors = mse(colours.float(), truth.mT)
-        return errors.mean(), errors.detach()
+        return mean_of(errors, config.average), errors.detach()
 
 
 def pick(
