@@ -1,6 +1,8 @@
 # `make demo`, `make test` and `make docs`. Everything else is a target they need.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that share the tests, one thread each.
+JOBS ?= 2
 
 .PHONY: demo test docs clean
 .DELETE_ON_ERROR:
@@ -11,7 +13,7 @@ demo: .venv/ready
 test: .venv/tested
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 # The site, into build/site: every tutorial is executed, on one core and without a network, and a warning is an error.
 docs: .venv/documented

@@ -81,6 +81,8 @@ def _check_depth(data: object) -> None:
     for _ in range(DEEPEST):
         inner = [part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list)]
         level = [one for part in inner for one in part]
+        if not level:
+            return
     if any(isinstance(one, dict | list) for one in level):
         raise DamagedJson(f"brackets nested more than {DEEPEST} deep")
 

@@ -152,7 +152,7 @@ def _shipped(systems: Container[str]) -> list[str]:
 
 def packaged(name: str) -> Path | None:
     """The folder of a field model or a denoiser that this package ships; None for another name."""
-    return PACKAGED / name if name in (*list_models(), *list_denoisers()) else None
+    return PACKAGED / name if Path(name).name == name and (PACKAGED / name / CONFIG).is_file() else None
 
 
 def unwrapped(model: Any) -> Any:
