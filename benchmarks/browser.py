@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.chromium import PROGRAM, Chromium
+from tokenfield.browser.command import HOST, server_of
 from tokenfield.browser.page import write_page
 from tokenfield.browser.scenes import Subject
-from tokenfield.browser.server import HOST, server_of
 from tokenfield.data.demo_pictures import held_out
 from tokenfield.fields.field import Field
 from tokenfield.models import pretrained

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.views.meshes.catalogue import find_meshes
 from tokenfield.views.meshes.objects import ViewSettings, render_all, write_lists
 

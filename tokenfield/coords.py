@@ -14,15 +14,14 @@ from itertools import product
 from math import ceil, prod
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Device = torch.device | str | None
 
 
-def centers(
-    n: int, lo: float = -1.0, hi: float = 1.0, *, device: Device = None, dtype: torch.dtype = torch.float32
-) -> Float[Tensor, " n"]:
+def centers(n: int, lo: float = -1.0, hi: float = 1.0, *, device: Device = None,
+            dtype: torch.dtype = torch.float32) -> Float[Tensor, " n"]:
     """Midpoints of `n` equal cells covering [lo, hi], the outer edges of the first and the last one: ascending."""
     i = torch.arange(n, dtype=torch.float64)  # rounded once, at the end
     return (lo + (hi - lo) * (i + 0.5) / n).to(device=device, dtype=dtype)  # x_i = -1 + 2 (i + 0.5) / n on [-1, 1]
@@ -119,3 +118,10 @@ def in_pieces(values: Callable[[Coordinates], Tensor], coords: Coordinates, chun
         whole[:, *place] = part.unflatten(1, tile.shape)
     assert whole is not None, "more points than a chunk have at least one tile"
     return whole.flatten(1, -2)
+
+
+def by_kind(kinds: Int[Tensor, " m"]) -> Iterator[tuple[int, Int[Tensor, " r"]]]:
+    """Every kind that occurs, rising, with its places."""
+    order = kinds.argsort(stable=True)
+    which, counts = kinds[order].unique_consecutive(return_counts=True)
+    yield from zip(which.tolist(), order.split(counts.tolist()), strict=True)

@@ -26,9 +26,9 @@ from PIL.Image import Image, Resampling, fromarray
 from torch import Tensor
 
 from experiments.fields.spectra import power_beyond, radial_power
+from tokenfield.data.datasets import center_square, to_tensor
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.pictures import PictureError, SkippedFiles
-from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import Panel, bicubic, repeat, sheet
 from tokenfield.evaluation.tables import markdown as markdown_table

@@ -36,9 +36,8 @@ from experiments.generation.classifier import read
 from experiments.generation.scores import ENLARGED, FINE, areas, between, evenly, render, trained
 from tokenfield.evaluation import tables
 from tokenfield.evaluation.environment import machine, versions
-from tokenfield.evaluation.features import FeatureNetwork, find_features
+from tokenfield.evaluation.features import FeatureNetwork, find_features, frechet_distance
 from tokenfield.evaluation.figures import Panel, save_png, sheet
-from tokenfield.evaluation.frechet import frechet_distance
 from tokenfield.generation.metrics import Nearest, compare, features_of, figure, nearest
 from tokenfield.generation.samples_to_fields import labels_for, load_denoiser, load_field_model
 from tokenfield.generation.sampling import sample

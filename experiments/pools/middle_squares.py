@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
+from tokenfield.data.datasets import center_square, to_tensor
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.pictures import find_pictures, write_picture
-from tokenfield.data.transforms import center_square, to_tensor
 
 
 def main() -> None:

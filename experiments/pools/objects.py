@@ -32,7 +32,7 @@ from PIL import Image
 from experiments.pools import photos as photo_pool
 from experiments.pools.ac3d import read_ac3d
 from tokenfield.data.decoding import read_rgb8
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.progress import progress
 from tokenfield.views.meshes.catalogue import MeshEntry, find_meshes

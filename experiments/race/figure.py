@@ -4,7 +4,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tokenfield.comparison.figures import rows_with_result
+from tokenfield.comparison.report import rows_with_result
 from tokenfield.io.atomic import written_aside
 from tokenfield.io.charts import AXIS, COLOURS, FAINT, GRID, INK
 from tokenfield.io.record import Record

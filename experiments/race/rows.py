@@ -7,8 +7,8 @@ from typing import Any
 
 from experiments.race import recipes as race
 from experiments.tables.rows import Row, Table
-from tokenfield.comparison.figures import reached
 from tokenfield.comparison.held_out import FINAL_SIDE, SIDE, HeldOut
+from tokenfield.comparison.report import reached
 from tokenfield.errors import UserError
 from tokenfield.evaluation import tables
 from tokenfield.training.recipe import Recipe

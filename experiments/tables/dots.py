@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tokenfield.comparison.figures import heading, rows_with_result
+from tokenfield.comparison.report import heading, rows_with_result
 from tokenfield.io.charts import COLOURS, GRID, plot
 from tokenfield.io.record import Record
 

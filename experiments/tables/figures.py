@@ -8,7 +8,7 @@ from pathlib import Path
 from experiments.factorial.figure import effects
 from experiments.race.figure import race
 from experiments.tables.dots import dots
-from tokenfield.comparison.figures import curves, heading, rows_with_result
+from tokenfield.comparison.report import curves, heading, rows_with_result
 from tokenfield.evaluation.optimization_curves import STYLES
 from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record

@@ -15,9 +15,9 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 from experiments.tables import memory
 from tokenfield.comparison import running
 from tokenfield.comparison.held_out import FINAL_SIDE, HeldOut, sampled_psnr
-from tokenfield.comparison.measuring import describe
 from tokenfield.comparison.running import Deadline, Measurement
 from tokenfield.comparison.setting import Setting
+from tokenfield.comparison.systems import describe
 from tokenfield.coords import Grid, centers, in_pieces
 from tokenfield.data import Pictures
 from tokenfield.evaluation import evaluate

@@ -14,9 +14,9 @@ from experiments import recipes as studies
 from experiments.tables import measuring
 from experiments.tables.measuring import count_macs
 from experiments.tables.rows import Row, Table
-from tokenfield.comparison.measuring import curve
 from tokenfield.comparison.running import Deadline
 from tokenfield.comparison.setting import Setting
+from tokenfield.comparison.systems import curve
 from tokenfield.errors import UserError
 from tokenfield.evaluation.environment import machine, versions
 from tokenfield.io.record import Record

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from experiments.pools.ac3d import read_ac3d
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.views.meshes.catalogue import MeshEntry
 from tokenfield.views.meshes.files import read_surface
 from tokenfield.views.meshes.objects import ViewSettings, render_all

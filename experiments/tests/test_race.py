@@ -15,8 +15,8 @@ from experiments.tables import memory, report
 from experiments.tables.measuring import macs_per_pixel, run
 from experiments.tables.tables import TABLES
 from tokenfield.comparison.held_out import Doubling, HeldOut, sampled_psnr, spaced
-from tokenfield.comparison.measuring import describe, timing
 from tokenfield.comparison.setting import Budget, Setting
+from tokenfield.comparison.systems import describe, timing
 from tokenfield.data import DataConfig
 from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError

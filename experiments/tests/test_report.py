@@ -6,8 +6,7 @@ import pytest
 
 from experiments.tables import report
 from experiments.tables.tables import TABLES
-from tokenfield.comparison.figures import mean_curve, reached
-from tokenfield.comparison.report import as_markdown, cells
+from tokenfield.comparison.report import as_markdown, cells, mean_curve, reached
 
 pytestmark = pytest.mark.usefixtures("sixteen_pixels")
 

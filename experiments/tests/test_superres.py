@@ -8,8 +8,7 @@ import torch
 
 from experiments.fields.superres_protocol import METHODS, compare, detail_sheet, markdown, noise_of, sizes_of
 from tokenfield.coords import Grid
-from tokenfield.data.pictures import write_picture
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles, write_picture
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import bicubic
 from tokenfield.models.lainr import LainrConfig

@@ -21,8 +21,7 @@ from tokenfield.evaluation.tables import markdown, number
 from tokenfield.io.record import Record
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, model_name
-from tokenfield.training.session import Session
-from tokenfield.training.stopping import Diverged
+from tokenfield.training.session import Diverged, Session
 from tokenfield.training.trainer import train
 
 ADAM = OptimConfig(name="adam", rate=1e-3, betas=(0.9, 0.99), schedule="cosine", warmup=20)

@@ -11,9 +11,9 @@ import torch
 from fixtures import smooth
 
 from benchmarks.chromium import PROGRAM, Chromium
+from tokenfield.browser.command import HOST, server_of
 from tokenfield.browser.page import write_page
 from tokenfield.browser.scenes import Subject
-from tokenfield.browser.server import HOST, server_of
 from tokenfield.earth.globe import Globe
 from tokenfield.earth.maps import orthographic
 from tokenfield.earth.models import GriddedLainrConfig

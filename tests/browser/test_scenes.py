@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tokenfield.browser import command
+from tokenfield.browser.command import HOST, server_of
 from tokenfield.browser.page import CONTENTS, write_page
 from tokenfield.browser.scenes import Subject, globe, light_field, places_of, whole_tokens, write_tokens
-from tokenfield.browser.server import HOST, server_of
 from tokenfield.data.pictures import write_picture
 from tokenfield.earth.globe import Globe, pack
 from tokenfield.earth.models import GriddedLainrConfig

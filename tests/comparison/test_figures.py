@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from tokenfield.comparison import figures
+from tokenfield.comparison import report
 
 
 def run(seed: int, psnr: float) -> dict:
@@ -24,10 +24,10 @@ def test_curves_show_every_system(budget, axis, lines, monkeypatch, tmp_path):
         labels.update(options)
         yield axes
 
-    monkeypatch.setattr(figures, "plot", plot)
+    monkeypatch.setattr(report, "plot", plot)
     rows = [{"label": f"{k}", "psnr": 20.0 + k, "values_stored": 576, "runs": [run(0, 20.0 + k), run(1, 20.0 + k)]}
             for k in range(8)]
-    figures.curves({"title": "t", "budget": budget, "rows": rows}, tmp_path / "figure.png")
+    report.curves({"title": "t", "budget": budget, "rows": rows}, tmp_path / "figure.png")
     calls = axes.plot.call_args_list
     assert labels["xlabel"] == axis and len(calls) == lines * 8
     assert len({call.kwargs["label"] for call in calls if call.kwargs.get("label")}) == 8

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles, cache
-from tokenfield.data.cache import open_array
-from tokenfield.data.datasets import orient
+from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles
+from tokenfield.data.datasets import orient, to_tensor
 from tokenfield.data.draws import Draws
 from tokenfield.data.listings import relative_listing
+from tokenfield.data.pictures import usable
 from tokenfield.data.pyramid import SMALLEST, level_shapes, levels_of
-from tokenfield.data.skipped import usable
-from tokenfield.data.transforms import to_tensor
 from tokenfield.errors import UserError
+from tokenfield.io import cache
+from tokenfield.io.cache import open_array
 
 
 def ramp(height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from PIL import Image
 from tokenfield.data import DataConfig, shards
 from tokenfield.data.decoding import PictureError, read_picture
 from tokenfield.data.layouts import LAYOUTS
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 
 

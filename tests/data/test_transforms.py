@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenfield.data.datasets import center_square, random_square, resize_shorter, to_tensor
 from tokenfield.data.draws import Draws
-from tokenfield.data.transforms import center_square, random_square, resize_shorter, to_tensor
 
 side = st.integers(1, 60)
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 import tokenfield
 from tokenfield.cli import main
-from tokenfield.evaluation import lpips, perceptual
+from tokenfield.evaluation import perceptual
 from tokenfield.evaluation.features import find_features
 from tokenfield.evaluation.protocols import PROTOCOLS, kind_of
 
@@ -60,7 +60,7 @@ def test_whole_pictures_and_how_they_differ_from_the_test_set(tmp_path, monkeypa
     printed = capsys.readouterr().out
     assert "not the whole test set: 2 pictures were measured" in printed and "clamp: none" in printed
     folder = tmp_path / "cache" / "networks"
-    for column, file in (("rFID", perceptual.INCEPTION), ("LPIPS", lpips.FILE)):
+    for column, file in (("rFID", perceptual.INCEPTION), ("LPIPS", perceptual.FILE)):
         assert f"{column} -: place {file} in {folder}" in " ".join(printed.split())
 
 
@@ -119,7 +119,7 @@ def test_rfid_is_the_distance_of_features_before_and_after(tmp_path, monkeypatch
 def alexnet():
     draws = torch.Generator().manual_seed(0)
     weights = {}
-    for place, (inward, outward, side, _, _) in lpips.CONVOLUTIONS.items():
+    for place, (inward, outward, side, _, _) in perceptual.CONVOLUTIONS.items():
         scale = (2 / (inward * side**2)) ** 0.5
         weights[f"features.{place}.weight"] = scale * torch.randn(outward, inward, side, side, generator=draws)
         weights[f"features.{place}.bias"] = 0.1 * torch.randn(outward, generator=draws)
@@ -128,10 +128,10 @@ def alexnet():
 
 def test_lpips_by_hand(alexnet, tmp_path, monkeypatch, capsys):
     pytest.importorskip("torchmetrics")
-    path = tmp_path / "cache" / "networks" / lpips.FILE
+    path = tmp_path / "cache" / "networks" / perceptual.FILE
     path.parent.mkdir(parents=True)
     torch.save(alexnet | {"classifier.6.bias": torch.zeros(1000)}, path)
-    network = lpips.load_lpips(path)
+    network = perceptual.load_lpips(path)
     heads = [weight.flatten().double() for weight in network.weights]
     assert [len(head) for head in heads] == [64, 192, 384, 256, 256] and min(head.min() for head in heads) >= 0
     one, other = torch.rand(2, 3, 71, 53, generator=torch.Generator().manual_seed(1))[:, None]
@@ -140,7 +140,7 @@ def test_lpips_by_hand(alexnet, tmp_path, monkeypatch, capsys):
         mean, deviation = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in
                            ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
         x, seen = (2 * picture.double() - 1 - mean) / deviation, []
-        for place, (_, _, _, stride, padding) in lpips.CONVOLUTIONS.items():
+        for place, (_, _, _, stride, padding) in perceptual.CONVOLUTIONS.items():
             if place in (3, 6):
                 x = torch.nn.functional.max_pool2d(x, 3, 2)
             weight, bias = (alexnet[f"features.{place}.{part}"].double() for part in ("weight", "bias"))
@@ -160,9 +160,9 @@ def test_lpips_by_hand(alexnet, tmp_path, monkeypatch, capsys):
 def test_another_file_is_one_line(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torchmetrics")
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path))
-    path = tmp_path / "networks" / lpips.FILE
+    path = tmp_path / "networks" / perceptual.FILE
     path.parent.mkdir()
     torch.save({"features.0.weight": torch.zeros(1)}, path)
     assert main(["evaluate", MODEL]) != 0
     error = capsys.readouterr().err
-    assert f"holds no weights of AlexNet (KeyError); give {lpips.FILE}" in " ".join(error.split())
+    assert f"holds no weights of AlexNet (KeyError); give {perceptual.FILE}" in " ".join(error.split())

@@ -23,7 +23,7 @@ from tokenfield.cli.evaluate import Pictures, Protocol
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.evaluation import evaluate as evaluation
-from tokenfield.evaluation.protocols import DATA_SETS, MEASURED, PROTOCOLS
+from tokenfield.evaluation.protocols import DATA_SETS, MEASUREMENT, PROTOCOLS
 from tokenfield.training.recipe import Recipe, to_json
 
 PICTURES = Path(__file__).parents[1] / "pictures"
@@ -152,7 +152,7 @@ def test_the_number_is_the_mean_of_psnr_by_hand(tmp_path):
 def test_every_result_says_all_that_decides_it():
     for name, protocol in PROTOCOLS.items():
         facts = protocol.describe(name)
-        assert {"name", "pictures", "split", "crop", *MEASURED} <= set(facts) and all(facts.values())
+        assert {"name", "pictures", "split", "crop", *MEASUREMENT} <= set(facts) and all(facts.values())
         assert (name in DATA_SETS) == ("published" in facts)
     assert set(get_args(Protocol)) == {"auto", *PROTOCOLS}
 

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tokenfield.coords import by_kind
 from tokenfield.errors import UserError
-from tokenfield.fields.axis import BlockAxis, TileAxis, groups, shares, smoothstep
+from tokenfield.fields.axis import BlockAxis, TileAxis, shares, smoothstep
 from tokenfield.fields.domains import Tiles
 
 axes = st.builds(TileAxis, st.integers(1, 400), st.integers(4, 61), st.sampled_from([0.01, 1 / 8, 0.2, 1 / 3]))
@@ -82,14 +83,14 @@ def test_blocks_partition_the_cells(length, cell, block):
     assert (axis.cells - 1) * cell < length <= axis.cells * cell
     first, weight = axis.cover(positions(axis, 101))
     assert (weight == 1).all() and first.min() >= 0 and first.max() < axis.pieces
-    for piece, k in groups(first):
+    for piece, k in by_kind(first):
         lo, hi = axis.cells_near(positions(axis, 101)[k], 2)
         assert lo <= max(0, axis.cells_of(piece)[0]) + block and hi <= axis.cells and lo >= 0
 
 
 def test_groups_keep_order_and_lose_nothing():
     piece = torch.tensor([5, 2, 5, 2, 9])
-    assert [(p, k.tolist()) for p, k in groups(piece)] == [(2, [1, 3]), (5, [0, 2]), (9, [4])]
+    assert [(p, k.tolist()) for p, k in by_kind(piece)] == [(2, [1, 3]), (5, [0, 2]), (9, [4])]
 
 
 @pytest.mark.parametrize(

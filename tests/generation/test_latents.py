@@ -10,9 +10,9 @@ import latent_toys as toys
 import pytest
 import torch
 
+from tokenfield.data.datasets import center_square, to_tensor
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.pictures import write_picture
-from tokenfield.data.transforms import center_square, to_tensor
 from tokenfield.errors import UserError
 from tokenfield.generation import encoding
 from tokenfield.generation.latents import LatentFolder, LatentsConfig, shard_path

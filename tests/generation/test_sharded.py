@@ -16,8 +16,8 @@ from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.training import OptimConfig, sharding, train
 from tokenfield.training import trainer as loop
-from tokenfield.training.ema import Ema
 from tokenfield.training.journal import read
+from tokenfield.training.optimisers import Ema
 
 HERE = Path(__file__).parent
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from tokenfield import Field, save
 from tokenfield.coords import Grid, centers
 from tokenfield.fields.lattice import Lattice
-from tokenfield.models.liif import LiifConfig
-from tokenfield.nn.edsr import Edsr
+from tokenfield.models.liif import Edsr, LiifConfig
 
 CONFIG = LiifConfig(dim=5, depth=1, hidden=(11, 7))
 SIZE = (13, 17)

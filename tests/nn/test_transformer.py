@@ -4,8 +4,7 @@ import pytest
 import torch
 from tensors import normal
 
-from tokenfield.nn.encoder import LatentEncoder
-from tokenfield.nn.patchify import patchify
+from tokenfield.nn.encoder import LatentEncoder, patchify
 from tokenfield.nn.transformer import Block, Transformer
 
 

@@ -5,7 +5,7 @@ import copy
 import torch
 from toys import LAINR
 
-from tokenfield.training.ema import Ema
+from tokenfield.training.optimisers import Ema
 
 
 def test_it_follows_the_recurrence():

@@ -6,8 +6,7 @@ import pytest
 
 from tokenfield.errors import UserError
 from tokenfield.training import journal
-from tokenfield.training.journal import LOSS, PSNR, Journal, draw_curve, read
-from tokenfield.training.progress import Display
+from tokenfield.training.journal import LOSS, PSNR, Display, Journal, draw_curve, read
 
 
 def line(step, **more):
@@ -94,7 +93,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
-    display = Display(40, shown=True)
+    display = Display(40, visible=True)
     display.start(10)
     display.evaluated(20, 31.25, 3)
     for step in (30, 40):
@@ -110,7 +109,7 @@ def test_without_a_terminal_progress_is_plain_lines(capsys, monkeypatch):
 
 
 def test_a_loss_is_called_a_loss(capsys):
-    display = Display(40, shown=True, measure=LOSS)
+    display = Display(40, visible=True, measure=LOSS)
     display.evaluated(20, 0.4321, 3)
     display.update({"step": 40, "loss": 0.5, "images": 160, "images_per_second": 8.0})
     assert capsys.readouterr().err.splitlines() == [
@@ -120,7 +119,7 @@ def test_a_loss_is_called_a_loss(capsys):
 
 
 def test_what_is_not_shown_is_silent(capsys):
-    display = Display(4, shown=False)
+    display = Display(4, visible=False)
     display.start(2)
     display.say("nothing")
     display.update({"step": 4, "psnr": 1.0, "images": 4, "images_per_second": 1.0})

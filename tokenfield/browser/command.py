@@ -1,7 +1,12 @@
-"""`tokenfield view`: fields in a browser, decoded there."""
+"""`tokenfield view`: fields in a browser, decoded there, and the web server for such pages, on this machine alone.
+
+The server isolates a page from others (COOP, COEP), which is what browsers ask for before WebAssembly gets threads.
+"""
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -15,6 +20,45 @@ from tokenfield.errors import UserError
 
 if TYPE_CHECKING:
     from tokenfield.browser.scenes import Subject
+
+HOST = "127.0.0.1"
+HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp",
+           "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files of one folder."""
+
+    protocol_version = "HTTP/1.1"
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json",
+        ".onnx": "application/octet-stream",
+    }
+
+    def end_headers(self) -> None:
+        for header in HEADERS.items():
+            self.send_header(*header)
+        super().end_headers()
+
+    def list_directory(self, path: object) -> None:  # type: ignore[override]
+        """Folders are not listed."""
+        self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence: a page is dozens of requests."""
+
+
+def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
+    """A server that listens already; `serve_forever` answers. Port 0 takes a free one, which `server_port` says.
+
+    Raises UserError for a port that is taken or may not be used.
+    """
+    try:
+        return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(folder)))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"port {port} cannot be used ({reason}); give another one, or 0 for any free one") from error
+
 
 Inputs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FIELD")]
 
@@ -38,7 +82,7 @@ def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: 
         model: what photographs are encoded with, by default photos-s; of a field only if it is not where the file says.
     """
     from tokenfield.browser.page import CONTENTS, fill, write_page
-    from tokenfield.data.skipped import SkippedFiles
+    from tokenfield.data.pictures import SkippedFiles
 
     if len(inputs) == 1 and (inputs[0] / CONTENTS).exists():
         return show(inputs[0], port, open)
@@ -59,14 +103,12 @@ def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: 
     return show(out, port, open) or code if serve else code
 
 
-def show(folder: Path, port: int, wanted: bool) -> int:
+def show(folder: Path, port: int, browse: bool) -> int:
     """Serve a page until Ctrl-C."""
-    from tokenfield.browser.server import HOST, server_of
-
     with server_of(folder, port) as server:
         address = f"http://{HOST}:{server.server_port}/"
         console.say(f"{address} shows {folder}; Ctrl-C ends it")
-        if wanted:
+        if browse:
             open_browser(address)
         try:
             server.serve_forever()
@@ -82,9 +124,8 @@ def open_browser(address: str) -> bool:
     return console.is_desktop() and webbrowser.open(address)
 
 
-def find_subjects(
-    inputs: Sequence[Path], photograph: Path | None, model: str | None, skipped: SkippedFiles
-) -> "list[Subject]":
+def find_subjects(inputs: Sequence[Path], photograph: Path | None, model: str | None,
+                  skipped: SkippedFiles) -> "list[Subject]":
     """What the page shows, in the order given; folders in the order of their names.
 
     Of several files those that cannot be shown are noted in `skipped`. Raises UserError where none is left, or a

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from tokenfield.browser.networks import networks_of
 from tokenfield.configs import identity
-from tokenfield.data.cache import cache_folder
 from tokenfield.errors import UserError
 from tokenfield.interop.networks import WEIGHTS, names_of, put_beside, tensor_file, to_onnx, write_onnx
 from tokenfield.io.atomic import folder_aside, write_whole
+from tokenfield.io.cache import cache_folder
 from tokenfield.io.record import json_text
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel

@@ -56,9 +56,8 @@ class Functions(nn.Module):
         return coefficients.permute(0, 3, 1, 2, 4).contiguous()  # from (M + 2, N + 2, c, k, k)
 
 
-def near_values(
-    functions: Float[Tensor, "g k h c k"], basis_y: Float[Tensor, "2 m k"], basis_x: Float[Tensor, "2 n k"]
-) -> list[Tensor]:
+def near_values(functions: Float[Tensor, "g k h c k"], basis_y: Float[Tensor, "2 m k"],
+                basis_x: Float[Tensor, "2 n k"]) -> list[Tensor]:
     """Values (h - 1, g - 1, m, c, n) of functions of the four anchors around every gap, at the m x n points of each.
 
     Between two neighbouring anchors lies a gap. Every gap has the same points, so all of a tile is a few matrix
@@ -166,9 +165,8 @@ class WindowValues(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self, tokens: Float[Tensor, "m n d"], y: Float[Tensor, " h"], x: Float[Tensor, " w"], span: Float[Tensor, "2"]
-    ) -> Float[Tensor, "c h w"]:
+    def forward(self, tokens: Float[Tensor, "m n d"], y: Float[Tensor, " h"], x: Float[Tensor, " w"],
+                span: Float[Tensor, "2"]) -> Float[Tensor, "c h w"]:
         grid = Grid((y, x), cast("tuple[float, float]", (span[0], span[1])))  # a graph's numbers are tensors
         located = self.model.locate(grid, tuple(tokens.shape[:-1]))
         values = self.model.combine(located, self.model.prepare(tokens[None]))[0]

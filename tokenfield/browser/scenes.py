@@ -146,9 +146,9 @@ def globe(field: Field, number: int, root: Path) -> Record:
     """A field on the sphere: units, standards, range of colours, and which cells had a value."""
     domain = field.domain
     assert isinstance(domain, Globe), "a field on the sphere"
-    values, known = domain.native(field).flatten(1), unpack(domain.missing, (field.model.channels, *domain.size))
+    values, valid = domain.native(field).flatten(1), unpack(domain.missing, (field.model.channels, *domain.size))
     ranges = [torch.quantile(v[k.flatten()].double(), torch.tensor([0.01, 0.99], dtype=torch.float64)).tolist()
-              for v, k in zip(values, known, strict=True)]
+              for v, k in zip(values, valid, strict=True)]
     entry: Record = {
         "sphere": earth_model(field.model).config.coordinates == "sphere",
         "variables": list(domain.variables), "units": list(domain.units),
@@ -158,12 +158,11 @@ def globe(field: Field, number: int, root: Path) -> Record:
         "longitudes": [domain.grid.longitudes[0].item(), domain.grid.longitudes[-1].item()],
     }
     if domain.missing:
-        write_whole(root / f"fields/{number}.mask", known.to(torch.uint8).numpy().tobytes())
+        write_whole(root / f"fields/{number}.mask", valid.to(torch.uint8).numpy().tobytes())
         entry["maskFile"] = f"fields/{number}.mask"
     return entry
 
 
-KINDS: dict[type, Callable[[Field, int, Path], Record]] = {
-    Lattice: lattice, Tiles: tiles, LightField: light_field, Globe: globe,
-}
+KINDS: dict[type, Callable[[Field, int, Path], Record]] = {Lattice: lattice, Tiles: tiles, LightField: light_field,
+                                                           Globe: globe}
 """What is said of fields of every domain."""

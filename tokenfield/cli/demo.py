@@ -14,7 +14,7 @@ from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.registry import COMMANDS
 
-SHOWN = 3
+PHOTOGRAPHS = 3
 """Photographs that open in the browser."""
 VIEW = "view"
 """Their folder."""
@@ -48,7 +48,7 @@ def demo(*, out: Path = Path("demo"), seconds: float = 20.0, model: str = "lainr
     console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json() | {"view": str(out / VIEW)}
     console.write_json(json, "demo", numbers)
-    write_view([result.photograph for result in findings.returns[:SHOWN]], out / VIEW)
+    write_view([result.photograph for result in findings.returns[:PHOTOGRAPHS]], out / VIEW)
     if open and console.is_desktop():
         import webbrowser
 

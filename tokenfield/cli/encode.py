@@ -64,9 +64,8 @@ def encode(
     return console.finish(skipped, len(items) + len(skipped))
 
 
-def plan(
-    source: Path, files: Sequence[Path], output: Path | None, endings: Sequence[str], *, overwrite: bool = False
-) -> list[Path]:
+def plan(source: Path, files: Sequence[Path], output: Path | None, endings: Sequence[str], *,
+         overwrite: bool = False) -> list[Path]:
     """Where the result of each file goes; raises UserError for what would be overwritten (`tokenfield.io.outputs`)."""
     if not source.is_dir():
         return [plan_file(source, output, endings)]

@@ -42,9 +42,8 @@ class Course:
                 raise UserError(f"--{name} {value:g}: give how long to optimise, a number of at least 0")
         return {"seconds": usual, "steps": None} if self.seconds is self.steps is None else limits
 
-    def finish(
-        self, command: str, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve], title: str
-    ) -> int:
+    def finish(self, command: str, report: Record, picture: Path, image: Tensor, curves: Sequence[Curve],
+               title: str) -> int:
         """Print the results, write the figure and the JSON if their paths are given, and choose the exit code."""
         from tokenfield.evaluation.environment import machine, versions
         from tokenfield.evaluation.optimization_curves import MEANING, draw
@@ -123,9 +122,8 @@ def new_folder(output: Path | None, picture: Path, kind: str) -> Path:
     return folder
 
 
-def watch(
-    fitting: Optimization, name: str, *, seconds: float | None, steps: int | None, head_start: float = 0.0
-) -> tuple[Curve, bool]:
+def watch(fitting: Optimization, name: str, *, seconds: float | None, steps: int | None,
+          head_start: float = 0.0) -> tuple[Curve, bool]:
     """Run an optimisation, with its PSNR on a bar: the curve so far (see `Curve`), and whether Ctrl-C ended it.
 
     Ctrl-C before the first point is passed on: there is nothing yet.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor as Tensor
 
-    from tokenfield.data.skipped import SkippedFiles as SkippedFiles
+    from tokenfield.data.pictures import SkippedFiles as SkippedFiles
     from tokenfield.demo.steps import Findings as Findings
     from tokenfield.evaluation.evaluate import Report as Report
     from tokenfield.evaluation.evaluate import Score as Score
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tokenfield.training.session import Session as Session
 else:
     Tensor = "torch.Tensor"
-    SkippedFiles = "tokenfield.data.skipped.SkippedFiles"
+    SkippedFiles = "tokenfield.data.pictures.SkippedFiles"
     Findings = "tokenfield.demo.steps.Findings"
     Report, Score = "tokenfield.evaluation.evaluate.Report", "tokenfield.evaluation.evaluate.Score"
     Explained = "tokenfield.evaluation.explain.Explained"

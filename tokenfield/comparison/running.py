@@ -19,8 +19,7 @@ from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.training.lock import held
 from tokenfield.training.recipe import Recipe, model_name
-from tokenfield.training.session import Session
-from tokenfield.training.stopping import Diverged, Interrupted
+from tokenfield.training.session import Diverged, Interrupted, Session
 from tokenfield.training.trainer import train
 
 RESULT = "result.json"

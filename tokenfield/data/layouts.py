@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tokenfield.data.listings import Listing, distinct, folders_in, pictures_in, relative_listing, shares, text_lines
-from tokenfield.data.pictures import SUFFIXES, find_pictures
+from tokenfield.data.pictures import SUFFIXES, SkippedFiles, find_pictures
 from tokenfield.data.shards import NO_LABEL, index_of, members
-from tokenfield.data.skipped import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown

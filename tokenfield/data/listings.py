@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tokenfield.data.pictures import SUFFIXES
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SUFFIXES, SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 

@@ -1,4 +1,4 @@
-"""Pictures in and out: files and folders, checked when they are read.
+"""Pictures in and out: files and folders, checked when they are read; what cannot be used is named and counted.
 
 Inside the package a picture is float32 (C, H, W) in [0, 1], upright, alpha composited on white. Everything that files
 do differently is dealt with here, once; what cannot be is a `UserError` of one line.
@@ -6,11 +6,12 @@ do differently is dealt with here, once; what cannot be is a `UserError` of one 
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -20,10 +21,78 @@ from tokenfield.data.decoding import on_white
 from tokenfield.data.decoding import read_picture as read_picture
 from tokenfield.data.deep import ENDINGS
 from tokenfield.data.shards import shard_of
-from tokenfield.data.skipped import SkippedFiles as SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.progress import progress
 from tokenfield.io.record import Record
+
+T = TypeVar("T")
+
+
+class SkippedFiles:
+    """Names and reasons of the files that were left out, each file once, in the order of reading.
+
+    Safe to share between threads. `if skipped:` is true when there are any.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def add(self, path: object, reason: str) -> None:
+        """Notes one file; of a file with several reasons the first counts."""
+        self.reasons.setdefault(str(path), reason)
+
+    def catch(self, error: PictureError) -> None:
+        """Notes the file that a reader refused."""
+        self.add(error.path, error.reason)
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def as_json(self) -> list[dict[str, str]]:
+        """`[{"file": ..., "reason": ...}, ...]` for machines."""
+        return [{"file": file, "reason": reason} for file, reason in self.reasons.items()]
+
+    def summary(self, total: int | None = None, *, show: int = 5) -> str:
+        """One line for people: "skipped 3 of 10000: a.jpg (is empty (0 bytes)), b.png (...) and 1 more"; "" if none.
+
+        `total` is how many files there were, those skipped included; `show`, how many to name.
+        """
+        if not self.reasons:
+            return ""
+        examples = [f"{shown(Path(file).name)} ({reason})" for file, reason in list(self.reasons.items())[:show]]
+        more = f" and {len(self) - show} more" if len(self) > show else ""
+        count = f"{len(self)} of {total}" if total is not None else f"{len(self)}"
+        return f"skipped {count}: {', '.join(examples)}{more}"
+
+
+def usable(items: Sequence[T], use: Callable[[T], object], skipped: SkippedFiles, label: str,
+           things: str = "pictures") -> list[T]:
+    """Those that `use` takes without a PictureError, in the order given; the others are noted in `skipped`.
+
+    It runs in threads, with a progress bar when it takes more than two seconds. Raises UserError where none is left.
+    """
+    def attempt(item: T) -> PictureError | None:
+        try:
+            use(item)
+        except PictureError as error:
+            return error
+        return None
+
+    # Four photographs in memory at once are enough: decoding 24 megapixels takes 0.2 GB each.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decoding") as threads:
+        try:
+            errors = list(progress(threads.map(attempt, items), len(items), label))
+        except BaseException:
+            threads.shutdown(cancel_futures=True)  # an interrupted run ends after the items in hand
+            raise
+    for error in filter(None, errors):
+        skipped.catch(error)
+    good = [item for item, error in zip(items, errors, strict=True) if error is None]
+    if not good:
+        raise UserError(f"none of the {len(items)} {things} can be used; {skipped.summary(len(items))}")
+    return good
+
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm",
             ".jp2", ".avif", ".qoi", *(ending for endings in ENDINGS.values() for ending in endings))
@@ -97,6 +166,12 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 
 
+def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
+    """Values in [0, 1], clamped and rounded to 8 bits: grey of one channel, RGB of three, RGBA of four."""
+    pixels = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
 def write_picture(path: str | Path, image: Tensor) -> None:
     """Writes a picture, its values clamped to [0, 1] and rounded to 8 bits.
 
@@ -117,14 +192,11 @@ def write_picture(path: str | Path, image: Tensor) -> None:
     if bad:
         raise UserError(f"{shown(path)}: the picture has {bad} values that are NaN or infinite and was not written")
     kind, options = WRITERS[path.suffix.lower()]
-    image = image.clamp(0, 1)
     if image.shape[0] == 4 and kind in ("JPEG", "BMP"):
-        image = on_white(image)
-    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()   # (H, W, C)
-    pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+        image = on_white(image.clamp(0, 1))
     buffer = io.BytesIO()
     try:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, kind, **options)
+        to_pil(image).save(buffer, kind, **options)
     except (OSError, ValueError, MemoryError) as error:      # such as 65501 pixels wide as JPEG
         raise UserError(f"{shown(path)}: a picture of {image.shape[2]} x {image.shape[1]} pixels cannot be written as "
                         f"{kind} ({' '.join(str(error).split())}); try .png") from error

@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from tokenfield.data import cache
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.shards import identity
+from tokenfield.io import cache
 
 SMALLEST = 16
 """Halving stops before a level whose shorter side would be below this many pixels."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tokenfield.data import cache
+from tokenfield.io import cache
 from tokenfield.io.cache import cache_folder
 
 ENDING = ".tar"

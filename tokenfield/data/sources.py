@@ -10,7 +10,7 @@ from torch import Tensor
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
 from tokenfield.data.listings import Listing
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 

@@ -36,9 +36,8 @@ from tokenfield.training.trainer import train
 
 UNSEEN = "chelsea"
 """The held-out photograph that the fresh model is shown on."""
-ALSO_TRAINED_ON = (
-    "motorcycle_right.png", "brick.png", "grass.png", "gravel.png", "moon.png", "camera.png", "coins.png", "cell.png"
-)
+ALSO_TRAINED_ON = ("motorcycle_right.png", "brick.png", "grass.png", "gravel.png", "moon.png", "camera.png",
+                   "coins.png", "cell.png")
 """Photographs of scikit-image that are in no evaluation."""
 LEGS = (0.15, 0.35, 0.65, 1.0)
 """Parts of the time after which the model is tried."""
@@ -103,9 +102,8 @@ def training_files() -> list[Path]:
     return [path for name in (*names, *ALSO_TRAINED_ON) if (path := data_folder() / name).exists()]
 
 
-def train_fresh(
-    recipe: Recipe, files: Sequence[Path], photograph: Float[Tensor, "3 h w"], seconds: float, out: Path, bar: Bar
-) -> Fresh:
+def train_fresh(recipe: Recipe, files: Sequence[Path], photograph: Float[Tensor, "3 h w"], seconds: float, out: Path,
+                bar: Bar) -> Fresh:
     """Train by a recipe on picture files for so many seconds, and save the model in a folder.
 
     At least one step is made per leg; the recipe's own steps should be more than the seconds hold.

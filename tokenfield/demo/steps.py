@@ -29,7 +29,7 @@ PROTOCOL_SIZE = 256
 """Side of the centre crops on which the numbers in the README were measured."""
 FACTOR, DETAIL_FACTOR = 4, 16
 """How much larger a photograph, and a detail of it, are rendered."""
-SHOWN, SAMPLED = 5, 24
+TOKENS, SAMPLED = 5, 24
 """Tokens that maps are made of, and tokens whose area is measured, the former among them."""
 GOVERNED_SIZE = 64
 """Pixels a side that a photograph is shrunk to before its tokens are removed."""
@@ -142,9 +142,9 @@ def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> T
     field, side = Field.of(model, small), small.shape[1]
     tokens = spread_tokens(field, SAMPLED)
     areas = [influence.area for influence in influences(field, tokens, side, side)]
-    maps = influences(field, tokens[:SHOWN], 3 * side, 3 * side)
+    maps = influences(field, tokens[:TOKENS], 3 * side, 3 * side)
     boxes = []
-    for token in tokens[:SHOWN]:
+    for token in tokens[:TOKENS]:
         top, left, bottom, right = (round((edge + 1) / 2 * 3 * side) for edge in place(field, token))
         boxes.append((top, left, bottom, right))
     photograph = bicubic(shrunk(picture, 3 * side), 3 * side, 3 * side)  # itself, unless the photograph is that small

@@ -21,9 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from tokenfield.data.demo_pictures import held_out, held_out_pictures
-from tokenfield.demo import sheets
+from tokenfield.demo import page
 from tokenfield.demo.fresh import UNSEEN, lainr_in_seconds, train_fresh, training_files
-from tokenfield.demo.page import write_page
 from tokenfield.demo.steps import (
     Box,
     Findings,
@@ -89,27 +88,27 @@ def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldMod
     with stage("reconstruction", "photographs to tokens and back"):
         for result in reconstruct_all(model, plan.pictures, Basis.load()):
             findings.returns.append(result)
-            write(f"pictures/{result.score.name}.png", sheets.side_by_side(result, findings.gain))
+            write(f"pictures/{result.score.name}.png", page.side_by_side(result, findings.gain))
         findings.protocol_psnr = protocol_psnr(model, plan.pictures)
         findings.beside = {name: protocol_psnr(other, plan.pictures) for name, other in (beside or {}).items()}
     with stage("zoom", f"{plan.zoomed} at 4x and a detail at 16x"):
         findings.zoom = zoom(enlarger or model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
         findings.half_size = half_size_check(enlarger or model, plan.pictures)
-        for name, image in sheets.zoom(findings.zoom).items():
+        for name, image in page.zoom(findings.zoom).items():
             write(name, image)
     with stage("tokens", "which region each token governs"):
         findings.governed = [governed(model, name, plan.pictures[name]) for name in plan.governed]
-        write("tokens.png", sheets.tokens(findings.governed))
+        write("tokens.png", page.tokens(findings.governed))
     if plan.seconds > 0:
         with stage("training", f"a fresh model, {plan.seconds:g} seconds of training") as bar:
             fresh = train_fresh(plan.recipe, plan.training_files, plan.unseen, plan.seconds, out / "fresh-model", bar)
-            write("training.png", sheets.training(fresh))
+            write("training.png", page.training(fresh))
             held_out_curve = [(shot.seconds, shot.psnr) for shot in fresh.snapshots]
             learning_curve(out / "curve.png", fresh.curve, held_out_curve, title="A fresh LAINR")
             findings.fresh = fresh
             findings.files += ["curve.png", "fresh-model"]
     with stage("page", "one page"):
-        write_page(out / "index.html", findings)
+        page.write_page(out / "index.html", findings)
         findings.files.append("index.html")
     findings.seconds["all"] = round(time.perf_counter() - begun, 2)
     return findings

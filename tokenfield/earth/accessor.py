@@ -22,7 +22,7 @@ from torch import Tensor
 from xarray.coding.times import decode_cf_datetime, encode_cf_datetime
 from xarray.conventions import encode_cf_variable
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.earth.conventions import HOW_TO_SAY, is_time, is_value, role_of, unit_of
 from tokenfield.earth.data import GriddedConfig, GriddedSource
 from tokenfield.earth.files import EarthFile
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DEFAULT = "earth-climate"
 IN_MEMORY = Path("dataset")
 """What data that came from no file are called in messages."""
-KEPT = ("standard_name", "long_name")
+ATTRIBUTES = ("standard_name", "long_name")
 """Attributes of a variable that go along."""
 HALF = 0.5
 """Share of a cell that must have data for a value to stand there."""
@@ -88,14 +88,14 @@ class EarthField:
         """
         grid, places, others = target_of(like, self.steps[0].grid)
         moments = self.moments(when)
-        values, known, spread = [], [], []
+        values, valid, spread = [], [], []
         for moment in moments:
             values.append(self._values(moment, grid, places))
-            known.append(self._known(moment, grid, places))
+            valid.append(self._valid(moment, grid, places))
             if deviation:
                 spread.append(self._deviation(grid, places))
         shape = grid.shape if grid is not None else (len(places),)
-        stack = [torch.stack(parts).unflatten(-1, shape) for parts in (values, known, spread) if parts]
+        stack = [torch.stack(parts).unflatten(-1, shape) for parts in (values, valid, spread) if parts]
         stack[0] = stack[0].masked_fill(stack[1] < (0 if guesses else HALF), torch.nan)
         own = grid is not None and grid.same(self.steps[0].grid)
         return self._dataset(stack[0], stack[2] if deviation else None, moments, others, regridded=not own)
@@ -129,7 +129,7 @@ class EarthField:
         finest = (own.latitudes.diff().abs().min().item(), own.longitudes.diff().min().item())
         return cell_means(at, grid, finest).flatten(1)
 
-    def _known(self, moment: float | None, grid: LatLon | None, places: Tensor) -> Float[Tensor, "c q"]:
+    def _valid(self, moment: float | None, grid: LatLon | None, places: Tensor) -> Float[Tensor, "c q"]:
         """The share of each cell in which the data had values, or 0 and 1 for places."""
         if self.observations is not None:
             return torch.ones(len(self.steps[0].variables), 1).expand(-1, len(places) if grid is None else len(grid))
@@ -209,7 +209,7 @@ class Accessor:
         file = EarthFile(IN_MEMORY, dataset=dataset)
         names = tuple(file.axes)
         layers = list(file.layers(names, stacked=True))
-        kept = {name: {k: v for k, v in dataset[name].attrs.items() if k in KEPT} for name in names}
+        attributes = {name: {k: v for k, v in dataset[name].attrs.items() if k in ATTRIBUTES} for name in names}
         config = GriddedConfig(size=own.input_size, variables=names, channels="together")
         source = GriddedSource(config, {file.path: file}, layers, SkippedFiles())
         others = {d for layer in layers for d, _ in layer.index}
@@ -217,7 +217,7 @@ class Accessor:
         if more := sorted(d for d in others - {*times} if dataset.sizes[d] > 1):
             raise UserError(f"data along {', '.join(more)}; select one place of it, such as .isel({more[0]}=0)")
         if not times or len(layers) == 1:
-            return EarthField(encode_field(own, source.load(layers[0])), kept)
+            return EarthField(encode_field(own, source.load(layers[0])), attributes)
         axis = dataset[times[0]]
         numbers = axis.values.astype(float)
         if period == "auto":
@@ -226,7 +226,7 @@ class Accessor:
         samples, calendar = [source.load(layer) for layer in layers], str(axis.attrs.get("calendar", "standard"))
         series = encode_series(own, samples, numbers.tolist(), time_units=unit_of(axis), calendar=calendar,
                                period=float(period))
-        return EarthField(series, kept)
+        return EarthField(series, attributes)
 
 
 xarray.register_dataset_accessor("tokenfield")(Accessor)
@@ -304,5 +304,5 @@ def encode_observations(model: EarthModel, dataset: "Dataset") -> EarthField:
                    offset=tuple(offset[0].tolist()), scale=tuple(scale[0].tolist()),
                    missing=pack(torch.zeros(len(names), *globe.shape, dtype=torch.bool)),
                    name=f"{','.join(names)} at {len(where)} places")
-    kept = {name: {k: v for k, v in dataset[name].attrs.items() if k in KEPT} for name in names}
-    return EarthField(Field(model, tokens, domain), kept, Observations(where, model.calibration(where, standard)))
+    attributes = {name: {k: v for k, v in dataset[name].attrs.items() if k in ATTRIBUTES} for name in names}
+    return EarthField(Field(model, tokens, domain), attributes, Observations(where, model.calibration(where, standard)))

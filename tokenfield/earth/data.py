@@ -24,7 +24,7 @@ from torch import Tensor
 
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.earth.files import SUFFIXES, ZARR, EarthFile, Layer, Snapshot
 from tokenfield.earth.sphere import Averaging, LatLon

@@ -106,9 +106,8 @@ class Globe(Domain):
         """Standardised values and shares (D, h, w), as `EarthModel.inputs` makes them -> tokens."""
         return model.encode(picture[None].to(next(model.parameters()).device))[0]
 
-    def on_grid(
-        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c h w"]:
+    def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
+                progress: Progress | None = None) -> Float[Tensor, "c h w"]:
         """Physical values on a grid, some rows at a time."""
         parts: list[Tensor] = []
         for band in grid.split(1 << 16):

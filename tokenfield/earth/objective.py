@@ -50,9 +50,8 @@ class AreaConfig:
             if any(ours) and ours != theirs:
                 raise UserError(f"data has {what} {theirs}, model.variables have {ours}; make them agree")
 
-    def evaluate(
-        self, model: Model, source: GriddedSource, count: int, accelerator: Accelerator, halted: Callable[[], bool]
-    ) -> tuple[float, int]:
+    def evaluate(self, model: Model, source: GriddedSource, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool]) -> tuple[float, int]:
         """Mean PSNR of the first `count` held-out fields, each on its own grid, and how many there were."""
 
         def decibels(sample: GridSample) -> float:
@@ -68,9 +67,8 @@ class AreaObjective(nn.Module):
         super().__init__()
         self.model, self.bf16 = model, bf16
 
-    def forward(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    def forward(self, batch: dict[str, Tensor],
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss in standardised units, and every field's error in units of its span squared, so that -10 log10 of it is
         the PSNR that evaluation reports."""
         inputs, offset, scale = self.model.inputs(*(batch[k] for k in ("inputs", "covered", "mean", "deviation")))

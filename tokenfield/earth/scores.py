@@ -62,9 +62,8 @@ def means(scores: list[FieldScore]) -> Record:
     return row
 
 
-def evaluate_fields(
-    model: EarthModel, fields: Iterable[GridSample], *, settings: Record, before: Callable[[int, str], None]
-) -> Record:
+def evaluate_fields(model: EarthModel, fields: Iterable[GridSample], *, settings: Record,
+                    before: Callable[[int, str], None]) -> Record:
     """Measure a model, on its device, on fields of its grid; `before` is called with index and name of every field.
 
     Returns:

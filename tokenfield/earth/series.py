@@ -116,9 +116,8 @@ class GlobeSeries(Domain):
     def encode(self, model: FieldModel, picture: Tensor, progress: Progress | None = None) -> Tensor:
         raise UserError("a series is encoded step by step; use encode_series")
 
-    def on_grid(
-        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c t h w"]:
+    def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
+                progress: Progress | None = None) -> Float[Tensor, "c t h w"]:
         """Physical values on a grid of (t, y, x), moment by moment."""
         moments = []
         for count, t in enumerate(grid.axes[0], 1):

@@ -121,9 +121,8 @@ def edges_of(centres: Float[Tensor, " n"]) -> Float[Tensor, " n_1"]:
     return torch.cat([first, middles, last])
 
 
-def overlaps(
-    to: Float[Tensor, "m 2"], source: Float[Tensor, "n 2"], turns: Iterable[int] = (0,)
-) -> Float[Tensor, "m n"]:
+def overlaps(to: Float[Tensor, "m 2"], source: Float[Tensor, "n 2"],
+             turns: Iterable[int] = (0,)) -> Float[Tensor, "m n"]:
     """Lengths that the intervals of two axes have in common; those of `source` moved by `turns` of 360 degrees too."""
     total = to.new_zeros(len(to), len(source))
     for turn in turns:
@@ -146,9 +145,8 @@ class Averaging:
         self.columns = overlaps(to.columns, source.columns, range(-2, 3))  # (w, W)
         self.areas = to.rows.diff(dim=-1) * to.columns.diff(dim=-1).squeeze(-1)  # (h, w), in the unit of the products
 
-    def __call__(
-        self, values: Float[Tensor, "c h w"], valid: Float[Tensor, "c h w"]
-    ) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
+    def __call__(self, values: Float[Tensor, "c h w"],
+                 valid: Float[Tensor, "c h w"]) -> tuple[Float[Tensor, "c i j"], Float[Tensor, "c i j"]]:
         """Averages where there is any value, else 0, and the share of each new cell's area that has values.
 
         Values are finite; `valid` is 1 where one is there, 0 where it is missing.

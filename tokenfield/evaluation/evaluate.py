@@ -178,9 +178,8 @@ def folder_files(folder: Path, skipped: SkippedFiles, *, count: int | None = Non
     return [files[i] for i in sorted(numbers.tolist())]
 
 
-def folder_pictures(
-    folder: Path, files: list[Path], skipped: SkippedFiles, *, size: int | None
-) -> Iterator[tuple[str, Tensor]]:
+def folder_pictures(folder: Path, files: list[Path], skipped: SkippedFiles, *,
+                    size: int | None) -> Iterator[tuple[str, Tensor]]:
     """The pictures of protocols `folder` (`size` pixels) and `native` (None), named by their path in the folder."""
     for path, picture in read_pictures(files, skipped):
         name = path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else path.name
@@ -256,20 +255,10 @@ def measure(model: FieldModel, name: str, picture: Float[Tensor, "c h w"], *, pr
     if not reconstruction.isfinite().all():
         raise UserError(f"{name}: the reconstruction is not finite in this precision; evaluate in fp32")
     pair = reconstruction[None], picture[None]
-    score = Score(
-        name=name,
-        height=height,
-        width=width,
-        psnr=psnr(*pair).item(),
-        psnr_8bit=psnr_8bit(*pair).item(),
-        ssim=ssim(*pair).item(),
-        tokens=field.tokens[..., 0].numel(),
-        values_stored=field.values_stored,
-        values_per_pixel_value=field.values_stored / picture.numel(),
-        bytes=field.bytes_stored,
-        encode_seconds=encoded - begun,
-        decode_seconds=decoded - encoded,
-        pca_psnr=None if basis is None else floor_of(basis, picture, field.values_stored),
-    )
+    score = Score(name=name, height=height, width=width, psnr=psnr(*pair).item(), psnr_8bit=psnr_8bit(*pair).item(),
+                  ssim=ssim(*pair).item(), tokens=field.tokens[..., 0].numel(), values_stored=field.values_stored,
+                  values_per_pixel_value=field.values_stored / picture.numel(), bytes=field.bytes_stored,
+                  encode_seconds=encoded - begun, decode_seconds=decoded - encoded,
+                  pca_psnr=None if basis is None else floor_of(basis, picture, field.values_stored))
     return score, reconstruction
 

@@ -103,18 +103,11 @@ def explain(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], *, si
     if len(subset) > most_tokens:
         subset = sorted(spread_tokens(field, most_tokens))
     places = shape if model.input_size is None else shape[2:]  # without the axes that count tiles, here 1 x 1
-    return Explained(
-        name=name,
-        system=model.name,
-        token=model.token,
-        image=image,
-        psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
-        influences=tuple(influences(field, subset, map_side, map_side, progress)),
-        tokens=shape.numel(),
-        grid=(places[0], places[1]) if len(places) == 2 else None,
-        attention=_attention(field, subset, queries),
-        queries=queries,
-    )
+    return Explained(name=name, system=model.name, token=model.token, image=image,
+                     psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
+                     influences=tuple(influences(field, subset, map_side, map_side, progress)), tokens=shape.numel(),
+                     grid=(places[0], places[1]) if len(places) == 2 else None,
+                     attention=_attention(field, subset, queries), queries=queries)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
+from tokenfield.data.pictures import to_pil as to_pil
 from tokenfield.io.atomic import written_aside
 from tokenfield.io.charts import AXIS, COLOURS, FAINT, INK, PAPER, plot
 
@@ -74,20 +75,13 @@ def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int)
     return path
 
 
-def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
-    """Values in [0, 1], clamped, as 8 bits: RGB, or grey of one channel."""
-    pixels = (image.detach().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)
-    return Image.fromarray(pixels.contiguous().numpy())
-
-
 def from_pil(image: Image.Image) -> Float[Tensor, "3 _h _w"]:
     """The reverse of `to_pil`."""
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255
 
 
-def difference(
-    photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"], gain: float | int
-) -> Float[Tensor, "c h w"]:
+def difference(photograph: Float[Tensor, "c h w"], reconstruction: Float[Tensor, "c h w"],
+               gain: float | int) -> Float[Tensor, "c h w"]:
     """`gain` times the difference around mid-grey: grey is right, brighter is too bright."""
     return (0.5 + gain * (reconstruction - photograph)).clamp(0, 1)
 
@@ -97,9 +91,8 @@ def repeat(image: Float[Tensor, "c h w"], times: int) -> Float[Tensor, "c _h _w"
     return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
-def bicubic(
-    picture: Float[Tensor, "c h w"], height: int, width: int, box: tuple[int, int, int, int] | None = None
-) -> Float[Tensor, "c height width"]:
+def bicubic(picture: Float[Tensor, "c h w"], height: int, width: int,
+            box: tuple[int, int, int, int] | None = None) -> Float[Tensor, "c height width"]:
     """Pillow's bicubic interpolation, in float32.
 
     `box` is (top, left, bottom, right) in pixels of the source, None for all of it. The pixels around a box count too.
@@ -140,9 +133,8 @@ def tinted(photograph: Float[Tensor, "3 h w"], maps: Sequence[Float[Tensor, "h w
     return image
 
 
-def framed(
-    image: Float[Tensor, "3 h w"], box: tuple[int, int, int, int], colour: str, thickness: int = 2
-) -> Float[Tensor, "3 h w"]:
+def framed(image: Float[Tensor, "3 h w"], box: tuple[int, int, int, int], colour: str,
+           thickness: int = 2) -> Float[Tensor, "3 h w"]:
     """A copy with a rectangle just outside (top, left, bottom, right), in pixels."""
     top, left, bottom, right = box
     canvas = to_pil(image)
@@ -151,9 +143,8 @@ def framed(
     return from_pil(canvas)
 
 
-def learning_curve(
-    path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *, title: str
-) -> Path:
+def learning_curve(path: Path, training: Sequence[tuple[float, float]], held_out: Sequence[tuple[float, float]], *,
+                   title: str) -> Path:
     """PSNR over seconds of training, of the batches and of a held-out picture, as a PNG file."""
     with plot(path, title=title, xlabel="seconds of training", ylabel="PSNR / dB") as axes:
         if training:

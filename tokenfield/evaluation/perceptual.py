@@ -3,18 +3,83 @@
 Nothing is shipped and nothing is downloaded. Where a file is absent, the column says which one belongs where.
 """
 
+import pickle
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from tokenfield.data.cache import cache_folder
-from tokenfield.evaluation.features import FeatureNetwork, find_features
-from tokenfield.evaluation.frechet import frechet_distance
-from tokenfield.evaluation.lpips import FILE, LEAST, Lpips, load_lpips
+from tokenfield.errors import UserError
+from tokenfield.evaluation.features import FeatureNetwork, find_features, frechet_distance
+from tokenfield.io.cache import cache_folder
 from tokenfield.io.record import Record
+
+FILE = "alexnet-owt-7be5be79.pth"
+CONVOLUTIONS = {0: (3, 64, 11, 4, 2), 3: (64, 192, 5, 1, 2), 6: (192, 384, 3, 1, 1), 8: (384, 256, 3, 1, 1),
+                10: (256, 256, 3, 1, 1)}
+"""By their place in AlexNet: channels in and out, side, stride, padding."""
+POOLED = (2, 5)
+"""Places of poolings over 3 x 3, every second."""
+LEAST = 35
+"""Pixels a side without which the last layers see nothing."""
+
+
+class Lpips(nn.Module):
+    """LPIPS (Zhang et al., CVPR 2018), version 0.1 over AlexNet. Pictures in [0, 1] -> distances; 0 for equal ones.
+
+        d(x, y) = sum over 5 layers of  mean over places of  w . (f(x) / |f(x)| - f(y) / |f(y)|)^2
+
+    f are the outputs of AlexNet's ReLUs, |f| the norm over channels; w comes with torchmetrics, AlexNet's weights from
+    a file. torchmetrics has the formula too, but takes AlexNet from torchvision.
+    """
+
+    def __init__(self, alexnet: dict[str, Tensor], heads: dict[str, Tensor]):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i in range(max(CONVOLUTIONS) + 2):  # the last ReLU stands behind the last convolution
+            if i in CONVOLUTIONS:
+                inward, outward, side, stride, padding = CONVOLUTIONS[i]
+                conv = nn.Conv2d(inward, outward, side, stride, padding)
+                conv.load_state_dict({name: alexnet[f"features.{i}.{name}"] for name in ("weight", "bias")})
+                layers.append(conv)
+            else:
+                layers.append(nn.MaxPool2d(3, 2) if i in POOLED else nn.ReLU())
+        bounds = [0, *(i + 2 for i in CONVOLUTIONS)]  # behind every ReLU
+        self.parts = nn.ModuleList(nn.Sequential(*layers[a:b]) for a, b in pairwise(bounds))
+        self.weights = [heads[f"lin{k}.model.1.weight"].float() for k in range(len(CONVOLUTIONS))]  # (1, F, 1, 1)
+        self.mean, self.deviation = (torch.tensor(v).view(3, 1, 1) for v in
+                                     ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))
+        self.requires_grad_(False)
+
+    def forward(self, one: Float[Tensor, "b 3 h w"], other: Float[Tensor, "b 3 h w"]) -> Float[Tensor, " b"]:
+        """Of pictures of one size, at least `LEAST` pixels a side; values beyond [0, 1] are clamped."""
+        both = torch.cat([one, other]).clamp(0, 1).float()
+        both = (2 * both - 1 - self.mean) / self.deviation
+        distance = torch.zeros(len(one))
+        for part, weight in zip(self.parts, self.weights, strict=True):
+            both = part(both)
+            a, b = (both * (both.square().sum(1, keepdim=True) + 1e-8).rsqrt()).chunk(2)
+            distance = distance + ((a - b).square() * weight).sum(1).mean((1, 2))
+        return distance
+
+
+def load_lpips(path: Path) -> Lpips:
+    """With AlexNet's weights from a file. Raises UserError for one that holds others, or without torchmetrics."""
+    package = find_spec("torchmetrics")
+    if package is None or package.origin is None:
+        raise UserError("LPIPS takes weights of channels from torchmetrics, which is missing: pip install torchmetrics")
+    heads = torch.load(Path(package.origin).parent / "functional/image/lpips_models/alex.pth", map_location="cpu",
+                       weights_only=True)
+    try:
+        alexnet = torch.load(path, map_location="cpu", weights_only=True)
+        return Lpips(alexnet, heads).eval()
+    except (RuntimeError, ValueError, OSError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} holds no weights of AlexNet ({type(error).__name__}); give {FILE}") from error
+
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 """Weights of the network of published FIDs."""

@@ -1,6 +1,6 @@
 """Named evaluation protocols: everything that decides a number, stated once, printed with every result.
 
-What all of them share is how closeness is measured (`MEASURED`): both papers' code takes float32 values in [0, 1] as
+What all of them share is how closeness is measured (`MEASUREMENT`): both papers' code takes float32 values in [0, 1] as
 the decoder gives them (ANR's, which works in [-1, 1], maps them back first). What differs is which pictures are taken
 and how they are cut. A data set's protocol reads the data set's own layout and its test split as the compared code
 does; the published number that belongs to it is named.
@@ -20,7 +20,7 @@ from tokenfield.data.listings import relative_listing
 from tokenfield.data.pictures import SkippedFiles, find_pictures
 from tokenfield.data.sources import check_root
 
-MEASURED: dict[str, str] = {
+MEASUREMENT: dict[str, str] = {
     "range": "float32 in [0, 1]; the peak of PSNR is 1",
     "clamp": "none",
     "rounding": "none",
@@ -64,7 +64,7 @@ class Protocol:
         """All that decides a number."""
         counting = f"{self.expected} pictures" if self.expected else "every picture that can be read"
         facts = {"name": name, "pictures": self.pictures, "split": self.split, "crop": self.crop,
-                 "counting": counting, **MEASURED}
+                 "counting": counting, **MEASUREMENT}
         return facts | ({"published": self.published} if self.published else {})
 
     def differences(self, sizes: Sequence[tuple[int, int]]) -> list[str]:
@@ -106,9 +106,8 @@ def last_part(root: Path, share: float, size: int) -> PictureFiles:
                         skipped=skipped)
 
 
-def _data_set(
-    layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0, expected: int = 0
-) -> Protocol:
+def _data_set(layout: str, size: int, pictures: str, split: str, published: str, *, last: float = 0.0,
+              expected: int = 0) -> Protocol:
     data = DataConfig(layout=layout, size=size, crop="center")  # type: ignore[arg-type]  # checked by itself
     return Protocol(pictures, split, SQUARE.format(size), published, data, last, expected)
 

@@ -47,9 +47,8 @@ def as_latex(rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
-FORMATS: dict[str, Callable[[Rows], str]] = {
-    ".csv": as_csv, ".tex": as_latex, ".md": lambda rows: markdown(rows) + "\n",
-}
+FORMATS: dict[str, Callable[[Rows], str]] = {".csv": as_csv, ".tex": as_latex,
+                                             ".md": lambda rows: markdown(rows) + "\n"}
 """Endings of a table's file -> what is written there."""
 
 

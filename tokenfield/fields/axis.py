@@ -6,7 +6,6 @@ unity. Positions are in pixels of the picture, 0 at the first pixel's outer edge
 pixel centre is at i + 0.5), in float64, so that the 50000th pixel is as exact as the first.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -148,13 +147,6 @@ class BlockAxis:
 
 
 Axis = TileAxis | BlockAxis
-
-
-def groups(piece: Int[Tensor, " m"]) -> Iterator[tuple[int, Int[Tensor, " k"]]]:
-    """Every piece that occurs, ascending, with the positions at which it does, in their order."""
-    order = piece.argsort(stable=True)
-    which, counts = piece[order].unique_consecutive(return_counts=True)
-    yield from zip(which.tolist(), order.split(counts.tolist()), strict=True)
 
 
 def shares(axis: Axis, at: Float[Tensor, " n"]) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"], Float[Tensor, " m"]]:

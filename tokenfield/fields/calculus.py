@@ -77,9 +77,8 @@ def nodes(low: float, high: float, pixels: int) -> tuple[Float[Tensor, " n"], Fl
     return at / pixels - 1, (half / half.sum() / 2).repeat_interleave(2)
 
 
-def mean(
-    on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int]] | Tensor, size: tuple[int, ...]
-) -> Float[Tensor, "n c"]:
+def mean(on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int]] | Tensor,
+         size: tuple[int, ...]) -> Float[Tensor, "n c"]:
     """Means of values (C, h, w) on grids over boxes (top, left, bottom, right); UserError for one not in [-1, 1].
 
     The picture's `size` in pixels says how finely is integrated: see `nodes`.

@@ -11,19 +11,21 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.coords import Grid, centers
+from tokenfield.coords import Grid, by_kind, centers
 from tokenfield.errors import UserError
-from tokenfield.fields.axis import Axis, groups, shares
+from tokenfield.fields.axis import Axis, shares
 from tokenfield.fields.checks import is_vmapped
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from xarray import DataArray
 
 Progress = Callable[[int, int], None]
 """Called with (pieces done, pieces in all) after every piece or batch of pieces."""
@@ -46,6 +48,18 @@ class Labels:
     units: tuple[str, ...] = ()
     """Of every channel; () where values have none."""
 
+    def to_xarray(self, values: Float[Tensor, "c *n"]) -> "DataArray":
+        """A rendering with its axes. Raises UserError where xarray is missing."""
+        try:
+            from xarray import DataArray
+        except ImportError as error:
+            raise UserError("to_xarray needs xarray; type: pip install 'tokenfield[earth]'") from error
+        places: dict[str, object] = {name: np.asarray(place) for name, place in self.places.items()}
+        attributes = {"units": self.units[0]} if len(set(self.units)) == 1 else {}
+        if len(set(self.units)) > 1:
+            places["units"] = (self.names[0], list(self.units))
+        return DataArray(values.detach().cpu().numpy(), places, self.names, name="field", attrs=attributes)
+
 
 @runtime_checkable
 class Domain(Protocol):
@@ -63,9 +77,8 @@ class Domain(Protocol):
         """Picture (C, H, W) of `size` in [0, 1], on any device -> tokens, on the model's device."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
 
-    def on_grid(
-        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c *n"]:
+    def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
+                progress: Progress | None = None) -> Float[Tensor, "c *n"]:
         """Values on a grid of coordinates in [-1, 1] over the picture."""
         raise NotImplementedError(f"{type(self).__name__}.on_grid")
 
@@ -73,9 +86,8 @@ class Domain(Protocol):
         """Values at any number of points in [-1, 1] over the picture, in their order."""
         raise NotImplementedError(f"{type(self).__name__}.at_points")
 
-    def attention(
-        self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]
-    ) -> Float[Tensor, "h q r"] | None:
+    def attention(self, model: FieldModel, tokens: Tensor,
+                  points: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:
         """How much each point takes from every token, all tokens in one row; None where that means nothing."""
         return None
 
@@ -122,9 +134,8 @@ class Pieces(Domain):
         local = Grid((y, x), at.span) if isinstance(at, Grid) else torch.stack((y, x), -1)
         return model.decode(tokens[rows, columns][None], local.to(tokens))[0]
 
-    def on_grid(
-        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c h w"]:
+    def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
+                progress: Progress | None = None) -> Float[Tensor, "c h w"]:
         """Values on a grid of coordinates in [-1, 1] over the picture: of piece after piece.
 
         The pieces that touch the grid are decoded one by one, each on the part of the grid it touches, which is a
@@ -160,7 +171,7 @@ class Pieces(Domain):
         """Per piece along axis i: (piece, indices into `coords`, their positions in pixels, weights)."""
         at = self._pixels(i, coords)
         piece, index, weight = shares(self.axes[i], at)
-        return [(p, index[k], at[index[k]], weight[k]) for p, k in groups(piece)]
+        return [(p, index[k], at[index[k]], weight[k]) for p, k in by_kind(piece)]
 
     def _at_points(self, model: FieldModel, tokens: Tensor, points: Tensor) -> Tensor:
         out = torch.zeros(len(points), model.channels, dtype=tokens.dtype, device=tokens.device)
@@ -181,7 +192,7 @@ class Pieces(Domain):
             points_of.append(k)
             weights_of.append(weight[k])
         index, weights = torch.cat(points_of), torch.cat(weights_of)
-        for piece, k in groups(torch.cat(pieces)):
+        for piece, k in by_kind(torch.cat(pieces)):
             yield divmod(piece, self.axes[1].pieces), index[k], at[index[k]], weights[k]
 
     def attention(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q 2"]) -> Tensor | None:

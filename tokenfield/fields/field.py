@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from tokenfield.coords import Grid
 from tokenfield.data.arrays import check_picture
+from tokenfield.data.pictures import to_pil
 from tokenfield.errors import UserError
-from tokenfield.fields import calculus, coded_field, exchange
+from tokenfield.fields import calculus, coded_field
 from tokenfield.fields.checks import check_points, whole
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
@@ -214,11 +215,15 @@ class Field:
 
     def to_pil(self, *size: int) -> Image:
         """`render` as a Pillow image of 8 bits, at the picture's own size or another (height, width)."""
-        return exchange.to_pil(self.render(*size))
+        if self.model.channels not in (1, 3, 4):
+            raise UserError(f"a field of {self.model.channels} channels; pictures have 1, 3 or 4: take some of "
+                            "field.numpy()")
+        return to_pil(self.render(*size))
 
     def to_xarray(self, *size: int) -> "DataArray":
         """`render` with labelled axes, of a globe latitudes, longitudes and units; needs the extra `earth`."""
-        return exchange.to_xarray(self.render(*size), self.domain)
+        values = self.render(*size)
+        return self.domain.labels(*values.shape[1:]).to_xarray(values)
 
     @property
     def native_size(self) -> tuple[int, ...]:
@@ -239,9 +244,8 @@ class Field:
         """This field with its tokens on a device; the model is moved, as modules are, in place."""
         return replace(self, model=self.model.to(device), tokens=self.tokens.to(device))
 
-    def save(
-        self, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32, quality: float | int | None = None
-    ) -> None:
+    def save(self, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32,
+             quality: float | int | None = None) -> None:
         """Writes a `.field` file (`fields.field_file`). The model itself is not in it.
 
         Without a quality tokens are stored as they are; float16 halves the file. With one, from 0 to 100, they are

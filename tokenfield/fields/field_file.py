@@ -60,9 +60,8 @@ class FieldFile(About):
     """Of the tokens as stored, in safetensors' words: F32 or F16; in version 2 `coded`."""
 
 
-def write_field(
-    path: str | os.PathLike[str], tokens: Tensor, *, domain: Record, model: ModelId, dtype: torch.dtype = torch.float32
-) -> None:
+def write_field(path: str | os.PathLike[str], tokens: Tensor, *, domain: Record, model: ModelId,
+                dtype: torch.dtype = torch.float32) -> None:
     """Writes tokens of any shape, `Domain.to_dict()` and the model that reads them; replaces an existing file whole.
 
     float32 keeps every bit, float16 halves the file and rounds tokens to 11 bits. Raises UserError for another dtype,

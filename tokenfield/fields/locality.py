@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tokenfield.nn.places import golden_steps
+
 MASS = 0.9
 """Share of the difference that the smallest area has to hold."""
 
@@ -91,14 +93,10 @@ def area_holding(change: Float[Tensor, "h w"], share: float = MASS) -> float:
 def spread_tokens(field: Rendered, count: int) -> list[Token]:
     """`count` tokens all over the picture, or all there are; the same ones for every picture of the same size.
 
-    They follow the additive recurrence of the generalised golden ratio (Roberts, 2018), whose first points are evenly
-    spread however many are taken; a token that comes up again is passed over.
+    They follow `golden_steps`; a token that comes up again is passed over.
     """
     sizes = field.tokens.shape[:-1]
-    ratio = 2.0
-    for _ in range(32):
-        ratio = (1 + ratio) ** (1 / (len(sizes) + 1))  # the root of x^(d+1) = x + 1
-    steps = [ratio ** -(axis + 1) for axis in range(len(sizes))]
+    steps = golden_steps(len(sizes))
     places: dict[Token, None] = {}
     number = 0
     while len(places) < min(count, sizes.numel()):

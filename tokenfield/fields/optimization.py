@@ -51,7 +51,7 @@ SCRATCH_RATE = 0.5
 """The same for latents that start at zero and have a long way to go."""
 MLP_RATES = {"ffnet": 1e-3, "siren": 3e-4}
 """The same for MLPs, whose latents are weights; SIREN's authors take 1e-4 for longer runs."""
-MEASURED = 1 << 20
+MEASURED_PIXELS = 1 << 20
 """Most pixels that `Optimization.error` looks at: rows and columns evenly spread over larger pictures."""
 
 
@@ -59,7 +59,7 @@ MEASURED = 1 << 20
 class Point:
     """A point of a curve: steps and seconds of optimisation so far, and the field's PSNR in dB by the papers' protocol.
 
-    Measuring takes no seconds; it is over the whole picture, unless that is large and `pixels` was given (`MEASURED`).
+    Measuring takes no seconds; it is over the whole picture, unless that is large and `pixels` was given.
     """
 
     step: int
@@ -128,7 +128,7 @@ class Optimization:
             raise UserError(f"{pixels} pixels per step; give at least 1")
         self.timer = timer or partial(seconds, field.tokens.device)
         self.target, self.pixels, self.seed = Target.of(picture), pixels, seed
-        self.measured = self.target.thinned(MEASURED)
+        self.measured = self.target.thinned(MEASURED_PIXELS)
         self.tokens = field.tokens.detach().clone()
         model, rates = field.model, RATES | (rates or {})
         groups: list[Record] = []
@@ -182,7 +182,7 @@ class Optimization:
 
     @torch.no_grad()
     def error(self) -> float:
-        """Mean squared error, over all pixels or `MEASURED` of them."""
+        """Mean squared error, over all pixels or `MEASURED_PIXELS` of them."""
         total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()
 

@@ -136,9 +136,8 @@ class Standardized:
         return tokens * self.deviation + self.mean
 
 
-def modulate(
-    x: Float[Tensor, "b *r w"], shift: Float[Tensor, "b w"], scale: Float[Tensor, "b w"]
-) -> Float[Tensor, "b *r w"]:
+def modulate(x: Float[Tensor, "b *r w"], shift: Float[Tensor, "b w"],
+             scale: Float[Tensor, "b w"]) -> Float[Tensor, "b *r w"]:
     """x (1 + scale) + shift, the same for all tokens of an instance."""
     return x * (1 + each(scale, x)) + each(shift, x)
 
@@ -244,9 +243,8 @@ class TokenDenoiser(Standardized, Model, ABC):
         """The time at which nothing but noise is left: T, or 1 for flow matching."""
         return 1.0 if self.config.prediction == "velocity" else float(self.config.steps)
 
-    def forward(
-        self, noisy: Float[Tensor, "b *r d"], time: Float[Tensor, " b"], label: Int[Tensor, " b"]
-    ) -> Float[Tensor, "b *r d"]:
+    def forward(self, noisy: Float[Tensor, "b *r d"], time: Float[Tensor, " b"],
+                label: Int[Tensor, " b"]) -> Float[Tensor, "b *r d"]:
         """What `config.prediction` says, from standardised latents mixed with noise.
 
         Time is a step of the schedule, in [0, T), whole in training; for `velocity` the share of noise, in [0, 1].

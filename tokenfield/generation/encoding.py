@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
@@ -118,9 +118,8 @@ def _class_folder(name: str) -> str:
 
 
 @torch.no_grad()
-def write_shard(
-    path: Path, sha: str, plan: Plan, number: int, model: FieldModel, shape: tuple[int, int], pool: ThreadPoolExecutor
-) -> None:
+def write_shard(path: Path, sha: str, plan: Plan, number: int, model: FieldModel, shape: tuple[int, int],
+                pool: ThreadPoolExecutor) -> None:
     """Encode a shard, latents (N, *shape), into one file, whole or absent; damaged pictures are left out and named."""
     encoding, device = plan.encoding, next(model.parameters()).device
     latents = [torch.zeros(0, *shape, dtype=torch.float16 if encoding.half else torch.float32)]

@@ -26,9 +26,8 @@ from tokenfield.generation.sampling import Predictor, Progress, generators, guid
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
 
 
-def inside(
-    field: Field, mask: Float[Tensor, "h w"], progress: Progress = lambda count, total: None
-) -> Float[Tensor, "*lattice"]:
+def inside(field: Field, mask: Float[Tensor, "h w"],
+           progress: Progress = lambda count, total: None) -> Float[Tensor, "*lattice"]:
     """How much of what each token governs lies inside a mask (1 inside, 0 outside), in [0, 1]; a number per token.
 
     What a token governs is measured: the change of the picture without it (`fields.locality`), rendered at the size

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tokenfield.data.draws import Draws
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Split
 from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import Origin, Standardized

@@ -29,12 +29,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tokenfield.data.cache import cache_folder
 from tokenfield.errors import UserError
-from tokenfield.evaluation.features import FeatureNetwork
+from tokenfield.evaluation.features import FeatureNetwork, frechet_distance
 from tokenfield.evaluation.figures import Panel, bicubic, sheet
-from tokenfield.evaluation.frechet import frechet_distance
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.cache import cache_folder
 
 NEIGHBOURS = 3
 """k of precision and recall, as published."""
@@ -84,23 +83,15 @@ def compare(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], fe
                             "that others can compare with")
     kid, deviation = kernel_distance(generated, reference, seed=seed)
     score = (None, None) if classifier is None else inception_score(generated, classifier.cpu(), seed=seed)
-    return Distances(
-        features=features,
-        generated=len(generated),
-        reference=len(reference),
-        fid=frechet_distance(generated, reference),
-        kid=kid,
-        kid_deviation=deviation,
-        precision=inside(generated, reference).double().mean().item(),
-        recall=inside(reference, generated).double().mean().item(),
-        inception_score=score[0],
-        inception_deviation=score[1],
-    )
+    return Distances(features=features, generated=len(generated), reference=len(reference),
+                     fid=frechet_distance(generated, reference), kid=kid, kid_deviation=deviation,
+                     precision=inside(generated, reference).double().mean().item(),
+                     recall=inside(reference, generated).double().mean().item(), inception_score=score[0],
+                     inception_deviation=score[1])
 
 
-def inception_score(
-    features: Float[Tensor, "n f"], classifier: Float[Tensor, "c f"], *, seed: int = 0
-) -> tuple[float, float]:
+def inception_score(features: Float[Tensor, "n f"], classifier: Float[Tensor, "c f"], *,
+                    seed: int = 0) -> tuple[float, float]:
     """IS and its deviation over `SPLITS` parts of the pictures, shuffled by a seed; in float64.
 
         IS = exp( mean_x KL( p(y | x) || p(y) ) ),    p(y | x) = softmax(classifier features),  p(y) their mean
@@ -117,9 +108,8 @@ def inception_score(
     return scores.mean().item(), scores.std(correction=0).item()
 
 
-def kernel_distance(
-    generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], *, seed: int = 0
-) -> tuple[float, float]:
+def kernel_distance(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], *,
+                    seed: int = 0) -> tuple[float, float]:
     """KID and its deviation over random subsets, which are drawn from a seed."""
     try:
         from torchmetrics.image.kid import poly_mmd
@@ -172,9 +162,8 @@ def statistics_file(set_hash: str, network: FeatureNetwork) -> Path:
     return cache_folder() / "statistics" / f"{set_hash[:16]}-{network.identity[:16]}.safetensors"
 
 
-def reference_features(
-    network: FeatureNetwork, set_hash: str, compute: Callable[[], Float[Tensor, "n f"]]
-) -> tuple[Float[Tensor, "n f"], Path, bool]:
+def reference_features(network: FeatureNetwork, set_hash: str,
+                       compute: Callable[[], Float[Tensor, "n f"]]) -> tuple[Float[Tensor, "n f"], Path, bool]:
     """The features of a reference set, their statistics file, and whether it was there; computed if it was not.
 
     The file holds the features themselves, which KID, precision and recall need, their mean and covariance, for other
@@ -235,9 +224,8 @@ def figure(pictures: Float[Tensor, "n c h w"], pool: Float[Tensor, "m c h w"], *
     return sheet([list(chain(*groups[i : i + 2])) for i in range(0, len(groups), 2)])
 
 
-def summary(
-    generated: Float[Tensor, "n c h w"], held_out: Float[Tensor, "o c h w"], pool: Float[Tensor, "m c h w"]
-) -> dict[str, float]:
+def summary(generated: Float[Tensor, "n c h w"], held_out: Float[Tensor, "o c h w"],
+            pool: Float[Tensor, "m c h w"]) -> dict[str, float]:
     """How near generated and held-out pictures are to the training pictures: smallest and median distance of each.
 
     `nearer_than_held_out` is the share of generated ones nearer to a training picture than any held-out picture is.

@@ -100,9 +100,8 @@ class DenoisingObjective(nn.Module):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
 
-    def forward(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    def forward(self, batch: dict[str, Tensor],
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss and per-instance errors of a batch, whose draws came with it: the generator is not used."""
         with torch.autocast(batch["clean"].device.type, torch.bfloat16, enabled=self.bf16):
             errors = denoising_errors(self.model, batch, self.config.label_dropout)

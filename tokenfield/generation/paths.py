@@ -79,9 +79,8 @@ TARGETS: dict[str, Callable[[Place, Tensor, Tensor], Tensor]] = {
 """Prediction -> what a network should answer, from (place, clean, noise)."""
 
 
-def clean_and_noise(
-    prediction: str, predicted: Tensor, noisy: Tensor, alpha: float, sigma: float
-) -> tuple[Tensor, Tensor]:
+def clean_and_noise(prediction: str, predicted: Tensor, noisy: Tensor, alpha: float,
+                    sigma: float) -> tuple[Tensor, Tensor]:
     """The x_0 and the e of noisy = alpha x_0 + sigma e, sigma > 0, that a prediction amounts to."""
     match prediction:
         case "sample":

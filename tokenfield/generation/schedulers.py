@@ -85,9 +85,8 @@ class Scheduler(Protocol):
 
     def set_timesteps(self, num_inference_steps: int | None = None, *, sigmas: list[float] = ...) -> None: ...
 
-    def step(
-        self, predicted: "Tensor", timestep: "Tensor", tokens: "Tensor", /, **options: object
-    ) -> tuple["Tensor", ...]: ...
+    def step(self, predicted: "Tensor", timestep: "Tensor", tokens: "Tensor", /,
+             **options: object) -> tuple["Tensor", ...]: ...
 
 
 def build(sampler: Sampler, prediction: str, train_steps: int) -> Scheduler:

@@ -4,7 +4,7 @@ from tokenfield.errors import UserError
 from tokenfield.interop.settings import Setting, Settings, free, must_be, only, optional, required
 from tokenfield.interop.tensors import From, Plan, block, weights_and_biases
 from tokenfield.io.record import Record
-from tokenfield.models.hyper_field import HyperSizes
+from tokenfield.models.anr import HyperSizes
 
 TRANSFORMERS = {"tinr_enc": "TInrEncoder", "tinr_dec": "TInrDecoder"}
 

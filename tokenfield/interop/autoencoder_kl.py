@@ -32,9 +32,8 @@ def read_folder(folder: Path, settings: Record, choices: Choices) -> Autoencoder
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced
         model = AutoencoderKlConfig(size, network.get("in_channels", 3), network).build()
     try:
-        loaded, info = autoencoder_class().from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False, output_loading_info=True
-        )
+        loaded, info = autoencoder_class().from_pretrained(folder, local_files_only=True, use_safetensors=True,
+                                                           low_cpu_mem_usage=False, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder}: weights that cannot be read ({' '.join(str(error).split())[:200]})") from error
     for what, verb in (("missing_keys", "lack"), ("unexpected_keys", "hold unknown"), ("mismatched_keys", "misshape")):

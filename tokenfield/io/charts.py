@@ -26,9 +26,8 @@ LETTERS, DOTS = 11, 140
 
 
 @contextmanager
-def charts(
-    path: Path, *titles: str, size: tuple[float, float], columns: int = 2, **labels: str
-) -> Iterator[list["Axes"]]:
+def charts(path: Path, *titles: str, size: tuple[float, float], columns: int = 2,
+           **labels: str) -> Iterator[list["Axes"]]:
     """Charts in one PNG file, row by row, which is written when the block ends; yields the axes of each.
 
     `size` is in inches; `labels` are what `Figure.add_subplot` takes: xlabel, ylabel, xscale, ... What several charts

@@ -40,9 +40,8 @@ def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path
     return target
 
 
-def plan_folder(
-    source: Path, files: Sequence[Path], output: Path | None, ending: str, *, overwrite: bool = False
-) -> list[Path]:
+def plan_folder(source: Path, files: Sequence[Path], output: Path | None, ending: str, *,
+                overwrite: bool = False) -> list[Path]:
     """Where the results of a folder's files go: below `output`, by their paths below `source`.
 
     Files that differ in their ending alone, a.jpg and a.png, keep it: a.jpg.field and a.png.field. Raises UserError

@@ -23,8 +23,8 @@ from tokenfield.coords import Coordinates, Grid, centers
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.nn.anchors import AnchoredAggregation, Gaps, Neighbours, fade, gaps, harmonics, neighbours, window
+from tokenfield.nn.encoder import patchify
 from tokenfield.nn.neighbourhood import NeighbourhoodTransformer
-from tokenfield.nn.patchify import patchify
 from tokenfield.nn.relative import RelativeHead, ScaledLinear
 
 

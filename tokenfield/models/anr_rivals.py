@@ -16,8 +16,8 @@ from typing import ClassVar
 from torch import nn
 
 from tokenfield.io.record import Record
+from tokenfield.models.anr import HyperPatches, HyperSizes, SignedPictures
 from tokenfield.models.base import RecipeFields
-from tokenfield.models.hyper_field import HyperPatches, HyperSizes, SignedPictures
 from tokenfield.models.hyponet_field import HyponetField, ModulatedSizes, build_mlp
 from tokenfield.models.token_field import SMALL_ENCODER
 from tokenfield.nn.hypernetwork import RowHyperNetwork
@@ -84,9 +84,8 @@ class HyperWeightField(HyponetField, HyperPatches):
     """A hyper-network over patches of so many channels, with or without learned positions, and an MLP, `net`."""
 
     def __init__(self, config: HyperMlpConfig, net: Hyponet, *, patch_channels: int, positions: bool):
-        encoder = RowHyperNetwork(
-            layout=net.layout, dim=config.encoder_dim, **config.transformer(patch_channels, positions)
-        )
+        encoder = RowHyperNetwork(layout=net.layout, dim=config.encoder_dim,
+                                  **config.transformer(patch_channels, positions))
         super().__init__(config, config, encoder)
         self.net = net
 

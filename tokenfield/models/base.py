@@ -13,7 +13,7 @@ from tokenfield.coords import Coordinates, count, in_pieces
 from tokenfield.errors import UserError
 from tokenfield.models.folder import Model as Model
 from tokenfield.models.folder import RecipeFields as RecipeFields
-from tokenfield.models.inputs import looked_at
+from tokenfield.models.inputs import with_check
 from tokenfield.nn.parts import Decoding, QueryState, TokenState
 
 
@@ -52,7 +52,7 @@ class FieldModel(Model):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "encode" in vars(cls):
-            setattr(cls, "encode", looked_at(cls.encode))  # noqa: B010, a method of any system
+            setattr(cls, "encode", with_check(cls.encode))  # noqa: B010, a method of any system
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""

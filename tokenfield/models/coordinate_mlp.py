@@ -75,9 +75,8 @@ class CoordinateMlp(HyponetField):
         """The tokens from which `count` pictures start, all alike."""
         return self.net.layout.join([p.expand(count, -1, -1) for p in self.initial])
 
-    def fit(
-        self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None, steps: int | None = None
-    ) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
+    def fit(self, images: Float[Tensor, "b c h w"], *, start: Float[Tensor, "b r d"] | None = None,
+            steps: int | None = None) -> Iterator[tuple[Float[Tensor, "b r d"], Float[Tensor, " b"]]]:
         """Adam on all pixels of every picture, each by itself: tokens before every step, and their mean squared errors.
 
         It goes on from `start`, by default the model's own; `steps` None never ends.

@@ -15,7 +15,7 @@ from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
-from tokenfield.nn.encoder import LatentEncoder, ToRows
+from tokenfield.nn.encoder import ToRows
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, Layer, Rounding, ScaledLayer, SharedLayer, stepwise
 from tokenfield.nn.hyponet import sizes as layer_sizes
 
@@ -101,18 +101,8 @@ class WeightField(HyponetField, PatchField):
     """An encoder of patches of so many channels, cut from `views` pictures, and a coordinate MLP, `net`."""
 
     def __init__(self, config: WeightConfig, net: Hyponet, *, patch_channels: int, views: int = 1):
-        encoder = LatentEncoder(
-            patch_dim=patch_channels * config.patch**2,
-            num_patches=views * config.num_patches,
-            num_latents=net.layout.count,
-            latent_dim=net.layout.width,
-            dim=config.encoder_dim,
-            depth=config.encoder_depth,
-            num_heads=config.encoder_heads,
-            mlp_ratio=config.mlp_ratio,
-            dropout=config.dropout,
-            deviation=1.0 if config.start == "published" else 0.02,
-        )
+        encoder = config.latent_encoder(channels=patch_channels, num_patches=views * config.num_patches,
+                                        num_latents=net.layout.count, latent_dim=net.layout.width, start=config.start)
         encoder.register_module("norm", nn.Identity())  # one norm and one map per layer in place of those for all
         encoder.register_module("out", ToRows(config.encoder_dim, net.layout))
         super().__init__(config, config, encoder)

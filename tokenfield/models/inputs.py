@@ -1,7 +1,7 @@
 """What `encode` is given, looked at before it is used: one seam for the systems of this library and of others.
 
 A batch of bytes, or of [-1, 1], gives tokens as any other batch does, and fields that are noise. So `FieldModel` wraps
-the `encode` of every system in `looked_at`. Nothing is looked at where there is nothing to see: under `torch.compile`,
+the `encode` of every system in `with_check`. Nothing is looked at where there is nothing to see: under `torch.compile`,
 `torch.export` and tracing, inside transforms of functions, of tensors without memory; and while a model trains, only
 the first batch is, since reading numbers stalls an accelerator.
 """
@@ -37,7 +37,7 @@ OVERSHOOT = 0.5
 """How far beyond [0, 1] a picture may be: bicubic resampling and noise go there, bytes and [-1, 1] go further."""
 
 
-def looked_at(encode: Callable[[M, Tensor], Tensor]) -> Callable[[M, Tensor], Tensor]:
+def with_check(encode: Callable[[M, Tensor], Tensor]) -> Callable[[M, Tensor], Tensor]:
     """The same `encode`, of a model's own class; where a subclass calls it with numbers of its own, only that."""
 
     @functools.wraps(encode)

@@ -117,18 +117,8 @@ def build_encoder(config: LainrConfig, *, channels: int | None = None, num_patch
 
     By default patches have the picture's channels and as many positions as it has patches; 1: they share one.
     """
-    return LatentEncoder(
-        patch_dim=(channels or config.channels) * config.patch**2,
-        num_patches=num_patches or config.num_patches,
-        num_latents=config.num_latents,
-        latent_dim=config.latent_dim,
-        dim=config.encoder_dim,
-        depth=config.encoder_depth,
-        num_heads=config.encoder_heads,
-        mlp_ratio=config.mlp_ratio,
-        dropout=config.dropout,
-        deviation=1.0 if config.start == "published" else 0.02,
-    )
+    return config.latent_encoder(channels=channels or config.channels, num_patches=num_patches or config.num_patches,
+                                 num_latents=config.num_latents, latent_dim=config.latent_dim, start=config.start)
 
 
 def build_aggregator(config: LainrConfig, *, in_dim: int = 2) -> SelectiveTokenAggregation:

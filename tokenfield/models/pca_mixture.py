@@ -20,7 +20,7 @@ from tokenfield.models.anchored import AnchorField, CellSizes, TokenState
 from tokenfield.models.base import RecipeFields
 from tokenfield.nn.affine import wide
 from tokenfield.nn.anchors import AnchoredAggregation
-from tokenfield.nn.patchify import patchify
+from tokenfield.nn.encoder import patchify
 from tokenfield.nn.pca_mixture import Subspaces
 from tokenfield.nn.relative import RelativeHead
 

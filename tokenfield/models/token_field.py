@@ -15,13 +15,12 @@ from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.coarse import CoarseDecoder
-from tokenfield.nn.encoder import PatchEncoder
+from tokenfield.nn.encoder import LatentEncoder, PatchEncoder, patchify
 from tokenfield.nn.local_start import local_start
-from tokenfield.nn.patchify import patchify
 from tokenfield.nn.places import lattice
 from tokenfield.nn.token_decoder import TokenDecoder
 
-LOOKED_AT = 16
+START_PICTURES = 16
 """Pictures that the local start is given."""
 
 
@@ -80,6 +79,17 @@ class EncoderSizes(PatchSizes):
         if self.dropout >= 1:
             raise UserError(f"dropout {self.dropout}; give a share from 0 to below 1")
 
+    def latent_encoder(self, *, channels: int, num_patches: int, num_latents: int, latent_dim: int,
+                       start: str) -> LatentEncoder:
+        """The transformer over patches of so many channels and R learnable tokens, whose weights begin as `start` says.
+
+        Learnable tokens and positions have deviation 1 where that is `published`, else 0.02.
+        """
+        return LatentEncoder(patch_dim=channels * self.patch**2, num_patches=num_patches, num_latents=num_latents,
+                             latent_dim=latent_dim, dim=self.encoder_dim, depth=self.encoder_depth,
+                             num_heads=self.encoder_heads, mlp_ratio=self.mlp_ratio, dropout=self.dropout,
+                             deviation=1.0 if start == "published" else 0.02)
+
 
 SMALL_ENCODER: Record = {"size": (64, 64), "patch": 8, "padding": 0, "encoder_dim": 192, "encoder_depth": 2,
                          "encoder_heads": 3}
@@ -123,12 +133,11 @@ class TokenField(PatchField):
     smooth: ClassVar[bool] = False
     on_nodes: CoarseDecoder | None = None
 
-    def __init__(
-        self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder, *, start: str = ""
-    ):
+    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder, *,
+                 start: str = ""):
         super().__init__(config, sizes, encoder)
         self.decoder = decoder
-        self.initial_pictures = LOOKED_AT if start == "local" else 0  # other starts are drawn, not made
+        self.initial_pictures = START_PICTURES if start == "local" else 0  # other starts are drawn, not made
 
     def coarse(self, nodes: int) -> FieldModel:
         if not self.smooth:
@@ -149,8 +158,7 @@ class TokenField(PatchField):
         """The decoder, or its approximation on nodes."""
         return self.on_nodes or self.decoder
 
-    def attention(
-        self, tokens: Float[Tensor, "one r d"], coords: Float[Tensor, "q x"]
-    ) -> Float[Tensor, "h q r"] | None:
+    def attention(self, tokens: Float[Tensor, "one r d"],
+                  coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:
         """The aggregator's weights, of the exact decoder."""
         return self.decoder.aggregator.attention_weights(tokens, coords)

@@ -39,9 +39,8 @@ def fitting_kernel() -> AbstractContextManager[None]:
     return cast(AbstractContextManager[None], sdpa_kernel(SDPBackend.MATH)) if twice else nullcontext()
 
 
-def attend(
-    query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "*b h r c"], value: Float[Tensor, "*b h r e"]
-) -> Float[Tensor, "*b h q e"]:
+def attend(query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "*b h r c"],
+           value: Float[Tensor, "*b h r e"]) -> Float[Tensor, "*b h q e"]:
     """softmax(query key^T / sqrt(c)) value; queries without a batch axis are shared by all instances.
 
     The fused kernel never writes the (q, r) scores to memory, which halves what a training step of the encoder holds.
@@ -94,9 +93,8 @@ class MultiHeadAttention(nn.Module):
         """Projected keys and values of the tokens."""
         return split_heads(self.k(tokens), self.num_heads), split_heads(self.v(tokens), self.num_heads)
 
-    def attend(
-        self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"], value: Float[Tensor, "b h r e"]
-    ) -> Float[Tensor, "b h q e"]:
+    def attend(self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"],
+               value: Float[Tensor, "b h r e"]) -> Float[Tensor, "b h q e"]:
         """Weighted means of the values."""
         return attend(query, key, value)
 

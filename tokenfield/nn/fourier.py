@@ -15,9 +15,8 @@ from tokenfield.errors import UserError
 from tokenfield.nn.affine import relu
 
 
-def frequencies(
-    sigma: float, n: int, *, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
-) -> Float[Tensor, " n"]:
+def frequencies(sigma: float, n: int, *, device: torch.device | str | None = None,
+                dtype: torch.dtype = torch.float32) -> Float[Tensor, " n"]:
     """w_j = sigma^(j / (n - 1)), j = 0 .. n-1: from 1 to the bandwidth `sigma`, evenly in the logarithm. (Eq. 2)"""
     j = torch.arange(n, device=device, dtype=dtype)
     return torch.as_tensor(sigma, device=device, dtype=dtype) ** (j / max(n - 1, 1))
@@ -32,9 +31,8 @@ def fourier_features(coords: Float[Tensor, "*q x"], omega: Float[Tensor, " n"]) 
     return torch.cat([phase.cos(), phase.sin()], -1)
 
 
-def linear_over_axes(
-    gammas: Iterable[Tensor], weight: Float[Tensor, "*b o f"], blocks: tuple[int, int, int]
-) -> Iterator[Tensor]:
+def linear_over_axes(gammas: Iterable[Tensor], weight: Float[Tensor, "*b o f"],
+                     blocks: tuple[int, int, int]) -> Iterator[Tensor]:
     """What each axis of a grid adds to W gamma(y, x) = W_y gamma(y) + W_x gamma(x): (..., n, O) for every axis.
 
     `gammas` are features of every axis by itself, (n, F / X); W is for features of points, and `blocks` says how these

@@ -68,9 +68,8 @@ class Fourier(Raw):
     every operation, as that project's code has them, so that its weights give the values that they gave there.
     """
 
-    def __init__(
-        self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi, rounding: Rounding = "exact"
-    ):
+    def __init__(self, in_dim: int, feature_dim: int, sigma: float, unit: float = math.pi,
+                 rounding: Rounding = "exact"):
         super().__init__(in_dim)
         self.sigma, self.unit, self.n, self.rounding = sigma, unit, feature_dim // (2 * in_dim), rounding
         if self.n < 1:

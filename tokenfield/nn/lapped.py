@@ -87,9 +87,8 @@ class LappedFunctions(nn.Module):
         pixels = (torch.arange(2 * cell, dtype=torch.float64) + 0.5) / cell - 1
         self.register_buffer("to_sines", sines(pixels, 2 * cell).T.contiguous(), persistent=False)  # (2p, 2p)
 
-    def forward(
-        self, relative: Float[Tensor, "*q"], synthesis: Float[Tensor, "q2 p"], span: float = 1.0
-    ) -> Float[Tensor, "*q p"]:
+    def forward(self, relative: Float[Tensor, "*q"], synthesis: Float[Tensor, "q2 p"],
+                span: float = 1.0) -> Float[Tensor, "*q p"]:
         """Values at relative coordinates in cells, or means over boxes of `span` pixels around them."""
         angle = torch.pi * torch.arange(1, 2 * self.cell + 1, dtype=torch.float64) / (4 * self.cell)
         fade = ((span * angle).sin() / (span * angle.sin())).to(relative)

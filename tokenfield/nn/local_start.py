@@ -165,9 +165,8 @@ def by_reading(anchors: Anchors, patches: Float[Tensor, "b n p"], reading: Float
     return Sight(anchors.places, theirs, anchors.places @ theirs.mT / (WIDTH * min(anchors.spacing)) ** 2, reading)
 
 
-def start_encoder(
-    encoder: LatentEncoder | HyperNetwork, own: Float[Tensor, "r c"], patches: Float[Tensor, "b n p"], sight: Sight
-) -> None:
+def start_encoder(encoder: LatentEncoder | HyperNetwork, own: Float[Tensor, "r c"], patches: Float[Tensor, "b n p"],
+                  sight: Sight) -> None:
     """Tokens carry codes of their places, look there, and hand their code on."""
     out, count = encoder.out, own.shape[1]
     directions, looking, there = code_directions(encoder, count, sight)
@@ -204,9 +203,8 @@ def start_encoder(
     out.bias[:count] = 0
 
 
-def code_directions(
-    encoder: LatentEncoder | HyperNetwork, count: int, sight: Sight
-) -> tuple[Float[Tensor, "d c"], Float[Tensor, "d e"], Float[Tensor, "d e"]]:
+def code_directions(encoder: LatentEncoder | HyperNetwork, count: int,
+                    sight: Sight) -> tuple[Float[Tensor, "d c"], Float[Tensor, "d e"], Float[Tensor, "d e"]]:
     """Orthonormal directions: of a token's code, of what it looks for, which may be the code, and of what patches show.
 
     Random ones, of weights that are written anew or that many others are like, orthogonal to (1, ..., 1) as well.

@@ -80,17 +80,15 @@ class LocalizedAttention(MultiHeadAttention):
     def __init__(self, *, token_dim: int, out_dim: int, num_heads: int, head_dim: int, cutoff: float = CUTOFF):
         if not cutoff >= 0:
             raise UserError(f"cutoff {cutoff} is negative; give 0 for plain attention, {CUTOFF} as published")
-        super().__init__(
-            out_dim, num_heads=num_heads, token_dim=token_dim, head_dim=head_dim, bias=False, project_queries=False
-        )
+        super().__init__(out_dim, num_heads=num_heads, token_dim=token_dim, head_dim=head_dim, bias=False,
+                         project_queries=False)
         self.cutoff = cutoff
 
     def extra_repr(self) -> str:
         return f"num_heads={self.num_heads}, cutoff={self.cutoff}"
 
-    def attend(
-        self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"], value: Float[Tensor, "b h r e"]
-    ) -> Float[Tensor, "b h q e"]:
+    def attend(self, query: Float[Tensor, "*shared h q c"], key: Float[Tensor, "b h r c"],
+               value: Float[Tensor, "b h r e"]) -> Float[Tensor, "b h q e"]:
         """Weighted means of the values above the threshold."""
         return attend_locally(query, key, value, self.cutoff)
 

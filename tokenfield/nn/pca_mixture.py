@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from tokenfield.coords import by_kind
 from tokenfield.io.progress import progress
 
 SHRINKAGE = 32
@@ -74,9 +75,8 @@ class Subspaces(nn.Module):
             yield (away.square().sum(1, keepdim=True) - explained).clamp(min=0), coefficients
 
     @torch.no_grad()
-    def choose(
-        self, cells: Float[Tensor, "m p"], only: int | None = None, *, shortlist: int | None = None
-    ) -> tuple[Int[Tensor, " m"], Float[Tensor, "m n"], Float[Tensor, "m e"]]:
+    def choose(self, cells: Float[Tensor, "m p"], only: int | None = None, *,
+               shortlist: int | None = None) -> tuple[Int[Tensor, " m"], Float[Tensor, "m n"], Float[Tensor, "m e"]]:
         """The best subspace of every cell, its coefficients there, and its errors at every prefix.
 
         `only` is the place in `prefixes` of the one that counts; None: all do. With a `shortlist` only so many
@@ -212,13 +212,6 @@ class Subspaces(nn.Module):
                 own = torch.randperm(len(cells), generator=draw)[: max(4 * SHRINKAGE, len(cells) // len(self.mean))]
             mean, _, axes = principal(cells[own], weight[own], spread)
             self.mean[k], self.components[k] = mean, axes[:, :rank]
-
-
-def by_kind(kinds: Int[Tensor, " m"]) -> Iterator[tuple[int, Int[Tensor, " r"]]]:
-    """Every kind that occurs, rising, with its places."""
-    order = kinds.argsort(stable=True)
-    which, counts = kinds[order].unique_consecutive(return_counts=True)
-    yield from zip(which.tolist(), order.split(counts.tolist()), strict=True)
 
 
 def principal(

@@ -111,12 +111,20 @@ def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple
     return which, torch.from_numpy(solve(which)).float()
 
 
-def spread(count: int, dim: int) -> Float[Tensor, "n x"]:
-    """Points that share [-1/2, 1/2]^dim evenly, of mean 0: one is the origin, more are the additive sequence R_d."""
+def golden_steps(dim: int) -> list[float]:
+    """Steps along each axis of the additive recurrence of the generalised golden ratio, R_d (Roberts, 2018).
+
+    Its first points are evenly spread however many are taken.
+    """
     golden = 1.5
     for _ in range(64):  # the root of x^(d + 1) = x + 1
         golden = (1 + golden) ** (1 / (dim + 1))
-    steps = torch.tensor([golden ** -(axis + 1) for axis in range(dim)], dtype=torch.double)
+    return [golden ** -(axis + 1) for axis in range(dim)]
+
+
+def spread(count: int, dim: int) -> Float[Tensor, "n x"]:
+    """Points that share [-1/2, 1/2]^dim evenly, of mean 0: one is the origin, more follow `golden_steps`."""
+    steps = torch.tensor(golden_steps(dim), dtype=torch.double)
     points = (torch.arange(1, count + 1, dtype=torch.double)[:, None] * steps + 0.5) % 1
     return (points - points.mean(0)).float()
 

@@ -49,9 +49,8 @@ class RelativeHead(nn.Module):
         self.direct = ScaledLinear(latent_dim, size, scale=0.05)
         self.refined = ScaledLinear(feature_dim, size, scale=0.05) if feature_dim else None
 
-    def coefficients(
-        self, tokens: Float[Tensor, "b m n d"], features: Float[Tensor, "b m n e"] | None
-    ) -> Float[Tensor, "b m+2 n+2 c k k"]:
+    def coefficients(self, tokens: Float[Tensor, "b m n d"],
+                     features: Float[Tensor, "b m n e"] | None) -> Float[Tensor, "b m+2 n+2 c k k"]:
         """T_j of every token, within a border of zeros: every coordinate then has four neighbours."""
         flat = self.direct(tokens)
         if self.refined is not None:
@@ -59,9 +58,8 @@ class RelativeHead(nn.Module):
         bordered: Tensor = F.pad(flat, [0, 0, 1, 1, 1, 1]).unflatten(-1, self.shape)
         return bordered
 
-    def at_points(
-        self, coefficients: Float[Tensor, "b m n c k k"], y: Neighbours, x: Neighbours
-    ) -> Float[Tensor, "b four q c"]:
+    def at_points(self, coefficients: Float[Tensor, "b m n c k k"], y: Neighbours,
+                  x: Neighbours) -> Float[Tensor, "b four q c"]:
         """f_j(v - p_j) of the four neighbours of scattered points; (Q,) or (B, Q) of them."""
         k, count = self.shape[-1], coefficients.shape[0]
         batch = torch.arange(count, device=coefficients.device)[:, None]  # (B, 1): points are shared or own

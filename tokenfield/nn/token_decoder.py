@@ -44,9 +44,8 @@ class Aggregator(nn.Module, Decoding):
         """The last linear map; None where there is none."""
         return None
 
-    def attention_weights(
-        self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
-    ) -> Float[Tensor, "h q r"] | None:
+    def attention_weights(self, tokens: Float[Tensor, "one r e"],
+                          coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:
         """How much every coordinate takes from every token, rows of sum 1; None where that means nothing."""
         return None
 
@@ -68,9 +67,8 @@ class CrossAttention(Aggregator):
         """Attended values. (Eq. 5)"""
         return merge_heads(self.attention.attend(located, *prepared))
 
-    def attention_weights(
-        self, tokens: Float[Tensor, "one r e"], coords: Float[Tensor, "q x"]
-    ) -> Float[Tensor, "h q r"]:
+    def attention_weights(self, tokens: Float[Tensor, "one r e"],
+                          coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"]:
         """What decoding gives to values that name the tokens: sum_r a_r e_r = (a_1 .. a_R)."""
         key, value = self.prepare(tokens)
         names = torch.eye(key.shape[2], dtype=value.dtype, device=value.device).expand(*key.shape[:3], -1)

@@ -42,23 +42,10 @@ CLIP_NORM = 1 / 4
 
 
 def _published(name: str, model: ModelConfig, data: DataConfig) -> Recipe:
-    return Recipe(
-        name=name,
-        model=model,
-        data=data,
-        optim=ADAM,
-        objective=ReconstructionConfig(jitter="normal", noise="instance"),
-        steps=200_000,
-        batch_size=18,
-        accumulate=3,
-        clip_norm=CLIP_NORM,
-        ema_decay=0.995,
-        ema_every=10,
-        log_every=50,
-        evaluate_every=10_000,
-        evaluate_pictures=200,
-        checkpoint_every=2000,
-    )
+    return Recipe(name=name, model=model, data=data, optim=ADAM,
+                  objective=ReconstructionConfig(jitter="normal", noise="instance"), steps=200_000, batch_size=18,
+                  accumulate=3, clip_norm=CLIP_NORM, ema_decay=0.995, ema_every=10, log_every=50, evaluate_every=10_000,
+                  evaluate_pictures=200, checkpoint_every=2000)
 
 
 def _celeba(name: str, model: ModelConfig) -> Recipe:

@@ -15,9 +15,8 @@ from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.recipe import Recipe, run
 
 
-def meta_learned(
-    base: Recipe, name: str, model: FunctaConfig | SpatialFunctaConfig, rate: float, parts: int = 4
-) -> Recipe:
+def meta_learned(base: Recipe, name: str, model: FunctaConfig | SpatialFunctaConfig, rate: float,
+                 parts: int = 4) -> Recipe:
     """The run `base` with a model that adapts to pictures, a rate, and parts that a batch is worked on in."""
     optim = OptimConfig(name="adam", rate=rate)
     return replace(base, name=name, model=model, optim=optim, objective=CENTRES, accumulate=parts)

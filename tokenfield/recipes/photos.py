@@ -63,18 +63,10 @@ def lainr_photos_64() -> Recipe:
 
 def lainr_photos_178() -> Recipe:
     """LAINR on 178-pixel crops: the paper's model (43 M parameters) and optimiser; for an accelerator."""
-    return Recipe(
-        name="lainr-photos-178",
-        model=LainrConfig(),
-        data=DataConfig(layout="folder", size=178, crop="pyramid"),
-        optim=OptimConfig(name="adam", rate=1e-4),
-        objective=ReconstructionConfig(jitter="axis"),
-        steps=100_000,
-        batch_size=16,
-        log_every=50,
-        evaluate_every=5000,
-        checkpoint_every=2000,
-    )
+    return Recipe(name="lainr-photos-178", model=LainrConfig(),
+                  data=DataConfig(layout="folder", size=178, crop="pyramid"), optim=OptimConfig(name="adam", rate=1e-4),
+                  objective=ReconstructionConfig(jitter="axis"), steps=100_000, batch_size=16, log_every=50,
+                  evaluate_every=5000, checkpoint_every=2000)
 
 
 def switched_photos_ladder() -> Recipe:
@@ -84,17 +76,10 @@ def switched_photos_ladder() -> Recipe:
     apart, one number per rate: the pictures of a batch take turns in being cut to one of the prefixes.
     """
     model = PcaMixtureConfig()
-    return Recipe(
-        name="switched-photos-ladder",
-        model=model,
-        data=DataConfig(layout="folder", size=96, levels=2),
-        optim=OptimConfig(name="adam", rate=0.03, schedule="cosine"),
-        objective=ReconstructionConfig(jitter="none", average="decibels", prefixes=model.prefixes),
-        steps=150,
-        batch_size=10,
-        evaluate_every=150,
-        checkpoint_every=50,
-    )
+    return Recipe(name="switched-photos-ladder", model=model, data=DataConfig(layout="folder", size=96, levels=2),
+                  optim=OptimConfig(name="adam", rate=0.03, schedule="cosine"),
+                  objective=ReconstructionConfig(jitter="none", average="decibels", prefixes=model.prefixes), steps=150,
+                  batch_size=10, evaluate_every=150, checkpoint_every=50)
 
 
 def liif_photos_zoom() -> Recipe:
@@ -103,17 +88,8 @@ def liif_photos_zoom() -> Recipe:
     LIIF's training on a smaller network that begins as bicubic interpolation: the picture itself is added, and the
     network makes what that lacks. Adam falls to zero as a cosine in place of four halvings in a million steps.
     """
-    return Recipe(
-        name="liif-photos-zoom",
-        model=LiifConfig(dim=32, depth=8, hidden=(64, 64, 64), skip="bicubic"),
-        data=DataConfig(layout="folder", size=192),
-        optim=OptimConfig(name="adam", rate=1e-3, betas=(0.9, 0.99), schedule="cosine", warmup=50),
-        objective=ZoomConfig(),
-        steps=3600,
-        batch_size=8,
-        clip_norm=1.0,
-        ema_decay=0.999,
-        evaluate_every=600,
-        evaluate_pictures=40,
-        checkpoint_every=300,
-    )
+    return Recipe(name="liif-photos-zoom", model=LiifConfig(dim=32, depth=8, hidden=(64, 64, 64), skip="bicubic"),
+                  data=DataConfig(layout="folder", size=192),
+                  optim=OptimConfig(name="adam", rate=1e-3, betas=(0.9, 0.99), schedule="cosine", warmup=50),
+                  objective=ZoomConfig(), steps=3600, batch_size=8, clip_norm=1.0, ema_decay=0.999, evaluate_every=600,
+                  evaluate_pictures=40, checkpoint_every=300)

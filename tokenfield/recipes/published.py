@@ -55,20 +55,10 @@ def steps(epochs: int, pictures: int) -> int:
 
 
 def _published(name: str, model: LainrConfig, data: DataConfig, total: int, **changes) -> Recipe:
-    return Recipe(
-        name=name,
-        model=replace(model, start="published", dropout=0.1),
-        data=data,
-        optim=OptimConfig(name="adam", rate=1e-4, betas=(0.9, 0.999), schedule="constant"),
-        steps=total,
-        batch_size=BATCH,
-        log_every=50,
-        evaluate_every=10_000,
-        evaluate_pictures=200,
-        checkpoint_every=2000,
-        precision="bf16",
-        **changes,
-    )
+    return Recipe(name=name, model=replace(model, start="published", dropout=0.1), data=data,
+                  optim=OptimConfig(name="adam", rate=1e-4, betas=(0.9, 0.999), schedule="constant"), steps=total,
+                  batch_size=BATCH, log_every=50, evaluate_every=10_000, evaluate_pictures=200, checkpoint_every=2000,
+                  precision="bf16", **changes)
 
 
 def lainr_of(recipe: Recipe) -> LainrConfig:

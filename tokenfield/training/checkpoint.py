@@ -129,9 +129,8 @@ def newest_recipe(out: Path) -> Record:
     raise UserError(f"{shown(out)} holds no checkpoint that is whole")
 
 
-def load_newest(
-    out: Path, training: Training, check: Callable[[Record, int], None], say: Callable[[str], None]
-) -> Record | None:
+def load_newest(out: Path, training: Training, check: Callable[[Record, int], None],
+                say: Callable[[str], None]) -> Record | None:
     """Restore the newest checkpoint that is whole; damaged ones are named and stepped over.
 
     `check` is called with the checkpoint's recipe (plain JSON) and step before anything is changed, and raises

@@ -1,4 +1,4 @@
-"""What a run leaves for people: metrics.jsonl, a learning curve, and TensorBoard events on request.
+"""What a run shows people, on stderr, and leaves: metrics.jsonl, a learning curve, TensorBoard events on request.
 
 One line of metrics.jsonl is one JSON object. Lines of training have `step`, `loss`, `psnr` (means over the steps since
 the line before), `rate`, `images` (so far), `seconds` (of training, over all sessions) and `images_per_second`;
@@ -8,10 +8,15 @@ as for a denoiser, it is `evaluation_loss` and `evaluation_latents`, no line has
 file holds one curve.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import write_whole
@@ -21,6 +26,7 @@ from tokenfield.io.record import Record, json_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
+
 
 METRICS, CURVE = "metrics.jsonl", "learning_curve.png"
 
@@ -81,9 +87,8 @@ class Journal:
     `callback` is called with the step and every line, of training and of evaluation.
     """
 
-    def __init__(
-        self, out: Path, step: int, *, tensorboard: bool = False, callback: Callable[[int, Record], None] | None = None
-    ):
+    def __init__(self, out: Path, step: int, *, tensorboard: bool = False,
+                 callback: Callable[[int, Record], None] | None = None):
         self.callback = callback
         self.path = out / METRICS
         before = [line for line in read(self.path) if line["step"] <= step]
@@ -128,3 +133,54 @@ def draw_curve(out: Path, title: str, measure: Measure = PSNR) -> Path:
             if points:
                 axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=1.2, markersize=3)
     return out / CURVE
+
+
+PLAIN_SECONDS = 10.0
+"""Seconds between two plain lines: an hour of training fills a log with a few hundred."""
+
+
+class Display:
+    """Progress of one run of so many steps; `shown` is False on all processes but the first."""
+
+    def __init__(self, steps: int, *, visible: bool, measure: Measure = PSNR):
+        self.measure = measure
+        self.console = Console(stderr=True, quiet=not visible, highlight=False)
+        self.steps, self.printed, self.evaluation = steps, time.monotonic(), ""
+        self.bar: Progress | None = None
+
+    def start(self, step: int) -> None:
+        """Begin to show progress, from `step` on."""
+        if step:
+            self.say(f"resumed after step {step} of {self.steps}")
+        if self.console.is_terminal and not self.console.quiet:
+            steps, text = TextColumn("step {task.completed:.0f}/{task.total:.0f}"), TextColumn("{task.fields[text]}")
+            self.bar = Progress(steps, BarColumn(), text, TimeRemainingColumn(), console=self.console)
+            self.task = self.bar.add_task("", total=self.steps, completed=step, text="")
+            self.bar.start()
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def update(self, metrics: Record) -> None:
+        """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""
+        step, speed = int(metrics["step"]), metrics["images_per_second"]
+        number = self.measure.text.format(metrics[self.measure.name])
+        text = f"{number}{self.evaluation} · {speed:.1f} {self.measure.speed}/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, text=text)
+        elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.steps:
+            self.printed = time.monotonic()
+            remaining = (self.steps - step) * (metrics["images"] / step) / speed if speed else 0
+            self.say(f"step {step}/{self.steps} · {text} · {timedelta(seconds=round(remaining))} left")
+
+    def evaluated(self, step: int, value: float, count: int) -> None:
+        """Show an evaluation, and keep its number beside that of training."""
+        number = self.measure.text.format(value)
+        self.evaluation = f" (held out {number.removesuffix(' dB').removeprefix('loss ')})"
+        self.say(f"step {step}: {number} on {count} held-out {self.measure.things}")
+
+    def close(self) -> None:
+        """Take the bar down."""
+        if self.bar is not None:
+            self.bar.stop()

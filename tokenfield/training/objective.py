@@ -85,9 +85,8 @@ class ReconstructionConfig(CoordinateConfig):
         if isinstance(held_out, Pictures) and (first := next(iter(held_out.pictures()), None)):
             check_fits(model, first[1], f"held-out picture {first[0]}")
 
-    def evaluate(
-        self, model: FieldModel, source: Source, count: int, accelerator: Accelerator, halted: Callable[[], bool]
-    ) -> tuple[float, int]:
+    def evaluate(self, model: FieldModel, source: Source, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool]) -> tuple[float, int]:
         """Mean PSNR in dB of held-out pictures, each at its own pixels, and how many there were; see `mean_over`."""
         assert isinstance(source, Pictures), "check refuses other data"
 
@@ -203,9 +202,8 @@ def prepare(model: FieldModel, tokens: Tensor, prefixes: tuple[int, ...]) -> Tok
     return tree_map(lambda *parts: torch.cat(parts)[order], *turns)
 
 
-def zoomed_loss(
-    model: FieldModel, images: Float[Tensor, "b c h w"], config: ReconstructionConfig, generator: torch.Generator
-) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+def zoomed_loss(model: FieldModel, images: Float[Tensor, "b c h w"], config: ReconstructionConfig,
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
     """Encode a smaller version of the pictures; answer for its pixels and for the larger picture's in between.
 
     The smaller version is the area average, as of a sensor with larger pixels. A share 1 / zoom^2 of the larger
@@ -237,9 +235,8 @@ class Reconstruction(nn.Module):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
 
-    def forward(
-        self, images: Float[Tensor, "b c h w"], generator: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    def forward(self, images: Float[Tensor, "b c h w"],
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss and per-instance errors of a batch; the generator decides the coordinates."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             if self.config.zoom > 1:

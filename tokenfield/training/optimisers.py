@@ -1,13 +1,14 @@
-"""Optimisers and learning-rate schedules, built from their configuration.
+"""Optimisers and learning-rate schedules, built from their configuration, and the moving average of the weights.
 
 Adam with a constant rate is the papers' choice. Muon (K. Jordan, 2024) orthogonalises the momentum of every weight
 matrix (muon.py); on the same model it is several decibels ahead after the same time (docs/log.md). Queries, keys and
 values are matrices of their own in this package, so no fused matrix has to be split.
 """
 
+import copy
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.models.base import Model
 from tokenfield.training.muon import Muon
+from tokenfield.training.sharding import local
 
 MUON_MIN_SIDE = 32
 """Smallest side of a matrix that Muon takes: below it there is little to orthogonalise."""
@@ -111,3 +113,28 @@ def set_rate(optimizers: list[torch.optim.Optimizer], factor: float) -> float:
             group.setdefault("initial_lr", group["lr"])
             group["lr"] = group["initial_lr"] * factor
     return float(optimizers[0].param_groups[0]["lr"])
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Ema(Generic[M]):
+    """A copy of the model that follows it slowly.
+
+    `decay`, in (0, 1), is the share of the old average in the new one, which so spans about 1 / (1 - decay) updates,
+    and no more than a tenth of those so far, so that a short run is not averaged with its initialisation: at update t
+    it is min(decay, (1 + t) / (10 + t)).
+    """
+
+    def __init__(self, model: M, decay: float):
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards `model` for the `step`-th time, counted from 1. Buffers are copied: they are not trained."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = ([local(p) for p in of.parameters()] for of in (self.model, model))  # of slices, slice by slice
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        for old, new in zip(self.model.buffers(), model.buffers(), strict=True):
+            old.copy_(new)

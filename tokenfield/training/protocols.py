@@ -68,9 +68,8 @@ class Objective(Part, Protocol[M_contra, S_contra]):
         """Raises UserError where model and data do not fit: now, and not after an hour at the first evaluation."""
         ...
 
-    def evaluate(
-        self, model: M_contra, source: S_contra, count: int, accelerator: Accelerator, halted: Callable[[], bool], /
-    ) -> tuple[float, int]:
+    def evaluate(self, model: M_contra, source: S_contra, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool], /) -> tuple[float, int]:
         """`measure` of the first `count` held-out instances, shared out between the processes, and of how many it is.
 
         (nan, 0) without any, or if `halted` on any process.

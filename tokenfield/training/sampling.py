@@ -153,9 +153,8 @@ def _choose(n: int, fraction: float, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator)[: max(1, round(n * fraction))].sort().values
 
 
-def _place(
-    jitter: Jitter, index: tuple[Tensor, Tensor], sizes: tuple[int, int], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _place(jitter: Jitter, index: tuple[Tensor, Tensor], sizes: tuple[int, int],
+           generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Coordinates (y, x) of the cells that two lists of indices name: their centres, or elsewhere within them."""
 
     def along(i: Tensor, n: int) -> Tensor:

@@ -5,8 +5,8 @@ What a trainer needs stands in files of its own:
 
     the folder and its recipe     folder.py         what a step minimises    objective.py
     checkpoints                   checkpoint.py     optimisers, schedules    optimisers.py
-    metrics and the curve         journal.py        signals and budgets      stopping.py
-    what a person sees            progress.py       weights in slices        sharding.py
+    metrics and the curve         journal.py        signals and budgets      session.py
+    what a person sees            journal.py        weights in slices        sharding.py
 
 Processes meet in collective calls, so what decides about such a call (the step, `Stop.due`) is the same on all of them.
 """
@@ -35,7 +35,6 @@ from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.compiling import compile_loss
-from tokenfield.training.ema import Ema
 from tokenfield.training.folder import (
     RECIPE,
     check_same,
@@ -46,14 +45,12 @@ from tokenfield.training.folder import (
     resume_hint,
     store_recipe,
 )
-from tokenfield.training.journal import Journal, draw_curve
+from tokenfield.training.journal import Display, Journal, draw_curve
 from tokenfield.training.lock import locked
-from tokenfield.training.optimisers import build_optimizers, schedule, set_rate
-from tokenfield.training.progress import Display
+from tokenfield.training.optimisers import Ema, build_optimizers, schedule, set_rate
 from tokenfield.training.protocols import Probe
 from tokenfield.training.recipe import Recipe, fresh_model, from_json, to_json
-from tokenfield.training.session import Session, TrainingTime
-from tokenfield.training.stopping import Diverged, Interrupted, Stop
+from tokenfield.training.session import Diverged, Interrupted, Session, Stop, TrainingTime
 
 BEFORE_TRAINING = 2**40
 """The step whose pictures a model is initialised from: one that no run reaches, so they are for this alone."""
@@ -93,8 +90,8 @@ def train(
     accelerator = Accelerator(cpu=session.device == "cpu" or not torch.accelerator.is_available())
     with locked(out) if accelerator.is_main_process else nullcontext():
         recipe = open_folder(out, recipe, resume=resume)
-        shown = accelerator.is_main_process and not session.quiet
-        with closing(Display(recipe.steps, shown=shown, measure=recipe.objective.measure)) as display:
+        visible = accelerator.is_main_process and not session.quiet
+        with closing(Display(recipe.steps, visible=visible, measure=recipe.objective.measure)) as display:
             trainer = Trainer(recipe, data, out, accelerator, display, stop, fsdp=session.fsdp, probe=probe)
             trainer.restore(budget.timer, resume=resume, tensorboard=session.tensorboard, callback=callback)
             with stop:  # from here on a signal means: finish the step and save
@@ -146,9 +143,8 @@ class Trainer:
         """The same of the steps before, back to the last line of metrics. Part of a checkpoint, so that a resumed run
         writes the very numbers it would have written."""
 
-    def restore(
-        self, timer: Timer, *, resume: bool, tensorboard: bool, callback: Callable[[int, Record], None] | None = None
-    ) -> None:
+    def restore(self, timer: Timer, *, resume: bool, tensorboard: bool,
+                callback: Callable[[int, Record], None] | None = None) -> None:
         """Continue from the newest whole checkpoint or begin; from then on the folder is this run's."""
         say, saved = self.display.say, None
         if resume:

@@ -65,9 +65,8 @@ class ZoomConfig:
                             f"{self.side}; give {needed}")
         check_fits(model, picture[:, : self.side, : self.side], "a training picture")
 
-    def evaluate(
-        self, model: FieldModel, source: Source, count: int, accelerator: Accelerator, halted: Callable[[], bool]
-    ) -> tuple[float, int]:
+    def evaluate(self, model: FieldModel, source: Source, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool]) -> tuple[float, int]:
         """Mean PSNR in dB of held-out pictures that were encoded at half their size, and how many; see `mean_over`."""
         assert isinstance(source, Pictures), "check refuses other data"
 
@@ -89,13 +88,12 @@ class Zoom(nn.Module):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
 
-    def forward(
-        self, images: Float[Tensor, "b c h w"], generator: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    def forward(self, images: Float[Tensor, "b c h w"],
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss and per-instance squared errors of a batch; the generator decides magnification, window and points."""
         side = self.config.side
-        drawn = float(torch.rand((), generator=generator))
-        n = round(side * (1 + (self.config.largest - 1) * drawn))
+        share = float(torch.rand((), generator=generator))
+        n = round(side * (1 + (self.config.largest - 1) * share))
         top, left = (int(torch.randint(m - n + 1, (), generator=generator)) for m in images.shape[-2:])
         large = images[..., top : top + n, left : left + n]
         rows, columns = (torch.randperm(n, generator=generator)[:side].sort().values for _ in range(2))

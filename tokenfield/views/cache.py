@@ -1,7 +1,7 @@
 """A cache of decoded views on disk, so that a training step costs a copy and no decoding.
 
 Every object is decoded once, composited on white, brought to the size of the data set, and written to one NPY file
-of the cache (`tokenfield.data.cache`). The file's name is a hash of the pictures' paths, sizes and times of change and
+of the cache (`tokenfield.io.cache`). The file's name is a hash of the pictures' paths, sizes and times of change and
 of the JSON's content, so changed views are read anew.
 """
 
@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
-from tokenfield.data import cache
 from tokenfield.data.decoding import PictureError, read_rgb8
+from tokenfield.io import cache
 from tokenfield.io.atomic import shown
 from tokenfield.views.layouts import PosedFrames, read_object
 

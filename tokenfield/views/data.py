@@ -17,12 +17,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from tokenfield.configs import Sizes
-from tokenfield.data.cache import OPEN_FILES, cache_folder
 from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
-from tokenfield.data.skipped import SkippedFiles, usable
+from tokenfield.data.pictures import SkippedFiles, usable
 from tokenfield.data.sources import Split, check_root
 from tokenfield.errors import UserError
+from tokenfield.io.cache import OPEN_FILES, cache_folder
 from tokenfield.views.cache import cached_views
 from tokenfield.views.layouts import LAYOUTS, Place
 from tokenfield.views.variants import Vary, varied

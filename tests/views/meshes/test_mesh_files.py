@@ -10,7 +10,7 @@ import trimesh
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.views.meshes import catalogue
 from tokenfield.views.meshes.catalogue import CATALOGUE, find_meshes, mesh_file, properties, slug

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.views.meshes.catalogue import find_meshes, mesh_file
 from tokenfield.views.meshes.files import read_surface
 from tokenfield.views.meshes.obj import MissingFile, colour_of, find_beside, split_options, text_of

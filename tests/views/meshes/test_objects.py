@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 from view_tools import project
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.meshes import objects

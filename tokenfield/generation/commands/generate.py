@@ -110,9 +110,8 @@ class Drawing(ABC):
         })  # fmt: skip
         return console.OK
 
-    def write(
-        self, models: Models, tokens: Tensor, labels: Tensor, first: int, panels: "Sequence[Panel]" = ()
-    ) -> Record:
+    def write(self, models: Models, tokens: Tensor, labels: Tensor, first: int,
+              panels: "Sequence[Panel]" = ()) -> Record:
         """Pictures and fields of samples, number `first` and those after it; the sheet of `panels` and the samples."""
         from tokenfield.data.pictures import write_picture
         from tokenfield.evaluation.figures import Panel, save_png, sheet

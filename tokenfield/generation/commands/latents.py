@@ -40,7 +40,7 @@ def latents(
     import torch
     from accelerate import PartialState
 
-    from tokenfield.data.skipped import SkippedFiles
+    from tokenfield.data.pictures import SkippedFiles
     from tokenfield.generation.encoding import Processes, encode_data
     from tokenfield.models import pretrained
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokenfield.evaluation.features import FeatureNetwork
     from tokenfield.generation.metrics import Distances
 
-BATCH, SHOWN = 32, 16
+BATCH, SAMPLES = 32, 16
 """Pictures whose features are computed at once; samples in the figure of neighbours."""
 
 
@@ -134,8 +134,8 @@ def generated_files(folder: Path) -> list[Path]:
 
 def squares(files: list[Path], size: int) -> Iterator[Tensor]:
     """Pictures of files as (3, size, size), cut as the reference is."""
+    from tokenfield.data.datasets import center_square, to_tensor
     from tokenfield.data.decoding import read_rgb8
-    from tokenfield.data.transforms import center_square, to_tensor
 
     return (to_tensor(center_square(read_rgb8(path), size)) for path in files)
 
@@ -202,8 +202,8 @@ def draw_neighbours(folder: Path, data: Reference, path: Path) -> Record:
     files = generated_files(folder)
     samples = torch.stack(list(squares(files, data.size)))
     pool, held_out = (torch.stack([p for _, p in data.open(split).pictures()]) for split in ("train", "test"))
-    labels = [file.stem for file in files[:SHOWN]]
-    save_png(path, figure(samples[:SHOWN], pool, labels=labels, scale=max(1, 96 // data.size)))
+    labels = [file.stem for file in files[:SAMPLES]]
+    save_png(path, figure(samples[:SAMPLES], pool, labels=labels, scale=max(1, 96 // data.size)))
     nearness = summary(samples, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):

@@ -63,7 +63,7 @@ class Render:
 
     def run(self) -> int:
         """Render and write the lists."""
-        from tokenfield.data.skipped import SkippedFiles
+        from tokenfield.data.pictures import SkippedFiles
         from tokenfield.io.atomic import shown
         from tokenfield.views.meshes.catalogue import find_meshes, slug
         from tokenfield.views.meshes.objects import ViewSettings, claim, render_all, write_lists

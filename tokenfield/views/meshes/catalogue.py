@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 from tokenfield.views.meshes.files import BROKEN, UPRIGHT, read_scene

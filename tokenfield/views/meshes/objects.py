@@ -32,7 +32,7 @@ from PIL import Image
 
 from tokenfield.data.draws import Draws
 from tokenfield.data.layouts import held_out_places
-from tokenfield.data.skipped import SkippedFiles
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import cannot_write, shown, write_whole
 from tokenfield.views.layouts import transforms_text
