@@ -11,16 +11,18 @@ Everything here that makes whole tensors of slices is collective: all processes 
 import copy
 import os
 import warnings
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch import Tensor, distributed, nn
 
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 from tokenfield.models.base import Model
+
+if TYPE_CHECKING:  # a second of imports, which one process does without
+    from torch.distributed.tensor import DTensor
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -65,20 +67,31 @@ def share_out(model: M, average: Model | None, optimizer: str, accelerator: Acce
     return structure
 
 
+def is_slice(tensor: object) -> "TypeGuard[DTensor]":
+    """Whether a tensor is one process's slice of a whole."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    from torch.distributed.tensor import DTensor
+
+    return isinstance(tensor, DTensor)
+
+
 def local(tensor: Tensor) -> Tensor:
     """This process's slice; other tensors as they are."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_slice(tensor) else tensor
 
 
 def whole(tensor: T) -> T:
     """The whole of a slice, on every process; anything else as it is. Collective."""
-    return cast(T, tensor.full_tensor()) if isinstance(tensor, DTensor) else tensor
+    return cast(T, tensor.full_tensor()) if is_slice(tensor) else tensor
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
     """A whole tensor, which all processes have, cut as another one is."""
-    if not isinstance(other, DTensor):
+    if not is_slice(other):
         return tensor
+    from torch.distributed.tensor import distribute_tensor
+
     return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements, src_data_rank=None)
 
 
