@@ -125,9 +125,9 @@ import matplotlib.pyplot as plt
 from tokenfield.earth.maps import draw_maps
 
 draw_maps(field, sample.snapshot, Path(work.name, "map.png"), "mollweide", height=220)
-plt.figure(figsize=(11, 2.6), layout="constrained")
-plt.imshow(plt.imread(Path(work.name, "map.png")))
-plt.axis("off")
+picture = plt.imread(Path(work.name, "map.png"))
+figure = plt.figure(figsize=(11, 11 * len(picture) / len(picture[0])), dpi=150)
+figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[]).imshow(picture)
 plt.show()
 
 # %%

@@ -105,6 +105,7 @@ axis.set(
 )
 axis.minorticks_off()
 axis.set_xticks(rates, [f"1/{round(1 / rate)}" for rate in rates])
+axis.minorticks_off()
 axis.grid(alpha=0.3)
 plt.show()
 
