@@ -1,6 +1,7 @@
 """Nothing may be lost: commands beside each other, over each other, with names of every kind, on any terminal."""
 
 import io
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,26 @@ def test_terminals_that_cannot_show_a_letter_get_it_escaped(encoding, monkeypatc
     assert app.main(["info", "\u5199\u771f.png"]) == console.FAILED
     sys.stderr.flush()
     assert b"\\u5199\\u771f.png: no such file" in sys.stderr.buffer.getvalue()
+
+
+def test_folders_whose_names_are_not_utf_8(run, model, phone, tmp_path, own_cache):
+    """Of pictures, results and models: in tables, JSON, pages, and the list of models that this machine made."""
+    strange = tmp_path / "m\udcfcller"
+    try:
+        shutil.copytree(model, strange / "model")
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    shutil.copytree(phone, strange / "p")
+    (strange / "p" / "a.png").rename(strange / "p" / "\udcfc.png")
+    options = ("--model", strange / "model")
+    assert run("encode", strange / "p", "-o", strange / "f", *options, "--json", strange / "r.json").code == 0
+    assert run("decode", strange / "f" / "\udcfc.field", "-o", strange / "again.png").code == 0
+    assert run("evaluate", strange / "model", "--data", strange / "p", "--size", 8, "--table", strange / "t.md",
+               "--json", strange / "e.json").code == 0
+    assert "\\udcfc" in (strange / "t.md").read_text() and "\\udcfc" in (strange / "r.json").read_text()
+    assert run("explain", strange / "p" / "\udcfc.png", *options, "-o", strange / "page", "--tokens", 1, "--maps", 8,
+               "--size", 8).code == 0
+    assert "\\udcfc" in (strange / "page" / "explained.html").read_text()
 
 
 def test_letters_that_are_no_control_characters_stay():

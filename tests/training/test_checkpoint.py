@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"step-00000004 \(No space left.*last good one is step-00000002"):
+    with pytest.raises(UserError, match="step-00000004: the disk is full; the last good checkpoint is step-00000002"):
         save(tmp_path, state.snapshot(), to_json(RECIPE), {}, 2)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000002"]
     verify(checkpoint.path_of(tmp_path, 2))

@@ -90,6 +90,8 @@ def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: 
         raise UserError(f"{out} exists already; name a new folder with --out")
     skipped = SkippedFiles()
     subjects = find_subjects(inputs, photograph, model, skipped)
+    if out is not None:
+        write_page(subjects, out)
     names = [subject.name for subject in subjects]
     console.write_json(json, "view", {"fields": names, "out": None if out is None else str(out),
                               "skipped": skipped.as_json()})
@@ -98,7 +100,6 @@ def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: 
         with tempfile.TemporaryDirectory(prefix="tokenfield-") as folder:
             fill(subjects, Path(folder))
             return show(Path(folder), port, open) or code
-    write_page(subjects, out)
     console.say(f"{out}: {len(subjects)} fields; tokenfield view {out} opens it, any web server serves it")
     return show(out, port, open) or code if serve else code
 

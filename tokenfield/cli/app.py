@@ -9,6 +9,7 @@ success. One whose options depend on its first word, such as `train`, has a `par
 import errno
 import functools
 import io
+import logging
 import os
 import re
 import signal
@@ -84,6 +85,8 @@ def main(argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callab
     debug = "--debug" in argv or os.environ.get("TOKENFIELD_DEBUG", "0") not in ("", "0")
     argv = [argument for argument in argv if argument != "--debug"]
     console.escape_what_cannot_be_shown()
+    if logging.lastResort is not None:  # what libraries note, such as a home that matplotlib cannot write to
+        logging.lastResort.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: console.warn(message)

@@ -1,6 +1,5 @@
 """`tokenfield info`: what a file or folder is, in a few lines."""
 
-import json as json_module
 from pathlib import Path
 from shlex import quote
 
@@ -8,7 +7,6 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
-from tokenfield.cli.types import ModelId
 from tokenfield.errors import UserError
 from tokenfield.io.record import Record
 
@@ -79,9 +77,11 @@ def about_field(path: Path) -> Record:
     except UserError as error:
         raise UserError(f"{path} is damaged: {error}") from error
     origin = file.model.origin
-    at_hand = pretrained.at_hand(path, file.model) or (path.parent / pretrained.CONFIG).exists()
+    place = pretrained.at_hand(path, file.model)
+    folders = [folder for folder in (place and pretrained.folder_of(place), path.parent)
+               if folder and (folder / pretrained.CONFIG).exists()]
     stored, size = prod(file.shape), path.stat().st_size
-    channels = channels_of(path, file.model)
+    channels = channels_of(folders[0]) if folders else None
     return {
         "kind": "field",
         "picture": f"{' x '.join(map(str, reversed(domain.size)))} {'pixels' if len(domain.size) == 2 else 'samples'}",
@@ -95,26 +95,20 @@ def about_field(path: Path) -> Record:
         "bits_per_pixel": round(8 * size / samples, 4),
         "model": f"{file.model.name} from {origin}" if origin else file.model.name,
         "model_hash": file.model.hash,
-        "model_at_hand": "yes" if at_hand else "no; decode with --model",
+        "model_at_hand": "yes" if folders else "no; decode with --model",
         "written_by": f"tokenfield {file.library}",
         "domain": file.domain,
     }
 
 
-def channels_of(path: Path, model: ModelId) -> int | None:
-    """Channels of the model that a file names; None where there is none at hand."""
+def channels_of(folder: Path) -> int | None:
+    """Channels of the model in a folder, if its configuration says."""
     from tokenfield.io.limits import read_json
     from tokenfield.models import pretrained
 
-    folders = [path.parent]
-    if model.origin is not None and not model.origin.startswith(pretrained.HUB_PREFIX):
-        folders.insert(0, pretrained.packaged(model.origin) or Path(model.origin))
-    for folder in folders:
-        if (folder / pretrained.CONFIG).exists():
-            config = read_json(folder / pretrained.CONFIG)
-            channels = config.get("channels", 3) if isinstance(config, dict) else None
-            return channels if isinstance(channels, int) else None
-    return None
+    config = read_json(folder / pretrained.CONFIG)
+    channels = config.get("channels", 3) if isinstance(config, dict) else None
+    return channels if isinstance(channels, int) else None
 
 
 def coding(path: Path) -> str:
@@ -130,6 +124,7 @@ def coding(path: Path) -> str:
 
 def about_model(folder: Path) -> Record:
     """A model in a folder: its system, its size, what was measured."""
+    from tokenfield.io.limits import read_json
     from tokenfield.models import pretrained
     from tokenfield.models.base import FieldModel
 
@@ -147,13 +142,9 @@ def about_model(folder: Path) -> Record:
         "hash": pretrained.model_hash(model),
         "configuration": {key: value for key, value in pretrained.describe(model).items() if key != "model"},
     }
-    if (report := folder / pretrained.EVALUATION).exists():
-        try:
-            evaluation = json_module.loads(report.read_text())
-        except ValueError as error:
-            raise UserError(f"{report} is no JSON file ({error})") from error
-        if isinstance(evaluation, dict):  # single numbers and words, without lists
-            facts["evaluation"] = {key: one for key, one in evaluation.items() if isinstance(one, int | float | str)}
+    report = folder / pretrained.EVALUATION
+    if report.exists() and isinstance(evaluation := read_json(report), dict):  # single numbers and words, no lists
+        facts["evaluation"] = {key: one for key, one in evaluation.items() if isinstance(one, int | float | str)}
     return facts
 
 

@@ -45,8 +45,8 @@ def load_model(name: str, device: str) -> FieldModel:
 
 def from_checkpoint(run: Path) -> Model:
     """The model of the newest whole checkpoint of a run: its moving average if it keeps one."""
-    from safetensors.torch import load_file
-
+    from tokenfield.io.limits import read_tensors
+    from tokenfield.models.skeleton import check_fits
     from tokenfield.training import checkpoint
     from tokenfield.training.recipe import read
 
@@ -56,9 +56,11 @@ def from_checkpoint(run: Path) -> Model:
         except checkpoint.DamagedError as damage:
             warn(f"checkpoint {path} is damaged: {damage}; trying the one before")
             continue
-        averaged = path / "ema.safetensors"
-        model = read(path / "recipe.json").model.build()
-        model.load_state_dict(load_file(averaged if averaged.exists() else path / "model.safetensors"))
+        averaged, config = path / "ema.safetensors", read(path / "recipe.json").model
+        tensors = read_tensors(averaged if averaged.exists() else path / "model.safetensors")
+        check_fits(config.build, tensors)
+        model = config.build()
+        model.load_state_dict(tensors)
         notice(f"{run}: the run has not ended; using its checkpoint after step {state['step']}")
         return model.float().eval()
     raise UserError(f"every checkpoint in {run} is damaged; train again, or give another model")

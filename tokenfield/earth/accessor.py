@@ -33,6 +33,7 @@ from tokenfield.earth.series import GlobeSeries, encode_series
 from tokenfield.earth.sphere import Averaging, LatLon, cell_means
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
+from tokenfield.io.atomic import shown
 from tokenfield.models import pretrained
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class EarthField:
                 data[f"{name}_deviation"] = ((*lead, *axes), spread.select(channel, i).numpy(),
                                              {"units": unit or "1", "long_name": f"standard deviation of {name}"})
         model = self.field.model.origin or self.field.model.name
-        about = {"Conventions": "CF-1.8", "source": f"tokenfield, model {model}",
+        about = {"Conventions": "CF-1.8", "source": f"tokenfield, model {shown(model)}",
                  "comment": f"decoded from {self.field.values_stored} stored values"}
         return xarray.Dataset(data, {**time, **others}, about)
 

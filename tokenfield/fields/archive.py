@@ -44,6 +44,17 @@ def write_archive(path: Path, fields: Iterable[tuple[str, bytes]]) -> int:
         return file.tell()
 
 
+def entries(index: object, size: int) -> tuple[list[str], list[tuple[int, int]]]:
+    """Names and places of what an index lists. Raises ValueError or TypeError for what no file of so many bytes has."""
+    if not isinstance(index, list):
+        raise TypeError("no index")
+    for name, start, length in index:
+        if not (isinstance(name, str) and isinstance(start, int) and isinstance(length, int)
+                and 0 <= start <= start + length <= size):
+            raise ValueError("an entry that lies elsewhere")
+    return [name for name, _, _ in index], [(start, length) for _, start, length in index]
+
+
 class Unpacked:
     """A file of tokens of these shapes, float32: first a byte per entry, 1 if it is there, then the entries.
 
@@ -99,18 +110,17 @@ class FieldArchive(Dataset[Tensor]):
             with open(self.path, "rb") as file:
                 file.seek(max(0, size - TAIL))
                 tail = file.read(TAIL)
-                length = int.from_bytes(tail[:8], "little")
+                length = min(size, int.from_bytes(tail[:8], "little"))
                 file.seek(max(0, size - TAIL - length))
                 listing = file.read(length)
+            whole = tail[12:] == MAGIC and binascii.crc32(listing).to_bytes(4, "little") == tail[8:12]
+            index = parse_json(listing, len(listing)) if whole else None
+            self.names, self._places = entries(index, size)
         except OSError as error:
             raise UserError(f"cannot read {shown(path)}: {error.strerror or error}") from error
-        if tail[12:] != MAGIC or binascii.crc32(listing).to_bytes(4, "little") != tail[8:12]:
+        except (TypeError, ValueError) as error:
             raise UserError(f"{shown(path)} is no archive of fields, or is damaged or cut short; make it again with "
-                            "tokenfield latents --bytes")
-        index = parse_json(listing)
-        assert isinstance(index, list), "its checksum is right"
-        self.names = [name for name, _, _ in index]
-        self._places = [(start, length) for _, start, length in index]
+                            "tokenfield latents --bytes") from error
         if model is None and index:
             with opened(self.data(0)) as first:
                 model = pretrained.find_model(self.path, first.header.model)

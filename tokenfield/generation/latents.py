@@ -10,30 +10,31 @@ Shards are mapped into memory and read page by page, so a data set may be larger
 (a lattice of rows x columns) are stored flat, row-major, R = rows x columns; `lattice` gives the shape back.
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tokenfield.data.draws import Draws
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Split
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.generation.denoiser import Origin, Standardized
-from tokenfield.io.limits import read_json
+from tokenfield.io.atomic import shown
+from tokenfield.io.limits import DamagedJson, TensorFile, parse_json, read_json, read_tensors, tensor_file
 from tokenfield.io.record import Record
 
 DESCRIPTION, STATISTICS = "latents.json", "statistics.safetensors"
 FORMAT = 1
 """Version of the layout above."""
+SHARD = 1 << 28
+"""Bytes of the longest note of a shard: the names of its pictures."""
 FINE = 2**24
 """Draws in [0, 1) are multiples of 1 / FINE, which float32 holds exactly: none is rounded up to 1."""
 
@@ -61,8 +62,14 @@ class LatentsConfig:
                             "data.lattice True, and at least 1, or 0 for whole lattices")
 
     def open(self, root: str | Path, split: Split) -> "LatentFolder":
-        """The latents of one split."""
-        return LatentFolder(root, split, self)
+        """The latents of one split. Raises UserError as they do, and for a damaged folder."""
+        try:
+            return LatentFolder(root, split, self)
+        except UserError:
+            raise
+        except DAMAGE as error:
+            raise UserError(f"{shown(root)} holds latents that are damaged ({error!r:.80}); run tokenfield latents "
+                            "again") from error
 
 
 class LatentFolder(Standardized):
@@ -94,7 +101,7 @@ class LatentFolder(Standardized):
             rows, columns = self.lattice
             raise UserError(f"{path} has lattices of {rows} x {columns} cells, and data.part is {config.part}; give at "
                             f"most {min(rows, columns)}, or encode larger pictures (--size)")
-        statistics = load_file(self.path / STATISTICS)
+        statistics = read_tensors(self.path / STATISTICS)
         mean, deviation = statistics["mean"], statistics["deviation"]
         if config.lattice:  # every token counts equally, so the moments of all are the means of their moments
             deviation = (deviation**2 + (mean - mean.mean(0)) ** 2).mean(0).sqrt()
@@ -108,6 +115,8 @@ class LatentFolder(Standardized):
                 labels.append(file.get_tensor("labels").clone())
                 mirrored.append(file.get_tensor("mirrored").clone())
                 names += read_note(file)["names"]
+        if any(part.shape[1:] != self.shape for part in (*self._shards, statistics["mean"][None])):
+            raise UserError(f"{shown(path)} holds latents of other shapes than {self.shape}, which {DESCRIPTION} says")
         self._starts = list(accumulate(map(len, self._shards), initial=0))
         self._entries = (config.mirrored | ~torch.cat(mirrored)).nonzero().flatten()  # places in all shards together
         self.labels: Int[Tensor, " n"] = torch.cat(labels)[self._entries]
@@ -182,15 +191,15 @@ def describe(path: Path, split: Split) -> Record:
     return described
 
 
-def open_shard(path: Path) -> safe_open:
-    """A shard, ready to map. Raises UserError for one that is missing, damaged or cut short."""
+def open_shard(path: Path) -> AbstractContextManager[TensorFile]:
+    """A shard, to be mapped. Raises UserError for one that is missing, damaged or cut short."""
+    return tensor_file(path, "latents", "; remove it and run tokenfield latents again")
+
+
+def read_note(shard: TensorFile) -> Record:
+    """What an open shard says beside its tensors: `identity`, `names`, `skipped`. Raises UserError for another file."""
     try:
-        return safe_open(path, "pt")
-    except (SafetensorError, OSError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read ({detail}); remove it and run tokenfield latents again") from error
-
-
-def read_note(shard: safe_open) -> Record:
-    """What an open shard says beside its tensors: `identity`, `names`, `skipped`; {} of another file."""
-    return json.loads((shard.metadata() or {}).get("shard", "{}"))
+        note = parse_json((shard.metadata() or {}).get("shard", "{}"), SHARD)
+    except DamagedJson as error:
+        raise UserError(f"the note of a shard of latents is damaged ({error})") from error
+    return note if isinstance(note, dict) else {}

@@ -1,5 +1,6 @@
 """What `tokenfield export` writes of a model: its two verbs as graphs, and a page of JSON that says what they take."""
 
+import io
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal
@@ -152,7 +153,9 @@ def write_network(network: Network, path: Path, form: Format, half: bool) -> Rec
     if form == "onnx":
         write_onnx(path, to_onnx(network, half=half))
     else:
-        torch.export.save(trace(network), path)
+        content = io.BytesIO()  # torch's own writer ends the process where the disk is full
+        torch.export.save(trace(network), content)
+        write_whole(path, content.getvalue())
     inputs = {name: [network.free.get(name, {}).get(axis, n) for axis, n in enumerate(tensor.shape)]
               for name, tensor in network.inputs.items()}
     return {"file": path.name, "inputs": inputs, "outputs": list(network.outputs)}

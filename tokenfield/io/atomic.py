@@ -101,18 +101,25 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
     It is a neighbour `.tmp-NAME...`, is flushed to the disk with all files in it, and renamed. What a process that was
     killed left behind is removed by the next one that writes this folder; after an exception it is removed at once.
-    Where `path` is a symbolic link, the folder appears where it points to.
+    Where `path` is a symbolic link, the folder appears where it points to. Raises UserError where it, or a file in it,
+    cannot be written.
     """
-    path = Path(os.path.realpath(path))
-    aside = path.with_name(f"{ASIDE}{path.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}")
+    target = Path(os.path.realpath(path))
+    aside = target.with_name(f"{ASIDE}{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        remove_leftovers(path.parent, f"{ASIDE}{escape(path.name[:40])}.*")
+        remove_leftovers(target.parent, f"{ASIDE}{escape(target.name[:40])}.*")
         aside.mkdir(parents=True)
         yield aside
-        for entry in (*aside.iterdir(), aside):
+        for entry in (*aside.rglob("*"), aside):
             _flush(entry)
-        os.replace(aside, path)
-        _flush(path.parent)
+        os.replace(aside, target)
+        _flush(target.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    except UserError as error:
+        if shown(aside) not in str(error):
+            raise
+        raise UserError(str(error).replace(shown(aside), shown(path))) from error  # a file by the name it would have
     finally:
         shutil.rmtree(aside, ignore_errors=True)  # nothing to remove after a successful rename
 
@@ -127,6 +134,9 @@ def _flush(path: Path) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes | str) -> None:
-    """Writes bytes, or text as UTF-8, so that the file is whole or as it was. Raises UserError like `written_aside`."""
+    """Writes bytes, or text as UTF-8, so that the file is whole or as it was. Raises UserError like `written_aside`.
+
+    Names of files that are not UTF-8 are escaped in it.
+    """
     with written_aside(Path(path)) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        file.write(data.encode(errors="backslashreplace") if isinstance(data, str) else data)

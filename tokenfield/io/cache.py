@@ -26,7 +26,7 @@ def remember_model(digest: str, folder: Path) -> None:
     """Note where the model of a hash was when this machine used it last; where nothing can be noted, nothing is."""
     with suppress(UserError, OSError):
         if remembered_model(digest) != folder:
-            write_whole(cache_folder() / "models" / digest, f"{folder}\n")
+            write_whole(cache_folder() / "models" / digest, os.fsencode(folder) + b"\n")
 
 
 def remembered_model(digest: str) -> Path | None:
@@ -34,7 +34,7 @@ def remembered_model(digest: str) -> Path | None:
     if len(digest) != 64 or not digest.isalnum():  # from a file, it may be anything
         return None
     with suppress(OSError, ValueError):
-        return Path((cache_folder() / "models" / digest).read_text(encoding="utf-8").rstrip("\n"))
+        return Path(os.fsdecode((cache_folder() / "models" / digest).read_bytes().rstrip(b"\n")))
     return None
 
 

@@ -32,10 +32,10 @@ class DamagedJson(ValueError):
     """Text that is no JSON, or JSON that no file of ours holds."""
 
 
-def parse_json(text: str | bytes) -> object:
+def parse_json(text: str | bytes, longest: int = DESCRIPTION) -> object:
     """JSON with finite numbers of at most 64 bits, at most `DEEPEST` deep. Raises DamagedJson, in a few words."""
-    if len(text) > DESCRIPTION:
-        raise DamagedJson(f"{len(text) / 1e6:.0f} MB of JSON; at most {DESCRIPTION / 1e6:.0f} are read")
+    if len(text) > longest:
+        raise DamagedJson(f"{len(text) / 1e6:.0f} MB of JSON; at most {longest / 1e6:.0f} are read")
     try:
         data = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_constant)
     except RecursionError as error:
@@ -106,18 +106,26 @@ class TensorFile(Protocol):
 
 
 @contextmanager
-def tensor_file(path: str | os.PathLike[str], kind: str = "safetensors") -> Iterator[TensorFile]:
+def tensor_file(path: str | os.PathLike[str], kind: str = "safetensors", remedy: str = "") -> Iterator[TensorFile]:
     """A safetensors file, opened, which messages call a `kind` file. Raises UserError for what is damaged or none.
 
-    Nothing is allocated for its tensors: the library compares what the header says with the size of the file.
+    `remedy` ends its line. Nothing is allocated for its tensors: the library compares what the header says with the
+    size of the file.
     """
     try:
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
-        if length > HEADER:
-            raise SafetensorError(f"a header of {length:g} bytes")
-        with safe_open(path, "pt") as file:
-            yield file
+        with open(path, "rb") as raw:
+            (length,) = struct.unpack("<Q", raw.read(8).ljust(8, b"\0"))
+            if length > HEADER:
+                raise SafetensorError(f"a header of {length:g} bytes")
+            # Names that are not UTF-8 are none to the library, but it opens what is open already.
+            with safe_open(path if str(path).isprintable() else f"/dev/fd/{raw.fileno()}", "pt") as file:
+                yield file
     except (SafetensorError, OSError) as error:
         detail = str(error).splitlines()[0][:160]
-        raise UserError(f"{shown(path)} is no {kind} file, or is damaged or cut short ({detail})") from error
+        raise UserError(f"{shown(path)} is no {kind} file, or is damaged or cut short ({detail}){remedy}") from error
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a safetensors file by their names. Raises UserError like `tensor_file`."""
+    with tensor_file(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary

@@ -222,12 +222,9 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
         contents[CARD] = card
     if evaluation is not None:
         contents[EVALUATION] = json_text(evaluation, indent=2)
-    try:
-        with nullcontext(folder) if folder.is_dir() else folder_aside(folder) as aside:
-            for name, data in contents.items():
-                write_whole(aside / name, data)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}; nothing was changed") from error
+    with nullcontext(folder) if folder.is_dir() else folder_aside(folder) as aside:
+        for name, data in contents.items():
+            write_whole(aside / name, data)
     return folder
 
 

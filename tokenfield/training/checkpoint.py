@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import nn
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import ASIDE, folder_aside, shown
-from tokenfield.io.limits import read_json
+from tokenfield.io.limits import read_json, read_tensors
 from tokenfield.io.record import Record
 from tokenfield.training import sharding
 
@@ -90,11 +89,10 @@ def save(out: Path, snapshot: Record, recipe: Record, facts: Record, keep: int) 
             (aside / STATE).write_text(json.dumps(_sealed(state), indent=1))
             for later in [p for p in folders(out) if p.name >= place.name]:  # damaged; this run stepped back from them
                 shutil.rmtree(later)
-    except OSError as error:
+    except (UserError, OSError) as error:
         good = folders(out)
-        last = f"the last good one is {good[-1].name}" if good else "there is no earlier one"
-        raise UserError(f"cannot write checkpoint {place} ({error.strerror or error}); {last}; make room, then "
-                        "resume") from error
+        last = f"the last good checkpoint is {good[-1].name}" if good else "there is no earlier checkpoint"
+        raise UserError(f"{str(error).partition(';')[0]}; {last}; make room, then resume") from error
     for old in folders(out)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -183,7 +181,7 @@ def verify(path: Path) -> Record:
 
 def _load_weights(module: nn.Module, path: Path) -> None:
     """Strictly: every tensor by name and shape, or a line that names the first that does not fit."""
-    saved, present = load_file(path), module.state_dict()
+    saved, present = read_tensors(path), module.state_dict()
     for name in [*present, *saved]:
         shape = tuple(saved[name].shape) if name in saved else "absent"
         needed = tuple(present[name].shape) if name in present else "absent"

@@ -77,8 +77,9 @@ def _acquire(path: Path) -> int | None:
             os.close(descriptor)
             return None
         if _is_at(descriptor, path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            with suppress(OSError):  # a full disk holds the lock, if not the name
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             return descriptor
         os.close(descriptor)  # the run that held it ended meanwhile and removed the file
     return None

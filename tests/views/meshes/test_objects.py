@@ -1,9 +1,6 @@
 """Folders of views: what a reader finds in them, whole or absent, the same however they were made."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -106,18 +103,6 @@ def test_an_object_is_whole_or_absent(meshes, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         render_object(entries[0], tmp_path / "out", SETTINGS)
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_folders_of_dead_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    dead, alive, other = (tmp_path / name for name in
-                          (f".a.{gone.pid}.part", f".a.{os.getpid()}.part", f".ab.{gone.pid}.part"))
-    for folder in (dead, alive, other):
-        folder.mkdir()
-        (folder / "view-000.png").touch()
-    objects.remove_leftovers(tmp_path, "a")
-    assert sorted(tmp_path.iterdir()) == sorted([alive, other])
 
 
 def test_other_settings_are_not_mixed_into_a_folder(tmp_path):

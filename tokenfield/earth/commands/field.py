@@ -182,7 +182,7 @@ class Decode(OfField):
 def read_places(path: Path) -> list[tuple[float, float]]:
     """(latitude, longitude) per line. Raises UserError naming the first line that is something else."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as text ({error})") from error
     places = []
@@ -222,7 +222,7 @@ def write_dataset(out: "Dataset", path: Path) -> None:
     """Whole or not at all."""
     if path.suffix.lower() == ZARR:
         with folder_aside(path) as aside:
-            out.to_zarr(aside, mode="w")
+            out.to_zarr(aside, mode="w", consolidated=False)  # which Zarr 3 does not define
         return
     with written_aside(path) as file:
         file.write(bytes(out.to_netcdf(engine="h5netcdf")))

@@ -40,6 +40,9 @@ FIXED = 11
 """Bytes before the header."""
 MOST = 1 << 40
 """Larger numbers are damage."""
+BLANK, DENSEST = 1 << 26, 1 << 13
+"""Values of tokens that any file may hold, a blank picture of 22 megapixels, and how many more for each of its bytes: a
+photograph has below 500 a byte, and a file of a hundred bytes that claims a gigapixel would fill any memory."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,8 @@ def pack(header: Header, streams: list[list[bytes]]) -> bytes:
     digest = bytes.fromhex(header.model.hash)[: 8 if header.model.origin in list_models() else 32]
     out.write(bytes([len(digest)]) + digest + header.tables + header.step.to_bytes(2, "little"))
     for text in (header.library, header.model.name, header.model.origin or ""):
-        data = text.encode()
-        if len(data) > 255:
-            raise UserError(f"{text[:40]}... is longer than 255 bytes; move the model to a shorter path")
+        data = text.encode(errors="backslashreplace")
+        data = data if len(data) < 256 else b""  # of a long path; the model is known by its hash
         out.write(bytes([len(data)]) + data)
     for number in (len(header.shape), *header.shape, header.stripe, header.layers):
         out.write(packed(number))
@@ -87,7 +89,16 @@ def pack(header: Header, streams: list[list[bytes]]) -> bytes:
     checked = binascii.crc32(body).to_bytes(4, "little") + described
     if len(checked) >= 1 << 24:
         raise UserError(f"an index of {len(checked)} bytes; cut the picture into smaller ones")
-    return MAGIC + binascii.crc32(checked).to_bytes(4, "little") + len(checked).to_bytes(3, "little") + checked + body
+    start = MAGIC + binascii.crc32(checked).to_bytes(4, "little") + len(checked).to_bytes(3, "little")
+    if not plausible(header.shape, length := len(start) + len(checked) + len(body)):
+        raise UserError(f"tokens {header.shape} in {length} bytes are more than a reader takes; store them as they are "
+                        "(--lossless)")
+    return start + checked + body
+
+
+def plausible(shape: tuple[int, ...], length: int) -> bool:
+    """Whether a file of so many bytes may hold tokens of a shape."""
+    return prod(shape) <= BLANK + DENSEST * length
 
 
 def is_coded(path: Path) -> bool:
@@ -127,6 +138,8 @@ class CodedFile:
             self.body, self.header, streams = parse(header)
         except ValueError as error:  # a right checksum, and yet
             raise UserError(f"{shown(path)} is damaged: {error}; get it again") from error
+        if not plausible(self.header.shape, length := size_of(file)):
+            raise UserError(f"{shown(path)} is damaged or cut short: {length} bytes for tokens {self.header.shape}")
         ends = list(accumulate((length for length, _ in streams), initial=FIXED + len(header)))
         self.places = [(end, *stream) for end, stream in zip(ends, streams, strict=False)]
         self.size = ends[-1]
@@ -146,11 +159,11 @@ class CodedFile:
 
     def streams(self, stripe: int, *, partial: bool = False) -> list[bytes]:
         """The streams of a stripe, layer by layer; with `partial`, those that are there whole."""
-        out = []
+        out, there = [], size_of(self.file)
         for layer in range(self.header.layers):
             start, length, check = self.places[layer * self.header.stripes + stripe]
             self.file.seek(start)
-            stream = self.file.read(length)
+            stream = self.file.read(min(length, there))  # no buffer for more than there is
             if len(stream) < length and partial:
                 break
             if stream and _crc16(stream) != check:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from tokenfield.errors import UserError
+from tokenfield.io.limits import read_tensors
 from tokenfield.models import folder, pretrained
 from tokenfield.models.base import FieldModel
 
@@ -175,13 +174,13 @@ def tables_of(model: FieldModel) -> tuple[Tables, bytes]:
 def load_tables(path: Path) -> tuple[Tables, bytes]:
     """The tables in a file, and their name. Raises UserError for what is damaged."""
     try:
-        stored = load_file(path)
+        stored = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
         widened = {name: stored[name].astype(np.int32) for name in HALF}
         tables = Tables(**{name: (stored | widened)[name] for name in TABLES}, basis=None, labels=None)
         for part, kind in PARTS.items():
             own = {name.removeprefix(f"{part}."): stored[name] for name in stored if name.startswith(f"{part}.")}
             tables = replace(tables, **{part: kind(**own)}) if own else tables
-    except (SafetensorError, KeyError, TypeError, OSError) as error:
+    except (KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error})") from error
     named = [*TABLES, *sorted(name for name in stored if "." in name)]
     return tables, hashlib.sha256(b"".join(stored[name].tobytes() for name in named)).digest()[:4]

@@ -10,15 +10,13 @@ the mesh; nothing depends on the number of processes or the order of the files.
 
 import json
 import os
-import shutil
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from glob import escape
 from hashlib import sha256
 from math import asin, pi, radians, sin
 from multiprocessing import get_context
@@ -34,7 +32,7 @@ from tokenfield.data.draws import Draws
 from tokenfield.data.layouts import held_out_places
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import cannot_write, shown, write_whole
+from tokenfield.io.atomic import folder_aside, shown, write_whole
 from tokenfield.views.layouts import transforms_text
 from tokenfield.views.meshes.catalogue import MeshEntry, mesh_file
 from tokenfield.views.meshes.files import UPRIGHT, read_surface
@@ -112,30 +110,13 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Mis
                if isinstance(one.message, MissingFile)]
     renderer = Renderer(surface, angle_x=ANGLE_X, size=settings.size, samples=settings.samples,
                         distance=settings.distance)
-    aside = folder / f".{entry.name}.{os.getpid()}.part"
-    try:
-        remove_leftovers(folder, entry.name)
-        aside.mkdir(parents=True, exist_ok=True)
+    with folder_aside(folder / entry.name) as aside:
         frames = []
         for i, pose in enumerate(camera_poses(entry.name, settings)):
             Image.fromarray(renderer.picture(pose)).save(aside / f"view-{i:03}.png")
             frames.append((f"view-{i:03}", pose))
         (aside / "transforms.json").write_text(transforms_text(ANGLE_X, frames), encoding="utf-8")
-        os.replace(aside, folder / entry.name)
-        return missing
-    except OSError as error:
-        raise cannot_write(folder / entry.name, error) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def remove_leftovers(folder: Path, name: str) -> None:
-    """Removes what killed processes left of an object; those that live are still at work on theirs."""
-    for leftover in folder.glob(f".{escape(name)}.*.part"):
-        with suppress(ValueError, ProcessLookupError):
-            os.kill(int(leftover.name.split(".")[-2]), 0)
-            continue
-        shutil.rmtree(leftover, ignore_errors=True)
+    return missing
 
 
 def render_all(
