@@ -1,5 +1,6 @@
 """Sub-commands of `climate` that read a `.field` file: its values at any place, maps of it, and any grid."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -221,8 +222,9 @@ def moments_of(words: tuple[str, ...]) -> list[object] | None:
 def write_dataset(out: "Dataset", path: Path) -> None:
     """Whole or not at all."""
     if path.suffix.lower() == ZARR:
-        with folder_aside(path) as aside:
-            out.to_zarr(aside, mode="w", consolidated=False)  # which Zarr 3 does not define
+        with folder_aside(path) as aside, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of consolidated metadata, which xarray looks for and Zarr 3 lacks
+            out.to_zarr(aside, mode="w")
         return
     with written_aside(path) as file:
         file.write(bytes(out.to_netcdf(engine="h5netcdf")))
