@@ -12,7 +12,7 @@ from tokenfield.nn.pattern_composer import NormalizedStack, PatternComposer
 from tokenfield.nn.token_decoder import MultiBandModulation, PlainMLP
 from tokenfield.registry import RECIPES
 from tokenfield.views.models.lainr_views import ComposedLainrViewsConfig, LainrViewsConfig
-from tokenfield.views.rays import orbit, plucker, with_plucker
+from tokenfield.views.rays import orbit, plucker, with_lines
 
 B, V, SIDE, R, D = 2, 3, 10, 7, 11
 
@@ -47,7 +47,7 @@ def make(name="whole"):
 def views():
     poses = torch.stack([orbit(V, elevation=0.3), orbit(V, elevation=1.0)]).double()
     images = torch.rand(B, V, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)).double()
-    return with_plucker(images, poses, torch.tensor([0.7, 0.8], dtype=torch.float64))
+    return with_lines(images, poses, torch.tensor([0.7, 0.8], dtype=torch.float64))
 
 
 def some_rays(count=13):

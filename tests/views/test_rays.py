@@ -73,9 +73,27 @@ def test_plucker_coordinates_are_the_same_from_every_point_of_the_line(seed, alo
     torch.testing.assert_close(r.plucker(closest, direction), line, rtol=0, atol=1e-12)
 
 
+@given(st.integers(0, 1000), st.floats(-9, 9), st.floats(0.01, 100))
+def test_a_line_has_one_foot(seed, along, length):
+    """The point of it that is nearest to the origin, and the Plucker moment turned a quarter."""
+    origins, directions = numbers(13, 3, seed=seed), numbers(13, 3, seed=seed + 1)
+    line, (direction, moment) = r.foot(origins, directions), r.plucker(origins, directions).split(3, -1)
+    torch.testing.assert_close(r.foot(origins + along * directions, length * directions), line, rtol=0, atol=1e-10)
+    torch.testing.assert_close(4 * line[:, :3], direction)
+    torch.testing.assert_close(line[:, 3:6], torch.linalg.cross(direction, moment), rtol=0, atol=1e-12)
+
+
+def test_near_the_origin_products_of_feet_tell_how_near_two_rays_are():
+    rows = r.foot(*r.view_rays(poses(1, 3)[0], torch.tensor(0.6).double(), numbers(11, 2).clamp(-1, 1), 5, 7))
+    assert (rows[:, 3:6].norm(dim=-1) < r.REACH).all()
+    apart = (rows[:, None] - rows).square().sum(-1)
+    torch.testing.assert_close(rows @ rows.T, r.REACH**2 + 1 / 16 - apart / 2)
+
+
 def test_a_line_backwards_is_another_ray():
     origins, directions = numbers(5, 3), numbers(5, 3, seed=1)
     torch.testing.assert_close(r.plucker(origins, -directions), -r.plucker(origins, directions))
+    assert (r.foot(origins, -directions) - r.foot(origins, directions)).abs().amax(-1).gt(0.1).all()
 
 
 def test_cameras_are_right_handed_upright_and_look_at_their_target():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from tokenfield.models.lainr import LainrConfig
@@ -29,7 +30,7 @@ def share(model) -> float:
     """R times the mean share of rays that holds 90 % of what a token's absence changes."""
     batch = samples()
     images = model.inputs(batch["support"], batch["support_poses"], batch["angle_x"])
-    rays = images[:, :, 3:].movedim(2, -1).reshape(-1, 6)[::3]
+    rays = images[:, :, 3:].movedim(2, -1).flatten(0, 3)[::3]
     tokens = model.encode(images[:1])
     whole, shares = model.decode(tokens, rays), []
     for k in range(tokens.shape[1]):
@@ -40,9 +41,10 @@ def share(model) -> float:
     return tokens.shape[1] * sum(shares) / len(shares)
 
 
-def test_a_token_serves_rays_near_its_own():
+@pytest.mark.parametrize("line", ["plucker", "foot"])
+def test_a_token_serves_rays_near_its_own(line):
     torch.manual_seed(0)
-    model = CONFIG.build()
+    model = replace(CONFIG, line=line).build()
     before = share(model)
     model.initialize(samples())
     assert share(model) < 4 < before

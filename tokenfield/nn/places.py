@@ -85,7 +85,7 @@ def means_of(points: Float[Tensor, "n x"], count: int) -> Anchors:
         nearest = torch.minimum(nearest, (points - points[indices[-1]]).square().sum(-1))
     means, _ = kmeans2(points.double().numpy(), points[indices].double().numpy(), minit="matrix", missing="raise")
     places = torch.from_numpy(means).float()
-    apart = torch.cdist(places, places).fill_diagonal_(math.inf).amin(1).median() if count > 1 else torch.tensor(2.0)
+    apart = torch.cdist(places, places).fill_diagonal_(math.inf).min() if count > 1 else torch.tensor(2.0)
     return Anchors(places, (float(apart),) * points.shape[1])
 
 

@@ -13,7 +13,7 @@ Field Networks*, Sitzmann et al., 2021).
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,10 @@ from tokenfield.coords import Coordinates, Grid
 
 RADIUS = 4.0
 """Distance of the cameras from the origin, world units: between near 2 and far 6 of `views.radiance_field`."""
+Line = Literal["plucker", "foot"]
+"""Which coordinate of rays a light field is a function of."""
+REACH = 2.0
+"""How near to the origin rays are that `foot` tells apart by all its numbers, world units; objects are about 1.2."""
 
 
 class Rays(NamedTuple):
@@ -94,13 +98,33 @@ def plucker(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -
     return torch.cat([unit, torch.linalg.cross(origins, unit)], -1)
 
 
-def with_plucker(
-    images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
-) -> Float[Tensor, "b v 9 h w"]:
-    """Views with the Plucker coordinate of every pixel's ray as six more channels (LAINR, A.2)."""
+def foot(origins: Float[Tensor, "*q 3"], directions: Float[Tensor, "*q 3"]) -> Float[Tensor, "*q 7"]:
+    """Rays by a quarter of the unit direction d, and the point f = o - (o . d) d that is nearest to the origin.
+
+    f = d x (o x d), so six of these numbers are the Plucker coordinate with its moment turned a quarter about d. Rays
+    of different cameras that meet the same part of an object near its axis have nearly the same f, and quite different
+    moments. The seventh, sqrt(REACH^2 - |f|^2), makes all rays equally long: products then tell how near two are.
+    """
+    unit = directions / directions.norm(dim=-1, keepdim=True)
+    near = origins - (origins * unit).sum(-1, keepdim=True) * unit
+    height = (REACH**2 - near.square().sum(-1, keepdim=True)).clamp(min=0).sqrt()
+    return torch.cat([unit / 4, near, height], -1)
+
+
+LINES = {"plucker": plucker, "foot": foot}
+"""Coordinates of lines."""
+WIDTHS = {"plucker": 6, "foot": 7}
+"""How many numbers they are."""
+
+
+def with_lines(
+    images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"],
+    kind: Line = "plucker"
+) -> Float[Tensor, "b v c h w"]:
+    """Views with the coordinate of every pixel's ray as more channels (LAINR, A.2: Plucker)."""
     height, width = images.shape[-2:]
     angles = angle_x[:, None].expand(poses.shape[:2])
-    rows = plucker(*view_rays(poses, angles, Grid.cells(height, width, device=poses.device), height, width))
+    rows = LINES[kind](*view_rays(poses, angles, Grid.cells(height, width, device=poses.device), height, width))
     return torch.cat([images, rows.mT.unflatten(-1, (height, width)).to(images.dtype)], 2)
 
 

@@ -171,14 +171,15 @@ def views_lamps() -> Recipe:
     rather than errors. An object is encoded once for four views, of which one is a support view; mirrored objects and
     exchanged colour channels make more of few objects.
     """
-    sizes = replace(SMALL, encoder_depth=4, dim=128, feature_dim=252, heads=4, start="local")
-    return replace(views_lainr_64(), name="views-lamps", model=LainrViewsConfig(sizes),
+    sizes = replace(SMALL, encoder_depth=4, dim=128, feature_dim=252, sigmas=(24.0, 8.0), sigma_q=6.0,
+                    start="local")
+    return replace(views_lainr_64(), name="views-lamps", model=LainrViewsConfig(sizes, line="foot"),
                    data=ViewsConfig(size=64, support=4, fewest=2, first_views=0, targets=3, again=1, balance=True,
                                     vary="mirrors"),
                    optim=OptimConfig(name="muon", rate=1e-3, betas=(0.9, 0.99), muon_rate=5e-3, schedule="cosine",
                                      warmup=50),
-                   objective=LightFieldRays(rays=512, average="decibels"), steps=3000, ema_decay=0.99,
-                   evaluate_every=1000, evaluate_pictures=20, checkpoint_every=100)
+                   objective=LightFieldRays(rays=512, average="decibels"), steps=1600, ema_decay=0.99, seed=1,
+                   evaluate_every=800, evaluate_pictures=20, checkpoint_every=100)
 
 
 FOLLOWS.document(globals(), "_64", "views_lamps")

@@ -16,7 +16,7 @@ from tokenfield.models.base import Model
 from tokenfield.models.token_field import PatchField
 from tokenfield.views.plugin import SYSTEMS
 from tokenfield.views.radiance_field import PUBLISHED, Integral, field_of, render
-from tokenfield.views.rays import Rays, focals_of, plucker, view_rays, with_plucker, with_rays
+from tokenfield.views.rays import LINES, Line, Rays, focals_of, view_rays, with_lines, with_rays
 
 VIEW_CHANNELS = 9
 """Channels of what is encoded: RGB and six numbers of the pixel's ray."""
@@ -54,8 +54,8 @@ class ViewsModel(PatchField):
 
     def inputs(
         self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
-    ) -> Float[Tensor, "b v 9 h w"]:
-        """What `encode` takes: support views in [0, 1], and of every pixel's ray six more channels."""
+    ) -> Float[Tensor, "b v c h w"]:
+        """What `encode` takes: support views in [0, 1], and of every pixel's ray the coordinate."""
         raise NotImplementedError(f"{type(self).__name__}.inputs")
 
     def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
@@ -93,15 +93,17 @@ class ViewsModel(PatchField):
 
 
 class LightFieldModel(ViewsModel):
-    """A function of rays: one evaluation at the Plucker coordinate (d, o x d)."""
+    """A function of rays: one evaluation at a ray's coordinate, (d, o x d) as published."""
 
     kind = "light field"
+    line: Line = "plucker"
+    """Which coordinate of rays (`tokenfield.views.rays`)."""
 
     def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
-        return with_plucker(images, poses, angle_x)
+        return with_lines(images, poses, angle_x, self.line)
 
     def colours(self, tokens: Tensor, rays: Rays, integral: Integral, generator: Generator | None = None) -> Tensor:
-        return self.decode(tokens, plucker(rays.origins, rays.directions))
+        return self.decode(tokens, LINES[self.line](rays.origins, rays.directions))
 
 
 class RadianceModel(ViewsModel):

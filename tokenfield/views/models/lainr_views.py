@@ -31,10 +31,8 @@ from tokenfield.nn.encoder import LatentEncoder
 from tokenfield.nn.local_start import local_start
 from tokenfield.nn.places import means_of
 from tokenfield.nn.token_decoder import TokenDecoder
-from tokenfield.views.models.base import VIEW_CHANNELS, LightFieldModel
-
-RAY = 6
-"""d_in: numbers of a Plucker coordinate."""
+from tokenfield.views.models.base import LightFieldModel
+from tokenfield.views.rays import WIDTHS, Line
 
 VIEWS_LAINR = LainrConfig(size=(128, 128), patch=8, padding=0, sigma_q=2.0, sigmas=(8.0, 4.0))
 """The paper's sizes for ShapeNet (docs/papers.md, "Protocols"): 256 patches per view, (sigma_1, sigma_2), sigma_q."""
@@ -52,6 +50,14 @@ class TokenViewsConfig(Sizes):
     positions: Literal["none", "learned"] = field(default="none", metadata=LATER)
     """none: rays alone tell patches apart; learned: every patch of every view has a position of its own, as in
     ginr-ipc's code: `encoder_dim` numbers for each, 256 patches of a view in the published sizes."""
+    line: Line = field(default="plucker", metadata=LATER)
+    """How a ray is said: plucker, as published, by direction and moment; foot, by direction and the point nearest to
+    the origin, which views of the same part of an object share (`tokenfield.views.rays.foot`)."""
+
+    @property
+    def ray(self) -> int:
+        """d_in: numbers of a ray's coordinate."""
+        return WIDTHS[self.line]
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class ComposedLainrViewsConfig(TokenViewsConfig):
 def build_view_encoder(config: TokenViewsConfig) -> LatentEncoder:
     """The transformer over patches of all views, which share one position or have one each."""
     count = config.views * config.lainr.num_patches if config.positions == "learned" else 1
-    return build_encoder(config.lainr, channels=VIEW_CHANNELS, num_patches=count)
+    return build_encoder(config.lainr, channels=3 + config.ray, num_patches=count)
 
 
 class LainrViews(LightFieldModel, TokenField):
@@ -89,10 +95,10 @@ class LainrViews(LightFieldModel, TokenField):
 
     def __init__(self, config: LainrViewsConfig):
         sizes = config.lainr
-        encoder, aggregator = build_view_encoder(config), build_aggregator(sizes, in_dim=RAY)
-        decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=RAY))
+        encoder, aggregator = build_view_encoder(config), build_aggregator(sizes, in_dim=config.ray)
+        decoder = TokenDecoder(aggregator, build_head(sizes, in_dim=config.ray))
         super().__init__(config, sizes, encoder, decoder, start=sizes.start)
-        self.views, self.fewer_views = config.views, config.positions == "none"
+        self.views, self.fewer_views, self.line = config.views, config.positions == "none", config.line
 
     def initialize(self, samples: dict[str, Tensor]) -> None:  # type: ignore[override]
         """The local start in the space of rays: anchors are means of the support views' rays, patches hold their own.
@@ -100,10 +106,10 @@ class LainrViews(LightFieldModel, TokenField):
         Args:
             samples: what the source gives, stacked.
         """
-        images = self.inputs(samples["support"], samples["support_poses"], samples["angle_x"])  # (B, V, 9, H, W)
-        patches = self.cut(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)  # (B, V N, 9 patch^2)
+        images = self.inputs(samples["support"], samples["support_poses"], samples["angle_x"])  # (B, V, C, H, W)
+        patches = self.cut(images.flatten(0, 1)).unflatten(0, images.shape[:2]).flatten(1, 2)  # (B, V N, C patch^2)
         pixels = self.cell**2
-        reading = torch.eye(VIEW_CHANNELS)[-RAY:].repeat_interleave(pixels, 1) / pixels  # the mean ray of a patch
+        reading = torch.eye(images.shape[2])[3:].repeat_interleave(pixels, 1) / pixels  # the mean ray of a patch
         rays = (patches.cpu() @ reading.T).flatten(0, 1)
         local_start(self.encoder, self.decoder.aggregator, patches, partial(means_of, rays), reading, read=True)
 
@@ -115,5 +121,5 @@ class ComposedLainrViews(LightFieldModel, TokenField):
 
     def __init__(self, config: ComposedLainrViewsConfig):
         sizes = config.lainr
-        super().__init__(config, sizes, build_view_encoder(config), build_composing_decoder(sizes, in_dim=RAY))
-        self.views, self.fewer_views = config.views, config.positions == "none"
+        super().__init__(config, sizes, build_view_encoder(config), build_composing_decoder(sizes, in_dim=config.ray))
+        self.views, self.fewer_views, self.line = config.views, config.positions == "none", config.line
