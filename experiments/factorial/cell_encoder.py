@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.nn.attention import Transformer
 from tokenfield.nn.encoder import PatchEncoder
-from tokenfield.nn.transformer import Transformer
 
 
 class CellEncoder(PatchEncoder):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tokenfield.data import DataConfig
 from tokenfield.errors import UserError
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.nn.transformer import Block
+from tokenfield.nn.attention import Block
 from tokenfield.training import Recipe, train
 from tokenfield.training.session import Session
 

@@ -43,7 +43,8 @@ def fill(subjects: Sequence[Subject], root: Path) -> None:
     models: dict[str, Record] = {}
     fields: list[Record] = []
     for number, subject in enumerate(subjects):
-        key = model_key(subject.field)
+        model, integral = subject.field.model, integral_of(subject.field)
+        key = f"{name_of(model, integral)}-{model_hash(model)[:8]}"
         if key not in models:
             models[key] = write_model(subject.field, key, root)
         fields.append(write_scene(subject, number, key, root))
@@ -57,11 +58,6 @@ def unpack(file: Path, folder: Path) -> None:
         return
     with lzma.open(file) as packed, open(folder / file.stem, "wb") as plain:
         shutil.copyfileobj(packed, plain)
-
-
-def model_key(field: Field) -> str:
-    """A folder's name for a model with its weights and its integral."""
-    return f"{name_of(field.model, integral_of(field))}-{model_hash(field.model)[:8]}"
 
 
 def write_model(field: Field, key: str, root: Path) -> Record:

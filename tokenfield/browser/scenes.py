@@ -18,7 +18,6 @@ from tokenfield.earth.globe import Globe, unpack
 from tokenfield.earth.models import earth_model
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import save_png, to_pil
-from tokenfield.fields.axis import TileAxis
 from tokenfield.fields.field import Field
 from tokenfield.fields.lattice import Lattice
 from tokenfield.fields.tiles import Tiles
@@ -99,12 +98,8 @@ def tiles(field: Field, number: int, root: Path) -> Record:
     """A picture of overlapping tiles, and where its tokens act."""
     domain = field.domain
     assert isinstance(domain, Tiles), "a field of tiles"
-    return {"axes": [axis_of(axis) for axis in domain.axes], "places": places_of(field, domain)}
-
-
-def axis_of(axis: TileAxis) -> Record:
-    """An axis as `geometry.js` reads it."""
-    return {"starts": list(axis.starts), "tile": axis.tile, "shared": axis.shared}
+    axes = [{"starts": list(axis.starts), "tile": axis.tile, "shared": axis.shared} for axis in domain.axes]
+    return {"axes": axes, "places": places_of(field, domain)}
 
 
 def places_of(field: Field, domain: Tiles) -> list[list[float]] | None:

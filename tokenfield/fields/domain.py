@@ -19,7 +19,6 @@ from torch import Tensor
 from tokenfield.coords import Grid, by_kind, centers
 from tokenfield.errors import UserError
 from tokenfield.fields.axis import Axis, shares
-from tokenfield.fields.checks import is_vmapped
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 
@@ -37,6 +36,16 @@ POINTS = 1 << 20
 def at_least_float32(values: Tensor) -> Tensor:
     """Half precision is for arithmetic inside a model; what is stored or summed is float32 or wider."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def is_vmapped(x: Tensor) -> bool:
+    """Whether `torch.func.vmap` hides an axis of a tensor, at any depth of transforms: its values cannot be read."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return True
+        x = functorch.get_unwrapped(x)
+    return False
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,11 @@ from tokenfield.data.arrays import check_picture
 from tokenfield.data.pictures import to_pil
 from tokenfield.errors import UserError
 from tokenfield.fields import calculus, coded_field
-from tokenfield.fields.checks import check_points, whole
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
 from tokenfield.fields.field_file import read_field, write_field
 from tokenfield.fields.locality import Influence, influences, spread_tokens
-from tokenfield.fields.rendering import BAND_POINTS, Box, grid_over, on_grid, precision, recording
+from tokenfield.fields.rendering import BAND_POINTS, Box, check_points, grid_over, on_grid, precision, recording, whole
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained

@@ -27,9 +27,8 @@ from tokenfield.configs import Sizes, check_divides
 from tokenfield.errors import UserError
 from tokenfield.generation.paths import Prediction, each
 from tokenfield.models.base import Model
-from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.attention import FeedForward, MultiHeadAttention
 from tokenfield.nn.fourier import fourier_features, frequencies
-from tokenfield.nn.transformer import FeedForward
 
 TIME_FEATURES = 256
 """Numbers that describe the time, as in DiT."""

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.nn.attention import Transformer
 from tokenfield.nn.hyponet import Layout
-from tokenfield.nn.transformer import Transformer
 
 
 def patchify(images: Float[Tensor, "b c h w"], patch: int, padding: int = 0) -> Float[Tensor, "b n p"]:

@@ -2,7 +2,7 @@
 
 The encoder transforms the patches among themselves; the decoder starts from R learned tokens, which attend to each
 other and to the encoded patches. LAINR's encoder has both kinds of tokens in one sequence instead. Blocks and attention
-are LAINR's (`tokenfield.nn.transformer`), but heads have a width of their own (6 x 64 in a width of 512), and queries,
+are LAINR's (`tokenfield.nn.attention`), but heads have a width of their own (6 x 64 in a width of 512), and queries,
 keys and values no bias.
 """
 
@@ -12,10 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.attention import Block, FeedForward, MultiHeadAttention
 from tokenfield.nn.encoder import PatchEncoder, ToRows
 from tokenfield.nn.hyponet import Layout
-from tokenfield.nn.transformer import Block, FeedForward
 
 
 class DecoderBlock(nn.Module):

@@ -25,14 +25,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.nn.attention import MultiHeadAttention
+from tokenfield.nn.attention import Block, MultiHeadAttention
 from tokenfield.nn.encoder import LatentEncoder, PatchEncoder
 from tokenfield.nn.fourier import FrequencyFeature, frequencies
 from tokenfield.nn.hypernetwork import DecoderBlock, HyperNetwork
 from tokenfield.nn.localized_attention import LocalizedAggregation, PositionalQuery
 from tokenfield.nn.places import WIDTH, Anchors, PlaceCode, spread
 from tokenfield.nn.token_decoder import Aggregator, SelectiveTokenAggregation
-from tokenfield.nn.transformer import Block
 
 AMPLITUDE = 4.0
 """Norm of the code in a learnable token and in a position; an embedded patch has about the same."""

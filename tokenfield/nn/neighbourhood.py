@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.nn.transformer import FeedForward
+from tokenfield.nn.attention import FeedForward
 
 
 def shifted(x: Tensor, radius: int) -> list[Tensor]:

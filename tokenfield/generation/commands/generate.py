@@ -135,9 +135,9 @@ class Drawing(ABC):
         return {"first": first, "items": items, "sheet": str(save_png(self.output / "sheet.png", sheet(rows)))}
 
 
-@dataclass(frozen=True)
-class Numbers:
-    """Which samples: sample number i is a function of --seed and i, and of its class."""
+@dataclass(kw_only=True)
+class Numbered(Drawing):
+    """What draws samples: number i is a function of --seed and i, and of its class."""
 
     count: int = 16
     """Samples."""
@@ -145,42 +145,30 @@ class Numbers:
     """Number of the first sample; 1000 continues where another call, or another machine, stops."""
 
     def names(self) -> list[str]:
-        """Of all samples' files, and of the contact sheet."""
         numbers = range(self.first, self.first + self.count)
         return [*(f"{n:04d}.{suffix}" for n in numbers for suffix in ("png", "field")), "sheet.png"]
 
     def check(self) -> None:
-        """Raises UserError for no sample, or a number below 0."""
         check_at_least(1, count=self.count)
         check_at_least(0, first=self.first)
+        super().check()
 
 
 @dataclass(kw_only=True)
-class Samples(Drawing):
+class Samples(Numbered):
     """Draw new pictures: 0000.png, 0000.field, ..., and a contact sheet of them."""
-
-    numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
-    """Which samples."""
-
-    def names(self) -> list[str]:
-        return self.numbers.names()
-
-    def check(self) -> None:
-        self.numbers.check()
-        super().check()
 
     def draw(self, models: Models) -> tuple[str, Record]:
         from tokenfield.generation.samples_to_fields import labels_for
         from tokenfield.generation.sampling import sample
 
-        count, first = self.numbers.count, self.numbers.first
-        labels = labels_for(models.denoiser, self.classes, count, first)
+        labels = labels_for(models.denoiser, self.classes, self.count, self.first)
         with console.progress("drawing") as bar:
-            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=first,
+            tokens = sample(models.denoiser, labels, models.sampler, seed=self.seed, first=self.first,
                             batch=self.batch, progress=bar.piece)
-        facts = self.write(models, tokens, labels, first)
+        facts = self.write(models, tokens, labels, self.first)
         kinds = ", ".join(dict.fromkeys(item["class"] for item in facts["items"] if item["class"])) or "no class"
-        return f"{count} samples ({kinds})", facts
+        return f"{self.count} samples ({kinds})", facts
 
 
 @dataclass(kw_only=True)
@@ -235,7 +223,7 @@ class Interpolate(Drawing):
 
 
 @dataclass(kw_only=True)
-class Infill(Drawing):
+class Infill(Numbered):
     """Keep the tokens of a photograph that lie outside --region and draw the others, --count times."""
 
     picture: tyro.conf.Positional[Path]
@@ -247,14 +235,8 @@ class Infill(Drawing):
     """A token is drawn anew if so much of what it governs lies inside."""
     repeats: int = 5
     """How often every step is taken; more fits better and takes longer."""
-    numbers: tyro.conf.OmitArgPrefixes[Numbers] = Numbers()
-    """Which samples."""
-
-    def names(self) -> list[str]:
-        return self.numbers.names()
 
     def check(self) -> None:
-        self.numbers.check()
         super().check()
         check_at_least(1, repeats=self.repeats)
         if not 0 < self.share <= 1:
@@ -281,7 +263,7 @@ class Infill(Drawing):
         places = redrawn if denoiser.config.lattice else redrawn.flatten()
         console.say(f"drawing {infill.describe(places)} anew: those of which {self.share:.0%} or more of what they "
                     "govern is inside")
-        count, first, batch = self.numbers.count, self.numbers.first, self.batch
+        count, first, batch = self.count, self.first, self.batch
         labels, tokens = labels_for(denoiser, self.classes, count, first), to_tokens(denoiser, field)
         gap = infill.Gap(tokens, redrawn.reshape(tokens.shape[:-1]))
         with console.progress("drawing", -(-count // batch)) as bar:

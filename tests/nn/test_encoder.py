@@ -4,8 +4,8 @@ import pytest
 import torch
 from tensors import normal
 
+from tokenfield.nn.attention import Block, Transformer
 from tokenfield.nn.encoder import LatentEncoder, patchify
-from tokenfield.nn.transformer import Block, Transformer
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])
