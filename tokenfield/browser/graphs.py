@@ -16,7 +16,7 @@ from torch import Tensor
 from tokenfield.browser.networks import networks_of
 from tokenfield.configs import identity
 from tokenfield.errors import UserError
-from tokenfield.interop.networks import WEIGHTS, names_of, put_beside, tensor_file, to_onnx, write_onnx
+from tokenfield.interop.networks import WEIGHTS, put_beside, tensor_file, to_onnx
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.cache import cache_folder
 from tokenfield.io.record import json_text
@@ -46,20 +46,20 @@ def graphs_of(model: FieldModel, integral: Integral = PUBLISHED) -> Path:
 
 def name_of(model: FieldModel, integral: Integral = PUBLISHED) -> str:
     """What tells the graphs of one configuration from those of another."""
-    said = json.dumps([VERSION, describe(model, identity), vars(integral)], sort_keys=True)
-    return f"{model.name}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+    text = json.dumps([VERSION, describe(model, identity), vars(integral)], sort_keys=True)
+    return f"{model.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def write_graphs(model: FieldModel, integral: Integral, folder: Path) -> None:
     """Writes a graph per network, and the names of the weights that they share."""
     networks = networks_of(model, integral)
     graphs = {name: to_onnx(network, optimize=False) for name, network in networks.items()}
-    used = set().union(*(names_of(graph.graph) for graph in graphs.values()))
+    used = {tensor.name for graph in graphs.values() for tensor in graph.graph.initializer}
     tensors = {name: tensor for name, tensor in tensors_of(model, integral).items() if name in used}
     with folder_aside(folder) as aside:
         for name, graph in graphs.items():
             put_beside(graph.graph, tensors)
-            write_onnx(aside / f"{name}.onnx", graph)
+            write_whole(aside / f"{name}.onnx", graph.SerializeToString())
         write_whole(aside / NAMES, json_text(sorted(tensors), indent=1))
 
 

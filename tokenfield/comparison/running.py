@@ -60,7 +60,7 @@ def run(recipe: Recipe, setting: Setting, measurement: Measurement, *, held_out:
     """Train and measure one run, or read the result of one that was finished before.
 
     Args:
-        measurement: what is measured on the trained run, such as `measuring.describe_run`.
+        measurement: what is measured on the trained run, such as `systems.describe_run`.
         held_out: what to measure it on while it trains; None: the held-out pictures of the recipe's own data.
         deadline: no run begins after it, and one that is training stops.
     Returns:

@@ -2,7 +2,7 @@
 
 A random crop of a 24-megapixel JPEG costs a second when the file is decoded for it, and ten microseconds when the
 pixels already lie on disk uncompressed and are mapped into memory. So every photograph is decoded once, halved until it
-is small, and all its levels are written to one file of the cache (`cache.py`), four bytes per pixel of the photograph.
+is small, and all its levels are written to one file of the cache (`io.cache`), four bytes per pixel of the photograph.
 """
 
 import functools

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tokenfield._version import __version__
 from tokenfield.earth.models import EarthModel
 from tokenfield.errors import UserError
-from tokenfield.interop.networks import OPSET, Network, to_onnx, trace, write_onnx
+from tokenfield.interop.networks import OPSET, Network, to_onnx, trace
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.models.base import FieldModel
@@ -151,7 +151,7 @@ def export(model: FieldModel, folder: Path, form: Format, *, half: bool = False)
 def write_network(network: Network, path: Path, form: Format, half: bool) -> Record:
     """Writes one graph; what it takes and gives, shapes with names for free axes."""
     if form == "onnx":
-        write_onnx(path, to_onnx(network, half=half))
+        write_whole(path, to_onnx(network, half=half).SerializeToString())
     else:
         content = io.BytesIO()  # torch's own writer ends the process where the disk is full
         torch.export.save(trace(network), content)

@@ -11,17 +11,15 @@ import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import write_whole
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, TensorProto
+    from onnx import GraphProto, ModelProto
 
 OPSET = 20
 """The version of ONNX' operators that graphs are written in."""
@@ -140,32 +138,13 @@ def tensor_file(tensors: Mapping[str, Tensor]) -> bytes:
                     for name in sorted(tensors))
 
 
-def names_of(graph: "GraphProto") -> set[str]:
-    """Names of a graph's weights and constants."""
-    return {tensor.name for tensor in graph.initializer}
-
-
 def put_beside(graph: "GraphProto", tensors: Mapping[str, Tensor]) -> None:
     """Replaces the content of initializers by their place in `tensor_file`."""
+    from onnx.external_data_helper import set_external_data
+
     places = layout(tensors)
     for tensor in graph.initializer:
         if tensor.name in places:
             assert list(tensor.dims) == list(tensors[tensor.name].shape), f"{tensor.name} was changed by the exporter"
-            point_to(tensor, *places[tensor.name])
-
-
-def point_to(tensor: "TensorProto", offset: int, length: int) -> None:
-    """The content of a tensor is elsewhere."""
-    from onnx import TensorProto
-
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    del tensor.external_data[:]
-    for key, value in {"location": WEIGHTS, "offset": offset, "length": length}.items():
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, str(value)
-
-
-def write_onnx(path: Path, model: "ModelProto") -> None:
-    """Writes a model, whole or not at all."""
-    write_whole(path, model.SerializeToString())
+            set_external_data(tensor, WEIGHTS, *places[tensor.name])
+            tensor.ClearField("raw_data")
