@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tokenfield.browser.graphs import NAMES, PACKAGED, graphs_of, name_of, weights_of
-from tokenfield.browser.networks import Cells, Functions, RayColours, networks_of, sharpness_of
+from tokenfield.browser.networks import Cells, Functions, RayAttention, RayColours, networks_of, sharpness_of
 from tokenfield.coords import Grid
 from tokenfield.earth.harmonic_field import GriddedHarmonic
 from tokenfield.errors import UserError
@@ -19,7 +19,7 @@ from tokenfield.models.lainr import LainrConfig
 from tokenfield.views.light_field import LightField
 from tokenfield.views.models.lainr_views import LainrViewsConfig
 from tokenfield.views.radiance_field import PUBLISHED
-from tokenfield.views.rays import view_rays
+from tokenfield.views.rays import LINES, plucker, view_rays
 from tokenfield.views.viewer.orbits import pose_at
 
 ort = pytest.importorskip("onnxruntime")
@@ -141,13 +141,18 @@ def test_odd_numbers_of_samples(samples, model):
                                rtol=0, atol=1e-5)
 
 
-def test_rays_are_those_of_a_camera():
+@pytest.mark.parametrize("line", ["plucker", "foot"])
+def test_rays_are_those_of_a_camera(line):
+    """Their attention is asked for by Plucker coordinates, whatever the model's own are."""
     sizes = LainrConfig(size=(8, 8), patch=4, padding=0, num_latents=5, latent_dim=8, encoder_dim=12, encoder_depth=1,
-                        encoder_heads=3, dim=8, feature_dim=24)
-    model, pose = LainrViewsConfig(sizes, 3).build().eval(), pose_at(30, 20, 4.0)
+                        encoder_heads=3, dim=8, feature_dim=42)
+    model, pose = LainrViewsConfig(sizes, 3, line=line).build().eval(), pose_at(30, 20, 4.0)
     field = Field(model, torch.randn(5, 8), LightField.at(pose, 0.8, (4, 6)))
     angle = torch.tensor([0.8], dtype=torch.float64)
     origins, directions = view_rays(pose[None].double(), angle, Grid.cells(4, 6), 4, 6)
     with torch.no_grad():
         colours = RayColours(model, PUBLISHED)(field.tokens, origins[0].float(), directions[0].float(), -pose[:3, 2])
     torch.testing.assert_close(colours.T.unflatten(1, (4, 6)), field.render(4, 6), rtol=0, atol=1e-5)
+    one = origins[0].float(), directions[0].float()
+    weights = RayAttention(model)(field.tokens, plucker(*one))
+    torch.testing.assert_close(weights, model.attention(field.tokens[None], LINES[line](*one)).mean(0))

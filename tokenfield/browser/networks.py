@@ -29,9 +29,9 @@ from tokenfield.models.base import FieldModel
 from tokenfield.models.lapped import Lapped
 from tokenfield.nn.anchors import harmonics, window
 from tokenfield.nn.lapped import sines
-from tokenfield.views.models.base import RadianceModel, ViewsModel
+from tokenfield.views.models.base import LightFieldModel, RadianceModel, ViewsModel
 from tokenfield.views.radiance_field import PUBLISHED, Integral
-from tokenfield.views.rays import Rays
+from tokenfield.views.rays import LINES, Rays
 
 RAYS = 1024
 """Rays that the page asks for at once: a radiance field evaluates as many times 128 points."""
@@ -224,6 +224,15 @@ class Attention(nn.Module):
         return weights.mean(0)
 
 
+class RayAttention(Attention):
+    """The same of a light field, by Plucker coordinates, which the page knows; the model may have others."""
+
+    def forward(self, tokens: Tensor, coords: Float[Tensor, "q 6"]) -> Float[Tensor, "q r"]:
+        direction, moment = coords.split(3, -1)
+        nearest = torch.linalg.cross(direction, moment)
+        return super().forward(tokens, LINES[self.model.line](nearest, direction))
+
+
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
     """The networks that the page runs for a model. Raises UserError for harmonic tokens, which have none."""
     if isinstance(model, GriddedHarmonic):
@@ -244,8 +253,12 @@ def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, 
         networks = {"grid": Network(GridValues(model), inputs, ("values",), axes)}
     with torch.no_grad():
         attends = not isinstance(model, RadianceModel) and model.attention(tokens[None], coords) is not None
-    if attends:  # a ray of a radiance field has many points, each with an attention of its own
-        networks["attention"] = Network(Attention(model), {"tokens": tokens, "coords": coords}, ("weights",), free)
+    if not attends:  # a ray of a radiance field has many points, each with an attention of its own
+        return networks
+    rays = isinstance(model, LightFieldModel)
+    asked = torch.cat([directions, torch.linalg.cross(origins, directions)], -1) if rays else coords
+    module = RayAttention(model) if rays else Attention(model)
+    networks["attention"] = Network(module, {"tokens": tokens, "coords": asked}, ("weights",), free)
     return networks
 
 

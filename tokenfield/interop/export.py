@@ -97,7 +97,7 @@ def example_input(model: FieldModel) -> tuple[Tensor, dict[int, str]]:
     if isinstance(model, ViewsModel):
         views = min(3, model.views or 3)
         free = {0: "batch", 1: "views"} if model.fewer_views and views > 1 else {0: "batch"}
-        return torch.rand(BATCH, views, 9, *size), free
+        return torch.rand(BATCH, views, model.view_channels, *size), free
     channels = model.config.inputs() if isinstance(model, EarthModel) else model.channels
     free = {0: "batch"} if model.input_size else {0: "batch", 2: "height", 3: "width"}
     return torch.rand(BATCH, channels, *size), free
@@ -106,7 +106,7 @@ def example_input(model: FieldModel) -> tuple[Tensor, dict[int, str]]:
 def coordinate_axes(model: FieldModel) -> int:
     """X, numbers per coordinate that `decode` takes."""
     if isinstance(model, ViewsModel):
-        return 3 if isinstance(model, RadianceModel) else 6
+        return 3 if isinstance(model, RadianceModel) else model.view_channels - 3
     return model.config.in_dim if isinstance(model, EarthModel) else 2
 
 

@@ -16,7 +16,7 @@ from tokenfield.models.base import Model
 from tokenfield.models.token_field import PatchField
 from tokenfield.views.plugin import SYSTEMS
 from tokenfield.views.radiance_field import PUBLISHED, Integral, field_of, render
-from tokenfield.views.rays import LINES, Line, Rays, focals_of, view_rays, with_lines, with_rays
+from tokenfield.views.rays import LINES, WIDTHS, Line, Rays, focals_of, view_rays, with_lines, with_rays
 
 VIEW_CHANNELS = 9
 """Channels of what is encoded: RGB and six numbers of the pixel's ray."""
@@ -38,6 +38,11 @@ class ViewsModel(PatchField):
     """Whether fewer do as well. Not where every place in their order has positions of its own."""
     input_size: tuple[int, int]
     """Height and width of the views."""
+
+    @property
+    def view_channels(self) -> int:
+        """Of what is encoded: RGB and the numbers of the pixel's ray."""
+        return VIEW_CHANNELS
 
     def support_numbers(self, most: int) -> list[int]:
         """The numbers of support views that it takes, up to `most`."""
@@ -61,7 +66,7 @@ class ViewsModel(PatchField):
     def encode(self, images: Float[Tensor, "b v c h w"]) -> Float[Tensor, "b r d"]:
         """V views with their rays, as `inputs` makes them -> tokens. Raises UserError for too many views or none."""
         self.check_support(images.shape[1])
-        patches = self.cut(images.flatten(0, 1))  # (B V, N, 9 patch^2)
+        patches = self.cut(images.flatten(0, 1))  # (B V, N, C patch^2)
         tokens: Tensor = self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
         return tokens
 
@@ -98,6 +103,10 @@ class LightFieldModel(ViewsModel):
     kind = "light field"
     line: Line = "plucker"
     """Which coordinate of rays (`tokenfield.views.rays`)."""
+
+    @property
+    def view_channels(self) -> int:
+        return 3 + WIDTHS[self.line]
 
     def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
         return with_lines(images, poses, angle_x, self.line)
