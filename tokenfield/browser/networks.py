@@ -31,7 +31,7 @@ from tokenfield.nn.anchors import harmonics, window
 from tokenfield.nn.lapped import sines
 from tokenfield.views.models.base import LightFieldModel, RadianceModel, ViewsModel
 from tokenfield.views.radiance_field import PUBLISHED, Integral
-from tokenfield.views.rays import LINES, Rays
+from tokenfield.views.rays import LINES, Rays, plucker
 
 RAYS = 1024
 """Rays that the page asks for at once: a radiance field evaluates as many times 128 points."""
@@ -227,10 +227,13 @@ class Attention(nn.Module):
 class RayAttention(Attention):
     """The same of a light field, by Plucker coordinates, which the page knows; the model may have others."""
 
+    def __init__(self, model: LightFieldModel):
+        super().__init__(model)
+        self.line = LINES[model.line]
+
     def forward(self, tokens: Tensor, coords: Float[Tensor, "q 6"]) -> Float[Tensor, "q r"]:
         direction, moment = coords.split(3, -1)
-        nearest = torch.linalg.cross(direction, moment)
-        return super().forward(tokens, LINES[self.model.line](nearest, direction))
+        return super().forward(tokens, self.line(torch.linalg.cross(direction, moment), direction))
 
 
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
@@ -255,10 +258,10 @@ def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, 
         attends = not isinstance(model, RadianceModel) and model.attention(tokens[None], coords) is not None
     if not attends:  # a ray of a radiance field has many points, each with an attention of its own
         return networks
-    rays = isinstance(model, LightFieldModel)
-    asked = torch.cat([directions, torch.linalg.cross(origins, directions)], -1) if rays else coords
-    module = RayAttention(model) if rays else Attention(model)
-    networks["attention"] = Network(module, {"tokens": tokens, "coords": asked}, ("weights",), free)
+    module = Attention(model)
+    if isinstance(model, LightFieldModel):
+        module, coords = RayAttention(model), plucker(origins, directions)
+    networks["attention"] = Network(module, {"tokens": tokens, "coords": coords}, ("weights",), free)
     return networks
 
 
