@@ -27,13 +27,28 @@ def mse(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"],
     broadcasts to `target`, and normalised per member, so their scale does not matter. Raises UserError for two shapes:
     those that only broadcast would compare every value with every other.
     """
-    if prediction.shape != target.shape:
-        raise UserError(f"values {tuple(prediction.shape)} beside {tuple(target.shape)}; give the same shape")
+    check_pair(prediction, target)
+    if not (prediction.is_floating_point() and target.is_floating_point()):  # differences of bytes wrap around
+        raise UserError(f"values of type {prediction.dtype} beside {target.dtype}; give floating point numbers")
     squared = (prediction - target).square().flatten(1)                          # (B, N)
     if weights is None:
         return squared.mean(1)
+    if not isinstance(weights, Tensor):
+        raise UserError(f"the weights are a {type(weights).__name__}; give a tensor")
     weights = weights.to(squared).expand_as(target).flatten(1)                   # (B, N)
     return (weights * squared).sum(1) / weights.sum(1)
+
+
+def check_pair(prediction: object, target: object) -> None:
+    """Raises UserError for what are no two batches of one shape."""
+    for name, values in (("prediction", prediction), ("target", target)):
+        if not isinstance(values, Tensor) or values.layout != torch.strided or values.ndim < 2:
+            what = f"{values.layout} {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise UserError(f"the {name} is a {what}; give a dense tensor (B, ...), torch.from_numpy(array)[None] of "
+                            "one array")
+    assert isinstance(prediction, Tensor) and isinstance(target, Tensor)
+    if prediction.shape != target.shape:
+        raise UserError(f"values {tuple(prediction.shape)} beside {tuple(target.shape)}; give the same shape")
 
 
 @overload
@@ -49,6 +64,8 @@ def decibels(error: float | int | Tensor, data_range: float | int = 1.0) -> floa
 
     An error of 0 gives the ceiling, NaN gives NaN. `data_range` is the largest minus the smallest possible value.
     """
+    if not data_range > 0:
+        raise UserError(f"a range of {data_range:g}; give the largest minus the smallest possible value, such as 1")
     offset = 20 * math.log10(data_range)
     if isinstance(error, Tensor):
         return (offset - 10 * error.log10()).clamp(max=PSNR_CEILING)
@@ -63,6 +80,10 @@ def psnr(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"],
     and so do comparisons here. Decibels, computed in float32 at least, whatever the precision the model ran in; see
     `mse` for weights and `decibels` for the range.
     """
+    check_pair(prediction, target)
+    if data_range == 1 and not (prediction.is_floating_point() and target.is_floating_point()):
+        raise UserError(f"values of type {prediction.dtype} beside {target.dtype} with a range of 1; give "
+                        "data_range=255 of bytes, or floating point numbers")
     wide = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
     error = mse(prediction.to(wide), target.to(wide), weights)                   # (B,)
     return decibels(error, data_range)
@@ -78,6 +99,7 @@ def psnr_8bit(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *re
 
     The number for users; not comparable with published ones, which are `psnr`.
     """
+    check_pair(prediction, target)
     return psnr(to_8bit(prediction.float()), to_8bit(target.float()))
 
 
@@ -91,8 +113,12 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
     """
     from skimage.metrics import structural_similarity  # a second of imports that no other metric needs
 
+    check_pair(prediction, target)
+    if prediction.ndim != 4 or 0 in prediction.shape or not prediction.is_floating_point():
+        raise UserError(f"pictures {prediction.dtype} {tuple(prediction.shape)}; give floating point (B, C, H, W)")
+
     scores = []
-    for one, other in zip(prediction, target, strict=True):
+    for one, other in zip(prediction.detach(), target.detach(), strict=True):
         # float32 agrees with float64 to 2e-6 here, and 24 megapixels then fit in memory.
         pair = [picture.clamp(0, 1).float().cpu().numpy() for picture in (one, other)]
         # With Gaussian weights the window is only the border left out of the mean, where the filter saw reflections.

@@ -184,6 +184,9 @@ def write_picture(path: str | Path, image: Tensor) -> None:
     if path.suffix.lower() not in WRITERS:
         raise UserError(f"{shown(path)}: cannot write pictures ending in {path.suffix or 'nothing'}; "
                         f"give a name ending in {' '.join(WRITERS)}")
+    if not isinstance(image, Tensor) or not image.is_floating_point() or image.is_sparse or image.is_meta:
+        what = f"tensor of {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
+        raise UserError(f"{shown(path)}: cannot write a {what}; give a dense tensor in floating point, in [0, 1]")
     image = image.detach().cpu().float()
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4) or 0 in image.shape:
         raise UserError(f"{shown(path)}: cannot write a picture of shape {tuple(image.shape)}; "

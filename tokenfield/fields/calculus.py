@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import Grid
-from tokenfield.errors import UserError
+from tokenfield.fields.rendering import check_boxes
 
 POINTS = 1 << 14
 """Points whose derivatives are taken at once: second derivatives hold several times what values hold."""
@@ -84,10 +84,7 @@ def mean(on_grid: Callable[[Grid], Tensor], boxes: Sequence[Sequence[float | int
     The picture's `size` in pixels says how finely is integrated: see `nodes`.
     """
     means = []
-    for box in torch.as_tensor(boxes, dtype=torch.double).reshape(-1, 4).tolist():
-        top, left, bottom, right = box
-        if not (-1 <= top < bottom <= 1 and -1 <= left < right <= 1):
-            raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1]")
+    for top, left, bottom, right in check_boxes(boxes):
         (y, weight_y), (x, weight_x) = nodes(top, bottom, size[0]), nodes(left, right, size[1])
         rows = max(1, (1 << 20) // len(x))  # a large box in bands
         parts = [

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import ceil, prod
 from operator import index
-from typing import Protocol, SupportsIndex, runtime_checkable
+from typing import Protocol, SupportsIndex, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -44,14 +44,16 @@ def whole(number: object) -> int:
     """A side in pixels as Python's integer, from NumPy's and torch's too. Raises UserError for what is none."""
     if isinstance(number, SupportsIndex) and not isinstance(number, bool):
         with suppress(TypeError):  # an array of several
-            if (side := index(number)) >= 1:
+            if 1 <= (side := index(number)) < 1 << 31:
                 return side
-    raise UserError(f"size {number}; give whole numbers of at least 1, height and width")
+    what = f"{number}" if isinstance(number, int | float | np.generic) else f"a {type(number).__name__}"
+    raise UserError(f"size {what:.80}; give whole numbers of at least 1, height and width")
 
 
-def whole_sizes(size: Iterable[object], axes: int = 2) -> tuple[int, ...]:
+def whole_sizes(size: object, axes: int = 2) -> tuple[int, ...]:
     """(height, width), or as many sizes as a signal has axes. Raises UserError for anything else, or less than 1."""
-    sides = tuple(whole(number) for number in size)
+    several = isinstance(size, Sequence | np.ndarray | Tensor) and getattr(size, "ndim", 1) == 1
+    sides = tuple(map(whole, cast(Iterable[object], size))) if several else (whole(size),)
     if len(sides) != axes:
         form = "(height, width)" if axes == 2 else f"{axes} sizes"
         raise UserError(f"size {' x '.join(map(str, sides))}; give {form}, whole numbers of at least 1")
@@ -76,13 +78,23 @@ def check_points(coords: object, axes: int = 2) -> Tensor:
     return coords
 
 
+def check_boxes(boxes: object, axes: int = 2) -> list[list[float]]:
+    """One box or several in [-1, 1], where each begins and then where each ends. Raises UserError for anything else."""
+    try:
+        listed = torch.as_tensor(boxes, dtype=torch.double, device="cpu").reshape(-1, 2 * axes).tolist()
+    except (TypeError, ValueError, RuntimeError):
+        listed = []
+    if not listed or not all(-1 <= a < b <= 1 for box in listed for a, b in zip(box[:axes], box[axes:], strict=True)):
+        what = tuple(listed[0]) if len(listed) == 1 else f"of type {type(boxes).__name__}"
+        raise UserError(f"box {what}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
+    return cast(list[list[float]], listed)
+
+
 def grid_over(field: Rendered, box: Box, size: Sequence[SupportsIndex] | np.ndarray, antialias: bool) -> Grid:
     """Pixel centres of a box, in float64: far down a long picture float32 is off by a thousandth of a pixel."""
     axes_count = len(field.domain.size)
-    low, high = box[:axes_count], box[axes_count:]
-    if len(box) != 2 * axes_count or not all(-1 <= a < b <= 1 for a, b in zip(low, high, strict=True)):
-        raise UserError(f"box {tuple(box)}; give (top, left, bottom, right) in [-1, 1], or use pixel_box(...)")
-    bounds = list(zip(whole_sizes(size, axes_count), map(float, low), map(float, high), strict=True))
+    (edges,) = check_boxes(box, axes_count)[:1]
+    bounds = list(zip(whole_sizes(size, axes_count), edges[:axes_count], edges[axes_count:], strict=True))
     with usual_defaults():
         axes = tuple(centers(n, lo, hi, dtype=torch.float64) for n, lo, hi in bounds)
     least, most = field.model.smallest_span, float("inf") if antialias else 1.0

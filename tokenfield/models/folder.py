@@ -158,7 +158,8 @@ def packaged(name: str) -> Path | None:
 def unwrapped(model: Any) -> Any:
     """The model inside what `torch.compile`, DataParallel or DistributedDataParallel made of it, any number deep.
 
-    Wrappers have other names for the same weights, so a file written from one would fit no model.
+    Wrappers have other names for the same weights, so a file written from one would fit no model. Raises UserError for
+    what is no model of this library.
     """
     while isinstance(model, nn.Module):
         parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
@@ -166,6 +167,8 @@ def unwrapped(model: Any) -> Any:
         if inner is None:
             break
         model = inner
+    if not isinstance(model, Model):
+        raise UserError(f"a {type(model).__name__} is no model of this library; tokenfield.load makes one")
     return model
 
 

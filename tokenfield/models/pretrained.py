@@ -38,6 +38,8 @@ def load(name: str | os.PathLike[str]) -> FieldModel:
 
 def check_field_model(model: Model, name: str) -> FieldModel:
     """The model itself. Raises UserError for one that neither encodes nor decodes; the line names its command."""
+    if not isinstance(model, Model):
+        raise UserError(f"{name} is a {type(model).__name__}; give a field model, such as tokenfield.load makes")
     if not isinstance(model, FieldModel):
         raise UserError(f"{name} holds a {model.name} model, which takes {model.takes} and encodes no pictures; give a "
                         f"field model, or use it with tokenfield {model.command}")
@@ -58,6 +60,8 @@ def load_any(name: str | os.PathLike[str]) -> Model:
 
 def folder_of(name: str | os.PathLike[str]) -> Path:
     """The folder of a model that `load_any` takes by this name. Raises UserError where there is none."""
+    if not isinstance(name, str | os.PathLike):
+        raise UserError(f"a model by a {type(name).__name__}; give its name, or the path of its folder")
     text = os.fspath(name)
     if (shipped := packaged(text)) is not None:
         return shipped
