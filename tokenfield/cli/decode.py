@@ -138,9 +138,9 @@ def decode(
                     raise
                 skipped.add(path, str(error).removeprefix(str(path)).lstrip(": "))
                 continue
-            begun = time.perf_counter()
+            start = time.perf_counter()
             values = field.crop(box, pixels, dtype=find_precision(precision), progress=bar.piece).float().cpu()
-            seconds = time.perf_counter() - begun
+            seconds = time.perf_counter() - start
             try:
                 write_picture(target, values)
             except BadName as error:

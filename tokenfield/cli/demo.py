@@ -41,11 +41,11 @@ def demo(*, out: Path = Path("demo"), seconds: float = 20.0, model: str = "lainr
         raise UserError(f"--seconds {seconds:g}: give how long to train, or 0 for not at all")
     from tokenfield.demo import tour
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     others = {name: load_model(name, "cpu") for name in beside}
     findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others, load_model(zoom, "cpu"))
     show(findings, table)
-    console.say(f"All in {time.perf_counter() - begun:.0f} s; open {out / 'index.html'} in a browser")
+    console.say(f"All in {time.perf_counter() - start:.0f} s; open {out / 'index.html'} in a browser")
     numbers = findings.to_json() | {"view": str(out / VIEW)}
     console.write_json(json, "demo", numbers)
     write_view([result.photograph for result in findings.returns[:PHOTOGRAPHS]], out / VIEW)

@@ -79,11 +79,11 @@ def encode_one(model: FieldModel, path: Path, target: Path, storing: Storing, ba
     from tokenfield.fields.field import Field
 
     picture = read_picture(path)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     field = Field.of(model, picture, rate=storing.rate, dtype=find_precision(storing.precision), progress=bar.piece)
     before = size_of(path)
     store(field, target, storing, before, lambda other: fidelity(other, picture, storing.precision, bar)["psnr_8bit"])
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     after, pixels = target.stat().st_size, picture.shape[1] * picture.shape[2]
     facts: Record = {
         "file": str(path),
@@ -119,14 +119,14 @@ def fidelity(field: Field, picture: Tensor, precision: str, bar: console.Bar) ->
 
     height, width = picture.shape[1:]
     squared = torch.zeros(2, dtype=torch.float64)  # sums of squares: of the values, and of 8-bit files
-    top, begun = 0, time.perf_counter()
+    top, start = 0, time.perf_counter()
     for band in field.rows(height, width, dtype=find_precision(precision)):         # (C, n, W)
         band, true = band.float().cpu(), picture[:, top : top + band.shape[1]]
         both = torch.stack([band, to_8bit(band)]), torch.stack([true, to_8bit(true)])
         squared += mse(*both).double() * true.numel()
         top += band.shape[1]
         bar.piece(top, height)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     papers, files = (decibels(total / picture.numel()) for total in squared.tolist())
     return {"psnr": papers, "psnr_8bit": files, "decode_seconds": seconds}
 

@@ -185,35 +185,35 @@ def about_latents(folder: Path) -> Record:
     """A folder of latents: of which model, how many, of which classes, and how to go on."""
     from tokenfield.io.limits import read_json
 
-    described = read_json(folder / LATENTS)
+    description = read_json(folder / LATENTS)
     try:
-        assert isinstance(described, dict)
-        lattice = described["lattice"]
+        assert isinstance(description, dict)
+        lattice = description["lattice"]
         places = "{} x {} cells".format(*lattice) if lattice else "a set"
         return {
             "kind": "latents of a data set",
-            "model": described["model"],
-            "model_hash": described["model_hash"],
-            "picture": "{1} x {0} pixels".format(*described["picture_size"]),
-            "tokens": f"{described['tokens']} of {described['latent_dim']} numbers, {places}",
-            "stored_as": "float16" if described["half"] else "float32",
+            "model": description["model"],
+            "model_hash": description["model_hash"],
+            "picture": "{1} x {0} pixels".format(*description["picture_size"]),
+            "tokens": f"{description['tokens']} of {description['latent_dim']} numbers, {places}",
+            "stored_as": "float16" if description["half"] else "float32",
             "bytes": sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
-            "classes": ", ".join(described["classes"]) or "none",
+            "classes": ", ".join(description["classes"]) or "none",
             "splits": {split: f"{facts['entries']} entries of {facts['pictures']} pictures in {facts['shards']} shards"
-                       for split, facts in described["splits"].items()},
-            "next": after_latents(folder, described),
+                       for split, facts in description["splits"].items()},
+            "next": after_latents(folder, description),
         }
     except (AssertionError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UserError(f"{folder / LATENTS} is damaged ({error!r}); run tokenfield latents again") from error
 
 
-def after_latents(folder: Path, described: Record) -> str:
+def after_latents(folder: Path, description: Record) -> str:
     """The command that trains a denoiser on a folder of latents, by the sizes that it has."""
-    if side := min(described["lattice"], default=0):
+    if side := min(description["lattice"], default=0):
         words = ["ldm-photos-64-anchored" if side >= 8 else "ldm-cutouts-32-anchored"]
     else:
-        words = ["ldm-cutouts-32", "--model.tokens", str(described["tokens"])]
-    words += ["--model.latent-dim", str(described["latent_dim"]), "--model.classes", str(len(described["classes"]))]
+        words = ["ldm-cutouts-32", "--model.tokens", str(description["tokens"])]
+    words += ["--model.latent-dim", str(description["latent_dim"]), "--model.classes", str(len(description["classes"]))]
     return f"tokenfield train {' '.join(words)} --data {quote(str(folder))}"
 
 

@@ -75,9 +75,9 @@ def optimize(picture: tyro.conf.Positional[Path], *, output: Out = None,
     else:
         target, = plan(picture, [picture], output, [".field"])
     field_model = load_model(model, course.device)
-    begun = time.perf_counter()
+    clock = time.perf_counter()
     field = Field.of(field_model, image)
-    predicted = time.perf_counter() - begun
+    predicted = time.perf_counter() - clock
     pixels = SHARE if pixels is None and image[0].numel() > EXACT else pixels
     begin, name, head_start = (scratch(field), "scratch", 0.0) if moves.start == "scratch" else (
         field, moves.what, predicted)

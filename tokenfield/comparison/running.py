@@ -129,7 +129,7 @@ def work(jobs: Sequence[Job], max_seconds: float | None, announce: Callable[[int
     After `max_seconds` nothing is begun and what is running stops. `announce` is called with the number of jobs behind,
     and what comes now.
     """
-    waiting, begun = list(jobs), time.monotonic()
+    waiting, start = list(jobs), time.monotonic()
     end: End = "done"
     results: dict[str, dict[str, list[Record]]] = {job.table: {} for job in jobs}
 
@@ -137,7 +137,7 @@ def work(jobs: Sequence[Job], max_seconds: float | None, announce: Callable[[int
         """Nothing is left after Ctrl-C: what is finished is read, and nothing begun."""
         if end == "interrupted":
             return 0.0
-        return None if max_seconds is None else max_seconds - (time.monotonic() - begun)
+        return None if max_seconds is None else max_seconds - (time.monotonic() - start)
 
     while waiting:
         job = waiting.pop(0)

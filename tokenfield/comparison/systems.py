@@ -62,12 +62,12 @@ def timing(model: FieldModel, picture: Float[Tensor, "c h w"]) -> dict[str, floa
     device = next(model.parameters()).device
     picture, grid = picture.to(device), sampled_grid(picture, FINAL_SIDE).to(device)
     for _ in range(2):  # the first time warms the machine up
-        begun = seconds(device)
+        start = seconds(device)
         field = Field.of(model, picture)
         encoded = seconds(device)
         field(grid)
         decoded = seconds(device)
-    return {"encode_seconds": encoded - begun, "decode_seconds_per_pixel": (decoded - encoded) / len(grid)}
+    return {"encode_seconds": encoded - start, "decode_seconds_per_pixel": (decoded - encoded) / len(grid)}
 
 
 def curve(folder: Path) -> list[Record]:

@@ -90,14 +90,14 @@ def unit(picture: Tensor, name: str) -> Tensor:
 
 def fit_channels(picture: Tensor, channels: int, name: str) -> Tensor:
     """A picture with the channels of a model: grey repeated, alpha composited on white or opaque."""
-    given = picture.shape[0]
-    if given == channels:
+    actual = picture.shape[0]
+    if actual == channels:
         return picture
-    if given == 4 and channels == 3:
+    if actual == 4 and channels == 3:
         return on_white(picture)
-    if channels in (3, 4) and given in (1, 3):
+    if channels in (3, 4) and actual in (1, 3):
         colours = picture.expand(3, -1, -1)
         return colours if channels == 3 else torch.cat([colours, torch.ones_like(colours[:1])])
-    if channels == 1 and given == 3 and torch.equal(picture[0], picture[1]) and torch.equal(picture[0], picture[2]):
+    if channels == 1 and actual == 3 and torch.equal(picture[0], picture[1]) and torch.equal(picture[0], picture[2]):
         return picture[:1]  # grey, as every file is read
     raise UserError(f"{name} has shape {tuple(picture.shape)}; give {channels} channels, ({channels}, H, W)")

@@ -176,8 +176,8 @@ def ffhq_validation() -> frozenset[int]:
 def list_imagenette(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
     """ImageNette: `train/<class>/*.JPEG`, `val/<class>/*.JPEG` in `root`, `imagenette2` or its 320 or 160 px copy."""
     copies = [root / f"imagenette{name}" for name in ("2", "2-320", "2-160", "")]
-    needed = "train/<class>/ and val/<class>/, as in imagenette2 or imagenette2-320"
-    return _classes(_train_and_val([root, *copies], "ImageNette", needed), split, skipped)
+    layout = "train/<class>/ and val/<class>/, as in imagenette2 or imagenette2-320"
+    return _classes(_train_and_val([root, *copies], "ImageNette", layout), split, skipped)
 
 
 def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFiles) -> Listing:
@@ -186,8 +186,8 @@ def list_imagenet(root: Path, split: Split, holdout: float, skipped: SkippedFile
     A flat `val/ILSVRC2012_val_*.JPEG`, as it is distributed, is read too; its labels come from `LOC_val_solution.csv`
     in `root` where it is there, and are None otherwise.
     """
-    usual, needed = "Data/CLS-LOC", "train/<class>/ and val/, in the folder itself or in ILSVRC/Data/CLS-LOC"
-    folder = _train_and_val([root, root / "ILSVRC" / usual, root / usual], "ImageNet", needed)
+    usual, layout = "Data/CLS-LOC", "train/<class>/ and val/, in the folder itself or in ILSVRC/Data/CLS-LOC"
+    folder = _train_and_val([root, root / "ILSVRC" / usual, root / usual], "ImageNet", layout)
     flat = pictures_in(folder / "val") if split == "test" else []
     if not flat:
         return _classes(folder, split, skipped)
@@ -239,12 +239,12 @@ def _listed(names: list[str], file: Path, there: dict[str, Path], folder: Path, 
     return [there[name] for name in sorted(set(names)) if name in there]
 
 
-def _train_and_val(folders: list[Path], what: str, needed: str) -> Path:
+def _train_and_val(folders: list[Path], what: str, layout: str) -> Path:
     """The first of the folders that has both sub-folders; the first of all is the one that the user gave."""
     for folder in folders:
         if (folder / "train").is_dir() and (folder / "val").is_dir():
             return folder
-    raise UserError(f"{shown(folders[0])} is not laid out as {what}; needed are {needed}")
+    raise UserError(f"{shown(folders[0])} is not laid out as {what}; needed are {layout}")
 
 
 def _classes(folder: Path, split: Split, skipped: SkippedFiles) -> Listing:

@@ -94,9 +94,9 @@ def zoom(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], box: Box
     height, width = (FACTOR * side for side in picture.shape[1:])
     top, left, bottom, right = box
     field = Field.of(model, picture)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     whole = field.render(height, width)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     size = DETAIL_FACTOR * (bottom - top), DETAIL_FACTOR * (right - left)
     return Zoom(name=name, whole=whole, whole_bicubic=bicubic(picture, height, width), box=box,
                 pixels=picture[:, top:bottom, left:right], detail=field.crop(field.pixel_box(*box), size),

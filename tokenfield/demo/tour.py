@@ -79,12 +79,12 @@ def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldMod
     @contextmanager
     def stage(name: str, text: str) -> Iterator[Bar]:
         print(f"{text} ...", file=sys.stderr)
-        begun = time.perf_counter()
+        start = time.perf_counter()
         with closing(Bar("")) as bar:
             yield bar
-        findings.seconds[name] = round(time.perf_counter() - begun, 2)
+        findings.seconds[name] = round(time.perf_counter() - start, 2)
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with stage("reconstruction", "photographs to tokens and back"):
         for result in reconstruct_all(model, plan.pictures, Basis.load()):
             findings.returns.append(result)
@@ -110,5 +110,5 @@ def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldMod
     with stage("page", "one page"):
         page.write_page(out / "index.html", findings)
         findings.files.append("index.html")
-    findings.seconds["all"] = round(time.perf_counter() - begun, 2)
+    findings.seconds["all"] = round(time.perf_counter() - start, 2)
     return findings

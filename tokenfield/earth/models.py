@@ -71,7 +71,6 @@ class GriddedLainrConfig(EarthConfig):
     lainr: LainrConfig = field(default_factory=LainrConfig)
 
     def build(self) -> "GriddedLainr":
-        """The model with fresh weights."""
         return GriddedLainr(self)
 
 
@@ -82,7 +81,6 @@ class GriddedAnrConfig(EarthConfig):
     anr: AnrConfig = field(default_factory=AnrConfig)
 
     def build(self) -> "GriddedAnr":
-        """The model with fresh weights."""
         return GriddedAnr(self)
 
 
@@ -95,7 +93,6 @@ class GriddedAnchoredConfig(EarthConfig):
     """Rows and columns of the grid, multiples of the cell."""
 
     def build(self) -> "GriddedAnchored":
-        """The model with fresh weights."""
         return GriddedAnchored(self)
 
 

@@ -246,7 +246,7 @@ def measure(model: FieldModel, name: str, picture: Float[Tensor, "c h w"], *, pr
     """Score and reconstruction (unclamped, on the CPU) of one picture."""
     height, width = picture.shape[-2:]
     device = next(model.parameters()).device
-    begun = seconds(device)
+    start = seconds(device)
     field = Field.of(model, picture, dtype=precision, progress=progress)
     encoded = seconds(device)
     reconstruction = field.render(height, width, dtype=precision, progress=progress)
@@ -258,7 +258,7 @@ def measure(model: FieldModel, name: str, picture: Float[Tensor, "c h w"], *, pr
     score = Score(name=name, height=height, width=width, psnr=psnr(*pair).item(), psnr_8bit=psnr_8bit(*pair).item(),
                   ssim=ssim(*pair).item(), tokens=field.tokens[..., 0].numel(), values_stored=field.values_stored,
                   values_per_pixel_value=field.values_stored / picture.numel(), bytes=field.bytes_stored,
-                  encode_seconds=encoded - begun, decode_seconds=decoded - encoded,
+                  encode_seconds=encoded - start, decode_seconds=decoded - encoded,
                   pca_psnr=None if basis is None else floor_of(basis, picture, field.values_stored))
     return score, reconstruction
 

@@ -119,15 +119,15 @@ class Field:
         centres of so many pixels; below the picture's own size, means over the pixels, unless
         `antialias` is off (see `crop`).
         """
-        given, own = [side for side in (height, width, *more) if side is not None], self.native_size
-        if not given:
+        sides, own = [side for side in (height, width, *more) if side is not None], self.native_size
+        if not sides:
             size: Sequence[SupportsIndex] = own
-        elif len(given) == 1 and len(own) == 2:
+        elif len(sides) == 1 and len(own) == 2:
             known = 1 if height is None else 0
-            scale = whole(given[0]) / own[known]
-            size = [given[0] if i == known else max(1, round(n * scale)) for i, n in enumerate(own)]
+            scale = whole(sides[0]) / own[known]
+            size = [sides[0] if i == known else max(1, round(n * scale)) for i, n in enumerate(own)]
         else:
-            size = given
+            size = sides
         return self.crop((-1.0,) * len(own) + (1.0,) * len(own), size, antialias=antialias, dtype=dtype,
                          progress=progress)
 

@@ -164,15 +164,15 @@ class Optimization:
             raise UserError(f"{seconds} seconds and {steps} steps of optimisation; give one of them, at least 0")
         clock, step, measured = Stopwatch(self.timer), 0, -math.inf
         while (progress := share_of(clock.seconds, seconds, step, steps)) < 1:
-            begun = clock.seconds
+            before = clock.seconds
             if self.pixels is None:
                 with clock:
                     error = self._gradient(self.target)
-                yield self._point(step, begun, error)
+                yield self._point(step, before, error)
             else:
                 if progress - measured >= 1 / MEASUREMENTS:
                     measured = progress
-                    yield self._point(step, begun, self.error())
+                    yield self._point(step, before, self.error())
                 with clock:
                     self._gradient(self.target.draw(self.pixels, self.seed, step))
             with clock:

@@ -89,7 +89,6 @@ class DenoiserConfig(DenoiserSizes):
     """R, latent tokens per instance."""
 
     def build(self) -> "Denoiser":
-        """The model with fresh weights."""
         return Denoiser(self)
 
 

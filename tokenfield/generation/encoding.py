@@ -229,7 +229,7 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
                 write_shard(path, sha, p, number, model, shape, readers)
     processes.meet()  # every shard is there now
     summaries = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
-    described = {
+    description = {
         "format": FORMAT,
         "model": name,
         "model_hash": model_sha,
@@ -245,9 +245,9 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
     if processes.rank == 0:
         statistics, _ = summaries["train"]
         write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
-        write_whole(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
+        write_whole(out / DESCRIPTION, json.dumps(description, indent=1) + "\n")
     processes.meet()
-    return described
+    return description
 
 
 def summary(plan: Plan, out: Path, moments: Moments) -> tuple[Moments, Record]:

@@ -90,10 +90,11 @@ class LatentFolder(Standardized):
 
     def __init__(self, path: str | Path, split: Split = "train", config: LatentsConfig = LatentsConfig()):
         self.path, self.config, self.skipped = Path(path), config, SkippedFiles()
-        described = describe(self.path, split)
-        self.classes, self.lattice = tuple(described["classes"]), tuple(described["lattice"])
-        self.shape, self.picture_size = (described["tokens"], described["latent_dim"]), tuple(described["picture_size"])
-        self.model, self.model_hash = described["model"], described["model_hash"]
+        description = describe(self.path, split)
+        self.classes, self.lattice = tuple(description["classes"]), tuple(description["lattice"])
+        self.shape = description["tokens"], description["latent_dim"]
+        self.picture_size = tuple(description["picture_size"])
+        self.model, self.model_hash = description["model"], description["model_hash"]
         if config.lattice and not self.lattice:
             raise UserError(f"{path} has latents of a set: tokens of {self.model} have no places; train a denoiser of "
                             "sets (ldm-cutouts-32), or encode with an anchored model")
@@ -109,7 +110,7 @@ class LatentFolder(Standardized):
         self.mean, self.deviation = mean.float(), torch.where(deviation > 0, deviation, 1.0).float()
         self._shards: list[Tensor] = []
         labels, mirrored, names = [], [], []
-        for number in range(described["splits"][split]["shards"]):
+        for number in range(description["splits"][split]["shards"]):
             with open_shard(shard_path(self.path, split, number)) as file:
                 self._shards.append(file.get_tensor("latents"))  # a view of the mapped file, not read yet
                 labels.append(file.get_tensor("labels").clone())
@@ -179,16 +180,16 @@ def describe(path: Path, split: Split) -> Record:
     if not (path / DESCRIPTION).is_file():
         raise UserError(f"{path} has no {DESCRIPTION}: no folder of latents, or one that is not complete; "
                         f"tokenfield latents MODEL DATA -o {path} makes or completes it")
-    described = read_json(path / DESCRIPTION)
-    if not isinstance(described, dict):
+    description = read_json(path / DESCRIPTION)
+    if not isinstance(description, dict):
         raise UserError(f"{path / DESCRIPTION} describes no latents; encode the pictures again")
-    if described.get("format") != FORMAT:
-        raise UserError(f"{path} has latents of format {described.get('format')}, this program reads {FORMAT}; "
+    if description.get("format") != FORMAT:
+        raise UserError(f"{path} has latents of format {description.get('format')}, this program reads {FORMAT}; "
                         "encode the pictures again")
-    if split not in described["splits"]:
-        raise UserError(f"{path} has no {split} latents, only {', '.join(described['splits'])}; give a data set "
+    if split not in description["splits"]:
+        raise UserError(f"{path} has no {split} latents, only {', '.join(description['splits'])}; give a data set "
                         "with held-out pictures to tokenfield latents, or train with --evaluate-every 0")
-    return described
+    return description
 
 
 def open_shard(path: Path) -> AbstractContextManager[TensorFile]:

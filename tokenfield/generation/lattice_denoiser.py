@@ -40,7 +40,6 @@ class LatticeDenoiserConfig(DenoiserSizes):
             raise UserError(f"model.radius {self.radius} and model.margin {self.margin}: give at least 1 and 0")
 
     def build(self) -> "LatticeDenoiser":
-        """The model with fresh weights."""
         return LatticeDenoiser(self)
 
 

@@ -27,7 +27,7 @@ class Bar:
 
         self.label, self.files = label, max(1, files)
         self.console = Console(stderr=True, highlight=False)
-        self.begun = self.printed = time.monotonic()
+        self.start = self.printed = time.monotonic()
         self.bar: Progress | None = None
         self.done, self.name = 0, ""
 
@@ -42,7 +42,7 @@ class Bar:
 
     def _show(self, done: float | int) -> None:
         now, text = time.monotonic(), f"{self.label} {self.name}".rstrip()
-        if now - self.begun < PATIENCE:
+        if now - self.start < PATIENCE:
             return
         if self.console.is_terminal and not self.console.is_dumb_terminal:  # TERM=dumb moves no cursor
             if self.bar is None:

@@ -75,7 +75,6 @@ class AnchoredConfig(CellSizes):
                 raise UserError(f"{name} {dim} is narrower than head_dim {self.head_dim}; change one of them")
 
     def build(self) -> "Anchored":
-        """The model with fresh weights."""
         return Anchored(self)
 
 

@@ -120,7 +120,6 @@ class AnrConfig(HyperConfig):
     """Sizes of an ANR for pictures."""
 
     def build(self) -> "Anr":
-        """The model with fresh weights."""
         return Anr(self)
 
 

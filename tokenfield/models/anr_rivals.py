@@ -48,7 +48,6 @@ class HyperTransInrConfig(HyperMlpConfig):
     """g, tokens per layer: mod32 to mod128 in the paper; where a layer has fewer outputs there are as many tokens."""
 
     def build(self) -> "HyperTransInr":
-        """The model with fresh weights."""
         return HyperTransInr(self)
 
 
@@ -62,7 +61,6 @@ class HyperIpcConfig(HyperMlpConfig):
     """R, tokens per modulated layer."""
 
     def build(self) -> "HyperIpc":
-        """The model with fresh weights."""
         return HyperIpc(self)
 
 

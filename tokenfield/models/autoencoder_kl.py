@@ -39,7 +39,6 @@ class AutoencoderKlConfig(Sizes):
     """The network's own configuration, as its config.json has it; what is left out is diffusers' default."""
 
     def build(self) -> "AutoencoderKl":
-        """The model with fresh weights."""
         return AutoencoderKl(self)
 
 

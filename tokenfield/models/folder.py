@@ -146,8 +146,8 @@ def list_denoisers() -> list[str]:
 
 def _shipped(systems: Container[str]) -> list[str]:
     """Names of the packaged folders that hold one of some systems."""
-    described = {path.parent.name: read_json(path) for path in PACKAGED.glob(f"*/{CONFIG}")}
-    return sorted(name for name, config in described.items() if isinstance(config, dict) and config["model"] in systems)
+    configs = {path.parent.name: read_json(path) for path in PACKAGED.glob(f"*/{CONFIG}")}
+    return sorted(name for name, config in configs.items() if isinstance(config, dict) and config["model"] in systems)
 
 
 def packaged(name: str) -> Path | None:

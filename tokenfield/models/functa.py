@@ -65,7 +65,6 @@ class FunctaConfig(MetaSizes):
     """Sizes of the SIREN and of the latent vector; the defaults are those published for CelebA-HQ at 64 pixels."""
 
     def build(self) -> "Functa":
-        """The model with fresh weights."""
         return Functa(self)
 
 
@@ -166,7 +165,6 @@ class SpatialFunctaConfig(MetaSizes):
     """How a coordinate reads the shifts of the cells around it."""
 
     def build(self) -> "SpatialFuncta":
-        """The model with fresh weights."""
         return SpatialFuncta(self)
 
 

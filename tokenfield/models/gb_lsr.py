@@ -71,7 +71,6 @@ class GbLsrConfig(Sizes):
         return ceil(self.size[0] / self.patch), ceil(self.size[1] / self.patch)
 
     def build(self) -> "GbLsr":
-        """The model with fresh weights."""
         return GbLsr(self)
 
 

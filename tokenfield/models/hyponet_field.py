@@ -119,7 +119,6 @@ class IpcConfig(WeightConfig):
     """R, tokens per modulated layer; values stored per picture are R x the layer's fan-in."""
 
     def build(self) -> "Ipc":
-        """The model with fresh weights."""
         return Ipc(self)
 
 
@@ -147,7 +146,6 @@ class TransInrConfig(WeightConfig):
     """g, tokens per layer; it must divide the layer's outputs, and where these are fewer there are as many tokens."""
 
     def build(self) -> "TransInr":
-        """The model with fresh weights."""
         return TransInr(self)
 
 

@@ -60,8 +60,8 @@ def visible(images: object) -> bool:
 def check_batch(model: Encoding, images: object) -> None:
     """Raises UserError for what is no batch of floating point or holds bytes; warns of other numbers than [0, 1]."""
     if not isinstance(images, Tensor) or not images.is_floating_point():
-        given = f"elements of type {images.dtype}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
-        raise UserError(f"{model.name}.encode got {given}; give a floating point tensor (B, C, H, W) in [0, 1], such "
+        kind = f"elements of type {images.dtype}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
+        raise UserError(f"{model.name}.encode got {kind}; give a floating point tensor (B, C, H, W) in [0, 1], such "
                         "as images / 255, or use tokenfield.Field.of, which takes pictures of any kind")
     shape = tuple(images.shape)
     if model.in_unit == slice(None) and (len(shape) != 4 or shape[1] != model.channels):

@@ -61,7 +61,6 @@ class LainrConfig(EncoderSizes):
         check_divides("heads", self.heads, "dim", self.dim)
 
     def build(self) -> "Lainr":
-        """The model with fresh weights."""
         return Lainr(self)
 
 
@@ -83,7 +82,6 @@ class LocalizedLainrConfig(RelativeConfig):
     """Threshold of the localized attention in units of the average weight 1 / num_latents; 0: plain attention."""
 
     def build(self) -> "LocalizedLainr":
-        """The model with fresh weights."""
         return LocalizedLainr(self)
 
 
@@ -103,7 +101,6 @@ class ComposedLainrConfig(RelativeConfig):
             raise UserError(f"lainr.latent_dim {sizes.latent_dim} and lainr.dim {sizes.dim}; here they must agree")
 
     def build(self) -> "ComposedLainr":
-        """The model with fresh weights."""
         return ComposedLainr(self)
 
 

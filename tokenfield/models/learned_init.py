@@ -42,7 +42,6 @@ class LearnedInitConfig(ModulatedSizes):
     """Their rate, before it is scaled by the squared norm of a matrix."""
 
     def build(self) -> "LearnedInit":
-        """The model with fresh weights."""
         return LearnedInit(self)
 
 

@@ -87,7 +87,6 @@ class LiifConfig(Sizes):
             raise UserError(f"largest_zoom {self.largest_zoom:g}; give at least 1")
 
     def build(self) -> "Liif":
-        """The model with fresh weights."""
         return Liif(self)
 
 

@@ -184,9 +184,9 @@ def _load_weights(module: nn.Module, path: Path) -> None:
     saved, present = read_tensors(path), module.state_dict()
     for name in [*present, *saved]:
         shape = tuple(saved[name].shape) if name in saved else "absent"
-        needed = tuple(present[name].shape) if name in present else "absent"
-        if shape != needed:
-            raise UserError(f"{path}: {name} is {shape}, but this model needs {needed}; resume with the recipe it has")
+        own = tuple(present[name].shape) if name in present else "absent"
+        if shape != own:
+            raise UserError(f"{path}: {name} is {shape}, but this model needs {own}; resume with the recipe it has")
     sharding.load_model(module, saved)
 
 

@@ -59,10 +59,10 @@ class ZoomConfig:
         picture = source.sample(seed, 0, 0)
         if not isinstance(picture, Tensor) or not isinstance(source, Pictures):
             raise UserError("objective of kind zoom, and data of another kind; make them agree")
-        needed, size = max(round(self.largest * self.side), EVALUATED), min(picture.shape[-2:])
-        if size < needed:
+        least, size = max(round(self.largest * self.side), EVALUATED), min(picture.shape[-2:])
+        if size < least:
             raise UserError(f"data.size {size} is below objective.largest {self.largest:g} times objective.side "
-                            f"{self.side}; give {needed}")
+                            f"{self.side}; give {least}")
         check_fits(model, picture[:, : self.side, : self.side], "a training picture")
 
     def evaluate(self, model: FieldModel, source: Source, count: int, accelerator: Accelerator,

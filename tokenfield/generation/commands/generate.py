@@ -97,9 +97,9 @@ class Drawing(ABC):
         config = denoiser.config
         sampler = self.sampler.resolved(config.prediction, config.steps)
         height, width = pixels(config.picture_size, self.size or min(LARGEST, 8 * max(config.picture_size)))
-        begun = time.perf_counter()
+        start = time.perf_counter()
         what, facts = self.draw(Models(denoiser, field_model, sampler, (height, width)))
-        seconds = round(time.perf_counter() - begun, 3)
+        seconds = round(time.perf_counter() - start, 3)
         console.say(f"{what}: {width} x {height} pixels, {sampler.scheduler}, {sampler.steps} steps, guidance "
                     f"{sampler.guidance:g}, seed {self.seed}, {seconds:.1f} s; in {self.output}")
         console.write_json(self.json, f"generate {type(self).__name__.lower()}", {

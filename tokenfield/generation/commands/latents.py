@@ -49,19 +49,19 @@ def latents(
     by_name = model in pretrained.list_models() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if by_name else str(Path(model).resolve())  # a folder, found from anywhere
     with console.progress("encoding shards") as bar:
-        described = encode_data(field_model, lasting_name, data, output, encoding, progress=bar.piece,
+        description = encode_data(field_model, lasting_name, data, output, encoding, progress=bar.piece,
                                 processes=Processes(state.process_index, state.num_processes, state.wait_for_everyone))
     if not state.is_main_process:
         return console.OK
     total, skipped = 0, SkippedFiles()
-    for split, facts in described["splits"].items():
+    for split, facts in description["splits"].items():
         total += facts["pictures"]
         for item in facts["skipped"]:
             skipped.add(item["file"], item["reason"])
-        console.say(f"{output}: {split}: {facts['entries']} entries of {described['tokens']} x "
-                    f"{described['latent_dim']} in {facts['shards']} shards, {len(described['classes'])} classes")
-    console.say(f"next: {after_latents(output, described)}")
-    console.write_json(json, "latents", {"output": str(output), **described})
+        console.say(f"{output}: {split}: {facts['entries']} entries of {description['tokens']} x "
+                    f"{description['latent_dim']} in {facts['shards']} shards, {len(description['classes'])} classes")
+    console.say(f"next: {after_latents(output, description)}")
+    console.write_json(json, "latents", {"output": str(output), **description})
     return console.finish(skipped, total)
 
 

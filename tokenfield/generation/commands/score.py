@@ -71,7 +71,7 @@ def score(
     from tokenfield.evaluation.features import find_features
 
     data = Reference(reference, dataset, split, size, find_features(features))
-    begun = time.perf_counter()
+    start = time.perf_counter()
     facts: Record = {
         "features": {"name": data.network.name, "identity": data.network.identity},
         "reference": {"folder": str(reference), "layout": dataset.layout, "split": split, "size": size,
@@ -90,7 +90,7 @@ def score(
     explain_scores(data)
     if generated is not None and neighbours is not None:
         facts["neighbours"] = draw_neighbours(generated, data, neighbours)
-    facts["seconds"] = round(time.perf_counter() - begun, 3)
+    facts["seconds"] = round(time.perf_counter() - start, 3)
     console.write_json(json, "score", facts)
     return console.finish(data.source.skipped, len(data.source))
 
