@@ -65,7 +65,6 @@ class LainrViewsConfig(TokenViewsConfig):
     """Sizes of a LAINR for views."""
 
     def build(self) -> "LainrViews":
-        """The model with fresh weights."""
         return LainrViews(self)
 
 
@@ -78,7 +77,6 @@ class ComposedLainrViewsConfig(TokenViewsConfig):
         ComposedLainrConfig(self.lainr)  # what it refuses is refused here
 
     def build(self) -> "ComposedLainrViews":
-        """The model with fresh weights."""
         return ComposedLainrViews(self)
 
 

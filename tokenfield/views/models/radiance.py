@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tokenfield.configs import Sizes
 from tokenfield.models.anr import HyperConfig, HyperField
 from tokenfield.models.anr_rivals import HyperMlpConfig, HyperWeightField, composed_mlp, scaled_mlp
 from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp
@@ -17,17 +18,23 @@ from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
 
 @dataclass(frozen=True)
-class RadianceConfig(WeightConfig):
-    """Sizes that the radiance fields share; the defaults are those published for 128-pixel views."""
+class PointSizes(Sizes):
+    """How views are cut, and what is read of a point: the same for all."""
 
-    size: tuple[int, int] = (128, 128)
-    """Height and width of the views."""
     patch: int = 8
     """Side of a patch in pixels."""
     padding: int = 0
     """Zeros around a view before it is cut into patches."""
     channels: int = 4
     """Numbers per point: red, green, blue, density."""
+
+
+@dataclass(frozen=True)
+class RadianceConfig(PointSizes, WeightConfig):
+    """Sizes that the radiance fields share; the defaults are those published for 128-pixel views."""
+
+    size: tuple[int, int] = (128, 128)
+    """Height and width of the views."""
     depth: int = 6
     """Linear layers of the MLP, the output included."""
     feature_dim: int = 120
@@ -63,7 +70,6 @@ class IpcRadianceConfig(RadianceConfig):
     """R, tokens per modulated layer."""
 
     def build(self) -> "IpcRadiance":
-        """The model with fresh weights."""
         return IpcRadiance(self)
 
 
@@ -84,7 +90,6 @@ class TransInrRadianceConfig(RadianceConfig):
     """g, tokens per layer."""
 
     def build(self) -> "TransInrRadiance":
-        """The model with fresh weights."""
         return TransInrRadiance(self)
 
 
@@ -98,22 +103,15 @@ class TransInrRadiance(WeightRadiance):
 
 
 @dataclass(frozen=True)
-class AnrRadianceConfig(HyperConfig):
+class AnrRadianceConfig(PointSizes, HyperConfig):
     """Sizes of a radiance field by ANR; the defaults are the paper's for ShapeNet cars."""
 
-    patch: int = 8
-    """Side of a patch in pixels."""
-    padding: int = 0
-    """Zeros around a view before it is cut into patches."""
-    channels: int = 4
-    """Numbers per point: red, green, blue, density."""
     num_latents: int = 128
     """R, tokens per object."""
     sigma: float = 512.0
     """Bandwidth of the positional encoding; of its `dim` features, two in 512 are zeros in space."""
 
     def build(self) -> "AnrRadiance":
-        """The model with fresh weights."""
         return AnrRadiance(self)
 
 
@@ -131,15 +129,9 @@ class AnrRadiance(RadianceModel, HyperField):
 
 
 @dataclass(frozen=True)
-class HyperMlpRadianceConfig(HyperMlpConfig):
+class HyperMlpRadianceConfig(PointSizes, HyperMlpConfig):
     """Sizes that radiance fields of ANR's rivals share; the defaults are its authors' for ShapeNet cars, D6."""
 
-    patch: int = 8
-    """Side of a patch in pixels."""
-    padding: int = 0
-    """Zeros around a view before it is cut into patches."""
-    channels: int = 4
-    """Numbers per point: red, green, blue, density."""
     feature_dim: int = 384
     """Fourier features per point."""
 
@@ -154,7 +146,6 @@ class HyperTransInrRadianceConfig(HyperMlpRadianceConfig):
     """The highest frequency, in radians per world unit: their code has 2^ln(512), 75.5."""
 
     def build(self) -> "HyperTransInrRadiance":
-        """The model with fresh weights."""
         return HyperTransInrRadiance(self)
 
 
@@ -170,7 +161,6 @@ class HyperIpcRadianceConfig(HyperMlpRadianceConfig):
     """The highest frequency, in half-turns per world unit, as in Eq. 2 of LAINR."""
 
     def build(self) -> "HyperIpcRadiance":
-        """The model with fresh weights."""
         return HyperIpcRadiance(self)
 
 
