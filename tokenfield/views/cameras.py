@@ -21,7 +21,7 @@ PINHOLES = ("", "OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE")
 """Camera models that are a pinhole where nothing is distorted."""
 NEGLIGIBLE = 1e-6
 """Distortion coefficients below this move no pixel of any picture."""
-SAID = 0.02
+WORTH_A_LINE = 0.02
 """Shares of a picture below which cutting it away is not worth a line."""
 
 Boxes = Float64[np.ndarray, "n 4"]
@@ -115,7 +115,7 @@ def common(cameras: Sequence[Pinhole], where: object) -> tuple[float, Boxes]:
     reach = min(camera.reach for camera in cameras)
     boxes = np.array([camera.box(reach) for camera in cameras]).clip(0, 1)
     share = float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).min())
-    if share < 1 - SAID:
+    if share < 1 - WORTH_A_LINE:
         warnings.warn(f"{shown(where)}: views are cut to the square around their principal point that all of them "
                       f"hold; of one {share:.0%} is left", stacklevel=2)
     return 2 * math.atan(reach), boxes

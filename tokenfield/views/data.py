@@ -151,14 +151,14 @@ class ViewsSource:
         numbers = distinct(len(pictures), count + self.config.targets, seed, step, slot)
         seed_of_target = draws.below(2**31)
         images, cameras = varied(self.config.vary, draws, unit(pictures[numbers]), torch.from_numpy(poses[numbers]))
-        asked = [*range(count, len(numbers)), *range(self.config.again)]
+        targets = [*range(count, len(numbers)), *range(self.config.again)]
         return {
             "support": images[:count],
             "support_poses": cameras[:count],
-            "targets": images[asked],
-            "target_poses": cameras[asked],
+            "targets": images[targets],
+            "target_poses": cameras[targets],
             "angle_x": torch.tensor(angle, dtype=torch.float32),
-            "seeds": (torch.arange(len(asked)) * SPREAD + seed_of_target) % 2**31,
+            "seeds": (torch.arange(len(targets)) * SPREAD + seed_of_target) % 2**31,
             "step": torch.tensor(step),
         }
 

@@ -168,9 +168,9 @@ def frames_of(meta: Record, part: str) -> list[Record]:
     frames = list(meta["frames"])
     if not part:
         return frames
-    listed = meta.get(f"{part}_filenames")
-    if isinstance(listed, list):
-        return [frame for frame in frames if frame["file_path"] in listed]
+    names = meta.get(f"{part}_filenames")
+    if isinstance(names, list):
+        return [frame for frame in frames if frame["file_path"] in names]
     return of_part(frames, part)
 
 

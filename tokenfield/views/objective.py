@@ -164,8 +164,8 @@ def pick(
     """
     shared = torch.rand(target.shape[-2:].numel(), generator=generator).to(target.device)
     draws = (shared + (seed.double() / 2**31)[:, None]) % 1.0  # (B, H W), every row a uniform draw by itself
-    shown = (target.amin(1).flatten(1) < WHITE) & biased[:, None]
-    first = (draws + (~shown).double()).argsort(1)[:, : count // 2]  # the object's pixels come first
+    on_object = (target.amin(1).flatten(1) < WHITE) & biased[:, None]
+    first = (draws + (~on_object).double()).argsort(1)[:, : count // 2]  # the object's pixels come first
     rest = draws.scatter(1, first, 2.0).argsort(1)[:, : count - count // 2]
     return torch.cat([first, rest], 1).sort(1).values
 

@@ -96,7 +96,7 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Mis
 
     Raises MeshError where no views can be made of it, UserError where the folder cannot be written.
     """
-    with mesh_file(entry) as file, warnings.catch_warnings(record=True) as noted:
+    with mesh_file(entry) as file, warnings.catch_warnings(record=True) as records:
         warnings.simplefilter("always", MissingFile)
         up = UPRIGHT.get(file.suffix.lower(), "y") if settings.up == "auto" else settings.up
         try:
@@ -106,7 +106,7 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Mis
             surface = fit_sphere(surface, up, settings.radius)
         except MeshError as error:
             raise MeshError(entry.where, error.reason) from error
-    missing = [(f"{entry.where}: {one.message.listed}", one.message.reason) for one in noted
+    missing = [(f"{entry.where}: {one.message.listed}", one.message.reason) for one in records
                if isinstance(one.message, MissingFile)]
     renderer = Renderer(surface, angle_x=ANGLE_X, size=settings.size, samples=settings.samples,
                         distance=settings.distance)

@@ -252,9 +252,7 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
             """Silence: a drag is hundreds of requests."""
 
     try:
-        server = ThreadingHTTPServer((HOST, port), Handler)
+        return ThreadingHTTPServer((HOST, port), Handler)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot listen on {HOST}:{port}: {reason}; give another --port, or 0 for any") from error
-    server.daemon_threads = True
-    return server
