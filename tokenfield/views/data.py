@@ -152,15 +152,9 @@ class ViewsSource:
         seed_of_target = draws.below(2**31)
         images, cameras = varied(self.config.vary, draws, unit(pictures[numbers]), torch.from_numpy(poses[numbers]))
         targets = [*range(count, len(numbers)), *range(self.config.again)]
-        return {
-            "support": images[:count],
-            "support_poses": cameras[:count],
-            "targets": images[targets],
-            "target_poses": cameras[targets],
-            "angle_x": torch.tensor(angle, dtype=torch.float32),
-            "seeds": (torch.arange(len(targets)) * SPREAD + seed_of_target) % 2**31,
-            "step": torch.tensor(step),
-        }
+        return {"support": images[:count], "support_poses": cameras[:count], "targets": images[targets],
+                "target_poses": cameras[targets], "angle_x": torch.tensor(angle, dtype=torch.float32),
+                "seeds": (torch.arange(len(targets)) * SPREAD + seed_of_target) % 2**31, "step": torch.tensor(step)}
 
     def objects(self) -> Iterator[ViewSet]:
         """Every object with all views of the split, always the same in the same order."""

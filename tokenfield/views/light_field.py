@@ -44,15 +44,13 @@ class LightField(Domain):
             )
 
     @classmethod
-    def at(
-        cls, pose: Float[Tensor, "4 4"], angle_x: float, size: tuple[int, int], integral: Integral = PUBLISHED
-    ) -> "LightField":
+    def at(cls, pose: Float[Tensor, "4 4"], angle_x: float, size: tuple[int, int],
+           integral: Integral = PUBLISHED) -> "LightField":
         """The camera at a pose."""
         return cls((size[0], size[1]), tuple(pose.double().flatten().tolist()), float(angle_x), integral)
 
-    def on_grid(
-        self, model: FieldModel, tokens: Tensor, grid: Grid, progress: Progress | None = None
-    ) -> Float[Tensor, "c h w"]:
+    def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
+                progress: Progress | None = None) -> Float[Tensor, "c h w"]:
         """Colours on a grid of the picture, some rows after the other."""
         bands = list(grid.split(PIXELS))
         colours = []

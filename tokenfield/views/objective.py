@@ -80,9 +80,8 @@ class RayConfig(Sizes):
         if config.fewest and not model.fewer_views:
             raise UserError("data.fewest draws the number of views, which this model takes as one number; set it to 0")
 
-    def evaluate(
-        self, model: Model, source: ViewsSource, count: int, accelerator: Accelerator, halted: Callable[[], bool]
-    ) -> tuple[float, int]:
+    def evaluate(self, model: Model, source: ViewsSource, count: int, accelerator: Accelerator,
+                 halted: Callable[[], bool]) -> tuple[float, int]:
         """Mean PSNR in dB of target views of held-out objects, and their number; see `held_out_views`, `mean_over`."""
         system, number = views_model(model), source.config.support
 
@@ -131,9 +130,8 @@ class RayObjective(nn.Module):
         super().__init__()
         self.model, self.config, self.bf16 = model, config, bf16
 
-    def forward(
-        self, batch: dict[str, Tensor], generator: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
+    def forward(self, batch: dict[str, Tensor],
+                generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, " b"]]:
         """Loss and errors of the targets; `batch` is what `ViewsSource.sample` gives, stacked."""
         target, config, count = batch["targets"].flatten(0, 1), self.config, batch["targets"].shape[1]
         height, width = target.shape[-2:]
@@ -153,10 +151,8 @@ class RayObjective(nn.Module):
         return mean_of(errors, config.average), errors.detach()
 
 
-def pick(
-    target: Float[Tensor, "b 3 h w"], count: int, seed: Int[Tensor, " b"], biased: Bool[Tensor, " b"],
-    generator: torch.Generator
-) -> Int[Tensor, "b n"]:
+def pick(target: Float[Tensor, "b 3 h w"], count: int, seed: Int[Tensor, " b"], biased: Bool[Tensor, " b"],
+         generator: torch.Generator) -> Int[Tensor, "b n"]:
     """`count` different pixels of every instance's target, as indices into its rows, ascending.
 
     `seed` is from 0 to 2^31 - 1; `biased` instances take half of their pixels from the object, or all that it has if

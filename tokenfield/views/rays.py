@@ -37,9 +37,8 @@ class Rays(NamedTuple):
     axes: Float[Tensor, "b 3"]  # where the cameras look, of unit length
 
 
-def rays(
-    poses: Float[Tensor, "*v 3 4"], focals: Float[Tensor, "*v 2"], height: int, width: int
-) -> tuple[Float[Tensor, "*v h w 3"], Float[Tensor, "*v h w 3"]]:
+def rays(poses: Float[Tensor, "*v 3 4"], focals: Float[Tensor, "*v 2"], height: int,
+         width: int) -> tuple[Float[Tensor, "*v h w 3"], Float[Tensor, "*v h w 3"]]:
     """Origins and directions of the rays through the centres of pixels, for focal lengths (x, y) in pixels.
 
     Directions reach the plane at distance 1 in front of the camera, so they are at least 1 long: a depth along them is
@@ -55,9 +54,8 @@ def rays(
     return poses[..., None, None, :, 3].expand_as(directions), directions
 
 
-def with_rays(
-    images: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 3 4"], focals: Float[Tensor, "b v 2"]
-) -> Float[Tensor, "b v d h w"]:
+def with_rays(images: Float[Tensor, "b v c h w"], poses: Float[Tensor, "b v 3 4"],
+              focals: Float[Tensor, "b v 2"]) -> Float[Tensor, "b v d h w"]:
     """Views with the origin and the direction of every pixel's ray as six more channels."""
     both = torch.cat(rays(poses, focals, *images.shape[-2:]), -1)  # (B, V, H, W, 6)
     return torch.cat([images, both.movedim(-1, 2).to(images.dtype)], 2)
@@ -68,9 +66,8 @@ def focals_of(angle_x: Float[Tensor, "*v"], width: int) -> Float[Tensor, "*v 2"]
     return (0.5 * width / torch.tan(0.5 * angle_x)).unsqueeze(-1).expand(*angle_x.shape, 2)
 
 
-def view_rays(
-    poses: Float[Tensor, "*v 4 4"], angle_x: Float[Tensor, "*v"], coords: Coordinates, height: int, width: int
-) -> tuple[Float[Tensor, "*v q 3"], Float[Tensor, "*v q 3"]]:
+def view_rays(poses: Float[Tensor, "*v 4 4"], angle_x: Float[Tensor, "*v"], coords: Coordinates, height: int,
+              width: int) -> tuple[Float[Tensor, "*v q 3"], Float[Tensor, "*v q 3"]]:
     """Origins and unit directions of the rays through any points of posed views.
 
     Args:
@@ -117,10 +114,8 @@ WIDTHS = {"plucker": 6, "foot": 7}
 """How many numbers they are."""
 
 
-def with_lines(
-    images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"],
-    kind: Line = "plucker"
-) -> Float[Tensor, "b v c h w"]:
+def with_lines(images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"],
+               kind: Line = "plucker") -> Float[Tensor, "b v c h w"]:
     """Views with the coordinate of every pixel's ray as more channels (LAINR, A.2: Plucker)."""
     height, width = images.shape[-2:]
     angles = angle_x[:, None].expand(poses.shape[:2])
@@ -128,17 +123,15 @@ def with_lines(
     return torch.cat([images, rows.mT.unflatten(-1, (height, width)).to(images.dtype)], 2)
 
 
-def on_sphere(
-    azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"], radius: float = RADIUS
-) -> Float[Tensor, "*n 3"]:
+def on_sphere(azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"],
+              radius: float = RADIUS) -> Float[Tensor, "*n 3"]:
     """Points on a sphere around the origin: azimuth in radians from x towards y, elevation above the plane z = 0."""
     level = elevation.cos()
     return radius * torch.stack([level * azimuth.cos(), level * azimuth.sin(), elevation.sin()], -1)
 
 
-def look_at(
-    position: Float[Tensor, "*n 3"], target: tuple[float, float, float] = (0.0, 0.0, 0.0)
-) -> Float[Tensor, "*n 4 4"]:
+def look_at(position: Float[Tensor, "*n 3"],
+            target: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Float[Tensor, "*n 4 4"]:
     """Poses of upright cameras that look from `position` at `target`: z stays vertical in their pictures.
 
     Straight from above or below no direction is upright; there the picture's up is the world's y.
@@ -154,9 +147,8 @@ def look_at(
     return torch.cat([columns, last], -2)
 
 
-def orbit(
-    frames: int, *, elevation: float = math.radians(25), radius: float = RADIUS, start: float = 0.0
-) -> Float[Tensor, "n 4 4"]:
+def orbit(frames: int, *, elevation: float = math.radians(25), radius: float = RADIUS,
+          start: float = 0.0) -> Float[Tensor, "n 4 4"]:
     """Poses evenly around the z axis, closing the circle: the frame after the last would be the first.
 
     `elevation` above the object's middle and `start`, the azimuth of the first frame, are in radians.

@@ -171,8 +171,7 @@ def views_lamps() -> Recipe:
     rather than errors. An object is encoded once for four views, of which one is a support view; mirrored objects and
     exchanged colour channels make more of few objects.
     """
-    sizes = replace(SMALL, encoder_depth=4, dim=128, feature_dim=252, sigmas=(24.0, 8.0), sigma_q=6.0,
-                    start="local")
+    sizes = replace(SMALL, encoder_depth=4, dim=128, feature_dim=252, sigmas=(24.0, 8.0), sigma_q=6.0, start="local")
     return replace(views_lainr_64(), name="views-lamps", model=LainrViewsConfig(sizes, line="foot"),
                    data=ViewsConfig(size=64, support=4, fewest=2, first_views=0, targets=3, again=1, balance=True,
                                     vary="mirrors"),

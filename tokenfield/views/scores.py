@@ -60,10 +60,8 @@ class Fitting:
 PREDICTED = Fitting()
 
 
-def field_of_views(
-    model: ViewsModel, views: ViewSet, support: Sequence[int], integral: Integral = PUBLISHED,
-    fitting: Fitting = PREDICTED
-) -> Field:
+def field_of_views(model: ViewsModel, views: ViewSet, support: Sequence[int], integral: Integral = PUBLISHED,
+                   fitting: Fitting = PREDICTED) -> Field:
     """An object as a field, from some of its views; its camera stands at the first of them until it is moved.
 
     Raises UserError for a number of views, or a size, that the model does not take.
@@ -160,9 +158,8 @@ def figure_4a(path: Path, curves: dict[str, list[tuple[int, float]]], title: str
     return path
 
 
-def comparison(
-    field: Field, views: ViewSet, support: Sequence[int], targets: Sequence[int], side: int = 128
-) -> Image.Image:
+def comparison(field: Field, views: ViewSet, support: Sequence[int], targets: Sequence[int],
+               side: int = 128) -> Image.Image:
     """A sheet: the support views above; below them real views and the model's from the same poses, with PSNR."""
 
     def large(image: Tensor) -> Tensor:

@@ -28,17 +28,15 @@ def turned(poses: Float[Tensor, "v 4 4"], angle: float) -> Float[Tensor, "v 4 4"
     return (turn @ poses.double()).to(poses.dtype)
 
 
-def mirrored(
-    images: Float[Tensor, "v 3 h w"], poses: Float[Tensor, "v 4 4"]
-) -> tuple[Float[Tensor, "v 3 h w"], Float[Tensor, "v 4 4"]]:
+def mirrored(images: Float[Tensor, "v 3 h w"],
+             poses: Float[Tensor, "v 4 4"]) -> tuple[Float[Tensor, "v 3 h w"], Float[Tensor, "v 4 4"]]:
     """Pictures and poses in a world with x and -x exchanged; cameras stay right-handed, so their own x turns too."""
     mirror = torch.tensor([-1.0, 1.0, 1.0, 1.0], dtype=poses.dtype)
     return images.flip(-1), mirror[:, None] * poses * mirror
 
 
-def varied(
-    vary: Vary, draws: Draws, images: Float[Tensor, "v 3 h w"], poses: Float[Tensor, "v 4 4"]
-) -> tuple[Float[Tensor, "v 3 h w"], Float[Tensor, "v 4 4"]]:
+def varied(vary: Vary, draws: Draws, images: Float[Tensor, "v 3 h w"],
+           poses: Float[Tensor, "v 4 4"]) -> tuple[Float[Tensor, "v 3 h w"], Float[Tensor, "v 4 4"]]:
     """A variant of an object, by three draws at most, the same for all its views."""
     if vary == "none":
         return images, poses

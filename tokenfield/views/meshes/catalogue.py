@@ -150,9 +150,8 @@ def is_safe(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def pictures_beside(
-    archive: zipfile.ZipFile, beside: PurePosixPath, members: list[zipfile.ZipInfo], safe: list[zipfile.ZipInfo]
-) -> list[zipfile.ZipInfo]:
+def pictures_beside(archive: zipfile.ZipFile, beside: PurePosixPath, members: list[zipfile.ZipInfo],
+                    safe: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:
     """Members one folder up, and below it, whose names stand in one of an object's material libraries."""
     libraries = [info for info in members if info.filename.lower().endswith(".mtl") and info.file_size < 1 << 20]
     text = "\n".join(text_of(archive.read(info)) for info in libraries).lower()

@@ -119,9 +119,8 @@ def render_object(entry: MeshEntry, folder: Path, settings: ViewSettings) -> Mis
     return missing
 
 
-def render_all(
-    entries: Sequence[MeshEntry], folder: Path, settings: ViewSettings, skipped: SkippedFiles, *, processes: int = 0
-) -> Iterator[str]:
+def render_all(entries: Sequence[MeshEntry], folder: Path, settings: ViewSettings, skipped: SkippedFiles, *,
+               processes: int = 0) -> Iterator[str]:
     """Renders the objects of a category that are not there yet into its folder; yields the names of all, in any order.
 
     Objects that no views can be made of are noted in `skipped`. 0 processes are one for every core, yet for four
@@ -193,10 +192,8 @@ def claim(root: Path, category: str, settings: ViewSettings) -> None:
                         "render with the same settings to continue, or into a new folder")
 
 
-def write_lists(
-    entries: Sequence[MeshEntry], root: Path, category: str, settings: ViewSettings, holdout: float,
-    test: Sequence[str] | None = None
-) -> tuple[int, int]:
+def write_lists(entries: Sequence[MeshEntry], root: Path, category: str, settings: ViewSettings, holdout: float,
+                test: Sequence[str] | None = None) -> tuple[int, int]:
     """Writes the split, and where objects are from; returns how many are trained on and how many tested.
 
     Objects without views are left out. Tested is the share `holdout`, chosen by a hash of each name, so that objects

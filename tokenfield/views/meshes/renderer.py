@@ -101,9 +101,8 @@ class Renderer:
         colour = np.where(alpha > 0, mean[..., :3] / np.maximum(alpha, 1e-9), 1.0)
         return np.rint(np.concatenate([colour, alpha], -1).clip(0, 1) * 255).astype(np.uint8)
 
-    def along(
-        self, origins: Float32[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"]
-    ) -> Float32[np.ndarray, "n 4"]:
+    def along(self, origins: Float32[np.ndarray, "n 3"],
+              directions: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 4"]:
         """The rays of a view's samples, from front to back: colour as displayed times alpha, and alpha."""
         out = np.zeros((len(origins), 4), np.float32)
         transmittance = np.ones(len(origins), np.float32)  # the share of a ray that goes on
@@ -129,10 +128,8 @@ class Renderer:
             active, start = active[on], (point + STEP * directions[active])[on]
         return out
 
-    def lit(
-        self, point: np.ndarray, direction: np.ndarray, triangle: np.ndarray, weights: np.ndarray, colour: np.ndarray,
-        sample: np.ndarray, matters: np.ndarray
-    ) -> Float32[np.ndarray, "n 3"]:
+    def lit(self, point: np.ndarray, direction: np.ndarray, triangle: np.ndarray, weights: np.ndarray,
+            colour: np.ndarray, sample: np.ndarray, matters: np.ndarray) -> Float32[np.ndarray, "n 3"]:
         """Displayed colours of points in the sky's light; shadows only for points that `matters` is true of."""
         flat = self.flat[triangle]
         flat = np.where((flat * direction).sum(1, keepdims=True) > 0, -flat, flat)  # towards the camera
@@ -146,9 +143,8 @@ class Renderer:
         light = light * (BOUNCE + (1 - BOUNCE) * visible)
         return to_display(to_light(colour[:, :3]) * light[:, None])
 
-    def visible_share(
-        self, start: np.ndarray, normal: np.ndarray, flat: np.ndarray, sample: np.ndarray
-    ) -> Float32[np.ndarray, " n"]:
+    def visible_share(self, start: np.ndarray, normal: np.ndarray, flat: np.ndarray,
+                      sample: np.ndarray) -> Float32[np.ndarray, " n"]:
         """Share of the light on a point that nothing keeps away, by every ninth light, beginning at `sample`."""
         stride = LIGHTS // 8
         which = (sample[:, None] % stride + stride * np.arange(8)) % LIGHTS  # (n, 8)

@@ -70,9 +70,8 @@ class Textures:
         pyramids = {key: pyramid(texture) for key, texture in pictures.items()}
         self.pyramids = [pyramids.get(id(m.texture), []) for m in surface.materials]
 
-    def colours(
-        self, triangle: Int[np.ndarray, " n"], weights: Float32[np.ndarray, "n 3"]
-    ) -> Float32[np.ndarray, "n 4"]:
+    def colours(self, triangle: Int[np.ndarray, " n"],
+                weights: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 4"]:
         """Red, green, blue, alpha, as displayed and in [0, 1], at points of triangles: weights of corners, sum 1."""
         surface = self.surface
         material = surface.material[triangle]

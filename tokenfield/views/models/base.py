@@ -57,9 +57,8 @@ class ViewsModel(PatchField):
             words = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
             raise UserError(f"{number} support views, and this {self.name} takes {words}; give such a number")
 
-    def inputs(
-        self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"], angle_x: Float[Tensor, " b"]
-    ) -> Float[Tensor, "b v c h w"]:
+    def inputs(self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"],
+               angle_x: Float[Tensor, " b"]) -> Float[Tensor, "b v c h w"]:
         """What `encode` takes: support views in [0, 1], and of every pixel's ray the coordinate."""
         raise NotImplementedError(f"{type(self).__name__}.inputs")
 
@@ -70,9 +69,8 @@ class ViewsModel(PatchField):
         tokens: Tensor = self.encoder(patches.unflatten(0, images.shape[:2]).flatten(1, 2))
         return tokens
 
-    def colours(
-        self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral, generator: Generator | None = None
-    ) -> Float[Tensor, "b n 3"]:
+    def colours(self, tokens: Float[Tensor, "b r d"], rays: Rays, integral: Integral,
+                generator: Generator | None = None) -> Float[Tensor, "b n 3"]:
         """Colours of rays, N of one camera for each of B instances.
 
         Args:

@@ -38,9 +38,8 @@ def pose_at(azimuth: float | int, elevation: float | int, distance: float) -> Fl
     return look_at(on_sphere(around, above, distance))
 
 
-def draw_orbit(
-    field: Field, poses: Float[Tensor, "n 4 4"], frames: int, side: int, path: Path, progress: Progress
-) -> list[Path]:
+def draw_orbit(field: Field, poses: Float[Tensor, "n 4 4"], frames: int, side: int, path: Path,
+               progress: Progress) -> list[Path]:
     """The object from all around, at the distance and the height of the cameras of `poses`.
 
     Writes `PATH-000.png`, `PATH-001.png`, ..., `PATH.webp`, and `PATH.mp4` where ffmpeg is installed.

@@ -86,10 +86,8 @@ class Viewer:
     Safe between threads; one view is rendered at a time.
     """
 
-    def __init__(
-        self, model: ViewsModel, objects: Sequence[ViewSet], support: int, integral: Integral = PUBLISHED,
-        fitting: Fitting = PREDICTED
-    ):
+    def __init__(self, model: ViewsModel, objects: Sequence[ViewSet], support: int, integral: Integral = PUBLISHED,
+                 fitting: Fitting = PREDICTED):
         if not objects:
             raise UserError("no object to show; give a data set with at least one")
         self.model, self.objects, self.support = model, list(objects), support
