@@ -1,19 +1,22 @@
 """xarray in and out: grids, years, stations; cell means, units, masks, CF attributes, deviations that hold."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import xarray
 from earth_files import LATITUDES, LONGITUDES, dataset, write
 
-import tokenfield.earth.accessor  # noqa: F401, registers .tokenfield
 from tokenfield import Field
+from tokenfield.earth.accessor import EarthField
 from tokenfield.earth.data import GriddedConfig
 from tokenfield.earth.globe import Globe, globe_of
 from tokenfield.earth.harmonic_field import GriddedHarmonicConfig
 from tokenfield.earth.series import GlobeSeries
 from tokenfield.earth.sphere import LatLon, cell_means
 from tokenfield.errors import UserError
+from tokenfield.models import pretrained
 
 SIZE = (7, 12)
 
@@ -171,3 +174,38 @@ def test_bad_data_get_one_line(model):
         dataset().isel(time=0).tokenfield.encode(model).decode(when=[0])
     with pytest.raises(UserError, match="scattered observations"):
         dataset().isel(time=0).tokenfield.encode(model).decode(deviation=True)
+
+
+def other_type(dtype):
+    return lambda model: model.to(dtype)
+
+
+@pytest.mark.parametrize("change", [*map(other_type, (torch.bfloat16, torch.float16, torch.float64)),
+                                    lambda model: torch.compile(model, backend="eager"), torch.nn.DataParallel])
+def test_weights_of_other_types_and_wrapped_models(change, model, tmp_path):
+    """Used, saved and loaded, the harmonic model gives the same field, but for rounded patterns."""
+    data = dataset(steps=2)
+    expected = data.tokenfield.encode(model).decode()["SST"]
+    changed = change(copy.deepcopy(model))
+    for own in (changed, pretrained.load(pretrained.save(changed, tmp_path / "m"))):
+        again = data.tokenfield.encode(own).decode()["SST"]
+        assert again.dtype == np.float32
+        np.testing.assert_allclose(again, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("change", [lambda: torch.set_default_dtype(torch.float64),
+                                    lambda: torch.set_default_dtype(torch.float16),
+                                    lambda: torch.set_default_device("meta")])
+def test_defaults_of_the_program_around_change_no_globe(change, model, tmp_path):
+    data = dataset(steps=2)
+    expected = data.tokenfield.encode(model).decode()["SST"]
+    try:
+        change()
+        encoded = data.tokenfield.encode(model)
+        encoded.save(tmp_path / "a.field")
+        again = EarthField(Field.load(tmp_path / "a.field", model), {}).decode()["SST"]
+        np.testing.assert_array_equal(encoded.decode()["SST"], expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device("cpu")
+    np.testing.assert_array_equal(again, expected)

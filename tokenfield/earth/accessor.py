@@ -9,6 +9,7 @@
     buoys.tokenfield.encode("earth-climate").decode(like=grid, deviation=True)   # from irregular places, with errors
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import shown
 from tokenfield.models import pretrained
+from tokenfield.nn.defaults import usual_defaults
 
 if TYPE_CHECKING:
     from xarray import DataArray, Dataset
@@ -76,6 +78,7 @@ class EarthField:
         """Write a `.field` file."""
         self.field.save(path)
 
+    @usual_defaults()
     def decode(self, like: "Dataset | DataArray | None" = None, when: Sequence[object] | None = None, *,
                guesses: bool = False, deviation: bool = False) -> "Dataset":
         """Values on the cells or at the places of `like`, as a Dataset with CF attributes.
@@ -192,6 +195,7 @@ class Accessor:
     def __init__(self, data: "Dataset | DataArray"):
         self.data = data.to_dataset(name=data.name or "value") if isinstance(data, xarray.DataArray) else data
 
+    @usual_defaults()
     def encode(self, model: object = DEFAULT, *, period: float | str = "auto") -> EarthField:
         """One field of all variables on latitudes and longitudes, with time as a third axis where there is one.
 
@@ -203,7 +207,7 @@ class Accessor:
         Latitudes and longitudes may also lie along one common axis, that of stations or buoys: then the model must fit
         scattered observations, as harmonic tokens do.
         """
-        own = earth_model(model if isinstance(model, EarthModel) else pretrained.load(str(model)))
+        own = earth_model(pretrained.load(model) if isinstance(model, str | os.PathLike) else model)
         dataset = numeric_times(self.data)
         if scattered(dataset) is not None:
             return encode_observations(own, dataset)

@@ -31,6 +31,7 @@ from tokenfield.earth.harmonics import basis, exact_least_squares, grid_basis, l
 from tokenfield.earth.models import EarthConfig, EarthModel
 from tokenfield.earth.sphere import LatLon, plane
 from tokenfield.errors import UserError
+from tokenfield.nn.affine import wide
 
 START = 256
 """Training fields, drawn with replacement, from which the patterns start."""
@@ -92,10 +93,11 @@ class GriddedHarmonic(EarthModel):
         """What `inputs` made -> tokens, fitted to the cells of the encoder's grid that have values."""
         values, shares = images.flatten(2).flatten(0, 1).unflatten(0, (len(images), 2, -1)).unbind(1)
         weights = shares * (self.globe.areas.flatten().to(shares) * len(self.globe))
-        values, weights = (part.flatten(0, 1).T for part in (values, weights))
+        patterns = wide(self.patterns)
+        values, weights = (part.flatten(0, 1).T.to(patterns) for part in (values, weights))
         with torch.no_grad():
             harmonics = grid_basis(self.globe, self.config.degree).to(values)
-            table = torch.cat([harmonics, self.patterns.flatten(1).T], 1)
+            table = torch.cat([harmonics, patterns.flatten(1).T], 1)
             tokens = least_squares(table, values, weights, self.precision())
         return tokens.T.unflatten(0, (len(images), -1)).transpose(1, 2)
 
@@ -147,7 +149,7 @@ class GriddedHarmonic(EarthModel):
 
     def at_places(self, places: Float[Tensor, "q 2"]) -> Float[Tensor, "q k"]:
         """The patterns at (latitude, longitude) in degrees."""
-        return on_sphere(self.patterns, places)
+        return on_sphere(wide(self.patterns), places)
 
     def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> Float[Tensor, "*q n"]:
         """The functions at unit vectors."""
@@ -155,12 +157,13 @@ class GriddedHarmonic(EarthModel):
         flat = points.reshape(-1, 3)
         latitude, longitude = flat[:, 2].clamp(-1, 1).asin(), torch.atan2(flat[:, 1], flat[:, 0])
         places = torch.stack([latitude, longitude], -1).rad2deg()
-        table = torch.cat([basis(flat, self.config.degree).to(self.patterns), self.at_places(places)], 1)
+        patterns = self.at_places(places)
+        table = torch.cat([basis(flat, self.config.degree).to(patterns), patterns], 1)
         return table.unflatten(0, points.shape[:-1])
 
     def prepare(self, tokens: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
         """The tokens themselves: the field is linear in them."""
-        return tokens
+        return tokens.to(wide(self.patterns).dtype)
 
     def combine(self, located: Float[Tensor, "*q n"], prepared: Float[Tensor, "b n c"]) -> Float[Tensor, "b q c"]:
         """The sum of the functions, each times its token."""

@@ -19,7 +19,8 @@ from tokenfield.earth.sphere import LatLon, plane, unit_vectors
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, AnchoredConfig
 from tokenfield.models.anr import AnrConfig, HyperField
-from tokenfield.models.base import FieldModel, Model
+from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import unwrapped
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import TokenField, patch_places
 from tokenfield.nn.local_start import local_start
@@ -142,12 +143,13 @@ class EarthModel(FieldModel):
         return sum((v.offset is None) + (v.scale is None) for v in self.config.variables)
 
 
-def earth_model(model: Model) -> EarthModel:
-    """The model, if it is one of fields on the sphere. Raises UserError for another."""
-    if not isinstance(model, EarthModel):
-        raise UserError(f"a {model.name} model knows no latitudes; train one of lainr-climatology, anr-climatology, "
+def earth_model(model: object) -> EarthModel:
+    """The model, compiled or parallel too, if it is one of fields on the sphere. Raises UserError for another."""
+    own: Model = unwrapped(model)
+    if not isinstance(own, EarthModel):
+        raise UserError(f"a {own.name} model knows no latitudes; train one of lainr-climatology, anr-climatology, "
                         "anchored-climatology, lainr-era5, anr-era5")
-    return model
+    return own
 
 
 class GriddedLainr(EarthModel, TokenField):

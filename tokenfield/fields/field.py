@@ -40,6 +40,7 @@ from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.folder import ModelId, unwrapped
+from tokenfield.nn.defaults import usual_defaults
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -269,6 +270,7 @@ class Field:
         return replace(self, tokens=coded_field.unpack(data, self.model, self.domain, part).to(self.tokens))
 
     @classmethod
+    @usual_defaults()
     def load(cls, path: str | os.PathLike[str], model: nn.Module | None = None, *, box: Box | None = None,
              layers: int | None = None, partial: bool = False) -> "Field":
         """Reads a `.field` file.

@@ -17,6 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import DenoiserSizes
 from tokenfield.generation.paths import clean_and_noise, level
 from tokenfield.generation.schedulers import ONLY_NOISE, STOCHASTIC, Sampler, build
+from tokenfield.nn.defaults import usual_defaults
 from tokenfield.training import seeding
 
 NOISE = 21
@@ -72,6 +73,7 @@ def guide(denoiser: Predictor, noisy: Float[Tensor, "b *s"], timestep: float | i
     return without + weight * (with_class - without)
 
 
+@usual_defaults()
 def sample(
     denoiser: Predictor,
     labels: Int[Tensor, " n"],
