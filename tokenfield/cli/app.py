@@ -8,6 +8,7 @@ success. One whose options depend on its first word, such as `train`, has a `par
 
 import errno
 import functools
+import gc
 import io
 import logging
 import os
@@ -198,6 +199,7 @@ def parse(argv: list[str]) -> Callable[[], object]:
 
 def print_commands() -> None:
     """The help of the program: every command with the first line of its docstring."""
+    gc.freeze()  # else the trees of the sources that are read make it look through all modules again and again
     console.say(f"usage: tokenfield COMMAND [--OPTION VALUE ...]\n\n{DESCRIPTION}")
     width = max(map(len, COMMANDS))
     for name in COMMANDS:
