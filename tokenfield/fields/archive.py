@@ -127,7 +127,7 @@ class FieldArchive(Dataset[Tensor]):
         self.model = model
         self._unpacked = None if unpacked is None else self._unpack(Path(unpacked), tail[8:12])
 
-    def _unpack(self, folder: Path, listed: bytes) -> Unpacked:
+    def _unpack(self, folder: Path, index_crc: bytes) -> Unpacked:
         """The file that decoded tokens of this very archive go to."""
         shapes = []
         for index in range(len(self)):
@@ -135,7 +135,7 @@ class FieldArchive(Dataset[Tensor]):
                 shapes.append(file.header.shape)
         stat = self.path.stat()
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{self.path.stem}-{listed.hex()}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tokens"
+        name = f"{self.path.stem}-{index_crc.hex()}-{stat.st_size:x}-{stat.st_mtime_ns:x}.tokens"
         return Unpacked(folder / name, shapes)
 
     def __len__(self) -> int:

@@ -24,7 +24,9 @@ class Published:
         A run that says already what it follows, such as one of another module, stays as it is.
         """
         for name, make in module.items():
-            runs = inspect.isfunction(make) and not name.startswith("_") and returns_recipe(make)
+            if not inspect.isfunction(make) or name.startswith("_") or inspect.signature(make).parameters:
+                continue
+            runs = get_type_hints(make).get("return") is Recipe
             if runs and not any(part in name for part in own) and "\nFollows:" not in (make.__doc__ or ""):
                 make.__doc__ = f"{inspect.getdoc(make)}\n\n{self.text()}"
 
@@ -32,11 +34,6 @@ class Published:
         """Two lists, as Markdown."""
         parts = (("Follows", self.follows), ("Departs", self.departs))
         return "\n\n".join("\n".join([f"{title}:", *(f"- {line};" for line in lines)]) for title, lines in parts)
-
-
-def returns_recipe(make: Callable[..., object]) -> bool:
-    """Whether a function takes nothing and is annotated to return a recipe."""
-    return not inspect.signature(make).parameters and get_type_hints(make).get("return") is Recipe
 
 
 def card(recipe: Recipe) -> str:

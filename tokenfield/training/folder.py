@@ -88,11 +88,7 @@ def check_same(saved: Record, recipe: Recipe, step: int = 0) -> None:
 
 
 def store_recipe(out: Path, recipe: Recipe) -> None:
-    """Make the folder and put the recipe there. Raises UserError if that cannot be done."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {out}: {error.strerror}; choose another one") from error
+    """Put the recipe into the folder of a run, which is made if need be."""
     write_whole(out / RECIPE, json.dumps(to_json(recipe), indent=2) + "\n")
 
 

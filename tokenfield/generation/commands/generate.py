@@ -117,7 +117,6 @@ class Drawing(ABC):
         from tokenfield.evaluation.figures import Panel, save_png, sheet
         from tokenfield.generation.samples_to_fields import to_field
 
-        self.output.mkdir(parents=True, exist_ok=True)
         items, panels = [], list(panels)
         with console.progress("rendering", len(tokens)) as bar:
             for k, label in enumerate(labels.tolist()):
