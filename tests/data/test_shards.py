@@ -144,3 +144,17 @@ def test_a_path_into_a_shard_is_a_picture_for_commands(tmp_path, monkeypatch, ca
     assert main(["info", f"{tmp_path}/a.tar/000.png"]) == 0
     assert main(["encode", f"{tmp_path}/a.tar/000.png", "-o", f"{tmp_path}/a.field", "--model", "photos-s"]) == 0
     assert (tmp_path / "a.field").exists()
+
+
+def test_sizes_and_names_that_no_file_has_end_the_index(tmp_path):
+    """Names longer than any path, and an extended header whose length is beyond all bounds."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("a.png", "b" * 5000, "c.png"):
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            tar.addfile(member, io.BytesIO(b"abc"))
+    data = (tmp_path / "a.tar").read_bytes()
+    index, whole = shards.scan(tmp_path / "a.tar")
+    assert whole and index["name"].tolist() == [b"a.png", b"c.png"]
+    (tmp_path / "a.tar").write_bytes(data.replace(b"5011 path=", b"9" * 30 + b" path="))
+    assert shards.scan(tmp_path / "a.tar")[1] is False

@@ -21,6 +21,8 @@ from tokenfield.io.cache import cache_folder
 
 ENDING = ".tar"
 NO_LABEL = -1
+LONGEST = 4096
+"""Bytes of a member's name, as of a path on disks: every entry of an index has room for the longest one."""
 
 OpenFile = io.BufferedReader | io.BytesIO
 """A picture file, opened, on disk or from a shard."""
@@ -40,13 +42,14 @@ def scan(shard: Path) -> tuple[Index, bool]:
     try:
         with tarfile.open(shard, "r:") as tar:
             for member in tar:
-                if not member.isreg() or member.offset_data + member.size > length:
-                    continue
                 name = member.name.removeprefix("./").encode("utf-8", "surrogateescape")
+                there = 0 <= member.size <= length - member.offset_data and len(name) <= LONGEST
+                if not member.isreg() or not there:
+                    continue
                 rows.append((name, member.offset_data, member.size))
                 if member.name.endswith(".cls") and member.size < 32:
                     labels[key(name)] = int((tar.extractfile(member) or io.BytesIO()).read())
-    except (tarfile.TarError, ValueError, EOFError):
+    except (tarfile.TarError, ValueError, EOFError, OverflowError, MemoryError):  # of sizes that no file has
         whole = False
     longest = max((len(name) for name, _, _ in rows), default=1)
     kind = np.dtype([("name", f"S{longest}"), ("offset", np.uint64), ("size", np.uint64), ("label", np.int64)])

@@ -19,7 +19,7 @@ from tokenfield.earth.sphere import LatLon, plane, unit_vectors
 from tokenfield.errors import UserError
 from tokenfield.models.anchored import Anchored, AnchoredConfig
 from tokenfield.models.anr import AnrConfig, HyperField
-from tokenfield.models.base import FieldModel
+from tokenfield.models.base import FieldModel, Model
 from tokenfield.models.folder import unwrapped
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import TokenField, patch_places

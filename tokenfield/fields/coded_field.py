@@ -56,6 +56,9 @@ def unpack(source: Path | bytes, model: FieldModel, domain: Domain, part: Part) 
         if header.tables != name:
             raise UserError(f"{path} was coded with other tables than those of {model.origin}; install the version "
                             f"that wrote it, tokenfield {header.library}")
+        if header.shape[-1] > tables.bands:
+            raise UserError(f"{path} is damaged: tokens of {header.shape[-1]} numbers; the model's tables are for "
+                            f"{tables.bands}")
         if header.layers != len(tables.layers) - 1:
             raise UserError(f"{path} is damaged: {header.layers} layers; the model's tables have "
                             f"{len(tables.layers) - 1}")
