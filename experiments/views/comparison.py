@@ -174,7 +174,7 @@ def render_cost(system: str, paper: bool) -> dict[str, Any]:
             "seconds": round(seconds, 4), "peak_megabytes": round(memory / 1e6, 1)}  # fmt: skip
 
 
-def locality(run: Path, options: Options) -> dict[str, Any]:
+def locality(run: Path | str, options: Options) -> dict[str, Any]:
     """Which rays the tokens of a light field govern: the same tokens over objects and cameras."""
     model = pretrained.load(run)
     objects = list(test_objects(options).objects())
@@ -192,7 +192,7 @@ def locality(run: Path, options: Options) -> dict[str, Any]:
             rendering = camera.render(side, side).clamp(0, 1)
             rows.append([Panel(repeat(item.images[view], 2), item.name), Panel(repeat(rendering, 2), "model"), *maps])
     save_png(options.out / "locality.png", sheet(rows))
-    return {"model": run.name, "tokens": len(field.tokens), "views": len(rows),
+    return {"model": Path(run).name, "tokens": len(field.tokens), "views": len(rows),
             "median_area": statistics.median(areas), "smallest_area": min(areas), "largest_area": max(areas),
             "areas": "share of the picture that holds 90 % of a token's difference"}  # fmt: skip
 

@@ -1,6 +1,6 @@
 """`tokenfield views`: objects from a few posed pictures; a group of sub-commands.
 
-Training is `tokenfield train views-lainr-64 --data FOLDER` and its like.
+Training is `tokenfield train views-lamps --data FOLDER` and its like.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ def views(
     """Objects from a few posed pictures: measure models, draw orbits, turn objects on a page, render data from meshes.
 
     Posed views are folders in learnit's layout (CATEGORY/OBJECT/transforms.json, CATEGORY_splits.json) or in that of
-    NeRF-synthetic; tokenfield views render makes them from meshes. Train a model with tokenfield train views-lainr-64
-    --data FOLDER (or views-ipc-64). Each of the four has --help.
+    NeRF-synthetic; tokenfield views render makes them from meshes. views-lamps is a packaged model of lamps and
+    furniture; train others with tokenfield train views-lamps --data FOLDER. Each of the four has --help.
 
     Args:
         action: what to do.

@@ -49,7 +49,7 @@ class ModelOptions:
     """Options of every sub-command with a model."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
-    """A folder that holds a model of views, a training run, or hf:owner/name."""
+    """views-lamps, a folder that holds a model of views, a training run, or hf:owner/name."""
     objects: tyro.conf.OmitArgPrefixes[Objects] = Objects()
     """Of which objects."""
     support: Annotated[tuple[int, ...] | None, tyro.conf.arg(metavar="INT [INT ...]")] = None
