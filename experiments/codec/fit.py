@@ -236,15 +236,20 @@ def scale_of(metric: Floats) -> NDArray[np.float32]:
     return scale
 
 
-def fit_basis(tokens: NDArray[np.float32], metric: Floats) -> tuple[Basis, int]:
-    """The bands of tokens (N, rows, columns, D) of training pictures, given G (D, D), and how many are predicted."""
-    flat = tokens.reshape(-1, tokens.shape[-1]).astype(np.float64)
-    mean = flat.mean(0)
+def fit_basis(tokens: NDArray[np.float32], metric: Floats, tile: tuple[int, int] = (1, 1)) -> tuple[Basis, int]:
+    """The bands of tokens (N, rows, columns, D) of training pictures, given G (D, D), and how many are predicted.
+
+    `tile` are the rows and columns of tokens of one tile, each of which has a mean of its own.
+    """
+    count, rows, columns, width = tokens.shape
+    tiles = tokens.reshape(count, rows // tile[0], tile[0], columns // tile[1], tile[1], width)
+    mean = tiles.mean((0, 1, 3), dtype=np.float64)
+    away = (tiles - mean[:, None]).reshape(tokens.shape)
     size, axes = np.linalg.eigh(metric)
     size = np.sqrt(np.maximum(size, FLOOR * size[-1]))
     root, inverse = (axes * size) @ axes.T, (axes / size) @ axes.T
-    turned = np.linalg.eigh(root @ np.cov(flat - mean, rowvar=False) @ root)[1][:, ::-1]
-    bands = (tokens - mean) @ (root @ turned)
+    turned = np.linalg.eigh(root @ np.cov(away.reshape(-1, width), rowvar=False) @ root)[1][:, ::-1]
+    bands = away @ (root @ turned)
     around = (bands[:, :-2, 1:-1] + bands[:, 2:, 1:-1] + bands[:, 1:-1, :-2] + bands[:, 1:-1, 2:]) / 4
     inner = bands[:, 1:-1, 1:-1]
     foretold = (inner - around).var((0, 1, 2)) < FORETOLD * inner.var((0, 1, 2))

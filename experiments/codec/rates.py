@@ -4,7 +4,8 @@ Three sets: 256-pixel centre crops of scikit-image's photographs, 512-pixel cent
 and these whole (`--sets`). Nothing was chosen on any of them: qualities are fixed in `experiments.codec.rivals`, the
 model and its tables are fitted on the pool's training half. PSNR is between 8-bit files, over red, green and blue
 alike. Sizes are those of whole files, seconds those of a core (processor time, which other work does not lengthen).
-Every picture's numbers are kept in `rates.json`, and a stopped run goes on. `--pictures` and `--every` take the first
+Every picture's numbers are kept in `rates.json`, and a stopped run goes on. `ipc-photos` is packaged without tables;
+its are fitted first, minutes of a core, into `--tables`. `--pictures` and `--every` take the first
 pictures of a set and every n-th quality, where time is short; the table says how many.
 """
 
@@ -21,9 +22,9 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
-import tokenfield
 from experiments.codec.curves import bd_rate
 from experiments.codec.rivals import OWN, QUALITIES, Codec, field, rivals
+from experiments.release.codec import with_tables
 from tokenfield.data.demo_pictures import HELD_OUT, center_crop, data_folder
 from tokenfield.data.pictures import find_pictures, read_picture
 from tokenfield.io.atomic import write_whole
@@ -130,11 +131,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for rates.json, rates.md and rates.png")
     parser.add_argument("--sets", nargs="*", default=["skimage", "pool", "whole"])
     parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--tables", type=Path, default=Path("build/tables"), help="folder for tables not packaged")
     parser.add_argument("--pictures", type=int, help="the first so many pictures of a set alone")
     parser.add_argument("--every", type=int, default=1, help="every n-th quality alone")
     arguments = parser.parse_args()
     codecs = {name: (codec, QUALITIES) for name, codec in rivals().items()}
-    codecs |= {name: (partial(field, tokenfield.load(name)), OWN) for name in arguments.models}
+    codecs |= {name: (partial(field, with_tables(name, arguments.data, arguments.tables)), OWN)
+               for name in arguments.models}
     record = arguments.out / "rates.json"
     results = json.loads(record.read_text()) if record.exists() else {}
     for kind in arguments.sets:

@@ -7,7 +7,6 @@ never on test pictures.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,15 @@ from experiments.codec.fit import fit, fit_basis, metric_of, save_tables, scale_
 from experiments.codec.fit_labels import fit_labels
 from tokenfield.data.pictures import find_pictures, read_picture
 from tokenfield.fields.codec.tables import Tables
-from tokenfield.fields.coded_field import arranged
+from tokenfield.fields.coded_field import arranged, side_by_side
 from tokenfield.fields.field import Field
 from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import TABLES
 from tokenfield.models.lapped import Lapped, LappedConfig
 from tokenfield.models.pca_mixture import PcaMixture
+from tokenfield.models.pretrained import folder_of
 
 SIDE = 256
-BENT = 8
-"""How much finer the steps of tiles' tokens are: their decoders are not linear, and errors grow faster than G says."""
 SHORT = (512, 768, 1080)
 """Short sides to which every second picture is reduced; the others are cut as they are."""
 
@@ -60,7 +59,8 @@ def reduce(picture: Tensor, size: list[int]) -> Tensor:
 
 def tables_for(model: FieldModel, pictures: Tensor) -> Tables:
     """Tables for the tokens that a model makes of training pictures (N, 3, H, W)."""
-    tokens = np.stack([arranged(Field.of(model, picture).tokens) for picture in pictures])
+    raw = [Field.of(model, picture).tokens for picture in pictures]
+    tokens = np.stack([arranged(one) for one in raw])
     if isinstance(model, Lapped):
         starts, layers, predicted = model.bands()
         return fit(tokens, scale_of(metric(model, pictures)), starts, layers, predicted)
@@ -69,14 +69,24 @@ def tables_for(model: FieldModel, pictures: Tensor) -> Tables:
         scale = scale_of(metric(model, pictures))
         starts = [0, 1, 2, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96]
         return fit(tokens, scale, starts, [0, *map(starts.index, model.prefixes)], 1, labels=labels)
-    basis, predicted = fit_basis(tokens, metric(model, pictures))
+    basis, predicted = fit_basis(tokens, metric(model, pictures), side_by_side(raw[0].shape))
     width = tokens.shape[-1]
     starts = sorted({0, predicted, *(predicted + round((width - predicted) * (k / 9) ** 2) for k in range(10))})
     layers = [0, 1, len(starts) // 2, 3 * len(starts) // 4, len(starts) - 1]
     print(f"{predicted} of {width} bands are predicted")
-    tables = fit(tokens, np.ones(width, np.float32), starts, layers, predicted, basis=basis)
-    finer = 1 if model.input_size is None else BENT
-    return replace(tables, scale=finer * tables.scale, steps=finer * tables.steps)
+    return fit(tokens, np.ones(width, np.float32), starts, layers, predicted, basis=basis)
+
+
+def with_tables(name: str, pool: Path, fitted: Path) -> FieldModel:
+    """A packaged model, with tables: its own, or those in `fitted`, fitted to the pool now if there are none yet."""
+    model, folder = tokenfield.load(name), fitted / name
+    if (folder_of(name) / TABLES).is_file():
+        return model
+    if not (folder / TABLES).is_file():
+        tables = tables_for(model, crops(pool))
+        tokenfield.save(model, folder)
+        save_tables(tables, folder)
+    return tokenfield.load(folder)
 
 
 def metric(model: FieldModel, pictures: Tensor) -> NDArray[np.float64]:

@@ -37,24 +37,30 @@ class Basis:
     for the Jacobian J of the decoder. Channels of covariance C become bands b = U^T G^(1/2) (z - mean), U being the
     eigenvectors of G^(1/2) C G^(1/2): noise of equal size in any band moves the picture equally far, and bands are
     uncorrelated (the Karhunen-Loeve transform in the metric of the decoder). Those come first that a cell's neighbours
-    foretell.
+    foretell. The mean of tokens that lie beside each other in tiles is one per place in the tile: what a token says of
+    its place is the same in every picture, and so costs nothing and is exact at any step.
     """
 
     mean: NDArray[np.float32]
-    """(D,)"""
+    """(rows of a tile, columns of a tile, D), or (D,)."""
     analysis: NDArray[np.float32]
     """Rows are what bands read of channels: (D, D)."""
     synthesis: NDArray[np.float32]
     """Its inverse."""
 
     def bands(self, tokens: NDArray[np.float32]) -> Floats:
-        """Tokens (..., D) -> bands (..., D)."""
-        away: Floats = tokens.astype(np.float64) - self.mean
+        """A lattice of tokens (..., rows, columns, D) -> bands of that shape."""
+        away: Floats = tokens.astype(np.float64) - self._means(tokens.shape)
         return away @ self.analysis.T.astype(np.float64)
 
     def tokens(self, bands: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bands (..., D) -> tokens (..., D); in float64, for machines add in different orders."""
-        return (bands.astype(np.float64) @ self.synthesis.T.astype(np.float64) + self.mean).astype(np.float32)
+        """Bands -> tokens, shapes as in `bands`; in float64, for machines add in different orders."""
+        away = bands.astype(np.float64) @ self.synthesis.T.astype(np.float64)
+        return (away + self._means(bands.shape)).astype(np.float32)
+
+    def _means(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        *tile, _ = self.mean.shape
+        return np.tile(self.mean, [*(n // p for n, p in zip(shape[-3:-1], tile, strict=False)), 1])
 
 
 @dataclass(frozen=True, eq=False)
