@@ -1,6 +1,7 @@
 """generate as it is typed: pictures, fields, contact sheet, animations, in-filling, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.fields.field import Field
 from tokenfield.generation.denoiser import DenoiserConfig
 from tokenfield.generation.lattice_denoiser import LatticeDenoiserConfig
+from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import LainrConfig
 
@@ -18,6 +20,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
 
 CLASSES = ("cat", "dog", "hot air balloon")
 SMALL = dict(width=16, depth=1, heads=2, classes=3)
+
+
+READERS = {}
+"""Where models of latents are, by their hashes."""
+
+
+@pytest.fixture(autouse=True)
+def remembered(denoiser, of_sets, of_lattices):
+    """As `latents` does; every test has a cache of its own."""
+    for digest, folder in READERS.items():
+        remember_model(digest, folder)
 
 
 def denoiser_of(folder, path, *, prediction="sample", lattice=(), size=(12, 8), kind=DenoiserConfig, **shape):
@@ -28,6 +41,7 @@ def denoiser_of(folder, path, *, prediction="sample", lattice=(), size=(12, 8), 
     shape = built.mean.shape
     described = {"class_names": CLASSES, "lattice": lattice, "picture_size": size, "field_model": str(folder)}
     described["field_hash"] = pretrained.model_hash(pretrained.load(folder))
+    READERS[described["field_hash"]] = Path(folder)
     built.adopt(torch.zeros(shape), torch.full(shape, 0.5), **described)
     return pretrained.save(built, path)
 
@@ -54,6 +68,15 @@ def of_lattices(model, tmp_path_factory):
     """Trained, as it were, on 3 x 2 tokens of the session's anchored model; it draws any shape."""
     path = tmp_path_factory.mktemp("lattices") / "d"
     return denoiser_of(model, path, lattice=(3, 2), latent_dim=24, kind=LatticeDenoiserConfig)
+
+
+def test_a_file_s_word_opens_no_model_elsewhere(run, model, denoiser, tmp_path, monkeypatch):
+    options = "generate", "samples", denoiser, "--count", 1, "--steps", 1, "--size", 24
+    monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "another machine"))
+    outcome = run(*options, "-o", tmp_path / "a")
+    assert outcome.code == 1 and "say with --field where it is" in outcome.err
+    outcome = run(*options, "-o", tmp_path / "b", "--field", model)
+    assert outcome.code == 0, outcome.err
 
 
 def drawn(run, denoiser, out, *options, form="samples"):

@@ -25,6 +25,7 @@ from tokenfield.errors import UserError
 from tokenfield.generation.latents import DESCRIPTION, FORMAT, STATISTICS, open_shard, read_note, shard_path
 from tokenfield.generation.options import Encoding
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.cache import remember_model
 from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.models.pretrained import model_hash
@@ -217,6 +218,8 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
         UserError: data and model do not fit, or the folder holds something else.
     """
     (lattice, side, shape), model_sha = shapes(model, encoding.size), model_hash(model)
+    if Path(name).is_dir():
+        remember_model(model_sha, Path(name).resolve())  # for `load_field_model`
     plans = [Plan(data, encoding, side, "train", channels=model.channels)]
     if encoding.held_out:
         plans.append(Plan(data, encoding, side, "test", plans[0].classes, channels=model.channels))

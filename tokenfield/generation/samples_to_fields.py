@@ -7,6 +7,7 @@ given back to that model a sample is a `Field` like any other: it renders at any
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -18,8 +19,10 @@ from tokenfield.evaluation.figures import from_pil, to_pil
 from tokenfield.fields.domains import domain_of
 from tokenfield.fields.field import Field
 from tokenfield.generation.denoiser import TokenDenoiser
+from tokenfield.io.atomic import shown
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import CONFIG, ModelId
 
 
 def load_denoiser(name: str) -> TokenDenoiser:
@@ -32,11 +35,15 @@ def load_denoiser(name: str) -> TokenDenoiser:
 
 
 def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldModel:
-    """The model that reads a denoiser's samples: where it was when the latents were made, or where `name` says.
+    """The model that reads a denoiser's samples: where `name` says, else as `at_hand` finds the one of the latents.
 
     Raises UserError if it is not there, or is another model.
     """
-    name = name or denoiser.config.field_model
+    own, config = Path(denoiser.origin or ".", CONFIG), denoiser.config
+    name = name or pretrained.at_hand(own, ModelId("", config.field_model, config.field_hash))
+    if name is None:
+        raise UserError(f"the model of the latents, {shown(config.field_model)}, is neither packaged nor in the "
+                        "denoiser's folder, nor did this machine make latents with it; say with --field where it is")
     try:
         model = pretrained.load(name)
     except UserError as error:
