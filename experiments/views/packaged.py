@@ -22,7 +22,7 @@ from tokenfield.models.folder import EVALUATION
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.light_field import render_from
 from tokenfield.views.models.base import views_model
-from tokenfield.views.scores import field_of_views, figure_4a
+from tokenfield.views.scores import Fitting, field_of_views, figure_4a
 
 SHOWN = [6, 9, 14, 18, 22]
 """Views that are compared."""
@@ -56,15 +56,16 @@ def curve(options: Options) -> None:
 
 
 def objects(options: Options, support: int = 3) -> None:
-    """A row of given and a row of asked views for every held-out object of the category."""
+    """Of every held-out object of the category: given views, real ones, the model's, and those after optimisation."""
     model = views_model(pretrained.load(options.model))
     rows = []
     for item in ViewsConfig(category=options.category, size=64, support=5, first_views=0).open(
         options.data, "test").objects():  # fmt: skip
-        field = field_of_views(model, item, range(support))
-        values = render_from(field, item.poses[SHOWN])
+        fields = {name: field_of_views(model, item, range(support), fitting=Fitting(steps))
+                  for name, steps in (("model", 0), ("after 40 steps", 40))}  # fmt: skip
+        made = {name: render_from(field, item.poses[SHOWN]).clamp(0, 1) for name, field in fields.items()}
         given = [Panel(repeat(item.images[i], 2), item.name.split("/")[1] if not i else "") for i in range(support)]
-        for name, pictures in (("real", item.images[SHOWN]), ("model", values.clamp(0, 1))):
+        for name, pictures in (("real", item.images[SHOWN]), *made.items()):
             rows.append([*given, *(Panel(repeat(picture, 2), name if not i else "")
                                    for i, picture in enumerate(pictures))])  # fmt: skip
             given = [Panel(repeat(0 * picture + 1, 2)) for picture in item.images[:support]]
