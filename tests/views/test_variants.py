@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from view_tools import project
@@ -25,6 +25,7 @@ def cameras(*places):
     return look_at(on_sphere(azimuth, elevation))
 
 
+@settings(deadline=None)
 @given(st.floats(-7, 7), st.floats(-3, 3), st.floats(-1.5, 1.5))
 def test_a_turned_world_gives_the_same_pictures(angle, azimuth, elevation):
     """Every point appears where it did, in front of a camera that is turned with it."""
@@ -35,6 +36,7 @@ def test_a_turned_world_gives_the_same_pictures(angle, azimuth, elevation):
     torch.testing.assert_close(there, project(POINTS, pose, ANGLE, 5, 7))
 
 
+@settings(deadline=None)
 @given(st.floats(-3, 3), st.floats(-1.5, 1.5))
 def test_a_mirrored_world_gives_mirrored_pictures(azimuth, elevation):
     poses = cameras((azimuth, elevation))
