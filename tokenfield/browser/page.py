@@ -6,8 +6,8 @@
     models/                       graphs, and the weights beside them
 """
 
-import lzma
 import shutil
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,12 +52,13 @@ def fill(subjects: Sequence[Subject], root: Path) -> None:
 
 
 def unpack(file: Path, folder: Path) -> None:
-    """Copies a file of the runtime; WebAssembly lies in the package as xz, 61 % of what a wheel would make of it."""
+    """Copies a file of the runtime. WebAssembly, for browsers with and without JSPI, lies in the package as one archive:
+    the two are much alike, and it is half of what a wheel would make of them."""
     if file.suffix != ".xz":
         shutil.copyfile(file, folder / file.name)
         return
-    with lzma.open(file) as packed, open(folder / file.stem, "wb") as plain:
-        shutil.copyfileobj(packed, plain)
+    with tarfile.open(file) as packed:
+        packed.extractall(folder, filter="data")
 
 
 def write_model(field: Field, key: str, root: Path) -> Record:
