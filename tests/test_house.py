@@ -34,13 +34,13 @@ FLOORS = (
     "comparison",
     "demo",
     "cli",
-    "views earth generation",
+    "views earth generation sound",
     "interop",
     "browser",
 )
 """Rooms of the package from the ground up: a file imports from its own room and from floors below it."""
 
-SLICES = {"views", "earth", "generation"}
+SLICES = {"views", "earth", "generation", "sound"}
 """Kinds of signals that register themselves; they know the library, the library does not know them."""
 
 DOORS = {"tokenfield", "tokenfield.__main__"}

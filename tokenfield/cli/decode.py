@@ -131,6 +131,9 @@ def decode(
             bar.file(i, path.name)
             try:
                 field = open_field(path, override, models, device, reading, size)
+                if len(field.native_size) != 2:
+                    raise UserError(f"{path}: a field of {field.domain}, no picture; use tokenfield "
+                                    f"{field.model.command}")
                 field = field if nodes is None else field.coarse(nodes)
                 box, pixels = size.box(field.native_size), size.pixels(field.native_size)
             except UserError as error:

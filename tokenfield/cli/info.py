@@ -71,7 +71,7 @@ def about_field(path: Path) -> Record:
     file = read_field(path, tokens=False)
     try:
         domain = domain_from_dict(file.domain)
-        if isinstance(domain, Pieces):
+        if pieces := isinstance(domain, Pieces):
             domain.check_shape(file.shape, "pieces")
         samples = prod(domain.size)
     except UserError as error:
@@ -87,7 +87,8 @@ def about_field(path: Path) -> Record:
         "picture": f"{' x '.join(map(str, reversed(domain.size)))} {'pixels' if len(domain.size) == 2 else 'samples'}",
         "tokens": prod(file.shape[:-1]),
         "values_stored": stored,
-        **({"values_per_pixel_value": round(stored / (samples * channels), 4)} if channels else {}),
+        **({"values_per_pixel_value": round(stored / (samples * channels), 4)} if channels and pieces else {}),
+        **domain.facts(stored),
         "token_shape": " x ".join(map(str, file.shape)),
         "format": file.version,
         "stored_as": {"F32": "float32", "F16": "float16"}.get(file.dtype) or coding(path),
@@ -130,7 +131,7 @@ def about_model(folder: Path) -> Record:
 
     model = pretrained.load_any(folder)
     takes = {model.takes: f"see tokenfield {model.command}"}
-    if isinstance(model, FieldModel):
+    if isinstance(model, FieldModel) and model.command == "encode":
         size = "any size" if model.input_size is None else "any size, in tiles of {1} x {0}".format(*model.input_size)
         takes = {"pictures": f"{size}, {model.channels} channels, cells of {model.cell} pixels"}
     facts: Record = {

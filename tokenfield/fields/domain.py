@@ -105,6 +105,10 @@ class Domain(Protocol):
         names = ("y", "x") if len(size) == 2 else tuple(f"axis{i}" for i in range(len(size)))
         return Labels(("channel", *names), {name: centers(n) for name, n in zip(names, size, strict=True)})
 
+    def facts(self, stored: int) -> Record:
+        """What a person wants to know of a signal of so many stored values beside its size; see `tokenfield info`."""
+        return {}
+
     def check(self, model: FieldModel, tokens: Tensor) -> None:
         """Raises UserError unless the model made such tokens for this domain."""
         raise NotImplementedError(f"{type(self).__name__}.check")

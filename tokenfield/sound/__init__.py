@@ -1,0 +1,1 @@
+"""Recordings as fields of time: readers, a domain of segments, systems over one coordinate, and `tokenfield sound`."""
