@@ -52,8 +52,8 @@ def fill(subjects: Sequence[Subject], root: Path) -> None:
 
 
 def unpack(file: Path, folder: Path) -> None:
-    """Copies a file of the runtime. WebAssembly, for browsers with and without JSPI, lies in the package as one archive:
-    the two are much alike, and it is half of what a wheel would make of them."""
+    """Copies a file of the runtime. WebAssembly, for browsers with and without JSPI, lies in the package as one
+    archive: the two are much alike, and it is half of what a wheel would make of them."""
     if file.suffix != ".xz":
         shutil.copyfile(file, folder / file.name)
         return
