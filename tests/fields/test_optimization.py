@@ -172,7 +172,11 @@ def test_a_field_with_a_model_of_its_own_is_saved_and_loaded(field, picture, wha
     list(fitting.run(steps=2))
     path = save_with_model(fitting.best, tmp_path / "own", "waves")
     again = Field.load(path)
-    torch.testing.assert_close(again.render(9, 7), fitting.best.render(9, 7), rtol=0, atol=0)
+    torch.testing.assert_close(again.tokens, fitting.best.tokens, rtol=0, atol=0)
+    mine, theirs = again.model.state_dict(), fitting.best.model.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    # Products of the same numbers in memory that is aligned otherwise may be rounded otherwise.
+    torch.testing.assert_close(again.render(9, 7), fitting.best.render(9, 7), rtol=0, atol=1e-6)
     with pytest.raises(UserError, match="mean nothing to another model"):
         Field.load(path, field.model)
     with pytest.raises(UserError, match="exists already"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tokenfield.errors import UserError
 from tokenfield.io.atomic import ASIDE, folder_aside
 
 
@@ -23,6 +24,6 @@ def test_an_interrupted_folder_leaves_nothing(tmp_path):
 def test_what_is_there_is_not_replaced(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "a").write_text("old")
-    with pytest.raises(OSError), folder_aside(tmp_path / "run") as aside:
+    with pytest.raises(UserError, match="cannot write"), folder_aside(tmp_path / "run") as aside:
         (aside / "a").write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["run"] and (tmp_path / "run" / "a").read_text() == "old"

@@ -218,8 +218,6 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
         UserError: data and model do not fit, or the folder holds something else.
     """
     (lattice, side, shape), model_sha = shapes(model, encoding.size), model_hash(model)
-    if Path(name).is_dir():
-        remember_model(model_sha, Path(name).resolve())  # for `load_field_model`
     plans = [Plan(data, encoding, side, "train", channels=model.channels)]
     if encoding.held_out:
         plans.append(Plan(data, encoding, side, "test", plans[0].classes, channels=model.channels))
@@ -249,6 +247,8 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
         statistics, _ = summaries["train"]
         write_whole(out / STATISTICS, to_bytes({"mean": statistics.mean, "deviation": statistics.deviation}))
         write_whole(out / DESCRIPTION, json.dumps(description, indent=1) + "\n")
+        if Path(name).is_dir():
+            remember_model(model_sha, Path(name).resolve())  # for `load_field_model`
     processes.meet()
     return description
 
