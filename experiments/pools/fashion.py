@@ -16,7 +16,6 @@ import argparse
 import csv
 import gzip
 import hashlib
-import subprocess
 import sys
 import tempfile
 import zlib
@@ -25,6 +24,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+from experiments.pools.debian import unpacked
 
 PACKAGE = "dataset-fashion-mnist"
 LICENCE, AUTHOR = "MIT", "Zalando SE"
@@ -86,21 +87,6 @@ def write(source: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-def unpacked(source: Path | None, scratch: Path) -> Path:
-    """A folder with the four files below it: the source itself, or what its package, or a fetched one, holds."""
-    if source is not None and not (packages := sorted(source.rglob(f"{PACKAGE}_*.deb"))):
-        return source
-    if source is None:
-        try:
-            subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"apt-get download {PACKAGE} failed ({error}); fetch the package elsewhere and give its folder as "
-                     "--source")
-        packages = sorted(scratch.glob(f"{PACKAGE}_*.deb"))
-    subprocess.run(["dpkg", "-x", packages[-1], scratch / "unpacked"], check=True)
-    return scratch / "unpacked"
-
-
 def main() -> None:
     """Rebuild the data set."""
     parser = argparse.ArgumentParser(description="Rebuild Fashion-MNIST as a folder of pictures.")
@@ -108,7 +94,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="folder that holds the .deb file, or what is in it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        counts = write(unpacked(options.source, Path(scratch)), options.out)
+        counts = write(unpacked(PACKAGE, options.source, Path(scratch)), options.out)
     print(f"{options.out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 

@@ -17,11 +17,12 @@ ten, as `tokenfield train` does itself.
 import argparse
 import hashlib
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from zlib import crc32
+
+from experiments.pools.debian import unpacked
 
 PACKAGE = "asterisk-core-sounds-en-wav"
 EVERY = 10
@@ -48,21 +49,6 @@ def write(source: Path, out: Path) -> dict[str, int]:
     return counts
 
 
-def unpacked(source: Path | None, scratch: Path) -> Path:
-    """A folder with the recordings below it: the source itself, or what its package, or a fetched one, holds."""
-    if source is not None and not (packages := sorted(source.rglob(f"{PACKAGE}_*.deb"))):
-        return source
-    if source is None:
-        try:
-            subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"apt-get download {PACKAGE} failed ({error}); fetch the package elsewhere and give its folder as "
-                     "--source")
-        packages = sorted(scratch.glob(f"{PACKAGE}_*.deb"))
-    subprocess.run(["dpkg", "-x", packages[-1], scratch / "unpacked"], check=True)
-    return scratch / "unpacked"
-
-
 def main() -> None:
     """Rebuild the data set."""
     parser = argparse.ArgumentParser(description="Rebuild the recordings as folders train and test.")
@@ -70,7 +56,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, help="folder that holds the .deb file, or what is in it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        counts = write(unpacked(options.source, Path(scratch)), options.out)
+        counts = write(unpacked(PACKAGE, options.source, Path(scratch)), options.out)
     print(f"{options.out}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
 
 
