@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from tokenfield.browser.graphs import NAMES, PACKAGED, graphs_of, name_of, weights_of
-from tokenfield.browser.networks import Cells, Functions, RayAttention, RayColours, networks_of, sharpness_of
+from tokenfield.browser.networks import Cells, Functions, RayAttention, RayColours, sharpness_of
 from tokenfield.coords import Grid
-from tokenfield.earth.harmonic_field import GriddedHarmonic
-from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.interop.networks import WEIGHTS
 from tokenfield.models import pretrained
@@ -59,12 +57,7 @@ def cells_inputs(model, tokens, samples):
 @pytest.mark.parametrize("name", pretrained.list_models())
 def test_packaged_models_have_graphs(name):
     """Where this fails after a change of a decoder or a configuration: python -m tokenfield.browser.graphs."""
-    model = pretrained.load(name)
-    if isinstance(model, GriddedHarmonic):
-        with pytest.raises(UserError, match="use tokenfield climate map"):
-            networks_of(model)
-        return
-    folder = PACKAGED / name_of(model)
+    folder = PACKAGED / name_of(pretrained.load(name))
     assert folder.exists(), f"no graphs of {name}"
     assert json.loads((folder / NAMES).read_text())
 

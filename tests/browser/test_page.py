@@ -33,20 +33,20 @@ HEIGHT, WIDTH = 76, 108
 TOLERANCE = 1 / 255 + 1e-6
 SIZES = {"patch": 4, "padding": 0, "num_latents": 5, "latent_dim": 8, "encoder_dim": 12, "encoder_depth": 1,
          "encoder_heads": 3, "dim": 8, "feature_dim": 24}
-CODEC, ZOOM, OBJECT, GLOBE = 3, 4, 5, 6
+CODEC, ZOOM, OBJECT, GLOBE, HARMONIC = 3, 4, 5, 6, 7
 """Places of subjects."""
 
 
 @pytest.fixture(scope="module")
 def subjects():
-    """Two fields of one model and size, one of overlapping tiles, other lattices, an object and a globe."""
+    """Two fields of one model and size, one of overlapping tiles, other lattices, an object and two globes."""
     pictures = [smooth(HEIGHT, WIDTH, seed) + 0.1 * torch.rand(3, HEIGHT, WIDTH) for seed in (1, 2)]
     lattice, tiles = pretrained.load("photos-s"), pretrained.load("lainr-photos")
     return [Subject("first", Field.of(lattice, pictures[0].clamp(0, 1)), pictures[0].clamp(0, 1)),
             Subject("second", Field.of(lattice, pictures[1].clamp(0, 1))),
             Subject("tiles", Field.of(tiles, pictures[0][:, :40, :70].clamp(0, 1))),
             *(Subject(name, Field.of(name, pictures[0].clamp(0, 1))) for name in ("photos-codec", "photos-zoom")),
-            Subject("object", an_object()), Subject("globe", a_globe())]
+            Subject("object", an_object()), Subject("globe", a_globe()), Subject("harmonic", a_harmonic_globe())]
 
 
 def an_object():
@@ -58,8 +58,19 @@ def an_object():
 
 def a_globe():
     torch.manual_seed(0)
-    domain = Globe((8, 16), (8, 16), (78.75, -78.75, 8.0), (11.25, 348.75, 16.0), ("t2m",), ("K",), (280.0,), (0.05,))
-    return Field(GriddedLainrConfig(lainr=LainrConfig(size=(8, 16), **SIZES)).build().eval(), torch.randn(5, 8), domain)
+    model = GriddedLainrConfig(lainr=LainrConfig(size=(8, 16), **SIZES)).build().eval()
+    return Field(model, torch.randn(5, 8), on_grid((8, 16)))
+
+
+def a_harmonic_globe():
+    """Of the packaged model: every harmonic has a part in it."""
+    model = pretrained.load("earth-climate")
+    return Field(model, torch.randn(1024, 1) / 32, on_grid(model.input_size))
+
+
+def on_grid(encoded):
+    """8 x 16 cells, of a model whose encoder has so many rows and columns."""
+    return Globe((8, 16), encoded, (78.75, -78.75, 8.0), (11.25, 348.75, 16.0), ("t2m",), ("K",), (280.0,), (0.05,))
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +160,13 @@ def test_an_object_is_turned_and_seen_alike(page, subjects):
     page.until("document.querySelectorAll('#attended button').length === 5")
 
 
-def test_a_globe_is_turned_and_has_the_same_values_and_colours(page, subjects):
-    page.evaluate(f"window.page.open({GLOBE})")
+@pytest.mark.parametrize("subject", [GLOBE, HARMONIC])
+def test_a_globe_is_turned_and_has_the_same_values_and_colours(page, subjects, subject):
+    page.evaluate(f"window.page.open({subject})")
     page.until("page.shown.whole")
     page.drag((200, 200), (230, 190))
     page.until("page.shown.whole")
-    view, field = page.evaluate("page.shown.view"), subjects[GLOBE].field
+    view, field = page.evaluate("page.shown.view"), subjects[subject].field
     places = orthographic(24, (view["latitude"], view["longitude"]))
     visible = ~places.isnan().any(-1)
     values = field.domain.at(field, places[visible].float())[:, 0]
@@ -163,7 +175,7 @@ def test_a_globe_is_turned_and_has_the_same_values_and_colours(page, subjects):
     assert answer == pytest.approx(field.domain.at(field, torch.tensor([place])).item(), abs=1e-3)
     drawn = seen(page)
     assert ((drawn[..., 3] == 255) == visible).all()
-    low, high = page.evaluate(f"(({{low, high}}) => [low[0], high[0]])(page.fields[{GLOBE}])")
+    low, high = page.evaluate(f"(({{low, high}}) => [low[0], high[0]])(page.fields[{subject}])")
     shares = ((values - low) / (high - low)).tolist()
     colours = page.evaluate(f"import('./colour.js').then((c) => {shares}.map((t) => c.shade(t)))")
     torch.testing.assert_close(drawn[visible].float(), torch.tensor(colours), rtol=0, atol=1)

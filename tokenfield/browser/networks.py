@@ -19,10 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokenfield.coords import Grid
-from tokenfield.earth.harmonic_field import GriddedHarmonic
 from tokenfield.earth.models import EarthModel
-from tokenfield.errors import UserError
-from tokenfield.interop.export import coordinate_axes, example_input, for_graphs
+from tokenfield.interop.export import for_graphs
 from tokenfield.interop.networks import Network
 from tokenfield.models.anchored import AnchorField
 from tokenfield.models.base import FieldModel
@@ -237,13 +235,11 @@ class RayAttention(Attention):
 
 
 def networks_of(model: FieldModel, integral: Integral = PUBLISHED) -> dict[str, Network]:
-    """The networks that the page runs for a model. Raises UserError for harmonic tokens, which have none."""
-    if isinstance(model, GriddedHarmonic):
-        raise UserError(f"the page does not show {model.name} fields; use tokenfield climate map")
+    """The networks that the page runs for a model."""
     if model.input_size is None:
         return lattice_networks(for_graphs(model))
-    tokens = model.encode(example_input(model)[0])[0].detach()
-    coords, free = torch.rand(37, coordinate_axes(model)) * 2 - 1, {"coords": {0: "points"}}
+    tokens = model.encode(model.example(1)[0])[0].detach()
+    coords, free = torch.rand(37, model.coordinate_dim) * 2 - 1, {"coords": {0: "points"}}
     if isinstance(model, ViewsModel):
         origins, directions = torch.rand(RAYS, 3), nn.functional.normalize(torch.rand(RAYS, 3), dim=-1)
         inputs = {"tokens": tokens, "origins": origins, "directions": directions, "axis": torch.tensor([0.0, 0.6, 0.8])}

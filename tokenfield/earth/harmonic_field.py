@@ -91,7 +91,7 @@ class GriddedHarmonic(EarthModel):
 
     def encode(self, images: Float[Tensor, "b d h w"]) -> Float[Tensor, "b n c"]:
         """What `inputs` made -> tokens, fitted to the cells of the encoder's grid that have values."""
-        values, shares = images.flatten(2).flatten(0, 1).unflatten(0, (len(images), 2, -1)).unbind(1)
+        values, shares = images.flatten(2).flatten(0, 1).unflatten(0, (images.shape[0], 2, -1)).unbind(1)
         weights = shares * (self.globe.areas.flatten().to(shares) * len(self.globe))
         patterns = wide(self.patterns)
         values, weights = (part.flatten(0, 1).T.to(patterns) for part in (values, weights))
@@ -99,7 +99,7 @@ class GriddedHarmonic(EarthModel):
             harmonics = grid_basis(self.globe, self.config.degree).to(values)
             table = torch.cat([harmonics, patterns.flatten(1).T], 1)
             tokens = least_squares(table, values, weights, self.precision())
-        return tokens.T.unflatten(0, (len(images), -1)).transpose(1, 2)
+        return tokens.T.unflatten(0, (images.shape[0], -1)).transpose(1, 2)
 
     def encode_sample(self, sample: GridSample) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens (N, C) fitted to a snapshot on its own grid, offset (C,) and scale (C,)."""

@@ -5,8 +5,10 @@ real and the imaginary part of (x + i y)^m: polynomials in the coordinates of a 
 pole. The recursion over l at fixed m is the stable one (Holmes and Featherstone, 2002, Eq. 11-13).
 """
 
+from functools import lru_cache
 from math import sqrt
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,37 +21,44 @@ ITERATIONS = 48
 
 def orders(degree: int) -> Float[Tensor, " n"]:
     """m of every column of `basis`: column l^2 + l + m is the cosine of order m, l^2 + l - m the sine."""
-    return torch.cat([torch.arange(-n, n + 1, dtype=torch.float64) for n in range(degree + 1)])
+    return torch.tensor([m for n in range(degree + 1) for m in range(-n, n + 1)], dtype=torch.float64)
+
+
+@lru_cache
+def recursion(degree: int) -> np.ndarray:
+    """Row l: a, b, c of T_lm = a z T_(l-1)m - b T_(l-2)m + c for m = 0 .. `degree`, (degree + 1, 3, degree + 1)."""
+    steps, first = np.zeros((degree + 1, 3, degree + 1)), 1.0  # T_ll
+    for n in range(degree + 1):
+        first *= 1.0 if n == 0 else sqrt(3.0) if n == 1 else sqrt((2 * n + 1) / (2 * n))
+        m = np.arange(n)
+        below = (n - m) * (n + m)
+        a = (2 * n - 1) * (2 * n + 1) / below
+        b = (2 * n + 1) * (n + m - 1) * (n - m - 1) / (below * max(2 * n - 3, 1))
+        steps[n, 0, :n], steps[n, 1, :n], steps[n, 2, n] = np.sqrt(a), np.sqrt(b.clip(0)), first
+    return steps
 
 
 def legendre(z: Float[Tensor, " q"], degree: int) -> Float[Tensor, "q n"]:
     """T_lm(z) in every column of `basis`, normalised."""
-    order = torch.arange(degree + 1, dtype=torch.float64, device=z.device)
-    columns, before, last = [], z.new_zeros(len(z), degree + 1), z.new_zeros(len(z), degree + 1)
-    first = 1.0  # T_ll
-    for n in range(degree + 1):
-        first *= 1.0 if n == 0 else sqrt(3.0) if n == 1 else sqrt((2 * n + 1) / (2 * n))
-        m = order[:n]
-        a = ((2 * n - 1) * (2 * n + 1) / ((n - m) * (n + m))).sqrt()
-        b = ((2 * n + 1) * (n + m - 1) * (n - m - 1) / ((n - m) * (n + m) * max(2 * n - 3, 1))).clamp(min=0).sqrt()
-        new = torch.zeros_like(last)
-        new[:, :n] = a * z[:, None] * last[:, :n] - b * before[:, :n]
-        new[:, n] = first
-        before, last = last, new
-        columns += [new[:, 1 : n + 1].flip(1), new[:, : n + 1]]
-    return torch.cat(columns, 1)
+    before = last = z.new_zeros(z.shape[0], degree + 1)
+    rows = []
+    for a, b, c in z.new_tensor(recursion(degree)).unbind():
+        before, last = last, a * z[:, None] * last - b * before + c
+        rows.append(last)
+    columns = [n * (degree + 1) + abs(m) for n in range(degree + 1) for m in range(-n, n + 1)]
+    return torch.cat(rows, 1)[:, columns]
 
 
 def turns(x: Float[Tensor, " q"], y: Float[Tensor, " q"], degree: int) -> Float[Tensor, "q n"]:
-    """Real or imaginary part of (x + i y)^|m| in every column of `basis`."""
-    power = torch.complex(torch.ones_like(x), torch.zeros_like(x))
-    powers = [power]
-    for _ in range(degree):
-        power = power * torch.complex(x, y)
-        powers.append(power)
+    """Real or imaginary part of (x + i y)^|m| in every column of `basis`; in real numbers, as graphs hold no others."""
+    real, imaginary = torch.ones_like(x)[:, None], torch.zeros_like(x)[:, None]  # powers 0 .. 2^k - 1
+    a, b = x[:, None], y[:, None]  # power 2^k
+    while real.shape[1] <= degree:
+        more = real * a - imaginary * b, real * b + imaginary * a
+        real, imaginary = torch.cat([real, more[0]], 1), torch.cat([imaginary, more[1]], 1)
+        a, b = a * a - b * b, 2 * a * b
     m = orders(degree).to(x).long()
-    parts = torch.stack(powers, -1)[:, m.abs()]
-    return torch.where(m < 0, parts.imag, parts.real)
+    return torch.where(m < 0, imaginary[:, m.abs()], real[:, m.abs()])
 
 
 def basis(points: Float[Tensor, "q 3"], degree: int) -> Float[Tensor, "q n"]:

@@ -108,6 +108,13 @@ class EarthModel(FieldModel):
     config: EarthConfig
     input_size: tuple[int, int]
 
+    @property
+    def coordinate_dim(self) -> int:  # type: ignore[override] # a number of the configuration
+        return self.config.in_dim
+
+    def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
+        return torch.rand(batch, self.config.inputs(), *self.input_size), {0: "batch"}
+
     def inputs(
         self, values: Float[Tensor, "b c h w"], covered: Float[Tensor, "b c h w"], mean: Float[Tensor, "b c"],
         deviation: Float[Tensor, "b c"]

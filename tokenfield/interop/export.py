@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from tokenfield._version import __version__
-from tokenfield.earth.models import EarthModel
 from tokenfield.errors import UserError
 from tokenfield.interop.networks import OPSET, Network, to_onnx, trace
 from tokenfield.io.atomic import folder_aside, write_whole
@@ -18,12 +17,11 @@ from tokenfield.models.base import FieldModel
 from tokenfield.models.pca_mixture import PcaMixture
 from tokenfield.models.pretrained import describe, model_hash
 from tokenfield.nn.pca_mixture import Subspaces
-from tokenfield.views.models.base import RadianceModel, ViewsModel
 
 Format = Literal["onnx", "torch"]
 ENDINGS: dict[str, str] = {"onnx": ".onnx", "torch": ".pt2"}
-BATCH, POINTS = 2, 37
-"""Lengths of free axes in examples."""
+POINTS = 37
+"""Coordinates of an example; any number may be given."""
 
 
 class Encoder(nn.Module):
@@ -91,46 +89,28 @@ def for_graphs(model: FieldModel) -> FieldModel:
     return plain
 
 
-def example_input(model: FieldModel) -> tuple[Tensor, dict[int, str]]:
-    """Something that `encode` takes, and its free axes."""
-    size = model.input_size or (5 * model.cell, 7 * model.cell)
-    if isinstance(model, ViewsModel):
-        views = min(3, model.views or 3)
-        free = {0: "batch", 1: "views"} if model.fewer_views and views > 1 else {0: "batch"}
-        return torch.rand(BATCH, views, model.view_channels, *size), free
-    channels = model.config.inputs() if isinstance(model, EarthModel) else model.channels
-    free = {0: "batch"} if model.input_size else {0: "batch", 2: "height", 3: "width"}
-    return torch.rand(BATCH, channels, *size), free
-
-
-def coordinate_axes(model: FieldModel) -> int:
-    """X, numbers per coordinate that `decode` takes."""
-    if isinstance(model, ViewsModel):
-        return 3 if isinstance(model, RadianceModel) else model.view_channels - 3
-    return model.config.in_dim if isinstance(model, EarthModel) else 2
-
-
 def encoder_network(model: FieldModel) -> Network:
     """`encode` of any number of pictures, for a model of any size of any size."""
-    images, free = example_input(model)
+    images, free = model.example()
     return Network(Encoder(for_graphs(model)), {"images": images}, ("tokens",), {"images": free})
 
 
 def decoder_network(model: FieldModel) -> Network:
     """`decode` at any number of coordinates, of any number of instances, on a lattice of any size."""
-    tokens = model.encode(example_input(model)[0]).detach()
+    tokens = model.encode(model.example()[0]).detach()
     free = {0: "batch"} if model.input_size else {0: "batch", 1: "rows", 2: "columns"}
-    coords = torch.rand(POINTS, coordinate_axes(model)) * 2 - 1
+    coords = torch.rand(POINTS, model.coordinate_dim) * 2 - 1
     return Network(Decoder(for_graphs(model)), {"tokens": tokens, "coords": coords}, ("values",),
                    {"tokens": free, "coords": {0: "points"}})
 
 
-def export(model: FieldModel, folder: Path, form: Format, *, half: bool = False) -> Record:
+def export(model: FieldModel, folder: Path | str, form: Format, *, half: bool = False) -> Record:
     """Writes encoder, decoder and `export.json` into a new folder, and returns what the latter says.
 
     Raises UserError for a folder that exists, packages that are missing, and a decoder that no graph holds. An encoder
     that no graph holds, such as one that takes gradient steps, is left out, and the record says so.
     """
+    folder = Path(folder)
     if folder.exists():
         raise UserError(f"{folder} exists already; name a new folder with -o")
     model = model.float().cpu().eval()

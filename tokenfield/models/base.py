@@ -26,6 +26,7 @@ class FieldModel(Model):
         cell: side in pixels of a patch or cell.
         halo, reach: for models of any size, how many cells around a token, around a coordinate, its value depends on.
         channels: C, values per coordinate.
+        coordinate_dim: X, numbers per coordinate that `decode` takes.
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         width: the prefix that `encode` gives, see `at`; None: whole tokens.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
@@ -41,6 +42,7 @@ class FieldModel(Model):
     halo: int = 0
     reach: int = 0
     channels: int = 3
+    coordinate_dim: int = 2
     prefixes: tuple[int, ...] = ()
     width: int | None = None
     largest_span: float = 1.0
@@ -57,6 +59,11 @@ class FieldModel(Model):
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""
         raise NotImplementedError(f"{type(self).__name__}.encode")
+
+    def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
+        """Something that `encode` takes, of B instances, and names of those of its axes that may have any length."""
+        free = {0: "batch"} if self.input_size else {0: "batch", 2: "height", 3: "width"}
+        return torch.rand(batch, self.channels, *(self.input_size or (5 * self.cell, 7 * self.cell))), free
 
     def at(self, width: int) -> "FieldModel":
         """The same model, weights and all, encoding for one of its prefixes, or a UserError: tokens (B, ..., width)."""

@@ -8,6 +8,7 @@ picture's is at 0.5. Sizes of pictures in the configurations that are wrapped he
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -87,6 +88,7 @@ class SoundModel(PatchField):
     after_training = "sound evaluate {out} --data {data}"
     default_recipe = None
     in_unit = None  # samples in [-1, 1]
+    coordinate_dim = 1
     config: SoundConfig
 
     def of_sound(self, config: SoundConfig) -> None:
@@ -94,9 +96,12 @@ class SoundModel(PatchField):
         self.config, self.rate, self.length, self.cell = config, config.rate, config.length, config.patch
         self.input_size = 1, config.length
 
+    def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
+        return torch.rand(batch, 1, self.length), {0: "batch"}
+
     def cut(self, images: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b p s"]:
         """Patches, in the type of the encoder."""
-        return images.to(self.encoder.embed.weight.dtype).reshape(len(images), -1, self.cell)
+        return images.to(self.encoder.embed.weight.dtype).reshape(images.shape[0], -1, self.cell)
 
     def encode(self, images: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b r d"]:
         """Segments of `length` samples in [-1, 1] -> tokens. Raises UserError for another length."""

@@ -57,6 +57,15 @@ class ViewsModel(PatchField):
             words = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
             raise UserError(f"{number} support views, and this {self.name} takes {words}; give such a number")
 
+    @property
+    def coordinate_dim(self) -> int:  # type: ignore[override] # of the rays that come with the views
+        return self.view_channels - 3
+
+    def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
+        views = min(3, self.views or 3)
+        free = {0: "batch", 1: "views"} if self.fewer_views and views > 1 else {0: "batch"}
+        return torch.rand(batch, views, self.view_channels, *self.input_size), free
+
     def inputs(self, images: Float[Tensor, "b v 3 h w"], poses: Float[Tensor, "b v 4 4"],
                angle_x: Float[Tensor, " b"]) -> Float[Tensor, "b v c h w"]:
         """What `encode` takes: support views in [0, 1], and of every pixel's ray the coordinate."""
@@ -117,6 +126,7 @@ class RadianceModel(ViewsModel):
     """A function of points, which gives red, green, blue and density; a ray's colour is their integral along it."""
 
     kind = "radiance field"
+    coordinate_dim = 3
 
     def inputs(self, images: Tensor, poses: Tensor, angle_x: Tensor) -> Tensor:
         focals = focals_of(angle_x, images.shape[-1])[:, None].expand(*poses.shape[:2], 2)
