@@ -1,6 +1,9 @@
 """The guard finds what became slower, and nothing else."""
 
+import io
 import json
+
+import pytest
 
 from benchmarks import guard
 
@@ -17,13 +20,24 @@ def test_figures_are_committed_by_kernels(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(guard, "COMMITTED", tmp_path / "guard.json")
     monkeypatch.setattr(guard, "TIMED", {})
     monkeypatch.setattr(guard, "ratios", lambda repeats: {"decode": 2.0})
-    assert guard.main(guard.Options(write=True)) == 0
+    assert guard.main(guard.Options(write=True, instructions=False)) == 0
     assert json.loads(guard.COMMITTED.read_text()) == {guard.kernels(): {"ratio": {"decode": 2.0}}}
     monkeypatch.setattr(guard, "ratios", lambda repeats: {"decode": 1.0})
-    assert guard.main(guard.Options()) == 1
+    assert guard.main(guard.Options(instructions=False)) == 1
     assert "slower: decode: 1, committed 2" in capsys.readouterr().err
 
 
-def test_counted_cases_run(capsys):
-    for name in guard.COUNTED:
-        assert guard.main(guard.Options(count=f"{name}/1")) == 0
+def test_without_valgrind_one_line_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(guard, "COMMITTED", tmp_path / "guard.json")
+    monkeypatch.setattr(guard, "ratios", lambda repeats: {})
+    assert guard.main(guard.Options()) == 0
+    assert capsys.readouterr().err == (
+        "no instruction counts: valgrind is not installed (Debian: apt-get install valgrind)\n")
+
+
+@pytest.mark.parametrize("name", guard.COUNTED)
+def test_counted_cases_run_between_two_lines(name, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
+    assert guard.main(guard.Options(count=name)) == 0
+    assert capsys.readouterr().out == "ready\ndone\n"
