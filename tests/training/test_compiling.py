@@ -1,4 +1,4 @@
-"""A compiled step is the step, and so is one whose blocks are computed again: losses, gradients, names of parameters."""
+"""A compiled step is the step, and so is one that computes blocks again: losses, gradients, names of parameters."""
 
 import subprocess
 import sys
