@@ -3,13 +3,15 @@
     python -m benchmarks.sizes                   # eight minutes on one core
     python -m benchmarks.sizes --largest 1024    # two minutes
 
-Microseconds per pixel of decoding tokens at hand, and the memory that it needs at its peak beyond its result, each size
-in a process of its own. LAINR is the paper's 178-pixel model with random weights, exact and with attention on 192 x 192
-nodes (64 x 64 at 178 pixels); `photos-s` (anchored) and `photos-ladder` (switched) decode a photograph of so many
+Microseconds per pixel of decoding tokens at hand, the same in operations of matrix products (what the machine would
+multiply in that time: other work slows down both), and the memory that it needs at its peak beyond its result, each
+size in a process of its own. LAINR is the paper's 178-pixel model with random weights, exact and with attention on 192
+x 192 nodes (64 x 64 at 178 pixels); `photos-s` (anchored) and `photos-ladder` (switched) decode a photograph of so many
 megapixels at its own size, band by band. A table for people, then one line of JSON.
 """
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 
@@ -24,7 +26,7 @@ from benchmarks.large_picture import photograph
 from tokenfield import Field
 from tokenfield.coords import Grid
 
-SIZES = 178, 512, 1024, 2048, 4096
+SIZES = 178, 512, 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ class Options:
     """Threads of torch."""
 
 
-Cost = tuple[float, float, int]
-"""Seconds, bytes at the peak beyond the result, pixels."""
+Cost = tuple[float, float, int, float]
+"""Seconds, bytes at the peak beyond the result, pixels, and how many products' operations a second the machine did."""
+
+
+def product_rate() -> float:
+    """Operations a second of a matrix product, now."""
+    product, work = measure.matmul(torch.float32)
+    seconds, _ = measure.interleave({"product": product}, 5)
+    return work / measure.median(seconds["product"])
 
 
 @torch.no_grad()
@@ -58,11 +67,12 @@ def lainr(size: int, nodes: int, threads: int) -> Cost:
         return values
 
     model.decode(tokens, Grid.cells(178, 178))  # the warm-up
+    before = product_rate()
     peak = measure.peak_memory(run)
     if size <= 1024:
         for _ in range(3):
             run()
-    return measure.median(seconds), peak - 4 * 3 * size**2, size**2
+    return measure.median(seconds), peak - 4 * 3 * size**2, size**2, (before + product_rate()) / 2
 
 
 def photographs(name: str, megapixels: float, threads: int) -> Cost:
@@ -79,14 +89,15 @@ def photographs(name: str, megapixels: float, threads: int) -> Cost:
             pass
         seconds.append(time.perf_counter() - start)
 
+    before = product_rate()
     peak = measure.peak_memory(run)
-    return measure.median(seconds), peak - 4 * band.numel(), height * width
+    return measure.median(seconds), peak - 4 * band.numel(), height * width, (before + product_rate()) / 2
 
 
 def main(options: Options) -> None:
     """Measure, print the table, print the line of JSON."""
     table, rows = Table(title="Decoding, float32"), []
-    for column in ("", "", "us per pixel", "of the smallest", "peak MB"):
+    for column in ("", "", "us per pixel", "products, GFLOP/s", "kFLOP in that time", "of the smallest", "peak MB"):
         table.add_column(column, justify="right")
     sizes = [size for size in SIZES if size <= options.largest]
     tasks = {name: [(f"{size} px", lainr, (size, nodes)) for size in sizes]
@@ -97,19 +108,18 @@ def main(options: Options) -> None:
         table.add_section()
         smallest = None
         for size, cost, arguments in of_name:
-            seconds, peak, pixels = measure.in_own_process(cost, *arguments, options.threads)
-            each = 1e6 * seconds / pixels
-            smallest = smallest or each
-            table.add_row(name, size, f"{each:.2f}", f"{each / smallest:.2f}", f"{peak / 1e6:.0f}")
-            rows.append({"what": name, "size": size, "us_per_pixel": each, "peak_mb": peak / 1e6})
-    torch.set_num_threads(options.threads)
-    product, work = measure.matmul(torch.float32)
-    timed, _ = measure.interleave({"product": product}, 5)
-    rate = work / measure.median(timed["product"]) / 1e9
+            seconds, peak, pixels, rate = measure.in_own_process(cost, *arguments, options.threads)
+            each, worth = 1e6 * seconds / pixels, seconds / pixels * rate / 1e3
+            smallest = smallest or worth
+            table.add_row(name, size, f"{each:.2f}", f"{rate / 1e9:.0f}", f"{worth:.0f}", f"{worth / smallest:.2f}",
+                          f"{peak / 1e6:.0f}")
+            rows.append({"what": name, "size": size, "us_per_pixel": each, "matmul_gflops": rate / 1e9,
+                         "kflop_worth": worth, "peak_mb": peak / 1e6})  # fmt: skip
+            print(rows[-1], file=sys.stderr, flush=True)
     console, about = Console(width=110), measure.circumstances()
     console.print(table)
-    console.print(f"matrix products: {rate:.0f} GFLOP/s; {about['device']}; {about['date']}", highlight=False)
-    print(json.dumps({"benchmark": "sizes", **about, "matmul_gflops": rate, "rows": rows}))
+    console.print(f"{about['device']}; {about['date']}", highlight=False)
+    print(json.dumps({"benchmark": "sizes", **about, "rows": rows}))
 
 
 if __name__ == "__main__":
