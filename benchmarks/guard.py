@@ -4,8 +4,8 @@
     python -m benchmarks.guard --write    # the figures of this machine become the committed ones
 
 Ratios, plain port over ours in interleaved turns, are compared with those committed for the same kernels (AVX2,
-AVX512, AMX): they say nothing about another kind of processor. A tenth is within what turns differ by. Instruction
-counts are of toy cases under callgrind, to the last digit the same whatever else the machine does; two hundredths more
+AVX512, AMX): they say nothing about another kind of processor. A seventh is within what runs beside other work differ
+by. Instruction counts are of toy cases under callgrind, the same whatever else the machine does; two hundredths more
 are reported. Without valgrind there are none, which is said.
 """
 
@@ -28,7 +28,7 @@ from benchmarks.cases import Case
 from tokenfield.io.atomic import write_whole
 
 COMMITTED = Path(__file__).parents[1] / "results" / "guard" / "guard.json"
-SLOWER = {"ratio": 0.9, "instructions": 1 / 1.02}
+SLOWER = {"ratio": 0.85, "instructions": 1 / 1.02}
 """A figure below so many times the committed one is a finding; of instructions their reciprocal."""
 TIMED: dict[str, Callable[[], list[Case]]] = {
     "encode, 178 px": lambda: cases.encode(cases.PAPER, bf16=False),
@@ -74,7 +74,7 @@ def ratios(repeats: int) -> dict[str, float]:
         runs = {case.name: case.run for case in alternatives}
         measure.interleave(runs, 1)
         seconds, _ = measure.interleave(runs, repeats)
-        plain, *ours = (measure.median(seconds[case.name]) for case in alternatives)
+        plain, *ours = (min(seconds[case.name]) for case in alternatives)  # what other work disturbed least
         figures |= {f"{title}: {case.name}": plain / own for case, own in zip(alternatives[1:], ours, strict=True)}
     return figures
 
