@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks import flops, reference
 from tokenfield.coords import Grid
 from tokenfield.models.lainr import Lainr, LainrConfig
-from tokenfield.training.compiling import Backend, compile_loss
+from tokenfield.training.compiling import Backend, compile_loss, recompute_blocks
 from tokenfield.training.objective import Reconstruction, ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig, build_optimizers
 
@@ -147,9 +147,11 @@ def train(
     batch: int = BATCH,
     row_blocks: int = ROW_BLOCKS,
     backend: Backend = "none",
+    recompute: bool = False,
     device: Device = "cpu",
 ) -> list[Case]:
-    """One step of a batch: forward, backward, Adam; `backend` compiles one more of ours, in the narrowest type.
+    """One step of a batch: forward, backward, Adam; `backend` compiles one more of ours, in the narrowest type;
+    `recompute` adds one in float32 that computes the encoder's blocks again in the backward pass.
 
     The plain step draws noise (and, below 1, the subset) for every pixel of every picture, as public code does; ours
     draws both per row and per column and once for the batch, which keeps the coordinates a grid.
@@ -173,11 +175,16 @@ def train(
     decoder = flops.our_decoder(config, axes[0] * axes[1], batch=batch, axes=axes)
     ours = 3 * (batch * flops.encoder(config, last_block_whole=False) + decoder)
     types = (torch.float32, torch.bfloat16)[: 1 + bf16]
-    for dtype, compiler in [(dtype, "none") for dtype in types] + [(types[-1], backend)] * (backend != "none"):
+    ways: list[tuple[torch.dtype, Backend, bool]] = [(dtype, "none", False) for dtype in types]
+    ways += [(types[-1], backend, False)] * (backend != "none") + [(torch.float32, "none", True)] * recompute
+    for dtype, compiler, again in ways:
         narrow = dtype is torch.bfloat16
         objective = Reconstruction(build(config, device=device).train(), coordinates, bf16=narrow)
         compile_loss(objective, compiler, torch.device(device))
+        if again:
+            recompute_blocks(objective)
         name = f"tokenfield {'bf16' if narrow else 'fp32'}, rows x columns" + ", compiled" * (compiler != "none")
+        name += ", blocks again" * again
         optimizers = tuple(build_optimizers(OptimConfig(), objective.model))
         cases.append(Case(name, _step(objective, optimizers, images), ours, dtype, optimizers))
     return cases

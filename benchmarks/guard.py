@@ -1,18 +1,18 @@
 """Has a commit made something slower? Ratios and instruction counts beside the committed ones.
 
-    python -m benchmarks.guard                 # compare: exit 1 where something has become slower; two minutes
-    python -m benchmarks.guard --write         # the figures of this machine become the committed ones
-    python -m benchmarks.guard --instructions  # count instructions too: needs valgrind, ten minutes more
+    python -m benchmarks.guard            # compare: exit 1 where something has become slower; four minutes
+    python -m benchmarks.guard --write    # the figures of this machine become the committed ones
 
 Ratios, plain port over ours in interleaved turns, are compared with those committed for the same kernels (AVX2,
-AVX512, AMX): they say nothing about another kind of processor. A tenth is within what turns differ by. Instruction
-counts are of toy cases under callgrind, the same whatever else the machine does; the difference of a long and a short
-run leaves out start-up. Two hundredths more are reported.
+AVX512, AMX): they say nothing about another kind of processor. A seventh is within what runs beside other work differ
+by. Instruction counts are of toy cases under callgrind, the same whatever else the machine does; two hundredths more
+are reported. Without valgrind there are none, which is said.
 """
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,19 +28,19 @@ from benchmarks.cases import Case
 from tokenfield.io.atomic import write_whole
 
 COMMITTED = Path(__file__).parents[1] / "results" / "guard" / "guard.json"
-SLOWER = {"ratio": 0.9, "instructions": 1 / 1.02}
+SLOWER = {"ratio": 0.85, "instructions": 1 / 1.02}
 """A figure below so many times the committed one is a finding; of instructions their reciprocal."""
 TIMED: dict[str, Callable[[], list[Case]]] = {
     "encode, 178 px": lambda: cases.encode(cases.PAPER, bf16=False),
     "decode, 178 px": lambda: cases.decode(cases.PAPER, 178, bf16=False),
-    "step, 10 % of pixels": lambda: cases.train(cases.PAPER, 0.1, bf16=False),
+    "step, 1 picture, 10 % of pixels": lambda: cases.train(cases.PAPER, 0.1, bf16=False, batch=1),
 }
 COUNTED: dict[str, Callable[[], list[Case]]] = {
     "decode": lambda: cases.decode(cases.TOY, 23, bf16=False)[1:2],
     "step": lambda: cases.train(cases.TOY, bf16=False)[1:2],
 }
-TURNS = 2, 12
-"""Runs of a counted case in the short and in the long program."""
+TURNS = 4
+"""Runs of a counted case that are counted."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Options:
 
     write: bool = False
     """Make these figures the committed ones."""
-    instructions: bool = False
-    """Count instructions too."""
+    instructions: bool = True
+    """Count instructions too, two minutes; needs valgrind."""
     repeats: int = 5
     """Recorded turns."""
     threads: int = 1
     """Threads of torch."""
     count: str = ""
-    """Run one counted case, named `CASE/TURNS`, and nothing else: what the program starts under callgrind."""
+    """Run this counted case and nothing else: what the program starts under callgrind."""
 
 
 def kernels() -> str:
@@ -74,31 +74,39 @@ def ratios(repeats: int) -> dict[str, float]:
         runs = {case.name: case.run for case in alternatives}
         measure.interleave(runs, 1)
         seconds, _ = measure.interleave(runs, repeats)
-        plain, *ours = (measure.median(seconds[case.name]) for case in alternatives)
+        plain, *ours = (min(seconds[case.name]) for case in alternatives)  # what other work disturbed least
         figures |= {f"{title}: {case.name}": plain / own for case, own in zip(alternatives[1:], ours, strict=True)}
     return figures
 
 
-def run_counted(name: str, turns: int) -> None:
-    """A counted case, so many times."""
+def run_counted(name: str) -> None:
+    """A counted case after a line on standard input; a line on standard output before and after it."""
     (case,) = COUNTED[name]()
     case.settle()
-    for _ in range(turns):
-        case.run()
+    case.run()  # what is made once only is not counted
+    for say in ("ready", "done"):
+        print(say, flush=True)
+        sys.stdin.readline()
+        if say == "ready":
+            for _ in range(TURNS):
+                case.run()
 
 
 def instructions(name: str) -> float:
-    """Instructions of one run of a case."""
-    counts = []
-    for turns in TURNS:
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "callgrind.out"
-            program = [sys.executable, "-m", "benchmarks.guard", "--count", f"{name}/{turns}"]
-            settings = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"}
-            subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *program],
-                           env=os.environ | settings, capture_output=True, check=True)
-            counts.append(int(re.search(r"^(?:summary|totals): (\d+)", out.read_text(), re.M)[1]))
-    return (counts[1] - counts[0]) / (TURNS[1] - TURNS[0])
+    """Instructions of one run of a case: callgrind counts between two lines of the program, not while it starts."""
+    program = [sys.executable, "-m", "benchmarks.guard", "--count", name]
+    settings = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE", "MALLOC_ARENA_MAX": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "callgrind.out"
+        tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+        with subprocess.Popen([*tool, *program], env=os.environ | settings, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as counted:
+            for command in ("--instr=on", "--dump"):
+                assert counted.stdout.readline(), "the counted program ended early"
+                subprocess.run(["callgrind_control", command, str(counted.pid)], check=True, capture_output=True)
+                print(file=counted.stdin, flush=True)
+        dump = Path(f"{out}.1").read_text()
+        return int(re.search(r"^(?:summary|totals): (\d+)", dump, re.M)[1]) / TURNS
 
 
 def findings(figures: dict[str, dict[str, float]], committed: dict[str, dict[str, float]]) -> list[str]:
@@ -117,12 +125,13 @@ def main(options: Options) -> int:
     """Measure, compare, print the line of JSON; the exit code."""
     torch.set_num_threads(options.threads)
     if options.count:
-        name, turns = options.count.split("/")
-        run_counted(name, int(turns))
+        run_counted(options.count)
         return 0
     every: dict[str, dict[str, dict[str, float]]] = json.loads(COMMITTED.read_text()) if COMMITTED.exists() else {}
     figures = {"ratio": ratios(options.repeats)}
-    if options.instructions:
+    if options.instructions and not shutil.which("valgrind"):
+        print("no instruction counts: valgrind is not installed (Debian: apt-get install valgrind)", file=sys.stderr)
+    elif options.instructions:
         figures["instructions"] = {name: instructions(name) for name in COUNTED}
     worse = findings(figures, every.get(kernels(), {}))
     if options.write:
@@ -136,4 +145,7 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
+    if any(os.environ.get(k) != v for k, v in measure.TUNED_MALLOC.items()):  # page faults differ from run to run
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.guard", *sys.argv[1:]],
+                  os.environ | measure.TUNED_MALLOC)
     sys.exit(main(tyro.cli(Options, description=__doc__)))

@@ -86,7 +86,8 @@ def build(title: str, options: Options, bf16: bool) -> list[Case]:
     if kind == "decode":
         size = TOY_SIZES[which] if options.quick else which
         return cases.decode(config, size, bf16=bf16, compiled=options.compile)
-    return (cases.encode if kind == "encode" else cases.train)(config, which, bf16=bf16)
+    return cases.encode(config, which, bf16=bf16) if kind == "encode" else cases.train(
+        config, which, bf16=bf16, recompute=True)
 
 
 def peak(title: str, options: Options, bf16: bool, index: int) -> float:

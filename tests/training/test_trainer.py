@@ -177,6 +177,10 @@ def test_accumulated_parts_equal_the_whole_batch(pictures, tmp_path):
         assert (two[name] - tensor).abs().mean() < 2e-5, name
 
 
+def test_a_run_with_recomputed_blocks_is_the_run(whole, pictures, tmp_path):
+    assert_same_run(run(replace(SHORT, recompute=True), pictures, tmp_path / "run"), whole)
+
+
 def test_row_blocks_train_the_same(pictures, tmp_path):
     sgd_like = {"optim": OptimConfig(name="muon", rate=1e-3), "steps": 2, "evaluate_every": 0}
     one = final(run(toy(**sgd_like), pictures, tmp_path / "one"))[1]

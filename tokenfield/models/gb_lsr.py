@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokenfield.configs import Sizes, check_divides
-from tokenfield.coords import Coordinates, Grid
+from tokenfield.coords import Coordinates, Grid, by_kind
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
 from tokenfield.nn.affine import wide
@@ -81,6 +81,16 @@ class Series(NamedTuple):
     functions: Float[Tensor, "*q p"]
 
 
+def along(axis: int, prepared: Float[Tensor, "..."], series: Series) -> Float[Tensor, "..."]:
+    """The sum of the series along an axis of patches, the coefficients' being the next one: a product per patch."""
+    parts, places = [], []
+    for patch, place in by_kind(series.patch):
+        of_patch = prepared.select(axis, patch)
+        parts.append(torch.tensordot(series.functions[place], of_patch, ([1], [axis])).movedim(0, axis))
+        places.append(place)
+    return torch.cat(parts, axis).index_select(axis, torch.cat(places).argsort())
+
+
 class QueryState(NamedTuple):
     """The axes (y, x) of a grid, or of points."""
 
@@ -100,6 +110,7 @@ class GbLsr(FieldModel):
     def __init__(self, config: GbLsrConfig):
         super().__init__()
         self.config, self.input_size, self.channels, self.cell = config, config.size, config.channels, config.patch
+        self.chunk = 1 << 16  # a grid's cost is per row of patches: larger parts waste less of it
         dim = config.dim
 
         def normalised(width: int, stride: int) -> list[nn.Module]:
@@ -168,8 +179,8 @@ class GbLsr(FieldModel):
         """The series; on a grid along y first, then along x."""
         y, x = located.y, located.x
         if located.grid:
-            rows = torch.einsum("bhncij,hi->bhncj", prepared.index_select(1, y.patch), y.functions)
-            return torch.einsum("bhwcj,wj->bhwc", rows.index_select(2, x.patch), x.functions).flatten(1, 2)
+            rows = along(1, prepared.permute(0, 1, 4, 2, 3, 5), y)  # (B, H, N, C, p)
+            return along(2, rows.permute(0, 1, 2, 4, 3), x).flatten(1, 2)  # (B, H, W, C)
         picked = pick(prepared.flatten(3), y.patch, x.patch, grid=False).unflatten(-1, prepared.shape[3:])
         of_points = (axis.functions.expand(*picked.shape[:2], -1) for axis in (y, x))
         return torch.einsum("bqcij,bqi,bqj->bqc", picked, *of_points)

@@ -74,7 +74,7 @@ class CoarseDecoder:
 
         chunk = len(lattice) if torch.is_grad_enabled() else max(1, 4096 // max(1, len(tokens)))
         bands: Tensor = in_pieces(modulations, lattice, chunk).unflatten(1, (self.n, self.n))
-        return [band.contiguous() for band in bands.chunk(head.num_bands, -1)]
+        return list(bands.chunk(head.num_bands, -1))
 
     def combine(self, located: tuple[QueryState, tuple[Near, Near], bool], prepared: list[Tensor]) -> Tensor:
         """Values (B, Q, C)."""

@@ -31,7 +31,8 @@ from tokenfield.training.objective import ReconstructionConfig
 from tokenfield.training.optimisers import OptimConfig
 from tokenfield.training.protocols import AnyObjective, Data, ModelConfig, Part
 
-RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints")
+RESUMABLE = ("log_every", "evaluate_every", "evaluate_pictures", "checkpoint_every", "keep_checkpoints",
+             "recompute")
 """Fields that may differ between a run and its continuation: none of them changes a weight."""
 
 M = TypeVar("M", bound=ModelConfig, default=ModelConfig)
@@ -71,6 +72,9 @@ class Recipe(Generic[M, D, L]):
     compile: Backend = "none"
     """Backend of torch.compile for what a step minimises. inductor fuses what lies between the products, after minutes
     of compilation; on a CPU it needs a C++ compiler. aot_eager compiles nothing and shows whether inductor could."""
+    recompute: bool = False
+    """Keep the input of every transformer block alone and compute the block again in the backward pass: the same
+    gradient, in the memory of one block."""
     seed: int = 0
     """Decides the initial weights and every draw."""
     log_every: int = 10

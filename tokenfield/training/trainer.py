@@ -34,7 +34,7 @@ from tokenfield.nn.attention import differentiated_once
 from tokenfield.training import checkpoint, seeding, sharding
 from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
-from tokenfield.training.compiling import compile_loss
+from tokenfield.training.compiling import compile_loss, recompute_blocks
 from tokenfield.training.folder import (
     RECIPE,
     check_same,
@@ -130,6 +130,8 @@ class Trainer:
         self.ema = Ema(self.model, recipe.ema_decay) if recipe.ema_decay else None
         average = self.ema.model if self.ema else None
         self.skeleton = sharding.share_out(self.model, average, recipe.optim.name, accelerator) if fsdp else None
+        if recipe.recompute:
+            recompute_blocks(self.model)
         bf16 = recipe.precision == "bf16"
         self.loss: nn.Module = recipe.objective.build(self.model, bf16=bf16)
         compile_loss(self.loss, recipe.compile, accelerator.device)
