@@ -12,5 +12,13 @@ class UserError(ValueError):
     """Something the caller can put right: the message is one line.
 
     It says what was given, what is accepted and what to do. The command line prints it without a traceback; library
-    users catch it as a `ValueError`.
+    users catch it as a `ValueError`. What is not printable in it, of a file's name perhaps, is escaped.
     """
+
+    def __init__(self, message: object = ""):
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    """Text without what ends lines, controls terminals or is no letter: such characters are escaped."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

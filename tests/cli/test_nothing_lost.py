@@ -1,16 +1,20 @@
 """Nothing may be lost: commands beside each other, over each other, with names of every kind, on any terminal."""
 
 import io
+import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tokenfield.cli import app, console
-from tokenfield.io.atomic import BadName, folder_aside, write_whole, written_aside
+from tokenfield.errors import UserError, printable
+from tokenfield.evaluation.tables import aligned, write
+from tokenfield.io.atomic import BadName, folder_aside, typed, write_whole, written_aside
 
 
 @pytest.fixture
@@ -94,8 +98,27 @@ def test_folders_whose_names_are_not_utf_8(run, model, phone, tmp_path, own_cach
 
 
 def test_letters_that_are_no_control_characters_stay():
-    assert console.harmless("\u00fcber\n\t\u5199") == "\u00fcber\n\t\u5199"
-    assert console.harmless("a\x1b]0;b\x07\r") == "a\\x1b]0;b\\x07\\r"
+    assert printable("\u00fcber \u5199") == "\u00fcber \u5199"
+    assert printable("a\x1b]0;b\x07\r\n") == "a\\x1b]0;b\\x07\\r\\n" == str(UserError("a\x1b]0;b\x07\r\n"))
+
+
+STRANGE = ("a\nb", "\x1b[31m'q\"", "\udcff", "$(id) `id`", "-rf", "\u00fcber", "\\n")
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_commands_that_are_printed_can_be_typed(name, tmp_path):
+    command = typed("ls", Path(name))
+    assert command.isprintable()
+    (tmp_path / name).touch()
+    names = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True).stdout
+    assert Path(os.fsdecode(names.removesuffix(b"\n"))) == Path(name)
+
+
+def test_tables_have_a_line_for_a_row(tmp_path):
+    rows = [["file", "dB"], *([name, "1"] for name in (*STRANGE, "a|b"))]
+    assert aligned(rows).count("\n") == len(rows) - 1 and "\x1b" not in aligned(rows)
+    write(tmp_path / "t.md", rows)
+    assert {line.count("|") for line in (tmp_path / "t.md").read_text().splitlines()} == {3}
 
 
 def test_names_of_255_bytes_are_written(tmp_path):

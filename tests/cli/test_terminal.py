@@ -38,21 +38,21 @@ from contextlib import closing
 from tokenfield.io import progress
 progress.PATIENCE = 0
 with closing(progress.Bar("counting", 3)) as bar:
-    [bar.file(i) for i in range(3)]
+    [bar.file(i, "[/b]\\x1b]0;title\\x07") for i in range(3)]  # a name is neither markup nor a command
 """
 COLOUR, CURSOR = re.compile(r"\x1b\[[0-9;]*3[0-7]"), re.compile(r"\x1b\[[0-9?]*[A-Zhl]")
 
 
 @pytest.mark.parametrize("code", [HELP, BAR])
 def test_colours_are_off_where_they_are_not_wanted(code):
-    assert COLOUR.search(on_terminal(code))
+    assert COLOUR.search(on_terminal(code)) and "\x07" not in on_terminal(code)
     assert not COLOUR.search(on_terminal(code, NO_COLOR="1"))
     assert "\x1b" not in on_terminal(code, TERM="dumb")
     assert b"\x1b" not in subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60).stdout
 
 
 def test_a_dumb_terminal_is_told_in_lines_how_far_work_is():
-    assert "counting: 33 %" in on_terminal(BAR, TERM="dumb")
+    assert r"counting [/b]\x1b]0;title\x07: 33 %" in on_terminal(BAR, TERM="dumb")
     assert CURSOR.search(on_terminal(BAR)) and not CURSOR.search(on_terminal(BAR, TERM="dumb"))
 
 

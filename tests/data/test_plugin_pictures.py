@@ -1,14 +1,18 @@
 """HEIC and JPEG XL read where their packages are: colours, alpha, turns, 10 bits, frames, damage."""
 
+import sys
+
 import numpy as np
 import pillow_heif
 import pillow_jxl  # noqa: F401, registers the format
 import pytest
+from fixtures import smooth
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.data.decoding import PictureError, read_picture
+from tokenfield.data.pictures import write_picture
 
 ROWS, COLUMNS = np.mgrid[0:48, 0:64]
 TRUTH = np.stack([COLUMNS / 63, ROWS / 47, (ROWS + COLUMNS) / 110], -1)
@@ -95,3 +99,20 @@ def test_damaged_ones_are_read_or_refused_in_one_line(tmp_path_factory, name, pl
         read_picture(path, max_pixels=10_000)
     except PictureError as error:
         assert str(error).isprintable()
+
+
+COMMANDS = {"encode": "{d} --model {m} -o {o} --no-check", "evaluate": "{m} --data {d} --size 16",
+            "latents": "{m} {d} -o {o} --size 16",
+            "train": "anchored --data {d} --out {o} --data.size 16 --steps 1 --quiet",
+            "score": "{d} --reference {d} --size 16 --holdout 0.9"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_without_its_package_one_is_named_and_counted_in_every_folder(name, run, model, tmp_path, monkeypatch):
+    for index in range(9):
+        write_picture(tmp_path / "d" / f"{index}.png", smooth(20 + index, 24, index))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    Image.fromarray(BYTES).save(tmp_path / "d" / "a.heic", "HEIF")
+    outcome = run(name, *COMMANDS[name].format(d=tmp_path / "d", m=model, o=tmp_path / "o").split())
+    assert outcome.code == 3 and "skipped 1" in outcome.err
+    assert "a.heic (is HEIC, which needs a package: pip install pillow-heif)" in outcome.err

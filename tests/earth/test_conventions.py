@@ -136,14 +136,22 @@ def test_a_place_on_an_axis_has_a_name(values, attributes, label):
     assert label_of("a", None, 7) == "a[7]"
 
 
-def test_variables_in_groups_are_found(tmp_path):
-    for group, name in (("sea/surface", "SST"), ("air", "T"), ("air/aloft", "T")):
-        dataset(variables=(name,)).to_netcdf(tmp_path / "x.nc", mode="a", group=group, engine="h5netcdf")
-    file = EarthFile(tmp_path / "x.nc")
-    assert sorted(file.variables) == ["SST", "air/T", "air/aloft/T"]
-    read = file.read(next(file.layers(("SST",), stacked=False)))
-    np.testing.assert_allclose(read.values[0], VALUES, atol=1e-5)
-    assert read.name == "x.nc SST 2000-01-01"
+@pytest.mark.parametrize("name", ["x.nc", "x.zarr"])
+def test_variables_in_groups_are_found_beside_those_of_the_root(name, tmp_path):
+    """Also where a group has no axes but those of the group that it lies in, and where 0 is a value."""
+    own = dataset(variables=("T",)) * 0
+    for group, data in ((None, dataset(variables=("R",))), ("sea/surface", dataset(variables=("SST",))),
+                        ("air", dataset(variables=("T",))), ("air/aloft", own.drop_vars(list(own.coords)))):
+        if name.endswith("nc"):
+            data.to_netcdf(tmp_path / name, mode="a", group=group, engine="h5netcdf")
+        else:
+            data.to_zarr(tmp_path / name, mode="a", group=group, zarr_format=2)
+    file = EarthFile(tmp_path / name)
+    assert sorted(file.variables) == ["R", "SST", "air/T", "air/aloft/T"]
+    for variable, values in (("R", VALUES), ("SST", VALUES), ("air/aloft/T", 0 * VALUES)):
+        read = file.read(next(file.layers((variable,), stacked=False)))
+        np.testing.assert_allclose(read.values[0], values, atol=1e-5)
+        assert read.name == f"{name} {variable} 2000-01-01" and read.valid.all()
 
 
 def test_one_s_own_files_train_by_default(tmp_path):

@@ -31,7 +31,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
 from tokenfield.evaluation.tables import check_file
-from tokenfield.io.atomic import REASONS
+from tokenfield.io.atomic import REASONS, shown
 from tokenfield.io.outputs import RESULTS, check_named
 from tokenfield.registry import COMMANDS
 
@@ -164,7 +164,7 @@ def explain(error: UserError | OSError | KeyboardInterrupt | ModuleNotFoundError
         if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head`, has seen enough: no error of ours
             return 128 + signal.SIGPIPE
         reason = OS_REASONS.get(error.errno or 0) or error.strerror or str(error)
-        console.fail(f"{error.filename}: {reason}" if error.filename is not None else reason)
+        console.fail(f"{shown(error.filename)}: {reason}" if error.filename is not None else reason)
     else:
         console.fail(str(error))
     return console.FAILED
@@ -200,7 +200,7 @@ def parse(argv: list[str]) -> Callable[[], object]:
 def print_commands() -> None:
     """The help of the program: every command with the first line of its docstring."""
     gc.freeze()  # else the trees of the sources that are read make it look through all modules again and again
-    console.say(f"usage: tokenfield COMMAND [--OPTION VALUE ...]\n\n{DESCRIPTION}")
+    console.show(f"usage: tokenfield COMMAND [--OPTION VALUE ...]\n\n{DESCRIPTION}")
     width = max(map(len, COMMANDS))
     for name in COMMANDS:
         console.say(f"  {name:<{width}}  {COMMANDS.places[name].summary()}")

@@ -99,7 +99,7 @@ def compare(
                               outcome.results.get("", {})),
     }
     report.write(table, out)
-    console.say(report.as_markdown(table))
+    console.show(report.as_markdown(table))
     console.write_json(json, "compare", {"table": table})
     return finish(outcome, len(jobs), out)
 
@@ -140,8 +140,16 @@ def facts(budget: str, seeds: int, threads: int) -> dict[str, object]:
 
 def finish(outcome: "Outcome", total: int, out: Path) -> int:
     """Say what is missing, if anything is, and choose the exit code."""
+    from tokenfield.data.pictures import SkippedFiles
+
+    skipped = SkippedFiles()
+    for run in (run for table in outcome.results.values() for runs in table.values() for run in runs):
+        for item in run.get("skipped", ()):
+            skipped.add(item["file"], item["reason"])
+    if skipped:
+        console.warn(skipped.summary())
     if outcome.end == "done":
-        return console.OK
+        return console.SKIPPED if skipped else console.OK
     why = {"interrupted": "interrupted", "over": "the time was over"}[outcome.end]
     console.fail(f"{why} after {outcome.count} of {total} runs; what is finished is in {out}; the same command goes on")
     return console.INTERRUPTED if outcome.end == "interrupted" else console.FAILED

@@ -45,6 +45,6 @@ def completion(shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]) -> i
     names = {"commands": COMMANDS, "recipes": [*RECIPES, *MODELS], "models": pretrained.list_models()}
     words = {kind: " ".join(name for name in some if re.fullmatch(r"[\w.\-]+", name)) for kind, some in names.items()}
     if shell == "zsh":  # which completes by bash's functions
-        console.say("autoload -U +X compinit && compinit -u\nautoload -U +X bashcompinit && bashcompinit")
-    console.say((FISH if shell == "fish" else BASH).format(**words).rstrip())
+        console.show("autoload -U +X compinit && compinit -u\nautoload -U +X bashcompinit && bashcompinit")
+    console.show((FISH if shell == "fish" else BASH).format(**words).rstrip())
     return console.OK

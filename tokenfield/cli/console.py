@@ -15,6 +15,7 @@ import tyro
 
 from tokenfield._version import __version__
 from tokenfield.cli.types import SkippedFiles
+from tokenfield.errors import printable
 from tokenfield.evaluation import tables
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.outputs import check_report
@@ -44,36 +45,35 @@ class Usage(Exception):
 
 def say(text: str = "") -> None:
     """A line of results."""
-    print(harmless(text))
+    print(printable(text))
+
+
+def show(text: str) -> None:
+    """Results of several lines."""
+    for line in text.split("\n"):
+        say(line)
 
 
 def show_table(rows: tables.Rows, path: Path | None = None) -> None:
     """A table of results, and the same as a file where a path is given."""
-    say(tables.aligned(rows))
+    show(tables.aligned(rows))
     if path is not None:
         tables.write(path, rows)
 
 
 def notice(text: str) -> None:
     """A line that is no result: what was skipped, where something was saved."""
-    print(harmless(text), file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def fail(text: str) -> None:
     """The one line of an error, however many the message came with."""
-    print(f"tokenfield: error: {harmless(' '.join(text.split()))}", file=sys.stderr)
+    notice(f"tokenfield: error: {' '.join(text.splitlines())}")
 
 
 def warn(message: object) -> None:
     """A Python warning as one line, without the path and the source line that Python would add."""
-    print(f"tokenfield: warning: {harmless(' '.join(str(message).split()))}", file=sys.stderr)
-
-
-def harmless(text: str) -> str:
-    """Text in which nothing but lines and tabs controls a terminal: names of files may hold its escape sequences."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    notice(f"tokenfield: warning: {' '.join(str(message).split())}")
 
 
 def escape_what_cannot_be_shown() -> None:

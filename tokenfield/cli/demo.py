@@ -83,7 +83,7 @@ def show(findings: Findings, table: Path | None) -> None:
     console.show_table(rows, table)
     zoom, half, fresh = findings.zoom, findings.half_size, findings.fresh
     assert zoom is not None, "the tour has ended"
-    console.say(f"""
+    console.show(f"""
 PSNR in dB as in the papers: per picture, float32, unclamped; PCA: principal
 components of 8x8 cells that store no more values ({findings.mean('values_per_pixel_value'):.2f} per pixel value,
 {findings.mean('bytes'):.0f} bytes a photograph; tokenfield encode codes them in fewer).

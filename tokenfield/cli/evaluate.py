@@ -187,11 +187,11 @@ def show(report: Report, table: Path | None) -> None:
     show_kinds(report)
     protocol = report.to_json()["protocol"]
     console.say(f"protocol {report.protocol}: {protocol['pictures']}")
-    console.say("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))
+    console.show("\n".join(f"  {key}: {value}" for key, value in protocol.items() if key not in ("name", "pictures")))
     for difference in report.differences():
         console.say(f"  not the whole test set: {difference}")
     console.say("seconds: the median.")
-    console.say("\n".join(perceptual_lines(report)))
+    console.show("\n".join(perceptual_lines(report)))
     if report.pca is not None:
         above = middle["psnr"] - middle["pca_psnr"]
         console.say(f"{above:+.2f} dB against principal components of {report.pca['cell']}x{report.pca['cell']} cells "

@@ -1,7 +1,6 @@
 """`tokenfield explain PICTURE ...`: what each token governs, and where a pixel looks."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from tokenfield.cli.console import Json, Out, Pixels, Table
 from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load_model
 from tokenfield.cli.types import Explained, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import typed
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
@@ -126,7 +126,7 @@ def command_line(pictures: Sequence[Path], detail: Detail, *, model: tuple[str, 
     for name, value in options.items():
         if value not in (None, ()):
             words += [f"--{name}", *map(word, value if isinstance(value, tuple) else (value,))]
-    return shlex.join(words)
+    return typed(*words)
 
 
 def word(value: object) -> str:

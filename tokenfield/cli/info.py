@@ -1,13 +1,13 @@
 """`tokenfield info`: what a file or folder is, in a few lines."""
 
 from pathlib import Path
-from shlex import quote
 
 import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import typed
 from tokenfield.io.record import Record
 
 LATENTS = "latents.json"
@@ -215,7 +215,7 @@ def after_latents(folder: Path, description: Record) -> str:
     else:
         words = ["ldm-cutouts-32", "--model.tokens", str(description["tokens"])]
     words += ["--model.latent-dim", str(description["latent_dim"]), "--model.classes", str(len(description["classes"]))]
-    return f"tokenfield train {' '.join(words)} --data {quote(str(folder))}"
+    return f"tokenfield train {' '.join(words)} --data {typed(folder)}"
 
 
 def is_archive(path: Path) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import chain, groupby, zip_longest
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, cast
 
 import tyro
@@ -16,6 +15,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Folder, Json, Usage
 from tokenfield.cli.types import Recipe, Session
 from tokenfield.errors import UserError
+from tokenfield.io.atomic import typed
 from tokenfield.registry import DENOISERS, MODELS, RECIPES
 
 INTRODUCTION = """\
@@ -47,11 +47,13 @@ def train(recipe: Recipe, out: Path, options: Run, session: Session, json: Path 
 
     `tokenfield train --help` lists the recipes, `tokenfield train RECIPE --help` every option of one.
     """
+    from tokenfield.data.pictures import SkippedFiles
     from tokenfield.training import journal
     from tokenfield.training.recipe import model_name, system_class
     from tokenfield.training.trainer import train
 
-    train(recipe, options.data, out, resume=options.resume, session=session)
+    skipped = SkippedFiles()
+    train(recipe, options.data, out, resume=options.resume, session=session, skipped=skipped)
     if os.environ.get("RANK", "0") != "0":  # one of several processes under torchrun; the first one speaks
         return console.OK
     lines = journal.read(out / journal.METRICS)
@@ -64,11 +66,11 @@ def train(recipe: Recipe, out: Path, options: Run, session: Session, json: Path 
         console.say(f"{measure.text.format(score[0])} on {score[1]} held-out {measure.things}")
     console.say(f"model, recipe, metrics and learning curve are in {out}")
     system = system_class(model_name(recipe.model))
-    places = {"out": quote(str(out)), "data": quote(str(options.data))}
+    places = {"out": typed(out), "data": typed(options.data)}
     console.say(f"next: tokenfield {system.after_training.format(**places)}")
     summary = {"training": trained[-1] if trained else None, "evaluation": scores[-1] if scores else None}
-    console.write_json(json, "train", {"recipe": recipe.name, "out": str(out), **summary})
-    return console.OK
+    console.write_json(json, "train", {"recipe": recipe.name, "out": str(out), **summary, "skipped": skipped.as_json()})
+    return console.SKIPPED if skipped else console.OK
 
 
 def parser(argv: list[str]) -> Callable[[], object]:
@@ -105,7 +107,7 @@ def option(argv: list[str], name: str) -> str | None:
 
 def print_recipes() -> None:
     """The help of `train` without a recipe: recipes by their groups, then systems. Imports none of them."""
-    console.say(INTRODUCTION)
+    console.show(INTRODUCTION)
     width = max(map(len, [*RECIPES, *MODELS]))
     groups = groupby(RECIPES.places.items(), lambda entry: entry[1].group)
     for group, places in chain(groups, [("Systems", MODELS.places.items())]):

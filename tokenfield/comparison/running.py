@@ -15,6 +15,7 @@ from typing import Literal
 
 from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.setting import Setting, progress_of
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.training.lock import held
@@ -72,7 +73,7 @@ def run(recipe: Recipe, setting: Setting, measurement: Measurement, *, held_out:
     with claim(folder):
         if (folder / RESULT).exists():
             return json.loads((folder / RESULT).read_text())
-        probe, budget, failure = None, setting.budget, None
+        probe, budget, failure, skipped = None, setting.budget, None, SkippedFiles()
         if held_out is not None:
             recipe, probe = replace(recipe, evaluate_every=0), Doubling(held_out, setting.data, setting.pictures)
         while failure is None and budget.remaining(recipe, folder):
@@ -81,10 +82,12 @@ def run(recipe: Recipe, setting: Setting, measurement: Measurement, *, held_out:
                 return None
             try:
                 train(recipe, setting.data, folder, resume=(folder / "recipe.json").exists(),
-                      session=Session(remaining, setting.device, quiet=True), budget=budget.training_time, probe=probe)
+                      session=Session(remaining, setting.device, quiet=True), budget=budget.training_time, probe=probe,
+                      skipped=skipped)
             except Diverged:
                 failure = "diverged"
-        result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure}
+        result = {"system": model_name(recipe.model), "seed": recipe.seed, "failure": failure,
+                  "skipped": skipped.as_json()}
         if failure is None:
             result |= measurement(recipe, setting, folder)
         steps, seconds = progress_of(folder)

@@ -34,7 +34,7 @@ from tokenfield.data.deep import (
     scaled,
 )
 from tokenfield.data.shards import OpenFile, open_member, shard_of
-from tokenfield.errors import DAMAGE, UserError
+from tokenfield.errors import DAMAGE, UserError, printable
 from tokenfield.io.atomic import shown
 
 MAX_PIXELS = 256_000_000
@@ -217,7 +217,7 @@ def _by_plugin(path: Path, file: OpenFile, kind: str, max_pixels: int) -> Decode
 def _line(error: BaseException) -> str:
     """An exception's text on one short line."""
     text = " ".join(str(error).split())
-    return (text if text.isprintable() else ascii(text))[:120] or type(error).__name__
+    return printable(text)[:120] or type(error).__name__
 
 
 def _unidentified(path: Path) -> str:

@@ -12,9 +12,9 @@ number of rows has rows on the poles, as ERA5's 721 x 1440.
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,7 @@ from tokenfield.io.atomic import shown
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
-    from xarray import DataArray, Dataset
+    from xarray import DataArray, Dataset, Variable
 
 NETCDF, ZARR, NPY = (".nc", ".cdf", ".nc4", ".netcdf", ".h5"), ".zarr", ".npy"
 SUFFIXES = (*NETCDF, ZARR, NPY)
@@ -109,9 +109,6 @@ class EarthFile:
             dataset = self._open_npy(names) if path.suffix.lower() == NPY else open_dataset(path)
         self.dataset = dataset
         self.axes = self._find_axes()
-        if not self.axes and (groups := self._groups()):
-            self.dataset = groups
-            self.axes = self._find_axes()
         if not self.axes:
             raise self._refuse("has no variable on latitudes and longitudes; its axes are "
                                f"{', '.join(map(str, self.dataset.sizes)) or 'none'}{HOW_TO_SAY}")
@@ -130,25 +127,6 @@ class EarthFile:
         latitudes = np.linspace(90, -90, height) if height % 2 else globe.latitudes.numpy()
         axes = {"latitude": latitudes, "longitude": globe.longitudes.numpy() - 180 / width}
         return xarray.Dataset({(names or ("value",))[0]: (tuple(axes), array)}, axes)
-
-    def _groups(self) -> "Dataset | None":
-        """What lies in groups below the root, as one dataset: names by their groups, unless they are unique."""
-        import xarray
-
-        options: Record = {"engine": "zarr"} if self.path.suffix.lower() == ZARR else {}
-        try:
-            tree = xarray.open_groups(self.path, decode_times=False, decode_timedelta=False, **options)
-        except (ImportError, NotImplementedError, *UNREADABLE):  # netCDF-3 has none
-            return None
-        inner = {path.strip("/"): data for path, data in tree.items() if path.strip("/")}
-        shared = Counter(name for data in inner.values() for name in data.data_vars)
-        parts = []
-        for group, data in inner.items():
-            outer = {name: axis for name, axis in tree["/"].variables.items() if set(axis.dims) <= set(data.dims)}
-            data = data.assign_coords({name: axis for name, axis in outer.items() if name not in data.variables})
-            own = {name: f"{group}/{name}" for name in [*data.dims, *data.variables] if name not in data.data_vars}
-            parts.append(data.rename(own | {name: f"{group}/{name}" for name in data.data_vars if shared[name] > 1}))
-        return xarray.merge(parts) if parts else None
 
     def _find_axes(self) -> dict[str, tuple[str, str]]:
         dataset, axes, kinds = self.dataset, {}, ("latitude", "longitude")
@@ -245,30 +223,64 @@ class EarthFile:
 
 
 def open_dataset(path: Path) -> "Dataset":
-    """A netCDF file or a Zarr folder, times as numbers. Raises PictureError for what is neither."""
+    """A netCDF file or a Zarr folder with all its groups, times as numbers. Raises PictureError for what is neither."""
     import xarray
 
     options: Record = {"decode_times": False, "decode_timedelta": False}
     try:
-        if path.suffix.lower() == ZARR:
-            return _open_zarr(path, options | {"engine": "zarr"})
-        if path.stat().st_size < IN_MEMORY and path.open("rb").read(3) == b"CDF":
-            options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
-        return xarray.open_dataset(path, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that Zarr's metadata stand in many files
+            if path.suffix.lower() == ZARR:
+                options |= {"engine": "zarr"}
+                return merged({name: _open_zarr(path, options | {"group": name}) for name in groups_of(path, options)})
+            if path.stat().st_size < IN_MEMORY and path.open("rb").read(3) == b"CDF":
+                options |= {"engine": "scipy", "mmap": False}  # mapped, netCDF-3 complains when it is closed
+                return xarray.open_dataset(path, **options)
+            return merged(groups_of(path, options))
     except ImportError as error:
         raise PictureError(path, "is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
     except UNREADABLE as error:
         raise PictureError(path, f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
 
 
-def _open_zarr(path: Path, options: Record) -> "Dataset":
-    """A Zarr store, in which 0, what an array is filled with unless somebody said otherwise, marks nothing."""
+def groups_of(path: Path, options: Record) -> "dict[str, Dataset]":
+    """The root, "/", and the groups of a file; where one of them cannot be opened, the root alone."""
     import xarray
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # that metadata stand in many files
-        marked, plain = (xarray.open_dataset(path, use_zarr_fill_value_as_mask=mask, **options)
-                         for mask in (True, False))
+    try:
+        return xarray.open_groups(path, **options)
+    except UNREADABLE:
+        return {"/": xarray.open_dataset(path, **options)}
+
+
+def merged(tree: "dict[str, Dataset]") -> "Dataset":
+    """The root and what lies in groups below it as one dataset: names by their groups, unless they are unique.
+
+    A group sees the axes of those it lies in.
+    """
+    import xarray
+
+    shared = Counter(name for data in tree.values() for name in data.data_vars)
+    parts = [tree["/"]]
+    for path, data in tree.items():
+        if not (group := path.strip("/")):
+            continue
+        outer: dict[Hashable, Variable] = {}
+        for parent in ("/", *(f"/{above}" for above in reversed(PurePosixPath(group).parents) if above.name)):
+            variables = tree[parent].variables.items() if parent in tree else ()
+            outer |= {name: axis for name, axis in variables if set(axis.dims) <= set(data.dims)}
+        data = data.assign_coords({name: axis for name, axis in outer.items() if name not in data.variables})
+        own = {name: f"{group}/{name}" for name in [*data.dims, *data.variables] if name not in data.data_vars}
+        parts.append(data.rename(own | {name: f"{group}/{name}" for name in data.data_vars if shared[name] > 1}))
+    return xarray.merge(parts) if len(parts) > 1 else parts[0]
+
+
+def _open_zarr(path: Path, options: Record) -> "Dataset":
+    """A group of a Zarr store, in which 0, what an array is filled with unless somebody said otherwise, marks nothing.
+    """
+    import xarray
+
+    marked, plain = (xarray.open_dataset(path, use_zarr_fill_value_as_mask=mask, **options) for mask in (True, False))
     filled = [name for name in plain.data_vars if marked[name].encoding.get("_FillValue", 0) != 0]
     return plain.assign({name: marked[name] for name in filled})
 

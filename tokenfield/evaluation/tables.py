@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, printable
 from tokenfield.io.atomic import shown, write_whole
 
 Rows = Sequence[Sequence[str]]
-"""Cells; the first row is the heading."""
+"""Cells; the first row is the heading. What is not printable in one, of a file's name perhaps, is escaped."""
 
 
 def aligned(rows: Rows) -> str:
     """Rows as aligned text, the first column to the left and the others to the right."""
+    rows = printable_cells(rows)
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -23,9 +24,14 @@ def aligned(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def printable_cells(rows: Rows) -> Rows:
+    """The same in letters alone, so that a row is a line."""
+    return [[*map(printable, row)] for row in rows]
+
+
 def markdown(rows: Rows) -> str:
     """Rows as a table in Markdown."""
-    heading, *body = (f"| {' | '.join(row)} |" for row in rows)
+    heading, *body = (f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |" for row in rows)
     return "\n".join([heading, "|---" * len(rows[0]) + "|", *body])
 
 
@@ -66,7 +72,7 @@ def check_file(path: Path) -> None:
 def write(path: Path, rows: Rows) -> None:
     """The table as a file, whole or absent, as the ending of its name says. Raises UserError for other endings."""
     check_file(path)
-    write_whole(path, FORMATS[path.suffix.lower()](rows))
+    write_whole(path, FORMATS[path.suffix.lower()](printable_cells(rows)))
 
 
 def number(value: float | int | None, digits: int = 2) -> str:

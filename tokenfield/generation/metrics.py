@@ -15,6 +15,7 @@ Copying shows where generated pictures are nearer to the training pictures, in p
 those are certainly no copies, and have nearest training pictures, too. A picture beside its nearest proves little.
 """
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -153,7 +154,8 @@ def set_hash(files: Iterable[tuple[str, Path]], how: str) -> str:
     digest = hashlib.sha256(how.encode())
     for name, path in files:
         digest.update(name.encode("utf-8", "surrogateescape"))
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        with contextlib.suppress(OSError):  # what cannot be read has no features either
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from glob import escape
@@ -36,6 +37,14 @@ def shown(path: object) -> str:
     """The path as it may stand in a one-line message: names with control characters are quoted and escaped."""
     text = str(path)
     return text if text.isprintable() else ascii(text)
+
+
+def typed(*words: object) -> str:
+    """Words of a command, paths among them, as a POSIX shell takes them: in one line that can be printed."""
+    texts = [f"./{word}" if isinstance(word, Path) and str(word)[:1] == "-" else str(word) for word in words]
+    return " ".join(shlex.quote(text) if text.isprintable() else "$'" + "".join(
+        chr(byte) if chr(byte).isalnum() and byte < 128 else f"\\x{byte:02x}" for byte in os.fsencode(text)) + "'"
+        for text in texts)
 
 
 class BadName(UserError):

@@ -28,6 +28,8 @@ def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path
     Raises UserError for an ending of another kind, a folder, the input itself, or a file in the way without `output`.
     """
     target = output or source.with_suffix(endings[0])
+    if same(target, source):
+        raise UserError(f"{shown(target)} is the input itself; give another name")
     if output is None and present(target):
         raise UserError(f"{shown(target)} exists already; name it with -o to replace it, or give another name")
     if present(target) and target.is_dir():
@@ -35,8 +37,6 @@ def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path
                         f"{shown(target / source.stem)}{endings[0]}")
     if target.suffix.lower() not in endings:
         raise UserError(f"{shown(target)}: give a name ending in {' '.join(endings)}")
-    if same(target, source):
-        raise UserError(f"{shown(target)} is the input itself; give another name")
     return target
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+from tokenfield.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -26,14 +28,14 @@ class Bar:
         from rich.console import Console  # not before it is used: a command's help needs no bar
 
         self.label, self.files = label, max(1, files)
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, emoji=False)
         self.start = self.printed = time.monotonic()
         self.bar: Progress | None = None
         self.done, self.name = 0, ""
 
     def file(self, index: int, name: str = "") -> None:
         """The work on file `index` (from 0) begins."""
-        self.done, self.name = index, name
+        self.done, self.name = index, printable(name)
         self._show(index)
 
     def piece(self, done: int, total: int) -> None:
@@ -48,7 +50,8 @@ class Bar:
             if self.bar is None:
                 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-                columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+                text_column = TextColumn("{task.description}", markup=False)  # [/] is a name like others
+                columns = text_column, BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
                 # Results must reach a file or a pipe untouched; on a terminal they are printed above the bar.
                 above = sys.stdout.isatty()
                 self.bar = Progress(*columns, console=self.console, transient=True, redirect_stdout=above)

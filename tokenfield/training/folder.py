@@ -2,7 +2,8 @@
 
 import json
 import platform
-import shlex
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from tokenfield._version import __version__
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import shown, write_whole
+from tokenfield.io.atomic import shown, typed, write_whole
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.models.folder import CARD, CONFIG
@@ -109,9 +110,15 @@ def facts(recipe: Recipe) -> Record:
 def resume_hint(data: Path, out: Path, session: Session, processes: int = 1) -> str:
     """The command that continues a run: by the recipe in its folder, which every run has, on the same kind of machine.
 
-    Words that a shell would not take as they are, are quoted.
+    Words that a shell would not take as they are, are quoted; programs that it would not find are modules of Python.
     """
-    program = ["tokenfield"] if processes == 1 else ["torchrun", "--nproc-per-node", str(processes), "-m", "tokenfield"]
-    words = [*program, "train", str(out / RECIPE), "--data", str(data), "--out", str(out), "--resume"]
+    program = find_program("tokenfield", "tokenfield") if processes == 1 else [
+        *find_program("torchrun", "torch.distributed.run"), "--nproc-per-node", processes, "-m", "tokenfield"]
+    words = [*program, "train", out / RECIPE, "--data", data, "--out", out, "--resume"]
     words += ["--device", session.device] if session.device != "auto" else []
-    return shlex.join([*words, *(["--fsdp"] if session.fsdp else [])])
+    return typed(*words, *(["--fsdp"] if session.fsdp else []))
+
+
+def find_program(name: str, module: str) -> list[object]:
+    """A program as it can be typed here: by its name, or as a module of this Python."""
+    return [name] if shutil.which(name) else [sys.executable, "-m", module]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, printable
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.charts import AXIS, COLOURS, plot
 from tokenfield.io.limits import DamagedJson, parse_json
@@ -144,7 +144,7 @@ class Display:
 
     def __init__(self, steps: int, *, visible: bool, measure: Measure = PSNR):
         self.measure = measure
-        self.console = Console(stderr=True, quiet=not visible, highlight=False)
+        self.console = Console(stderr=True, quiet=not visible, highlight=False, emoji=False)
         self.steps, self.printed, self.evaluation = steps, time.monotonic(), ""
         self.bar: Progress | None = None
 
@@ -160,7 +160,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(printable(line), markup=False, soft_wrap=True)
 
     def update(self, metrics: Record) -> None:
         """Show a line of training metrics; without a terminal, only every `PLAIN_SECONDS` and at the end."""

@@ -12,6 +12,7 @@ Processes meet in collective calls, so what decides about such a call (the step,
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from tokenfield.data import Loader
 from tokenfield.data.loader import stack
+from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
 from tokenfield.io.clock import Stopwatch, Timer
@@ -66,6 +68,7 @@ def train(
     budget: TrainingTime = TrainingTime(),  # noqa: B008, frozen
     probe: Probe | None = None,
     callback: Callable[[int, Record], None] | None = None,
+    skipped: SkippedFiles | None = None,
 ) -> Path:
     """Train a model by a recipe; returns `out`.
 
@@ -80,11 +83,13 @@ def train(
         budget: seconds of training over all sessions of the run.
         probe: measured when it is due and at the end.
         callback: called on the first process with the step and every line of metrics, of training and evaluation.
+        skipped: files that could not be used are noted there; a warning names and counts them in any case.
     Raises:
         UserError: what the caller can put right: the recipe, the data, the folder, another process that trains there.
         Diverged: a UserError; a loss or a weight is not finite.
         Interrupted: a SystemExit; SIGINT or SIGTERM came and a checkpoint was saved.
     """
+    skipped = SkippedFiles() if skipped is None else skipped
     data, out, stop = Path(data), Path(out), Stop(session.max_seconds, budget.seconds)
     sharding.check_environment()
     accelerator = Accelerator(cpu=session.device == "cpu" or not torch.accelerator.is_available())
@@ -96,7 +101,7 @@ def train(
             trainer.restore(budget.timer, resume=resume, tensorboard=session.tensorboard, callback=callback)
             with stop:  # from here on a signal means: finish the step and save
                 trainer.run(session.workers)
-                trainer.finish(resume_hint(data, out, session, accelerator.num_processes))
+                trainer.finish(resume_hint(data, out, session, accelerator.num_processes), skipped)
     return out
 
 
@@ -323,7 +328,7 @@ class Trainer:
                         f"checkpoint is {good[-1] if good else 'none'}; lower optim.rate, or set clip_norm, and train "
                         "into a new folder")
 
-    def finish(self, hint: str) -> None:
+    def finish(self, hint: str, skipped: SkippedFiles) -> None:
         """Export, draw the curve, say what was skipped and how to go on. Raises Interrupted if a signal stopped it."""
         self.display.close()
         interrupted = bool(self.stop.signum) and not self.finished
@@ -334,8 +339,10 @@ class Trainer:
                 pretrained.save(best, self.out, card=card(self.recipe))
             draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
         for source in (self.source, self.held_out):
-            if source is not None and source.skipped:
-                self.display.say(source.skipped.summary())
+            for file, reason in source.skipped.reasons.items() if source is not None else ():
+                skipped.add(file, reason)
+        if skipped and self.accelerator.is_main_process:
+            warnings.warn(skipped.summary(), stacklevel=2)
         if not self.finished:
             why = "interrupted" if interrupted else "the budget is spent"
             self.display.say(f"{why} after step {self.state.step} of {self.recipe.steps}; everything is saved. "

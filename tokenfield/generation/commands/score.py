@@ -1,7 +1,7 @@
 """`tokenfield score`: how close generated pictures are to real ones, and how close the field model lets them come."""
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +18,7 @@ from tokenfield.generation.options import Dataset
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
+    from tokenfield.data.pictures import SkippedFiles
     from tokenfield.data.sources import PictureSource, Split
     from tokenfield.evaluation.features import FeatureNetwork
     from tokenfield.generation.metrics import Distances
@@ -91,8 +92,8 @@ def score(
     if generated is not None and neighbours is not None:
         facts["neighbours"] = draw_neighbours(generated, data, neighbours)
     facts["seconds"] = round(time.perf_counter() - start, 3)
-    console.write_json(json, "score", facts)
-    return console.finish(data.source.skipped, len(data.source))
+    console.write_json(json, "score", facts | {"skipped": data.source.skipped.as_json()})
+    return console.finish(data.source.skipped, len(data.source) + (len(generated_files(generated)) if generated else 0))
 
 
 class Reference:
@@ -110,6 +111,8 @@ class Reference:
             return self.features_of(pictures, "features of the reference", len(self.source))
 
         self.features, file, cached = reference_features(network, self.hash, compute)
+        if len(self.features) < len(self.source) and not self.source.skipped:  # noted when they were computed
+            deque(self.source.pictures(), 0)
         console.notice(f"features of the reference: {file}{' (from an earlier run)' if cached else ''}")
 
     def open(self, split: "Split") -> "PictureSource":
@@ -132,12 +135,13 @@ def generated_files(folder: Path) -> list[Path]:
     return [path for path in pictures if path.with_suffix(".field").is_file()] or pictures
 
 
-def squares(files: list[Path], size: int) -> Iterator[Tensor]:
-    """Pictures of files as (3, size, size), cut as the reference is."""
-    from tokenfield.data.datasets import center_square, to_tensor
-    from tokenfield.data.decoding import read_rgb8
+def squares(files: list[Path], size: int, skipped: "SkippedFiles") -> Iterator[tuple[str, Tensor]]:
+    """Names and pictures (3, size, size) of files, cut as the reference is; those that cannot be read are noted."""
+    from tokenfield.data.datasets import PictureFiles
+    from tokenfield.data.listings import Listing
 
-    return (to_tensor(center_square(read_rgb8(path), size)) for path in files)
+    listing = Listing(tuple(files), tuple(file.stem for file in files))
+    return PictureFiles(listing, size=size, crop="center", skipped=skipped).pictures()
 
 
 def row(name: str, apart: "Distances", psnr: float | None = None) -> list[str]:
@@ -165,9 +169,10 @@ def score_generated(folder: Path, data: Reference, seed: int) -> "tuple[Distance
     from tokenfield.generation.metrics import compare
 
     files, network = generated_files(folder), data.network
-    features = data.features_of(squares(files, data.size), "features of the samples", len(files))
+    pictures = (picture for _, picture in squares(files, data.size, data.source.skipped))
+    features = data.features_of(pictures, "features of the samples", len(files))
     apart = compare(features, data.features, network.name, classifier=network.classifier, seed=seed)
-    return apart, {"generated": {"folder": str(folder), "pictures": len(files)}, "distances": asdict(apart)}
+    return apart, {"generated": {"folder": str(folder), "pictures": len(features)}, "distances": asdict(apart)}
 
 
 def score_field(model: FieldModel, name: str, data: Reference) -> "tuple[Distances, Record]":
@@ -200,10 +205,10 @@ def draw_neighbours(folder: Path, data: Reference, path: Path) -> Record:
     from tokenfield.generation.metrics import figure, summary
 
     files = generated_files(folder)
-    samples = torch.stack(list(squares(files, data.size)))
+    labels, pictures = zip(*squares(files, data.size, data.source.skipped), strict=True)
+    samples = torch.stack(pictures)
     pool, held_out = (torch.stack([p for _, p in data.open(split).pictures()]) for split in ("train", "test"))
-    labels = [file.stem for file in files[:SAMPLES]]
-    save_png(path, figure(samples[:SAMPLES], pool, labels=labels, scale=max(1, 96 // data.size)))
+    save_png(path, figure(samples[:SAMPLES], pool, labels=labels[:SAMPLES], scale=max(1, 96 // data.size)))
     nearness = summary(samples, held_out, pool)
     rows = [["RMS difference from the nearest training picture", "smallest", "median"]]
     for name, key in (("samples", "generated"), ("held-out pictures", "held_out")):
