@@ -30,7 +30,7 @@ def latents(
     Args:
         data: folder of the data set.
         output: folder for the latents; with --bytes the file.
-        encoding: how.
+        encoding: which of its pictures, at which size, and how they are stored.
     """
     if output is None:
         raise UserError("say with -o FOLDER where the latents go")

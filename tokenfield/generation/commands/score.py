@@ -71,7 +71,10 @@ def score(
         raise UserError("nothing to score: give a folder of generated pictures, or --field MODEL for rPSNR and rFID")
     from tokenfield.evaluation.features import find_features
 
-    data = Reference(reference, dataset, split, size, find_features(features))
+    network = find_features(features)
+    if generated is not None:
+        generated_files(generated)  # what is not there is said before hours go into the reference
+    data = Reference(reference, dataset, split, size, network)
     start = time.perf_counter()
     facts: Record = {
         "features": {"name": data.network.name, "identity": data.network.identity},
