@@ -99,7 +99,7 @@ def test_a_mistyped_command_line_is_one_line_and_exit_code_2(run, argv, message)
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (UserError("this is wrong;\n do that"), 1, "this is wrong; do that"),
+        (UserError("this is wrong;\n do that"), 1, "this is wrong;\\n do that"),
         (OSError(errno.ENOSPC, "No space left on device", "x.png"), 1, "x.png: the disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "y"), 1, "y: permission denied"),
         (FileNotFoundError(errno.ENOENT, "No such file", "z"), 1, "z: no such file or folder"),
