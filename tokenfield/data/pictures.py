@@ -46,6 +46,11 @@ class SkippedFiles:
         """Notes the file that a reader refused."""
         self.add(error.path, error.reason)
 
+    def update(self, other: "SkippedFiles") -> None:
+        """Notes the files of another."""
+        for file, reason in other.reasons.items():
+            self.add(file, reason)
+
     def __len__(self) -> int:
         return len(self.reasons)
 

@@ -109,7 +109,7 @@ class EarthModel(FieldModel):
     input_size: tuple[int, int]
 
     @property
-    def coordinate_dim(self) -> int:  # type: ignore[override] # a number of the configuration
+    def coordinate_dim(self) -> int:
         return self.config.in_dim
 
     def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:

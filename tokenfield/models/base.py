@@ -26,7 +26,6 @@ class FieldModel(Model):
         cell: side in pixels of a patch or cell.
         halo, reach: for models of any size, how many cells around a token, around a coordinate, its value depends on.
         channels: C, values per coordinate.
-        coordinate_dim: X, numbers per coordinate that `decode` takes.
         prefixes: widths, rising, to which tokens may be cut and still decode; () where only whole tokens do.
         width: the prefix that `encode` gives, see `at`; None: whole tokens.
         largest_span: the largest box, in pixels a side, that one query of a `Grid` with `span` averages over; 1: none.
@@ -42,7 +41,6 @@ class FieldModel(Model):
     halo: int = 0
     reach: int = 0
     channels: int = 3
-    coordinate_dim: int = 2
     prefixes: tuple[int, ...] = ()
     width: int | None = None
     largest_span: float = 1.0
@@ -55,6 +53,11 @@ class FieldModel(Model):
         super().__init_subclass__()
         if "encode" in vars(cls):
             setattr(cls, "encode", with_check(cls.encode))  # noqa: B010, a method of any system
+
+    @property
+    def coordinate_dim(self) -> int:
+        """X, numbers per coordinate that `decode` takes."""
+        return 2
 
     def encode(self, images: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in [0, 1] -> tokens (B, ..., D), one forward pass."""

@@ -33,20 +33,11 @@ from tokenfield.metrics import decibels
 from tokenfield.models import pretrained
 from tokenfield.models.base import Model
 from tokenfield.nn.attention import differentiated_once
-from tokenfield.training import checkpoint, seeding, sharding
+from tokenfield.training import checkpoint, folder, seeding, sharding
 from tokenfield.training.card import card
 from tokenfield.training.checkpoint import Training
 from tokenfield.training.compiling import compile_loss, recompute_blocks
-from tokenfield.training.folder import (
-    RECIPE,
-    check_same,
-    facts,
-    lengthens,
-    open_folder,
-    restart,
-    resume_hint,
-    store_recipe,
-)
+from tokenfield.training.folder import RECIPE, check_same, lengthens, open_folder, restart, resume_hint, store_recipe
 from tokenfield.training.journal import Display, Journal, draw_curve
 from tokenfield.training.lock import locked
 from tokenfield.training.optimisers import Ema, build_optimizers, schedule, set_rate
@@ -305,7 +296,7 @@ class Trainer:
         """A checkpoint of the current step. Collective."""
         snapshot = self.state.snapshot()
         if self.accelerator.is_main_process:
-            description = facts(self.recipe) | {"recent": self.recent}
+            description = folder.facts(self.recipe) | {"recent": self.recent}
             checkpoint.save(self.out, snapshot, to_json(self.recipe), description, self.recipe.keep_checkpoints)
         self.accelerator.wait_for_everyone()
 
@@ -339,8 +330,8 @@ class Trainer:
                 pretrained.save(best, self.out, card=card(self.recipe))
             draw_curve(self.out, f"{self.recipe.name}, seed {self.recipe.seed}", self.recipe.objective.measure)
         for source in (self.source, self.held_out):
-            for file, reason in source.skipped.reasons.items() if source is not None else ():
-                skipped.add(file, reason)
+            if source is not None:
+                skipped.update(source.skipped)
         if skipped and self.accelerator.is_main_process:
             warnings.warn(skipped.summary(), stacklevel=2)
         if not self.finished:

@@ -58,7 +58,7 @@ class ViewsModel(PatchField):
             raise UserError(f"{number} support views, and this {self.name} takes {words}; give such a number")
 
     @property
-    def coordinate_dim(self) -> int:  # type: ignore[override] # of the rays that come with the views
+    def coordinate_dim(self) -> int:
         return self.view_channels - 3
 
     def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
