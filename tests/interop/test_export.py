@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from tokenfield.interop import networks
 from tokenfield.interop.export import PlainSubspaces, encoder_network, export
 from tokenfield.interop.networks import WEIGHTS, Network, put_beside, tensor_file, to_onnx, trace
 from tokenfield.models import pretrained
+from tokenfield.sound.models import SoundLainrConfig
+from tokenfield.views.models.lainr_views import LainrViewsConfig
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -112,6 +115,25 @@ def test_a_native_resolution_model_keeps_free_sizes(model, tmp_path):
     tokens = own.encode(images)
     torch.testing.assert_close(encode(images), tokens)
     torch.testing.assert_close(decode(tokens, coords), own.decode(tokens, coords))
+
+
+@pytest.mark.parametrize(("config", "inputs"), [
+    (LainrViewsConfig(replace(CONFIGS["lainr"], size=(8, 8), patch=4, padding=0), 5), ["batch", "views", 9, 8, 8]),
+    (SoundLainrConfig(rate=20, length=60, patch=5, lainr=CONFIGS["lainr"]), ["batch", 1, 60]),
+], ids=["views", "recordings"])
+def test_systems_of_other_signals_say_what_they_encode(config, inputs, tmp_path):
+    """Traced with three views, run with two: by a command of its own, as above."""
+    torch.manual_seed(1)
+    model = config.build().eval()
+    pretrained.save(model, tmp_path / "model")
+    words = "export", tmp_path / "model", "--to", "torch", "-o", tmp_path / "out"
+    subprocess.run([sys.executable, "-m", "tokenfield", *map(str, words)], check=True, capture_output=True)
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["encoder"]["inputs"]["images"] == inputs
+    encode, decode = (torch.export.load(tmp_path / "out" / f"{part}.pt2").module() for part in ("encoder", "decoder"))
+    images, coords = model.example(5)[0][:, :2], torch.rand(19, model.coordinate_dim)
+    tokens = model.encode(images)
+    torch.testing.assert_close(encode(images), tokens)
+    torch.testing.assert_close(decode(tokens, coords), model.decode(tokens, coords))
 
 
 def test_gradient_steps_fit_in_no_graph():

@@ -52,7 +52,8 @@ class ViewsModel(PatchField):
 
     def check_support(self, number: int) -> None:
         """Raises UserError for a number of support views that it does not take."""
-        if number < 1 or number not in self.support_numbers(number):
+        most = self.views or max(number, 1)
+        if not (1 if self.fewer_views else most) <= number <= most:  # bounds: a trace of any number keeps them
             numbers = self.support_numbers(99)
             words = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
             raise UserError(f"{number} support views, and this {self.name} takes {words}; give such a number")
