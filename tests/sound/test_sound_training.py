@@ -100,7 +100,7 @@ def test_recipes_store_equally_many_values():
     stored = set()
     for run in RUNS:
         model = run().model.build()
-        stored.add(model.stored(model.encode(torch.zeros(1, 1, model.length))))
+        stored.add(model.stored(model.encode(torch.zeros(1, 1, model.config.length))))
     assert stored == {4096}
 
 

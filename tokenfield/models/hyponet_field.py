@@ -14,8 +14,8 @@ from tokenfield.configs import LATER, Sizes
 from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.base import FieldModel, RecipeFields
-from tokenfield.models.token_field import SMALL_ENCODER, EncoderSizes, PatchField
-from tokenfield.nn.encoder import ToRows
+from tokenfield.models.token_field import SMALL_ENCODER, Cut, EncoderSizes, PatchField
+from tokenfield.nn.encoder import LatentEncoder, ToRows
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, Layer, Rounding, ScaledLayer, SharedLayer, stepwise
 from tokenfield.nn.hyponet import sizes as layer_sizes
 
@@ -97,15 +97,20 @@ class WeightConfig(EncoderSizes, ModulatedSizes):
     """Deviation of learnable tokens and positions before training: 1 (published) or 0.02 (small)."""
 
 
-class WeightField(HyponetField, PatchField):
-    """An encoder of patches of so many channels, cut from `views` pictures, and a coordinate MLP, `net`."""
+def build_row_encoder(config: WeightConfig, net: Hyponet, *, channels: int, views: int = 1) -> LatentEncoder:
+    """An encoder of patches of so many channels, cut from `views` pictures, to the rows that are an instance's own."""
+    encoder = config.latent_encoder(channels=channels, num_patches=views * config.num_patches,
+                                    num_latents=net.layout.count, latent_dim=net.layout.width, start=config.start)
+    encoder.register_module("norm", nn.Identity())  # one norm and one map per layer in place of those for all
+    encoder.register_module("out", ToRows(config.encoder_dim, net.layout))
+    return encoder
 
-    def __init__(self, config: WeightConfig, net: Hyponet, *, patch_channels: int, views: int = 1):
-        encoder = config.latent_encoder(channels=patch_channels, num_patches=views * config.num_patches,
-                                        num_latents=net.layout.count, latent_dim=net.layout.width, start=config.start)
-        encoder.register_module("norm", nn.Identity())  # one norm and one map per layer in place of those for all
-        encoder.register_module("out", ToRows(config.encoder_dim, net.layout))
-        super().__init__(config, config, encoder)
+
+class WeightField(HyponetField, PatchField):
+    """An encoder of patches to rows, and a coordinate MLP, `net`, that they are rows of."""
+
+    def __init__(self, config: object, cut: Cut, encoder: LatentEncoder, net: Hyponet):
+        super().__init__(config, cut, encoder)
         self.net = net
 
 
@@ -135,7 +140,8 @@ class Ipc(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "num_latents": 24}}
 
     def __init__(self, config: IpcConfig):
-        super().__init__(config, build_mlp(config, FactorLayer, config.num_latents), patch_channels=config.channels)
+        net = build_mlp(config, FactorLayer, config.num_latents)
+        super().__init__(config, config, build_row_encoder(config, net, channels=config.channels), net)
 
 
 @dataclass(frozen=True)
@@ -162,4 +168,5 @@ class TransInr(WeightField):
     default_recipe: ClassVar[RecipeFields | None] = {"model": SMALL_ENCODER | {"sigma": 46.0, "groups": 16}}
 
     def __init__(self, config: TransInrConfig):
-        super().__init__(config, build_mlp(config, ScaledLayer, config.groups), patch_channels=config.channels)
+        net = build_mlp(config, ScaledLayer, config.groups)
+        super().__init__(config, config, build_row_encoder(config, net, channels=config.channels), net)

@@ -4,7 +4,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -104,13 +104,30 @@ def patch_places(size: tuple[int, int], patch: int, padding: int) -> Grid:
     return Grid.box((low[0], low[1]), (high[0], high[1]), *counts)
 
 
-class PatchField(FieldModel):
-    """A system that encodes patches, cut to `sizes`: its configuration itself, or a part of that."""
+@runtime_checkable
+class Cut(Protocol):
+    """What a model says of its patches: a configuration, or a part of one."""
 
-    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder):
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def patch(self) -> int: ...
+
+    @property
+    def padding(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+
+class PatchField(FieldModel):
+    """A system that encodes patches, cut as `cut` says: its configuration itself, or a part of that."""
+
+    def __init__(self, config: object, cut: Cut, encoder: PatchEncoder):
         super().__init__()
         self.config = config
-        self.input_size, self.cell, self.padding, self.channels = sizes.size, sizes.patch, sizes.padding, sizes.channels
+        self.input_size, self.cell, self.padding, self.channels = cut.size, cut.patch, cut.padding, cut.channels
         self.encoder = encoder
 
     def cut(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b n p"]:
@@ -133,9 +150,9 @@ class TokenField(PatchField):
     smooth: ClassVar[bool] = False
     on_nodes: CoarseDecoder | None = None
 
-    def __init__(self, config: object, sizes: PatchSizes, encoder: PatchEncoder, decoder: TokenDecoder, *,
+    def __init__(self, config: object, cut: Cut, encoder: PatchEncoder, decoder: TokenDecoder, *,
                  start: str = ""):
-        super().__init__(config, sizes, encoder)
+        super().__init__(config, cut, encoder)
         self.decoder = decoder
         self.initial_pictures = START_PICTURES if start == "local" else 0  # other starts are drawn, not made
 

@@ -71,11 +71,11 @@ class Encode:
         from tokenfield.sound.objective import score
         from tokenfield.sound.recording import encode_recording
 
-        samples = read_recording(path, model.rate)
+        samples = read_recording(path, model.config.rate)
         encode_recording(model, samples, bar.piece).save(target, dtype=torch.float16 if self.half else torch.float32)
         field = Field.load(target, model)
-        return {"file": str(path), "field": str(target), "seconds": len(samples) / model.rate, "rate": model.rate,
-                "tokens": field.tokens[..., 0].numel(), "values_stored": field.values_stored,
+        return {"file": str(path), "field": str(target), "seconds": len(samples) / model.config.rate,
+                "rate": model.config.rate, "tokens": field.tokens[..., 0].numel(), "values_stored": field.values_stored,
                 "values_per_sample": field.values_stored / len(samples), "bytes_before": path.stat().st_size,
                 "bytes": target.stat().st_size, **score(field, samples)}
 
@@ -155,7 +155,7 @@ class Evaluate:
                 if "snr" not in quality:
                     source.skipped.add(path, "is silent, so it has no SNR")
                     continue
-                items.append({"file": str(path), "seconds": len(samples) / model.rate,
+                items.append({"file": str(path), "seconds": len(samples) / model.config.rate,
                               "values_per_sample": field.values_stored / len(samples), **quality})
         if not items:
             raise UserError(f"{self.data}: no recording to measure; {source.skipped.summary() or 'the split is empty'}")
@@ -165,7 +165,7 @@ class Evaluate:
         heading = ["recording", "seconds", "values per sample", "SNR dB", "PSNR dB"]
         console.show_table([heading, *rows, [f"mean of {len(items)}", *cells(means)]], self.table)
         console.write_json(self.json, "sound evaluate", {
-            "recordings": len(items), **means, "split": self.split, "rate": model.rate, "scores": items,
+            "recordings": len(items), **means, "split": self.split, "rate": model.config.rate, "scores": items,
             "skipped": source.skipped.as_json()})
         return console.finish(source.skipped, len(items) + len(source.skipped))
 
@@ -177,8 +177,8 @@ class Evaluate:
 
         recipe = Path(self.model) / "recipe.json"
         stored = read(recipe).data if recipe.exists() else None
-        config = replace(stored if isinstance(stored, SoundConfig) else SoundConfig(), rate=model.rate,
-                         length=model.length)
+        config = replace(stored if isinstance(stored, SoundConfig) else SoundConfig(), rate=model.config.rate,
+                         length=model.config.length)
         source = (config.open(self.data, "test") if self.split == "test"
                   else SoundSource(config, find_recordings(self.data)))
         total = len(source)

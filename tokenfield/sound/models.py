@@ -6,7 +6,7 @@ picture's is at 0.5. Sizes of pictures in the configurations that are wrapped he
 """
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,15 @@ from torch import Tensor
 from tokenfield.configs import Sizes, check_divides
 from tokenfield.coords import centers
 from tokenfield.errors import UserError
-from tokenfield.models.base import FieldModel, Model
-from tokenfield.models.hyponet_field import IpcConfig, ModulatedSizes, TransInrConfig, WeightField, build_mlp
+from tokenfield.models.base import Model
+from tokenfield.models.hyponet_field import (
+    IpcConfig,
+    ModulatedSizes,
+    TransInrConfig,
+    WeightField,
+    build_mlp,
+    build_row_encoder,
+)
 from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
 from tokenfield.models.token_field import EncoderSizes, PatchField, TokenField
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, ScaledLayer
@@ -31,6 +38,9 @@ S = TypeVar("S", bound=EncoderSizes)
 class SoundConfig(Sizes):
     """How a recording is cut; the defaults are those of ginr-ipc's audio."""
 
+    padding: ClassVar[int] = 0
+    channels: ClassVar[int] = 1
+
     rate: int = 16_000
     """Samples per second."""
     length: int = 16_000
@@ -41,6 +51,11 @@ class SoundConfig(Sizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_divides("patch", self.patch, "length", self.length)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """A segment as a picture of one row."""
+        return 1, self.length
 
     def sizes(self, config: S) -> S:
         """A picture's sizes for a row of patches, each a pixel of as many channels as it has samples."""
@@ -81,7 +96,7 @@ class SoundTransInrConfig(SoundConfig):
 
 
 class SoundModel(PatchField):
-    """What systems for recordings answer beside `encode` and `decode`; `rate` in Hz and `length` in samples."""
+    """What systems for recordings answer beside `encode` and `decode`; their configuration says how these are cut."""
 
     command = "sound"
     takes = "recordings"
@@ -91,13 +106,8 @@ class SoundModel(PatchField):
     coordinate_dim = 1
     config: SoundConfig
 
-    def of_sound(self, config: SoundConfig) -> None:
-        """Take the place of a model of pictures that its constructor has built."""
-        self.config, self.rate, self.length, self.cell = config, config.rate, config.length, config.patch
-        self.input_size = 1, config.length
-
     def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
-        return torch.rand(batch, 1, self.length), {0: "batch"}
+        return torch.rand(batch, 1, self.config.length), {0: "batch"}
 
     def cut(self, images: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b p s"]:
         """Patches, in the type of the encoder."""
@@ -105,8 +115,9 @@ class SoundModel(PatchField):
 
     def encode(self, images: Float[Tensor, "b 1 n"]) -> Float[Tensor, "b r d"]:
         """Segments of `length` samples in [-1, 1] -> tokens. Raises UserError for another length."""
-        if images.shape[1:] != (1, self.length):
-            raise UserError(f"segments {tuple(images.shape)}; give (B, 1, {self.length}), or use encode_recording, "
+        length = self.config.length
+        if images.shape[1:] != (1, length):
+            raise UserError(f"segments {tuple(images.shape)}; give (B, 1, {length}), or use encode_recording, "
                             "which takes any length")
         tokens: Tensor = self.encoder(self.cut(images))
         return tokens
@@ -134,12 +145,7 @@ class SoundLainr(SoundModel, TokenField):
     def __init__(self, config: SoundLainrConfig):
         sizes = config.sizes(config.lainr)
         decoder = TokenDecoder(build_aggregator(sizes, in_dim=1), build_head(sizes, in_dim=1), output_bias=0.0)
-        TokenField.__init__(self, config, sizes, build_encoder(sizes, channels=config.patch), decoder,
-                            start=sizes.start)
-        self.of_sound(config)
-
-    def coarse(self, nodes: int) -> FieldModel:
-        return FieldModel.coarse(self, nodes)
+        super().__init__(config, config, build_encoder(sizes, channels=config.patch), decoder, start=sizes.start)
 
     def initialize(self, samples: Float[Tensor, "b 1 n"]) -> None:
         """The local start, with anchors evenly along the segment."""
@@ -162,8 +168,7 @@ class SoundIpc(SoundModel, WeightField):
     def __init__(self, config: SoundIpcConfig):
         sizes = config.sizes(config.ipc)
         net = mlp_over_time(sizes, FactorLayer, sizes.num_latents)
-        WeightField.__init__(self, sizes, net, patch_channels=config.patch)
-        self.of_sound(config)
+        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch), net)
 
 
 class SoundTransInr(SoundModel, WeightField):
@@ -175,5 +180,5 @@ class SoundTransInr(SoundModel, WeightField):
 
     def __init__(self, config: SoundTransInrConfig):
         sizes = config.sizes(config.trans_inr)
-        WeightField.__init__(self, sizes, mlp_over_time(sizes, ScaledLayer, sizes.groups), patch_channels=config.patch)
-        self.of_sound(config)
+        net = mlp_over_time(sizes, ScaledLayer, sizes.groups)
+        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch), net)

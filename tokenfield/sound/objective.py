@@ -63,10 +63,10 @@ class WaveformConfig:
         if not isinstance(model, SoundModel) or not isinstance(source, SoundSource):
             raise UserError(f"a {model.name} model on these data; recordings need one of sound-lainr, sound-ipc, "
                             "sound-trans-inr")
-        data = source.config
-        if (data.rate, data.length) != (model.rate, model.length):
-            raise UserError(f"data of {data.length} samples at {data.rate} Hz, the model takes {model.length} at "
-                            f"{model.rate}; make data and model agree in rate and length")
+        data, taken = source.config, model.config
+        if (data.rate, data.length) != (taken.rate, taken.length):
+            raise UserError(f"data of {data.length} samples at {data.rate} Hz, the model takes {taken.length} at "
+                            f"{taken.rate}; make data and model agree in rate and length")
         source.sample(seed, 0, 0)
 
     def evaluate(self, model: SoundModel, source: SoundSource, count: int, accelerator: Accelerator,

@@ -99,7 +99,7 @@ class Recording(Domain):
                 "values_per_sample": round(stored / self.size[0], 4)}
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
-        if not isinstance(model, SoundModel) or (model.length, model.rate) != (self.segment, self.rate):
+        if not isinstance(model, SoundModel) or (model.config.length, model.config.rate) != (self.segment, self.rate):
             raise UserError(f"segments of {self.segment} samples at {self.rate} Hz, but the model is a {model.name} of "
                             f"{model.input_size or 'any size'}; use the model that encoded the field")
         if tokens.ndim != 3 or len(tokens) != self.axis.pieces:
@@ -111,7 +111,7 @@ class Recording(Domain):
 
 def encode_recording(model: SoundModel, samples: Float[Tensor, " n"], progress: Progress | None = None) -> Field:
     """Samples at the model's rate, any number of them, as a field; no gradient is recorded."""
-    domain = Recording((len(samples),), model.rate, model.length)
+    domain = Recording((len(samples),), model.config.rate, model.config.length)
     with torch.no_grad():
         return Field(model, domain.encode(model, samples[None], progress), domain)
 

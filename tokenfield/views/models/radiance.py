@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tokenfield.configs import Sizes
 from tokenfield.models.anr import HyperConfig, HyperField
 from tokenfield.models.anr_rivals import HyperMlpConfig, HyperWeightField, composed_mlp, scaled_mlp
-from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp
+from tokenfield.models.hyponet_field import WeightConfig, WeightField, build_mlp, build_row_encoder
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Layer, ScaledLayer
 from tokenfield.views.models.base import VIEW_CHANNELS, RadianceModel
 
@@ -56,7 +56,8 @@ class WeightRadiance(RadianceModel, WeightField):
     def __init__(self, config: RadianceConfig, kind: Callable[[int, int, int], Layer], rows: int):
         features = Fourier(3, config.feature_dim, config.sigma, unit=1.0, rounding=config.rounding)
         net = build_mlp(config, kind, rows, features=features, output_bias=0.0)
-        super().__init__(config, net, patch_channels=VIEW_CHANNELS, views=config.views)
+        encoder = build_row_encoder(config, net, channels=VIEW_CHANNELS, views=config.views)
+        super().__init__(config, config, encoder, net)
         self.views = config.views
 
 
