@@ -27,7 +27,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.pools import photos as photo_pool
+from experiments.pools import debian
 
 PACKAGE, FOLDER = "ferret-datasets", "usr/share/ferret-vis/data"
 FERRET = "Ferret licence (NOAA; open source, use and redistribution free with its notice)"
@@ -65,28 +65,13 @@ OSTIA = Item("ostia_monthly.nc", "never trained on",
              "iris_sample_data/sample_data", IRIS_LICENCE)
 
 
-def fetch(folder: Path, packages: Path | None) -> Path:
-    """The `.deb` file, fetched into `folder` or found in `packages`."""
-    if packages is None:
-        if shutil.which("apt-get") is None:
-            sys.exit(f"climate_pool: apt-get is missing; give --packages FOLDER with the .deb file of {PACKAGE}")
-        process = subprocess.run(["apt-get", "download", PACKAGE], cwd=folder, capture_output=True, text=True)
-        if process.returncode:
-            sys.exit(f"climate_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(process.stderr)}; "
-                     "try apt-get update, or give --packages FOLDER")
-    files = sorted((packages or folder).glob(f"{PACKAGE}_*.deb"))
-    if not files:
-        sys.exit(f"climate_pool: {packages} holds no {PACKAGE}_*.deb; apt-get download {PACKAGE} fetches it")
-    return files[-1]
-
-
 def fetch_iris(folder: Path) -> Path:
     """The unpacked wheel of `iris-sample-data`."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", IRIS, "--dest", str(folder)]
     process = subprocess.run(command, capture_output=True, text=True)
     wheels = sorted(folder.glob("iris_sample_data-*.whl"))
     if process.returncode or not wheels:
-        sys.exit(f"climate_pool: pip download {IRIS} failed: {photo_pool.last_line(process.stderr)}")
+        sys.exit(f"climate_pool: pip download {IRIS} failed: {debian.last_line(process.stderr)}")
     with zipfile.ZipFile(wheels[-1]) as wheel:
         wheel.extract(f"{OSTIA.folder}/{OSTIA.name}", folder / IRIS)
     return folder / IRIS
@@ -130,7 +115,7 @@ def main() -> None:
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         sys.exit(f"climate_pool: {args.out} is not an empty folder; name a new one")
     with tempfile.TemporaryDirectory(prefix="climate-pool-") as scratch:
-        roots = photo_pool.unpack([fetch(Path(scratch), args.packages)], Path(scratch) / "unpacked")
+        roots = debian.roots([PACKAGE], args.packages, Path(scratch))
         if args.iris:
             roots[IRIS] = fetch_iris(Path(scratch))
         rows = collect((*FILES, OSTIA) if args.iris else FILES, roots, args.out)

@@ -21,7 +21,6 @@ import argparse
 import csv
 import hashlib
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from experiments.pools import photos as photo_pool
+from experiments.pools import debian
 
 PACKAGE, STAMPS = "tuxpaint-stamps-default", "usr/share/tuxpaint/stamps"
 LICENCE, AUTHOR = "GPL-2", "Bill Kendrick and the Tux Paint artists"
@@ -134,23 +133,6 @@ def write(items: list[Item], out: Path, size: int, roots: dict[str, Path]) -> No
         writer.writerows(sorted(lines))
 
 
-def fetch(packages: Path | None, scratch: Path) -> Path:
-    """The `.deb` file: from a folder, or downloaded with the system's own package tool."""
-    if packages is None:
-        try:
-            process = subprocess.run(["apt-get", "download", PACKAGE], cwd=scratch, capture_output=True, text=True)
-        except FileNotFoundError:
-            sys.exit(f"cutout_pool: apt-get is missing; give --packages FOLDER with the .deb file of {PACKAGE}")
-        if process.returncode:
-            sys.exit(f"cutout_pool: apt-get download {PACKAGE} failed: {photo_pool.last_line(process.stderr)}; "
-                     "try apt-get update, or give --packages FOLDER")
-        packages = scratch
-    files = sorted(packages.glob(f"{PACKAGE}_*.deb"))
-    if not files:
-        sys.exit(f"cutout_pool: {packages} holds no {PACKAGE}_*.deb; apt-get download {PACKAGE} fetches it")
-    return files[-1]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("out", type=Path, help="folder for the pool; new or empty")
@@ -163,8 +145,7 @@ def main() -> None:
     if args.photographs and not (args.photographs / "train").is_dir():
         sys.exit(f"cutout_pool: {args.photographs} has no train folder; build it with experiments/pools/photos.py")
     with tempfile.TemporaryDirectory(prefix="cutout-pool-") as scratch:
-        deb = fetch(args.packages, Path(scratch))
-        stamps = photo_pool.unpack([deb], Path(scratch) / "unpacked")[PACKAGE] / STAMPS
+        stamps = debian.roots([PACKAGE], args.packages, Path(scratch))[PACKAGE] / STAMPS
         roots = {PACKAGE: stamps}
         items = cutouts(stamps)
         if args.photographs:

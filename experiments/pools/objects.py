@@ -22,14 +22,13 @@ not what is flat or hardly there, nor what belongs to the suite of a held-out ob
 
 import argparse
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 
-from experiments.pools import photos as photo_pool
+from experiments.pools import debian
 from experiments.pools.ac3d import read_ac3d
 from tokenfield.data.decoding import read_rgb8
 from tokenfield.data.pictures import SkippedFiles
@@ -83,24 +82,6 @@ TEST = {
     "furniture": [],
 }
 """What is held out; everything else is trained on."""
-
-
-def fetch(names: list[str], packages: Path | None, scratch: Path) -> dict[str, Path]:
-    """Where the models of each named package lie, unpacked below `scratch`."""
-    for package in names:
-        if packages is None:
-            process = subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, text=True)
-            if process.returncode:
-                sys.exit(f"object_pool: apt-get download {package} failed: {photo_pool.last_line(process.stderr)}; "
-                         "try apt-get update, or give --packages FOLDER")
-    folder, roots = packages or scratch, {}
-    for package in names:
-        debs = sorted(folder.glob(f"{package}_*.deb"))
-        if not debs:
-            sys.exit(f"object_pool: {folder} holds no {package}_*.deb; apt-get download {package} fetches it")
-        photo_pool.unpack(debs[-1:], scratch / "unpacked")
-        roots[package] = scratch / "unpacked" / package / PLACES[package]
-    return roots
 
 
 def find(categories: list[str], roots: dict[str, Path]) -> dict[str, list[MeshEntry]]:
@@ -170,7 +151,8 @@ def main() -> None:
     settings, skipped = ViewSettings(views=args.views, size=args.size), SkippedFiles()
     with tempfile.TemporaryDirectory(prefix="object-pool-") as scratch:
         names = [FURNITURE, TORCS] if "cars" in args.categories else [FURNITURE]
-        pool = find(args.categories, fetch(names, args.packages, Path(scratch)))
+        roots = debian.roots(names, args.packages, Path(scratch))
+        pool = find(args.categories, {name: root / PLACES[name] for name, root in roots.items()})
         for category in args.categories:
             entries = pool[category]
             claim(args.out, category, settings)

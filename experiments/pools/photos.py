@@ -27,13 +27,14 @@ import argparse
 import hashlib
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from experiments.pools import debian
 
 LOMIRI16, LOMIRI20, UKUI = "lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04", "ukui-wallpapers"
 MATE, PLASMA = "mate-backgrounds", "plasma-workspace-wallpapers"
@@ -187,48 +188,6 @@ def expand(pictures: tuple[Picture, ...], root: Path) -> None:
                 out.write_bytes(content)
 
 
-def last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[-1]
-
-
-def download(folder: Path, packages: dict[str, str]) -> list[Path]:
-    """Fetches the packages into `folder` with the system's own package tool; returns the `.deb` files."""
-    if shutil.which("apt-get") is None:
-        sys.exit("photo_pool: apt-get is missing; give --packages FOLDER with the .deb files of " + ", ".join(packages))
-    for package in packages:
-        process = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True)
-        if process.returncode:
-            sys.exit(f"photo_pool: apt-get download {package} failed: {last_line(process.stderr)}; "
-                     "try apt-get update, or give --packages FOLDER")
-    return local_packages(folder, packages)
-
-
-def local_packages(folder: Path, packages: dict[str, str]) -> list[Path]:
-    """The `.deb` file of each package in `folder`; the program ends when one is missing."""
-    files = []
-    for package in packages:
-        matches = sorted(folder.glob(f"{package}_*.deb"))
-        if not matches:
-            sys.exit(f"photo_pool: {folder} holds no {package}_*.deb; apt-get download {package} fetches it")
-        files.append(matches[-1])
-    return files
-
-
-def unpack(debs: list[Path], folder: Path) -> dict[str, Path]:
-    """Unpacks every package into its own folder; returns package -> root of its files."""
-    if shutil.which("dpkg") is None:
-        sys.exit("photo_pool: dpkg is missing; it unpacks the .deb files (Debian, Ubuntu: part of the system)")
-    roots = {}
-    for deb in debs:
-        package = deb.name.split("_")[0]
-        roots[package] = folder / package
-        roots[package].mkdir(parents=True)
-        process = subprocess.run(["dpkg", "-x", str(deb), str(roots[package])], capture_output=True, text=True)
-        if process.returncode:
-            sys.exit(f"photo_pool: {deb} cannot be unpacked: {last_line(process.stderr)}; fetch it again")
-    return roots
-
-
 def collect(pictures: tuple[Picture, ...], roots: dict[str, Path], out: Path) -> list[tuple[Picture, str]]:
     """Copies the pictures to `out/<split>/`; returns each with its full SHA-256.
 
@@ -277,8 +236,7 @@ def main() -> None:
         sys.exit(f"photo_pool: {args.out} is not an empty folder; name a new one")  # stale files would join the pool
     with tempfile.TemporaryDirectory(prefix="photo-pool-") as scratch:
         packages = MORE_PACKAGES if args.more else PACKAGES
-        debs = local_packages(args.packages, packages) if args.packages else download(Path(scratch), packages)
-        roots = unpack(debs, Path(scratch) / "unpacked")
+        roots = debian.roots(packages, args.packages, Path(scratch))
         more = more_pictures() if args.more else ()
         if more:
             expand(more, roots[GCOMPRIS] / MORE_PACKAGES[GCOMPRIS])

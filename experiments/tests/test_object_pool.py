@@ -50,7 +50,7 @@ def test_a_pool_is_rendered_split_and_listed(pool, tmp_path, monkeypatch, capsys
         trimesh.creation.box().export(tmp_path / f"{name}.stl")
         entries.append(MeshEntry(name, name, tmp_path / f"{name}.stl"))
     monkeypatch.setattr(pool, "TEST", {"lamps": ["odd"]})
-    monkeypatch.setattr(pool, "fetch", lambda names, packages, scratch: {package: scratch for package in names})
+    monkeypatch.setattr(pool.debian, "roots", lambda names, packages, scratch: {package: scratch for package in names})
     monkeypatch.setattr(pool, "find", lambda categories, roots: {"lamps": entries})
     out = tmp_path / "out"
     options = ["--categories", "lamps", "--size", "8", "--views", "2", "--processes", "1"]
@@ -62,8 +62,3 @@ def test_a_pool_is_rendered_split_and_listed(pool, tmp_path, monkeypatch, capsys
     assert rows[0][:3] == ["object", "split", "licence"]
     assert Image.open(sheet).size == (16 * 8, 8)
     assert [row[:2] for row in rows[1:]] == [["plain", "train"], ["odd", "test"]]
-
-
-def test_other_packages_are_refused(pool, tmp_path):
-    with pytest.raises(SystemExit, match="holds no sweethome3d-furniture"):
-        pool.fetch([pool.FURNITURE], tmp_path, tmp_path)

@@ -66,7 +66,7 @@ def test_another_version_of_a_package_is_named(damage, part, photo_pool, package
 
 
 @pytest.mark.parametrize("arguments, part", [
-    (["pool"], "apt-get is missing; give --packages"),
+    (["pool"], "apt-get is missing; give a folder"),
     (["pool", "--packages", "none"], "holds no lomiri-wallpapers-16.04_"),
     (["pool", "--packages", "debs"], "dpkg is missing"),
     (["full"], "is not an empty folder"),
@@ -79,7 +79,7 @@ def test_what_is_missing_gives_one_line(arguments, part, photo_pool, tmp_path, m
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(photo_pool.shutil, "which", lambda name: None)
+    monkeypatch.setattr(photo_pool.debian.shutil, "which", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["photo_pool.py", *arguments])
     with pytest.raises(SystemExit, match=part) as caught:
         photo_pool.main()
