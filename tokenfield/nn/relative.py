@@ -25,8 +25,8 @@ class ScaledLinear(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in_dim) -> (..., out_dim)."""
-        return F.linear(x, self.weight, self.bias) * self.scale
+        """(..., in_dim) -> (..., out_dim). Weights are scaled, and not what comes out, which is larger."""
+        return F.linear(x, self.weight * self.scale, self.bias * self.scale)
 
     @torch.no_grad()
     def set(self, weight: Tensor, bias: Tensor) -> None:
@@ -54,7 +54,7 @@ class RelativeHead(nn.Module):
         """T_j of every token, within a border of zeros: every coordinate then has four neighbours."""
         flat = self.direct(tokens)
         if self.refined is not None:
-            flat = flat + self.refined(features)
+            flat += self.refined(features)  # in place: these are the largest numbers of decoding
         bordered: Tensor = F.pad(flat, [0, 0, 1, 1, 1, 1]).unflatten(-1, self.shape)
         return bordered
 
