@@ -8,13 +8,13 @@ import ast
 import json
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path, PurePath
 
 import pytest
+from processes import start
 
 from tokenfield.registry import GROUP
 
@@ -216,7 +216,7 @@ def test_field_loads_no_slice():
     """`tokenfield.fields.Field` needs the library alone."""
     code = ("import json, sys\nfrom tokenfield.fields import Field\n"
             "print(json.dumps([name for name in sys.modules if name.startswith('tokenfield.')]))")
-    loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    loaded = json.loads(start(f"-c {code}").stdout)
     slices = [name for name in loaded if room(name) in SLICES]
     assert not slices, f"importing tokenfield.fields loads {', '.join(slices)}"
 

@@ -48,7 +48,9 @@ def of_training(recipe: Recipe, setting: Setting, deadline: Deadline) -> int | N
     if remaining is not None and remaining <= 0:
         return None
     try:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])  # loaded once; nothing is computed there
+        with ProcessPoolExecutor(1, context) as pool:
             peak = pool.submit(measure_here, recipe, setting.data, setting.device, torch.get_num_threads()).result()
     except (BrokenProcessPool, UserError):  # one that dies or diverges in two steps has a row that says so
         peak = None

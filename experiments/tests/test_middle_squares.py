@@ -1,10 +1,9 @@
 """The script that makes the squares of `results/superres`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from processes import start
 
 from tokenfield.data.pictures import read_picture, write_picture
 
@@ -12,10 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.pools.middle_squares", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True,
-    )
+    return start("experiments.pools.middle_squares", *arguments, cwd=ROOT, check=False)
 
 
 def test_count_squares_come_from_pictures_that_are_large_enough(tmp_path):

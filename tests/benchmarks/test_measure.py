@@ -1,15 +1,16 @@
 """What the benchmarks rest on: turns, peaks of memory, and a run of the whole at toy size."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import start
 
 from benchmarks import measure, peers
 from tokenfield.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_variants_take_turns():
@@ -41,9 +42,7 @@ def test_matmul_does_what_it_counts():
 @pytest.mark.parametrize("options", [["--no-memory"], ["--only", "encode", "--malloc", "tuned"]])
 def test_the_whole_at_toy_size(options):
     memory = "--no-memory" not in options
-    command = [sys.executable, "-m", "benchmarks.lainr_178", "--quick", "--repeats", "1", "--threads", "1"]
-    root = Path(__file__).parents[2]
-    process = subprocess.run([*command, *options], cwd=root, capture_output=True, text=True, check=True)
+    process = start("benchmarks.lainr_178", "--quick", "--repeats", 1, "--threads", 1, *options, cwd=ROOT)
     assert "median ms" in process.stdout  # the table for people
     record = json.loads(process.stdout.splitlines()[-1])  # the line for machines
     assert {"device", "torch", "commit", "date", "malloc", "load before", "load after"} <= record.keys()
@@ -59,9 +58,8 @@ def test_the_whole_at_toy_size(options):
 
 def test_the_accelerator_s_script_writes_as_it_goes_and_stops_in_time(tmp_path):
     out = tmp_path / "rehearsal.json"
-    command = [sys.executable, "-m", "benchmarks.accelerator", "--quick", "--device", "cpu", "--repeats", "1"]
-    root = Path(__file__).parents[2]
-    subprocess.run([*command, "--out", out, "--seconds", "1"], cwd=root, capture_output=True, text=True, check=True)
+    options = "--quick", "--device", "cpu", "--repeats", 1, "--out", out, "--seconds", 1
+    start("benchmarks.accelerator", *options, cwd=ROOT)
     record = json.loads(out.read_text())
     assert {row["name"].split(",")[0] for row in record["rows"]} == {"plain fp32", "tokenfield fp32", "tokenfield bf16"}
     assert all(row["median_s"] > 0 and row["share_of_matmul"] > 0 for row in record["rows"])

@@ -1,8 +1,6 @@
 """Pyramids and the crops cut from them: what they are made of, and that they are a function of their arguments."""
 
 import collections
-import subprocess
-import sys
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from processes import start
 
 from tokenfield.data import PhotoCrops, PictureError, PyramidCache, SkippedFiles
 from tokenfield.data.datasets import orient, to_tensor
@@ -135,8 +134,7 @@ def test_processes_may_build_the_same_cache_at_once(tmp_path, own_cache, write):
     code = ("import sys; from tokenfield.data import *\n"
             "crops = DataConfig(size=17, holdout=0).open(sys.argv[1], 'train')\n"
             "assert len(crops) == 5 and not crops.skipped")
-    both = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "pictures")]) for _ in range(2)]
-    assert [process.wait() for process in both] == [0, 0]
+    start(f"-c {code}", tmp_path / "pictures", processes=2)
     assert len(list(own_cache.iterdir())) == 5                                # and nothing left aside
 
 

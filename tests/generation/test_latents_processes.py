@@ -1,20 +1,17 @@
-"""Two processes under torchrun make the latents that one makes, and train the denoiser that one trains."""
+"""Two processes, as torchrun starts them, make the latents that one makes, and train the denoiser that one trains."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import latent_toys as toys
 import pytest
 from latents_share import work
+from processes import start
 from safetensors.torch import load_file
 
 from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 
 HERE = Path(__file__).parent
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def test_two_processes_equal_one(tmp_path, capsys, monkeypatch):
@@ -22,10 +19,7 @@ def test_two_processes_equal_one(tmp_path, capsys, monkeypatch):
     field, pictures = toys.save_field(tmp_path / "field"), toys.write_pictures(tmp_path / "pictures")
     one, two = tmp_path / "one", tmp_path / "two"
     work(field, pictures, one)
-    command = [sys.executable, *TORCHRUN, HERE / "latents_share.py", field, pictures, two]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert process.returncode == 0, process.stderr
+    process = start(HERE / "latents_share.py", field, pictures, two, processes=2)
     assert capsys.readouterr().out.replace("/one/", "/two/") == process.stdout  # said once, by one of them
     files = sorted(path.relative_to(one) for path in (one / "latents").rglob("*.*") if path.is_file())
     assert len(files) == 6  # three shards of training, one held out, statistics, description

@@ -1,14 +1,12 @@
 """Weights shared out between two processes (FSDP): the run of one process, saved whole, resumed exactly."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import latent_toys as toys
 import pytest
 import torch
+from processes import start
 from safetensors.torch import load_file
 from sharded_share import OPTIONS, RECIPE
 
@@ -20,7 +18,6 @@ from tokenfield.training.journal import read
 from tokenfield.training.optimisers import Ema
 
 HERE = Path(__file__).parent
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +31,7 @@ def latents(tmp_path_factory):
 def shared(latents, tmp_path_factory):
     """The runs of sharded_share.py on two processes."""
     out = tmp_path_factory.mktemp("shared")
-    command = [sys.executable, *TORCHRUN, HERE / "sharded_share.py", latents, out]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert process.returncode == 0, process.stderr
+    start(HERE / "sharded_share.py", latents, out, processes=2)
     return out
 
 

@@ -1,13 +1,12 @@
 """Exported graphs give what the model gives: any number of pictures and coordinates, weights beside a graph."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from processes import start
 from small_systems import CONFIGS, SIZE
 
 from tokenfield.errors import UserError
@@ -107,7 +106,7 @@ def test_plain_subspaces_choose_and_restore_alike():
 def test_a_native_resolution_model_keeps_free_sizes(model, tmp_path):
     """Traced on one lattice, run on another, by a command of its own: shapes checked in tests know no free sizes."""
     words = "export", model, "--to", "torch", "-o", tmp_path / "out", "--json", tmp_path / "about.json"
-    subprocess.run([sys.executable, "-m", "tokenfield", *map(str, words)], check=True, capture_output=True)
+    start("tokenfield", *words)
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["encoder"]["inputs"]["images"] == ["batch", 3, "height", "width"]
     encode, decode = (torch.export.load(tmp_path / "out" / f"{part}.pt2").module() for part in ("encoder", "decoder"))
@@ -127,7 +126,7 @@ def test_systems_of_other_signals_say_what_they_encode(config, inputs, tmp_path)
     model = config.build().eval()
     pretrained.save(model, tmp_path / "model")
     words = "export", tmp_path / "model", "--to", "torch", "-o", tmp_path / "out"
-    subprocess.run([sys.executable, "-m", "tokenfield", *map(str, words)], check=True, capture_output=True)
+    start("tokenfield", *words)
     assert json.loads((tmp_path / "out" / "export.json").read_text())["encoder"]["inputs"]["images"] == inputs
     encode, decode = (torch.export.load(tmp_path / "out" / f"{part}.pt2").module() for part in ("encoder", "decoder"))
     images, coords = model.example(5)[0][:, :2], torch.rand(19, model.coordinate_dim)

@@ -1,14 +1,13 @@
 """What `encode` is given directly: bytes, other ranges, other things than batches; every system, and strangers'."""
 
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import start
 from small_systems import CONFIGS, LAINR, NAMES, images
 
 from tokenfield.errors import UserError
@@ -100,6 +99,7 @@ def test_transformed_functions_are_what_they_were():
 
 COMPILED = """
 import torch
+from processes import start
 from small_systems import LAINR, images
 model, given = LAINR.build().eval(), images()
 compiled = torch.compile(model.encode, backend="eager", fullgraph=True)
@@ -110,7 +110,7 @@ torch.testing.assert_close(compiled(given), model.encode(given))
 def test_a_compiled_encode_is_one_graph():
     """In a process of its own: the checks of shapes that tests make at every call are no graph."""
     path = os.pathsep.join(map(str, [HERE.parents[1], HERE]))
-    subprocess.run([sys.executable, "-c", COMPILED], env={**os.environ, "PYTHONPATH": path}, check=True)
+    start(f"-c {COMPILED}", PYTHONPATH=path)
 
 
 def test_the_signature_and_the_docstring_stay():

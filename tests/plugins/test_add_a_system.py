@@ -4,12 +4,12 @@ It is built without a network into a folder that only the processes started here
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 import torch
 from fixtures import smooth
@@ -39,14 +39,10 @@ def site(tmp_path_factory) -> Path:
 def start(site, tmp_path_factory):
     """`start("encode", ...)`: a command in a process of its own that finds the package; what it printed."""
     home = tmp_path_factory.mktemp("home")
-    search = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | {"PYTHONPATH": search, "OMP_NUM_THREADS": "1", "TOKENFIELD_CACHE": str(home)}
 
     def start(*argv: object) -> str:
-        process = subprocess.run([sys.executable, "-m", "tokenfield", *map(str, argv)], cwd=home, env=environment,
-                              capture_output=True, text=True)
-        assert process.returncode == 0, f"tokenfield {' '.join(map(str, argv))}: {process.stdout}{process.stderr}"
-        return process.stdout + process.stderr
+        done = processes.start("tokenfield", *argv, cwd=home, PYTHONPATH=site, TOKENFIELD_CACHE=home)
+        return done.stdout + done.stderr
 
     return start
 

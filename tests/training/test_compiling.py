@@ -1,12 +1,11 @@
 """A compiled step is the step, and so is one that computes blocks again: losses, gradients, names of parameters."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from processes import start
 from torch.autograd.graph import saved_tensors_hooks
 from toys import LAINR, toy
 
@@ -20,7 +19,7 @@ from tokenfield.training.recipe import decisive, fresh_model
 
 def test_a_compiled_step_is_the_step(tmp_path):
     program = Path(__file__).with_name("compiled_step.py")
-    subprocess.run([sys.executable, program, tmp_path / "steps.pt"], check=True)
+    start(program, tmp_path / "steps.pt")
     plain, compiled = torch.load(tmp_path / "steps.pt")
     assert plain.keys() == compiled.keys()
     for name, value in plain.items():

@@ -1,12 +1,10 @@
 """SIGKILL at any moment, then resume: the weights are those of a run that was never disturbed, bit for bit."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import start
 from safetensors.torch import load_file
 
 from tokenfield.training.checkpoint import folders
@@ -16,13 +14,7 @@ HERE = Path(__file__).parent
 
 
 def run(pictures: Path, out: Path, mode: str) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.run(
-        [sys.executable, HERE / "kill.py", pictures, out, mode],
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+    return start(HERE / "kill.py", pictures, out, mode).stdout
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import sys
 import time
 
 import psutil
-import pytest
 
 from tokenfield.training import Session, train
 from tokenfield.training.checkpoint import folders, last_step
@@ -21,8 +20,7 @@ ENDLESS = """
 """
 
 
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_killed_process_is_one_line_and_the_run_goes_on(rank, pictures, tmp_path):
+def test_a_killed_process_is_one_line_and_the_run_goes_on(pictures, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, *TORCHRUN, "-m", "tokenfield", "train", "lainr-photos-64", "--data", pictures,
                "--out", out, *ENDLESS.split()]
@@ -32,11 +30,11 @@ def test_a_killed_process_is_one_line_and_the_run_goes_on(rank, pictures, tmp_pa
         assert run.poll() is None, run.stderr.read()
         time.sleep(0.1)
         workers = {child.environ().get("RANK"): child for child in psutil.Process(run.pid).children()}
-    workers[rank].send_signal(signal.SIGKILL)
+    workers["0"].send_signal(signal.SIGKILL)
     said = run.communicate(timeout=120)[1]
     assert run.returncode != 0
     ours = [line for line in said.splitlines() if line.startswith("tokenfield:")]
-    assert len(ours) == 1 and f"process {1 - int(rank)} of 2: another process" in ours[0] and "--resume" in ours[0]
+    assert len(ours) == 1 and "process 1 of 2: another process" in ours[0] and "--resume" in ours[0]
     before = last_step(out)
     with locked(out):
         pass  # what the killed process held is free

@@ -1,30 +1,20 @@
-"""Two processes under torchrun train what one process trains with the same global batch."""
+"""Two processes, as torchrun starts them, train what one process trains with the same global batch."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import start
 from safetensors.torch import load_file
 
 from tokenfield.training.journal import read
 
 HERE = Path(__file__).parent
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-
-
-def run(pictures: Path, out: Path, launcher: list[str], accumulate: int) -> Path:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *launcher, HERE / "share.py", pictures, out, str(accumulate)]
-    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert process.returncode == 0, process.stderr
-    return out
 
 
 def test_two_processes_with_two_parts_each_equal_one(pictures, tmp_path):
-    one = run(pictures, tmp_path / "one", [], 1)
-    two = run(pictures, tmp_path / "two", TORCHRUN, 2)
+    one, two = tmp_path / "one", tmp_path / "two"
+    start(HERE / "share.py", pictures, one, 1)
+    start(HERE / "share.py", pictures, two, 2, processes=2)
     weights, others = (load_file(out / "step-00000004" / "model.safetensors") for out in (one, two))
     moved = {name: (others[name] - tensor).abs().mean().item() for name, tensor in weights.items()}
     # Sums of four gradients in another order. Adam turns the rounding of a gradient that is all but zero into a step
