@@ -92,6 +92,12 @@ def own_cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "pyramids"
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch):
+    """Drawing its curve is a quarter of a toy run. Runs of larger scope are made before this, and have one."""
+    monkeypatch.setattr("tokenfield.training.trainer.draw_curve", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def photographs():
     """A few held-out photographs as uint8 (H, W, 3) arrays of a quarter of their size."""

@@ -28,7 +28,8 @@ def pool(tmp_path, monkeypatch):
     return tmp_path / "pool"
 
 
-def test_two_tables_share_their_runs(run, pool, tmp_path):
+def test_two_tables_share_their_runs(run, pool, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.tables.memory.of_training", lambda *_: 123_456_789)  # test_memory's matter
     options = ("--budget", "steps=1", "--data", pool, "--seeds", 1, "-o", tmp_path / "out", "--runs", tmp_path / "runs",
                "--device", "cpu")  # fmt: skip
     outcome = run("figure-1", "figure-5", *options, "--json", tmp_path / "all.json")
@@ -37,7 +38,7 @@ def test_two_tables_share_their_runs(run, pool, tmp_path):
     assert "| LAINR | " in outcome.out and "38.72" in outcome.out and "pictures" in outcome.out
     data = json.loads((tmp_path / "out" / "figure-1" / "table.json").read_text())
     assert [row["label"] for row in data["rows"]] == ["LAINR", "LAINR, published start", "IPC"]
-    assert data["rows"][0]["steps"] == 1
+    assert data["rows"][0]["steps"] == 1 and "| 123 |" in outcome.out
     assert str(tmp_path) not in (tmp_path / "out" / "figure-1" / "table.json").read_text()  # no path of this machine
     names = {"table.json", "table.md", "table.csv", "table.tex", "figure.png"}
     assert {path.name for path in (tmp_path / "out" / "figure-5").iterdir()} == names

@@ -16,7 +16,6 @@ def script(monkeypatch):
     monkeypatch.setattr(module, "SYSTEMS", small)
     monkeypatch.setattr(module, "SHOWN", [5, 6])
     monkeypatch.setattr(module, "TIMED", 4)
-    monkeypatch.setattr("tokenfield.training.trainer.draw_curve", lambda *_: None)
     return module
 
 

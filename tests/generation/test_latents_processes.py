@@ -8,14 +8,12 @@ from latents_share import work
 from processes import start
 from safetensors.torch import load_file
 
-from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 
 HERE = Path(__file__).parent
 
 
-def test_two_processes_equal_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
+def test_two_processes_equal_one(tmp_path, capsys):
     field, pictures = toys.save_field(tmp_path / "field"), toys.write_pictures(tmp_path / "pictures")
     one, two = tmp_path / "one", tmp_path / "two"
     work(field, pictures, one)

@@ -19,7 +19,6 @@ from tokenfield.generation.sampling import sample
 from tokenfield.generation.schedulers import Sampler
 from tokenfield.models import pretrained
 from tokenfield.training import train
-from tokenfield.training import trainer as loop
 from tokenfield.training.session import Session
 
 CONFIG = LatticeDenoiserConfig(latent_dim=5, width=24, depth=2, heads=3, classes=4, lattice=(5, 5),
@@ -197,8 +196,7 @@ def test_parts_are_squares_of_their_entry_anywhere(latents):
 RECIPE = replace(toys.RECIPE, model=replace(CONFIG, classes=2, lattice=()), data=LatentsConfig(lattice=True, part=2))
 
 
-def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
+def test_a_run_on_lattices_is_resumed_exactly_and_takes_along_what_sampling_needs(latents, tmp_path):
     options = {"session": Session(device="cpu", quiet=True, workers=1)}
     whole = train(RECIPE, latents, tmp_path / "whole", **options)
     train(replace(RECIPE, steps=3), latents, tmp_path / "halves", **options)

@@ -16,7 +16,6 @@ from tokenfield.generation.latents import LatentsConfig
 from tokenfield.generation.objective import DenoisingConfig, DenoisingObjective, denoising_errors
 from tokenfield.models import pretrained
 from tokenfield.training import OptimConfig, train
-from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
 from tokenfield.training.session import Session
@@ -102,8 +101,7 @@ def test_the_exact_denoiser_s_loss_is_the_posterior_variance_and_nothing_gets_be
     assert worse > loss
 
 
-def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
+def test_a_run_takes_along_what_sampling_needs(latents, tmp_path):
     out = train(toys.RECIPE, latents, tmp_path / "run", session=Session(device="cpu", quiet=True, workers=0))
     folder, model = LatentsConfig().open(latents, "train"), pretrained.load_any(out)
     assert torch.equal(model.mean, folder.mean) and torch.equal(model.deviation, folder.deviation)
@@ -115,8 +113,7 @@ def test_a_run_takes_along_what_sampling_needs(latents, tmp_path, monkeypatch):
     assert json.loads((out / "recipe.json").read_text())["objective"]["kind"] == "denoising"
 
 
-def test_resumed_equals_uninterrupted(latents, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
+def test_resumed_equals_uninterrupted(latents, tmp_path):
     options = {"session": Session(device="cpu", quiet=True, workers=2)}
     whole = train(toys.RECIPE, latents, tmp_path / "whole", **options)
     train(replace(toys.RECIPE, steps=4), latents, tmp_path / "halves", **options)
@@ -150,9 +147,8 @@ def test_it_learns(prediction):
     assert sum(losses[-5:]) / 5 < 0.6 * start
 
 
-def test_bfloat16_trains_as_float32_does(latents, tmp_path, monkeypatch):
+def test_bfloat16_trains_as_float32_does(latents, tmp_path):
     """A run under autocast: finite everywhere, and within one percent of the float32 run's losses and weights."""
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     recipe = replace(toys.RECIPE, steps=24, optim=OptimConfig(rate=3e-3), evaluate_every=24, checkpoint_every=24,
                      objective=DenoisingConfig(checkpointing=True), clip_norm=1.0)  # fmt: skip
     runs = [train(replace(recipe, precision=precision), latents, tmp_path / precision,

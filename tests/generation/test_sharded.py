@@ -13,7 +13,6 @@ from sharded_share import OPTIONS, RECIPE
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
 from tokenfield.training import OptimConfig, sharding, train
-from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.optimisers import Ema
 
@@ -42,9 +41,8 @@ def same(one: Path, other: Path, atol: float) -> None:
         torch.testing.assert_close(others[name], tensor, atol=atol, rtol=0, msg=lambda text, name=name: name + text)
 
 
-def test_two_processes_that_share_the_weights_equal_one(latents, shared, tmp_path, monkeypatch):
+def test_two_processes_that_share_the_weights_equal_one(latents, shared, tmp_path):
     """Weights, their moving average, the moments of the optimiser, and every number of the journal."""
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
     alone, step = train(RECIPE, latents, tmp_path / "alone", **OPTIONS), "step-00000006"
     for file in (f"{step}/model.safetensors", f"{step}/ema.safetensors", "model.safetensors"):
         same(alone / file, shared / "whole" / file, atol=2e-4)  # sums in another order, through Adam
@@ -65,8 +63,7 @@ def test_resumed_equals_uninterrupted_to_the_bit(shared):
         same(shared / "whole" / file, shared / "halves" / file, atol=0)
 
 
-def test_a_checkpoint_of_shared_weights_continues_alone(latents, shared, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
+def test_a_checkpoint_of_shared_weights_continues_alone(latents, shared, tmp_path):
     (tmp_path / "run").symlink_to(shared / "halves")
     longer = train(replace(RECIPE, steps=7), latents, tmp_path / "run", resume=True, **OPTIONS)
     assert read(longer / "metrics.jsonl")[-1]["step"] == 7

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fixtures import TINY
 from processes import start
 from small_systems import CONFIGS, SIZE
 
@@ -103,8 +104,9 @@ def test_plain_subspaces_choose_and_restore_alike():
                                    model.subspaces.restore(index, coefficients[:, :width]))
 
 
-def test_a_native_resolution_model_keeps_free_sizes(model, tmp_path):
+def test_a_native_resolution_model_keeps_free_sizes(tmp_path):
     """Traced on one lattice, run on another, by a command of its own: shapes checked in tests know no free sizes."""
+    model = pretrained.save(replace(TINY, decoder_depth=0).build(), tmp_path / "model")
     words = "export", model, "--to", "torch", "-o", tmp_path / "out", "--json", tmp_path / "about.json"
     start("tokenfield", *words)
     about = json.loads((tmp_path / "about.json").read_text())

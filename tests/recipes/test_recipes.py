@@ -13,7 +13,6 @@ from tokenfield.models.lainr import LainrConfig
 from tokenfield.recipes import published
 from tokenfield.registry import RECIPES
 from tokenfield.training import train
-from tokenfield.training import trainer as loop
 from tokenfield.training.journal import read
 from tokenfield.training.recipe import from_json, to_json
 from tokenfield.training.session import Session
@@ -63,7 +62,6 @@ def test_a_recipe_survives_json_under_its_own_name(name):
 @pytest.mark.parametrize("name", PICTURES)
 def test_at_miniature_size_it_trains(name, roots, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKENFIELD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)  # a third of the time, and the same for all
     recipe = tiny(RECIPES[name]())
     session = Session(device="cpu", quiet=True, workers=0)
     root = roots / "grey" if recipe.data.channels == 1 else roots

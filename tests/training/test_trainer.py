@@ -53,12 +53,6 @@ def whole(pictures, tmp_path_factory):
     return run(SHORT, pictures, tmp_path_factory.mktemp("whole") / "run")
 
 
-@pytest.fixture(autouse=True)
-def without_curves(monkeypatch):
-    """Drawing the curve is a quarter of a toy run; `whole`, which is made before this, has one."""
-    monkeypatch.setattr(loop, "draw_curve", lambda *_: None)
-
-
 def test_a_run_leaves_everything(whole):
     names = {p.name for p in whole.iterdir()}
     assert names == {
