@@ -53,7 +53,7 @@ def test_the_readme_is_short():
 
 
 def test_the_readme_runs(tmp_path, monkeypatch):
-    """With a photograph of an odd size, no larger than one tile: where tiles overlap, values cost four times as much."""
+    """With a photograph of an odd size, within one tile: where tiles overlap, values cost four times as much."""
     monkeypatch.chdir(tmp_path)
     photo = torch.from_numpy(data.chelsea()[:61, :53].copy()).permute(2, 0, 1) / 255
     write_picture(tmp_path / "photo.jpg", photo)
