@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Callable
-from itertools import cycle
 from pathlib import Path
 
 from experiments.factorial.figure import effects
@@ -12,27 +11,6 @@ from tokenfield.comparison.report import curves, heading, rows_with_result
 from tokenfield.evaluation.optimization_curves import STYLES
 from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record
-
-
-def sizes(data: Record, path: Path) -> None:
-    """PSNR against values stored, a line per family of rows (the label up to its comma)."""
-    families: dict[str, list[Record]] = {}
-    for row in rows_with_result(data):
-        families.setdefault(row["label"].split(",")[0], []).append(row)
-    labels = {"xlabel": "values stored per picture", "ylabel": "PSNR / dB", "xscale": "log"}
-    with plot(path, title=data["title"], size=(11.0, 6.0), **labels) as axes:
-        corners = (((5, 4), "left"), ((-5, 4), "right"), ((5, -11), "left"), ((-5, -11), "right"))
-        for (family, rows), colour, (corner, side) in zip(families.items(), COLOURS, cycle(corners), strict=False):
-            rows = sorted(rows, key=lambda row: row["values_stored"])
-            x, y = [row["values_stored"] for row in rows], [row["psnr"] for row in rows]
-            deviations = [row["deviation"] or 0 for row in rows]
-            axes.errorbar(x, y, deviations, fmt="o", color=colour, markersize=4, capsize=3, label=family)
-            if len(set(x)) == len(x):  # a line through rows that store as many would mean nothing
-                axes.plot(x, y, color=colour, linewidth=0.8, alpha=0.5)
-            for row in rows:
-                note = row["label"].split(",", 1)[-1].strip()
-                place = (row["values_stored"], row["psnr"])
-                axes.annotate(note, place, corner, ha=side, textcoords="offset points", fontsize=9, color=colour)
 
 
 def areas(data: Record, path: Path) -> None:
@@ -65,7 +43,7 @@ def optimized(data: Record, path: Path) -> None:
 
 
 FIGURES: dict[str, Callable[[Record, Path], None]] = {
-    "dots": dots, "curves": curves, "sizes": sizes, "locality": areas, "optimized": optimized, "race": race,
+    "dots": dots, "curves": curves, "locality": areas, "optimized": optimized, "race": race,
     "factorial": effects,
 }  # fmt: skip
 """What `Table.figure` names."""

@@ -104,7 +104,7 @@ class Table:
     rows: tuple[Row, ...]
     source: str
     """Where the published numbers come from."""
-    figure: Literal["dots", "curves", "locality", "sizes", "optimized", "race", "factorial"] = "dots"
+    figure: Literal["dots", "curves", "locality", "optimized", "race", "factorial"] = "dots"
     expected: str = ""
     """What the papers say should come out."""
     reference: str = ""

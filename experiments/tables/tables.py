@@ -210,7 +210,6 @@ TABLES: dict[str, Table] = {
             Row("IPC, D6, mod128", "anr-ipc-celeba-128", 37.95),
         ),
         "ANR (ECCV 2024), CelebA 128; 37.95 dB is its best MLP-based system's, and it does not say which of the two",
-        figure="sizes",
         expected="ANR above IPC and TransINR",
         reference="ANR, D5",
     ),
@@ -218,7 +217,6 @@ TABLES: dict[str, Table] = {
         "PSNR against values stored per picture",
         _sizes(),
         "ANR (ECCV 2024) states it of CelebA 128: 47.25 dB against 37.95 dB for the best MLP-based system",
-        figure="sizes",
         expected="ANR above IPC and TransINR at fewer values stored",
     ),
 }

@@ -36,26 +36,30 @@ def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
     """Panels in rows and columns on white paper, a line of text below each.
 
     A column is as wide as its widest panel, a row as high as its highest; panels lie at the top left of their place.
-    Letters are 15 pixels high, or more on a sheet so wide that it will be looked at from further away.
+    Letters are 18 pixels high, so that they can be read at half the size, or more on a sheet so wide that it will be
+    looked at from further away. Notes that have no room beside their labels stand below them.
     """
     columns = max(len(row) for row in rows)
     widths = [max([row[k].image.shape[2] for row in rows if k < len(row)]) for k in range(columns)]
     width = 2 * MARGIN + sum(widths) + GAP * (columns - 1)
-    letters = max(15, width // 125)
+    letters = max(18, width // 90)
     font = ImageFont.load_default(letters)
-    line = round(1.7 * letters)
-    heights = [max(panel.image.shape[1] for panel in row) + line for row in rows]
-    paper = Image.new("RGB", (width, 2 * MARGIN + sum(heights) + GAP * (len(rows) - 1) - line // 4), PAPER)
+    below = any(font.getlength(f"{panel.label}  {panel.note}") > column + GAP / 2
+                for row in rows for panel, column in zip(row, widths, strict=False) if panel.label and panel.note)
+    line = round(1.35 * letters)
+    text = line // 4 + line * (1 + below)
+    heights = [max(panel.image.shape[1] for panel in row) + text for row in rows]
+    paper = Image.new("RGB", (width, 2 * MARGIN + sum(heights) + GAP * (len(rows) - 1)), PAPER)
     draw = ImageDraw.Draw(paper)
     top = MARGIN
     for row, height in zip(rows, heights, strict=True):
         left = MARGIN
         for panel, column in zip(row, widths, strict=False):
             paper.paste(to_pil(panel.image), (left, top))
-            below = top + panel.image.shape[1] + line // 4
-            draw.text((left, below), panel.label, INK, font)
-            shift = draw.textlength(panel.label + " ", font) + letters / 3 if panel.label else 0
-            draw.text((left + shift, below), panel.note, FAINT, font)
+            at = top + panel.image.shape[1] + line // 4
+            draw.text((left, at), panel.label, INK, font)
+            beside = font.getlength(f"{panel.label}  ") if panel.label and not below else 0
+            draw.text((left + beside, at + (line if below and panel.label else 0)), panel.note, FAINT, font)
             left += column + GAP
         top += height + GAP
     return paper

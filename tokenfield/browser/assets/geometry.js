@@ -130,6 +130,11 @@ export function orthographic(y, x, latitude, longitude) {
   return [(north * 180) / Math.PI, ((((east * 180) / Math.PI + longitude) % 360) + 360) % 360];
 }
 
+/** A place on the globe, as people write it. */
+export function placeName([latitude, longitude]) {
+  return `${Math.abs(latitude).toFixed(1)}° ${latitude < 0 ? "S" : "N"}, ${longitude.toFixed(1)}° E`;
+}
+
 /** Coordinates that a model on the sphere takes: a point of the unit sphere, or (y, x) of the plain picture. */
 export function earthCoordinates([latitude, longitude], sphere) {
   if (!sphere) return [-latitude / 90, longitude / 180 - 1];

@@ -185,13 +185,10 @@ class Page {
   /** The value under the mouse, on a globe. */
   async hover(at) {
     if (this.about?.kind !== "globe" || !this.decoder.idle) return;
-    const { orthographic } = await import("./geometry.js");
-    const { view } = this.shown, { x, y } = this.shown.at(at.x, at.y);
-    const place = orthographic(-y / view.zoom, x / view.zoom, view.latitude, view.longitude);
-    if (!place) return this.stage.say("");
-    const { value } = await this.decoder.ask("value", { place, variable: view.variable });
-    const where = `${Math.abs(place[0]).toFixed(1)}° ${place[0] < 0 ? "S" : "N"}, ${place[1].toFixed(1)}° E`;
-    return this.stage.say(`${where}: ${value === null ? "no value" : `${value.toPrecision(4)} ${this.about.units[view.variable]}`}`);
+    const { view } = this.shown, under = this.shown.target(at.x, at.y);
+    if (!under) return this.stage.say("");
+    const { value } = await this.decoder.ask("value", { place: under.place, variable: view.variable });
+    return this.stage.say(`${under.name}: ${value === null ? "no value" : `${value.toPrecision(4)} ${this.about.units[view.variable]}`}`);
   }
 }
 

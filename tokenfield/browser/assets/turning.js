@@ -1,6 +1,6 @@
 // Objects and globes: turned by dragging, drawn coarsely at once and finer while nothing moves.
 
-import { orthographic } from "./geometry.js";
+import { orthographic, placeName } from "./geometry.js";
 
 const SHARES = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1];
 const LARGEST = 512, PATIENCE = 40;  // pixels a side; milliseconds that a view may take while it is turned
@@ -96,7 +96,7 @@ export class Turning {
     const at = this.at(x, y), { view } = this;
     if (!this.globe) return Math.max(Math.abs(at.x), Math.abs(at.y)) < 1 ? { ...at, view, name: "This ray" } : null;
     const place = orthographic(-at.y / view.zoom, at.x / view.zoom, view.latitude, view.longitude);
-    return place && { place, name: `${place[0].toFixed(1)}° N, ${place[1].toFixed(1)}° E` };
+    return place && { place, name: placeName(place) };
   }
 
   get whole() { return !this.busy && this.next >= SHARES.length; }

@@ -49,7 +49,7 @@ class Drawing(ABC):
     """Options that all of them have."""
 
     model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
-    """Folder of a denoiser that tokenfield train made from latents."""
+    """A packaged denoiser, such as generate-fashion, or the folder of one that tokenfield train made from latents."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Folder for the results."""
     overwrite: bool = False
