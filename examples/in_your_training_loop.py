@@ -39,7 +39,7 @@ class Squares(Dataset):
         return picture[:, top : top + self.size, left : left + self.size]
 
 
-loader = DataLoader(Squares(["astronaut", "coffee", "rocket"], 3200), batch_size=16, shuffle=True)
+loader = DataLoader(Squares(["astronaut", "coffee", "rocket"], 1600), batch_size=16, shuffle=True)
 
 # %%
 # A model with fresh weights
