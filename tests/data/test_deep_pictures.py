@@ -141,10 +141,10 @@ def test_damaged_deep_files_end_in_one_line(tmp_path_factory, name, place, byte)
 
 
 STRANGERS = {
-    "IMG_1.HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50, "pip install pillow-heif"),
-    "called.jpg": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 50, "pip install pillow-heif"),
-    "a.jxl": (b"\xff\x0a" + b"\0" * 50, "pip install pillow-jxl-plugin"),
-    "b.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 50, "pip install pillow-jxl-plugin"),
+    "IMG_1.HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 50, "pip install 'tokenfield[heif]'"),
+    "called.jpg": (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 50, "pip install 'tokenfield[heif]'"),
+    "a.jxl": (b"\xff\x0a" + b"\0" * 50, "pip install 'tokenfield[jxl]'"),
+    "b.jxl": (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 50, "pip install 'tokenfield[jxl]'"),
     "c.CR2": (b"II*\0\x10\0\0\0CR\2\0" + b"\0" * 100, "pip install rawpy"),
     "d.nef": (b"MM\0*" + b"\0" * 100, "pip install rawpy"),
     "e.cr3": (b"\0\0\0\x18ftypcrx " + b"\0" * 100, "pip install rawpy"),

@@ -115,4 +115,4 @@ def test_without_its_package_one_is_named_and_counted_in_every_folder(name, run,
     Image.fromarray(BYTES).save(tmp_path / "d" / "a.heic", "HEIF")
     outcome = run(name, *COMMANDS[name].format(d=tmp_path / "d", m=model, o=tmp_path / "o").split())
     assert outcome.code == 3 and "skipped 1" in outcome.err
-    assert "a.heic (is HEIC, which needs a package: pip install pillow-heif)" in outcome.err
+    assert "a.heic (is HEIC, which needs a package: pip install 'tokenfield[heif]')" in outcome.err

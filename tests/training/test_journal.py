@@ -56,7 +56,7 @@ def test_without_tensorboard_the_error_says_what_to_install(tmp_path, monkeypatc
     import sys
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError, match="pip install tensorboard"):
+    with pytest.raises(UserError, match=r"pip install 'tokenfield\[tensorboard\]'"):
         Journal(tmp_path, 0, tensorboard=True)
 
 

@@ -58,7 +58,8 @@ def unpack(file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
         return
     with tarfile.open(file) as packed:
-        packed.extractall(folder, filter="data")
+        for member in packed:
+            write_whole(folder / member.name, packed.extractfile(member).read())  # type: ignore[union-attr]
 
 
 def write_model(field: Field, key: str, root: Path) -> Record:

@@ -25,7 +25,7 @@ OPTIONAL = {
     "soundfile": ("FLAC and MP3: tokenfield sound", "pip install 'tokenfield[sound]'"),
     "rawpy": ("camera raw files", "pip install rawpy"),
     "imagecodecs": ("TIFFs with rare compressions", "pip install imagecodecs"),
-    "tensorboard": ("tokenfield train --tensorboard", "pip install tensorboard"),
+    "tensorboard": ("tokenfield train --tensorboard", "pip install 'tokenfield[tensorboard]'"),
     "onnx": ("tokenfield export; pages of models that are not packaged", "pip install 'tokenfield[onnx]'"),
     "pytest": ("the tests", "pip install 'tokenfield[test]'"),
     "beartype": ("shape checks in the tests", "pip install 'tokenfield[test]'"),

@@ -100,4 +100,6 @@ def fit_channels(picture: Tensor, channels: int, name: str) -> Tensor:
         return colours if channels == 3 else torch.cat([colours, torch.ones_like(colours[:1])])
     if channels == 1 and actual == 3 and torch.equal(picture[0], picture[1]) and torch.equal(picture[0], picture[2]):
         return picture[:1]  # grey, as every file is read
+    if channels == 1 and actual == 3:
+        raise UserError(f"{name} is in colour, and the model takes grey ones; convert it first")
     raise UserError(f"{name} has shape {tuple(picture.shape)}; give {channels} channels, ({channels}, H, W)")

@@ -146,7 +146,7 @@ def upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
     return np.ascontiguousarray(turned[::down, ::right])
 
 
-PLUGINS = {"HEIC": ("pillow_heif", "pillow-heif"), "JPEG XL": ("pillow_jxl", "pillow-jxl-plugin"),
+PLUGINS = {"HEIC": ("pillow_heif", "'tokenfield[heif]'"), "JPEG XL": ("pillow_jxl", "'tokenfield[jxl]'"),
            "camera raw": ("rawpy", "rawpy")}
 """Kinds of pictures that another package reads: its module, and what to type after `pip install`."""
 ENDINGS = {"HEIC": (".heic", ".heif", ".hif"), "JPEG XL": (".jxl",),

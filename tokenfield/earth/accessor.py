@@ -283,7 +283,7 @@ def target_of(like: "Dataset | DataArray | None", own: LatLon) -> "tuple[LatLon 
 def encode_observations(model: EarthModel, dataset: "Dataset") -> EarthField:
     """A field of values at scattered places: the most likely one under the model's prior."""
     if not isinstance(model, GriddedHarmonic):
-        raise UserError(f"a {model.name} model reads whole grids; scattered observations need harmonic tokens, such as "
+        raise UserError(f"the {model.name} model reads whole grids; scattered places need harmonic tokens, such as "
                         f"those of {DEFAULT}")
     where, (dim,) = scattered(dataset), roles(dataset)["latitude"].dims
     assert where is not None, "asked before"

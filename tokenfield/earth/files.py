@@ -238,7 +238,7 @@ def open_dataset(path: Path) -> "Dataset":
                 return xarray.open_dataset(path, **options)
             return merged(groups_of(path, options))
     except ImportError as error:
-        raise PictureError(path, "is netCDF-4 (HDF5), which h5py reads: pip install h5py") from error
+        raise PictureError(path, "is netCDF-4 (HDF5), which h5py reads: pip install 'tokenfield[earth]'") from error
     except UNREADABLE as error:
         raise PictureError(path, f"is damaged, or neither netCDF nor Zarr ({one_line(error)})") from error
 

@@ -36,7 +36,7 @@ class AreaConfig:
     def check(self, model: Model, source: object, held_out: object, seed: int) -> None:
         """Raises UserError unless the fields are what the model takes."""
         if not isinstance(model, EarthModel) or not isinstance(source, GriddedSource):
-            raise UserError(f"a {model.name} model on these data; gridded fields need one of the gridded models")
+            raise UserError(f"the {model.name} model on these data; gridded fields need one of the gridded models")
         if not len(source):
             raise UserError("no field to train on: every step of the series is held out; change data.shares")
         if source.config.size != model.input_size:

@@ -71,7 +71,8 @@ def load_lpips(path: Path) -> Lpips:
     """With AlexNet's weights from a file. Raises UserError for one that holds others, or without torchmetrics."""
     package = find_spec("torchmetrics")
     if package is None or package.origin is None:
-        raise UserError("LPIPS takes weights of channels from torchmetrics, which is missing: pip install torchmetrics")
+        raise UserError("LPIPS takes weights of channels from torchmetrics, which is missing: pip install "
+                        "'tokenfield[generation]'")
     heads = torch.load(Path(package.origin).parent / "functional/image/lpips_models/alex.pth", map_location="cpu",
                        weights_only=True)
     try:

@@ -15,7 +15,7 @@ from tokenfield.registry import DOMAINS
 def for_pictures(model: Model | type[Model]) -> None:
     """Raises UserError for a model that encodes something else, and says which command does."""
     if model.command != "encode":
-        raise UserError(f"a {model.name} model takes {model.takes}, not pictures; use tokenfield {model.command}")
+        raise UserError(f"the {model.name} model takes {model.takes}, not pictures; use tokenfield {model.command}")
 
 
 def domain_of(model: FieldModel, size: tuple[int, int]) -> Domain:

@@ -230,7 +230,7 @@ def decoder_parameters(model: FieldModel, tokens: Tensor, domain: Domain) -> lis
     parameters = list(model.parameters())
     value = domain.on_grid(model, tokens.detach(), corner).sum()
     if not value.requires_grad:
-        raise UserError(f"a {model.name} has no decoder of its own to optimise: its tokens are all there is")
+        raise UserError(f"the {model.name} has no decoder of its own to optimise: its tokens are all there is")
     reached = torch.autograd.grad(value, parameters, allow_unused=True)
     return [p for p, gradient in zip(parameters, reached, strict=True) if gradient is not None]
 

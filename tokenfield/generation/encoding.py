@@ -188,7 +188,7 @@ def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, t
     except UserError:  # the model says it better
         raise
     except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"a {model.name} model does not encode single pictures; give one that does") from error
+        raise UserError(f"the {model.name} model does not encode single pictures; give one that does") from error
     if tokens.ndim < 3:
         raise UserError(f"the tokens of a {model.name} model are no set of vectors; give a model whose tokens are")
     return lattice, side, (tokens[0, ..., 0].numel(), tokens.shape[-1])

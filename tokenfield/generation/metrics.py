@@ -115,7 +115,7 @@ def kernel_distance(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m
     try:
         from torchmetrics.image.kid import poly_mmd
     except ImportError as error:
-        raise UserError("KID is computed by torchmetrics, which is missing: pip install torchmetrics") from error
+        raise UserError("KID needs torchmetrics, which is missing: pip install 'tokenfield[generation]'") from error
     size, draws = min(SUBSET_SIZE, len(generated), len(reference)), torch.Generator().manual_seed(seed)
 
     def subset(values: Tensor) -> Tensor:

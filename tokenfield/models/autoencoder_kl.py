@@ -47,7 +47,8 @@ def autoencoder_class() -> Any:
     try:
         from diffusers import AutoencoderKL
     except ImportError as error:
-        raise UserError("AutoencoderKL comes with diffusers, which is missing; type: pip install diffusers") from error
+        raise UserError("AutoencoderKL needs diffusers, which is missing; type: pip install 'tokenfield[generation]'"
+                        ) from error
     return AutoencoderKL
 
 

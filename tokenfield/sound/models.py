@@ -126,7 +126,7 @@ class SoundModel(PatchField):
 def sound_model(model: Model) -> SoundModel:
     """The model, if it is one of recordings. Raises UserError for another."""
     if not isinstance(model, SoundModel):
-        raise UserError(f"a {model.name} model takes {model.takes}, not recordings; train one of lainr-speech, "
+        raise UserError(f"the {model.name} model takes {model.takes}, not recordings; train one of lainr-speech, "
                         "ipc-speech, trans-inr-speech")
     return model
 

@@ -61,7 +61,7 @@ class WaveformConfig:
     def check(self, model: Model, source: object, held_out: object, seed: int) -> None:
         """Raises UserError unless the recordings are cut as the model takes them."""
         if not isinstance(model, SoundModel) or not isinstance(source, SoundSource):
-            raise UserError(f"a {model.name} model on these data; recordings need one of sound-lainr, sound-ipc, "
+            raise UserError(f"the {model.name} model on these data; recordings need one of sound-lainr, sound-ipc, "
                             "sound-trans-inr")
         data, taken = source.config, model.config
         if (data.rate, data.length) != (taken.rate, taken.length):

@@ -118,7 +118,7 @@ def _tensorboard(folder: Path, step: int) -> "SummaryWriter":
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError("TensorBoard is not installed; type: pip install tensorboard") from error
+        raise UserError("TensorBoard is not installed; type: pip install 'tokenfield[tensorboard]'") from error
     return SummaryWriter(folder, purge_step=step)
 
 

@@ -22,7 +22,7 @@ from tokenfield.errors import DAMAGE, UserError
 from tokenfield.views.meshes.obj import Materials, prepare
 from tokenfield.views.meshes.surface import Material, MeshError, Surface, Up, join, plain
 
-INSTALL = "pip install trimesh embreex"
+INSTALL = "pip install 'tokenfield[meshes]'"
 """What to type where one of the two is missing."""
 
 UPRIGHT: dict[str, Up] = {".obj": "y", ".glb": "y", ".gltf": "y", ".ply": "z", ".stl": "z", ".off": "z"}

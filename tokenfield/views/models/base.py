@@ -142,5 +142,5 @@ class RadianceModel(ViewsModel):
 def views_model(model: Model) -> ViewsModel:
     """The model, if it is one of views. Raises UserError for another."""
     if not isinstance(model, ViewsModel):
-        raise UserError(f"a {model.name} model knows no views; models of views are {', '.join(SYSTEMS)}")
+        raise UserError(f"the {model.name} model knows no views; models of views are {', '.join(SYSTEMS)}")
     return model
