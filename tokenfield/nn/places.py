@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.cluster.vq import kmeans2
-from scipy.optimize import nnls
 from torch import Tensor
 
 from tokenfield.coords import centers
@@ -78,6 +76,8 @@ def on_sphere(count: int) -> Anchors:
 
 def means_of(points: Float[Tensor, "n x"], count: int) -> Anchors:
     """Means of `count` groups of points, each of the points nearest to it (k-means, from points that lie far apart)."""
+    from scipy.cluster.vq import kmeans2  # a third of a second that every start would pay
+
     indices = [0]
     nearest = (points - points[0]).square().sum(-1)
     for _ in range(count - 1):
@@ -95,6 +95,8 @@ def bump_weights(spacing: float, omega: Float[Tensor, " n"], most: int) -> tuple
     Nearly, and but for a constant, which softmax does not see. Of the queries' frequencies (Eq. 2) at most so many are
     used: those that weigh most when all are.
     """
+    from scipy.optimize import nnls
+
     distance = np.linspace(-2, 2, 801)
     target = np.maximum(-(distance**2) / (2 * (WIDTH * spacing) ** 2), FLOOR)
     importance = np.where(np.abs(distance) < 1.5 * spacing, 6.0, 1.0)
