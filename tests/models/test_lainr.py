@@ -192,7 +192,7 @@ def test_bfloat16_keeps_to_the_exact_values(how, where):
         with torch.autocast("cpu", torch.bfloat16):
             narrow = model.decode(tokens, coords)
     assert narrow.dtype == torch.float32  # summed and returned wide
-    assert agreement(narrow, exact) > 50
+    assert agreement(narrow, exact) > 58
 
 
 @torch.no_grad()
