@@ -32,6 +32,16 @@ def test_autoencoder(config, size, latents):
     assert autoencoder.decode(z, size=(7, 5)).sample.shape == (2, 3, 7, 5)
 
 
+def test_a_pipeline_of_diffusers_draws_by_it():
+    from diffusers import DDIMScheduler, LDMPipeline, UNet2DModel
+
+    network = UNet2DModel(2, 5, 5, layers_per_block=1, block_out_channels=(4,), down_block_types=("DownBlock2D",),
+                          up_block_types=("UpBlock2D",), norm_num_groups=1, attention_head_dim=1)
+    pipeline = LDMPipeline(LatentAutoencoder(LATTICE.build().eval()), network, DDIMScheduler())
+    pipeline.set_progress_bar_config(disable=True)
+    assert pipeline(num_inference_steps=1, output_type="np").images.shape == (1, 16, 16, 3)
+
+
 def test_latents_are_standardised():
     torch.manual_seed(0)
     pictures = torch.rand(7, 3, 16, 24)

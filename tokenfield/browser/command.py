@@ -14,7 +14,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import File, Folder, Json
-from tokenfield.cli.options import DEFAULT, WHICH
+from tokenfield.cli.options import DEFAULT
 from tokenfield.cli.types import FieldModel, SkippedFiles
 from tokenfield.errors import UserError
 
@@ -64,7 +64,7 @@ Inputs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar
 
 
 def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: bool = False, port: int = 0,
-         open: bool = True, model: Annotated[str | None, tyro.conf.arg(metavar="MODEL", help=WHICH)] = None,
+         open: bool = True, model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
          json: Json = None) -> int:
     """Open fields in a browser, where they are decoded: zoom without end, tokens, attention, comparison, interpolation.
 

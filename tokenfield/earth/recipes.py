@@ -80,8 +80,7 @@ def anr_climatology() -> Recipe:
 
 
 def anchored_climatology() -> Recipe:
-    """Climatologies with anchored tokens, one per 10 x 10 cells of the plain grid, begun as their
-    linear code: 972 values a field."""
+    """Climatologies with anchored tokens, one per 10 x 10 cells of the plain grid: 972 values a field."""
     sizes = AnchoredConfig(cell=10, latent_dim=6, encoder_dim=96, decoder_dim=96)
     model = GriddedAnchoredConfig(anchored=sizes, size=(90, 180), coordinates="plane")
     return replace(lainr_climatology(), name="anchored-climatology", model=model)
