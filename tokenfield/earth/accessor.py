@@ -220,7 +220,8 @@ class Accessor:
         others = {d for layer in layers for d, _ in layer.index}
         times = [d for d in others if is_time(d, dataset.get(d))]
         if more := sorted(d for d in others - {*times} if dataset.sizes[d] > 1):
-            raise UserError(f"data along {', '.join(more)}; select one place of it, such as .isel({more[0]}=0)")
+            raise UserError(f"data along {', '.join(more)}; select one place of it: --select {more[0]}=0, or in Python "
+                            f".isel({more[0]}=0)")
         if not times or len(layers) == 1:
             return EarthField(encode_field(own, source.load(layers[0])), attributes)
         axis = dataset[times[0]]
