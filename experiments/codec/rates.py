@@ -77,13 +77,13 @@ def report(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]]) -> 
         lines += [f"\n**{kind}**, {len(by_picture)} pictures, BD-rate in percent from 0.15 to 2 bits per pixel, mean "
                   "over pictures (negative: fewer bytes at equal quality); seconds of a core per megapixel\n",
                   "| | PSNR, against JPEG 4:2:0 | against JPEG 4:4:4 | against WebP | MS-SSIM, against JPEG 4:2:0 "
-                  "| points | encode, s | decode, s |",
-                  "|---|---|---|---|---|---|---|---|"]
+                  "| pictures | points | encode, s | decode, s |",
+                  "|---|---|---|---|---|---|---|---|---|"]
         for name in names:
             cells = [mean_bd(by_picture, reference, name, key) for reference, key in (
                 ("JPEG 4:2:0", "psnr"), ("JPEG 4:4:4", "psnr"), ("WebP", "psnr"), ("JPEG 4:2:0", "ms_ssim"))]
             points = [point for codecs in by_picture.values() for point in codecs.get(name, ())]
-            cells.append(str(len(points)))
+            cells += [str(sum(name in codecs for codecs in by_picture.values())), str(len(points))]
             lines.append(f"| {name} | " + " | ".join([*cells, *map(partial(per_megapixel, points), TIMES)]) + " |")
     return "\n".join(lines) + "\n\n" + PUBLISHED
 
@@ -109,14 +109,14 @@ def mean_bd(by_picture: dict[str, dict[str, list[dict[str, float]]]], reference:
 
 
 def draw(results: dict[str, dict[str, dict[str, list[dict[str, float]]]]], path: Path) -> None:
-    """A panel per set: mean PSNR over mean bits per pixel, at equal qualities."""
+    """A panel per set: mean PSNR over mean bits per pixel, at equal qualities, of what was measured on all of it."""
     titles = [f"{kind}: {scale}" for scale in ("8-bit PSNR, dB", "MS-SSIM, -10 log10(1 - s)") for kind in results]
     size = (1.8 + 5.5 * len(results), 8.6)
     with charts(path, *titles, size=size, columns=len(results), xlabel="bits per pixel") as panels:
         for panel, (key, by_picture) in zip(panels, product(("psnr", "ms_ssim"), results.values()), strict=True):
-            names = [name for name in ORDER if any(name in codecs for codecs in by_picture.values())]
+            names = [name for name in ORDER if all(name in codecs for codecs in by_picture.values())]
             for number, name in enumerate(names):
-                curves = [codecs[name] for codecs in by_picture.values() if name in codecs]
+                curves = [codecs[name] for codecs in by_picture.values()]
                 x = [statistics.mean(p["bpp"] for p in points) for points in zip(*curves, strict=True)]
                 y = [statistics.mean(p[key] if key == "psnr" else decibels(p[key]) for p in points)
                      for points in zip(*curves, strict=True)]
