@@ -1,11 +1,23 @@
-"""The one exception a user is meant to read, and those that mean a damaged file."""
+"""The one exception a user is meant to read, those that mean a damaged file, and calls with wrong arguments."""
 
+import functools
+import inspect
+import numbers
+import re
 import struct
 import zlib
+from collections.abc import Callable, Sequence
+from types import UnionType
+from typing import Any, SupportsIndex, TypeVar, Union, get_args, get_origin
 
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
           AssertionError, RuntimeError, struct.error, zlib.error)
 """What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
+LONGEST = 1000
+"""Characters of a message; a longer one quotes a value that nobody reads."""
+NUMBERS = {int: numbers.Integral, SupportsIndex: numbers.Integral, float: numbers.Real}
+"""NumPy's numbers are numbers."""
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 class UserError(ValueError):
@@ -16,9 +28,73 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: object = ""):
-        super().__init__(printable(str(message)))
+        text = printable(str(message))
+        super().__init__(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...")
 
 
 def printable(text: str) -> str:
     """Text without what ends lines, controls terminals or is no letter: such characters are escaped."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def explained(call: C) -> C:
+    """The same call; where it fails on an argument that is not what its annotation says, UserError says so in a line.
+
+    Nothing is looked at in calls that succeed: what serves as well as the annotated type is taken.
+    """
+
+    @functools.wraps(call)
+    def explaining(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(*args, **kwargs)
+        except UserError:
+            raise
+        except DAMAGE as error:
+            if (line := misfit(call, args, kwargs)) is None:
+                raise
+            raise UserError(line) from error
+
+    return explaining  # type: ignore[return-value]
+
+
+def explain_calls(owner: type, *names: str) -> None:
+    """`explained` for methods of a class that are its own: those named, or all that are public, and `__call__`."""
+    for name, method in list(vars(owner).items()):
+        if name in names or (not names and (name == "__call__" or name[0] != "_")):
+            if isinstance(method, classmethod):
+                setattr(owner, name, classmethod(explained(method.__func__)))
+            elif inspect.isfunction(method):
+                setattr(owner, name, explained(method))
+
+
+def misfit(call: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> str | None:
+    """What is wrong with the first argument that is not of its annotated type; None where none is."""
+    signature = inspect.signature(call)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:  # too many, or of other names, which Python says
+        return None
+    for name, value in given.items():
+        one = signature.parameters[name]
+        for each in value if one.kind is one.VAR_POSITIONAL else (value,):
+            if not fits(each, one.annotation):
+                kind = re.sub(r"\b[a-z_.]+\.", "", inspect.formatannotation(one.annotation))  # without modules
+                return f"{call.__qualname__} got {name} of type {type(each).__name__}; give {kind}"
+    return None
+
+
+def fits(value: object, kind: Any) -> bool:
+    """Whether a value is of an annotated type, which may have a shape; True where only its use can tell."""
+    origin, inner = get_origin(kind) or kind, get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if origin in NUMBERS:
+        return isinstance(value, NUMBERS[origin])
+    if isinstance(value, str) and origin is Sequence:  # it is one, of letters
+        return False
+    try:
+        if origin is inspect.Parameter.empty or (isinstance(value, origin) and not getattr(value, "is_sparse", False)):
+            return not isinstance(value, tuple | list) or all(fits(one, inner[0]) for one in value if inner)
+        return False
+    except TypeError:  # a name in quotes, a type variable
+        return True

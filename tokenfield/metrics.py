@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, explained
 
 PSNR_CEILING = 200.0
 """Of equal pictures, in place of infinity, which no mean and no JSON file survives: an RMS error of 1e-10, far below
 what float32 values in [0, 1] can express."""
 
 
+@explained
 def mse(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"],
         weights: Float[Tensor, "*any"] | None = None) -> Float[Tensor, " b"]:
     """Mean squared error of each member of a batch, in the unit of the values squared.
@@ -72,6 +73,7 @@ def decibels(error: float | int | Tensor, data_range: float | int = 1.0) -> floa
     return min(offset - 10 * math.log10(error), PSNR_CEILING) if error else PSNR_CEILING
 
 
+@explained
 def psnr(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"], *, data_range: float = 1.0,
          weights: Float[Tensor, "*any"] | None = None) -> Float[Tensor, " b"]:
     """Peak signal-to-noise ratio by the papers' protocol: neither clamped nor rounded.
@@ -94,6 +96,7 @@ def to_8bit(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (image.clamp(0, 1) * 255).round() / 255
 
 
+@explained
 def psnr_8bit(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *rest"]) -> Float[Tensor, " b"]:
     """Peak signal-to-noise ratio between the 8-bit files that a person would open; 0 is black and 1 is white.
 
@@ -103,6 +106,7 @@ def psnr_8bit(prediction: Float[Tensor, "b *rest"], target: Float[Tensor, "b *re
     return psnr(to_8bit(prediction.float()), to_8bit(target.float()))
 
 
+@explained
 def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
     """Structural similarity with the Gaussian window of Wang et al. (2004), on clamped values.
 

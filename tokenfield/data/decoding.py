@@ -34,7 +34,7 @@ from tokenfield.data.deep import (
     scaled,
 )
 from tokenfield.data.shards import OpenFile, open_member, shard_of
-from tokenfield.errors import DAMAGE, UserError, printable
+from tokenfield.errors import DAMAGE, UserError, explained, printable
 from tokenfield.io.atomic import shown
 
 MAX_PIXELS = 256_000_000
@@ -257,6 +257,7 @@ def read_rgb8(path: Path, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h 
         return _eight_bit(image, "RGB")
 
 
+@explained
 def read_picture(path: str | Path, *, keep_alpha: bool = False, max_pixels: int = MAX_PIXELS) -> Float[Tensor, "c h w"]:
     """Reads any picture file.
 

@@ -21,7 +21,7 @@ from tokenfield.data.decoding import on_white
 from tokenfield.data.decoding import read_picture as read_picture
 from tokenfield.data.deep import ENDINGS
 from tokenfield.data.shards import shard_of
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, explained
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.progress import progress
 from tokenfield.io.record import Record
@@ -177,6 +177,7 @@ def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
+@explained
 def write_picture(path: str | Path, image: Tensor) -> None:
     """Writes a picture, its values clamped to [0, 1] and rounded to 8 bits.
 

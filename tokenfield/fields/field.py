@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsIndex
 
@@ -25,16 +26,26 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from tokenfield.coords import Grid
+from tokenfield.coords import Grid, present, whole
 from tokenfield.data.arrays import check_picture
 from tokenfield.data.pictures import to_pil
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, explain_calls
 from tokenfield.fields import calculus, coded_field
 from tokenfield.fields.domain import Domain, Progress
 from tokenfield.fields.domains import domain_from_dict, domain_of, for_pictures
 from tokenfield.fields.field_file import read_field, write_field
 from tokenfield.fields.locality import Influence, influences, spread_tokens
-from tokenfield.fields.rendering import BAND_POINTS, Box, check_points, grid_over, on_grid, precision, recording, whole
+from tokenfield.fields.rendering import (
+    BAND_POINTS,
+    Box,
+    check_boxes,
+    check_points,
+    grid_over,
+    on_grid,
+    precision,
+    recording,
+    whole_sizes,
+)
 from tokenfield.io.atomic import shown, write_whole
 from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
@@ -148,14 +159,14 @@ class Field:
         """
         return on_grid(self, grid_over(self, box, size, antialias), dtype, progress)
 
-    def rows(self, height: SupportsIndex, width: SupportsIndex, *, points: int = BAND_POINTS, antialias: bool = True,
-             dtype: torch.dtype | None = None) -> Iterator[Tensor]:
+    def rows(self, height: SupportsIndex, width: SupportsIndex, *, points: SupportsIndex = BAND_POINTS,
+             antialias: bool = True, dtype: torch.dtype | None = None) -> Iterator[Tensor]:
         """`render` from top to bottom in bands (C, n, width) of at most `points` points, at least one row each.
 
         For pictures larger than the memory: only one band exists at a time.
         """
-        for band in grid_over(self, (-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points):
-            yield on_grid(self, band, dtype)
+        bands = grid_over(self, (-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points)
+        return (on_grid(self, band, dtype) for band in bands)
 
     def gradient(self, coords: Tensor) -> Tensor:
         """First derivatives (Q, C, 2) by (y, x) at points (Q, 2) in [-1, 1]: of values per half the picture's side.
@@ -186,7 +197,11 @@ class Field:
 
     def with_tokens(self, tokens: Tensor) -> "Field":
         """The same picture's model and domain with other tokens: edited, averaged, generated."""
-        return replace(self, tokens=tokens)
+        if isinstance(tokens, Tensor) and not tokens.is_sparse and tokens.is_floating_point():
+            self.domain.check(self.model, tokens)
+            return replace(self, tokens=tokens)
+        kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise UserError(f"tokens of type {kind}; give a dense tensor in floating point, shaped as field.tokens")
 
     def attention(self, coords: Tensor) -> Tensor:
         """How much points (Q, 2) take from every token: (H, Q, R), R all tokens row-major, rows of sum 1 per head.
@@ -202,12 +217,13 @@ class Field:
                             f"{self.model.token}. field.locality() measures what a token changes")
         return weights
 
-    def locality(self, count: int = 64, size: tuple[int, int] = (64, 64)) -> list[Influence]:
+    def locality(self, count: SupportsIndex = 64, size: Sequence[SupportsIndex] = (64, 64)) -> list[Influence]:
         """What each of `count` tokens, spread over the picture, changes when it is removed: a map, an area, a maximum.
 
         Every token costs a rendering of `size`; the mean of the areas is the locality of tables (`locality.py`).
         """
-        return influences(self, spread_tokens(self, count), *size)
+        height, width = whole_sizes(size)
+        return influences(self, spread_tokens(self, whole(count, "count")), height, width)
 
     def numpy(self, *size: int) -> NDArray[np.float32]:
         """`render` as an array (C, height, width), at the picture's own size or another."""
@@ -240,8 +256,9 @@ class Field:
         """Bytes of the tokens as they are, as a lossless file has them beside its header; coded they are fewer."""
         return self.tokens.numel() * self.tokens.element_size()
 
-    def to(self, device: str | torch.device) -> "Field":
+    def to(self, device: torch.device | str) -> "Field":
         """This field with its tokens on a device; the model is moved, as modules are, in place."""
+        device = present(device)
         return replace(self, model=self.model.to(device), tokens=self.tokens.to(device))
 
     def save(self, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32,
@@ -297,7 +314,9 @@ class Field:
             raise UserError(f"{shown(path)} is damaged: {error}") from error
         tokens = file.tokens
         if tokens is None:
-            part = coded_field.Part(None if box is None else (box[0], box[2]), layers, partial)
+            rows = None if box is None else itemgetter(0, 2)(check_boxes(box)[0])
+            layers = layers if layers is None else whole(layers, "layers")
+            part = coded_field.Part(rows, layers, partial)
             tokens = coded_field.unpack(Path(path), model, domain, part)
         field = cls(model, tokens.to(next(model.parameters()).device, torch.float32), domain)
         try:  # domains know how many tokens there are; what one of them looks like, the model shows by a value
@@ -312,6 +331,9 @@ class Field:
         return (f"Field({' x '.join(map(str, size))} {signal}, {channels} channels; {self.domain}, {stored} values "
                 f"stored, {stored / (prod(size) * channels):.3g} per {sample} value; model "
                 f"{self.model.origin or self.model.name})")
+
+
+explain_calls(Field)
 
 
 def model_id(model: FieldModel) -> ModelId:

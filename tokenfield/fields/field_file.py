@@ -68,7 +68,7 @@ def write_field(path: str | os.PathLike[str], tokens: Tensor, *, domain: Record,
     tokens that float16 cannot hold, or a file that cannot be written.
     """
     if dtype not in (torch.float32, torch.float16):
-        raise UserError(f"a field stored as {dtype}; torch.float32 and torch.float16 are known")
+        raise UserError(f"a field stored as {dtype!s:.80}; torch.float32 and torch.float16 are known")
     stored = tokens.detach().to("cpu", dtype).contiguous()
     if not torch.isfinite(stored).all():
         largest = tokens.detach().abs().max().item()

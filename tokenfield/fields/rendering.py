@@ -3,9 +3,8 @@ values there, and means where a pixel covers several of the picture's.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from math import ceil, prod
-from operator import index
 from typing import Protocol, SupportsIndex, cast, runtime_checkable
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
 
-from tokenfield.coords import Grid, centers
+from tokenfield.coords import Grid, centers, whole
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Progress, is_vmapped
 from tokenfield.models.base import FieldModel
@@ -38,16 +37,6 @@ class Rendered(Protocol):
 
     @property
     def domain(self) -> Domain: ...
-
-
-def whole(number: object) -> int:
-    """A side in pixels as Python's integer, from NumPy's and torch's too. Raises UserError for what is none."""
-    if isinstance(number, SupportsIndex) and not isinstance(number, bool):
-        with suppress(TypeError):  # an array of several
-            if 1 <= (side := index(number)) < 1 << 31:
-                return side
-    what = f"{number}" if isinstance(number, int | float | np.generic) else f"a {type(number).__name__}"
-    raise UserError(f"size {what:.80}; give whole numbers of at least 1, height and width")
 
 
 def whole_sizes(size: object, axes: int = 2) -> tuple[int, ...]:
@@ -158,7 +147,7 @@ def recording(*inputs: Tensor) -> torch.set_grad_enabled:
 def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
     """Autocast to bfloat16 or float16 on the model's device; float32 for None, whatever is set outside."""
     if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
-        raise UserError(f"precision {dtype}; torch.float32, torch.bfloat16 and torch.float16 are known")
+        raise UserError(f"precision {dtype!s:.80}; torch.float32, torch.bfloat16 and torch.float16 are known")
     half = dtype in (torch.bfloat16, torch.float16)
     device = next(model.parameters()).device.type
     with usual_defaults(), torch.autocast(device, dtype=dtype if half else None, enabled=half):

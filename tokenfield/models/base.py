@@ -4,17 +4,21 @@
 """
 
 from copy import copy
-from typing import ClassVar
+from typing import ClassVar, SupportsIndex
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.coords import Coordinates, count, in_pieces
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, explain_calls
 from tokenfield.models.folder import Model as Model
 from tokenfield.models.folder import RecipeFields as RecipeFields
 from tokenfield.models.inputs import with_check
 from tokenfield.nn.parts import Decoding, QueryState, TokenState
+
+VERBS = ("__init__", "decode", "at", "width_at", "coarse")
+"""Beside `encode`, which looks at what it is given, what users call of a model with arguments of their own."""
 
 
 class FieldModel(Model):
@@ -53,6 +57,7 @@ class FieldModel(Model):
         super().__init_subclass__()
         if "encode" in vars(cls):
             setattr(cls, "encode", with_check(cls.encode))  # noqa: B010, a method of any system
+        explain_calls(cls, *VERBS)
 
     @property
     def coordinate_dim(self) -> int:
@@ -72,7 +77,7 @@ class FieldModel(Model):
         """The same model, weights and all, encoding for one of its prefixes, or a UserError: tokens (B, ..., width)."""
         if width not in self.prefixes:
             rates = ", ".join(map(str, self.prefixes)) or "none: its tokens are not nested"
-            raise UserError(f"a prefix of {width} values; prefixes of this model: {rates}")
+            raise UserError(f"a prefix of {width!s:.80} values; prefixes of this model: {rates}")
         other = copy(self)
         other.width = width
         return other
@@ -118,7 +123,8 @@ class FieldModel(Model):
         """What needs both -> values (B, Q, C)."""
         return self.decoding.combine(located, prepared)
 
-    def decode(self, tokens: Tensor, coords: Coordinates, chunk: int | None = None) -> Tensor:
+    def decode(self, tokens: Float[Tensor, "b *s d"], coords: Coordinates,
+               chunk: SupportsIndex | None = None) -> Tensor:
         """Values (B, Q, C) of the field at the coordinates, neither clamped nor rounded; a grid is row-major.
 
         Args:
@@ -129,7 +135,7 @@ class FieldModel(Model):
                 it. Default: all of them while gradients are recorded, else `self.chunk` shared out over the batch.
         """
         if chunk is None:
-            chunk = count(coords) if torch.is_grad_enabled() else max(1, self.chunk // max(1, len(tokens)))
+            chunk = max(1, count(coords) if torch.is_grad_enabled() else self.chunk // max(1, len(tokens)))
         prepared, lattice = self.prepare(tokens), tuple(tokens.shape[1:-1])
         return in_pieces(lambda part: self.combine(self.locate(part, lattice), prepared), coords, chunk)
 
@@ -143,3 +149,6 @@ class FieldModel(Model):
         (H, Q, R), rows of sum 1, a lattice row-major; None for a system in which coordinates attend to no tokens.
         """
         return None
+
+
+explain_calls(FieldModel, *VERBS)

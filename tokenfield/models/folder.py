@@ -25,11 +25,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from tokenfield.configs import from_dict, identity
-from tokenfield.errors import UserError
+from tokenfield.errors import UserError, explained
 from tokenfield.io.atomic import folder_aside, shown, write_whole
 from tokenfield.io.limits import DamagedJson, parse_json, read_json, tensor_file
 from tokenfield.io.record import Record, json_text
-from tokenfield.models.skeleton import check_fits
+from tokenfield.models.skeleton import FLOATS, check_fits
 from tokenfield.nn.defaults import usual_defaults
 from tokenfield.registry import DENOISERS, MODELS
 
@@ -97,6 +97,7 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         save(self, save_directory)
 
     @classmethod
+    @explained
     def from_pretrained(  # type: ignore[override]  # of the mixin's many options none but these means anything here
         cls: type[M], name: str | os.PathLike[str], *, revision: str | None = None, **_: object
     ) -> M:
@@ -205,6 +206,7 @@ def load_folder(folder: Path) -> Model:
         return model.float().eval()
 
 
+@explained
 def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype | None = None, card: str | None = None,
          evaluation: Record | None = None) -> Path:
     """Writes a model, wrapped or not, to a folder that `load` reads, and returns the folder.
@@ -215,6 +217,8 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
     cannot be written.
     """
     folder, own = Path(folder), unwrapped(model)
+    if dtype not in (None, *FLOATS):
+        raise UserError(f"weights stored as {dtype!s:.80}; give one of {', '.join(map(str, FLOATS))}, or None")
     description = describe(own)
     weights = {key: _stored(key, tensor, dtype) for key, tensor in state_of(own).items()}
     metadata = {"config": json.dumps(description, sort_keys=True)}  # one entry: their order in a file is random

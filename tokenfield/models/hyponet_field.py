@@ -5,7 +5,7 @@ Both have LAINR's encoder in front, and differ in the kinds of their MLP's layer
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, SupportsIndex
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -75,7 +75,7 @@ class HyponetField(FieldModel):
         """The MLP."""
         return self.net
 
-    def decode(self, tokens: Tensor, coords: Coordinates, chunk: int | None = None) -> Tensor:
+    def decode(self, tokens: Tensor, coords: Coordinates, chunk: SupportsIndex | None = None) -> Tensor:
         """As every field model; centres of a grid's cells are rounded as the configuration says."""
         features = self.net.features
         if isinstance(coords, Grid) and isinstance(features, Fourier) and features.rounding != "exact":

@@ -59,8 +59,10 @@ def visible(images: object) -> bool:
 
 def check_batch(model: Encoding, images: object) -> None:
     """Raises UserError for what is no batch of floating point or holds bytes; warns of other numbers than [0, 1]."""
-    if not isinstance(images, Tensor) or not images.is_floating_point():
-        kind = f"elements of type {images.dtype}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
+    if not isinstance(images, Tensor) or not images.is_floating_point() or images.is_sparse:
+        kind = f"a {type(images).__name__}"
+        if isinstance(images, Tensor):
+            kind = f"{images.layout} elements of type {images.dtype}"
         raise UserError(f"{model.name}.encode got {kind}; give a floating point tensor (B, C, H, W) in [0, 1], such "
                         "as images / 255, or use tokenfield.Field.of, which takes pictures of any kind")
     shape = tuple(images.shape)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokenfield.coords import Coordinates, Grid, in_pieces
+from tokenfield.coords import Coordinates, Grid, in_pieces, whole
 from tokenfield.errors import UserError
 from tokenfield.nn.parts import QueryState
 from tokenfield.nn.token_decoder import TokenDecoder
@@ -50,7 +50,7 @@ class CoarseDecoder:
     """
 
     def __init__(self, decoder: TokenDecoder, n: int):
-        if n < SUPPORT:
+        if (n := whole(n, "nodes")) < SUPPORT:
             raise UserError(f"{n} nodes per axis; give at least {SUPPORT}")
         if not decoder.head.num_bands:
             raise UserError("nodes need a multi-band or plain head; this model modulates weights, not coordinates")
