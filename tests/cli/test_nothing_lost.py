@@ -169,6 +169,36 @@ def test_writing_goes_through_links(tmp_path):
         (aside / "a").write_text("whole")
     assert (tmp_path / "real" / "file").read_text() == (tmp_path / "real" / "folder" / "a").read_text() == "whole"
     assert (tmp_path / "file").is_symlink() and (tmp_path / "folder").is_symlink()
+    (tmp_path / "round").symlink_to("round")
+    for writer in (written_aside, folder_aside):
+        with pytest.raises(UserError, match="leads back to itself"), writer(tmp_path / "round"):
+            pass
+    assert (tmp_path / "round").is_symlink() and len(list(tmp_path.iterdir())) == 4
+
+
+RACER = """
+import sys
+from pathlib import Path
+from tokenfield.errors import UserError
+from tokenfield.io.atomic import folder_aside, write_whole
+for n in range(100):
+    write_whole(Path("file"), sys.argv[1] * 50_000)
+    try:
+        with folder_aside(Path(f"folder{n}")) as aside:
+            for name in "ab":
+                (aside / name).write_text(sys.argv[1])
+    except UserError as error:
+        assert "cannot write" in str(error)
+"""
+
+
+def test_of_two_that_write_one_thing_at_once_one_wins(tmp_path):
+    racers = [subprocess.Popen([sys.executable, "-c", RACER, letter], cwd=tmp_path) for letter in "xy"]
+    assert [racer.wait() for racer in racers] == [0, 0]
+    assert (tmp_path / "file").read_text() in ("x" * 50_000, "y" * 50_000)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["file", *(f"folder{n}" for n in range(100))])
+    for folder in tmp_path.glob("folder*"):
+        assert sorted(path.read_text() for path in folder.iterdir()) in (["x", "x"], ["y", "y"])
 
 
 def test_a_lost_process_is_one_line(monkeypatch, capsys):

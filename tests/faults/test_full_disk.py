@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from toys import toy, write_pictures
 
-from tokenfield.data.pictures import read_picture
+from tokenfield.data.pictures import read_picture, write_picture
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import folder_aside, write_whole
@@ -40,6 +41,7 @@ COMMANDS = {
     "evaluate": "evaluate {m} --data {d} --size 12 --json {t}/a.json",
     "fit": "fit {p} -o {t}/fit --steps 1",
     "latents": "latents {m} {d} -o {t}/latents --size 8",
+    "infill": "generate infill generate-fashion {g} -o {t}/a --region 0,0,6,12 --count 1 --repeats 1 --steps 1",
     "latents, coded": "latents photos-codec {d} -o {t}/all.fields --bytes --quality 90",
 }
 
@@ -49,9 +51,11 @@ def inputs(tmp_path_factory, model):
     """A picture, a folder of them, and a field."""
     root = tmp_path_factory.mktemp("inputs")
     pictures = write_pictures(root / "pictures", 3)
+    write_picture(root / "grey.png", torch.rand(1, 12, 12))
     field = Field.of(pretrained.load(model), read_picture(pictures / "1.png"))
     field.save(root / "a.field")
-    return {"d": pictures, "p": pictures / "1.png", "m": model, "a": root / "a.field"}
+    return {"d": pictures, "p": pictures / "1.png", "m": model, "a": root / "a.field",
+            "g": root / "grey.png"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,6 +68,18 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(name, run, inputs, tmp_
     assert f"cannot write {tmp_path}" in outcome.err and "larger than is allowed" in outcome.err, outcome.err
     assert ".tmp-" not in outcome.err and ".part" not in outcome.err
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mine"]
+
+
+@pytest.mark.parametrize("option", ["--json a.json", "--table a.md", "--neighbours a.png"])
+def test_a_score_that_cannot_be_kept_is_a_line(option, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_pictures(tmp_path / "d", 8)
+    words = "score", "d", "--reference", "d", "--size", 8, "--split", "train"
+    assert run(*words).code == 0
+    with room(100):
+        outcome = run(*words, *option.split())
+    assert outcome.code == 1 and "cannot write a." in outcome.err
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith((".", "a"))]
 
 
 def test_folders_name_themselves_and_not_what_they_were_before(tmp_path):

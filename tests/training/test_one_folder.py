@@ -72,9 +72,13 @@ DAMAGE = {
 
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damaged_papers_do_not_stop_a_resume_whose_checkpoints_are_whole(name, whole, pictures, tmp_path):
+    """Nor the hint that was printed before, which names one of them."""
     out, (file, damage) = tmp_path / "run", DAMAGE[name]
     run(SHORT, pictures, out, session=replace(QUIET, max_seconds=0.0))
     damage(out / file)
+    words = shlex.split(resume_hint(pictures, out, QUIET))
+    command = app.parse(words[words.index("train") :])
+    assert command.args[0] == SHORT and command.keywords["out"] == out
     run(None, pictures, out, resume=True)
     assert same(weights(out), weights(whole)) and json.loads((out / "recipe.json").read_text()) == to_json(SHORT)
     assert read(out / "metrics.jsonl")[-1]["step"] == 4

@@ -163,7 +163,8 @@ def explain(error: UserError | OSError | KeyboardInterrupt | ModuleNotFoundError
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(error, BrokenPipeError):  # the reader of a pipe, `head`, has seen enough: no error of ours
             return 128 + signal.SIGPIPE
-        reason = OS_REASONS.get(error.errno or 0) or error.strerror or str(error)
+        known = REASONS if error.filename is None else OS_REASONS  # what is not there has a name, or words of its own
+        reason = known.get(error.errno or 0) or error.strerror or str(error)
         console.fail(f"{shown(error.filename)}: {reason}" if error.filename is not None else reason)
     else:
         console.fail(str(error))

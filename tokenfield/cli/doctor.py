@@ -12,25 +12,27 @@ from tokenfield.evaluation.environment import PACKAGES, installed, machine
 from tokenfield.io.record import Record
 
 OPTIONAL = {
-    "diffusers": ("tokenfield generate, latents", "pip install 'tokenfield[generation]'"),
-    "torchmetrics": ("FID and KID of generated pictures", "pip install 'tokenfield[generation]'"),
-    "xarray": ("netCDF and Zarr: tokenfield climate", "pip install 'tokenfield[earth]'"),
-    "h5netcdf": ("netCDF-4 files", "pip install 'tokenfield[earth]'"),
-    "scipy": ("netCDF-3 files", "pip install 'tokenfield[earth]'"),
-    "zarr": ("Zarr stores", "pip install 'tokenfield[earth]'"),
-    "trimesh": ("meshes: tokenfield views render", "pip install 'tokenfield[meshes]'"),
-    "embreex": ("rays through meshes: tokenfield views render", "pip install 'tokenfield[meshes]'"),
-    "pillow-heif": ("HEIC photographs of phones", "pip install 'tokenfield[heif]'"),
-    "pillow-jxl-plugin": ("JPEG XL", "pip install 'tokenfield[jxl]'"),
-    "soundfile": ("FLAC and MP3: tokenfield sound", "pip install 'tokenfield[sound]'"),
-    "rawpy": ("camera raw files", "pip install rawpy"),
-    "imagecodecs": ("TIFFs with rare compressions", "pip install imagecodecs"),
-    "tensorboard": ("tokenfield train --tensorboard", "pip install 'tokenfield[tensorboard]'"),
-    "onnx": ("tokenfield export; pages of models that are not packaged", "pip install 'tokenfield[onnx]'"),
-    "pytest": ("the tests", "pip install 'tokenfield[test]'"),
-    "beartype": ("shape checks in the tests", "pip install 'tokenfield[test]'"),
+    "diffusers": ("tokenfield generate, latents", "generation"),
+    "torchmetrics": ("FID and KID of generated pictures", "generation"),
+    "xarray": ("netCDF and Zarr: tokenfield climate", "earth"),
+    "h5netcdf": ("netCDF-4 files", "earth"),
+    "h5py": ("netCDF-4 files", "earth"),
+    "scipy": ("netCDF-3 files", "earth"),
+    "zarr": ("Zarr stores", "earth"),
+    "soundfile": ("FLAC, Ogg, MP3 and AIFF: tokenfield sound", "sound"),
+    "trimesh": ("meshes: tokenfield views render", "meshes"),
+    "embreex": ("rays through meshes: tokenfield views render", "meshes"),
+    "pillow-heif": ("HEIC photographs of phones", "heif"),
+    "pillow-jxl-plugin": ("JPEG XL", "jxl"),
+    "rawpy": ("camera raw files", ""),
+    "imagecodecs": ("TIFFs with rare compressions", ""),
+    "tensorboard": ("tokenfield train --tensorboard", "tensorboard"),
+    "onnx": ("tokenfield export; pages of models that are not packaged", "onnx"),
+    "onnxscript": ("tokenfield export; pages of models that are not packaged", "onnx"),
+    "pytest": ("the tests", "test"),
+    "beartype": ("shape checks in the tests", "test"),
 }
-"""Package -> what it is needed for, and what to type."""
+"""Package -> what it is needed for, and the extra of this package that brings it, if one does."""
 
 
 def doctor(*, json: Json = None) -> int:
@@ -46,8 +48,9 @@ def doctor(*, json: Json = None) -> int:
         facts[package] = version or "missing"
         if version is None:
             problems.append(f"{package} is missing; type: pip install {package}")
-    for package, (purpose, command) in OPTIONAL.items():
-        facts[package] = installed(package) or f"not installed (for {purpose}: {command})"
+    for package, (purpose, extra) in OPTIONAL.items():
+        wanted = f"'tokenfield[{extra}]'" if extra else package
+        facts[package] = installed(package) or f"not installed (for {purpose}: pip install {wanted})"
     for name, check in CHECKS.items():
         try:
             facts[name] = check()

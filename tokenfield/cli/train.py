@@ -84,7 +84,7 @@ def parser(argv: list[str]) -> Callable[[], object]:
     if not argv or argv[0].startswith("-"):
         raise Usage("give a recipe first: tokenfield train RECIPE --data FOLDER; tokenfield train --help lists them")
     name, options = argv[0], argv[1:]
-    recipe = find_recipe(name)
+    recipe = find_recipe(name, resume="--resume" in options)
     if (model := option(options, "--from")) is not None:
         from tokenfield.training.recipe import on_top_of
 
@@ -116,13 +116,18 @@ def print_recipes() -> None:
             console.say(f"  {name:<{width}}  {place.summary()}")
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str, *, resume: bool = False) -> Recipe:
     """A recipe by its name, by the JSON file of one, or the usual one of a system.
 
-    Raises UserError for none of these; the line names the nearest three that there are.
+    To resume a run, its recipe.json may be damaged or gone: its checkpoints hold the recipe too. Raises UserError for
+    none of these; the line names the nearest three that there are.
     """
     if name in RECIPES:
         return cast(Recipe, RECIPES[name]())
+    if resume and Path(name).name == "recipe.json":
+        from tokenfield.training.folder import stored_recipe
+
+        return stored_recipe(Path(name).parent)
     if name.endswith(".json") or name in MODELS or name in DENOISERS:
         from tokenfield.training.recipe import default_recipe, read
 

@@ -229,7 +229,7 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
             if not is_there(path, sha):
                 write_shard(path, sha, p, number, model, shape, readers)
     processes.meet()  # every shard is there now
-    summaries = {p.split: summary(p, out, Moments.none(*shape)) for p in plans}
+    summaries = {p.split: summary(p, out, model_sha, Moments.none(*shape)) for p in plans}
     description = {
         "format": FORMAT,
         "model": name,
@@ -253,11 +253,15 @@ def encode_data(model: FieldModel, name: str, data: Path, out: Path, encoding: E
     return description
 
 
-def summary(plan: Plan, out: Path, moments: Moments) -> tuple[Moments, Record]:
-    """`moments` with those of all shards of a split, how much there is of it, and which pictures could not be read."""
+def summary(plan: Plan, out: Path, model_sha: str, moments: Moments) -> tuple[Moments, Record]:
+    """`moments` with those of all shards of a split, how much there is of it, and which pictures could not be read.
+
+    Raises UserError where another command wrote into the folder meanwhile.
+    """
     skipped: list[Record] = []
     for number in range(len(plan.shards)):
-        with open_shard(shard_path(out, plan.split, number)) as file:
+        is_there(path := shard_path(out, plan.split, number), plan.identity(number, model_sha))
+        with open_shard(path) as file:
             moments += Moments(int(file.get_tensor("count")), file.get_tensor("mean"), file.get_tensor("squares"))
             skipped += read_note(file)["skipped"]
     if not moments.count:

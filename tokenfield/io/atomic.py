@@ -24,6 +24,7 @@ REASONS = {
     errno.EISDIR: "it is a folder; give a file name",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another name",
     errno.EEXIST: "a part of the path is a file, not a folder; choose another name",
+    errno.ELOOP: "it is a link that leads back to itself; give another name",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 """What to tell a user about an error number. Everything else gets the system's own words."""
@@ -66,7 +67,7 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     readers, and a process killed at any moment, see the old file or the new one. Missing parent folders are made. Where
     `path` is a symbolic link, the file it points to is replaced. Raises UserError where it cannot be written.
     """
-    target = Path(os.path.realpath(path))
+    target = target_of(path)
     mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]  # a name may have the 255 bytes there are
     aside = target.with_name(f".{mark}.{os.getpid()}-{os.urandom(4).hex()}.part")
     try:
@@ -82,6 +83,14 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()  # nothing to remove after a successful rename
+
+
+def target_of(path: Path) -> Path:
+    """Where links lead, also to what is not there yet. Raises UserError where they go round."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise cannot_write(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+    return target
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
@@ -113,7 +122,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     Where `path` is a symbolic link, the folder appears where it points to. Raises UserError where it, or a file in it,
     cannot be written.
     """
-    target = Path(os.path.realpath(path))
+    target = target_of(path)
     aside = target.with_name(f"{ASIDE}{target.name[:40]}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         remove_leftovers(target.parent, f"{ASIDE}{escape(target.name[:40])}.*")
