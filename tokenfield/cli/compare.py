@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -129,7 +130,8 @@ def conduct(jobs: "list[Job]", max_seconds: float | None, threads: int) -> "Outc
     from tokenfield.comparison.running import work
 
     torch.set_num_threads(threads)
-    with console.progress("comparing", len(jobs)) as bar:
+    with console.progress("comparing", len(jobs)) as bar, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "skipped ")  # by one run; `finish` names those of all
         return work(jobs, max_seconds, bar.file)
 
 

@@ -37,7 +37,7 @@ def list_folder(root: Path, split: Split, holdout: float, skipped: SkippedFiles)
     if (root / "train").is_dir() and tests:
         return relative_listing(root, find_pictures(root / "train" if split == "train" else tests[0], skipped))
     listing = relative_listing(root, find_pictures(root, skipped))
-    listing = listing.keep(distinct(listing.paths, skipped))
+    listing = listing.keep(distinct(listing.paths))
     held_out = held_out_places(listing.names, holdout)
     indices = [i for i in range(len(listing.names)) if (i in held_out) == (split == "test")]
     if not indices:

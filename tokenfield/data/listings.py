@@ -3,13 +3,14 @@
 import contextlib
 import hashlib
 import os
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from tokenfield.data.pictures import SUFFIXES, SkippedFiles
+from tokenfield.data.pictures import SUFFIXES
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
 
@@ -81,21 +82,27 @@ def shares(items: Sequence[T], parts: tuple[float, float], split: str) -> list[T
     return list(items[:begin] if split == "train" else items[end:])
 
 
-def distinct(paths: tuple[Path, ...], skipped: SkippedFiles) -> list[int]:
-    """Indices of the files that are no copy of an earlier one. Only files of equal size are read to compare."""
+def distinct(paths: tuple[Path, ...]) -> list[int]:
+    """Indices of the files that are no copy of an earlier one, which a warning counts: they are read, but once.
+
+    Only files of equal size are read to compare.
+    """
     by_size = defaultdict(list)
     for index, path in enumerate(paths):
         with contextlib.suppress(OSError):                                   # a broken link: named when it is read
             by_size[path.stat().st_size].append(index)
-    copies = set()
+    copies: dict[int, str] = {}
     for size, group in by_size.items():
         first: dict[bytes, Path] = {}
         for index in group if len(group) > 1 and size else ():
             digest = _digest(paths[index])
             if digest and digest in first:
-                skipped.add(paths[index], f"is a copy of {first[digest].name}")
-                copies.add(index)
+                copies[index] = f"{shown(paths[index].name)} of {shown(first[digest].name)}"
             first.setdefault(digest, paths[index])
+    if copies:
+        more = f" and {len(copies) - 5} more" if len(copies) > 5 else ""
+        warnings.warn(f"{len(copies)} of {len(paths)} pictures are copies of others and count once: "
+                      f"{', '.join(list(copies.values())[:5])}{more}", stacklevel=2)
     return [index for index in range(len(paths)) if index not in copies]
 
 

@@ -280,9 +280,11 @@ def _open_zarr(path: Path, options: Record) -> "Dataset":
     """
     import xarray
 
-    marked, plain = (xarray.open_dataset(path, use_zarr_fill_value_as_mask=mask, **options) for mask in (True, False))
-    filled = [name for name in plain.data_vars if marked[name].encoding.get("_FillValue", 0) != 0]
-    return plain.assign({name: marked[name] for name in filled})
+    stored = xarray.open_dataset(path, mask_and_scale=False, use_zarr_fill_value_as_mask=True, **options)
+    for variable in stored.variables.values():
+        if variable.attrs.get("_FillValue") == 0:
+            del variable.attrs["_FillValue"]
+    return xarray.decode_cf(stored, decode_times=False, decode_timedelta=False)
 
 
 def one_line(error: BaseException) -> str:

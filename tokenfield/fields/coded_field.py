@@ -73,7 +73,10 @@ def unpack(source: Path | bytes, model: FieldModel, domain: Domain, part: Part) 
                 streams = file.streams(stripe, partial=part.partial)[: part.layers]
                 most = max(most, len(streams))
                 grid = (bottom - top) * down, header.shape[1] * across
-                whole = decode_tokens(tables, streams, grid, header.step)[..., : header.shape[-1]]
+                try:
+                    whole = decode_tokens(tables, streams, grid, header.step)[..., : header.shape[-1]]
+                except UserError as error:
+                    raise UserError(f"{path} is damaged: {error}; get it again") from error
                 apart = whole.reshape(bottom - top, down, header.shape[1], across, -1).swapaxes(1, 2)
                 tokens[top:bottom] = apart.reshape(tokens[top:bottom].shape)
     width = int(tables.starts[tables.layers[most]])  # a model of several rates is told which one this is

@@ -1,6 +1,7 @@
 """Files of version 2: what is written is read, in parts too; whatever is changed or cut is one clean line."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from tokenfield import __version__
 from tokenfield.errors import UserError
 from tokenfield.fields.archive import FieldArchive, write_archive
+from tokenfield.fields.codec import container
 from tokenfield.fields.codec.container import Header, opened, pack, packed
 from tokenfield.fields.domains import domain_from_dict
 from tokenfield.fields.field import Field
@@ -76,6 +78,24 @@ def test_a_file_gives_what_its_quality_promises(field, path, picture):
     errors = [error(field.quantised(q), picture) for q in (20, 50, 80)]
     sizes = [len(field.coded(q)) for q in (20, 50, 80)]
     assert errors[0] > errors[1] > errors[2] and sizes[0] < sizes[1] < sizes[2]
+
+
+def test_what_a_file_claims_is_compared_with_its_bytes(field, path, model, monkeypatch):
+    """A blank picture, of which bytes say next to nothing, has zeros at the end of a stream."""
+    blank = Field.of(model, torch.ones(3, 900, 1300))
+    data = blank.coded(0)
+    assert len(data) > (blank.tokens.numel() - container.BLANK) / container.DENSEST > 500
+    path.with_name("blank.field").write_bytes(data)
+    assert torch.equal(Field.load(path.with_name("blank.field"), model).tokens, blank.quantised(0).tokens)
+    with opened(path) as coded:
+        header, streams = coded.header, [coded.streams(i) for i in range(coded.header.stripes)]
+    monkeypatch.setattr(container, "plausible", lambda shape, length: True)
+    monkeypatch.setattr(container, "BLANK", 1 << 40)
+    claim = container.pack(replace(header, shape=(256, 341, header.shape[-1]), stripe=256), streams[:1])
+    monkeypatch.undo()
+    path.with_name("claim.field").write_bytes(claim)
+    with pytest.raises(UserError, match=r"claim.field is damaged or cut short: \d+ bytes for tokens \(256, 341"):
+        Field.load(path.with_name("claim.field"), model)
 
 
 def test_a_region_needs_its_stripe_alone(field, path):

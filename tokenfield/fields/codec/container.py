@@ -40,9 +40,9 @@ FIXED = 11
 """Bytes before the header."""
 MOST = 1 << 40
 """Larger numbers are damage."""
-BLANK, DENSEST = 1 << 26, 1 << 13
-"""Values of tokens that any file may hold, a blank picture of 22 megapixels, and how many more for each of its bytes: a
-photograph has below 500 a byte, and a file of a hundred bytes that claims a gigapixel would fill any memory."""
+BLANK, DENSEST = 1 << 21, 1 << 11
+"""Values of tokens that any file may hold, and how many more for each of its bytes, so that a small file cannot fill a
+memory. A photograph has below 500 a byte; what is blank has more, and its streams are made longer (`pack`)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,10 @@ def pack(header: Header, streams: list[list[bytes]]) -> bytes:
         out.write(packed(number))
     out.write(_packed_domain(header.domain))
     ordered = [stripe[layer] for layer in range(header.layers) for stripe in streams]
+    lacking = -((BLANK - prod(header.shape)) // DENSEST) - sum(map(len, ordered))
+    if lacking > 0 and any(ordered):  # zeros after a stream are in it already (`entropy.Decoder`)
+        longest = max(range(len(ordered)), key=lambda i: len(ordered[i]))
+        ordered[longest] += bytes(lacking)
     for stream in ordered:
         out.write(packed(len(stream)) + (_crc16(stream) if stream else b""))
     body, described = b"".join(ordered), out.getvalue()

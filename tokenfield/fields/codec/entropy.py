@@ -135,7 +135,7 @@ def clean() -> Iterator[None]:
     try:
         yield
     except (AssertionError, ValueError) as error:
-        raise UserError("the stream is damaged: it holds no such symbols") from error
+        raise UserError("a stream holds no such symbols") from error
 
 
 def encode_stripe(tables: Tables, level: int, walk: Walk, symbols: Visitor) -> list[bytes]:
