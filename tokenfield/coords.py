@@ -101,6 +101,11 @@ class Grid:
         """Where the axes lie."""
         return self.axes[0].device
 
+    @property
+    def is_meta(self) -> bool:
+        """Whether it has no values."""
+        return self.axes[0].is_meta
+
     def to(self, *like: torch.device | str | torch.dtype | Tensor) -> "Grid":
         """`Tensor.to` of every axis."""
         like = tuple(present(one) if isinstance(one, str) else one for one in like)

@@ -71,16 +71,22 @@ def misfit(call: Callable[..., object], args: tuple[object, ...], kwargs: dict[s
     """What is wrong with the first argument that is not of its annotated type; None where none is."""
     signature = inspect.signature(call)
     try:
-        given = signature.bind(*args, **kwargs).arguments
+        bound = signature.bind(*args, **kwargs).arguments
     except TypeError:  # too many, or of other names, which Python says
         return None
-    for name, value in given.items():
+    for name, value in bound.items():
         one = signature.parameters[name]
         for each in value if one.kind is one.VAR_POSITIONAL else (value,):
             if not fits(each, one.annotation):
                 kind = re.sub(r"\b[a-z_.]+\.", "", inspect.formatannotation(one.annotation))  # without modules
-                return f"{call.__qualname__} got {name} of type {type(each).__name__}; give {kind}"
+                given = f"{type(each).__name__}{', sparse or on the device meta' * (not has_values(each))}"
+                return f"{call.__qualname__} got {name} of type {given}; give {kind}"
     return None
+
+
+def has_values(value: object) -> bool:
+    """Whether a tensor, or a grid of some, is dense and has numbers; so has what is neither."""
+    return not any(getattr(value, name, False) for name in ("is_sparse", "is_meta"))
 
 
 def fits(value: object, kind: Any) -> bool:
@@ -93,7 +99,7 @@ def fits(value: object, kind: Any) -> bool:
     if isinstance(value, str) and origin is Sequence:  # it is one, of letters
         return False
     try:
-        if origin is inspect.Parameter.empty or (isinstance(value, origin) and not getattr(value, "is_sparse", False)):
+        if origin is inspect.Parameter.empty or (isinstance(value, origin) and has_values(value)):
             return not isinstance(value, tuple | list) or all(fits(one, inner[0]) for one in value if inner)
         return False
     except TypeError:  # a name in quotes, a type variable

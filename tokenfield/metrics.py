@@ -130,4 +130,4 @@ def ssim(prediction: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"])
         odd = widest - 1 + widest % 2
         scores.append(structural_similarity(*pair, channel_axis=0, data_range=1.0, gaussian_weights=True,
                                             use_sample_covariance=False, win_size=odd))
-    return torch.tensor(scores, dtype=torch.float32)
+    return torch.tensor(scores, dtype=torch.float32, device="cpu")

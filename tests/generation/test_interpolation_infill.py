@@ -119,3 +119,20 @@ def test_tokens_inside_a_mask_are_found_by_what_they_change():
     torch.testing.assert_close(result.view(7, 5), mask, atol=1e-4, rtol=0)
     assert describe(result.flatten() > 0.25) == "9 of 35 tokens: 11, 12, 13, 16, 17, 18, 21, 22, 23"
     assert describe(torch.ones(4, 5) > 0, most=2) == "20 of 20 tokens: (0, 0), (0, 1) and 18 more"
+
+
+@pytest.mark.parametrize("wrap", [torch.nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_denoisers_that_are_compiled_or_parallel_draw_what_they_would(wrap):
+    """And whatever a program says where its own tensors are made."""
+    plain = analytic.MixtureDenoiser(torch.linspace(-1, 1, 30).view(2, 3, 5), 0.4)
+    gap = Gap(torch.ones(3, 5), torch.tensor([True, False, True]))
+    sampler, labels = Sampler(steps=3), torch.tensor([0, 1])
+    draws = (lambda model: sample(model, labels, sampler), lambda model: fill(model, gap, labels, sampler, repeats=1),
+             lambda model: between_samples(model, (0, 1), labels, sampler, 3))
+    for draw in draws:
+        expected = draw(plain)
+        torch.set_default_device("meta")
+        try:
+            torch.testing.assert_close(draw(wrap(plain)), expected)
+        finally:
+            torch.set_default_device(None)

@@ -12,6 +12,7 @@ from torch import nn
 import tokenfield as tf
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
+from tokenfield.metrics import ssim
 from tokenfield.models import pretrained
 from tokenfield.models.anchored import Anchored
 
@@ -86,12 +87,21 @@ def changed_defaults():
 def test_defaults_of_the_program_around_change_nothing(name, changed_defaults, tmp_path):
     model = system(name)
     tf.save(model, tmp_path / "m")
-    expected = Field.of(model, PICTURE).render()
+    field = Field.of(model, PICTURE)
+    expected, mean = field.render(), field.mean([(-1, -1, 1, 1)])
+    attention = field.attention(torch.zeros(1, 2)) if name == "lainr" else None
     for change in (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float16),
                    lambda: torch.set_default_device("meta")):
         change()
         again = tf.load(tmp_path / "m")
-        assert torch.equal(Field.of(again, PICTURE).render(), expected) and expected.device.type == "cpu"
+        field = Field.of(again, PICTURE)
+        assert torch.equal(field.render(), expected) and expected.device.type == "cpu"
+        assert torch.equal(field.mean([(-1, -1, 1, 1)]), mean) and field.to_xarray(5, 7).shape == (3, 5, 7)
+        assert tf.psnr(expected[None], expected[None]) > 100 and ssim(expected[None], expected[None]) > 0.99
+        if name == "lainr":
+            assert torch.equal(field.attention(torch.zeros(1, 2, device="cpu", dtype=torch.float32)), attention)
+    with pytest.raises(UserError, match="no values"):
+        field(tf.Grid.cells(3, 3))
 
 
 def test_sizes_of_any_whole_number_and_none_at_all():

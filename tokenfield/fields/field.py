@@ -179,6 +179,7 @@ class Field:
         """The sum of second derivatives (Q, C) by y and by x at points (Q, 2)."""
         return calculus.laplacian(self, check_points(coords, len(self.domain.size)))
 
+    @usual_defaults()
     def mean(self, boxes: Sequence[Box] | Tensor) -> Tensor:
         """Mean values (N, C) over boxes (top, left, bottom, right): two Gauss nodes per half pixel and axis.
 
@@ -203,6 +204,7 @@ class Field:
         kind = tokens.dtype if isinstance(tokens, Tensor) else type(tokens).__name__
         raise UserError(f"tokens of type {kind}; give a dense tensor in floating point, shaped as field.tokens")
 
+    @usual_defaults()
     def attention(self, coords: Tensor) -> Tensor:
         """How much points (Q, 2) take from every token: (H, Q, R), R all tokens row-major, rows of sum 1 per head.
 
@@ -236,6 +238,7 @@ class Field:
                             "field.numpy()")
         return to_pil(self.render(*size))
 
+    @usual_defaults()
     def to_xarray(self, *size: int) -> "DataArray":
         """`render` with labelled axes, of a globe latitudes, longitudes and units; needs the extra `earth`."""
         values = self.render(*size)

@@ -51,6 +51,8 @@ def whole_sizes(size: object, axes: int = 2) -> tuple[int, ...]:
 
 def check_range(name: str, coords: Tensor) -> None:
     """Raises UserError for coordinates outside [-1, 1], but for rounding, or not finite; not inside `vmap`."""
+    if coords.is_meta:
+        raise UserError(f"{name} on the device meta, which have no values; make them on another")
     if coords.numel() and not is_vmapped(coords):
         low, high = coords.detach().aminmax()
         if not (low >= -1 - 1e-5 and high <= 1 + 1e-5):

@@ -16,7 +16,7 @@ from itertools import product
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.fields.field import Field
@@ -24,6 +24,8 @@ from tokenfield.fields.locality import difference
 from tokenfield.generation.paths import clean_and_noise, level
 from tokenfield.generation.sampling import Predictor, Progress, generators, guide, noise
 from tokenfield.generation.schedulers import STRAIGHT, Sampler, build
+from tokenfield.models import folder
+from tokenfield.nn.defaults import usual_defaults
 
 
 def inside(field: Field, mask: Float[Tensor, "h w"],
@@ -52,14 +54,15 @@ class Gap:
 
 
 @torch.no_grad()
-def fill(denoiser: Predictor, gap: Gap, labels: Int[Tensor, " n"], sampler: Sampler, *, repeats: int = 5, seed: int = 0,
-         first: int = 0, progress: Progress = lambda count, total: None) -> Float[Tensor, "n *s"]:
+@usual_defaults()
+def fill(denoiser: Predictor | nn.Module, gap: Gap, labels: Int[Tensor, " n"], sampler: Sampler, *,
+         repeats: int = 5, seed: int = 0, first: int = 0, progress: Progress = lambda count, total: None) -> Float[Tensor, "n *s"]:
     """Draws the tokens of a gap, given the others; one result per label, as `sample` does.
 
     A scheduler other than DDIM, or Euler for flow, raises UserError. Every step is taken `repeats` times; 1 is quick
     and fits worse.
     """
-    config, device = denoiser.config, next(denoiser.parameters()).device
+    config, device = folder.inside(denoiser).config, next(denoiser.parameters()).device
     sampler = sampler.resolved(config.prediction, config.steps)
     if sampler.scheduler not in STRAIGHT or repeats < 1:
         raise UserError(f"in-filling with {sampler.scheduler} and {repeats} repeats; leave --scheduler out (DDIM, or "
@@ -69,7 +72,7 @@ def fill(denoiser: Predictor, gap: Gap, labels: Int[Tensor, " n"], sampler: Samp
     sources = generators(seed, range(first, first + len(labels)))
 
     def fresh() -> Tensor:
-        return noise(denoiser.shape, sources).to(device)
+        return noise(folder.inside(denoiser).shape, sources).to(device)
 
     original, redrawn, labels = gap.tokens.to(device), gap.redrawn.to(device)[..., None], labels.to(device)
     tokens = fresh()

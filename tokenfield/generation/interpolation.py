@@ -11,13 +11,15 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import save_animation, to_pil
 from tokenfield.fields.field import Field
 from tokenfield.generation.sampling import Predictor, Progress, generators, noise, solve
 from tokenfield.generation.schedulers import STOCHASTIC, Sampler
+from tokenfield.models.folder import inside
+from tokenfield.nn.defaults import usual_defaults
 
 FRAME_MILLISECONDS = 80
 
@@ -41,19 +43,21 @@ def shares(frames: int) -> list[float]:
     return [k / (frames - 1) for k in range(frames)]
 
 
-def between_samples(denoiser: Predictor, numbers: tuple[int, int], labels: Int[Tensor, "2"], sampler: Sampler,
-                    frames: int, *, seed: int = 0, batch: int = 16,
+@usual_defaults()
+def between_samples(denoiser: Predictor | nn.Module, numbers: tuple[int, int], labels: Int[Tensor, "2"],
+                    sampler: Sampler, frames: int, *, seed: int = 0, batch: int = 16,
                     progress: Progress = lambda count, total: None) -> Float[Tensor, "f *s"]:
     """Standardised tokens on the way from one sample to another; the first and the last are those samples.
 
     `numbers` are theirs in `sample(seed=..., first=...)`, `labels` their classes, each for half of the frames. Raises
     UserError for a stochastic sampler, whose frames would not hang together. `progress` counts frames.
     """
-    sampler = sampler.resolved(denoiser.config.prediction, denoiser.config.steps)
+    config = inside(denoiser).config
+    sampler = sampler.resolved(config.prediction, config.steps)
     if sampler.scheduler in STOCHASTIC:
         raise UserError(f"scheduler {sampler.scheduler} adds noise of its own, so that frames do not hang together; "
                         "give one that does not, such as DDIM")
-    a, b = noise(denoiser.shape, generators(seed, numbers))
+    a, b = noise(inside(denoiser).shape, generators(seed, numbers))
     starts = torch.stack([spherical(a, b, share) for share in shares(frames)])
     frame_labels = torch.stack([labels[0] if 2 * k < frames else labels[1] for k in range(frames)])
     parts = []

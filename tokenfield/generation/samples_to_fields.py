@@ -22,7 +22,8 @@ from tokenfield.generation.denoiser import TokenDenoiser
 from tokenfield.io.atomic import shown
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
-from tokenfield.models.folder import CONFIG, ModelId
+from tokenfield.models.folder import CONFIG, ModelId, inside
+from tokenfield.nn.defaults import usual_defaults
 
 
 def load_denoiser(name: str) -> TokenDenoiser:
@@ -39,6 +40,7 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
 
     Raises UserError if it is not there, or is another model.
     """
+    denoiser = inside(denoiser)
     own, config = Path(denoiser.origin or ".", CONFIG), denoiser.config
     name = name or pretrained.at_hand(own, ModelId("", config.field_model, config.field_hash))
     if name is None:
@@ -54,12 +56,14 @@ def load_field_model(denoiser: TokenDenoiser, name: str | None = None) -> FieldM
     return model
 
 
+@usual_defaults()
 def labels_for(denoiser: TokenDenoiser, names: Sequence[str], count: int, first: int = 0) -> Int[Tensor, " n"]:
     """Classes of `count` samples from number `first` on: number i has the class names[i mod len(names)].
 
     "each" stands for all classes (balanced); no names leave every sample without a class. Raises UserError for a class
     that the denoiser was not trained on, with the nearest that it was.
     """
+    denoiser = inside(denoiser)
     class_names = denoiser.config.names
     if names and not class_names:
         raise UserError("the denoiser knows no classes; leave out --class, or train one on latents with classes and "
@@ -82,6 +86,7 @@ def with_shape(denoiser: TokenDenoiser, shape: str | None) -> TokenDenoiser:
     "7x3" are rows and columns of cells. By an aspect, "W:H", the shorter side has as many cells as that of the encoded
     pictures. Raises UserError for a shape that is neither, or tokens without places.
     """
+    denoiser = inside(denoiser)
     if shape is None:
         return denoiser
     if cells := re.fullmatch(r"(\d+)x(\d+)", shape):
@@ -97,6 +102,7 @@ def with_shape(denoiser: TokenDenoiser, shape: str | None) -> TokenDenoiser:
 
 def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "*r d"]) -> Field:
     """A standardised sample as a field over a picture of the size that was encoded."""
+    denoiser, model = inside(denoiser), inside(model)
     domain = domain_of(model, denoiser.config.picture_size)
     tokens = denoiser.restore(tokens.to(denoiser.mean))
     lattice = denoiser.config.lattice
@@ -107,6 +113,7 @@ def to_field(denoiser: TokenDenoiser, model: FieldModel, tokens: Float[Tensor, "
 
 def to_tokens(denoiser: TokenDenoiser, field: Field) -> Float[Tensor, "*r d"]:
     """The reverse: standardised tokens of a field that was encoded at the denoiser's size."""
+    denoiser = inside(denoiser)
     tokens = field.tokens if denoiser.on_lattice else field.tokens.flatten(0, -2)
     if tuple(tokens.shape) != denoiser.shape:
         raise UserError(f"a field of tokens {tuple(tokens.shape)}, and a denoiser of {denoiser.shape}; "

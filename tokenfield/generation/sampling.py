@@ -17,6 +17,7 @@ from tokenfield.errors import UserError
 from tokenfield.generation.denoiser import DenoiserSizes
 from tokenfield.generation.paths import clean_and_noise, level
 from tokenfield.generation.schedulers import ONLY_NOISE, STOCHASTIC, Sampler, build
+from tokenfield.models.folder import inside
 from tokenfield.nn.defaults import usual_defaults
 from tokenfield.training import seeding
 
@@ -29,7 +30,10 @@ Progress = Callable[[int, int], None]
 
 @runtime_checkable
 class Predictor(Protocol):
-    """What sampling needs of a denoiser, see `TokenDenoiser`; `parameters` lie on the device to work on."""
+    """What sampling needs of a denoiser, see `TokenDenoiser`, or of what is `inside` one that is compiled or parallel.
+
+    `parameters` lie on the device to work on.
+    """
 
     config: DenoiserSizes
 
@@ -51,8 +55,8 @@ def noise(shape: tuple[int, ...], sources: Sequence[torch.Generator]) -> Float[T
     return torch.stack([torch.randn(shape, generator=source) for source in sources])
 
 
-def guide(denoiser: Predictor, noisy: Float[Tensor, "b *s"], timestep: float | int, labels: Int[Tensor, " b"],
-          weight: float | int) -> Float[Tensor, "b *s"]:
+def guide(denoiser: Predictor | nn.Module, noisy: Float[Tensor, "b *s"], timestep: float | int,
+          labels: Int[Tensor, " b"], weight: float | int) -> Float[Tensor, "b *s"]:
     """The prediction at a timestep of the schedule (t T for flow), its class exaggerated: without + w (with - without).
 
     Classifier-free guidance (Ho and Salimans, 2022). The sample, the noise, v and the velocity are affine in each other
@@ -61,7 +65,7 @@ def guide(denoiser: Predictor, noisy: Float[Tensor, "b *s"], timestep: float | i
     Labels are classes, or `config.classes` for none. A weight w of 0 or 1 costs one evaluation, as do samples that all
     have no class; everything else two, in one batch.
     """
-    config = denoiser.config
+    config = inside(denoiser).config
     time = timestep / config.steps if config.prediction == "velocity" else float(timestep)
     times, none = torch.full((len(noisy),), time, device=noisy.device), torch.full_like(labels, config.classes)
     if weight == 1 or torch.equal(labels, none):
@@ -75,7 +79,7 @@ def guide(denoiser: Predictor, noisy: Float[Tensor, "b *s"], timestep: float | i
 
 @usual_defaults()
 def sample(
-    denoiser: Predictor,
+    denoiser: Predictor | nn.Module,
     labels: Int[Tensor, " n"],
     sampler: Sampler = Sampler(),  # noqa: B008, frozen
     *,
@@ -90,12 +94,12 @@ def sample(
     them are drawn at once. Raises UserError for a sampler or a label that the denoiser, in evaluation mode, does not
     have, or tokens that are not finite.
     """
-    config = denoiser.config
+    config, shape = inside(denoiser).config, inside(denoiser).shape
     sampler = sampler.resolved(config.prediction, config.steps)
     if ((labels < 0) | (labels > config.classes)).any():
         raise UserError(f"labels {int(labels.min())} to {int(labels.max())} of a denoiser with {config.classes} "
                         f"classes; give 0 to {config.classes}, the last for no class")
-    parts = [torch.zeros(0, *denoiser.shape)]
+    parts = [torch.zeros(0, *shape)]
     for start in range(0, len(labels), batch):
         classes = labels[start : start + batch]
         sources = generators(seed, range(first + start, first + start + len(classes)))
@@ -103,19 +107,20 @@ def sample(
         def report(count: int, total: int, start: int = start, size: int = len(classes)) -> None:
             progress(start * total + count * size, len(labels) * total)
 
-        parts.append(solve(denoiser, noise(denoiser.shape, sources), classes, sampler, sources, progress=report).cpu())
+        parts.append(solve(denoiser, noise(shape, sources), classes, sampler, sources, progress=report).cpu())
     return torch.cat(parts)
 
 
 @torch.no_grad()
-def solve(denoiser: Predictor, start: Float[Tensor, "b *s"], labels: Int[Tensor, " b"], sampler: Sampler,
+@usual_defaults()
+def solve(denoiser: Predictor | nn.Module, start: Float[Tensor, "b *s"], labels: Int[Tensor, " b"], sampler: Sampler,
           sources: Sequence[torch.Generator], *,
           progress: Progress = lambda count, total: None) -> Float[Tensor, "b *s"]:
     """One batch, from standard normal tokens to clean ones.
 
     `sampler` is a resolved one; `sources` are a generator per sample, for the noise of stochastic schedulers.
     """
-    config, device = denoiser.config, next(denoiser.parameters()).device
+    config, device = inside(denoiser).config, next(denoiser.parameters()).device
     scheduler = build(sampler, config.prediction, config.steps)
     scale = getattr(scheduler, "scale_model_input", lambda tokens, timestep: tokens)  # solvers of flow have none
     options: dict[str, object] = {"generator": list(sources)} if sampler.scheduler in STOCHASTIC else {}

@@ -14,8 +14,10 @@ from tokenfield.interop.networks import OPSET, Network, to_onnx, trace
 from tokenfield.io.atomic import folder_aside, write_whole
 from tokenfield.io.record import Record, json_text
 from tokenfield.models.base import FieldModel
+from tokenfield.models.folder import inside
 from tokenfield.models.pca_mixture import PcaMixture
 from tokenfield.models.pretrained import describe, model_hash
+from tokenfield.nn.defaults import usual_defaults
 from tokenfield.nn.pca_mixture import Subspaces
 
 Format = Literal["onnx", "torch"]
@@ -104,6 +106,7 @@ def decoder_network(model: FieldModel) -> Network:
                    {"tokens": free, "coords": {0: "points"}})
 
 
+@usual_defaults()
 def export(model: FieldModel, folder: Path | str, form: Format, *, half: bool = False) -> Record:
     """Writes encoder, decoder and `export.json` into a new folder, and returns what the latter says.
 
@@ -113,7 +116,7 @@ def export(model: FieldModel, folder: Path | str, form: Format, *, half: bool = 
     folder = Path(folder)
     if folder.exists():
         raise UserError(f"{folder} exists already; name a new folder with -o")
-    model = model.float().cpu().eval()
+    model = inside(model).float().cpu().eval()
     about: Record = {"tokenfield": __version__, "format": form, "opset": OPSET if form == "onnx" else None,
                      "weights": "float16" if half else "float32", "config": describe(model), "hash": model_hash(model)}
     with folder_aside(folder) as aside:

@@ -157,19 +157,23 @@ def packaged(name: str) -> Path | None:
 
 
 def unwrapped(model: Any) -> Any:
-    """The model inside what `torch.compile`, DataParallel or DistributedDataParallel made of it, any number deep.
+    """What is `inside` wrappers: they have other names for the same weights, so a file written from one fits no model.
 
-    Wrappers have other names for the same weights, so a file written from one would fit no model. Raises UserError for
-    what is no model of this library.
+    Raises UserError for what is no model of this library.
     """
+    if not isinstance(model := inside(model), Model):
+        raise UserError(f"a {type(model).__name__} is no model of this library; tokenfield.load makes one")
+    return model
+
+
+def inside(model: Any) -> Any:
+    """What `torch.compile`, DataParallel or DistributedDataParallel wrapped, any number deep: it has the attributes."""
     while isinstance(model, nn.Module):
         parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
         inner = model._modules.get("module" if parallel else "_orig_mod")
         if inner is None:
             break
         model = inner
-    if not isinstance(model, Model):
-        raise UserError(f"a {type(model).__name__} is no model of this library; tokenfield.load makes one")
     return model
 
 
