@@ -40,9 +40,11 @@ def whole(number: object, name: str = "size") -> int:
 
 
 def present(device: torch.device | str) -> torch.device:
-    """A device that is there. Raises UserError for one that is not."""
+    """A device that is there and holds numbers. Raises UserError for one that is not."""
     try:
-        return torch.empty(0, device=device).device
+        if (there := torch.empty(0, device=device).device).type == "meta":
+            raise ValueError("its tensors have no values")
+        return there
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:  # unknown; not compiled in; no driver
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r:.80} cannot be used here ({reason}); give auto or cpu") from error

@@ -1,6 +1,7 @@
 """What is written for the page: tokens without loss, where tokens act, folders whole or not at all, plain refusals."""
 
 import json
+import socket
 import threading
 from urllib.request import urlopen
 
@@ -87,7 +88,16 @@ def test_the_server_isolates_the_page_and_lists_no_folders(tmp_path):
             assert answer.headers["Content-Type"] == "text/javascript"
         with pytest.raises(OSError, match="404"):
             urlopen(f"http://{HOST}:{server.server_port}/")
-        with pytest.raises(UserError, match="cannot be used"):
+        for request, said in ((b"GET /a.mjs HTTP/1.1\r\nHost: example.org", b" 421 "),
+                              (b"GET /a.mjs HTTP/1.1", b" 421 "),
+                              (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost", b" 404 "),
+                              (b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost", b" 404 "),
+                              (b"POST / HTTP/1.1\r\nHost: localhost", b" 501 "), (b"\xff\0 nonsense", b" 400 ")):
+            with socket.create_connection((HOST, server.server_port), timeout=5) as client:
+                client.sendall(request + b"\r\nContent-Length: 9\r\n\r\nGET / x\r\n")
+                answer = client.makefile("rb").read()  # to its end: what follows a body is not answered
+            assert said in answer.partition(b"\r\n")[0] and answer.count(b"HTTP/1.1 ") == 1
+        with pytest.raises(UserError, match="cannot listen"):
             server_of(tmp_path, server.server_port)
         server.shutdown()
 

@@ -155,10 +155,10 @@ def test_held_out_photographs_that_are_not_there(monkeypatch, tmp_path):
 def test_gallery_keeps_the_extremes_in_order(tmp_path):
     gallery = Gallery(keep=2)
     picture = torch.rand(3, 5, 7)
-    for name, psnr in (("c", 30.0), ("a/1", 10.0), ("e", 50.0), ("b", 20.0), ("d", 40.0)):
+    for name, psnr in (("c", 30.0), ("a/1", 10.0), ("e", 50.0), ("b", 20.0), ("é" * 122, 40.0)):
         gallery.offer(name, psnr, picture, 0.9 * picture)
     names = [path.name for path in gallery.save(tmp_path / "out")]
-    assert names == ["worst-1-a_1.png", "worst-2-b.png", "best-1-e.png", "best-2-d.png"]
+    assert names == ["worst-1-a_1.png", "worst-2-b.png", "best-1-e.png", f"best-2-{'é' * 100}.png"]
     image = read_picture(tmp_path / "out" / "best-1-e.png")
     assert image.shape == (3, 5, 7 * 3 + 8)
     assert (image[:, :, :7] - picture).abs().max() <= 0.5 / 255 + 1e-6

@@ -17,19 +17,18 @@ from tokenfield.cli.console import File, Folder, Json
 from tokenfield.cli.options import DEFAULT
 from tokenfield.cli.types import FieldModel, SkippedFiles
 from tokenfield.errors import UserError
+from tokenfield.io.local_server import HOST, LocalHandler, listening
 
 if TYPE_CHECKING:
     from tokenfield.browser.scenes import Subject
 
-HOST = "127.0.0.1"
 HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp",
            "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
-class Handler(SimpleHTTPRequestHandler):
+class Handler(LocalHandler, SimpleHTTPRequestHandler):
     """Files of one folder."""
 
-    protocol_version = "HTTP/1.1"
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json",
         ".onnx": "application/octet-stream",
@@ -44,20 +43,10 @@ class Handler(SimpleHTTPRequestHandler):
         """Folders are not listed."""
         self.send_error(404)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Silence: a page is dozens of requests."""
-
 
 def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A server that listens already; `serve_forever` answers. Port 0 takes a free one, which `server_port` says.
-
-    Raises UserError for a port that is taken or may not be used.
-    """
-    try:
-        return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(folder)))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"port {port} cannot be used ({reason}); give another one, or 0 for any free one") from error
+    """A server of a folder's files that `listening` gives."""
+    return listening(partial(Handler, directory=str(folder)), port)
 
 
 Inputs = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FIELD")]

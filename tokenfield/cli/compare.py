@@ -17,6 +17,7 @@ from tokenfield.cli.app import deferred
 from tokenfield.cli.console import Int, Json, Pixels, Seconds
 from tokenfield.cli.options import check_at_least
 from tokenfield.errors import UserError
+from tokenfield.io.outputs import check_folders
 
 if TYPE_CHECKING:
     from tokenfield.comparison.running import Job, Outcome
@@ -83,6 +84,7 @@ def compare(
     check_at_least(1, seeds=seeds, threads=threads)
     check_at_least(1, size=alike.size, pictures=alike.pictures)
     check_at_least(0, values=alike.values)
+    check_folders([out / "table.md", runs / "run"])
     length = Budget.parse(budget)
     recipes = [(label_of(name), find_recipe(name)) for name in dict.fromkeys(systems)]
     rows = rows_alike(recipes, size=alike.size, values=alike.values)

@@ -141,7 +141,8 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     if folder.is_file() or shard_of(folder):
         return [folder]
     if not folder.is_dir():
-        raise UserError(f"{shown(folder)}: no such folder; give a folder of pictures or a picture")
+        what = "is no regular file" if folder.exists() else "no such folder or file"
+        raise UserError(f"{shown(folder)}: {what}; give a folder of pictures or a picture")
     paths: list[Path] = []
     others = 0
     visited: set[str] = set()

@@ -27,6 +27,7 @@ from tokenfield.evaluation.protocols import PROTOCOLS, kind_of
 from tokenfield.fields.field import Field
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.clock import seconds
+from tokenfield.io.outputs import short
 from tokenfield.io.progress import Bar
 from tokenfield.io.record import Record
 from tokenfield.metrics import psnr, psnr_8bit, ssim
@@ -164,7 +165,7 @@ class Gallery:
         paths = []
         for side, entries in (("worst", self.worst), ("best", self.best)):
             for rank, (_, name, png) in enumerate(entries, 1):
-                paths.append(folder / f"{side}-{rank}-{name.replace('/', '_')}.png")
+                paths.append(folder / f"{side}-{rank}-{short(name.replace('/', '_'))}.png")
                 write_whole(paths[-1], png)
         return paths
 

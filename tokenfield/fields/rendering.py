@@ -151,6 +151,7 @@ def precision(model: FieldModel, dtype: torch.dtype | None) -> Iterator[None]:
     if dtype not in (None, torch.float32, torch.bfloat16, torch.float16):
         raise UserError(f"precision {dtype!s:.80}; torch.float32, torch.bfloat16 and torch.float16 are known")
     half = dtype in (torch.bfloat16, torch.float16)
-    device = next(model.parameters()).device.type
+    if (device := next(model.parameters()).device.type) == "meta":
+        raise UserError("the model is on the device meta, where weights are no numbers; give another device")
     with usual_defaults(), torch.autocast(device, dtype=dtype if half else None, enabled=half):
         yield

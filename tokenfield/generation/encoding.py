@@ -178,7 +178,8 @@ def shapes(model: FieldModel, size: int | None) -> tuple[tuple[int, ...], int, t
             raise UserError(f"--size {size}: the model encodes pictures of {side} pixels; leave --size out")
         lattice: tuple[int, ...] = ()
     elif size is None or size < model.cell or size % model.cell:
-        raise UserError(f"--size {size}: the model takes pictures of any size; give a multiple of its {model.cell}-"
+        given = "no --size" if size is None else f"--size {size}"
+        raise UserError(f"{given}: the model takes pictures of any size; give a multiple of its {model.cell}-"
                         f"pixel cells, such as {16 * model.cell}: all latents of a folder have one size")
     else:
         side, lattice = size, (size // model.cell, size // model.cell)

@@ -56,7 +56,8 @@ class Gap:
 @torch.no_grad()
 @usual_defaults()
 def fill(denoiser: Predictor | nn.Module, gap: Gap, labels: Int[Tensor, " n"], sampler: Sampler, *,
-         repeats: int = 5, seed: int = 0, first: int = 0, progress: Progress = lambda count, total: None) -> Float[Tensor, "n *s"]:
+         repeats: int = 5, seed: int = 0, first: int = 0,
+         progress: Progress = lambda count, total: None) -> Float[Tensor, "n *s"]:
     """Draws the tokens of a gap, given the others; one result per label, as `sample` does.
 
     A scheduler other than DDIM, or Euler for flow, raises UserError. Every step is taken `repeats` times; 1 is quick

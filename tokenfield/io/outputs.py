@@ -74,6 +74,11 @@ def distinct_names(paths: Sequence[Path], ending: str) -> list[Path]:
     return [untaken(name, taken) for name in names]  # A.png and a.png are still alike
 
 
+def short(stem: str) -> str:
+    """The beginning of a name, at most 200 bytes, so that numbers and endings have room in the 255 there are."""
+    return os.fsencode(stem)[:200].decode(errors="ignore")
+
+
 def untaken(name: Path, taken: set[str]) -> Path:
     """The name, or with ~2, ~3, ... before its ending where an earlier result has it; it is noted in `taken`."""
     tries = (name if n == 1 else name.with_name(f"{name.stem}~{n}{name.suffix}") for n in count(1))
@@ -87,10 +92,19 @@ def check_free(targets: Sequence[Path], *, overwrite: bool, inputs: set[str] | N
     own = [target for target in targets if os.path.realpath(target) in (inputs or set())]
     if own:
         raise UserError(f"{shown(own[0])} is an input, and would be replaced; give another folder with -o")
+    check_folders(targets)
     there = [target for target in targets if present(target)]
     if there and not overwrite:
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise UserError(f"{shown(there[0])}{more} would be replaced; give another folder, or --overwrite")
+
+
+def check_folders(targets: Sequence[Path]) -> None:
+    """Raises UserError where a file stands in the place of a folder that targets are to lie in."""
+    for folder in {target.parent for target in targets}:
+        nearest = next((place for place in (folder, *folder.parents) if present(place)), folder)
+        if present(nearest) and not nearest.is_dir():
+            raise UserError(f"{shown(nearest)} is a file, not a folder; give another folder")
 
 
 def check_report(path: Path) -> None:

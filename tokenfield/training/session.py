@@ -13,6 +13,7 @@ from types import FrameType
 import torch
 from accelerate import Accelerator
 
+from tokenfield.coords import present
 from tokenfield.errors import UserError
 from tokenfield.io.clock import Timer
 
@@ -37,6 +38,8 @@ class Session:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise UserError(f"workers is {self.workers}; give at least 0")
+        if self.device != "auto":
+            present(self.device)
 
 
 @dataclass(frozen=True)

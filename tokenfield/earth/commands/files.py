@@ -11,7 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json, Table
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
-from tokenfield.io.outputs import check_free, untaken
+from tokenfield.io.outputs import check_free, short, untaken
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Encode(OnData):
             for i, sample in enumerate(source.fields()):
                 snapshot = sample.snapshot
                 bar.file(i, snapshot.name)
-                stem = re.sub(r"[^\w.=-]", "_", snapshot.name)[:200]
+                stem = short(re.sub(r"[^\w.=-]", "_", snapshot.name))
                 target = untaken(self.output / f"{stem}.field", taken)
                 check_free([target], overwrite=self.overwrite)
                 encode_field(model, sample).save(target, dtype=dtype)

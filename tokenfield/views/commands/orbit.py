@@ -11,7 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
-from tokenfield.io.outputs import check_free
+from tokenfield.io.outputs import check_free, short
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ObjectOptions
 
@@ -54,7 +54,7 @@ class Orbit(ObjectOptions):
 
         path = Path(self.model)
         field = Field.load(path)
-        files = self.draw(field, torch.tensor(camera_of(field).pose).view(1, 4, 4), folder, path.stem)
+        files = self.draw(field, torch.tensor(camera_of(field).pose).view(1, 4, 4), folder, short(path.stem))
         console.say(str(files[-1]))
         return {"field": path.name, "files": [file.name for file in files]}
 
@@ -65,7 +65,7 @@ class Orbit(ObjectOptions):
 
         model, number, (integral, fitting), (item,) = self.open_objects(1)
         field = protocol.field_of_views(model, item, range(number), integral, fitting)
-        name = item.name.replace("/", "-")
+        name = short(item.name.replace("/", "-"))
         report: Record = {"model": model.name, "object": item.name, "support": number, "optimize": fitting.steps}
         files = self.draw(field, item.poses, folder, name)
         if self.pose is not None:

@@ -14,11 +14,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock
 from urllib.parse import parse_qsl, urlsplit
@@ -30,6 +29,7 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation.figures import to_pil
 from tokenfield.evaluation.pages import render
 from tokenfield.fields.field import Field
+from tokenfield.io.local_server import TEXT, LocalHandler, listening
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import LightField, camera_of
 from tokenfield.views.models.base import ViewsModel
@@ -39,7 +39,6 @@ from tokenfield.views.viewer.orbits import distance_of, elevation_of, pose_at
 
 Number = float | int
 
-HOST = "127.0.0.1"
 SMALLEST, LARGEST = 8, 512
 """Pixels a side of a view."""
 CACHE_SIZE = 64
@@ -172,30 +171,15 @@ ROUTES: dict[str, tuple[str, Callable[..., bytes], tuple[str, ...]]] = {
 }
 """Everything there is: content type, what answers, and its parameters."""
 POLICY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' blob:"
-TEXT = "text/plain; charset=utf-8"
 
 
 def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
-    """A server of this machine alone that listens already; `serve_forever` answers.
+    """A server that `listening` gives."""
 
-    Port 0 takes a free one, which `server_port` says. Raises UserError for one that is taken or may not be used.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections stay open: a drag is one conversation
-        timeout = 60
-
-        def handle(self) -> None:
-            """All requests of a connection, until it ends, however it ends."""
-            with suppress(ConnectionError, TimeoutError):
-                super().handle()
-
+    class Handler(LocalHandler):
         def do_GET(self) -> None:
             begin = time.perf_counter()
-            if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-                self.close_connection = True  # what came along is not read, so nothing may follow it
             try:
-                self.check_host()
                 kind, body = answer(viewer, self.path)
                 self.reply(HTTPStatus.OK, kind, body, 1000 * (time.perf_counter() - begin))
             except UserError as error:
@@ -207,28 +191,12 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
                 self.close_connection = True
                 self.reply(HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, f"an error of this program: {error!r}\n".encode())
 
-        def check_host(self) -> None:
-            """Raises Refusal for a request by another name than this machine's own.
-
-            A page elsewhere can give its own name this address (DNS rebinding) and would otherwise read what is here.
-            """
-            host = self.headers.get("Host", "")
-            if host.rsplit(":", 1)[0].lower() not in (HOST, "localhost") or len(self.headers.get_all("Host", [])) != 1:
-                raise Refusal(f"this server answers at {HOST} and localhost alone", HTTPStatus.MISDIRECTED_REQUEST)
-
         def refuse(self) -> None:
             """Nothing here can be changed; what a request brings along is not read, so the connection ends."""
             self.close_connection = True
             self.reply(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, b"only GET is answered\n")
 
         do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = refuse
-
-        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-            """The answer to a request line, or to headers, that are none: a line of text, as everything else here."""
-            self.close_connection = True
-            self.requestline, self.request_version = getattr(self, "requestline", ""), "HTTP/1.1"
-            self.command = getattr(self, "command", None) or "GET"
-            self.reply(HTTPStatus(code), TEXT, f"{message or HTTPStatus(code).phrase}\n".encode())
 
         def reply(self, status: HTTPStatus, kind: str, body: bytes, milliseconds: float = 0.0) -> None:
             headers = {"Server-Timing": f"render;dur={milliseconds:.1f}", "Content-Type": kind,
@@ -246,11 +214,4 @@ def server_of(viewer: Viewer, port: int) -> ThreadingHTTPServer:
             except (ConnectionError, TimeoutError):  # a browser that went away, or wants a newer view than this one
                 self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Silence: a drag is hundreds of requests."""
-
-    try:
-        return ThreadingHTTPServer((HOST, port), Handler)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"cannot listen on {HOST}:{port}: {reason}; give another --port, or 0 for any") from error
+    return listening(Handler, port)
