@@ -83,7 +83,7 @@ def test_of_many_pictures_the_worst_are_listed(run, model, photographs, monkeypa
 
 
 def test_training_says_where_everything_is(run, trained, photographs, tmp_path):
-    assert {"config.json", "model.safetensors", "recipe.json", "metrics.jsonl", "learning_curve.png"} <= {
+    assert {"config.json", "model.safetensors", "recipe.json", "metrics.jsonl"} <= {
         path.name for path in trained.iterdir()}
     stored = recipes.read(trained / "recipe.json")
     assert stored.steps == 6 and stored.model.latent_dim == 11 and stored.optim == RECIPES["lainr-photos-64"]().optim
