@@ -16,6 +16,7 @@ from tokenfield.data.pictures import write_picture
 from tokenfield.errors import UserError, explained
 from tokenfield.fields.rendering import check_boxes, whole_sizes
 from tokenfield.models import pretrained
+from tokenfield.training import Session
 
 PICTURES = torch.rand(2, 3, 12, 13)
 THINGS = {"an array": PICTURES.numpy(), "a list": PICTURES.tolist(), "nothing": None, "text": "a.png", "a number": 0.5,
@@ -112,6 +113,7 @@ CALLS = {
     "precision": lambda field, x: field.render(8, 9, dtype=x),
     "progress": lambda field, x: field.render(8, 9, progress=x),
     "points": lambda field, x: field.rows(8, 9, points=x),
+    "session": lambda field, x: Session(device="gpu"),
     "quality": lambda field, x: field.coded(x),
     "domain": lambda field, x: Field.of(field.model, PICTURES[0], domain=x),
     "rate": lambda field, x: Field.of(field.model, PICTURES[0], rate=x),

@@ -101,6 +101,17 @@ def test_shards_in_other_hands_are_the_same_folder(encoded, pictures, tmp_path):
     assert contents(tmp_path) == contents(encoded)
 
 
+def test_two_commands_that_write_into_one_folder_do_not_mix(encoded, pictures, tmp_path):
+    """When the first has its shards, another one, of other options, replaces one of them."""
+    toys.encode(pictures, tmp_path / "halves", half=True)
+
+    def meet():
+        shutil.copy(shard_path(tmp_path / "halves", "train", 0), shard_path(tmp_path / "out", "train", 0))
+
+    with pytest.raises(UserError, match="holds latents of other pictures, another model or other options"):
+        toys.encode(pictures, tmp_path / "out", meet=meet)
+
+
 def test_another_model_or_option_is_refused(encoded, pictures, tmp_path):
     shutil.copytree(encoded, tmp_path / "latents")
     for changes in ({"model": toys.LAINR.build().eval()}, {"half": True}, {"flips": False}):

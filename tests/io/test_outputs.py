@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tokenfield.errors import UserError
-from tokenfield.io.outputs import check_named, check_report, distinct_names, plan_file, plan_folder
+from tokenfield.io.outputs import check_free, check_named, check_report, distinct_names, plan_file, plan_folder, short
 
 
 def names(*paths, ending=".field"):
@@ -54,6 +54,19 @@ def test_a_folder_s_results_replace_neither_inputs_nor_what_is_there(folder, tmp
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(UserError, match="is an input"):
         plan_folder(folder, files, tmp_path / "link", ".png", overwrite=True)
+
+
+def test_files_in_the_place_of_folders_are_said_before_the_work(folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "deep"):
+        with pytest.raises(UserError, match=r"file is a file, not a folder"):
+            check_free([place / "a.png"], overwrite=True)
+    check_free([tmp_path / "new" / "deep" / "a.png"], overwrite=False)
+
+
+@given(st.text())
+def test_names_are_cut_to_bytes_and_not_to_letters(name):
+    assert name.encode("utf-8", "ignore").startswith(short(name).encode()) and len(short(name).encode()) <= 200
 
 
 def test_one_result_is_no_input_no_folder_and_of_its_own_kind(folder, tmp_path):

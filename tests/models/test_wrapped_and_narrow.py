@@ -100,8 +100,9 @@ def test_defaults_of_the_program_around_change_nothing(name, changed_defaults, t
         assert tf.psnr(expected[None], expected[None]) > 100 and ssim(expected[None], expected[None]) > 0.99
         if name == "lainr":
             assert torch.equal(field.attention(torch.zeros(1, 2, device="cpu", dtype=torch.float32)), attention)
-    with pytest.raises(UserError, match="no values"):
-        field(tf.Grid.cells(3, 3))
+    for call in (lambda: field(tf.Grid.cells(3, 3)), lambda: Field.of(model.to("meta"), PICTURE)):
+        with pytest.raises(UserError, match="device meta"):
+            call()
 
 
 def test_sizes_of_any_whole_number_and_none_at_all():
