@@ -170,6 +170,8 @@ RECIPES: Registry[Callable[[], object]] = Registry("recipe")
 """Training runs: functions that return a `tokenfield.training.Recipe`."""
 COMMANDS: Registry[Callable[..., object]] = Registry("command")
 """Commands of the command line: functions whose signature and docstring are options and help."""
+FILES: dict[str, str] = {}
+"""Endings of files that are no pictures, and the command whose `encode` takes them, and whose `decode` their fields."""
 
 
 @cache

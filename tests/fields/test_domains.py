@@ -224,7 +224,7 @@ def test_a_model_of_something_else_says_which_command_takes_it(name):
     """What is not for pictures has a command of its own, and says so in one line."""
     system = MODELS[name]
     if name.startswith(("gridded", "lainr-views", "sound")) or name.endswith(("denoiser", "radiance")):
-        with pytest.raises(UserError, match=f"the {name} model takes .*, not pictures; use tokenfield (views|climate|gen|sound)"):
+        with pytest.raises(UserError, match=f"the {name} model takes .*, not pictures; use tokenfield (vi|cl|gen|so)"):
             for_pictures(system)
     else:
         for_pictures(system)

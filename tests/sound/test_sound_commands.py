@@ -19,14 +19,14 @@ def place(tmp_path):
 
 
 def encoded(place, run, *options):
-    return run("sound", "encode", place / "data" / "a.wav", "--model", place / "model", "-o", place / "a.field",
-               *options)
+    """By the core's verb, which knows a recording by its name."""
+    return run("encode", place / "data" / "a.wav", "--model", place / "model", "-o", place / "a.field", *options)
 
 
 def test_a_recording_comes_back_as_long_as_it_was(place, run):
     outcome = encoded(place, run, "--json", place / "e.json")
     assert outcome.code == 0 and "0.31 s at 1009 Hz" in outcome.out and "SNR" in outcome.out
-    assert run("sound", "decode", place / "a.field", "--model", place / "model").code == 0
+    assert run("decode", place / "a.field", "--model", place / "model").code == 0
     native = read_recording(place / "a.wav", RATE)
     assert len(native) == 311
     outcome = run("sound", "decode", place / "a.field", "-o", place / "fine.wav", "--rate", 3 * RATE, "--model",
@@ -72,12 +72,11 @@ def test_evaluate_gives_a_row_each_and_the_mean(place, run):
     (("sound", "decode", "FIELD", "--model", "MODEL", "--rate", "7"), "1000 to 384000"),
     (("sound", "decode", "FIELD", "--model", "MODEL", "-o", "a.mp3"), ".wav"),
     (("sound", "decode", "DATA/a.wav", "--model", "MODEL"), "no .field file"),
-    (("decode", "FIELD", "--model", "MODEL"), "use tokenfield sound"),
-    (("encode", "DATA/a.wav", "--model", "MODEL"), ""),
+    (("decode", "FIELD", "--model", "MODEL", "--size", "3"), "--size"),
     (("sound", "evaluate", "MODEL", "--data", "nowhere"), "no such folder"),
 ])  # fmt: skip
 def test_what_makes_no_sense_is_one_line(place, run, words, line):
     encoded(place, run)
     places = {"MODEL": place / "model", "FIELD": place / "a.field", "DATA/a.wav": place / "data" / "a.wav"}
     outcome = run(*(places.get(word, word) for word in words))
-    assert outcome.code == 1 and line in outcome.err and len(outcome.err.strip().splitlines()) == 1
+    assert outcome.code in (1, 2) and line in outcome.err and len(outcome.err.strip().splitlines()) == 1

@@ -18,7 +18,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -33,7 +33,7 @@ from tokenfield.errors import UserError
 from tokenfield.evaluation.tables import check_file
 from tokenfield.io.atomic import REASONS, shown
 from tokenfield.io.outputs import RESULTS, check_named
-from tokenfield.registry import COMMANDS
+from tokenfield.registry import COMMANDS, FILES, MODELS, read_plugins
 
 OS_REASONS = REASONS | {errno.ENOENT: "no such file or folder",
                         errno.EACCES: "permission denied; choose files and folders that you may use"}
@@ -171,11 +171,29 @@ def explain(error: UserError | OSError | KeyboardInterrupt | ModuleNotFoundError
     return console.FAILED
 
 
+def at_home(verb: str, options: list[str]) -> tuple[str, list[str]]:
+    """`encode speech.wav` is `sound encode speech.wav`, and `decode` of its field `sound decode`."""
+    read_plugins()
+    for path in map(Path, options):
+        if verb == "encode" and (command := FILES.get(path.suffix.lower())):
+            return command, [verb, *options]
+        if verb == "decode" and path.suffix.lower() == ".field" and path.is_file():
+            from tokenfield.fields.field_file import read_field
+
+            with suppress(UserError):  # a damaged file, of which decode says more
+                system = MODELS[read_field(path, tokens=False).model.name]
+                if (command := str(getattr(system, "command", verb))) in FILES.values():
+                    return command, [verb, *options]
+    return verb, options
+
+
 def parse(argv: list[str]) -> Callable[[], object]:
     """The command, ready to run with its options. Raises `Usage`, or SystemExit after printing help."""
     if not argv:
         raise Usage(f"no command given; there are: {', '.join(COMMANDS)}; tokenfield --help explains")
     name, options = argv[0], argv[1:]
+    if name in ("encode", "decode"):
+        name, options = at_home(name, options)
     if name == "--version":
         return functools.partial(console.say, f"tokenfield {__version__}")
     if name in ("-h", "--help"):

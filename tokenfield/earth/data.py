@@ -26,7 +26,8 @@ from tokenfield.data.decoding import PictureError
 from tokenfield.data.draws import Draws
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Split
-from tokenfield.earth.files import SUFFIXES, ZARR, EarthFile, Layer, Snapshot
+from tokenfield.earth.files import SUFFIXES, EarthFile, Layer, Snapshot
+from tokenfield.earth.plugin import ZARR
 from tokenfield.earth.sphere import Averaging, LatLon
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown

@@ -36,6 +36,7 @@ from tokenfield.earth.conventions import (
     role_of,
     unit_of,
 )
+from tokenfield.earth.plugin import NETCDF, ZARR
 from tokenfield.earth.sphere import LatLon
 from tokenfield.io.atomic import shown
 from tokenfield.io.record import Record
@@ -43,7 +44,7 @@ from tokenfield.io.record import Record
 if TYPE_CHECKING:
     from xarray import DataArray, Dataset, Variable
 
-NETCDF, ZARR, NPY = (".nc", ".cdf", ".nc4", ".netcdf", ".h5"), ".zarr", ".npy"
+NPY = ".npy"
 SUFFIXES = (*NETCDF, ZARR, NPY)
 UNREADABLE = (OSError, ValueError, KeyError, IndexError, TypeError, RuntimeError, EOFError, AssertionError)
 """What xarray's backends raise on damaged files: each its own, none of them documented."""

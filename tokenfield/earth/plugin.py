@@ -2,6 +2,9 @@
 
 from types import ModuleType
 
+NETCDF, ZARR = (".nc", ".cdf", ".nc4", ".netcdf", ".h5"), ".zarr"
+"""Endings of what fields over the globe are stored in."""
+
 
 def register(registry: ModuleType) -> None:
     """Systems, data, an objective, a domain, recipes and a command for fields over the globe."""
@@ -15,3 +18,4 @@ def register(registry: ModuleType) -> None:
     registry.DOMAINS.add("globe-series", "tokenfield.earth.series:GlobeSeries")
     registry.RECIPES.add_functions("tokenfield.earth.recipes", group="Fields over the globe")
     registry.COMMANDS.add("climate", "tokenfield.earth.commands:climate")
+    registry.FILES.update(dict.fromkeys((*NETCDF, ZARR), "climate"))

@@ -21,10 +21,8 @@ from torch import Tensor
 from tokenfield.data.decoding import PictureError
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, write_whole
+from tokenfield.sound.plugin import SUFFIXES, WAV
 
-WAV = (".wav", ".wave")
-SUFFIXES = (*WAV, ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
-"""Of recordings; all but WAV need soundfile."""
 RATES = (1000, 384_000)
 """Samples per second of what is read and written, least and most: of telephones, and of the finest studios."""
 DAMAGED = (ValueError, EOFError, struct.error, LookupError, ArithmeticError, TypeError, MemoryError, RuntimeError,

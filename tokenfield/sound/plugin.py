@@ -2,6 +2,10 @@
 
 from types import ModuleType
 
+WAV = (".wav", ".wave")
+SUFFIXES = (*WAV, ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au")
+"""Of recordings; all but WAV need soundfile."""
+
 
 def register(registry: ModuleType) -> None:
     """Systems, data, an objective, a domain, recipes and a command for recordings."""
@@ -13,3 +17,4 @@ def register(registry: ModuleType) -> None:
     registry.DOMAINS.add("recording", "tokenfield.sound.recording:Recording")
     registry.RECIPES.add_functions("tokenfield.sound.recipes", group="Recordings")
     registry.COMMANDS.add("sound", "tokenfield.sound.commands:sound")
+    registry.FILES.update(dict.fromkeys(SUFFIXES, "sound"))

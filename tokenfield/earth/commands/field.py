@@ -11,6 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import File, Json, Out, Table
 from tokenfield.cli.options import Device, check_at_least
 from tokenfield.earth.commands.files import load_earth_model, open_fields
+from tokenfield.earth.plugin import ZARR
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import folder_aside, written_aside
 from tokenfield.io.outputs import check_free, plan_file
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from tokenfield.fields.field import Field
 
 Place = Annotated[tuple[float, float], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
-ZARR = ".zarr"
 Places = Annotated[tuple[tuple[float, float], ...], tyro.conf.arg(metavar="LATITUDE LONGITUDE")]
 
 
