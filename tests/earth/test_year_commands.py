@@ -49,6 +49,7 @@ NONSENSE = {
     "no file": (("year", "nothing.nc", "-o", "b.field"), "nothing.nc"),
     "no variable": (("year", "S", "-o", "b.field", "--variable", "ICE"), "its variables are SST"),
     "no such place": (("year", "S", "-o", "b.field", "--select", "depth=0"), "give DIM=PLACE"),
+    "a folder": (("decode", "Y", "-o", "full.zarr", "--overwrite"), "full.zarr exists already, and a folder of others"),
     "not free": (("year", "S", "-o", "Y"), "would be replaced"),
 }
 
@@ -56,7 +57,9 @@ NONSENSE = {
 def test_what_makes_no_sense_is_one_line(earth, run):
     run("climate", "year", earth / "sea.nc", "--model", earth / "model", "-o", earth / "year.field")
     for name, (words, message) in NONSENSE.items():
-        paths = {"Y": earth / "year.field", "S": earth / "sea.nc", "a.nc": earth / "a.nc", "b.field": earth / "b.field"}
+        (earth / "full.zarr").mkdir(exist_ok=True)
+        names = {"Y": "year.field", "S": "sea.nc"} | {name: name for name in ("a.nc", "b.field", "full.zarr")}
+        paths = {name: earth / file for name, file in names.items()}
         outcome = run("climate", *(paths.get(word, word) for word in words), "--model", earth / "model")
         assert outcome.code == 1, name
         assert len(outcome.lines) == 1 and message in outcome.err, (name, outcome.err)

@@ -96,6 +96,7 @@ def test_one_s_own_pictures_from_any_pose(root, models, tmp_path, capsys):
         ("serve", ("--data", ".", "--split", "val"), "--split val; give test or train"),
         ("orbit", ("--data", "nowhere.json"), "nowhere.json"),
         ("orbit", ("--data", ".", "--frames", 0), "--frames 0: give at least 1"),
+        ("orbit", ("--data", ".", "--pose", "nan", 0), "--pose nan 0: give degrees around, and from -90 to 90 above"),
         ("measure", ("--data", ".", "--support", 6), "6 support views, and this lainr-views takes 1 to 5"),
         ("measure", ("--data", ".", "--points", 1), "--points 1: give at least 2"),
         ("measure", ("--data", ".", "--count", 0), "--count 0: give at least 1"),

@@ -169,7 +169,9 @@ class Decode(OfField):
 
         if self.output.suffix.lower() not in (".nc", ZARR):
             raise UserError(f"--output {self.output}; give a name that ends in .nc or {ZARR}")
-        check_free([self.output], overwrite=self.overwrite and self.output.suffix.lower() != ZARR)
+        if self.output.suffix.lower() == ZARR and self.output.exists():
+            raise UserError(f"{self.output} exists already, and a folder of others is not replaced; give another name")
+        check_free([self.output], overwrite=self.overwrite)
         like = None if self.like is None else open_dataset(self.like)
         out = EarthField(self.field_itself(), {}).decode(like, moments_of(self.when), guesses=self.guesses)
         write_dataset(out, self.output)

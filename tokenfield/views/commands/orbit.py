@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from glob import escape
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
+from tokenfield.errors import UserError
 from tokenfield.io.outputs import check_free, short
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ObjectOptions
@@ -40,6 +42,8 @@ class Orbit(ObjectOptions):
         """Draw and save."""
         check_at_least(1, frames=self.frames)
         check_at_least(8, size=self.size)
+        if self.pose is not None and not (isfinite(self.pose[0]) and -90 <= self.pose[1] <= 90):
+            raise UserError(f"--pose {self.pose[0]:g} {self.pose[1]:g}: give degrees around, and from -90 to 90 above")
         folder = self.out or Path("views")
         report = self.draw_field(folder) if self.model.endswith(".field") else self.draw_object(folder)
         console.write_json(self.json, "views orbit", report)
