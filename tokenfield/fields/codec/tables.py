@@ -60,6 +60,9 @@ class Basis:
 
     def _means(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         *tile, _ = self.mean.shape
+        if any(n % p for n, p in zip(shape[-3:-1], tile, strict=False)):
+            raise UserError(f"{shape[-3]} x {shape[-2]} tokens; the model's tables are for tiles of "
+                            f"{' x '.join(map(str, tile))}")
         return np.tile(self.mean, [*(n // p for n, p in zip(shape[-3:-1], tile, strict=False)), 1])
 
 
