@@ -225,6 +225,8 @@ OPTIONS = {
     "unknown option": (("train", "lainr-photos-64", "--data", ".", "--model.latent-dm", "3"), 2, "--model.latent-dim"),
     "option without data": (("train", "lainr-photos-64"), 2, "--data FOLDER"),
     "impossible recipe": (("train", "lainr-photos-64", "--data", ".", "--batch-size", "0"), 1, "at least 1"),
+    "endless": (("train", "lainr-photos-64", "--data", ".", "--max-seconds", "nan"), 1, "give seconds"),
+    "no time": (("compare", "lainr", "--data", ".", "--budget", "steps=1", "--max-seconds", "-1"), 1, "give seconds"),
     "unknown precision": (("encode", "a.png", "--precision", "fp8"), 2, "'bf16'"),
     "unknown device": (("evaluate", "MODEL", "--device", "abacus"), 1, "give auto or cpu"),
     "unknown protocol": (("evaluate", "MODEL", "--protocol", "imagenet"), 2, "'native'"),

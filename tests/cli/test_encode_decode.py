@@ -284,3 +284,6 @@ def test_cut_and_altered_files_are_one_line(run, camera, tmp_path):
     assert run("decode", field, "-o", tmp_path / "a.png", "--partial").code == 0
     field.write_bytes(data)
     assert run("decode", field, "-o", tmp_path / "b.png", "--layers", 1).code == 0
+    run("encode", camera / "a.jpg", "-o", tmp_path / "whole.field", "--no-check", "--lossless")
+    outcome = run("decode", tmp_path / "whole.field", "-o", tmp_path / "c.png", "--layers", 1)
+    assert outcome.code == 1 and "have no layers" in outcome.err

@@ -130,7 +130,9 @@ def conduct(jobs: "list[Job]", max_seconds: float | None, threads: int) -> "Outc
     import torch
 
     from tokenfield.comparison.running import work
+    from tokenfield.training.session import check_seconds
 
+    check_seconds(max_seconds)
     torch.set_num_threads(threads)
     with console.progress("comparing", len(jobs)) as bar, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "skipped ")  # by one run; `finish` names those of all

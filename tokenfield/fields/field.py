@@ -316,6 +316,8 @@ class Field:
         except UserError as error:
             raise UserError(f"{shown(path)} is damaged: {error}") from error
         tokens = file.tokens
+        if tokens is not None and layers is not None:
+            raise UserError(f"{shown(path)} holds its tokens as they are, which have no layers; leave layers out")
         if tokens is None:
             rows = None if box is None else itemgetter(0, 2)(check_boxes(box)[0])
             layers = layers if layers is None else whole(layers, "layers")

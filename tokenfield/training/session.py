@@ -18,6 +18,12 @@ from tokenfield.errors import UserError
 from tokenfield.io.clock import Timer
 
 
+def check_seconds(max_seconds: float | None) -> None:
+    """Raises UserError for a budget that is no time: below 0, or no number, which never ends."""
+    if max_seconds is not None and not max_seconds >= 0:
+        raise UserError(f"max_seconds is {max_seconds:g}; give seconds, at least 0")
+
+
 @dataclass(frozen=True)
 class Session:
     """Machine, patience and display of one call."""
@@ -38,6 +44,7 @@ class Session:
     def __post_init__(self) -> None:
         if self.workers < 0:
             raise UserError(f"workers is {self.workers}; give at least 0")
+        check_seconds(self.max_seconds)
         if self.device != "auto":
             present(self.device)
 
