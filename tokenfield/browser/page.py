@@ -59,7 +59,8 @@ def unpack(file: Path, folder: Path) -> None:
         return
     with tarfile.open(file) as packed:
         for member in packed:
-            write_whole(folder / member.name, packed.extractfile(member).read())  # type: ignore[union-attr]
+            if (content := packed.extractfile(member)) is not None:  # None of a folder
+                write_whole(folder / member.name, content.read())
 
 
 def write_model(field: Field, key: str, root: Path) -> Record:
