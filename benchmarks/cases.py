@@ -6,6 +6,7 @@ that time becomes a share of the machine's matrix-product rate.
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from benchmarks import flops, reference
 from tokenfield.coords import Grid
+from tokenfield.errors import UserError
 from tokenfield.models.lainr import Lainr, LainrConfig
 from tokenfield.training.compiling import Backend, compile_loss, recompute_blocks
 from tokenfield.training.objective import Reconstruction, ReconstructionConfig
@@ -112,8 +114,11 @@ def decode(
     if bf16:
         run = torch.no_grad()(lambda: narrow.decode(tokens.bfloat16(), grid))
         cases.append(Case("tokenfield bf16", run, ours, torch.bfloat16))
+        with suppress(UserError):  # no AMX, or no compiler
+            run = torch.no_grad()(partial(model.fused().decode, tokens, grid))
+            cases.append(Case("tokenfield bf16, fused", run, ours, torch.bfloat16))
     if compiled:  # what meets a tile, not the loop over tiles, which would be unrolled
-        exact = [case for case in cases[1:] if "nodes" not in case.name]
+        exact = [case for case in cases[1:] if "nodes" not in case.name and "fused" not in case.name]
         for case, net, z in zip(exact, (model, narrow), (tokens, tokens.bfloat16()), strict=False):
             net = copy.deepcopy(net)
             net.locate, net.combine = torch.compile(net.locate), torch.compile(net.combine)

@@ -123,7 +123,7 @@ def test_a_coarse_field_is_the_same_model():
     view = field.coarse(33)
     assert model_hash(view.model) == model_hash(model)
     assert [name for name, _ in view.model.named_parameters()] == [name for name, _ in model.named_parameters()]
-    assert model.on_nodes is None, "the model itself stays exact"
+    assert model.instead is None, "the model itself stays exact"
     difference = view.render(38, 46) - field.render(38, 46)
     assert 0 < difference.abs().max() < 0.05
 
@@ -137,4 +137,4 @@ def test_who_cannot():
     square = replace(SMALL, latent_dim=8, plain_depth=2)
     with pytest.raises(UserError, match="modulates weights"):
         ComposedLainrConfig(square).build().coarse(16)
-    assert shrink(LainrConfig()).build().coarse(4).on_nodes is not None
+    assert shrink(LainrConfig()).build().coarse(4).instead is not None

@@ -98,6 +98,7 @@ def decode(
     model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None,
     precision: Precision = "fp32",
     nodes: Annotated[int | None, tyro.conf.arg(metavar="NODES")] = None,
+    fused: bool = False,
     device: Device = "auto",
     overwrite: bool = False,
     json: Json = None,
@@ -115,12 +116,15 @@ def decode(
         model: where the model that made the tokens is, if not where the file says.
         nodes: LAINR only: compute the attention on so many points per axis and interpolate. Several times faster for
             large pictures and not quite exact: 16 times the query bandwidth gives some 60 dB.
+        fused: LAINR only, on processors with AMX and a C++ compiler: decode by one kernel, compiled once, in bfloat16.
         overwrite: replace what lies in the output folder already.
     """
     from tokenfield.data.pictures import WRITERS, SkippedFiles, write_picture
 
     size.check()
     check_at_least(1, layers=reading.layers)
+    if fused and nodes is not None:
+        raise UserError("--fused and --nodes are two ways of decoding; give one")
     files = find_fields(input)
     targets = plan(input, files, output, list(WRITERS), overwrite=overwrite)
     override = None if model is None else load_model(model, device)
@@ -134,7 +138,7 @@ def decode(
                 if len(field.native_size) != 2:
                     raise UserError(f"{path}: a field of {field.domain}, no picture; use tokenfield "
                                     f"{field.model.command}")
-                field = field if nodes is None else field.coarse(nodes)
+                field = field.fused() if fused else field if nodes is None else field.coarse(nodes)
                 box, pixels = size.box(field.native_size), size.pixels(field.native_size)
             except UserError as error:
                 if not input.is_dir():

@@ -123,6 +123,10 @@ class Field:
         """The same field, decoded faster and not quite exactly: attention on nodes x nodes points (`coarse.py`)."""
         return replace(self, model=self.model.coarse(nodes))
 
+    def fused(self) -> "Field":
+        """The same field, decoded in bfloat16 by one compiled kernel where the processor has AMX (`tokenfield.nn.fused`)."""
+        return replace(self, model=self.model.fused())
+
     def render(self, height: SupportsIndex | None = None, width: SupportsIndex | None = None, *more: SupportsIndex,
                antialias: bool = True, dtype: torch.dtype | None = None, progress: Progress | None = None) -> Tensor:
         """The whole picture as (C, height, width), at any size; a signal of X axes as (C, ...) of X given sizes.

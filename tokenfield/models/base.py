@@ -102,6 +102,13 @@ class FieldModel(Model):
         """
         raise UserError(f"nodes are for LAINR; {self.name} answers every coordinate exactly")
 
+    def fused(self) -> "FieldModel":
+        """The same model, weights and all, decoding in bfloat16 by one compiled kernel (`tokenfield.nn.fused`).
+
+        Raises UserError for a system without one, and where the processor has no AMX.
+        """
+        raise UserError(f"fused decoding is for LAINR; {self.name} has no kernel of its own")
+
     def stored(self, tokens: Tensor) -> int:
         """How many numbers tokens (..., D), one instance's or several's, hold that say something."""
         return tokens.numel()

@@ -16,6 +16,7 @@ from tokenfield.io.record import Record
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.coarse import CoarseDecoder
 from tokenfield.nn.encoder import LatentEncoder, PatchEncoder, patchify
+from tokenfield.nn.fused import CHUNK, FusedDecoder
 from tokenfield.nn.local_start import local_start
 from tokenfield.nn.places import lattice
 from tokenfield.nn.token_decoder import TokenDecoder
@@ -148,7 +149,7 @@ class TokenField(PatchField):
 
     token = "one of a set of latent vectors"
     smooth: ClassVar[bool] = False
-    on_nodes: CoarseDecoder | None = None
+    instead: CoarseDecoder | FusedDecoder | None = None
 
     def __init__(self, config: object, cut: Cut, encoder: PatchEncoder, decoder: TokenDecoder, *,
                  start: str = ""):
@@ -160,7 +161,12 @@ class TokenField(PatchField):
         if not self.smooth:
             return super().coarse(nodes)
         other = copy(self)
-        other.on_nodes = CoarseDecoder(self.decoder, nodes)
+        other.instead = CoarseDecoder(self.decoder, nodes)
+        return other
+
+    def fused(self) -> FieldModel:
+        other = copy(self)
+        other.instead, other.chunk = FusedDecoder(self.decoder), CHUNK
         return other
 
     def initialize(self, samples: Float[Tensor, "b c h w"]) -> None:
@@ -171,9 +177,9 @@ class TokenField(PatchField):
         local_start(self.encoder, self.decoder.aggregator, self.cut(samples), anchors, places.coords())
 
     @property
-    def decoding(self) -> TokenDecoder | CoarseDecoder:
-        """The decoder, or its approximation on nodes."""
-        return self.on_nodes or self.decoder
+    def decoding(self) -> TokenDecoder | CoarseDecoder | FusedDecoder:
+        """The decoder, or what stands in for it: its approximation on nodes, or the kernel."""
+        return self.instead or self.decoder
 
     def attention(self, tokens: Float[Tensor, "one r d"],
                   coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:

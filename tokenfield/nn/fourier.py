@@ -5,6 +5,7 @@ by whole periods, which costs some 30 dB. Hence an elementwise product: a matrix
 """
 
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -81,15 +82,25 @@ class FrequencyFeature(nn.Module):
         The result has the type that its linear map works in (autocast's, the weights'), and without one `dtype`, by
         default that of the coordinates.
         """
-        linear = self.linear
-        if linear is None:
+        if self.linear is None:
             coords = coords.coords() if isinstance(coords, Grid) else coords
             return self._gamma(coords).to(dtype or coords.dtype)
         if not isinstance(coords, Grid):
-            return relu(linear(self._gamma(coords).to(linear.weight.dtype)))  # Eq. 3
-        gammas = (self._gamma(axis[:, None]) for axis in coords.axes)  # (len, 2 n)
+            return relu(self.phase(coords))  # Eq. 3
+        return relu(sum_over_axes(self.over_axes(coords)))  # (Q, d)
+
+    def phase(self, coords: Float[Tensor, "*q x"]) -> Float[Tensor, "*q d"]:
+        """W gamma(v) + b of points, of a feature with a linear map."""
+        linear = cast(nn.Linear, self.linear)
+        mapped: Tensor = linear(self._gamma(coords).to(linear.weight.dtype))
+        return mapped
+
+    def over_axes(self, grid: Grid) -> list[Tensor]:
+        """The same of a grid, as what every axis adds to it, (n, d) each; b is in the first."""
+        linear = cast(nn.Linear, self.linear)
+        gammas = (self._gamma(axis[:, None]) for axis in grid.axes)  # (len, 2 n)
         first, *others = linear_over_axes(gammas, linear.weight, (2, self.in_dim, self.num_frequencies))
-        return relu(sum_over_axes([linear.bias.to(first.dtype) + first, *others]))  # (Q, d)
+        return [linear.bias.to(first.dtype) + first, *others]
 
     def _gamma(self, coords: Tensor) -> Tensor:
         omega = frequencies(self.sigma, self.num_frequencies, device=coords.device, dtype=coords.dtype)
