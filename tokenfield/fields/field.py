@@ -124,7 +124,7 @@ class Field:
         return replace(self, model=self.model.coarse(nodes))
 
     def fused(self) -> "Field":
-        """The same field, decoded in bfloat16 by one compiled kernel where the processor has AMX (`tokenfield.nn.fused`)."""
+        """The same field, decoded in bfloat16 by a compiled kernel where there is AMX (`tokenfield.nn.fused`)."""
         return replace(self, model=self.model.fused())
 
     def render(self, height: SupportsIndex | None = None, width: SupportsIndex | None = None, *more: SupportsIndex,
