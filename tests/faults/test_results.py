@@ -4,6 +4,7 @@ import pytest
 from toys import toy
 
 from tokenfield.errors import UserError
+from tokenfield.io.lock import LOCK, locked
 from tokenfield.training.folder import open_folder
 
 COMMANDS = {
@@ -40,6 +41,28 @@ def test_no_command_puts_its_report_in_the_place_of_another_program_s_file(name,
         outcome = run(*words, "--json", place)
         assert outcome.code == 1 and said in outcome.err and outcome.err.count("\n") == 1, outcome.err
     assert other.read_text() == '{"images": []}' and sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("words", [
+    "encode {d} -o", "evaluate photos-s --data {d} --save", "explain {p} -o", "latents photos-s {d} -o",
+    "generate samples {d} -o", "generate interpolate {d} 1 2 -o", "generate infill {d} {p} --region 0,0,1,1 -o",
+    "climate encode {d} --model {d} -o", "views measure {d} --data {d} -o", "views orbit {d} --data {d} -o",
+    "views render {d} -o", "demo --out", "train lainr-photos-64 --data {d} --device cpu --out"])
+def test_one_folder_is_written_into_by_one_command(words, run, photo, folder, tmp_path):
+    words = [*words.format(p=photo, d=folder).split(), tmp_path / "new" / "taken"]
+    with locked(tmp_path / "new" / "taken"):
+        outcome = run(*words)
+        assert outcome.code == 1 and "taken is being written into by process" in outcome.err
+        assert outcome.err.count("\n") == 1 and len(list((tmp_path / "new" / "taken").iterdir())) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_is_free_when_its_command_has_ended(run, folder, model, tmp_path):
+    words = ("encode", folder, "-o", tmp_path / "new" / "fields", "--model", model, "--no-check")
+    assert run(*words, "--quality", 200).code == 1 and not (tmp_path / "new").exists()
+    with locked(tmp_path / "other"):
+        assert run(*words).code == 3
+    assert not (tmp_path / "new" / "fields" / LOCK).exists()
 
 
 @pytest.mark.parametrize("words", [

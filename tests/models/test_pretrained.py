@@ -4,6 +4,7 @@ import dataclasses
 import json
 import resource
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -124,6 +125,16 @@ def test_saving_again_replaces_the_files_and_nothing_else(model, folder):
     assert pretrained.model_hash(pretrained.load(folder)) == pretrained.model_hash(model)
     assert (folder / "metrics.jsonl").exists() and (folder / "README.md").read_text() == "# A card\n"
     assert len(list(folder.iterdir())) == 5
+
+
+def test_two_that_save_into_one_folder_take_turns(model, folder):
+    """Else the card of one would stand beside the weights of the other."""
+    other = dataclasses.replace(TOY, latent_dim=6).build()
+    for _ in range(10):
+        with ThreadPoolExecutor(2) as pool:
+            pool.map(lambda one: pretrained.save(one, folder, card=f"{one.config.latent_dim}"), (model, other))
+        assert (folder / "README.md").read_text() == f"{pretrained.load(folder).config.latent_dim}"
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "eval.json", "model.safetensors"]
 
 
 def test_a_full_disk_leaves_no_folder(model, tmp_path):

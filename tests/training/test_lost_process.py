@@ -8,9 +8,9 @@ import time
 
 import psutil
 
+from tokenfield.io.lock import locked
 from tokenfield.training import Session, train
 from tokenfield.training.checkpoint import folders, last_step
-from tokenfield.training.lock import locked
 
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 ENDLESS = """

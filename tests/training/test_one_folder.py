@@ -11,12 +11,12 @@ from toys import LAINR, toy
 
 from tokenfield.cli import app
 from tokenfield.errors import UserError
+from tokenfield.io.lock import LOCK, locked
 from tokenfield.models import pretrained
 from tokenfield.training import OptimConfig, Session, train
 from tokenfield.training.checkpoint import folders
 from tokenfield.training.folder import resume_hint, stored_recipe
 from tokenfield.training.journal import read
-from tokenfield.training.lock import LOCK, locked
 from tokenfield.training.recipe import fresh_model, on_top_of, recipe_hash, to_json
 
 QUIET = Session(device="cpu", quiet=True, workers=0)
@@ -45,7 +45,7 @@ def test_two_runs_do_not_share_a_folder(pictures, tmp_path):
     out = tmp_path / "run"
     with locked(out):
         for options in ({}, {"resume": True}):
-            with pytest.raises(UserError, match=r"being trained into by process \d+ on .*--out"):
+            with pytest.raises(UserError, match=r"being written into by process \d+ on .* another folder"):
                 run(SHORT, pictures, out, **options)
     assert not out.exists()
     out.mkdir()

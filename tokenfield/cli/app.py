@@ -31,6 +31,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Usage
 from tokenfield.errors import UserError
 from tokenfield.evaluation.tables import check_file
+from tokenfield.io import lock
 from tokenfield.io.atomic import REASONS, shown
 from tokenfield.io.outputs import RESULTS, check_named
 from tokenfield.registry import COMMANDS, FILES, MODELS, read_plugins
@@ -93,7 +94,8 @@ def main(argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callab
             warnings.showwarning = lambda message, *_: console.warn(message)
             command = (parser or parse)(argv)
             check_results(command)
-            result = command()
+            with lock.command():
+                result = command()
             sys.stdout.flush()  # a full disk or a closed pipe shows here, where it still has a line of its own
     except Usage as error:
         console.fail(str(error))

@@ -11,6 +11,7 @@ from tokenfield.cli.console import Json, Table
 from tokenfield.cli.options import load_model
 from tokenfield.cli.types import Findings, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.lock import take
 from tokenfield.io.record import Record
 from tokenfield.registry import COMMANDS
 
@@ -42,6 +43,7 @@ def demo(*, out: Path = Path("demo"), seconds: float = 20.0, model: str = "lainr
     from tokenfield.demo import tour
 
     start = time.perf_counter()
+    take(out)
     others = {name: load_model(name, "cpu") for name in beside}
     findings = tour.tour(load_model(model, "cpu"), tour.Plan(seconds), out, others, load_model(zoom, "cpu"))
     show(findings, table)

@@ -13,6 +13,7 @@ from tokenfield.cli.options import Device, Precision, Rate, check_at_least, find
 from tokenfield.cli.types import Report, Score, SkippedFiles, Tensor
 from tokenfield.errors import UserError
 from tokenfield.evaluation import tables
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
@@ -125,6 +126,7 @@ def evaluate(
     pictures.check()
     check_at_least(1, keep=keep)
     if save is not None:
+        take(save)
         check_free([file for side in ("worst", "best") for file in save.glob(f"{side}-*.png")], overwrite=overwrite)
     field_model = load_model(model, device)
     for_pictures(field_model)

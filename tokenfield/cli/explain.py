@@ -14,6 +14,7 @@ from tokenfield.cli.options import DEFAULT, Device, check_at_least, labels, load
 from tokenfield.cli.types import Explained, Tensor
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import typed
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
@@ -80,6 +81,7 @@ def explain(
     files = [file for path in pictures for file in find_pictures(path, skipped)[: detail.count]]
     folder = out if out is not None else Path("explained")
     page, tiles, numbers_file = (folder / name for name in ("explained.html", "tokens.png", "locality.json"))
+    take(folder)
     check_free([page, tiles, numbers_file], overwrite=overwrite, inputs={os.path.realpath(file) for file in files})
     read: dict[str, Tensor] = {}
     for path, picture in read_pictures(files, skipped):

@@ -8,6 +8,7 @@ from tokenfield.evaluation import tables
 from tokenfield.evaluation.tables import number
 from tokenfield.io.atomic import write_whole
 from tokenfield.io.charts import COLOURS, RULE, plot
+from tokenfield.io.lock import LOCK, held
 from tokenfield.io.record import Record, json_text
 
 
@@ -175,11 +176,12 @@ def write(data: Record, folder: Path, draw: Callable[[Record, Path], None] = cur
     `draw` makes the figure.
     """
     rows, files = cells(data), []
-    for kind, text in (("json", json_text(data)), ("md", as_markdown(data)),
-                       ("csv", tables.as_csv(rows)), ("tex", tables.as_latex(rows))):
-        files.append(folder / f"table.{kind}")
-        write_whole(files[-1], text)
-    if any(row["psnr"] is not None for row in data["rows"]):
-        files.append(folder / "figure.png")
-        draw(data, files[-1])
+    with held(folder / LOCK, wait=True):  # processes that share the runs of a table all write it, in turn
+        for kind, text in (("json", json_text(data)), ("md", as_markdown(data)),
+                           ("csv", tables.as_csv(rows)), ("tex", tables.as_latex(rows))):
+            files.append(folder / f"table.{kind}")
+            write_whole(files[-1], text)
+        if any(row["psnr"] is not None for row in data["rows"]):
+            files.append(folder / "figure.png")
+            draw(data, files[-1])
     return files

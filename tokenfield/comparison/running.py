@@ -17,8 +17,8 @@ from tokenfield.comparison.held_out import Doubling, HeldOut
 from tokenfield.comparison.setting import Setting, progress_of
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.io.atomic import write_whole
+from tokenfield.io.lock import held
 from tokenfield.io.record import Record, json_text
-from tokenfield.training.lock import held
 from tokenfield.training.recipe import Recipe, model_name
 from tokenfield.training.session import Diverged, Interrupted, Session
 from tokenfield.training.trainer import train
@@ -41,7 +41,6 @@ def claim(folder: Path) -> Iterator[None]:
 
     It stands beside the folder, which `train` locks for itself. Raises `Busy` if another process has it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as inside:
         try:
             inside.enter_context(held(folder.with_suffix(".lock")))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -172,10 +173,18 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 
 
+BAND = 256
+"""Rows of pixels that are rounded at once."""
+
+
 def to_pil(image: Float[Tensor, "c h w"]) -> Image.Image:
     """Values in [0, 1], clamped and rounded to 8 bits: grey of one channel, RGB of three, RGBA of four."""
-    pixels = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)
-    return Image.fromarray(np.ascontiguousarray(pixels))
+    image = image.detach().cpu()
+    pixels = np.empty((*image.shape[1:], len(image)), np.uint8)
+    for top in range(0, image.shape[1], BAND):  # never the whole picture in floating point once more
+        band = image[:, top : top + BAND].float().clamp(0, 1).mul_(255).round_().byte()
+        pixels[top : top + BAND] = band.permute(1, 2, 0)
+    return Image.fromarray(pixels.squeeze(-1) if len(image) == 1 else pixels)
 
 
 @explained
@@ -198,8 +207,8 @@ def write_picture(path: str | Path, image: Tensor) -> None:
     if image.ndim != 3 or image.shape[0] not in (1, 3, 4) or 0 in image.shape:
         raise UserError(f"{shown(path)}: cannot write a picture of shape {tuple(image.shape)}; "
                         "give (1, H, W), (3, H, W) or (4, H, W)")
-    bad = int((~image.isfinite()).sum())
-    if bad:
+    if not torch.stack(image.aminmax()).isfinite().all():  # NaN is both; `isfinite` of all takes twice the picture
+        bad = int((~image.isfinite()).sum())
         raise UserError(f"{shown(path)}: the picture has {bad} values that are NaN or infinite and was not written")
     kind, options = WRITERS[path.suffix.lower()]
     if image.shape[0] == 4 and kind in ("JPEG", "BMP"):

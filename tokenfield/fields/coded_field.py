@@ -40,7 +40,7 @@ def pack(model: FieldModel, identity: ModelId, tokens: Tensor, domain: Domain, q
     if not torch.isfinite(tokens).all():
         raise UserError("tokens that are not finite numbers cannot be coded")
     tables, name = tables_of(model)
-    stripe, step = max(1, STRIPE // (model.cell if model.input_size is None else model.input_size[0])), step_of(quality)
+    stripe, step = stripe_of(model), step_of(quality)
     rows, _ = side_by_side(tokens.shape)
     streams = encode_tokens(tables, arranged(tokens), step, stripe * rows)
     header = container.Header(identity, name, step, __version__, tuple(tokens.shape), stripe, len(tables.layers) - 1,
@@ -62,6 +62,8 @@ def unpack(source: Path | bytes, model: FieldModel, domain: Domain, part: Part) 
         if header.layers != len(tables.layers) - 1:
             raise UserError(f"{path} is damaged: {header.layers} layers; the model's tables have "
                             f"{len(tables.layers) - 1}")
+        if header.stripe > stripe_of(model):  # a stripe is decoded at once
+            raise UserError(f"{path} is damaged: stripes of {header.stripe} rows; the model's have {stripe_of(model)}")
         first, after = rows_of(model, domain, header, part)
         if not part.partial and (first, after) == (0, header.shape[0]):
             file.check_whole()
@@ -81,6 +83,11 @@ def unpack(source: Path | bytes, model: FieldModel, domain: Domain, part: Part) 
                 tokens[top:bottom] = apart.reshape(tokens[top:bottom].shape)
     width = int(tables.starts[tables.layers[most]])  # a model of several rates is told which one this is
     return torch.from_numpy(np.ascontiguousarray(tokens[..., :width]) if width in model.prefixes else tokens)
+
+
+def stripe_of(model: FieldModel) -> int:
+    """Rows of cells or tiles that are coded together."""
+    return max(1, STRIPE // (model.cell if model.input_size is None else model.input_size[0]))
 
 
 def side_by_side(shape: Sequence[int]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+from tokenfield.io.lock import take
 
 NOT_REPORTS = ("config.json", "recipe.json", "latents.json", "state.json", "transforms.json")
 """JSON files that others read: a report for machines never takes their place."""
@@ -51,6 +52,7 @@ def plan_folder(source: Path, files: Sequence[Path], output: Path | None, ending
         raise UserError(f"{shown(source)} is a folder; say with -o FOLDER where the results go")
     if present(output) and not output.is_dir():
         raise UserError(f"{shown(output)} is a file; for a folder of files give a folder with -o")
+    take(output)
     targets = [output / name for name in distinct_names([path.relative_to(source) for path in files], ending)]
     inputs = {os.path.realpath(path) for path in files}
     check_free(targets, overwrite=overwrite, inputs=inputs)

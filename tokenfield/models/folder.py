@@ -11,7 +11,6 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Container, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias, TypeVar, get_type_hints
@@ -28,6 +27,7 @@ from tokenfield.configs import from_dict, identity
 from tokenfield.errors import UserError, explained
 from tokenfield.io.atomic import folder_aside, shown, write_whole
 from tokenfield.io.limits import DamagedJson, parse_json, read_json, tensor_file
+from tokenfield.io.lock import held
 from tokenfield.io.record import Record, json_text
 from tokenfield.models.skeleton import FLOATS, check_fits
 from tokenfield.nn.defaults import usual_defaults
@@ -37,6 +37,8 @@ HUB_PREFIX = "hf:"
 """Before `owner/name` of a repository on the hub."""
 PACKAGED = Path(__file__).parent / "weights"
 CONFIG, WEIGHTS, CARD, EVALUATION = "config.json", "model.safetensors", "README.md", "eval.json"
+SAVING = ".saving"
+"""Locked by who saves into a folder that exists."""
 TABLES = "codec.safetensors"
 """With which the model's tokens are coded (`tokenfield.fields.codec`), where it has any."""
 
@@ -215,7 +217,8 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
          evaluation: Record | None = None) -> Path:
     """Writes a model, wrapped or not, to a folder that `load` reads, and returns the folder.
 
-    A new folder appears whole or not at all; in one that exists each file is replaced whole. `dtype` is that of the
+    A new folder appears whole or not at all; in one that exists each file is replaced whole, and two that save there at
+    once take turns. `dtype` is that of the
     stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are. `card` and `evaluation`
     are what README.md and eval.json hold. Raises UserError for weights that `dtype` cannot hold, and for a folder that
     cannot be written.
@@ -233,9 +236,10 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
         contents[CARD] = card
     if evaluation is not None:
         contents[EVALUATION] = json_text(evaluation, indent=2)
-    with nullcontext(folder) if folder.is_dir() else folder_aside(folder) as aside:
+    there = folder.is_dir()
+    with held(folder / SAVING, wait=True) if there else folder_aside(folder) as aside:
         for name, data in contents.items():
-            write_whole(aside / name, data)
+            write_whole((aside or folder) / name, data)
     return folder
 
 

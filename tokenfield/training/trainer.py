@@ -28,6 +28,7 @@ from tokenfield.data.pictures import SkippedFiles
 from tokenfield.data.sources import Sample
 from tokenfield.errors import UserError
 from tokenfield.io.clock import Stopwatch, Timer
+from tokenfield.io.lock import locked
 from tokenfield.io.record import Record
 from tokenfield.metrics import decibels
 from tokenfield.models import pretrained
@@ -39,7 +40,6 @@ from tokenfield.training.checkpoint import Training
 from tokenfield.training.compiling import compile_loss, recompute_blocks
 from tokenfield.training.folder import RECIPE, check_same, lengthens, open_folder, restart, resume_hint, store_recipe
 from tokenfield.training.journal import Display, Journal, draw_curve
-from tokenfield.training.lock import locked
 from tokenfield.training.optimisers import Ema, build_optimizers, schedule, set_rate
 from tokenfield.training.protocols import Probe
 from tokenfield.training.recipe import Recipe, fresh_model, from_json, to_json

@@ -138,6 +138,14 @@ def test_other_models_and_tables_are_refused(path, model):
         Field.load(path)
 
 
+def test_no_more_is_decoded_at_once_than_a_model_codes_at_once(path, model):
+    with opened(path) as file:
+        header, streams = file.header, [file.streams(i) for i in range(2)]
+    path.write_bytes(pack(replace(header, stripe=header.shape[0]), streams[:1]))
+    with pytest.raises(UserError, match="stripes of 35 rows; the model's have 32"):
+        Field.load(path, model)
+
+
 def test_fields_without_tables_say_so(tmp_path):
     from tokenfield.models.lapped import LappedConfig
 

@@ -106,10 +106,14 @@ def test_an_object_is_whole_or_absent(meshes, tmp_path, monkeypatch):
 
 
 def test_other_settings_are_not_mixed_into_a_folder(tmp_path):
-    claim(tmp_path, "things", SETTINGS)
+    other = ViewSettings(views=5, size=13, samples=2)
+    claim(tmp_path, "things", other)
+    claim(tmp_path, "things", SETTINGS)  # of the others no object came
+    (tmp_path / "things" / "box").mkdir(parents=True)
+    (tmp_path / "things" / "box" / "transforms.json").touch()
     claim(tmp_path, "things", SETTINGS)
     with pytest.raises(UserError, match="size 12 became 13"):
-        claim(tmp_path, "things", ViewSettings(views=5, size=13, samples=2))
+        claim(tmp_path, "things", other)
     (tmp_path / "things_objects.json").write_text("[]")
     with pytest.raises(UserError, match="no list of rendered objects"):
         claim(tmp_path, "things", SETTINGS)

@@ -11,6 +11,7 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json, Table
 from tokenfield.cli.options import Device, check_at_least, load_model
 from tokenfield.errors import UserError
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free, short, untaken
 from tokenfield.io.record import Record
 
@@ -60,6 +61,7 @@ class Encode(OnData):
         from tokenfield.earth.globe import encode_field, score
         from tokenfield.fields.field import Field
 
+        take(self.output)
         model = load_earth_model(self.model, self.device)
         source = open_fields(model, self.input, variables=self.variables, units=self.units)
         dtype, items = torch.float16 if self.half else torch.float32, []

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenfield.errors import UserError
-from tokenfield.fields.codec.contexts import Walk
+from tokenfield.fields.codec.contexts import Order, Walk
 from tokenfield.fields.codec.entropy import Decoder, encode_stripe
 from tokenfield.fields.codec.quantiser import Quantiser, Restorer
 from tokenfield.fields.codec.tables import Ints, Tables
@@ -51,17 +51,24 @@ def in_steps(tables: Tables, tokens: Floats, step: int) -> NDArray[np.float64]:
 
 def decode_stripe(tables: Tables, level: int, streams: Iterable[bytes], grid: tuple[int, int]) -> tuple[Ints, Floats]:
     """Symbols, and values in steps, (D, rows, columns) each, of a stripe's leading streams; what is missing is 0."""
+    walk, values = _walked(tables, level, streams, grid)
+    return walk.on_grid(walk.symbols)[:, 0], walk.on_grid(values)[:, 0]
+
+
+def _walked(tables: Tables, level: int, streams: Iterable[bytes], grid: tuple[int, int]) -> tuple[Walk, Floats]:
+    """A walk that has read its symbols, and their values (D, cells) in coding order."""
     walk, restorer = Walk(tables, level, grid), Restorer(tables, level, grid[0] * grid[1])
     for layer, stream in enumerate(streams):
         if stream:
             restorer.symbols = Decoder(tables, level, stream)
             walk.layer(layer, restorer)
-    return walk.on_grid(walk.symbols)[:, 0], walk.on_grid(restorer.values)[:, 0]
+    return walk, restorer.values
 
 
 def decode_tokens(tables: Tables, streams: Iterable[bytes], grid: tuple[int, int], step: int) -> Floats:
     """Tokens (rows, columns, D) of a stripe."""
-    _, values = decode_stripe(tables, tables.level(step), streams, grid)
+    in_order = _walked(tables, tables.level(step), streams, grid)[1]  # the walk is several times as large, and goes
+    values = Order(grid).on_grid(in_order)[:, 0]
     unit = (step / (255 * 256) / tables.scale.astype(np.float64)).astype(np.float32)
     if tables.labels is not None:
         unit[0] = 1

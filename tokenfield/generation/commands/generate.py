@@ -20,6 +20,7 @@ from tokenfield.cli.options import Device, check_at_least, find_device
 from tokenfield.cli.types import FieldModel, Tensor
 from tokenfield.errors import UserError
 from tokenfield.generation.schedulers import Sampler
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 
@@ -84,6 +85,7 @@ class Drawing(ABC):
     def check(self) -> None:
         """Raises UserError for options that do not go together and files in the way, before anything is loaded."""
         check_at_least(1, size=self.size, batch=self.batch)
+        take(self.output)
         check_free([self.output / name for name in self.names()], overwrite=self.overwrite)
 
     def run(self) -> int:

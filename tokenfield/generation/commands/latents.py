@@ -10,6 +10,7 @@ from tokenfield.cli.info import after_latents
 from tokenfield.cli.options import Device, ModelName, check_at_least, load_model
 from tokenfield.errors import UserError
 from tokenfield.generation.options import Encoding
+from tokenfield.io.lock import take
 
 
 def latents(
@@ -45,6 +46,8 @@ def latents(
     from tokenfield.models import pretrained
 
     state = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
+    if state.is_main_process:
+        take(output)
     field_model = load_model(model, str(state.device) if device == "auto" else device)
     by_name = model in pretrained.list_models() or model.startswith(pretrained.HUB_PREFIX)
     lasting_name = model if by_name else str(Path(model).resolve())  # a folder, found from anywhere

@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json, Out, Table
 from tokenfield.cli.options import check_at_least
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ModelOptions
@@ -39,6 +40,7 @@ class Measure(ModelOptions):
         check_at_least(1, count=self.count)
         check_at_least(0, targets=self.targets, reserved=self.reserved)
         folder = self.out or Path("views")
+        take(folder)
         check_free([folder / "views.json", folder / "views.png"], overwrite=self.overwrite)
         model, numbers, (integral, fitting), source = self.open()
         total = min(self.count or len(source), len(source))

@@ -13,6 +13,7 @@ from tokenfield.cli.console import Json, Out
 from tokenfield.cli.options import check_at_least
 from tokenfield.cli.types import Field, Tensor
 from tokenfield.errors import UserError
+from tokenfield.io.lock import take
 from tokenfield.io.outputs import check_free, short
 from tokenfield.io.record import Record
 from tokenfield.views.commands.options import FEW, ObjectOptions
@@ -45,6 +46,7 @@ class Orbit(ObjectOptions):
         if self.pose is not None and not (isfinite(self.pose[0]) and -90 <= self.pose[1] <= 90):
             raise UserError(f"--pose {self.pose[0]:g} {self.pose[1]:g}: give degrees around, and from -90 to 90 above")
         folder = self.out or Path("views")
+        take(folder)
         report = self.draw_field(folder) if self.model.endswith(".field") else self.draw_object(folder)
         console.write_json(self.json, "views orbit", report)
         return console.OK

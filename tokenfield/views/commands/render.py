@@ -65,6 +65,7 @@ class Render:
         """Render and write the lists."""
         from tokenfield.data.pictures import SkippedFiles
         from tokenfield.io.atomic import shown
+        from tokenfield.io.lock import take
         from tokenfield.views.meshes.catalogue import find_meshes, slug
         from tokenfield.views.meshes.objects import ViewSettings, claim, render_all, write_lists
 
@@ -78,6 +79,7 @@ class Render:
         views, size, (low, high) = self.cameras.views, self.cameras.size, self.cameras.elevation
         settings = ViewSettings(views=views, size=size, samples=self.cameras.samples, low=low, high=high, up=self.up,
                                 seed=self.cameras.seed)
+        take(self.out)
         skipped = SkippedFiles()
         entries = select(find_meshes(self.meshes, skipped), self.only, shown(self.meshes))[: self.count]
         claim(self.out, self.category, settings)

@@ -178,15 +178,20 @@ def is_rendered(entry: MeshEntry, folder: Path) -> bool:
 
 
 def claim(root: Path, category: str, settings: ViewSettings) -> None:
-    """Notes the settings of a category before its first object. Raises UserError where it has objects of others."""
+    """Notes the settings of a category before its first object, in place of those that no object came of.
+
+    Raises UserError where it has objects of others.
+    """
     file, now = root / f"{category}_objects.json", json.loads(json.dumps(asdict(settings)))
     try:
         before = json.loads(file.read_text(encoding="utf-8"))["settings"]
         changed = [f"{key} {before.get(key)} became {value}" for key, value in now.items() if before.get(key) != value]
     except (FileNotFoundError, NotADirectoryError):  # of the latter, writing says why
-        return write_whole(file, json.dumps({"settings": now, "objects": []}, indent=1) + "\n")
+        changed = []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{shown(file)}: is no list of rendered objects; remove it or render elsewhere") from error
+    if not any((root / category).glob("*/transforms.json")):
+        return write_whole(file, json.dumps({"settings": now, "objects": []}, indent=1) + "\n")
     if changed:
         raise UserError(f"{shown(root / category)} holds objects that were rendered otherwise: {', '.join(changed)}; "
                         "render with the same settings to continue, or into a new folder")
