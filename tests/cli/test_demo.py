@@ -57,12 +57,14 @@ def test_everything_is_written_printed_and_on_the_page(tiny, model, run, tmp_pat
         assert (one["name"], one["height"], one["width"]) == (name, height, width)
         assert one["psnr"] > 20 and one["encode_seconds"] > 0 and one["decode_seconds"] > 0
         assert f"{name} " in outcome.out and f"{one['psnr']:.2f}" in outcome.out
-        assert str(one["values_stored"]) in outcome.out and str(one["tokens"]) in outcome.out
+        assert all(str(one[what]) in outcome.out for what in ("tokens", "values_stored", "bytes"))
     assert report["mean"]["psnr"] == pytest.approx(sum(one["psnr"] for one in report["pictures"]) / 2, abs=1e-3)
     assert Image.open(out / "rendered-4x.png").size == (4 * 41, 4 * 23)
 
-    assert list(report["beside"]) == ["photos-s", "photos-ladder"] and min(report["beside"].values()) > 20
-    assert all(f"{value:.2f} dB on the same crops: {name}" in outcome.out for name, value in report["beside"].items())
+    assert list(report["beside"]) == ["photos-s", "photos-ladder"]
+    assert min(one["psnr"] for one in report["beside"].values()) > 20
+    assert all(f"{one['psnr']:.2f} dB, {one['bytes']:.0f} bytes, on the same crops: {name}" in outcome.out
+               for name, one in report["beside"].items())
     assert report["zoom"]["model"] == "photos-zoom"
     tokens = report["locality"]["pictures"][0]
     assert 0 < report["locality"]["area_holding_90_percent"] < 0.2 and len(tokens["shown"]) == 5

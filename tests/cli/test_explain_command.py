@@ -34,6 +34,10 @@ def test_models_and_pictures_side_by_side(photo, folder, model, ipc, tmp_path, r
     assert "ipc: This system has no attention" in outcome.out and "tiny: This system" not in outcome.out
     report = json.loads((tmp_path / "j").read_text())
     assert report["models"]["tiny"]["tokens"] == 9 and report["models"]["ipc"]["tokens"] == 3
+    for line, name in zip(outcome.out.splitlines()[1:3], ("tiny", "ipc"), strict=True):  # bytes beside PSNR
+        one = report["models"][name]
+        assert line.split()[-2:] == [str(one["values_stored"]), str(one["bytes"])]
+        assert one["bytes"] == 4 * one["values_stored"] > 0
     assert sorted(report["models"]["ipc"]["areas"]) == ["a", "b", "c", "photo"]
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"explained.html", "tokens.png", "locality.json"}
     assert (tmp_path / "o" / "explained.html").read_text().count("data:image/webp") == 4 * (3 + 2)

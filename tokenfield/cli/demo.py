@@ -77,22 +77,25 @@ def write_view(photographs: Sequence[Tensor], folder: Path) -> None:
 def show(findings: Findings, table: Path | None) -> None:
     """The results, on stdout: a row per photograph, then lines that fit a narrow terminal."""
     numbers = "psnr", "pca_psnr", "encode_seconds", "decode_seconds"
-    rows = [["photograph", "pixels", "tokens", "values", "PSNR", "PCA", "encode", "decode"]]
+    rows = [["photograph", "pixels", "tokens", "values", "bytes", "PSNR", "PCA", "encode", "decode"]]
     for score in (result.score for result in findings.returns):
-        rows.append([score.name, f"{score.width}x{score.height}", str(score.tokens), str(score.values_stored),
+        counts = score.tokens, score.values_stored, score.bytes
+        rows.append([score.name, f"{score.width}x{score.height}", *map(str, counts),
                      *(console.number(getattr(score, name)) for name in numbers)])
-    rows.append(["mean", "", "", "", *(console.number(findings.mean(name)) for name in numbers)])
+    rows.append(["mean", "", "", "", f"{findings.mean('bytes'):.0f}",
+                 *(console.number(findings.mean(name)) for name in numbers)])
     console.show_table(rows, table)
     zoom, half, fresh = findings.zoom, findings.half_size, findings.fresh
+    own, beside = findings.protocol, findings.beside.items()
     assert zoom is not None, "the tour has ended"
     console.show(f"""
 PSNR in dB as in the papers: per picture, float32, unclamped; PCA: principal
-components of 8x8 cells that store no more values ({findings.mean('values_per_pixel_value'):.2f} per pixel value,
-{findings.mean('bytes'):.0f} bytes a photograph; tokenfield encode codes them in fewer).
+components of 8x8 cells that store no more values ({findings.mean('values_per_pixel_value'):.2f} per pixel value).
+Bytes: of the tokens as they are; tokenfield encode codes them in fewer.
 Encode and decode in seconds.
 
-{findings.protocol_psnr:.2f} dB on centre crops of 256 pixels, the protocol of the README
-{"".join(f"{decibels:.2f} dB on the same crops: {name}{chr(10)}" for name, decibels in findings.beside.items())}\
+{own.psnr:.2f} dB, {own.bytes:.0f} bytes, on centre crops of 256 pixels, the protocol of the README
+{"".join(f"{one.psnr:.2f} dB, {one.bytes:.0f} bytes, on the same crops: {name}{chr(10)}" for name, one in beside)}\
 {half['psnr']:.2f} dB encoded at half size, rendered at full by {zoom.model} (bicubic {half['bicubic_psnr']:.2f} dB)
 {zoom.seconds:.2f} s to render {zoom.name} at {zoom.factor}x, {zoom.whole.shape[2]} x {zoom.whole.shape[1]} pixels
 {100 * findings.area:.2f} % of the area holds 90 % of what a token changes,

@@ -138,10 +138,11 @@ def word(value: object) -> str:
 
 def show(numbers: Mapping[str, Record], pictures: int, table: Path | None) -> None:
     """The table that a person reads."""
-    rows = [["model", "tokens", "area %", "median %", "x equal share", "PSNR dB"]]
+    rows = [["model", "tokens", "area %", "median %", "x equal share", "PSNR dB", "values", "bytes"]]
     for name, number in numbers.items():
         values = 100 * number["area_mean"], 100 * number["area_median"], number["shares"], number["psnr"]
-        rows.append([name, str(number["tokens"]), *map(console.number, values)])
+        rows.append([name, str(number["tokens"]), *map(console.number, values), str(number["values_stored"]),
+                     str(number["bytes"])])
     console.show_table(rows, table)
     console.say(f"Share of the picture that holds 90 % of what one token changes, over {pictures} pictures; small is "
                 "local.")

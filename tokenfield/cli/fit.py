@@ -53,7 +53,7 @@ class Course:
             last = c.points[-1]
             psnrs = f"{c.points[0].psnr:.2f}", f"{c.best_psnr:.2f}"
             rows.append([MEANING[c.name], *psnrs, str(last.step), f"{c.head_start + last.seconds:.1f}", str(c.values),
-                         str(4 * c.values)])  # of float32
+                         str(c.bytes)])
         console.show_table(rows, self.table)
         interrupted = ", interrupted; the best is kept" if report["interrupted"] else ""
         console.say(f"{report['field']}: {curves[0].best_psnr:.2f} dB{interrupted}")

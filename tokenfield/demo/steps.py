@@ -60,10 +60,23 @@ def rendered_psnr(model: FieldModel, source: Float[Tensor, "3 h w"], target: Flo
     return psnr(Field.of(model, source).render(*target.shape[1:])[None], target[None]).item()
 
 
-def protocol_psnr(model: FieldModel, pictures: Pictures) -> float:
-    """Mean PSNR (dB) on the centre crops of `PROTOCOL_SIZE` pixels, each encoded by itself."""
-    crops = (center_crop(picture, PROTOCOL_SIZE) for picture in pictures.values())
-    return statistics.fmean(rendered_psnr(model, crop, crop) for crop in crops)
+@dataclass(frozen=True)
+class OnCrops:
+    """Means over the centre crops of `PROTOCOL_SIZE` pixels, each encoded by itself."""
+
+    psnr: float
+    """dB."""
+    bytes: float
+    """Of the tokens as they are."""
+
+    @classmethod
+    def of(cls, model: FieldModel, pictures: Pictures) -> "OnCrops":
+        """Measure a model."""
+        crops = [center_crop(picture, PROTOCOL_SIZE) for picture in pictures.values()]
+        fields = [Field.of(model, crop) for crop in crops]
+        pairs = ((field.render(*crop.shape[1:])[None], crop[None]) for field, crop in zip(fields, crops, strict=True))
+        return cls(statistics.fmean(psnr(*pair).item() for pair in pairs),
+                   statistics.fmean(field.bytes_stored for field in fields))
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,7 @@ def governed(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"]) -> T
     return TokenRegion(name, photograph, maps, boxes, areas, field.tokens[..., 0].numel())
 
 
-MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "encode_seconds", "decode_seconds")
+MEANS = ("psnr", "psnr_8bit", "ssim", "pca_psnr", "values_per_pixel_value", "bytes", "encode_seconds", "decode_seconds")
 """Numbers of a `Score` that a mean is reported of."""
 
 
@@ -163,8 +176,8 @@ class Findings:
     gain: int = 16
     """How many times as strong the difference is shown."""
     returns: list[Return] = field(default_factory=list)
-    protocol_psnr: float = 0.0
-    beside: dict[str, float] = field(default_factory=dict)
+    protocol: OnCrops = OnCrops(0.0, 0.0)
+    beside: dict[str, OnCrops] = field(default_factory=dict)
     zoom: Zoom | None = None
     half_size: Record = field(default_factory=dict)
     governed: list[TokenRegion] = field(default_factory=list)
@@ -199,8 +212,8 @@ class Findings:
             "psnr": "per picture, float32, unclamped, unrounded, values in [0, 1]; then the mean",
             "pictures": [asdict(result.score) for result in self.returns],
             "mean": {what: round(self.mean(what), 4) for what in MEANS},
-            "skimage256_psnr": round(self.protocol_psnr, 4),
-            "beside": {name: round(decibels, 4) for name, decibels in self.beside.items()},
+            "skimage256": asdict(self.protocol),
+            "beside": {name: asdict(one) for name, one in self.beside.items()},
             "zoom": {"model": zoom.model, "picture": zoom.name, "factor": zoom.factor, "render_seconds": zoom.seconds,
                      "detail_factor": zoom.detail_factor, "detail_box": list(zoom.box)},
             "half_size": self.half_size,

@@ -26,10 +26,10 @@ from tokenfield.demo.fresh import UNSEEN, lainr_in_seconds, train_fresh, trainin
 from tokenfield.demo.steps import (
     Box,
     Findings,
+    OnCrops,
     Pictures,
     governed,
     half_size_check,
-    protocol_psnr,
     reconstruct_all,
     zoom,
 )
@@ -89,8 +89,8 @@ def tour(model: FieldModel, plan: Plan, out: Path, beside: Mapping[str, FieldMod
         for result in reconstruct_all(model, plan.pictures, Basis.load()):
             findings.returns.append(result)
             write(f"pictures/{result.score.name}.png", page.side_by_side(result, findings.gain))
-        findings.protocol_psnr = protocol_psnr(model, plan.pictures)
-        findings.beside = {name: protocol_psnr(other, plan.pictures) for name, other in (beside or {}).items()}
+        findings.protocol = OnCrops.of(model, plan.pictures)
+        findings.beside = {name: OnCrops.of(other, plan.pictures) for name, other in (beside or {}).items()}
     with stage("zoom", f"{plan.zoomed} at 4x and a detail at 16x"):
         findings.zoom = zoom(enlarger or model, plan.zoomed, plan.pictures[plan.zoomed], plan.detail)
         findings.half_size = half_size_check(enlarger or model, plan.pictures)

@@ -59,6 +59,10 @@ class Explained:
     """What was encoded: the middle square, resized to what the model takes."""
     psnr: float
     """dB of the reconstruction, papers' protocol."""
+    values: int
+    """Numbers its tokens hold."""
+    bytes: int
+    """Of the tokens as they are; coded they are fewer."""
     influences: tuple[Influence, ...]
     """One per token that was removed."""
     tokens: int
@@ -105,6 +109,7 @@ def explain(model: FieldModel, name: str, picture: Float[Tensor, "3 h w"], *, si
     places = shape if model.input_size is None else shape[2:]  # without the axes that count tiles, here 1 x 1
     return Explained(name=name, system=model.name, token=model.token, image=image,
                      psnr=psnr(field.render(side, side)[None].cpu(), image[None]).item(),
+                     values=field.values_stored, bytes=field.bytes_stored,
                      influences=tuple(influences(field, subset, map_side, map_side, progress)), tokens=shape.numel(),
                      grid=(places[0], places[1]) if len(places) == 2 else None,
                      attention=_attention(field, subset, queries), queries=queries)
@@ -144,6 +149,8 @@ def locality(explained: Sequence[Explained]) -> Record:
         "removed": len(areas) + idle,
         "without_effect": idle,
         "psnr": round(statistics.fmean(one.psnr for one in explained), 3),
+        "values_stored": explained[0].values,
+        "bytes": explained[0].bytes,
     }
 
 

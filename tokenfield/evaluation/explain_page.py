@@ -49,7 +49,8 @@ def row(name: str, explained: Sequence[Explained]) -> list[str]:
     number = locality(explained)
     areas = (f"{100 * number[key]:.2f} %" for key in ("area_mean", "area_median"))
     return [name, explained[0].system, explained[0].token, f"{number['tokens']:,}", *areas, f"{number['shares']:.2f}",
-            f"{number['without_effect']} of {number['removed']}", f"{number['psnr']:.2f}"]
+            f"{number['without_effect']} of {number['removed']}", f"{number['psnr']:.2f}",
+            f"{number['values_stored']:,}", f"{number['bytes']:,}"]
 
 
 def model_data(name: str, explained: Sequence[Explained]) -> Record:

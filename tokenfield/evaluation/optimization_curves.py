@@ -37,6 +37,11 @@ class Curve:
     head_start: float = 0.0
     """Seconds before the first step, in which the latents were predicted."""
 
+    @property
+    def bytes(self) -> int:
+        """Of these numbers as they are, in float32."""
+        return 4 * self.values
+
     def to_json(self) -> Record:
         """Plain dictionaries."""
         return {
@@ -48,6 +53,7 @@ class Curve:
             "seconds": round(self.points[-1].seconds, 3),
             "head_start_seconds": round(self.head_start, 3),
             "values": self.values,
+            "bytes": self.bytes,
             "points": [{k: round(v, 4) for k, v in asdict(point).items()} for point in self.points],
         }
 
