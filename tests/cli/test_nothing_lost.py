@@ -1,11 +1,13 @@
 """Nothing may be lost: commands beside each other, over each other, with names of every kind, on any terminal."""
 
 import io
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,37 @@ def test_writing_goes_through_links(tmp_path):
         with pytest.raises(UserError, match="leads back to itself"), writer(tmp_path / "round"):
             pass
     assert (tmp_path / "round").is_symlink() and len(list(tmp_path.iterdir())) == 4
+
+
+def test_pipes_and_streams_are_written_to_and_stay_what_they_are(run, phone, tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    reader, writer = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        for place in (tmp_path / "pipe.json", Path(f"/dev/fd/{writer}")):
+            said = pool.submit(place.read_bytes) if place.is_fifo() and place.parent == tmp_path else None
+            assert run("info", phone / "a.png", "--json", place).code == 0
+            report = said.result() if said else os.read(reader, 1 << 16)
+            assert json.loads(report)["command"] == "info"
+    assert (tmp_path / "pipe.json").is_fifo() and len(list(tmp_path.iterdir())) == 2
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_report_may_follow_what_is_printed_or_stand_alone(phone):
+    words = [sys.executable, "-m", "tokenfield", "info", "a.png", "--json"]
+    done = subprocess.run(["sh", "-c", '"$@" >&-', "-", *words, "a.json"], cwd=phone, capture_output=True, check=True)
+    assert not done.stderr and (phone / "a.json").is_file()
+    out = subprocess.run([*words, "/dev/stdout"], cwd=phone, capture_output=True, check=True, text=True).stdout
+    assert out.startswith("kind") and json.loads(out[out.index("{") :])["command"] == "info"
+
+
+def test_what_is_no_regular_file_is_not_waited_for(run, phone, tmp_path):
+    for name in ("a.json", "a.nc"):
+        os.mkfifo(tmp_path / name)
+    for words in (["train", tmp_path / "a.json", "--data", phone, "--out", tmp_path / "run"],
+                  ["climate", "year", tmp_path / "a.nc", "-o", tmp_path / "a.field"]):
+        outcome = run(*words)
+        assert outcome.code == 1 and "no regular file" in outcome.err and outcome.err.count("\n") == 1
 
 
 RACER = """

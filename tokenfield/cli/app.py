@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callab
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv or os.environ.get("TOKENFIELD_DEBUG", "0") not in ("", "0")
     argv = [argument for argument in argv if argument != "--debug"]
-    console.escape_what_cannot_be_shown()
+    console.prepare_streams()
     if logging.lastResort is not None:  # what libraries note, such as a home that matplotlib cannot write to
         logging.lastResort.setLevel(logging.ERROR)
     try:

@@ -76,8 +76,19 @@ def warn(message: object) -> None:
     notice(f"tokenfield: warning: {' '.join(str(message).split())}")
 
 
-def escape_what_cannot_be_shown() -> None:
-    """Letters that a terminal, a log or a code page has no place for appear as \\uXXXX, and never end a command."""
+def prepare_streams() -> None:
+    """What is printed never ends a command, nor gets into a file.
+
+    Letters that a terminal, a log or a code page has no place for appear as \\uXXXX. A stream that the shell closed,
+    `>&-`, is a bin: the first file to be opened would take its number, and what a library prints.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(number, "w" if number else "r"), encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -227,6 +227,8 @@ def open_dataset(path: Path) -> "Dataset":
     """A netCDF file or a Zarr folder with all its groups, times as numbers. Raises PictureError for what is neither."""
     import xarray
 
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise PictureError(path, "is no regular file")
     options: Record = {"decode_times": False, "decode_timedelta": False}
     try:
         with warnings.catch_warnings():

@@ -59,14 +59,32 @@ def cannot_write(path: object, error: OSError) -> UserError:
     return kind(f"cannot write {shown(path)}: {reason}")
 
 
+OPEN_HERE = re.compile(r"/dev/(stdout|stderr|fd/\d+)|/proc/self/fd/\d+")
+
+
+def takes_bytes(path: Path) -> bool:
+    """Whether a path is no place for a file: /dev/stdout, whatever that is, a device, a pipe."""
+    return bool(OPEN_HERE.fullmatch(str(path))) or (
+        os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
+
+
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[BinaryIO]:
     """A binary file to write to that becomes `path` when the block ends without an exception.
 
     The bytes go to a hidden neighbour, are flushed to the disk, and the neighbour is renamed over `path` in one step:
     readers, and a process killed at any moment, see the old file or the new one. Missing parent folders are made. Where
-    `path` is a symbolic link, the file it points to is replaced. Raises UserError where it cannot be written.
+    `path` is a symbolic link, the file it points to is replaced; a device or a pipe is written to as it is. Raises
+    UserError where it cannot be written.
     """
+    if takes_bytes(path):
+        try:
+            print(end="", flush=True)  # what was printed before comes before
+            with open(path, "ab") as file:
+                yield file
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        return
     target = target_of(path)
     mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]  # a name may have the 255 bytes there are
     aside = target.with_name(f".{mark}.{os.getpid()}-{os.urandom(4).hex()}.part")

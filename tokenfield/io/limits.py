@@ -51,6 +51,8 @@ def parse_json(text: str | bytes, longest: int = DESCRIPTION) -> object:
 def read_json(path: Path) -> object:
     """`parse_json` of a file. Raises UserError, with the file's name, also where it cannot be read."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{shown(path)} is no regular file; give a JSON file")
         if (size := path.stat().st_size) > DESCRIPTION:
             raise UserError(f"{shown(path)}: {size / 1e6:.0f} MB of JSON; at most {DESCRIPTION / 1e6:.0f} are read")
         return parse_json(path.read_bytes())
@@ -113,6 +115,8 @@ def tensor_file(path: str | os.PathLike[str], kind: str = "safetensors", remedy:
     size of the file.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise SafetensorError("no regular file")
         with open(path, "rb") as raw:
             (length,) = struct.unpack("<Q", raw.read(8).ljust(8, b"\0"))
             if length > HEADER:

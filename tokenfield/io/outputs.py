@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from tokenfield.errors import UserError
-from tokenfield.io.atomic import shown
+from tokenfield.io.atomic import shown, takes_bytes
 from tokenfield.io.lock import take
 
 NOT_REPORTS = ("config.json", "recipe.json", "latents.json", "state.json", "transforms.json")
@@ -115,7 +115,7 @@ def check_report(path: Path) -> None:
         return
     if path.is_dir():
         raise UserError(f"{shown(path)} is a folder; give a file name for the JSON")
-    if not path.is_file():  # /dev/stdout, a pipe
+    if takes_bytes(path):
         return
     with open(path, "rb") as file:
         beginning = file.read(64).lstrip()
@@ -137,7 +137,8 @@ def check_named(results: Sequence[tuple[str, Path]], inputs: Sequence[Path]) -> 
     for option, path in results:
         if option == "json":
             check_report(path)
-            if path.is_file() and path.stat().st_size and b'"command"' not in path.read_bytes():
+            regular = path.is_file() and not takes_bytes(path)
+            if regular and path.stat().st_size and b'"command"' not in path.read_bytes():
                 raise UserError(f"{shown(path)} holds JSON that is no report of a command; it was left as it is: give "
                                 "another name for the JSON")
         elif option in FIGURES:
