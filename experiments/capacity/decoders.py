@@ -214,9 +214,12 @@ def draw_figure(lines: list[dict[str, Any]], file: Path) -> None:
             axis.errorbar([line["published"] for line in own], [line["psnr"] for line in own], color=colour,
                           yerr=[line["psnr_deviation"] or 0 for line in own], fmt="o", capsize=3,
                           label=f"table {table}")
+        height = max(line["psnr"] for line in lines) - min(line["psnr"] for line in lines)
         for line in lines:
-            axis.annotate(line["label"], (line["published"], line["psnr"]), xytext=(6, 3), textcoords="offset points",
-                          fontsize=10)
+            above = [other["psnr"] - line["psnr"] for other in lines if abs(other["published"] - line["published"]) < 1]
+            covered = any(0 < gap < height / 12 for gap in above)  # its name would lie on that of the point just above
+            axis.annotate(line["label"], (line["published"], line["psnr"]), xytext=(6, -13 if covered else 3),
+                          textcoords="offset points", fontsize=10)
         axis.margins(x=0.2)
 
 

@@ -22,6 +22,8 @@ from tokenfield.io.atomic import write_whole
 from tokenfield.io.charts import COLOURS, FAINT, plot
 from tokenfield.models import pretrained
 
+PHOTOGRAPHS = ("ipc-photos", "lainr-photos", "photos-codec", "photos-ladder", "photos-s", "photos-zoom")
+"""Packaged models whose fields are photographs."""
 SHOWN = ("astronaut", "coffee")
 """Photographs of the sheet."""
 DETAIL = 96
@@ -33,7 +35,7 @@ class Options:
     """Which models, on what."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Packaged models or folders of runs; none: all that are packaged."""
+    """Packaged models or folders of runs; none: all packaged models of photographs."""
     data: Path | None = None
     """A pool of photographs, of whose test split the middles are measured beside scikit-image's photographs."""
     magnifications: tuple[int, ...] = (2, 3, 4, 8)
@@ -62,7 +64,7 @@ class Options:
 
 def main(options: Options) -> None:
     """Measure, print, write."""
-    models = options.models or tuple(pretrained.list_models())
+    models = options.models or PHOTOGRAPHS
     loaded = {name: pretrained.load(path) for name, path in zip(labels(models), models, strict=True)}
     facts = {name: describe_model(model) for name, model in loaded.items()}
     report = {"command": options.command, "protocol": " ".join((protocol.__doc__ or "").split()), "side": options.side}

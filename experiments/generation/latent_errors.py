@@ -27,7 +27,6 @@ from torch import Tensor
 from tokenfield.coords import Grid
 from tokenfield.data import DataConfig
 from tokenfield.evaluation.environment import versions
-from tokenfield.evaluation.figures import Panel, repeat, save_png, sheet
 from tokenfield.fields.locality import area_holding
 from tokenfield.generation.latents import LatentFolder
 from tokenfield.io.atomic import written_aside
@@ -55,8 +54,6 @@ class Options:
     """Of the noise, in deviations of the latents."""
     seeds: int = 3
     """Draws of the noise."""
-    shown: int = 8
-    """Pictures on the sheet."""
 
 
 def noisy(folder: LatentFolder, tokens: Tensor, deviation: float, seed: int) -> Tensor:
@@ -110,8 +107,7 @@ def main(options: Options) -> None:
         DataConfig(layout="imagenette", size=LatentFolder(options.latents[0]).picture_size[0], crop="center"),
         options.data, "test").pictures()])  # fmt: skip
     truth, white = pictures.flatten(2).transpose(1, 2), pictures.mean(1).flatten(1) > WHITE
-    examples = range(0, len(pictures), max(1, len(pictures) // options.shown))[: options.shown]  # of all classes
-    results, rows = [], [[Panel(repeat(pictures[i], 3), "" if i else "pictures") for i in examples]]
+    results = []
     for field, latents in zip(options.fields, options.latents, strict=True):
         model, folder = pretrained.load(field), LatentFolder(latents, "test")
         assert folder.model_hash == pretrained.model_hash(model), f"{latents} are no latents of {field}"
@@ -129,16 +125,10 @@ def main(options: Options) -> None:
                 "area": mean_area(model, folder, tokens),
                 "noise": change_by_noise(model, folder, tokens, white, options),
             })  # fmt: skip
-            for deviation in (0.0, *options.deviations[1:]):
-                values = model.decode(noisy(folder, tokens[list(examples)], deviation, 0), grid).clamp(0, 1)
-                images = values.transpose(1, 2).unflatten(-1, (height, width))
-                label = f"{model.name}, {deviation:g}"
-                rows.append([Panel(repeat(image, 3), "" if i else label) for i, image in enumerate(images)])
         print(json.dumps(results[-1]))
     report = {"pictures": len(pictures), "seeds": options.seeds, "results": results, "versions": versions()}
     with written_aside(options.out / "latent-errors.json") as file:
         file.write((json.dumps(report, indent=1) + "\n").encode())
-    save_png(options.out / "latent-errors.png", sheet(rows))
 
 
 if __name__ == "__main__":

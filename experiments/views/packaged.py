@@ -55,20 +55,20 @@ def curve(options: Options) -> None:
     figure_4a(options.out / "curve.png", curves, f"{options.model}, held-out objects, views that were not given")
 
 
-def objects(options: Options, support: int = 3) -> None:
-    """Of every held-out object of the category: given views, real ones, the model's, and those after optimisation."""
+def objects(options: Options, support: int = 3, steps: int = 40) -> None:
+    """Held-out objects of the category in one row each: given views; other views, true and made."""
     model = views_model(pretrained.load(options.model))
+    held_out = ViewsConfig(category=options.category, size=64, support=5, first_views=0)
     rows = []
-    for item in ViewsConfig(category=options.category, size=64, support=5, first_views=0).open(
-        options.data, "test").objects():  # fmt: skip
-        fields = {name: field_of_views(model, item, range(support), fitting=Fitting(steps))
-                  for name, steps in (("model", 0), ("after 40 steps", 40))}  # fmt: skip
-        made = {name: render_from(field, item.poses[SHOWN]).clamp(0, 1) for name, field in fields.items()}
-        given = [Panel(repeat(item.images[i], 2), item.name.split("/")[1] if not i else "") for i in range(support)]
-        for name, pictures in (("real", item.images[SHOWN]), *made.items()):
-            rows.append([*given, *(Panel(repeat(picture, 2), name if not i else "")
-                                   for i, picture in enumerate(pictures))])  # fmt: skip
-            given = [Panel(repeat(0 * picture + 1, 2)) for picture in item.images[:support]]
+    for item in held_out.open(options.data, "test").objects():
+        predicted, fitted = (field_of_views(model, item, range(support), fitting=Fitting(n)) for n in (0, steps))
+        row = [Panel(repeat(item.images[i], 2), f"given {i + 1}") for i in range(support)]
+        for view in SHOWN[:2]:
+            made = [render_from(field, item.poses[[view]])[0].clamp(0, 1) for field in (predicted, fitted)]
+            labels = ("true view", "one pass", f"{steps} steps")
+            row += [Panel(repeat(picture, 2), label)
+                    for picture, label in zip((item.images[view], *made), labels, strict=True)]
+        rows.append(row)
     save_png(options.out / "objects.png", sheet(rows))
 
 
