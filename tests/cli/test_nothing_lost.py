@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from tokenfield.cli import app, console
@@ -247,6 +248,23 @@ def test_a_lost_process_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(RuntimeError):
         app.main([], parser)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+                                   torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")])
+def test_want_of_memory_is_one_line(error, capsys):
+    def fail():
+        raise error
+
+    assert app.main([], lambda argv: fail) == console.FAILED
+    assert "more memory than there is" in (line := capsys.readouterr().err) and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["encode", ""], ["encode", "a.png", "--model", ""], ["train", "lainr", "--data="]])
+def test_a_variable_that_is_not_set_is_not_this_folder(words, run, phone, monkeypatch):
+    monkeypatch.chdir(phone)
+    outcome = run(*words)
+    assert outcome.code == 2 and "an empty word" in outcome.err and len(list(phone.iterdir())) == 3
 
 
 def test_a_model_is_found_again_by_its_hash_and_not_by_the_file_s_word(run, model, phone, tmp_path, own_cache):

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tokenfield.errors import UserError
+from tokenfield.fields.field import Field
 from tokenfield.models import pretrained
 from tokenfield.models.lainr import Lainr, LainrConfig
 
@@ -125,6 +126,21 @@ def test_saving_again_replaces_the_files_and_nothing_else(model, folder):
     assert pretrained.model_hash(pretrained.load(folder)) == pretrained.model_hash(model)
     assert (folder / "metrics.jsonl").exists() and (folder / "README.md").read_text() == "# A card\n"
     assert len(list(folder.iterdir())) == 5
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_names_that_no_disk_takes_are_one_line(name, model):
+    for call in (lambda: pretrained.load(name), lambda: pretrained.save(model, name), lambda: Field.load(name),
+                 lambda: Lainr.from_pretrained(name), lambda: Field.of(model, torch.rand(3, 9, 9)).save(name)):
+        with pytest.raises(UserError):
+            call()
+
+
+def test_a_model_that_was_loaded_in_inference_mode_can_be_trained(folder):
+    with torch.inference_mode():
+        model = pretrained.load(folder)
+    model.decode(model.encode(torch.rand(1, 3, 16, 16)), torch.rand(4, 2)).sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
 
 
 def test_two_that_save_into_one_folder_take_turns(model, folder):

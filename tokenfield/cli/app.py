@@ -106,9 +106,12 @@ def main(argv: Sequence[str] | None = None, parser: Callable[[list[str]], Callab
         if debug:
             traceback.print_exc()
         return explain(error)
-    except RuntimeError as error:
-        if debug or not lost_peer(error):
+    except (RuntimeError, MemoryError) as error:
+        if debug or not (lost_peer(error) or out_of_memory(error)):
             raise
+        if out_of_memory(error):
+            console.fail("this takes more memory than there is; give a smaller picture, size, batch or model")
+            return console.FAILED
         console.fail(f"process {os.environ.get('RANK', '?')} of {os.environ['WORLD_SIZE']}: another process of this "
                      "run died; without a line of its own it was killed, perhaps for want of memory. What was saved is "
                      "whole: run the same command with --resume")
@@ -138,7 +141,13 @@ def places_in(options: Mapping[str, object]) -> Iterator[tuple[str, Path]]:
                 yield name, Path(path)
 
 
-def lost_peer(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    """Whether the system, or an accelerator, would give no more memory."""
+    words = ("can't allocate memory", "out of memory")  # of processors, of accelerators
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
+def lost_peer(error: RuntimeError | MemoryError) -> bool:
     """Whether an error of torch's says that another process of a run under `torchrun` is gone."""
     words = ("peer", "gloo", "nccl", "connection", "process group", "timed out", "barrier")
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and any(word in str(error).lower() for word in words)
@@ -194,6 +203,8 @@ def parse(argv: list[str]) -> Callable[[], object]:
     if not argv:
         raise Usage(f"no command given; there are: {', '.join(COMMANDS)}; tokenfield --help explains")
     name, options = argv[0], argv[1:]
+    if any(not word or (word[:2] == "--" and word[-1] == "=") for word in options):  # as a path: this very folder
+        raise Usage(f"tokenfield {name} was given an empty word, perhaps of a variable that is not set; leave it out")
     if name in ("encode", "decode"):
         name, options = at_home(name, options)
     if name == "--version":

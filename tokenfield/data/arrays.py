@@ -39,7 +39,7 @@ def check_picture(picture: object, channels: int, name: str = "picture") -> Floa
 def as_tensor(picture: object, name: str) -> Tensor:
     """A tensor or any array, with its own numbers."""
     if isinstance(picture, Tensor):
-        if picture.is_meta or picture.layout != torch.strided:
+        if picture.is_meta or picture.is_nested or picture.layout != torch.strided:
             raise UserError(f"{name} is a tensor without values or of a sparse kind; give a dense one, such as "
                             "picture.to_dense()")
         return picture.detach() if picture.requires_grad and not picture.is_floating_point() else picture

@@ -84,9 +84,11 @@ def read_field(path: str | os.PathLike[str], *, tokens: bool = True) -> FieldFil
     Raises UserError for no such file, no `.field` file, a newer version, one that is damaged or cut short.
     """
     path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file"
-        raise UserError(f"no file {shown(path)}" if not path.exists() else f"{shown(path)} {what}, not a .field file")
+    if not os.path.isfile(path):  # False where the name is longer than names can be
+        if not os.path.exists(path):
+            raise UserError(f"no file {shown(path)}")
+        what = "is a folder" if os.path.isdir(path) else "is no regular file"
+        raise UserError(f"{shown(path)} {what}, not a .field file")
     if is_coded(path):
         with opened(path) as coded:
             header = coded.header

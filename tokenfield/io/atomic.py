@@ -105,6 +105,8 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
 
 def target_of(path: Path) -> Path:
     """Where links lead, also to what is not there yet. Raises UserError where they go round."""
+    if "\0" in str(path):
+        raise cannot_write(path, OSError(errno.EINVAL, "a name holds no null character"))
     target = Path(os.path.realpath(path))
     if os.path.islink(target):  # False where the name is longer than names can be, which is said when it is written
         raise cannot_write(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))

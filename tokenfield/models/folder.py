@@ -109,7 +109,7 @@ class Model(nn.Module, PyTorchModelHubMixin, library_name="tokenfield"):
         """
         text = os.fspath(name)
         local = packaged(text) or Path(text)
-        on_hub = not local.is_dir()
+        on_hub = not os.path.isdir(local)
         if on_hub and not re.fullmatch(r"\w[\w.\-]*/\w[\w.\-]*", text):
             known = ", ".join(list_models()) or "none is"
             raise UserError(f"no model {text!r}: neither packaged ({known}), nor a folder, nor owner/name of a "
@@ -155,7 +155,7 @@ def _shipped(systems: Container[str]) -> list[str]:
 
 def packaged(name: str) -> Path | None:
     """The folder of a field model or a denoiser that this package ships; None for another name."""
-    return PACKAGED / name if Path(name).name == name and (PACKAGED / name / CONFIG).is_file() else None
+    return PACKAGED / name if Path(name).name == name and os.path.isfile(PACKAGED / name / CONFIG) else None
 
 
 def unwrapped(model: Any) -> Any:
@@ -197,7 +197,8 @@ def load_folder(folder: Path) -> Model:
     tensors, saved_with = _read_weights(folder / WEIGHTS)
     if saved_with is not None and saved_with != description:
         raise UserError(f"{shown(path)} is not the configuration that {WEIGHTS} was saved with; save both again")
-    with torch.random.fork_rng(devices=[]), usual_defaults():  # the weights that are about to be replaced draw nothing
+    # The weights that are about to be replaced draw nothing, and may be trained on, wherever they are loaded.
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]), usual_defaults():
         try:
             config = _configuration(description)
             if folder.parent != PACKAGED:
@@ -236,7 +237,7 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
         contents[CARD] = card
     if evaluation is not None:
         contents[EVALUATION] = json_text(evaluation, indent=2)
-    there = folder.is_dir()
+    there = os.path.isdir(folder)
     with held(folder / SAVING, wait=True) if there else folder_aside(folder) as aside:
         for name, data in contents.items():
             write_whole((aside or folder) / name, data)

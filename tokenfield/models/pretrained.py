@@ -68,7 +68,7 @@ def folder_of(name: str | os.PathLike[str]) -> Path:
     if text.startswith(HUB_PREFIX):
         repository, _, revision = text.removeprefix(HUB_PREFIX).partition("@")
         return download(repository, revision or None)
-    if not Path(text).is_dir():
+    if not os.path.isdir(text):
         known = ", ".join([*list_models(), *list_denoisers()]) or "none is"
         raise UserError(f"no model {text!r}: neither packaged ({known}) nor a folder; for the Hugging Face hub write "
                         f"{HUB_PREFIX}owner/name")
