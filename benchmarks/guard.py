@@ -30,10 +30,15 @@ from tokenfield.io.atomic import write_whole
 COMMITTED = Path(__file__).parents[1] / "results" / "guard" / "guard.json"
 SLOWER = {"ratio": 0.85, "instructions": 1 / 1.02}
 """A figure below so many times the committed one is a finding; of instructions their reciprocal."""
+def narrow() -> bool:
+    """Whether bfloat16 is worth a turn here."""
+    return measure.multiplies_natively(torch.bfloat16)
+
+
 TIMED: dict[str, Callable[[], list[Case]]] = {
-    "encode, 178 px": lambda: cases.encode(cases.PAPER, bf16=False),
-    "decode, 178 px": lambda: cases.decode(cases.PAPER, 178, bf16=False),
-    "step, 1 picture, 10 % of pixels": lambda: cases.train(cases.PAPER, 0.1, bf16=False, batch=1),
+    "encode, 178 px": lambda: cases.encode(cases.PAPER, bf16=narrow()),
+    "decode, 178 px": lambda: cases.decode(cases.PAPER, 178, bf16=narrow()),
+    "step, 1 picture, 10 % of pixels": lambda: cases.train(cases.PAPER, 0.1, bf16=narrow(), batch=1),
 }
 COUNTED: dict[str, Callable[[], list[Case]]] = {
     "decode": lambda: cases.decode(cases.TOY, 23, bf16=False)[1:2],
