@@ -76,8 +76,8 @@ def test_map_draws_truth_field_and_difference(earth, run):
 
 def test_evaluate_tells_variables_and_units(earth, run):
     write(earth / "data" / "air.nc", variables=("AIRT",), units="K")
-    outcome = run("climate", "evaluate", earth / "model", "--data", earth / "data", "--split", "all",
-                  "--json", earth / "e.json", "--figure", earth / "e.png")
+    outcome = run("climate", "evaluate", earth / "model", "--data", earth / "data", "--json", earth / "e.json",
+                  "--figure", earth / "e.png")  # no run, which held out nothing: all fields
     assert outcome.code == 0 and "sea.nc SST" in outcome.out and "air.nc AIRT" in outcome.out
     plain = json.loads((earth / "e.json").read_text())
     assert [(row["series"], row["unit"], row["fields"]) for row in plain["series"]] == [
@@ -85,6 +85,13 @@ def test_evaluate_tells_variables_and_units(earth, run):
     assert plain["settings"]["split"] == "all" and plain["values_stored"] == 14
     assert str(earth) not in json.dumps({**plain, "model": None})
     assert Image.open(earth / "e.png").size[0] > 500
+
+
+def test_files_that_a_recipe_does_not_name_were_never_trained_on_and_are_measured_whole(earth, run):
+    outcome = run("climate", "evaluate", "earth-climate", "--data", earth / "data", "--json", earth / "e.json")
+    assert outcome.code == 0 and "sea.nc SST" in outcome.out
+    plain = json.loads((earth / "e.json").read_text())
+    assert plain["settings"]["split"] == "all" and plain["series"][0]["fields"] == 12
 
 
 def test_a_run_is_evaluated_on_what_its_recipe_held_out(earth, run):
@@ -120,7 +127,7 @@ NONSENSE = {
     "no place": (("query", "F"), "no place; give --at"),
     "no such file": (("query", "nothing.field", "--at", 1, 2), "no file nothing.field"),
     "a picture's model": (("evaluate", "photos-s", "--data", "D", "--split", "all"), "knows no latitudes"),
-    "no run": (("evaluate", "M", "--data", "D"), "nothing says what it held out"),
+    "no run": (("evaluate", "M", "--data", "D", "--split", "test"), "nothing says what it held out"),
     "no data": (("evaluate", "M", "--data", "nothing", "--split", "all"), "no such file or folder"),
     "no variable": (("evaluate", "M", "--data", "D", "--split", "all", "--variables", "ICE"), "the variables are SST"),
     "units for nothing": (("evaluate", "M", "--data", "D", "--split", "all", "--units", "K"), "give one each"),

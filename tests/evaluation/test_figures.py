@@ -44,6 +44,12 @@ def test_a_sheet_shows_every_panel_unchanged_and_in_its_place():
     assert text.min() < 0.4 and paper[:, : MARGIN].min() == 1  # a label, and an empty margin
 
 
+def test_a_long_label_makes_room_for_the_one_beside_it():
+    long, short = Panel(noise(31, 41), "chairs/foldingChair"), Panel(noise(31, 43, 1), "model")
+    assert sheet([[long, short]]).width > sheet([[short, short]]).width + 60
+    assert sheet([[long, Panel(short.image)]]).width == 2 * MARGIN + 41 + GAP + 43  # over blank paper it may run on
+
+
 def test_values_outside_the_range_are_clamped_not_wrapped():
     image = torch.tensor([-0.5, 0.0, 1.0, 1.7]).expand(3, 1, 4)
     assert to_pil(image).getpixel((0, 0)) == (0, 0, 0) and to_pil(image).getpixel((3, 0)) == (255, 255, 255)

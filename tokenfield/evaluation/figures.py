@@ -7,6 +7,7 @@ so, and enlargements without interpolation are whole-number repeats.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,22 @@ class Panel:
 def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
     """Panels in rows and columns on white paper, a line of text below each.
 
-    A column is as wide as its widest panel, a row as high as its highest; panels lie at the top left of their place.
+    A column is as wide as its widest panel and as labels that others stand beside, a row as high as its highest panel;
+    panels lie at the top left of their place.
     Letters are 18 pixels high, so that they can be read at half the size, or more on a sheet so wide that it will be
     looked at from further away. Notes that have no room beside their labels stand below them.
     """
     columns = max(len(row) for row in rows)
     widths = [max([row[k].image.shape[2] for row in rows if k < len(row)]) for k in range(columns)]
-    width = 2 * MARGIN + sum(widths) + GAP * (columns - 1)
-    letters = max(18, width // 90)
+    letters = max(18, (2 * MARGIN + sum(widths) + GAP * (columns - 1)) // 90)
     font = ImageFont.load_default(letters)
     below = any(font.getlength(f"{panel.label}  {panel.note}") > column + GAP / 2
                 for row in rows for panel, column in zip(row, widths, strict=False) if panel.label and panel.note)
+    for row in rows:
+        for k, (panel, beside) in enumerate(pairwise(row)):
+            if beside.label or beside.note:
+                widths[k] = max(widths[k], round(max(map(font.getlength, (panel.label, panel.note))) - GAP / 2))
+    width = 2 * MARGIN + sum(widths) + GAP * (columns - 1)
     line = round(1.35 * letters)
     text = line // 4 + line * (1 + below)
     heights = [max(panel.image.shape[1] for panel in row) + text for row in rows]

@@ -13,9 +13,9 @@ Action = Encode | Year | Decode | Query | Map | Evaluate
 def climate(action: Annotated[Action, tyro.conf.arg(name=""), tyro.conf.OmitSubcommandPrefixes]) -> int:
     """Fields of the Earth: encode, decode on any grid, query at any place, draw as maps, evaluate.
 
-    Reads netCDF, Zarr and NPY with any order of latitudes and longitudes; missing cells take no part. Train a model
-    with tokenfield train lainr-climatology --data FOLDER (or anr-climatology, anchored-climatology, lainr-era5,
-    anr-era5). Each action has --help, and --json PATH for machines.
+    Reads netCDF, Zarr and NPY with any order of latitudes and longitudes; missing cells take no part. The model
+    earth-climate is packaged; train others with tokenfield train harmonic-climatology --data FOLDER (or lainr-, anr-,
+    anchored-climatology, lainr-era5, anr-era5). Each action has --help, and --json PATH for machines.
 
     Args:
         action: what to do.

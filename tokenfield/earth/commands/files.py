@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,10 +17,12 @@ from tokenfield.io.outputs import check_free, short, untaken
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
-    from tokenfield.earth.data import GriddedSource
+    from tokenfield.earth.data import GriddedConfig, GriddedSource
     from tokenfield.earth.models import EarthModel
 
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")]
+EarthModelName = Annotated[str, tyro.conf.arg(metavar="MODEL", help=(
+    "earth-climate, which is packaged and takes any variable; a training run; or a folder of a gridded model."))]
 
 
 @dataclass(kw_only=True)
@@ -45,10 +48,9 @@ class Encode(OnData):
 
     input: tyro.conf.Positional[Path]
     """A netCDF or NPY file, a Zarr folder, or a folder of these."""
-    model: Annotated[str, tyro.conf.arg(metavar="MODEL")]
-    """A folder that holds one of the gridded models, or a training run."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FOLDER")]
     """Where the .field files go, named after file, variable, time and level."""
+    model: EarthModelName = "earth-climate"
     half: bool = False
     """Store tokens as 16-bit numbers: half the file."""
     overwrite: bool = False
@@ -95,8 +97,7 @@ class Year:
     """A netCDF file or a Zarr folder."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",), metavar="FIELD")]
     """The .field file."""
-    model: Annotated[str, tyro.conf.arg(metavar="MODEL")] = "earth-climate"
-    """One of the gridded models."""
+    model: EarthModelName = "earth-climate"
     variable: str = ""
     """Which variable; default: the only one."""
     select: Annotated[tuple[str, ...], tyro.conf.arg(metavar="DIM=PLACE")] = ()
@@ -135,12 +136,12 @@ class Year:
 class Evaluate(OnData):
     """Measure a model on fields: area-weighted RMSE in their units, PSNR, values stored."""
 
-    model: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL")]
-    """A training run, or a folder that holds one of the gridded models."""
+    model: tyro.conf.Positional[EarthModelName]
     data: Path
     """A file, or a folder of netCDF, Zarr or NPY files."""
-    split: Literal["test", "all"] = "test"
-    """test: what the run held out, by its own recipe; all: every field."""
+    split: Literal["auto", "test", "all"] = "auto"
+    """test: what the run held out, by its own recipe; all: every field; auto: test of the files that its recipe names,
+    all of any other."""
     files: Names = ()
     """Only files like these, such as levitus*; default: those of the recipe, or all."""
     count: Int = None
@@ -153,12 +154,16 @@ class Evaluate(OnData):
         """The model, the fields, and what to say of both."""
         check_at_least(1, count=self.count)
         model = load_earth_model(self.model, self.device)
-        source = open_fields(model, self.data, variables=self.variables, units=self.units, files=self.files,
-                             split=self.split, run=self.model)
+        recipe = recipe_of(self.model)
+        own = recipe is not None and (bool(self.files) or names_any(recipe.files, self.data))
+        split = {"auto": "test" if own else "all"}.get(self.split, self.split)
+        files = self.files or (recipe.files if recipe and own else ())
+        source = open_fields(model, self.data, variables=self.variables, units=self.units, files=files,
+                             split=split, run=self.model)
         total, config = len(source), source.config
         count = min(self.count or total, total)
         source.layers = [source.layers[i * total // count] for i in range(count)]
-        settings = {"data": self.data.name, "split": self.split, "files": self.files or config.files,
+        settings = {"data": self.data.resolve().name, "split": split, "files": config.files,
                     "holdout": config.holdout, "every": config.every, "shares": config.shares}
         return model, source, settings
 
@@ -201,24 +206,39 @@ def load_earth_model(name: str, device: str) -> "EarthModel":
     return earth_model(load_model(name, device))
 
 
-def open_fields(model: "EarthModel", data: Path, *, variables: tuple[str, ...], units: tuple[str, ...],
-                split: str = "all", files: tuple[str, ...] = (), run: str = "") -> "GriddedSource":
-    """Fields for a model's grid: variables, units and files by the options, else by the run's recipe or the model."""
+def recipe_of(run: str) -> "GriddedConfig | None":
+    """The data of a training run's recipe, or of a packaged model's; None where there is none, or of another kind."""
     from tokenfield.earth.data import GriddedConfig
     from tokenfield.models import pretrained
     from tokenfield.training.recipe import read
 
-    recipe = (pretrained.packaged(run) or Path(run)) / "recipe.json"
-    data_config = read(recipe).data if run and recipe.exists() else None
-    config = data_config if isinstance(data_config, GriddedConfig) else GriddedConfig(size=model.input_size)
-    if split == "test" and not recipe.exists():
+    path = (pretrained.packaged(run) or Path(run)) / "recipe.json"
+    data = read(path).data if path.exists() else None
+    return data if isinstance(data, GriddedConfig) else None
+
+
+def names_any(patterns: tuple[str, ...], data: Path) -> bool:
+    """Whether the patterns name a file of the data; none name every file."""
+    from tokenfield.earth.data import find_earth_files
+
+    return any(fnmatch(path.name, pattern) for path in find_earth_files(data) for pattern in patterns or "*")
+
+
+def open_fields(model: "EarthModel", data: Path, *, variables: tuple[str, ...], units: tuple[str, ...],
+                split: str = "all", files: tuple[str, ...] = (), run: str = "") -> "GriddedSource":
+    """Fields for a model's grid: variables and units by the options, else by the run's recipe or the model."""
+    from tokenfield.earth.data import GriddedConfig
+
+    recipe = recipe_of(run) if run else None
+    config = recipe or GriddedConfig(size=model.input_size)
+    if split == "test" and recipe is None:
         raise UserError(f"{run} is no training run, so nothing says what it held out; give --split all")
     ours = [variable for variable in model.config.variables if variable.name]
     names = variables or config.variables or tuple(variable.name for variable in ours)
     new_units = units or config.units or tuple(variable.units for variable in ours)
     if units and len(units) != len(names):
         raise UserError(f"--units {' '.join(units)} for variables {' '.join(names) or '(all)'}; give one each")
-    config = replace(config, files=files or config.files, variables=names,
+    config = replace(config, files=files, variables=names,
                      channels="together" if len(model.config.variables) > 1 else "apart",
                      units=new_units if len(new_units) == len(names) else ())
     if split == "all":
