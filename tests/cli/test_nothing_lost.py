@@ -267,6 +267,14 @@ def test_a_variable_that_is_not_set_is_not_this_folder(words, run, phone, monkey
     assert outcome.code == 2 and "an empty word" in outcome.err and len(list(phone.iterdir())) == 3
 
 
+def test_a_present_folder_that_is_gone_is_said(run, phone, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    outcome = run("encode", phone / "a.png", "-o", "a.field")
+    assert outcome.code == 1 and "the present folder was removed" in outcome.err
+
+
 def test_a_model_is_found_again_by_its_hash_and_not_by_the_file_s_word(run, model, phone, tmp_path, own_cache):
     run("encode", phone / "a.png", "-o", tmp_path / "a.field", "--model", model, "--no-check")
     assert run("decode", tmp_path / "a.field", "-o", tmp_path / "a.png").code == 0

@@ -82,6 +82,8 @@ def test_one_result_is_no_input_no_folder_and_of_its_own_kind(folder, tmp_path):
     (folder / "a.field").write_bytes(b"earlier")
     with pytest.raises(UserError, match="exists already"):
         plan_file(picture, None, [".field"])
+    with pytest.raises(UserError, match=r"a.png is a file, not a folder"):
+        plan_file(picture, picture / "x.field", [".field"])
     assert plan_file(picture, Path("x" * 300 + ".field"), [".field"]).suffix == ".field"  # writing says what is wrong
 
 

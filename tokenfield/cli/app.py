@@ -176,6 +176,8 @@ def explain(error: UserError | OSError | KeyboardInterrupt | ModuleNotFoundError
             return 128 + signal.SIGPIPE
         known = REASONS if error.filename is None else OS_REASONS  # what is not there has a name, or words of its own
         reason = known.get(error.errno or 0) or error.strerror or str(error)
+        if error.filename is None and error.errno == errno.ENOENT:  # of all calls that of `getcwd` has no name
+            reason = "the present folder was removed; change to another"
         console.fail(f"{shown(error.filename)}: {reason}" if error.filename is not None else reason)
     else:
         console.fail(str(error))

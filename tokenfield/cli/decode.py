@@ -11,9 +11,10 @@ from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out, Pixels
 from tokenfield.cli.encode import plan
 from tokenfield.cli.options import Device, Precision, check_at_least, find_precision, load_model
-from tokenfield.cli.types import Field, FieldModel
+from tokenfield.cli.types import Field, FieldModel, SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import BadName, shown
+from tokenfield.io.walk import files_below
 
 MAX_PIXELS = 256_000_000
 """The largest picture that is rendered, 16000 x 16000: a mistyped size should not fill the memory."""
@@ -125,11 +126,11 @@ def decode(
     check_at_least(1, layers=reading.layers)
     if fused and nodes is not None:
         raise UserError("--fused and --nodes are two ways of decoding; give one")
-    files = find_fields(input)
+    skipped, items = SkippedFiles(), []
+    files = find_fields(input, skipped)
     targets = plan(input, files, output, list(WRITERS), overwrite=overwrite)
     override = None if model is None else load_model(model, device)
     models: dict[str, FieldModel] = {}  # a folder's files are mostly of one model, and each is loaded once
-    skipped, items = SkippedFiles(), []
     with console.progress("decoding", len(files)) as bar:
         for i, (path, target) in enumerate(zip(files, targets, strict=True)):
             bar.file(i, path.name)
@@ -159,15 +160,15 @@ def decode(
                           "bytes": target.stat().st_size, "decode_seconds": seconds})
             console.say(f"{shown(path)} -> {shown(target)}: {pixels[1]} x {pixels[0]}, {seconds:.2f} s")
     console.write_json(json, "decode", {"items": items, "skipped": skipped.as_json()})
-    return console.finish(skipped, len(files))
+    return console.finish(skipped, len(items) + len(skipped))
 
 
-def find_fields(source: Path) -> list[Path]:
+def find_fields(source: Path, skipped: Optional[SkippedFiles] = None) -> list[Path]:  # noqa: UP045
     """The file, or every .field file under the folder in a fixed order. Raises UserError if there is none."""
     if not source.is_dir():
         return [source]
-    fields = [path for path in sorted(source.rglob("*")) if path.suffix.lower() == ".field" and path.is_file()
-              and not any(part.startswith(".") for part in path.relative_to(source).parts)]
+    files = files_below(source, None if skipped is None else skipped.add)
+    fields = [path for path in files if path.suffix.lower() == ".field" and path.is_file()]
     if not fields:
         raise UserError(f"{source}: no file in it ends in .field; tokenfield encode makes them")
     return fields

@@ -26,6 +26,7 @@ from tokenfield.errors import UserError, explained
 from tokenfield.io.atomic import shown, written_aside
 from tokenfield.io.progress import progress
 from tokenfield.io.record import Record
+from tokenfield.io.walk import files_below
 
 T = TypeVar("T")
 
@@ -144,31 +145,10 @@ def find_pictures(folder: str | Path, skipped: SkippedFiles | None = None) -> li
     if not folder.is_dir():
         what = "is no regular file" if folder.exists() else "no such folder or file"
         raise UserError(f"{shown(folder)}: {what}; give a folder of pictures or a picture")
-    paths: list[Path] = []
-    others = 0
-    visited: set[str] = set()
-
-    def unreadable(error: OSError) -> None:
-        if skipped is None or Path(error.filename) == folder:
-            raise UserError(f"{shown(error.filename)}: the folder may not be read ({error.strerror})") from error
-        skipped.add(error.filename, f"the folder may not be read ({error.strerror})")
-
-    for root, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        real = os.path.realpath(root)
-        if real in visited:                  # a link that leads back up would be walked for ever
-            folders.clear()
-            continue
-        visited.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if name.startswith("."):      # also the ._ companions that some systems leave beside every file
-                continue
-            if name.lower().endswith(SUFFIXES):
-                paths.append(Path(root, name))
-            else:
-                others += 1
+    files = files_below(folder, None if skipped is None else skipped.add)
+    paths = [path for path in files if path.name.lower().endswith(SUFFIXES)]
     if not paths:
-        holds = f"holds {others} files, none of them a picture" if others else "holds no pictures"
+        holds = f"holds {len(files)} files, none of them a picture" if files else "holds no pictures"
         raise UserError(f"{shown(folder)}: {holds}; files ending in {' '.join(SUFFIXES)} are read")
     return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
 

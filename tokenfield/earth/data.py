@@ -31,6 +31,7 @@ from tokenfield.earth.plugin import ZARR
 from tokenfield.earth.sphere import Averaging, LatLon
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+from tokenfield.io.walk import walk
 
 CACHE_BYTES = 1 << 28
 """Samples that stay in memory: 256 MB, all of the climatologies or sixty steps of ERA5."""
@@ -131,10 +132,13 @@ def find_earth_files(root: Path, patterns: tuple[str, ...] = ()) -> list[Path]:
         raise UserError(f"{shown(root)}: no such file or folder; give netCDF, Zarr or NPY")
     if not root.is_dir() or root.suffix.lower() == ZARR:
         return [root]
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES
-             and not any(part.startswith(".") for part in path.relative_to(root).parts)
-             and not any(parent.suffix.lower() == ZARR for parent in path.relative_to(root).parents)
-             and any(fnmatch(path.name, pattern) for pattern in patterns or "*")]
+    files = []
+    for place, folders, names in walk(root):
+        stores = [name for name in folders if name.lower().endswith(ZARR)]
+        folders[:] = [name for name in folders if name not in stores]
+        files += [place / name for name in (*stores, *names) if Path(name).suffix.lower() in SUFFIXES
+                  and any(fnmatch(name, pattern) for pattern in patterns or "*")]
+    files.sort()
     if not files:
         raise UserError(f"{shown(root)}: no file {' or '.join(patterns or SUFFIXES)} in it")
     return files

@@ -33,6 +33,7 @@ def plan_file(source: Path, output: Path | None, endings: Sequence[str]) -> Path
         raise UserError(f"{shown(target)} is the input itself; give another name")
     if output is None and present(target):
         raise UserError(f"{shown(target)} exists already; name it with -o to replace it, or give another name")
+    check_folders([target])
     if present(target) and target.is_dir():
         raise UserError(f"{shown(target)} is a folder; for one file name a file, such as "
                         f"{shown(target / source.stem)}{endings[0]}")

@@ -21,6 +21,7 @@ from torch import Tensor
 from tokenfield.data.decoding import PictureError
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown, write_whole
+from tokenfield.io.walk import files_below
 from tokenfield.sound.plugin import SUFFIXES, WAV
 
 RATES = (1000, 384_000)
@@ -36,8 +37,7 @@ def find_recordings(root: Path) -> list[Path]:
         raise UserError(f"{shown(root)}: no such file or folder; give a recording, or a folder of them")
     if not root.is_dir():
         return [root]
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES and path.is_file()
-             and not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    files = [path for path in files_below(root) if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not files:
         raise UserError(f"{shown(root)}: no recording in it; give a folder with {', '.join(SUFFIXES)}")
     return files

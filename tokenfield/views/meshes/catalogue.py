@@ -18,6 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from tokenfield.data.pictures import SkippedFiles
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
+from tokenfield.io.walk import files_below
 from tokenfield.views.meshes.files import BROKEN, UPRIGHT, read_scene
 from tokenfield.views.meshes.obj import text_of
 from tokenfield.views.meshes.surface import MeshError, Surface
@@ -60,9 +61,9 @@ def find_meshes(path: Path, skipped: SkippedFiles) -> list[MeshEntry]:
     if not path.exists():
         raise UserError(f"{shown(path)}: no such file or folder; give a mesh ({', '.join(UPRIGHT)}), a folder of them, "
                         f"or an archive ({', '.join(ARCHIVES)})")
-    inside = sorted(file for file in path.rglob("*") if file.is_file() and not hidden(file.relative_to(path)))
+    inside = [file for file in files_below(path, skipped.add) if file.is_file()] if path.is_dir() else [path]
     entries: list[MeshEntry] = []
-    for file in inside if path.is_dir() else [path]:
+    for file in inside:
         if (kind := file.suffix.lower()) in UPRIGHT:
             place = file.relative_to(path).with_suffix("") if path.is_dir() else Path(file.stem)
             entries.append(MeshEntry(slug(place.as_posix()), file.stem, file))
