@@ -64,8 +64,8 @@ def sheet(rows: Sequence[Sequence[Panel]]) -> Image.Image:
             paper.paste(to_pil(panel.image), (left, top))
             at = top + panel.image.shape[1] + line // 4
             draw.text((left, at), panel.label, INK, font)
-            beside = font.getlength(f"{panel.label}  ") if panel.label and not below else 0
-            draw.text((left + beside, at + (line if below and panel.label else 0)), panel.note, FAINT, font)
+            indent = font.getlength(f"{panel.label}  ") if panel.label and not below else 0
+            draw.text((left + indent, at + (line if below and panel.label else 0)), panel.note, FAINT, font)
             left += column + GAP
         top += height + GAP
     return paper
