@@ -219,10 +219,9 @@ def save(model: nn.Module, folder: str | os.PathLike[str], *, dtype: torch.dtype
     """Writes a model, wrapped or not, to a folder that `load` reads, and returns the folder.
 
     A new folder appears whole or not at all; in one that exists each file is replaced whole, and two that save there at
-    once take turns. `dtype` is that of the
-    stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps them as they are. `card` and `evaluation`
-    are what README.md and eval.json hold. Raises UserError for weights that `dtype` cannot hold, and for a folder that
-    cannot be written.
+    once take turns. `dtype` is that of the stored weights: torch.bfloat16 or torch.float16 halve the file, None keeps
+    them as they are. `card` and `evaluation` are what README.md and eval.json hold. Raises UserError for weights that
+    `dtype` cannot hold, and for a folder that cannot be written.
     """
     folder, own = Path(folder), unwrapped(model)
     if dtype not in (None, *FLOATS):

@@ -129,14 +129,17 @@ class FusedDecoder:
     def __init__(self, decoder: TokenDecoder):
         kernel()
         self.decoder = decoder
-        aggregator, _ = _parts(decoder)
+        aggregator, head = _parts(decoder)
         dim, heads = aggregator.output_map.in_features, aggregator.attention.num_heads
+        if (channels := cast(nn.Linear, head.out[0]).out_features) > ROW:
+            raise UserError(f"fused decoding of {channels} values per coordinate; it gives at most {ROW}")
         if dim % DEPTH or dim // heads % ROW:
             raise UserError(f"fused decoding of {heads} heads in a width of {dim}; it takes widths that are multiples "
                             f"of {DEPTH}, and {ROW} or a multiple of it per head")
 
     def locate(self, coords: Coordinates) -> list[Place]:
         """Tables of every feature: one list of them for all instances, or one for each."""
+        _check_no_gradient(*(coords.axes if isinstance(coords, Grid) else (coords,)))
         aggregator, head = _parts(self.decoder)
         features = [aggregator.query, *(cast(FrequencyFeature, one) for one in head.frequency)]
         apart = [coords] if isinstance(coords, Grid) or coords.ndim == 2 else list(coords)
@@ -147,8 +150,7 @@ class FusedDecoder:
         """All matrices, and keys and values of every instance and head."""
         if tokens.device.type != "cpu":
             raise UserError(f"fused decoding is for processors and the tokens are on {tokens.device}; move them to cpu")
-        if torch.is_grad_enabled() and tokens.requires_grad:
-            raise UserError("fused decoding has no gradient; decode these tokens by the model itself")
+        _check_no_gradient(tokens)
         layer = _parts(self.decoder)[0].attention
         with torch.autocast("cpu", enabled=False):
             packed = _Packed(self.decoder)
@@ -176,12 +178,9 @@ class FusedDecoder:
             first, last = share
             kernel().decode(packed.sizes, packed.weights, tables, tokens, first, last, out[first:].data_ptr())
 
-        parts = list(shares(len(out), torch.get_num_threads()))
-        if len(parts) == 1:
-            run(parts[0])
-        else:
-            with ThreadPoolExecutor(len(parts)) as threads:
-                list(threads.map(run, parts))
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(run, shares(len(out), threads)))
         return out
 
 
@@ -193,16 +192,22 @@ def shares(points: int, threads: int) -> Iterator[tuple[int, int]]:
 
 def table(feature: FrequencyFeature, coords: Coordinates) -> Table:
     """What rows and columns add to W gamma(v) + b; a point is a row, of a column that adds nothing."""
-    if isinstance(coords, Grid):
+    if isinstance(coords, Grid) and len(coords.axes) == 2:
         rows, columns = (part.float().contiguous() for part in feature.over_axes(coords))
         return rows, columns
-    rows = feature.phase(coords).float().contiguous()
+    points = coords.coords() if isinstance(coords, Grid) else coords
+    rows = feature.phase(points).float().contiguous()
     return rows, torch.zeros_like(rows[:1])
+
+
+def _check_no_gradient(*tensors: Tensor) -> None:
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        raise UserError("fused decoding has no gradient; decode by the model itself, or under torch.no_grad()")
 
 
 def _parts(decoder: TokenDecoder) -> tuple[SelectiveTokenAggregation, MultiBandModulation]:
     aggregator, head = decoder.aggregator, decoder.head
-    if not isinstance(aggregator, SelectiveTokenAggregation) or not isinstance(head, MultiBandModulation):
+    if type(aggregator) is not SelectiveTokenAggregation or type(head) is not MultiBandModulation:  # not heirs
         raise UserError("fused decoding is for LAINR's own aggregation and bands; decode without it")
     if head.modulate is None or any(cast(FrequencyFeature, one).linear is None for one in head.frequency):
         raise UserError("fused decoding needs the linear maps of Eq. 6 and 7; decode without it")
