@@ -7,9 +7,9 @@ what that needs, and nothing else: no extra, no test package. It is made in a se
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution
@@ -53,8 +53,7 @@ def same_disk(folder: Path) -> bool:
 def wheel(sdist, tmp_path_factory) -> Path:
     """Made from the sdist, as an installer without a wheel would."""
     source, target = (tmp_path_factory.mktemp(name) for name in ("unpacked", "wheel"))
-    with tarfile.open(sdist) as archive:
-        archive.extractall(source, filter="data")
+    shutil.unpack_archive(sdist, source)
     return built("build_wheel", target, next(source.iterdir()))
 
 

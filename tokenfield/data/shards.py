@@ -49,12 +49,20 @@ def scan(shard: Path) -> tuple[Index, bool]:
                 rows.append((name, member.offset_data, member.size))
                 if member.name.endswith(".cls") and member.size < 32:
                     labels[key(name)] = int((tar.extractfile(member) or io.BytesIO()).read())
+            whole = not any(block_at(shard, tar.offset))  # of a header that is damaged, some versions only stop there
     except (tarfile.TarError, ValueError, EOFError, OverflowError, MemoryError):  # of sizes that no file has
         whole = False
     longest = max((len(name) for name, _, _ in rows), default=1)
     kind = np.dtype([("name", f"S{longest}"), ("offset", np.uint64), ("size", np.uint64), ("label", np.int64)])
     index = np.array([(*row, labels.get(key(row[0]), NO_LABEL)) for row in rows], kind)
     return np.sort(index, order="name"), whole
+
+
+def block_at(file: Path, offset: int) -> bytes:
+    """A block of a tar file: zeros at the end of what it holds, nothing at the end of the file."""
+    with open(file, "rb") as raw:
+        raw.seek(offset)
+        return raw.read(tarfile.BLOCKSIZE)
 
 
 def key(name: bytes) -> bytes:
