@@ -50,6 +50,9 @@ def explained(call: C) -> C:
         except UserError:
             raise
         except DAMAGE as error:
+            if "nference tensor" in str(error):  # torch's own words are of autograd's
+                raise UserError("a model or tensors made under torch.inference_mode, which autograd takes none of; "
+                                "make them outside it, or under torch.no_grad") from error
             if (line := misfit(call, args, kwargs)) is None:
                 raise
             raise UserError(line) from error

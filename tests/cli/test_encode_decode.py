@@ -172,6 +172,14 @@ def test_more_pixels_than_memory_are_refused_before_any_is_drawn(model, monkeypa
         Size(scale=1.2).pixels(field.native_size)
 
 
+def test_a_coded_field_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch, tmp_path):
+    Field.of("photos-s", torch.rand(3, 8, 8)).save(tmp_path / "a.field", quality=20)
+    monkeypatch.setattr(decode_module, "MAX_PIXELS", 63)
+    monkeypatch.setattr(Field, "load", lambda *given, **options: pytest.fail("decoded"))
+    with pytest.raises(UserError, match="at most 63"):
+        decode_module.open_field(tmp_path / "a.field", None, {}, "cpu", size=Size())
+
+
 def test_info_about_everything(run, model, photo, folder, tmp_path):
     run("encode", photo, "-o", tmp_path / "photo.field", "--model", model, "--no-check")
     facts = tmp_path / "facts.json"

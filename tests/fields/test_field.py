@@ -192,6 +192,10 @@ def test_bad_pictures(bad, message):
         (lambda f: f.crop((0, 0, 100, 100), (4, 4)), "pixel_box"),
         (lambda f: f.crop((0, 0, 1, float("nan")), (4, 4)), "box"),
         (lambda f: f.crop((0, 0, 1, 1), (4, -4)), "at least 1"),
+        (lambda f: f.render(10**6, 10**6), "GB of memory, and there are"),
+        (lambda f: f.render((10**6, 10**6)), "height and width"),
+        (lambda f: f(Grid.cells(10**6, 10**6)), "draw parts with crop(box, size)"),
+        (lambda f: f.rows(1, 2**31 - 1), "GB of memory"),
         (lambda f: f.render(4, 4, dtype=torch.float64), "precision"),
     ],
 )

@@ -190,6 +190,15 @@ def test_a_field_with_optimised_latents_belongs_to_the_model_it_came_from(field,
     assert torch.equal(Field.load(tmp_path / "a.field", field.model).tokens, fitting.best.tokens)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_is_fitted_where_nothing_is_recorded(field, picture, mode):
+    fitting = Optimization(field, picture, "all")
+    points = [point.psnr for point in fitting.run(steps=2)]
+    with mode():
+        inside = Optimization(field, picture * 1.0, "all")
+        assert [point.psnr for point in inside.run(steps=2)] == points
+
+
 def test_impossible_settings_are_one_line(field, picture):
     with pytest.raises(UserError, match="pixels and a picture"):
         Optimization(field, picture[:, 1:])

@@ -180,7 +180,7 @@ def open_field(
     models: dict[str, FieldModel],
     device: str,
     reading: Reading = Reading(),
-    size: Size = Size(),
+    size: Optional[Size] = None,  # noqa: UP045
 ) -> Field:
     """The field in a file, with the chosen model or the one that the file names; no more of it than a size needs.
 
@@ -200,6 +200,7 @@ def open_field(
     if override is None:
         override = find_model(path, file.model, load=load, hint="say with --model where it is")
     box = None
-    if size.crop is not None and file.version > 1:
-        box = size.box(domain_from_dict(file.domain).size)
+    if size is not None and file.version > 1 and len(native := domain_from_dict(file.domain).size) == 2:
+        size.pixels(native)  # too many are said before any are decoded
+        box = size.box(native) if size.crop is not None else None
     return Field.load(path, override, box=box, layers=reading.layers, partial=reading.partial)

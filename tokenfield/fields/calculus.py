@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tokenfield.coords import Grid
 from tokenfield.fields.rendering import check_boxes
+from tokenfield.nn.defaults import gradients, recordable
 
 POINTS = 1 << 14
 """Points whose derivatives are taken at once: second derivatives hold several times what values hold."""
@@ -26,27 +27,29 @@ Values = Callable[[Tensor], Tensor]
 def gradient(values: Values, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c x"]:
     """First derivatives of every channel, (d/dy, d/dx), by automatic differentiation.
 
-    They can be differentiated again if the points require gradients; else nothing is recorded of them.
+    They can be differentiated again if the points require gradients, and the caller records some; else nothing is
+    recorded of them.
     """
-    if points.requires_grad:
+    if points.requires_grad and torch.is_grad_enabled():
         return _slopes(values(points), points)
-    parts = [_slopes(values(part), part, keep=False) for part in _leaves(points)]
-    return torch.cat(parts)
+    with gradients():
+        return torch.cat([_slopes(values(part), part, keep=False) for part in _leaves(points)])
 
 
 def laplacian(values: Values, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
     """d^2/dy^2 + d^2/dx^2 of every channel, by automatic differentiation, twice."""
     parts = []
-    for part in _leaves(points):
-        slopes = _slopes(values(part), part)  # (Q, C, 2)
-        second = [_slopes(slopes[..., axis], part, keep=True)[..., axis] for axis in range(points.shape[1])]
-        parts.append(sum(second[1:], second[0]).detach())
-    return torch.cat(parts)
+    with gradients():
+        for part in _leaves(points):
+            slopes = _slopes(values(part), part)  # (Q, C, 2)
+            second = [_slopes(slopes[..., axis], part, keep=True)[..., axis] for axis in range(points.shape[1])]
+            parts.append(sum(second[1:], second[0]).detach())
+        return torch.cat(parts)
 
 
 def _leaves(points: Tensor) -> list[Tensor]:
     """Points in parts, which gradients are taken by."""
-    return [part.detach().requires_grad_() for part in points.split(POINTS)]
+    return [part.detach().requires_grad_() for part in recordable(points).split(POINTS)]
 
 
 def _slopes(values: Float[Tensor, "q c"], points: Float[Tensor, "q x"], keep: bool = True) -> Float[Tensor, "q c x"]:

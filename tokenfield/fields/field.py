@@ -39,6 +39,7 @@ from tokenfield.fields.rendering import (
     BAND_POINTS,
     Box,
     check_boxes,
+    check_memory,
     check_points,
     grid_over,
     on_grid,
@@ -51,7 +52,7 @@ from tokenfield.io.cache import remember_model
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.folder import ModelId, unwrapped
-from tokenfield.nn.defaults import usual_defaults
+from tokenfield.nn.defaults import recordable, usual_defaults
 
 if TYPE_CHECKING:
     from xarray import DataArray
@@ -75,6 +76,10 @@ class Field:
     model: FieldModel
     tokens: Tensor
     domain: Domain
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tokens, Tensor):
+            object.__setattr__(self, "tokens", recordable(self.tokens))
 
     @classmethod
     def of(cls, model: nn.Module | str | os.PathLike[str], picture: object, *, domain: Domain | None = None,
@@ -114,6 +119,7 @@ class Field:
             (Q, C) in the order of the coordinates (a grid row-major), on the tokens' device.
         """
         if isinstance(coords, Grid):
+            check_memory(self, coords.shape)
             return on_grid(self, coords, dtype).flatten(1).T
         coords = check_points(coords, len(self.domain.size))
         with recording(self.tokens, coords), precision(self.model, dtype):
@@ -161,6 +167,7 @@ class Field:
         Returns:
             (C, height, width).
         """
+        check_memory(self, size := whole_sizes(size, len(self.native_size)))
         return on_grid(self, grid_over(self, box, size, antialias), dtype, progress)
 
     def rows(self, height: SupportsIndex, width: SupportsIndex, *, points: SupportsIndex = BAND_POINTS,
@@ -169,6 +176,7 @@ class Field:
 
         For pictures larger than the memory: only one band exists at a time.
         """
+        check_memory(self, (1, whole(width)))
         bands = grid_over(self, (-1.0, -1.0, 1.0, 1.0), (height, width), antialias).split(points)
         return (on_grid(self, band, dtype) for band in bands)
 

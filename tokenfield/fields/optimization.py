@@ -39,6 +39,7 @@ from tokenfield.metrics import decibels
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel
 from tokenfield.models.coordinate_mlp import CoordinateMlpConfig
+from tokenfield.nn.defaults import gradients, recordable
 
 What = Literal["latents", "decoder", "all"]
 BLOCK_POINTS = 1 << 16
@@ -119,9 +120,10 @@ class Optimization:
         UserError: a picture of another size, or a decoder without parameters.
     """
 
+    @gradients()
     def __init__(self, field: Field, picture: Tensor, what: What = "latents", *, rates: dict[str, float] | None = None,
                  pixels: int | None = None, seed: int = 0, timer: Timer | None = None):
-        picture = check_picture(picture, field.model.channels)
+        picture = recordable(check_picture(picture, field.model.channels))
         if tuple(picture.shape[1:]) != tuple(field.native_size):
             raise UserError(f"a field of {field.native_size} pixels and a picture of {tuple(picture.shape[1:])}")
         if pixels is not None and pixels < 1:
@@ -186,6 +188,7 @@ class Optimization:
         total = sum(self._squared(block, target).item() for block, target in self.measured.blocks())
         return total / self.measured.picture.numel()
 
+    @gradients()
     def _gradient(self, target: Target) -> float:
         """The gradient of the mean squared error over the pixels, and that error."""
         self.optimizer.zero_grad()
@@ -201,6 +204,7 @@ class Optimization:
         values = self.field.domain.on_grid(self.field.model, self.tokens, block)
         return (values - target.to(values)).square().sum()
 
+    @gradients()
     def _move(self, progress: float) -> None:
         """A step of Adam, at rates that fall to zero as a cosine."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):

@@ -2,6 +2,7 @@
 values there, and means where a pixel covers several of the picture's.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, prod
@@ -47,6 +48,23 @@ def whole_sizes(size: object, axes: int = 2) -> tuple[int, ...]:
         form = "(height, width)" if axes == 2 else f"{axes} sizes"
         raise UserError(f"size {' x '.join(map(str, sides))}; give {form}, whole numbers of at least 1")
     return sides
+
+
+def check_memory(field: Rendered, size: Sequence[int]) -> None:
+    """Raises UserError for so many values that their device has no memory for twice as many.
+
+    A tile that covers all of them is weighted, which makes a copy; positions along the axes take some numbers each.
+    """
+    device = field.tokens.device
+    needed = 2 * field.tokens.element_size() * field.model.channels * prod(size) + 64 * sum(size)
+    if device.type == "cuda":
+        there = torch.cuda.mem_get_info(device)[1]
+    else:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 40
+    if needed > there:
+        raise UserError(f"{' x '.join(map(str, size))} samples take {needed / 1e9:,.0f} GB of memory, and there are "
+                        f"{there / 1e9:,.0f}; draw parts with crop(box, size), or band after band with rows(height, "
+                        "width)")
 
 
 def check_range(name: str, coords: Tensor) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
 
 @contextmanager
@@ -19,3 +20,16 @@ def usual_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Gradients are recorded in the block, also inside `torch.no_grad` and `torch.inference_mode`."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def recordable(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy where `torch.inference_mode` made it: autograd takes none of those."""
+    with torch.inference_mode(False):
+        return tensor.clone() if tensor.is_inference() else tensor

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tokenfield.nn.defaults import gradients
+
 
 def dct(n: int) -> Float[Tensor, "n n"]:
     """The orthonormal DCT-II, a row per frequency; float64."""
@@ -42,6 +44,7 @@ def lapped_pair(odd: Float[Tensor, "h h"]) -> tuple[Float[Tensor, "p q"], Float[
     return cosines @ analysis, synthesis @ cosines.T
 
 
+@gradients()
 def fit_lapped(correlation: Float[Tensor, " lags"], cell: int, steps: int = 100) -> Float[Tensor, "h h"]:
     """V of the greatest coding gain for a signal of this autocorrelation at lags 0 .. 2 cell - 1.
 
@@ -60,8 +63,7 @@ def fit_lapped(correlation: Float[Tensor, " lags"], cell: int, steps: int = 100)
         gain.backward()
         return gain
 
-    with torch.enable_grad():
-        optimizer.step(loss)
+    optimizer.step(loss)
     return odd.detach()
 
 

@@ -22,6 +22,7 @@ from tokenfield.fields.field import Field
 from tokenfield.io.charts import COLOURS, plot
 from tokenfield.io.record import Record
 from tokenfield.metrics import mse, psnr, ssim
+from tokenfield.nn.defaults import gradients
 from tokenfield.training.seeding import generator
 from tokenfield.views.data import ViewSet
 from tokenfield.views.light_field import LightField, camera_of, render_from
@@ -76,6 +77,7 @@ def field_of_views(model: ViewsModel, views: ViewSet, support: Sequence[int], in
     return fit_tokens(field, views, numbers, fitting) if fitting.steps else field
 
 
+@gradients()
 def fit_tokens(field: Field, views: ViewSet, numbers: list[int], fitting: Fitting) -> Field:
     """The field with its tokens optimised so that the support views, of these numbers, come out as they are.
 
@@ -87,17 +89,16 @@ def fit_tokens(field: Field, views: ViewSet, numbers: list[int], fitting: Fittin
     colours = views.images[numbers].to(device).flatten(2).mT  # (V, H W, 3)
     poses, angles = views.poses[numbers].to(device), torch.full((len(numbers),), views.angle_x, device=device)
     rays = min(len(pixels), -(-fitting.rays // len(numbers)))  # of each view
-    with torch.enable_grad():
-        tokens = field.tokens.detach().clone().requires_grad_()
-        optimizer = torch.optim.Adam([tokens], fitting.rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, fitting.steps)
-        for step in range(fitting.steps):
-            sample = torch.randperm(len(pixels), generator=generator(fitting.seed, step, FITTING))[:rays].to(device)
-            values = model.see(tokens.expand(len(numbers), -1, -1), poses, angles, pixels[sample], domain.size,
-                               integral=domain.integral)
-            (tokens.grad,) = torch.autograd.grad(mse(values, colours[:, sample]).mean(), tokens)
-            optimizer.step()
-            schedule.step()
+    tokens = field.tokens.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([tokens], fitting.rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, fitting.steps)
+    for step in range(fitting.steps):
+        sample = torch.randperm(len(pixels), generator=generator(fitting.seed, step, FITTING))[:rays].to(device)
+        values = model.see(tokens.expand(len(numbers), -1, -1), poses, angles, pixels[sample], domain.size,
+                           integral=domain.integral)
+        (tokens.grad,) = torch.autograd.grad(mse(values, colours[:, sample]).mean(), tokens)
+        optimizer.step()
+        schedule.step()
     return replace(field, tokens=tokens.detach())
 
 

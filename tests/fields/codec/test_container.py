@@ -91,11 +91,20 @@ def test_what_a_file_claims_is_compared_with_its_bytes(field, path, model, monke
         header, streams = coded.header, [coded.streams(i) for i in range(coded.header.stripes)]
     monkeypatch.setattr(container, "plausible", lambda shape, length: True)
     monkeypatch.setattr(container, "BLANK", 1 << 40)
+    monkeypatch.setattr(container, "SHEET", 1 << 40)
     claim = container.pack(replace(header, shape=(256, 341, header.shape[-1]), stripe=256), streams[:1])
     monkeypatch.undo()
     path.with_name("claim.field").write_bytes(claim)
     with pytest.raises(UserError, match=r"claim.field is damaged or cut short: \d+ bytes for tokens \(256, 341"):
         Field.load(path.with_name("claim.field"), model)
+
+
+def test_what_is_larger_than_a_sheet_of_paper_has_the_bytes_of_a_photograph():
+    assert container.plausible((container.SHEET,), (container.SHEET - container.BLANK) // container.DENSEST)
+    assert not container.plausible((60_000_000,), 33_000) and container.plausible((60_000_000,), 52_000)
+    domain = {"kind": "lattice", "size": [2, 2], "cell": 16, "block": 64}
+    header = Header(ModelId("lapped", None, "ab" * 32), b"1234", 700, "1.2", (1, 60_000, 1000), 1, 1, domain)
+    assert 51_000 < len(container.pack(header, [[b"a"]])) < 53_000
 
 
 def test_a_region_needs_its_stripe_alone(field, path):

@@ -43,6 +43,8 @@ MOST = 1 << 40
 BLANK, DENSEST = 1 << 21, 1 << 11
 """Values of tokens that any file may hold, and how many more for each of its bytes, so that a small file cannot fill a
 memory. A photograph has below 500 a byte; what is blank has more, and its streams are made longer (`pack`)."""
+SHEET, DENSE = 1 << 25, 1 << 9
+"""Of pictures larger than a blank sheet of paper at 300 dots per inch, no more values a byte than of photographs."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def pack(header: Header, streams: list[list[bytes]]) -> bytes:
         out.write(packed(number))
     out.write(_packed_domain(header.domain))
     ordered = [stripe[layer] for layer in range(header.layers) for stripe in streams]
-    lacking = -((BLANK - prod(header.shape)) // DENSEST) - sum(map(len, ordered))
+    values = prod(header.shape)
+    lacking = max(-((BLANK - values) // DENSEST), -((SHEET - values) // DENSE)) - sum(map(len, ordered))
     if lacking > 0 and any(ordered):  # zeros after a stream are in it already (`entropy.Decoder`)
         longest = max(range(len(ordered)), key=lambda i: len(ordered[i]))
         ordered[longest] += bytes(lacking)
@@ -102,7 +105,7 @@ def pack(header: Header, streams: list[list[bytes]]) -> bytes:
 
 def plausible(shape: tuple[int, ...], length: int) -> bool:
     """Whether a file of so many bytes may hold tokens of a shape."""
-    return prod(shape) <= BLANK + DENSEST * length
+    return prod(shape) <= min(BLANK + DENSEST * length, SHEET + DENSE * length)
 
 
 def is_coded(path: Path) -> bool:
