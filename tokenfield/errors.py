@@ -14,7 +14,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, At
           AssertionError, RuntimeError, struct.error, zlib.error)
 """What decoders raise on damaged bytes. Pillow documents OSError; its plugins raise all of these on fuzzed files."""
 LONGEST = 1000
-"""Characters of a message; a longer one quotes a value that nobody reads."""
+"""Characters of a message; a longer one quotes a value that nobody reads, and its end says what to do."""
 NUMBERS = {int: numbers.Integral, SupportsIndex: numbers.Integral, float: numbers.Real}
 """NumPy's numbers are numbers."""
 C = TypeVar("C", bound=Callable[..., Any])
@@ -29,7 +29,7 @@ class UserError(ValueError):
 
     def __init__(self, message: object = ""):
         text = printable(str(message))
-        super().__init__(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...")
+        super().__init__(text if len(text) <= LONGEST else f"{text[:LONGEST - 300]} ... {text[-300:]}")
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,7 @@ from tokenfield.io.limits import DamagedJson, parse_json
 from tokenfield.models import pretrained
 from tokenfield.models.folder import ModelId
 from tokenfield.models.lainr import LainrConfig
-from tokenfield.training import recipe
+from tokenfield.training import checkpoint, recipe
 from tokenfield.training.recipe import usual_recipe
 
 TOY = LainrConfig(size=(8, 8), patch=4, padding=0, num_latents=2, latent_dim=3, encoder_dim=8, encoder_depth=1,
@@ -149,6 +149,23 @@ def test_weights_are_what_they_should_be(made, tmp_path):
 def test_recipes_are_read_or_refused(change, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_json(usual_recipe("toy", TOY)) | change))
     assert "recipe.json" in bounded(lambda: recipe.read(tmp_path / "recipe.json"))
+
+
+@pytest.mark.parametrize("change", [{"padding": 10**9}, {"dim": 2**40}, {"encoder_depth": 10**9},
+                                    {"num_latents": 2**53}, {"padding": 2**53}])
+def test_models_that_nobody_can_train_are_not_built(change, tmp_path):
+    (tmp_path / "recipe.json").write_text(json.dumps(
+        (plain := recipe.to_json(usual_recipe("toy", TOY))) | {"model": plain["model"] | change}))
+    assert bounded(lambda: recipe.fresh_model(recipe.read(tmp_path / "recipe.json")))
+
+
+@pytest.mark.parametrize("state", [{}, {"step": 1, "sha256": {"/etc/passwd": ""}}, {"step": 1, "sha256": {"../a": ""}},
+                                   {"step": "x", "sha256": {}}])
+def test_a_checkpoint_s_state_names_files_of_its_own(state, tmp_path, monkeypatch):
+    (tmp_path / "state.json").write_text(json.dumps(checkpoint._sealed(state)))
+    monkeypatch.setattr(checkpoint, "_digest", lambda path: pytest.fail("opened"))
+    with pytest.raises(checkpoint.DamagedError, match="names no step, or files elsewhere"):
+        checkpoint.verify(tmp_path)
 
 
 @pytest.mark.parametrize("origin", ["/etc", "../outside", "..", "\x1b[2J", "a\0b", "hf:some/body", "~",

@@ -98,6 +98,10 @@ def test_a_finished_run_goes_on_under_a_rate_that_rises_again_and_says_so(whole,
         run(longer, pictures, part, resume=True)
     with pytest.raises(UserError, match="steps: 6 became 5"):
         run(replace(SHORT, steps=5), pictures, out, resume=True)
+    constant = replace(SHORT, optim=OptimConfig(rate=1e-3, schedule="constant"))
+    run(constant, pictures, tmp_path / "constant")
+    with pytest.raises(UserError, match="holds 4 steps already; give more --steps"):
+        run(replace(constant, steps=2), pictures, tmp_path / "constant", resume=True)
 
 
 @pytest.mark.parametrize("session, processes", [(QUIET, 1), (Session(fsdp=True), 2)])
@@ -125,7 +129,7 @@ def test_a_run_starts_from_trained_weights(whole, pictures, tmp_path):
 
 
 def test_a_start_is_of_the_recipe_s_system_and_configuration(whole):
-    with pytest.raises(UserError, match=r"it is a lainr model, the recipe trains anchored; .*train lainr --from"):
+    with pytest.raises(UserError, match=r"it is a model of lainr, the recipe trains anchored; .*train lainr --from"):
         from tokenfield.models.anchored import AnchoredConfig
 
         on_top_of(toy(model=AnchoredConfig()), str(whole))

@@ -2,7 +2,6 @@
 values there, and means where a pixel covers several of the picture's.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, prod
@@ -16,6 +15,7 @@ from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
 from tokenfield.coords import Grid, centers, whole
 from tokenfield.errors import UserError
 from tokenfield.fields.domain import Domain, Progress, is_vmapped
+from tokenfield.io.limits import memory
 from tokenfield.models.base import FieldModel
 from tokenfield.nn.defaults import usual_defaults
 
@@ -57,10 +57,7 @@ def check_memory(field: Rendered, size: Sequence[int]) -> None:
     """
     device = field.tokens.device
     needed = 2 * field.tokens.element_size() * field.model.channels * prod(size) + 64 * sum(size)
-    if device.type == "cuda":
-        there = torch.cuda.mem_get_info(device)[1]
-    else:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 40
+    there = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else memory()
     if needed > there:
         raise UserError(f"{' x '.join(map(str, size))} samples take {needed / 1e9:,.0f} GB of memory, and there are "
                         f"{there / 1e9:,.0f}; draw parts with crop(box, size), or band after band with rows(height, "

@@ -28,6 +28,11 @@ HEADER = 32 << 20
 """Bytes of the longest header of a safetensors file: names and shapes of a hundred thousand tensors."""
 
 
+def memory() -> int:
+    """Bytes of this machine's memory, where the system says how many; what there is of it is less."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 1 << 40
+
+
 class DamagedJson(ValueError):
     """Text that is no JSON, or JSON that no file of ours holds."""
 

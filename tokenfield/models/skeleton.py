@@ -5,7 +5,9 @@ while they appear: a configuration of a thousand layers of a terabyte each, besi
 first layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,36 +17,65 @@ from torch.nn.modules.module import (
 )
 
 from tokenfield.errors import UserError
+from tokenfield.io.limits import memory
 
 ROOM = 1 << 20
 """Numbers that a model may hold beside its stored ones: tables that it computes, layers replaced while it is built."""
+LAYERS = 1 << 14
+"""Tensors of a model that is trained; a hundred layers have a thousand."""
+M = TypeVar("M", bound=nn.Module)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class _Count:
-    """Hooks that raise UserError once more is registered than some stored tensors can be for."""
+    """Hooks that raise UserError once more is registered than so many numbers and tensors."""
 
-    def __init__(self, tensors: dict[str, Tensor]):
-        self.numbers = 2 * sum(tensor.numel() for tensor in tensors.values()) + ROOM
-        self.tensors = 4 * len(tensors) + 64
+    def __init__(self, numbers: int, tensors: int, line: str):
+        self.numbers, self.tensors, self.line = numbers, tensors, line
 
     def __call__(self, module: nn.Module, name: str, tensor: Tensor | None) -> None:
         self.numbers -= 0 if tensor is None else tensor.numel()
         self.tensors -= 1
         if min(self.numbers, self.tensors) < 0:
-            raise UserError("describes a far larger model than the weights beside it are of")
+            raise UserError(self.line)
+
+
+@contextmanager
+def counted(numbers: int, tensors: int, line: str) -> Iterator[None]:
+    """What is built in the block may have so many numbers in so many tensors. Raises UserError, with this line."""
+    count = _Count(numbers, tensors, line)
+    hooks = (register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def trainable(build: Callable[[], M]) -> M:
+    """The model that `build` makes from numbers that nobody may have chosen.
+
+    Raises UserError, before it is there, for one that has no room in this machine's memory: with its gradient and two
+    moments it takes four times its weights.
+    """
+    room = memory() // 16
+    with counted(room, LAYERS, f"the model has more than {room / 1e9:.3g} billion parameters or {LAYERS} tensors, too "
+                 "many to train on this machine; make it smaller"):
+        try:
+            return build()
+        except UserError:
+            raise
+        except (RuntimeError, OverflowError, TypeError) as error:  # torch has all three for sizes that overflow
+            reason = str(error).splitlines()[0][:200]
+            raise UserError(f"no model can be built of such sizes ({reason}); make it smaller") from error
 
 
 def check_fits(build: Callable[[], nn.Module], tensors: dict[str, Tensor]) -> None:
     """Raises UserError unless the model that `build` makes has weights of these names, shapes and kinds of numbers."""
-    count = _Count(tensors)
-    hooks = (register_module_parameter_registration_hook(count), register_module_buffer_registration_hook(count))
-    try:
-        with torch.device("meta"):
-            state = build().state_dict()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    stored = sum(tensor.numel() for tensor in tensors.values())
+    with counted(2 * stored + ROOM, 4 * len(tensors) + 64,
+                 "describes a far larger model than the weights beside it are of"), torch.device("meta"):
+        state = build().state_dict()
     both = [key for key in state if key in tensors]
     kinds = [key for key in both if not same_kind(tensors[key].dtype, state[key].dtype)]
     shapes = [key for key in both if tensors[key].shape != state[key].shape]

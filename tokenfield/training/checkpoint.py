@@ -16,12 +16,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import cast
 
 import torch
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.io.atomic import ASIDE, folder_aside, shown
 from tokenfield.io.limits import read_json, read_tensors
 from tokenfield.io.record import Record
@@ -143,14 +145,17 @@ def load_newest(out: Path, training: Training, check: Callable[[Record, int], No
     for path in reversed(candidates):
         try:
             state = verify(path)
-            recipe: Record = json.loads((path / "recipe.json").read_text())
-        except DamagedError as damage:
+            recipe = cast(Record, read_json(path / "recipe.json"))
+        except (DamagedError, UserError) as damage:
             say(f"checkpoint {path} is damaged: {damage}; trying the one before")
             continue
         check(recipe, state["step"])
         for name, module in training.modules.items():
             _load_weights(module, path / f"{name}.safetensors")
-        states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        try:
+            states = torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        except (*DAMAGE, UnpicklingError) as error:  # sealed, and yet
+            raise UserError(f"{shown(path / 'optimizer.pt')} is damaged; remove this checkpoint") from error
         for optimizer, saved in zip(training.optimizers, states, strict=True):
             sharding.load_optimizer(optimizer, saved)
         training.step, training.seconds = state["step"], state["seconds"]
@@ -169,7 +174,10 @@ def verify(path: Path) -> Record:
         raise DamagedError(f"{STATE} cannot be read ({error})") from error
     if not isinstance(state, dict) or _sealed(state) != state:
         raise DamagedError(f"{STATE} was changed after it was written")
-    for name, digest in state["sha256"].items():
+    digests, step = state.get("sha256"), state.get("step")
+    if not isinstance(step, int) or not isinstance(digests, dict) or any(Path(name).name != name for name in digests):
+        raise DamagedError(f"{STATE} names no step, or files elsewhere")
+    for name, digest in digests.items():
         try:
             actual = _digest(path / name)
         except OSError as error:

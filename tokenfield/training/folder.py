@@ -39,12 +39,14 @@ def open_folder(out: Path, recipe: Recipe | None, *, resume: bool) -> Recipe:
         if foreign := [name for name in (CARD, CONFIG) if (out / name).exists()]:
             raise UserError(f"{shown(out / foreign[0])} would be replaced; train into a new folder")
         return recipe
-    stored = stored_recipe(out)
-    if recipe is None or lengthens(stored, recipe, checkpoint.last_step(out)):
+    stored, done = stored_recipe(out), checkpoint.last_step(out)
+    if recipe is None or lengthens(stored, recipe, done):
         return recipe or stored
     if changed := differences(stored, recipe):
         raise UserError(f"{shown(out)} holds another run: {'; '.join(changed)}; resume it unchanged, or use a new "
                         "folder")
+    if recipe.steps < min(done, stored.steps):
+        raise UserError(f"{shown(out)} holds {done} steps already; give more --steps, or train into a new folder")
     return recipe
 
 

@@ -25,6 +25,7 @@ from tokenfield.io.limits import read_json
 from tokenfield.io.record import Record
 from tokenfield.models import pretrained
 from tokenfield.models.base import FieldModel, Model
+from tokenfield.models.skeleton import trainable
 from tokenfield.registry import DATA, DENOISERS, MODELS, OBJECTIVES, Class, Registry
 from tokenfield.training.compiling import Backend
 from tokenfield.training.objective import ReconstructionConfig
@@ -128,7 +129,7 @@ def fresh_model(recipe: Recipe[M, D, L]) -> Model:
     """The model with the initial weights of the recipe's seed, drawn on the CPU without touching global randomness."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = recipe.model.build()
+        model = trainable(recipe.model.build)
     return model if not recipe.start else started(model, recipe.start)
 
 
@@ -151,8 +152,8 @@ def on_top_of(recipe: Recipe[M, D, L], name: str) -> Recipe:
     model = pretrained.load_any(name)
     own = model_name(recipe.model)
     if model.name != own:
-        raise UserError(f"--from {name}: it is a {model.name} model, the recipe trains {own}; name the system in place "
-                        f"of the recipe: tokenfield train {model.name} --from {name}")
+        raise UserError(f"--from {name}: it is a model of {model.name}, the recipe trains {own}; name the system in "
+                        f"place of the recipe: tokenfield train {model.name} --from {name}")
     data = recipe.data
     if isinstance(model, FieldModel) and isinstance(data, DataConfig) and model.input_size:
         data = replace(data, size=max(model.input_size))
