@@ -103,7 +103,6 @@ axis.annotate("floor: linear code", (rates[2], linear[2]), xytext=(8, -14), text
 axis.set(
     xscale="log", xlabel="stored values per pixel value", ylabel="PSNR / dB", title="Quality at a rate, one photograph"
 )
-axis.minorticks_off()
 axis.set_xticks(rates, [f"1/{round(1 / rate)}" for rate in rates])
 axis.minorticks_off()
 axis.grid(alpha=0.3)

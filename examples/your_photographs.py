@@ -84,8 +84,8 @@ with tempfile.TemporaryDirectory() as folder:
 # More or less of it
 # ------------------
 #
-# ``photos-ladder`` stores what you ask for, from 1/2 down to 1/32 values per pixel value, and a shorter field is a
-# prefix of the longer.
+# ``photos-ladder`` stores what you ask for, from 1/2 down to 1/32 values per pixel value. Of a field that was encoded
+# without naming a rate, the leading numbers of every token are fields of the lower rates (``field.prefix(n)``).
 
 ladder = tf.load("photos-ladder")
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")

@@ -49,7 +49,10 @@ SUB_COMMANDS = ("generate samples", "generate interpolate", "generate infill", "
 
 
 @pytest.mark.parametrize("name", [name for name in (*app.COMMANDS, *SUB_COMMANDS) if name not in WITH_PARSERS])
-def test_every_option_of_every_command_is_explained(run, name):
+def test_every_option_of_every_command_is_explained(run, name, monkeypatch):
+    shown = run(*name.split(), "--help").out
+    assert not re.search(r"\(default:\W*(None)?\W*\)|\{None\}", shown), "a default that is none says nothing"
+    monkeypatch.setattr(app, "without_nothing", str)  # defaults tell options from mentions of them
     outcome = run(*name.split(), "--help")
     assert outcome.code == 0
     assert "--json" in outcome.out or name == "completion"  # which prints a script
@@ -57,6 +60,13 @@ def test_every_option_of_every_command_is_explained(run, name):
     options = re.split(r" (?=-o PATH|--[a-z])", text.split("options", 1)[1])[1:]
     unexplained = [option for option in options if "(default" in option and "." not in option.split("(default")[0]]
     assert not unexplained, unexplained
+
+
+def test_a_line_that_only_had_a_default_of_none_goes_and_the_box_stays_straight():
+    page = ("│ --out PATH  there. \x1b[36m(default:\x1b[0m │\n│ \x1b[36mNone)\x1b[0m                     │\n"
+            "│ --n {None}|INT (default: 3) │\n")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", app.without_nothing(page)).split("\n")
+    assert lines == ["│ --out PATH  there.           │", "│ --n INT        (default: 3) │", ""]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["encode", "--help"], ["train", "no-recipe"]])

@@ -25,7 +25,7 @@ def test_a_folder_of_pictures_becomes_latents(type_latents, model, tmp_path):
     code, output, beside = type_latents("-o", str(out), "--size", "12", "--json", str(tmp_path / "x.json"))
     train = LatentFolder(out)
     assert code == 3 and "skipped 2 of" in beside  # damaged ones are named, the rest is done
-    assert f"{out}: train: {len(train)} entries of 9 x 24 in 1 shards, 0 classes" in output
+    assert f"{out}: train: {len(train)} entries of 9 x 24, 0 classes" in output
     assert (train.lattice, train.model) == ((3, 3), model)
     facts = json.loads((tmp_path / "x.json").read_text())
     assert facts["command"] == "latents" and facts["splits"]["train"]["entries"] == len(train)

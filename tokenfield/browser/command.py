@@ -89,7 +89,8 @@ def view(inputs: Inputs, *, photograph: File = None, out: Folder = None, serve: 
         with tempfile.TemporaryDirectory(prefix="tokenfield-") as folder:
             fill(subjects, Path(folder))
             return show(Path(folder), port, open) or code
-    console.say(f"{out}: {len(subjects)} fields; tokenfield view {out} opens it, any web server serves it")
+    console.say(f"{out}: {console.counted(len(subjects), 'field')}; tokenfield view {out} opens it, any web server "
+                "serves it")
     return show(out, port, open) or code if serve else code
 
 

@@ -18,7 +18,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -252,14 +252,35 @@ def deferred(command: Callable[..., object]) -> Callable[..., Callable[[], objec
 
 def one_line(parser: Callable[[], Callable[[], object]]) -> Callable[[], object]:
     """Runs a parser of `tyro` and turns the box that it draws around a complaint into a `Usage` of one line."""
-    box = io.StringIO()
+    box, page = io.StringIO(), Page()
     try:
-        with redirect_stderr(box):
+        with redirect_stderr(box), redirect_stdout(page):
             return parser()
     except SystemExit as stop:
         if not stop.code:
+            sys.stdout.write(without_nothing(page.getvalue()))
             raise
         raise Usage(condensed(box.getvalue())) from None
+
+
+class Page(io.StringIO):
+    """Takes what is printed, and looks to `tyro` as standard output does: it draws colours and boxes as that shows."""
+
+    encoding = property(lambda self: sys.__stdout__.encoding if sys.__stdout__ else None)  # type: ignore[assignment]
+
+    def isatty(self) -> bool:
+        """Of standard output."""
+        return bool(sys.__stdout__ and sys.__stdout__.isatty())
+
+
+def without_nothing(page: str) -> str:
+    """A page of help without the defaults that are none, which say nothing or contradict the text before them."""
+    page = re.sub(r"\{None\}\|(\w+)", lambda kind: kind[1].ljust(len(kind[0])), page)
+    between = r"(?:\x1b\[[0-9;]*m|[ │\n])"  # colours, and where a line of the box ends
+    page = re.sub(rf"\(default:{between}*(?:None|''|)\)", lambda hint: re.sub(
+        rf"({between}+)|.", lambda part: part[1] or "\0", hint[0]), page)
+    lines = (line for line in page.split("\n") if "\0" not in line or re.sub(rf"{between}|\0", "", line))
+    return "\n".join(lines).replace("\0", " ")
 
 
 def condensed(box: str) -> str:

@@ -54,6 +54,11 @@ def show(text: str) -> None:
         say(line)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 field`, `2 fields`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def show_table(rows: tables.Rows, path: Path | None = None) -> None:
     """A table of results, and the same as a file where a path is given."""
     show(tables.aligned(rows))

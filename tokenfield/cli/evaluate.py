@@ -32,9 +32,9 @@ class Pictures:
     """Which pictures are measured, and how they are cut."""
 
     data: Annotated[str, tyro.conf.arg(metavar="skimage256|FOLDER")] = "skimage256"
-    """Skimage256, or a folder of pictures."""
+    """A folder of pictures, or skimage256."""
     protocol: Protocol = "auto"
-    """Auto is skimage256 for that data, and folder for any other."""
+    """By default skimage256 for that data, and folder for any other."""
     size: int = 256
     """Side of the crops of protocol folder, in pixels."""
     count: Int = None
@@ -158,7 +158,7 @@ def evaluate(
 
 COLUMNS = {"psnr": ("PSNR dB", 2), "pca_psnr": ("PCA dB", 2), "psnr_8bit": ("8-bit dB", 2), "ssim": ("SSIM", 4),
            "lpips": ("LPIPS", 4), "tokens": ("tokens", 0), "values_stored": ("values", 0),
-           "values_per_pixel_value": ("per value", 3), "bytes": ("bytes", 0), "encode_seconds": ("encode s", 3),
+           "values_per_pixel_value": ("per pixel value", 3), "bytes": ("bytes", 0), "encode_seconds": ("encode s", 3),
            "decode_seconds": ("decode s", 3)}
 """Numbers of a score: heading, digits."""
 

@@ -144,5 +144,5 @@ def show(numbers: Mapping[str, Record], pictures: int, table: Path | None) -> No
         rows.append([name, str(number["tokens"]), *map(console.number, values), str(number["values_stored"]),
                      str(number["bytes"])])
     console.show_table(rows, table)
-    console.say(f"Share of the picture that holds 90 % of what one token changes, over {pictures} pictures; small is "
-                "local.")
+    console.say("area: share of the picture that holds 90 % of what one token changes, mean and median over the tokens "
+                f"of {console.counted(pictures, 'picture')}; small is local. x equal share: 1 where each has a part.")

@@ -119,8 +119,8 @@ def coding(path: Path) -> str:
     with opened(path) as file:
         header = file.header
         whole = "" if path.stat().st_size == file.size else f"; cut short, {file.size} bytes when it was whole"
-    return (f"coded in steps of {header.step / 256:.3g} levels of 255, {header.layers} layers, {header.stripes} "
-            f"stripes{whole}")
+    return (f"coded in steps of {header.step / 256:.3g} levels of 255, {console.counted(header.layers, 'layer')}, "
+            f"{console.counted(header.stripes, 'stripe')}{whole}")
 
 
 def about_model(folder: Path) -> Record:
@@ -200,7 +200,7 @@ def about_latents(folder: Path) -> Record:
             "stored_as": "float16" if description["half"] else "float32",
             "bytes": sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
             "classes": ", ".join(description["classes"]) or "none",
-            "splits": {split: f"{facts['entries']} entries of {facts['pictures']} pictures in {facts['shards']} shards"
+            "splits": {split: f"{facts['entries']} entries of {console.counted(facts['pictures'], 'picture')}"
                        for split, facts in description["splits"].items()},
             "next": after_latents(folder, description),
         }

@@ -229,7 +229,7 @@ def _unidentified(path: Path) -> str:
     for signature, kind in SIGNATURES.items():
         if beginning.startswith(signature):
             return f"is damaged or truncated (a {kind} file without a complete header)"
-    return f"is no picture of a kind that is read (it begins with {beginning!r})"
+    return f"is no picture of a kind that is read, such as PNG or JPEG (it begins with {beginning!r})"
 
 
 def _unread_tiff(file: OpenFile) -> str:

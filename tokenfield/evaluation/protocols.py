@@ -130,7 +130,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "recipe": Protocol(
         "the test split of the data the model was trained on, cut as its recipe says",
         split="test",
-        crop="the recipe's; of a pyramid, the middle of every level that is large enough, not resampled",
+        crop="the recipe's; of a pyramid, the middle of every level (NAME@2 is NAME at half its size) that is large "
+             "enough, not resampled",
     ),
     "imagenette178": _data_set(
         "imagenette", 178, "ImageNette at 178 pixels", "val/, 3925 pictures",

@@ -8,6 +8,7 @@ of the smallest set of pixels that holds 90 % of the difference, as a share of t
 pixels) for a token that governs one pixel and 0.9 for one that governs all of them alike. Small is local.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -43,7 +44,7 @@ class Influence:
     """What one token governs."""
 
     token: Token
-    map: Float[Tensor, "h w"]
+    map: Float[Tensor, "h w"] = dataclasses.field(repr=False)
     """In [0, 1], maximum 1, or all zeros where the token changes nothing."""
     largest: float
     """What the map was divided by: the largest mean over channels of the absolute difference."""

@@ -20,6 +20,9 @@ from tokenfield.views.layouts import PosedFrames, read_object
 Views = tuple[UInt8[np.ndarray, "n 3 s s"], Float32[np.ndarray, "n 4 4"], float]
 """Pictures, camera-to-world poses, horizontal field of view in radians."""
 
+LARGER = "give larger views, or train a model of smaller ones (--data.size)"
+"""What to do about views that are too small."""
+
 
 def cached_views(transforms: Path, size: int, first: int | None = None, part: str = "") -> Views:
     """Views of the object that a `transforms*.json` or a COLMAP model describes, mapped read-only.
@@ -66,7 +69,7 @@ def cut(picture: UInt8[np.ndarray, "h w 3"], box: Float64[np.ndarray, " 4"], siz
     left, top, right, bottom = box * [width, height, width, height]
     if min(right - left, bottom - top) < size - 0.5:
         raise ValueError(f"holds {right - left:.0f} x {bottom - top:.0f} pixels around its principal point, less than "
-                         f"{size}; lower data.size")
+                         f"{size}; {LARGER}")
     if (left, top, right, bottom) == (0, 0, width, height) and width == height:
         return to_size(picture, size)
     # A triangle of weights: the mean over whole pixels alone would shift edges that fall between them by half of one.
@@ -80,7 +83,7 @@ def to_size(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray,
     if height != width:
         raise ValueError(f"is {width} x {height}; square views are read")
     if height < size:
-        raise ValueError(f"is {width} x {height}, smaller than {size} pixels; lower data.size")
+        raise ValueError(f"is {width} x {height}, smaller than {size} pixels; {LARGER}")
     if height == size:
         return picture
     return np.asarray(Image.fromarray(picture).resize((size, size), Image.Resampling.BOX))

@@ -62,7 +62,7 @@ def latents(
         for item in facts["skipped"]:
             skipped.add(item["file"], item["reason"])
         console.say(f"{output}: {split}: {facts['entries']} entries of {description['tokens']} x "
-                    f"{description['latent_dim']} in {facts['shards']} shards, {len(description['classes'])} classes")
+                    f"{description['latent_dim']}, {len(description['classes'])} classes")
     console.say(f"next: {after_latents(output, description)}")
     console.write_json(json, "latents", {"output": str(output), **description})
     return console.finish(skipped, total)

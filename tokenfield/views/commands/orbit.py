@@ -61,7 +61,7 @@ class Orbit(ObjectOptions):
         path = Path(self.model)
         field = Field.load(path)
         files = self.draw(field, torch.tensor(camera_of(field).pose).view(1, 4, 4), folder, short(path.stem))
-        console.say(str(files[-1]))
+        self.tell(files, folder)
         return {"field": path.name, "files": [file.name for file in files]}
 
     def draw_object(self, folder: Path) -> Record:
@@ -75,7 +75,7 @@ class Orbit(ObjectOptions):
         report: Record = {"model": model.name, "object": item.name, "support": number, "optimize": fitting.steps}
         files = self.draw(field, item.poses, folder, name)
         if self.pose is not None:
-            console.say(str(files[0]))
+            self.tell(files, folder)
         else:
             field.save(folder / f"{name}.field")
             score = protocol.score_objects(model, [item], [number], integral=integral, fitting=fitting)[0]
@@ -83,10 +83,17 @@ class Orbit(ObjectOptions):
             files += [folder / f"{name}.field", *draw_beside(field, item, number, folder, name)]
             console.say(f"{item.name}, {number} support views: {score.psnr:.2f} dB, SSIM {score.ssim:.4f} on "
                         f"{score.targets} held-out views")
-            for file in files[self.frames :]:
-                console.say(str(file))
-            console.notice(f"{self.frames} frames and {len(files) - self.frames} other files are in {folder}")
+            self.tell(files, folder)
         return report | {"files": [file.name for file in files]}
+
+    def tell(self, files: list[Path], folder: Path) -> None:
+        """What was written: one view by its name, an orbit by the files beside its frames."""
+        frames = self.frames if self.pose is None else 0
+        for file in files[frames:]:
+            console.say(str(file))
+        if frames:
+            others = console.counted(len(files) - frames, "other file")
+            console.notice(f"{console.counted(frames, 'frame')} and {others} are in {folder}")
 
     def draw(self, field: Field, poses: Tensor, folder: Path, name: str) -> list[Path]:
         """The view from the pose, or an orbit with the distance and the height of the cameras of `poses`."""

@@ -64,7 +64,7 @@ class Render:
     def run(self) -> int:
         """Render and write the lists."""
         from tokenfield.data.pictures import SkippedFiles
-        from tokenfield.io.atomic import shown
+        from tokenfield.io.atomic import shown, typed
         from tokenfield.io.lock import take
         from tokenfield.views.meshes.catalogue import find_meshes, slug
         from tokenfield.views.meshes.objects import ViewSettings, claim, render_all, write_lists
@@ -90,6 +90,8 @@ class Render:
         train, test = write_lists(entries, self.out, self.category, settings, self.holdout)
         console.say(f"{shown(self.out)}: {train} {self.category} to train on, {test} held out, {views} views of {size} "
                     f"pixels each")
+        console.say("next: " + typed("tokenfield", "views", "orbit", "views-lamps", "--data", self.out, "-o", "orbit")
+                    + ", or train on them: " + typed("tokenfield", "train", "views-lamps", "--data", self.out))
         console.write_json(self.json, "views render", {"out": str(self.out), "category": self.category,
                                        "train": train, "test": test, "views": views, "size": size,
                                        "skipped": skipped.as_json()})
