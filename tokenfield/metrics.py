@@ -44,7 +44,7 @@ def check_pair(prediction: object, target: object) -> None:
     """Raises UserError for what are no two batches of one shape."""
     for name, values in (("prediction", prediction), ("target", target)):
         if not isinstance(values, Tensor) or values.layout != torch.strided or values.ndim < 2:
-            what = f"{values.layout} {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            what = f"tensor {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
             raise UserError(f"the {name} is a {what}; give a dense tensor (B, ...), torch.from_numpy(array)[None] of "
                             "one array")
     assert isinstance(prediction, Tensor) and isinstance(target, Tensor)

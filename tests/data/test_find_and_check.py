@@ -130,6 +130,8 @@ def test_a_path_is_read_as_a_picture(tmp_path):
 
 NAN = GOOD.clone()
 NAN[1, 2, 3:5] = torch.tensor([float("nan"), float("inf")])
+CLOSED = Image.new("RGB", (3, 2))
+CLOSED.close()
 
 REFUSED = {
     "a list": ([[0.5]], "is a list"),
@@ -145,6 +147,8 @@ REFUSED = {
     "NaN": (NAN, "has 2 values that are NaN or infinite"),
     "0 to 255": (GOOD * 255, "picture / 255"),
     "-1 to 1": (GOOD * 2 - 1, r"\(picture \+ 1\) / 2"),
+    "a Pillow image of 0 to 255 in floating point": (Image.fromarray(255 * GOOD[0].numpy()), "of a F picture"),
+    "a Pillow image that is closed": (CLOSED, "closed"),
     "standardised": (GOOD * 9 - 4, "give values in \\[0, 1\\]$"),
 }
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from tokenfield.data.decoding import on_white, pixels_of, read_picture
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 
 WHITE = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65535}
 """The whitest number of each type that has one."""
@@ -30,7 +30,10 @@ def check_picture(picture: object, channels: int, name: str = "picture") -> Floa
     if isinstance(picture, str | os.PathLike):
         tensor = read_picture(Path(picture), keep_alpha=channels == 4)
     elif isinstance(picture, Image.Image):
-        tensor = pixels_of(ImageOps.exif_transpose(picture), keep_alpha=channels == 4)
+        try:
+            tensor = pixels_of(ImageOps.exif_transpose(picture), keep_alpha=channels == 4)
+        except DAMAGE as error:  # closed, cut short, or of values that have no white
+            raise UserError(f"{name} is a Pillow image that cannot be used: {' '.join(str(error).split())}") from error
     else:
         tensor = unit(channels_first(as_tensor(picture, name), channels, name), name)
     return fit_channels(tensor, channels, name)

@@ -62,7 +62,7 @@ def check_batch(model: Encoding, images: object) -> None:
     if not isinstance(images, Tensor) or not images.is_floating_point() or images.is_sparse:
         kind = f"a {type(images).__name__}"
         if isinstance(images, Tensor):
-            kind = f"{images.layout} elements of type {images.dtype}"
+            kind = f"{'sparse ' * images.is_sparse}elements of type {images.dtype}"
         raise UserError(f"{model.name}.encode got {kind}; give a floating point tensor (B, C, H, W) in [0, 1], such "
                         "as images / 255, or use tokenfield.Field.of, which takes pictures of any kind")
     shape = tuple(images.shape)
