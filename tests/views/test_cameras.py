@@ -14,7 +14,7 @@ from tokenfield.data.decoding import PictureError
 from tokenfield.errors import UserError
 from tokenfield.views.cache import cut
 from tokenfield.views.cameras import Pinhole, common
-from tokenfield.views.colmap import find_model, read_model
+from tokenfield.views.colmap import find_model, pose_of, read_model
 from tokenfield.views.data import ViewsConfig
 from tokenfield.views.layouts import read_object
 from tokenfield.views.rays import look_at
@@ -176,3 +176,25 @@ def test_distorted_and_damaged_models_of_colmap_are_refused(tmp_path):
             with pytest.raises(PictureError):
                 read_object(model)
         (model / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("file, old, new, line", [
+    ("images.txt", " 7 ", " 8 ", "has no camera 8"), ("cameras.txt", "PINHOLE", "PANORAMA", "camera model PANORAMA"),
+    ("images.txt", "", "", "has no views")])
+def test_what_a_model_of_colmap_lacks_is_named(file, old, new, line, tmp_path):
+    colmap(tmp_path, False)
+    path = find_model(tmp_path) / file
+    path.write_text(path.read_text().replace(old, new) if line != "has no views" else "")
+    with pytest.raises(PictureError, match=line):
+        read_object(path.parent)
+
+
+def test_objects_without_views_or_turns_are_said(tmp_path):
+    empty = tmp_path / "transforms.json"
+    empty.write_text(json.dumps({"camera_angle_x": 0.7, "frames": []}))
+    with pytest.raises(PictureError, match=r"has no views$"):
+        read_object(empty)
+    with pytest.raises(PictureError, match="has no views for the split train"):  # the first of eight is for testing
+        read_object(scene(tmp_path / "one", {"camera_angle_x": 0.7}, count=1), part="train")
+    with pytest.raises(ValueError, match="a quaternion of length 0"):
+        pose_of([0.0] * 4, [0.0] * 3)

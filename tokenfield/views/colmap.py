@@ -42,15 +42,17 @@ def read_model(folder: Path) -> list[View]:
         rows = list(binary_images(folder) if binary else text_images(folder))
         return sorted(((name, pose_of(turn, shift), cameras[camera]) for name, turn, shift, camera in rows),
                       key=lambda view: view[0])
-    except (struct.error, IndexError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"its COLMAP model is damaged or cut short ({type(error).__name__})") from error
+    except KeyError as error:
+        raise ValueError(f"its COLMAP model has no camera {error}, or one of a kind that is not known") from error
+    except (struct.error, IndexError, UnicodeDecodeError, OverflowError) as error:
+        raise ValueError(f"its COLMAP model is damaged or cut short ({' '.join(str(error).split())})") from error
 
 
 def pinhole(model: str, width: float | int, height: float | int, parameters: list[float]) -> Pinhole:
     """A camera of a model. Raises ValueError for one that is no pinhole, or is distorted."""
     count = 3 if model in ONE_FOCAL else 4
     if model not in ONE_FOCAL + TWO_FOCALS or max(map(abs, parameters[count:]), default=0.0) > NEGLIGIBLE:
-        raise ValueError(f"camera model {model[:30]} with lens distortion is not supported; undistort the pictures "
+        raise ValueError(f"camera model {model[:30]}, or its lens distortion, is not supported; undistort the pictures "
                          "first: colmap image_undistorter")
     focal = (parameters[0], parameters[0]) if count == 3 else (parameters[0], parameters[1])
     return Pinhole(focal, (parameters[count - 2], parameters[count - 1]), width, height)
@@ -114,7 +116,9 @@ def check_end(at: int, data: bytes) -> None:
 
 def pose_of(turn: list[float], shift: list[float]) -> Float64[np.ndarray, "4 4"]:
     """Camera-to-world with OpenGL's axes of a world-to-camera quaternion and translation."""
-    w, x, y, z = np.array(turn) / np.linalg.norm(turn)
+    if not 0 < (length := float(np.linalg.norm(turn))) < float("inf"):
+        raise ValueError(f"a quaternion of length {length:g}")
+    w, x, y, z = np.array(turn) / length
     rotation = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
                          [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
                          [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])

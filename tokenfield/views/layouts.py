@@ -137,6 +137,7 @@ def read_object(transforms: Path, first: int | None = None, part: str = "") -> P
     try:
         meta: Record = dict(load_json(transforms))  # type: ignore[call-overload]  # of anything else it is a TypeError
         frames = frames_of(meta, part if transforms.name == WHOLE else "")[:first]
+        check_some(frames, folder, part)
         names = [str(frame["file_path"]) for frame in frames]
         poses = matrices([frame["transform_matrix"] for frame in frames])
         cameras = [pinhole_of({**meta, **frame}) for frame in frames]
@@ -187,7 +188,10 @@ def read_colmap(model: Path, first: int | None, part: str) -> PosedFrames:
         root = root.parent
     try:
         views = of_part(read_model(model), part)[:first]
-        angle_x, boxes = common([camera for _, _, camera in views], root) if views else (0.0, None)
+        check_some(views, root, part)
+        angle_x, boxes = common([camera for _, _, camera in views], root)
+    except PictureError:
+        raise
     except (OSError, ValueError, OverflowError) as error:
         raise PictureError(root, " ".join(str(error).split())[:200]) from error
     poses = np.array([pose for _, pose, _ in views]).reshape(-1, 4, 4)
@@ -195,9 +199,15 @@ def read_colmap(model: Path, first: int | None, part: str) -> PosedFrames:
     return PosedFrames(tuple(picture_file(root / "images", name) for name, _, _ in views), poses, angle_x, boxes)
 
 
+def check_some(views: Sequence[object], folder: Path, part: str) -> None:
+    """Raises PictureError for an object without views; of few, all may be for testing."""
+    if not views:
+        raise PictureError(folder, f"has no views{f' for the split {part}' if part else ''}")
+
+
 def check_poses(folder: Path, poses: np.ndarray, count: int) -> None:
     """Raises PictureError unless every view has a rotation and a place."""
-    if not count or poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
+    if poses.shape != (count, 4, 4) or not np.isfinite(poses).all():
         raise PictureError(folder, f"its {count} transform_matrix are no finite 4x4 matrices")
     turns = poses[:, :3, :3]
     with np.errstate(all="ignore"):
