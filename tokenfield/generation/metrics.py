@@ -80,8 +80,9 @@ def compare(generated: Float[Tensor, "n f"], reference: Float[Tensor, "m f"], fe
     """
     for name, values in (("generated", generated), ("reference", reference)):
         if len(values) < NEIGHBOURS + 2:
-            raise UserError(f"{len(values)} {name} pictures; give at least {NEIGHBOURS + 2}, and thousands for numbers "
-                            "that others can compare with")
+            where = ", or take all but the held-out ones (--split train)" if name == "reference" else ""
+            raise UserError(f"{name} pictures: {len(values)}; give at least {NEIGHBOURS + 2}, and thousands for "
+                            f"numbers that others can compare with{where}")
     kid, deviation = kernel_distance(generated, reference, seed=seed)
     score = (None, None) if classifier is None else inception_score(generated, classifier.cpu(), seed=seed)
     return Distances(features=features, generated=len(generated), reference=len(reference),

@@ -33,7 +33,7 @@ class Session:
     device: str = "auto"
     """`auto`, an accelerator where there is one, or `cpu`."""
     fsdp: bool = False
-    """Under several processes, share the weights of a denoiser out between them (sharding.py)."""
+    """Under several processes, share the weights of a denoiser out between them."""
     workers: int = 2
     """Threads that prepare pictures; 0 prepares them in between steps."""
     tensorboard: bool = False
