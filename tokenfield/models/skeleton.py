@@ -21,7 +21,7 @@ from tokenfield.io.limits import memory
 
 ROOM = 1 << 20
 """Numbers that a model may hold beside its stored ones: tables that it computes, layers replaced while it is built."""
-LAYERS = 1 << 14
+LAYERS = 1 << 12
 """Tensors of a model that is trained; a hundred layers have a thousand."""
 M = TypeVar("M", bound=nn.Module)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
