@@ -126,7 +126,7 @@ def test_every_point_is_inside_its_own_set(count, width, seed):
 
 
 def test_few_pictures_are_refused():
-    with pytest.raises(UserError, match="4 generated pictures"):
+    with pytest.raises(UserError, match="generated pictures: 4;"):
         compare(draws(4, 3, 0), draws(30, 3, 1), "x")
 
 
