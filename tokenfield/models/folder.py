@@ -41,6 +41,9 @@ SAVING = ".saving"
 """Locked by who saves into a folder that exists."""
 TABLES = "codec.safetensors"
 """With which the model's tokens are coded (`tokenfield.fields.codec`), where it has any."""
+APART = {":float16": torch.float16, ":bfloat16": torch.bfloat16}
+"""Ends of the names of tensors whose low and high bytes lie apart, uint8 of shape (2, ...): the high ones, signs and
+exponents, repeat, so that an archive takes a tenth less. Packaged weights lie so (`experiments/release/apart.py`)."""
 
 M = TypeVar("M", bound="Model")
 
@@ -289,12 +292,20 @@ def _configuration(description: object) -> Any:
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], object]:
     """Tensors by name, and the description that they were saved with, None if they were saved by another library."""
     with tensor_file(path) as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dictionary
+        tensors = dict(_joined(key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118, not a dictionary
         text = (file.metadata() or {}).get("config", "null")
     try:
         return tensors, parse_json(text)
     except DamagedJson as error:
         raise UserError(f"{shown(path)}: its metadata is damaged ({error})") from error
+
+
+def _joined(key: str, tensor: Tensor) -> tuple[str, Tensor]:
+    """A tensor by its name in the model, its bytes together again where they lie `APART`."""
+    name, colon, kind = key.rpartition(":")
+    if (dtype := APART.get(colon + kind)) is None or tensor.dtype != torch.uint8 or tensor.shape[:1] != (2,):
+        return key, tensor
+    return name, tensor.movedim(0, -1).contiguous().view(dtype)[..., 0]
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
