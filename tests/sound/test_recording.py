@@ -56,7 +56,7 @@ def test_neighbours_hand_over_by_weights_of_sum_one(model):
     low, high = (domain.encode(model, value * torch.ones(1, 140)) for value in (-0.5, 0.5))
     one, other, begin, end = (Field(model, torch.stack(pair), domain).render()[0] for pair in (
         (low[0], high[1]), (high[0], low[1]), (low[0], low[1]), (high[0], high[1])))
-    start = domain.axis.starts[1]
+    start = domain.axes[0].starts[1]
     assert torch.equal(one[:start], begin[:start]) and torch.equal(one[LENGTH:], end[LENGTH:])
     torch.testing.assert_close(one + other, begin + end, atol=1e-5, rtol=0)
 

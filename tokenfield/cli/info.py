@@ -71,7 +71,7 @@ def about_field(path: Path) -> Record:
     file = read_field(path, tokens=False)
     try:
         domain = domain_from_dict(file.domain)
-        if pieces := isinstance(domain, Pieces):
+        if isinstance(domain, Pieces):
             domain.check_shape(file.shape, "pieces")
         samples = prod(domain.size)
     except UserError as error:
@@ -81,13 +81,14 @@ def about_field(path: Path) -> Record:
     folders = [folder for folder in (place and pretrained.folder_of(place), path.parent)
                if folder and (folder / pretrained.CONFIG).exists()]
     stored, size = prod(file.shape), path.stat().st_size
-    channels = channels_of(folders[0]) if folders else None
+    pixels = isinstance(domain, Pieces) and len(domain.size) == 2
+    channels = channels_of(folders[0]) if folders and pixels else None
     return {
         "kind": "field",
         "picture": f"{' x '.join(map(str, reversed(domain.size)))} {'pixels' if len(domain.size) == 2 else 'samples'}",
         "tokens": prod(file.shape[:-1]),
         "values_stored": stored,
-        **({"values_per_pixel_value": round(stored / (samples * channels), 4)} if channels and pieces else {}),
+        **({"values_per_pixel_value": round(stored / (samples * channels), 4)} if channels else {}),
         **domain.facts(stored),
         "token_shape": " x ".join(map(str, file.shape)),
         "format": file.version,

@@ -8,7 +8,10 @@ geometry happens here in float64 on the host; models only see coordinates of the
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from itertools import product
+from math import prod
+from operator import mul
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -119,50 +122,55 @@ class Domain(Protocol):
 
 
 class Pieces(Domain):
-    """Base of `Tiles` and `Lattice`, which say how pieces are encoded.
+    """A signal cut into pieces, a product of axes; base of `Tiles` and `Lattice`, which say how pieces are encoded.
 
     Attributes:
-        axes: how each axis is cut into pieces, (y, x).
+        axes: how each axis is cut into pieces, (y, x) of a picture.
     """
 
     @property
-    def axes(self) -> tuple[Axis, Axis]:
+    def axes(self) -> tuple[Axis, ...]:
         raise NotImplementedError(f"{type(self).__name__}.axes")
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, columns) of tiles or of cells: the first two sizes of the tokens."""
-        return self.axes[0].places, self.axes[1].places
+    def shape(self) -> tuple[int, ...]:
+        """(rows, columns) of tiles or of cells: the first sizes of the tokens, one per axis."""
+        return tuple(axis.places for axis in self.axes)
 
     def check_shape(self, shape: Sequence[int], things: str) -> None:
         """Raises UserError for tokens of a shape that has another number of tiles or cells."""
-        if len(shape) < 3 or tuple(shape[:2]) != self.shape:
-            raise UserError(f"tokens {tuple(shape)} for {self.shape} {things}; the first two sizes must agree")
+        if len(shape) <= len(self.axes) or tuple(shape[: len(self.axes)]) != self.shape:
+            counts = " x ".join(map(str, self.shape))
+            raise UserError(f"tokens {tuple(shape)} for {counts} {things}; the first sizes must agree")
 
-    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, int], at: Grid | Tensor) -> Tensor:
+    def decode_piece(self, model: FieldModel, tokens: Tensor, piece: tuple[int, ...], at: Grid | Tensor) -> Tensor:
         """Values (Q, C) at positions in pixels of the picture, all inside one piece, from the tokens that they need."""
-        ys, xs = at.axes if isinstance(at, Grid) else at.unbind(-1)
-        rows, y = self.axes[0].window(ys, piece[0], model.reach)
-        columns, x = self.axes[1].window(xs, piece[1], model.reach)
-        local = Grid((y, x), at.span) if isinstance(at, Grid) else torch.stack((y, x), -1)
-        return model.decode(tokens[rows, columns][None], local.to(tokens))[0]
+        near, places = self._window(model, piece, at.axes if isinstance(at, Grid) else at.unbind(-1))
+        local = Grid(places, at.span) if isinstance(at, Grid) else torch.stack(places, -1)
+        return model.decode(tokens[near][None], local.to(tokens))[0]
+
+    def _window(self, model: FieldModel, piece: tuple[int, ...],
+                at: Sequence[Tensor]) -> tuple[tuple[int | slice, ...], tuple[Tensor, ...]]:
+        """Which tokens decode positions in a piece, and the positions as the coordinates of what these are tokens of."""
+        windows = [axis.window(one, i, model.reach) for axis, one, i in zip(self.axes, at, piece, strict=True)]
+        return tuple(near for near, _ in windows), tuple(place for _, place in windows)
 
     def on_grid(self, model: FieldModel, tokens: Tensor, grid: Grid,
-                progress: Progress | None = None) -> Float[Tensor, "c h w"]:
+                progress: Progress | None = None) -> Float[Tensor, "c *n"]:
         """Values on a grid of coordinates in [-1, 1] over the picture: of piece after piece.
 
         The pieces that touch the grid are decoded one by one, each on the part of the grid it touches, which is a
         grid again; their weighted values are added up.
         """
-        rows, columns = (self._grouped(i, axis) for i, axis in enumerate(grid.axes))
+        along = [self._grouped(i, axis) for i, axis in enumerate(grid.axes)]
         out = torch.zeros(model.channels, *grid.shape, dtype=tokens.dtype, device=tokens.device)
-        for count, ((i, ys, y, wy), (j, xs, x, wx)) in enumerate(product(rows, columns), 1):
-            values = self.decode_piece(model, tokens, (i, j), Grid((y, x), grid.span)).to(out.dtype)
-            weight = (wy[:, None] * wx).to(out)
-            ys, xs = ys.to(out.device), xs.to(out.device)
-            out[:, ys[:, None], xs] += weight * values.unflatten(0, weight.shape).movedim(-1, 0)
+        for count, parts in enumerate(product(*along), 1):
+            piece, indices, at, weights = zip(*parts, strict=True)
+            values = self.decode_piece(model, tokens, piece, Grid(at, grid.span)).to(out.dtype)
+            weight = outer(weights).to(out)
+            out[crossed([index.to(out.device) for index in indices])] += weight * values.unflatten(0, weight.shape).movedim(-1, 0)
             if progress:
-                progress(count, len(rows) * len(columns))
+                progress(count, prod(map(len, along)))
         return out
 
     def at_points(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Float[Tensor, "q c"]:
@@ -193,31 +201,50 @@ class Pieces(Domain):
             out.index_add_(0, k.to(out.device), weight[:, None].to(out) * values.to(out.dtype))
         return out
 
-    def shared_out(self, points: Float[Tensor, "q 2"]) -> Iterator[tuple[tuple[int, int], Tensor, Tensor, Tensor]]:
+    def shared_out(self, points: Float[Tensor, "q x"]) -> Iterator[tuple[tuple[int, ...], Tensor, Tensor, Tensor]]:
         """Points by the pieces they lie in: (piece, their numbers, positions in pixels, weights of sum 1 per point)."""
-        at = torch.stack([self._pixels(i, points[:, i]) for i in range(2)], -1)  # (Q, 2)
-        (first_y, weight_y), (first_x, weight_x) = (axis.cover(at[:, i]) for i, axis in enumerate(self.axes))
+        at = torch.stack([self._pixels(i, points[:, i]) for i in range(len(self.axes))], -1)  # (Q, X)
+        covers = [axis.cover(at[:, i]) for i, axis in enumerate(self.axes)]
+        counts = [axis.pieces for axis in self.axes]
         pieces, points_of, weights_of = [], [], []
-        for down, right in product((False, True), repeat=2):  # a point in two ramps belongs to four pieces
-            weight = (1 - weight_y if down else weight_y) * (1 - weight_x if right else weight_x)
+        for later in product((False, True), repeat=len(covers)):  # a point in ramps of two axes belongs to four pieces
+            weight, number = corner(covers, later), torch.zeros(len(points), dtype=torch.long)
             (k,) = (weight > 0).nonzero(as_tuple=True)
-            pieces.append((first_y[k] + down) * self.axes[1].pieces + first_x[k] + right)
+            for (first, _), step, count in zip(covers, later, counts, strict=True):
+                number = number * count + first + step
+            pieces.append(number[k])
             points_of.append(k)
             weights_of.append(weight[k])
         index, weights = torch.cat(points_of), torch.cat(weights_of)
         for piece, k in by_kind(torch.cat(pieces)):
-            yield divmod(piece, self.axes[1].pieces), index[k], at[index[k]], weights[k]
+            yield tuple(map(int, np.unravel_index(piece, counts))), index[k], at[index[k]], weights[k]
 
-    def attention(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q 2"]) -> Tensor | None:
+    def attention(self, model: FieldModel, tokens: Tensor, points: Float[Tensor, "q x"]) -> Tensor | None:
         total: Tensor | None = None
         for piece, k, at, weight in self.shared_out(points):
-            (rows, y), (columns, x) = (axis.window(at[:, i], piece[i], model.reach) for i, axis in enumerate(self.axes))
-            near = tokens[rows, columns]
-            weights = model.attention(near[None], torch.stack((y, x), -1).to(tokens))  # (H, q, r)
+            near, places = self._window(model, piece, at.unbind(-1))
+            some = tokens[near]
+            weights = model.attention(some[None], torch.stack(places, -1).to(tokens))  # (H, q, r)
             if weights is None:
                 return None
             if total is None:
                 total = weights.new_zeros(len(weights), len(points), *tokens.shape[:-1])
             k = k.to(total.device)
-            total[:, k, rows, columns] += weight.to(total)[:, None].mul(weights).unflatten(-1, near.shape[:-1])
+            total[(slice(None), k, *near)] += weight.to(total)[:, None].mul(weights).unflatten(-1, some.shape[:-1])
         return None if total is None else total.flatten(2)
+
+
+def outer(weights: Sequence[Tensor]) -> Tensor:
+    """The product of one vector per axis, (n1, n2, ...)."""
+    return reduce(lambda product, along: product[..., None] * along, weights)
+
+
+def crossed(indices: Sequence[Tensor]) -> tuple[slice | Tensor, ...]:
+    """What picks, of a signal (C, ...), such samples along each axis: a block of all of them crossed."""
+    last = len(indices) - 1
+    return (slice(None), *(index.view(-1, *(1,) * (last - i)) for i, index in enumerate(indices)))
+
+
+def corner(covers: Sequence[tuple[Tensor, Tensor]], later: Sequence[bool | int]) -> Float[Tensor, " q"]:
+    """Weights of points in one of the pieces they may lie in: along each axis the first, or the next one."""
+    return reduce(mul, (1 - weight if step else weight for (_, weight), step in zip(covers, later, strict=True)))
