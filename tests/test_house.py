@@ -34,6 +34,7 @@ FLOORS = (
     "comparison",
     "demo",
     "cli",
+    "signals",
     "views earth generation sound",
     "interop",
     "browser",

@@ -14,13 +14,14 @@ for.
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tokenfield.coords import centers
+from tokenfield.coords import Grid, centers
 
 ELONGATED = 1.6
 """Anchors stand up to so many times closer along one axis than along the other, if that makes all rows alike."""
@@ -63,6 +64,20 @@ def _rows(count: int, aspect: float) -> list[int]:
     near = [rows for rows in range(1, count + 1) if elongation(rows) <= math.log(ELONGATED)]
     rows = min(near or range(1, count + 1), key=lambda rows: (bool(near) and count % rows > 0, elongation(rows)))
     return [(i + 1) * count // rows - i * count // rows for i in range(rows)]
+
+
+def boxes(count: int, patches: tuple[int, ...]) -> Anchors:
+    """Anchors for `count` tokens in [-1, 1]^X, row-major: the middles of equal boxes, of as equal a shape in patches as
+    a product of whole numbers allows. `patches` are how many there are along each axis.
+    """
+    fits = [counts for counts in product(range(1, count + 1), repeat=len(patches) - 1) if count % math.prod(counts) == 0]
+
+    def elongation(counts: tuple[int, ...]) -> float:
+        sides = [math.log(n / along) for n, along in zip(patches, counts, strict=True)]
+        return max(sides) - min(sides)
+
+    best = min(((*counts, count // math.prod(counts)) for counts in fits), key=elongation)
+    return Anchors(Grid.cells(*best).coords(), tuple(2 / along for along in best))
 
 
 def on_sphere(count: int) -> Anchors:

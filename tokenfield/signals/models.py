@@ -1,0 +1,185 @@
+"""LAINR, IPC and TransINR over signals along any number of axes. (d_in = 1 of a recording, 3 of a film)
+
+The parts are those of the picture systems. A window of `extent` samples is cut into patches of `cells` samples, each a
+data token of the encoder, and a coordinate is a point of [-1, 1]^X over the window. Sizes of pictures in the
+configurations that are wrapped here are not used.
+"""
+
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tokenfield.configs import Sizes
+from tokenfield.coords import Grid
+from tokenfield.errors import UserError
+from tokenfield.models.hyponet_field import (
+    IpcConfig,
+    ModulatedSizes,
+    TransInrConfig,
+    WeightField,
+    build_mlp,
+    build_row_encoder,
+)
+from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder, build_head
+from tokenfield.models.token_field import EncoderSizes, PatchField, TokenField
+from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, ScaledLayer
+from tokenfield.nn.local_start import local_start
+from tokenfield.nn.places import boxes
+from tokenfield.nn.token_decoder import TokenDecoder
+
+S = TypeVar("S", bound=EncoderSizes)
+
+
+@dataclass(frozen=True)
+class SignalConfig(Sizes):
+    """How a signal is cut; slices give these properties fields."""
+
+    padding: ClassVar[int] = 0
+    middle: ClassVar[float] = 0.5
+    """The value that weights of zero answer."""
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """Samples of a window, which is encoded at once, along each axis."""
+        raise NotImplementedError(f"{type(self).__name__}.extent")
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Samples of a patch along each axis; they divide those of a window."""
+        raise NotImplementedError(f"{type(self).__name__}.cells")
+
+    @property
+    def channels(self) -> int:
+        """Values per sample."""
+        raise NotImplementedError(f"{type(self).__name__}.channels")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """What a window is called as a picture: its last two axes."""
+        *_, height, width = 1, *self.extent
+        return height, width
+
+    @property
+    def patch(self) -> int:
+        """The side of a patch along the last axis."""
+        return self.cells[-1]
+
+    @property
+    def patches(self) -> tuple[int, ...]:
+        """Patches of a window along each axis."""
+        return tuple(n // cell for n, cell in zip(self.extent, self.cells, strict=True))
+
+    @property
+    def patch_values(self) -> int:
+        """Numbers in a patch."""
+        return self.channels * prod(self.cells)
+
+    def sizes(self, config: S) -> S:
+        """A picture's sizes for a row of patches, each a pixel."""
+        return replace(config, size=(1, prod(self.patches)), patch=1, padding=0, channels=self.channels)
+
+
+@dataclass(frozen=True)
+class SignalLainrConfig(SignalConfig):
+    """A LAINR over a signal."""
+
+    lainr: LainrConfig = field(default_factory=LainrConfig)
+
+
+@dataclass(frozen=True)
+class SignalIpcConfig(SignalConfig):
+    """An IPC over a signal."""
+
+    ipc: IpcConfig = field(default_factory=IpcConfig)
+
+
+@dataclass(frozen=True)
+class SignalTransInrConfig(SignalConfig):
+    """A TransINR over a signal."""
+
+    trans_inr: TransInrConfig = field(default_factory=TransInrConfig)
+
+
+class SignalModel(PatchField):
+    """What systems for signals answer beside `encode` and `decode`; their configuration says how these are cut."""
+
+    default_recipe = None
+    config: SignalConfig
+
+    @property
+    def coordinate_dim(self) -> int:
+        return len(self.config.extent)
+
+    def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
+        return torch.rand(batch, self.channels, *self.config.extent), {0: "batch"}
+
+    def cut(self, images: Float[Tensor, "b c *n"]) -> Float[Tensor, "b p s"]:
+        """Patches, row-major, in the type of the encoder; in a patch channel by channel, then row-major."""
+        axes, parts = len(self.config.extent), images.to(self.encoder.embed.weight.dtype)
+        for axis, (count, cell) in enumerate(zip(self.config.patches, self.config.cells, strict=True)):
+            parts = parts.unflatten(2 + 2 * axis, (count, cell))  # (B, C, count, cell, ...)
+        return parts.permute(0, *range(2, 2 + 2 * axes, 2), 1, *range(3, 3 + 2 * axes, 2)).flatten(axes + 1).flatten(
+            1, axes)
+
+    def encode(self, images: Float[Tensor, "b c *n"]) -> Float[Tensor, "b r d"]:
+        """Windows of the model's extent -> tokens. Raises UserError for another size."""
+        shape = self.channels, *self.config.extent
+        if images.shape[1:] != shape:
+            raise UserError(f"windows {tuple(images.shape)}; give (B, {', '.join(map(str, shape))}), or use "
+                            f"tokenfield {self.command} encode, which takes any size")
+        tokens: Tensor = self.encoder(self.cut(images))
+        return tokens
+
+
+class SignalLainr(SignalModel, TokenField):
+    """LAINR over a signal. Tokens are (B, R, latent_dim), a set."""
+
+    config: SignalLainrConfig
+
+    def __init__(self, config: SignalLainrConfig):
+        sizes, axes = config.sizes(config.lainr), len(config.extent)
+        decoder = TokenDecoder(build_aggregator(sizes, in_dim=axes), build_head(sizes, in_dim=axes),
+                               output_bias=config.middle)
+        super().__init__(config, config, build_encoder(sizes, channels=config.patch_values), decoder,
+                         start=sizes.start)
+
+    def initialize(self, samples: Float[Tensor, "b c *n"]) -> None:
+        """The local start, with anchors in equal boxes of the window."""
+        patches = self.config.patches
+        local_start(self.encoder, self.decoder.aggregator, self.cut(samples), lambda count: boxes(count, patches),
+                    Grid.cells(*patches).coords())
+
+
+def mlp_over(config: SignalConfig, sizes: ModulatedSizes, kind: type[FactorLayer] | type[ScaledLayer],
+             rows: int) -> Hyponet:
+    """The coordinate MLP of an IPC or a TransINR, with Fourier features of the signal's coordinates."""
+    features = Fourier(len(config.extent), sizes.feature_dim, sizes.sigma)
+    return build_mlp(sizes, kind, rows, features=features, output_bias=config.middle)
+
+
+class SignalIpc(SignalModel, WeightField):
+    """IPC over a signal. Tokens are (B, R, fan-in)."""
+
+    token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
+    config: SignalIpcConfig
+
+    def __init__(self, config: SignalIpcConfig):
+        sizes = config.sizes(config.ipc)
+        net = mlp_over(config, sizes, FactorLayer, sizes.num_latents)
+        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch_values), net)
+
+
+class SignalTransInr(SignalModel, WeightField):
+    """TransINR over a signal. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
+
+    token = "a row that multiplies rows of the network's weight matrices"
+    config: SignalTransInrConfig
+
+    def __init__(self, config: SignalTransInrConfig):
+        sizes = config.sizes(config.trans_inr)
+        net = mlp_over(config, sizes, ScaledLayer, sizes.groups)
+        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch_values), net)
