@@ -51,7 +51,7 @@ def test_a_sample_is_a_piece_of_a_recording_and_of_its_place_alone(folder):
     samples = [source.sample(1, step, slot) for step in range(5) for slot in range(3)]
     assert all(sample.shape == (1, LENGTH) for sample in samples)
     assert torch.equal(samples[7], DATA.open(folder, "train").sample(1, 2, 1))
-    whole = [samples for _, samples in source.recordings()]
+    whole = [samples for _, (samples,) in source.signals()]
     for sample in samples:
         assert any((one.unfold(0, LENGTH, 1) == sample).all(1).any() for one in whole if len(one) >= LENGTH) or any(
             torch.equal(sample[0, : len(one)], one) for one in whole if len(one) < LENGTH)
@@ -63,7 +63,7 @@ def test_a_damaged_recording_is_noted_and_left_out(folder, tmp_path):
     (tmp_path / "train" / "x.wav").write_bytes(b"RIFF")
     write(tmp_path / "test" / "a.wav")
     source = DATA.open(tmp_path, "train")
-    assert len(list(source.recordings())) == 3 and len(source.skipped) == 1
+    assert len(list(source.signals())) == 3 and len(source.skipped) == 1
     assert all(source.sample(0, step, 0).shape == (1, LENGTH) for step in range(9))
 
 

@@ -151,7 +151,7 @@ class Pieces(Domain):
 
     def _window(self, model: FieldModel, piece: tuple[int, ...],
                 at: Sequence[Tensor]) -> tuple[tuple[int | slice, ...], tuple[Tensor, ...]]:
-        """Which tokens decode positions in a piece, and the positions as the coordinates of what these are tokens of."""
+        """Which tokens decode positions in a piece, and the positions as coordinates of what these stand for."""
         windows = [axis.window(one, i, model.reach) for axis, one, i in zip(self.axes, at, piece, strict=True)]
         return tuple(near for near, _ in windows), tuple(place for _, place in windows)
 
@@ -168,7 +168,8 @@ class Pieces(Domain):
             piece, indices, at, weights = zip(*parts, strict=True)
             values = self.decode_piece(model, tokens, piece, Grid(at, grid.span)).to(out.dtype)
             weight = outer(weights).to(out)
-            out[crossed([index.to(out.device) for index in indices])] += weight * values.unflatten(0, weight.shape).movedim(-1, 0)
+            part = values.unflatten(0, weight.shape).movedim(-1, 0)
+            out[crossed([index.to(out.device) for index in indices])] += weight * part
             if progress:
                 progress(count, prod(map(len, along)))
         return out

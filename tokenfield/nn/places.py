@@ -70,7 +70,8 @@ def boxes(count: int, patches: tuple[int, ...]) -> Anchors:
     """Anchors for `count` tokens in [-1, 1]^X, row-major: the middles of equal boxes, of as equal a shape in patches as
     a product of whole numbers allows. `patches` are how many there are along each axis.
     """
-    fits = [counts for counts in product(range(1, count + 1), repeat=len(patches) - 1) if count % math.prod(counts) == 0]
+    every = product(range(1, count + 1), repeat=len(patches) - 1)
+    fits = [counts for counts in every if count % math.prod(counts) == 0]
 
     def elongation(counts: tuple[int, ...]) -> float:
         sides = [math.log(n / along) for n, along in zip(patches, counts, strict=True)]
