@@ -35,13 +35,13 @@ FLOORS = (
     "demo",
     "cli",
     "signals",
-    "views earth generation sound",
+    "views earth generation sound film",
     "interop",
     "browser",
 )
 """Rooms of the package from the ground up: a file imports from its own room and from floors below it."""
 
-SLICES = {"views", "earth", "generation", "sound"}
+SLICES = {"views", "earth", "generation", "sound", "film"}
 """Kinds of signals that register themselves; they know the library, the library does not know them."""
 
 DOORS = {"tokenfield", "tokenfield.__main__"}

@@ -10,10 +10,10 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Int, Json, Out, Table
-from tokenfield.cli.encode import plan
 from tokenfield.cli.options import WHICH, Device, check_at_least
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import BadName
+from tokenfield.io.outputs import plan_file, plan_folder
 from tokenfield.io.record import Record
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class EncodeSignals(Generic[M]):
         from tokenfield.data.pictures import PictureError, SkippedFiles
 
         files = self.find()
-        targets = plan(self.input, files, self.output, [".field"], overwrite=self.overwrite)
+        one = files == [self.input]  # a folder too, of a film's frames
+        targets = ([plan_file(self.input, self.output, [".field"])] if one
+                   else plan_folder(self.input, files, self.output, ".field", overwrite=self.overwrite))
         model, skipped = self.load(), SkippedFiles()
         items: list[Record] = []
         with console.progress("encoding", len(files)) as bar:
@@ -80,7 +82,7 @@ class EncodeSignals(Generic[M]):
                 try:
                     items.append(self._encode(model, path, target, bar))
                 except (PictureError, BadName) as error:
-                    if len(files) == 1 and files[0] == self.input:
+                    if one:
                         raise
                     skipped.add(path, error.reason if isinstance(error, PictureError) else str(error))
                     continue

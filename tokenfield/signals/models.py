@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokenfield.configs import Sizes
-from tokenfield.coords import Grid
+from tokenfield.coords import Coordinates, Grid
 from tokenfield.errors import UserError
 from tokenfield.models.hyponet_field import (
     IpcConfig,
@@ -28,7 +28,8 @@ from tokenfield.models.lainr import LainrConfig, build_aggregator, build_encoder
 from tokenfield.models.token_field import EncoderSizes, PatchField, TokenField
 from tokenfield.nn.hyponet import FactorLayer, Fourier, Hyponet, ScaledLayer
 from tokenfield.nn.local_start import local_start
-from tokenfield.nn.places import boxes
+from tokenfield.nn.parts import QueryState
+from tokenfield.nn.places import Anchors, boxes
 from tokenfield.nn.token_decoder import TokenDecoder
 
 S = TypeVar("S", bound=EncoderSizes)
@@ -72,6 +73,11 @@ class SignalConfig(Sizes):
     def patches(self) -> tuple[int, ...]:
         """Patches of a window along each axis."""
         return tuple(n // cell for n, cell in zip(self.extent, self.cells, strict=True))
+
+    @property
+    def stretch(self) -> tuple[float, ...]:
+        """How long each axis is in the coordinates that features see: so that samples are equally far apart on all."""
+        return tuple(n / max(self.extent) for n in self.extent)
 
     @property
     def patch_values(self) -> int:
@@ -134,6 +140,16 @@ class SignalModel(PatchField):
         tokens: Tensor = self.encoder(self.cut(images))
         return tokens
 
+    def locate(self, coords: Coordinates, lattice: tuple[int, ...] = ()) -> QueryState:
+        return super().locate(self.stretched(coords), lattice)
+
+    def stretched(self, coords: Coordinates) -> Coordinates:
+        """Coordinates of a window, [-1, 1] along every axis, as features see them."""
+        if isinstance(coords, Grid):
+            axes = zip(coords.axes, self.config.stretch, strict=True)
+            return Grid(tuple(axis * by for axis, by in axes), coords.span)
+        return coords * coords.new_tensor(self.config.stretch)
+
 
 class SignalLainr(SignalModel, TokenField):
     """LAINR over a signal. Tokens are (B, R, latent_dim), a set."""
@@ -149,9 +165,19 @@ class SignalLainr(SignalModel, TokenField):
 
     def initialize(self, samples: Float[Tensor, "b c *n"]) -> None:
         """The local start, with anchors in equal boxes of the window."""
-        patches = self.config.patches
-        local_start(self.encoder, self.decoder.aggregator, self.cut(samples), lambda count: boxes(count, patches),
-                    Grid.cells(*patches).coords())
+        patches, stretch = self.config.patches, self.config.stretch
+
+        def anchors(count: int) -> Anchors:
+            even = boxes(count, patches)
+            return Anchors(even.places * torch.tensor(stretch),
+                           tuple(gap * by for gap, by in zip(even.spacing, stretch, strict=True)))
+
+        local_start(self.encoder, self.decoder.aggregator, self.cut(samples), anchors,
+                    Grid.cells(*patches).coords() * torch.tensor(stretch))
+
+    def attention(self, tokens: Float[Tensor, "one r d"],
+                  coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:
+        return super().attention(tokens, coords * coords.new_tensor(self.config.stretch))
 
 
 def mlp_over(config: SignalConfig, sizes: ModulatedSizes, kind: type[FactorLayer] | type[ScaledLayer],
