@@ -223,8 +223,9 @@ def test_foreign_tokens_are_refused():
 def test_a_model_of_something_else_says_which_command_takes_it(name):
     """What is not for pictures has a command of its own, and says so in one line."""
     system = MODELS[name]
-    if name.startswith(("gridded", "lainr-views", "sound")) or name.endswith(("denoiser", "radiance")):
-        with pytest.raises(UserError, match=f"the {name} model takes .*, not pictures; use tokenfield (vi|cl|gen|so)"):
+    if name.startswith(("gridded", "lainr-views", "sound", "film")) or name.endswith(("denoiser", "radiance")):
+        line = f"the {name} model takes .*, not pictures; use tokenfield (vi|cl|gen|so|film)"
+        with pytest.raises(UserError, match=line):
             for_pictures(system)
     else:
         for_pictures(system)
