@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from experiments.release import apart
 from tokenfield.errors import UserError
 from tokenfield.models import pretrained
-from tokenfield.models.folder import WEIGHTS, model_hash
+from tokenfield.models.folder import WEIGHTS, _joined, model_hash
 from tokenfield.models.lainr import LainrConfig
 
 SMALL = LainrConfig(size=(12, 20), patch=4, padding=0, num_latents=5, latent_dim=6, encoder_dim=60, encoder_depth=1,
@@ -28,6 +28,13 @@ def test_not_a_bit_changes(tmp_path: Path, dtype: torch.dtype) -> None:
     assert all(torch.equal(after.state_dict()[key], value) for key, value in before.state_dict().items())
     assert model_hash(after) == model_hash(before)
     assert dtype is torch.float32 or len(zlib.compress((folder / WEIGHTS).read_bytes())) < packed
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (0, 3), (2, 1), (5, 3)])
+def test_tensors_of_any_shape_come_back(shape: tuple[int, ...]) -> None:
+    tensor = torch.randn(shape).half()
+    name, joined = _joined(*apart.apart("weight", tensor))
+    assert name == "weight" and joined.dtype == tensor.dtype and torch.equal(joined, tensor)
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (3, 4), (0, 2)])

@@ -103,7 +103,7 @@ def test_windows_of_a_lattice_render_alike(scale, span, tmp_path):
     torch.testing.assert_close(values, expected, rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", ["lainr-photos", "ipc-photos"])
+@pytest.mark.parametrize("name", ["lainr-photos", "ipc-photos", "anr-photos"])
 def test_tiles_decode_alike(name, tmp_path):
     model, graphs = pretrained.load(name), Graphs(pretrained.load(name), tmp_path)
     tokens = model.encode(torch.rand(1, 3, *model.input_size)).detach()

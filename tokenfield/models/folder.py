@@ -305,7 +305,7 @@ def _joined(key: str, tensor: Tensor) -> tuple[str, Tensor]:
     name, colon, kind = key.rpartition(":")
     if (dtype := APART.get(colon + kind)) is None or tensor.dtype != torch.uint8 or tensor.shape[:1] != (2,):
         return key, tensor
-    return name, tensor.movedim(0, -1).contiguous().view(dtype)[..., 0]
+    return name, torch.stack((tensor[0], tensor[1]), -1).view(dtype)[..., 0]
 
 
 def _stored(key: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
