@@ -203,6 +203,9 @@ BAD = {
     "empty.png": (b"", "is empty"),
     "truncated.jpg": (JPEG[: len(JPEG) // 2], "damaged or truncated"),
     "truncated.png": (PNG[: len(PNG) // 2], "damaged or truncated"),
+    "short.png": (png(7, 5, 8, 2, (b"\0" + b"\x80" * 21) * 3), "last rows are missing"),
+    "short and bilevel.png": (png(9, 5, 1, 0, b"\0\xff\x80" * 4), "last rows are missing"),
+    "short and deep.png": (png(7, 5, 16, 6, (b"\0" + b"\x80" * 56) * 2), "last rows are missing"),
     "header only.png": (PNG[:20], "damaged or truncated"),
     "header only.jpg": (JPEG[:4], "damaged or truncated"),
     "text.jpg": (b"not a picture at all", "no picture of a kind"),
@@ -223,6 +226,15 @@ def one_line(error: UserError) -> str:
     text = str(error)
     assert text.isprintable(), text                    # no line break and no control character
     return text
+
+
+@pytest.mark.parametrize(("depth", "colour", "row"), [(8, 2, 21), (1, 0, 1), (16, 6, 56), (8, 4, 14), (16, 0, 14)])
+def test_a_picture_whose_last_row_is_black_is_whole(depth, colour, row, tmp_path):
+    (tmp_path / "x.png").write_bytes(png(7, 5, depth, colour, (b"\0" + b"\xff" * row) * 4 + b"\0" * (1 + row)))
+    assert read_picture(tmp_path / "x.png", keep_alpha=True)[:, -1].eq(0).any()
+    for size in (1, 3):
+        Image.new("P", (7, 5)).save(tmp_path / "p.png", bits=size)
+        assert read_picture(tmp_path / "p.png").shape == (3, 5, 7)
 
 
 @pytest.mark.parametrize("name", BAD)

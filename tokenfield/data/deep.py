@@ -6,6 +6,8 @@ byte of every channel: its own unpackers give one byte each.
 """
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +129,29 @@ def read_png(image: Image.Image, again: Image.Image, colour: int) -> Deep:
         alpha = (values != np.array(key, np.uint16)).any(-1).astype(np.float32)
         pixels = np.concatenate([pixels, alpha[..., None]], -1)
     return upright(pixels, image.getexif().get(274, 1))
+
+
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Numbers per pixel, by the colour type of a PNG."""
+
+
+def lacks_rows(file: OpenFile, header: bytes) -> bool:
+    """Whether a PNG's data, whole as it is, ends before its last row, which Pillow leaves black; not of interlaced ones.
+
+    The data are unpacked and counted, some at a time.
+    """
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[16:29])
+    wanted = 0 if interlaced else height * (1 + (width * depth * CHANNELS.get(colour, 0) + 7) // 8)
+    file.seek(8)
+    unpacker, count = zlib.decompressobj(), 0
+    while count < wanted and len(start := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", start)
+        data = file.read(size) if kind == b"IDAT" else b""
+        while data and not unpacker.eof:
+            count += len(unpacker.decompress(data, 1 << 20))
+            data = unpacker.unconsumed_tail
+        file.seek(4 if kind == b"IDAT" else size + 4, 1)
+    return count < wanted
 
 
 def set_unpacker(image: Image.Image, unpacker: str) -> None:
