@@ -136,7 +136,7 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 def lacks_rows(file: OpenFile, header: bytes) -> bool:
-    """Whether a PNG's data, whole as it is, ends before its last row, which Pillow leaves black; not of interlaced ones.
+    """Whether a PNG's data, whole as they are, end before its last row, which Pillow leaves black; not interlaced ones.
 
     The data are unpacked and counted, some at a time.
     """
