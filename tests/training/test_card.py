@@ -8,7 +8,7 @@ from tokenfield.registry import RECIPES
 from tokenfield.training.card import Published, card
 from tokenfield.training.recipe import run
 
-OWN = ("photos", "cutouts", "climatology", "views-lamps", "speech", "-64")
+OWN = ("photos", "cutouts", "climatology", "views-lamps", "speech", "film", "-64")
 """Runs of this project's own."""
 NAMES = [name for name in RECIPES if RECIPES.places[name].module.startswith("tokenfield.")]
 
