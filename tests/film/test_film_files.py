@@ -5,6 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from small_films import waves, write
 
@@ -64,6 +66,20 @@ def test_too_long_a_film_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "LARGEST", 200)
     with pytest.raises(PictureError, match="give a part of it"):
         read_film(tmp_path / "a", 3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(at=st.integers(0, 700), byte=st.integers(0, 255), ending=st.sampled_from(["gif", "webp"]))
+def test_one_wrong_byte_is_a_film_or_one_line(at, byte, ending, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / f"byte.{ending}"
+    write_film(path, waves(3, 8, 9), 5.0)
+    data = bytearray(path.read_bytes())
+    data[at % len(data)] = byte
+    path.write_bytes(bytes(data))
+    try:
+        assert read_film(path, 1)[0].ndim == 4
+    except PictureError as error:
+        assert "\n" not in str(error)
 
 
 def test_ffmpeg_is_named_where_it_is_missing(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from torch import Tensor
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.pictures import SUFFIXES as PICTURES
 from tokenfield.data.pictures import to_pil
-from tokenfield.errors import UserError
+from tokenfield.errors import DAMAGE, UserError
 from tokenfield.film.clips import RATES
 from tokenfield.film.plugin import SUFFIXES
 from tokenfield.io.atomic import shown, written_aside
@@ -82,10 +82,15 @@ def stacked(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], channels: 
                                      f"{kept[0].shape[1]} x {kept[0].shape[0]}; all must be of one size")
         kept.append(frame)
         if len(kept) * frame.size > LARGEST:
-            raise PictureError(path, f"is longer than {LARGEST >> 30} GB of frames; give a part of it")
+            raise too_long(path)
     if not kept:
         raise PictureError(path, "holds no frames")
     return torch.from_numpy(np.stack(kept)).permute(3, 0, 1, 2).contiguous()
+
+
+def too_long(path: Path) -> PictureError:
+    """The error for more frames than memory should hold."""
+    return PictureError(path, f"is longer than {LARGEST >> 30} GB of frames; give a part of it")
 
 
 def animated(path: Path) -> tuple[Iterator[UInt8[np.ndarray, "h w 3"]], float]:
@@ -95,8 +100,12 @@ def animated(path: Path) -> tuple[Iterator[UInt8[np.ndarray, "h w 3"]], float]:
         frames, length = [], 0.0
         for frame in ImageSequence.Iterator(image):
             frames.append(np.array(frame.convert("RGB")))
+            if len(frames) * frames[-1].nbytes > LARGEST:
+                raise too_long(path)
             length += float(frame.info.get("duration") or 1000 / RATE)
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+    except PictureError:
+        raise
+    except (*DAMAGE, MemoryError, Image.DecompressionBombError) as error:
         raise PictureError(path, f"is no animated picture, or is damaged ({' '.join(str(error).split())})") from error
     return iter(frames), min(max(1000 * len(frames) / length, RATES[0]), RATES[1])
 
