@@ -66,7 +66,7 @@ class Film(Cover):
         return {"frames": self.size[0], "seconds": round(self.seconds, 4), "rate": self.rate}
 
     def check(self, model: FieldModel, tokens: Tensor) -> None:
-        if not isinstance(model, FilmModel) or model.config.extent != tuple(self.clip):
+        if not isinstance(model, FilmModel) or model.config.clip != tuple(self.clip):
             raise UserError(f"clips of {self.clip}, but the model is a {model.name} of {model.input_size or 'any size'}"
                             "; use the model that encoded the field")
         self.check_shape(tokens.shape, "clips")
@@ -81,9 +81,7 @@ def encode_film(model: FilmModel, samples: Float[Tensor, "c t h w"], rate: float
                 progress: Progress | None = None) -> Field:
     """A film in [0, 1] of any length and size as a field; no gradient is recorded."""
     _, frames, height, width = samples.shape
-    size, (first, down, across) = model.config.size, model.config.extent
-    domain = Film((frames, height, width), float(rate), (first, down, across))
-    assert size == (down, across), "a clip's last axes are its size"
+    domain = Film((frames, height, width), float(rate), model.config.clip)
     with torch.no_grad():
         return Field(model, domain.encode(model, samples, progress), domain)
 

@@ -20,6 +20,7 @@ from tokenfield.signals.models import (
     SignalModel,
     SignalTransInr,
     SignalTransInrConfig,
+    Window,
 )
 
 
@@ -29,13 +30,13 @@ class FilmConfig(SignalConfig):
 
     frames: int = 8
     """Frames of a clip."""
-    size: tuple[int, int] = (32, 32)  # type: ignore[assignment]  # fields where other signals have properties
+    size: tuple[int, int] = (32, 32)
     """Height and width of a clip in pixels."""
     patch_frames: int = 2
     """Frames of a patch."""
-    patch: int = 8  # type: ignore[assignment]
+    patch: int = 8
     """Side of a patch in pixels."""
-    channels: Literal[1, 3] = 3  # type: ignore[assignment]
+    channels: Literal[1, 3] = 3
     """Values per pixel: 3 colours, or 1 grey."""
 
     def __post_init__(self) -> None:
@@ -47,12 +48,14 @@ class FilmConfig(SignalConfig):
             check_divides("patch", self.patch, "size", side)
 
     @property
-    def extent(self) -> tuple[int, ...]:
+    def clip(self) -> tuple[int, int, int]:
+        """Frames, height and width of a clip."""
         return self.frames, *self.size
 
     @property
-    def cells(self) -> tuple[int, ...]:
-        return self.patch_frames, self.patch, self.patch
+    def window(self) -> Window:
+        """Values around the middle of [0, 1]."""
+        return Window(self.clip, (self.patch_frames, self.patch, self.patch), self.channels)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tokenfield.models.hyponet_field import (
     IpcConfig,
     ModulatedSizes,
     TransInrConfig,
+    WeightConfig,
     WeightField,
     build_mlp,
     build_row_encoder,
@@ -36,31 +37,26 @@ S = TypeVar("S", bound=EncoderSizes)
 
 
 @dataclass(frozen=True)
-class SignalConfig(Sizes):
-    """How a signal is cut; slices give these properties fields."""
+class Window:
+    """What is encoded at once, and how it is cut; what models of pictures call `size`, `patch` and `channels`.
+
+    Attributes:
+        extent: samples along each axis.
+        cells: samples of a patch along each axis; they divide those.
+        channels: values per sample.
+        middle: the value that weights of zero answer.
+    """
 
     padding: ClassVar[int] = 0
-    middle: ClassVar[float] = 0.5
-    """The value that weights of zero answer."""
 
-    @property
-    def extent(self) -> tuple[int, ...]:
-        """Samples of a window, which is encoded at once, along each axis."""
-        raise NotImplementedError(f"{type(self).__name__}.extent")
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        """Samples of a patch along each axis; they divide those of a window."""
-        raise NotImplementedError(f"{type(self).__name__}.cells")
-
-    @property
-    def channels(self) -> int:
-        """Values per sample."""
-        raise NotImplementedError(f"{type(self).__name__}.channels")
+    extent: tuple[int, ...]
+    cells: tuple[int, ...]
+    channels: int
+    middle: float = 0.5
 
     @property
     def size(self) -> tuple[int, int]:
-        """What a window is called as a picture: its last two axes."""
+        """The last two axes."""
         *_, height, width = 1, *self.extent
         return height, width
 
@@ -71,7 +67,7 @@ class SignalConfig(Sizes):
 
     @property
     def patches(self) -> tuple[int, ...]:
-        """Patches of a window along each axis."""
+        """Patches along each axis."""
         return tuple(n // cell for n, cell in zip(self.extent, self.cells, strict=True))
 
     @property
@@ -87,6 +83,16 @@ class SignalConfig(Sizes):
     def sizes(self, config: S) -> S:
         """A picture's sizes for a row of patches, each a pixel."""
         return replace(config, size=(1, prod(self.patches)), patch=1, padding=0, channels=self.channels)
+
+
+@dataclass(frozen=True)
+class SignalConfig(Sizes):
+    """How a signal is cut, in a slice's own words."""
+
+    @property
+    def window(self) -> Window:
+        """The same in those of all signals."""
+        raise NotImplementedError(f"{type(self).__name__}.window")
 
 
 @dataclass(frozen=True)
@@ -117,23 +123,28 @@ class SignalModel(PatchField):
     config: SignalConfig
 
     @property
+    def window(self) -> Window:
+        """What is encoded at once."""
+        return self.config.window
+
+    @property
     def coordinate_dim(self) -> int:
-        return len(self.config.extent)
+        return len(self.window.extent)
 
     def example(self, batch: int = 2) -> tuple[Tensor, dict[int, str]]:
-        return torch.rand(batch, self.channels, *self.config.extent), {0: "batch"}
+        return torch.rand(batch, self.channels, *self.window.extent), {0: "batch"}
 
     def cut(self, images: Float[Tensor, "b c *n"]) -> Float[Tensor, "b p s"]:
         """Patches, row-major, in the type of the encoder; in a patch channel by channel, then row-major."""
-        axes, parts = len(self.config.extent), images.to(self.encoder.embed.weight.dtype)
-        for axis, (count, cell) in enumerate(zip(self.config.patches, self.config.cells, strict=True)):
+        axes, parts = self.coordinate_dim, images.to(self.encoder.embed.weight.dtype)
+        for axis, (count, cell) in enumerate(zip(self.window.patches, self.window.cells, strict=True)):
             parts = parts.unflatten(2 + 2 * axis, (count, cell))  # (B, C, count, cell, ...)
-        return parts.permute(0, *range(2, 2 + 2 * axes, 2), 1, *range(3, 3 + 2 * axes, 2)).flatten(axes + 1).flatten(
-            1, axes)
+        patches = parts.permute(0, *range(2, 2 + 2 * axes, 2), 1, *range(3, 3 + 2 * axes, 2))
+        return patches.flatten(axes + 1).flatten(1, axes)
 
     def encode(self, images: Float[Tensor, "b c *n"]) -> Float[Tensor, "b r d"]:
         """Windows of the model's extent -> tokens. Raises UserError for another size."""
-        shape = self.channels, *self.config.extent
+        shape = self.channels, *self.window.extent
         if images.shape[1:] != shape:
             raise UserError(f"windows {tuple(images.shape)}; give (B, {', '.join(map(str, shape))}), or use "
                             f"tokenfield {self.command} encode, which takes any size")
@@ -146,9 +157,9 @@ class SignalModel(PatchField):
     def stretched(self, coords: Coordinates) -> Coordinates:
         """Coordinates of a window, [-1, 1] along every axis, as features see them."""
         if isinstance(coords, Grid):
-            axes = zip(coords.axes, self.config.stretch, strict=True)
+            axes = zip(coords.axes, self.window.stretch, strict=True)
             return Grid(tuple(axis * by for axis, by in axes), coords.span)
-        return coords * coords.new_tensor(self.config.stretch)
+        return coords * coords.new_tensor(self.window.stretch)
 
 
 class SignalLainr(SignalModel, TokenField):
@@ -157,15 +168,16 @@ class SignalLainr(SignalModel, TokenField):
     config: SignalLainrConfig
 
     def __init__(self, config: SignalLainrConfig):
-        sizes, axes = config.sizes(config.lainr), len(config.extent)
+        window = config.window
+        sizes, axes = window.sizes(config.lainr), len(window.extent)
         decoder = TokenDecoder(build_aggregator(sizes, in_dim=axes), build_head(sizes, in_dim=axes),
-                               output_bias=config.middle)
-        super().__init__(config, config, build_encoder(sizes, channels=config.patch_values), decoder,
+                               output_bias=window.middle)
+        super().__init__(config, window, build_encoder(sizes, channels=window.patch_values), decoder,
                          start=sizes.start)
 
     def initialize(self, samples: Float[Tensor, "b c *n"]) -> None:
         """The local start, with anchors in equal boxes of the window."""
-        patches, stretch = self.config.patches, self.config.stretch
+        patches, stretch = self.window.patches, self.window.stretch
 
         def anchors(count: int) -> Anchors:
             even = boxes(count, patches)
@@ -177,35 +189,41 @@ class SignalLainr(SignalModel, TokenField):
 
     def attention(self, tokens: Float[Tensor, "one r d"],
                   coords: Float[Tensor, "q x"]) -> Float[Tensor, "h q r"] | None:
-        return super().attention(tokens, coords * coords.new_tensor(self.config.stretch))
+        return super().attention(tokens, coords * coords.new_tensor(self.window.stretch))
 
 
-def mlp_over(config: SignalConfig, sizes: ModulatedSizes, kind: type[FactorLayer] | type[ScaledLayer],
+def mlp_over(window: Window, sizes: ModulatedSizes, kind: type[FactorLayer] | type[ScaledLayer],
              rows: int) -> Hyponet:
     """The coordinate MLP of an IPC or a TransINR, with Fourier features of the signal's coordinates."""
-    features = Fourier(len(config.extent), sizes.feature_dim, sizes.sigma)
-    return build_mlp(sizes, kind, rows, features=features, output_bias=config.middle)
+    features = Fourier(len(window.extent), sizes.feature_dim, sizes.sigma)
+    return build_mlp(sizes, kind, rows, features=features, output_bias=window.middle)
 
 
-class SignalIpc(SignalModel, WeightField):
+class SignalWeights(SignalModel, WeightField):
+    """A system whose tokens are weights of an MLP over a signal."""
+
+    def __init__(self, config: SignalConfig, sizes: WeightConfig, net: Hyponet):
+        window = config.window
+        super().__init__(config, window, build_row_encoder(sizes, net, channels=window.patch_values), net)
+
+
+class SignalIpc(SignalWeights):
     """IPC over a signal. Tokens are (B, R, fan-in)."""
 
     token = "a pattern composer, one of the vectors that a layer's weights are mixed of"
     config: SignalIpcConfig
 
     def __init__(self, config: SignalIpcConfig):
-        sizes = config.sizes(config.ipc)
-        net = mlp_over(config, sizes, FactorLayer, sizes.num_latents)
-        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch_values), net)
+        sizes = config.window.sizes(config.ipc)
+        super().__init__(config, sizes, mlp_over(config.window, sizes, FactorLayer, sizes.num_latents))
 
 
-class SignalTransInr(SignalModel, WeightField):
+class SignalTransInr(SignalWeights):
     """TransINR over a signal. Tokens are (B, the layers' groups one after the other, widest fan-in)."""
 
     token = "a row that multiplies rows of the network's weight matrices"
     config: SignalTransInrConfig
 
     def __init__(self, config: SignalTransInrConfig):
-        sizes = config.sizes(config.trans_inr)
-        net = mlp_over(config, sizes, ScaledLayer, sizes.groups)
-        super().__init__(config, config, build_row_encoder(sizes, net, channels=config.patch_values), net)
+        sizes = config.window.sizes(config.trans_inr)
+        super().__init__(config, sizes, mlp_over(config.window, sizes, ScaledLayer, sizes.groups))

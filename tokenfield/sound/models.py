@@ -5,7 +5,6 @@ kHz); a value is one sample, centred at 0 where a picture's is at 0.5.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from tokenfield.configs import check_divides
 from tokenfield.errors import UserError
@@ -19,6 +18,7 @@ from tokenfield.signals.models import (
     SignalModel,
     SignalTransInr,
     SignalTransInrConfig,
+    Window,
 )
 
 
@@ -26,14 +26,11 @@ from tokenfield.signals.models import (
 class SoundConfig(SignalConfig):
     """How a recording is cut; the defaults are those of ginr-ipc's audio."""
 
-    middle: ClassVar[float] = 0.0
-    channels: ClassVar[int] = 1  # type: ignore[assignment]  # of every recording, so no property
-
     rate: int = 16_000
     """Samples per second."""
     length: int = 16_000
     """Samples of a segment, which is encoded at once."""
-    patch: int = 200  # type: ignore[assignment]  # a field where other signals have a property
+    patch: int = 200
     """Samples of a patch."""
 
     def __post_init__(self) -> None:
@@ -41,12 +38,9 @@ class SoundConfig(SignalConfig):
         check_divides("patch", self.patch, "length", self.length)
 
     @property
-    def extent(self) -> tuple[int, ...]:
-        return (self.length,)
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        return (self.patch,)
+    def window(self) -> Window:
+        """One channel, around 0."""
+        return Window((self.length,), (self.patch,), channels=1, middle=0.0)
 
 
 @dataclass(frozen=True)
