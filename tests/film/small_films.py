@@ -3,6 +3,7 @@
 import torch
 from PIL import Image
 
+from tokenfield.data.pictures import to_pil
 from tokenfield.film.models import FilmIpcConfig, FilmLainrConfig, FilmTransInrConfig
 from tokenfield.models.hyponet_field import IpcConfig, TransInrConfig
 from tokenfield.models.lainr import LainrConfig
@@ -39,3 +40,8 @@ def write(folder, film):
     for i, frame in enumerate(data.unbind(1)):
         Image.fromarray(frame.permute(1, 2, 0).squeeze(-1).numpy()).save(folder / f"f{i}.png")
     return data
+
+
+def pictures(film):
+    """Its frames as Pillow's images."""
+    return [to_pil(frame) for frame in film.unbind(1)]

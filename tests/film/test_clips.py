@@ -52,15 +52,16 @@ def test_fewer_frames_are_means_over_their_time(model):
     torch.testing.assert_close(field.render(4, 7, 11), means, atol=1e-5, rtol=0)
 
 
-def test_constant_films_are_constant_across_the_seams(model):
-    """Weights of clips sum to 1: where all tokens are alike, tiles differ by where in them a point lies alone."""
-    domain = Film((9, 11, 17), RATE, (FRAMES, *SIZE))
-    one = encode_film(model, film(model, FRAMES, *SIZE), RATE).tokens[0, 0, 0]
-    field = Field(model, one.expand(*domain.shape, -1, -1).contiguous(), domain)
-    shift = {axis: domain.axes[axis].starts for axis in range(3)}
-    assert [len(starts) for starts in shift.values()] == list(domain.shape)
-    inner = model.decode(one[None], Grid.cells(FRAMES, *SIZE))[0].T.unflatten(1, (FRAMES, *SIZE))
-    torch.testing.assert_close(field.render()[:, :1, :1, :1], inner[:, :1, :1, :1], atol=1e-5, rtol=0)
+def test_neighbours_hand_over_by_weights_of_sum_one(model):
+    """Along time, of two clips each rules alone where the other does not reach; both together give what both give."""
+    domain = Film((6, *SIZE), RATE, (FRAMES, *SIZE))
+    low, high = (encode_film(model, value * torch.ones(model.channels, 6, *SIZE), RATE).tokens for value in (0.2, 0.8))
+    assert low.shape[:3] == (2, 1, 1)
+    one, other, begin, end = (Field(model, torch.stack(pair), domain).render() for pair in (
+        (low[0], high[1]), (high[0], low[1]), (low[0], low[1]), (high[0], high[1])))
+    start = domain.axes[0].starts[1]
+    assert torch.equal(one[:, :start], begin[:, :start]) and torch.equal(one[:, FRAMES:], end[:, FRAMES:])
+    torch.testing.assert_close(one + other, begin + end, atol=1e-5, rtol=0)
 
 
 def test_points_in_any_order_have_their_own_values(model):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from PIL import Image
-from small_films import RATE, build, waves, write
+from small_films import RATE, build, pictures, waves, write
 
 from tokenfield.film.files import read_film, write_film
 from tokenfield.models import pretrained
@@ -16,7 +16,7 @@ def place(tmp_path):
     pretrained.save(build("ipc"), tmp_path / "model")
     write(tmp_path / "data" / "a", waves(9, 11, 17))
     write(tmp_path / "data" / "sub" / "b", waves(3, 7, 9))
-    write_film(tmp_path / "c.webp", waves(5, 7, 11), RATE)
+    write_film(tmp_path / "c.webp", pictures(waves(5, 7, 11)), RATE)
     return tmp_path
 
 

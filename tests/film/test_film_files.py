@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from small_films import waves, write
+from small_films import pictures, waves, write
 
 from tokenfield.data.decoding import PictureError
 from tokenfield.errors import UserError
@@ -29,7 +29,7 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path):
 
 @pytest.mark.parametrize("ending", ["gif", "webp"])
 def test_an_animated_picture_is_a_film(tmp_path, ending):
-    write_film(tmp_path / f"a.{ending}", waves(5, 16, 24), 8.0)
+    write_film(tmp_path / f"a.{ending}", pictures(waves(5, 16, 24)), 8.0)
     film, rate = read_film(tmp_path / f"a.{ending}", 3)
     assert film.shape == (3, 5, 16, 24) and rate == pytest.approx(8, rel=0.05)
     assert (film / 255 - waves(5, 16, 24)).abs().mean() < 0.08  # of GIF 256 colours
@@ -72,7 +72,7 @@ def test_too_long_a_film_is_one_line(tmp_path, monkeypatch):
 @given(at=st.integers(0, 700), byte=st.integers(0, 255), ending=st.sampled_from(["gif", "webp"]))
 def test_one_wrong_byte_is_a_film_or_one_line(at, byte, ending, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / f"byte.{ending}"
-    write_film(path, waves(3, 8, 9), 5.0)
+    write_film(path, pictures(waves(3, 8, 9)), 5.0)
     data = bytearray(path.read_bytes())
     data[at % len(data)] = byte
     path.write_bytes(bytes(data))
@@ -83,12 +83,12 @@ def test_one_wrong_byte_is_a_film_or_one_line(at, byte, ending, tmp_path_factory
 
 
 def test_ffmpeg_is_named_where_it_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(files.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     (tmp_path / "a.mp4").write_bytes(b"\0" * 100)
     with pytest.raises(PictureError, match="install it, or give a folder of frames"):
         read_film(tmp_path / "a.mp4", 3)
     with pytest.raises(UserError, match=r"give a name ending in \.webp"):
-        write_film(tmp_path / "b.mp4", waves(2, 5, 7), 5.0)
+        write_film(tmp_path / "b.mp4", pictures(waves(2, 5, 7)), 5.0)
     assert not (tmp_path / "b.mp4").exists()
 
 
@@ -103,7 +103,7 @@ def test_pictures_of_a_program_are_read_as_they_come(tmp_path):
 
 @needs_ffmpeg
 def test_an_mp4_comes_back(tmp_path):
-    write_film(tmp_path / "a.mp4", waves(7, 16, 24), 12.5)
+    write_film(tmp_path / "a.mp4", pictures(waves(7, 16, 24)), 12.5)
     film, rate = read_film(tmp_path / "a.mp4", 3)
     assert film.shape == (3, 7, 16, 24) and rate == pytest.approx(12.5)
     assert (film / 255 - waves(7, 16, 24)).abs().mean() < 0.1
@@ -113,5 +113,5 @@ def test_an_mp4_comes_back(tmp_path):
 @needs_ffmpeg
 def test_names_are_names(tmp_path, bad, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_film(tmp_path / f"{bad}.mp4", waves(3, 16, 24), 5.0)
+    write_film(tmp_path / f"{bad}.mp4", pictures(waves(3, 16, 24)), 5.0)
     assert read_film(tmp_path / f"{bad}.mp4", 1)[0].shape == (1, 3, 16, 24)

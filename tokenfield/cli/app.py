@@ -266,7 +266,10 @@ def one_line(parser: Callable[[], Callable[[], object]]) -> Callable[[], object]
 class Page(io.StringIO):
     """Takes what is printed, and looks to `tyro` as standard output does: it draws colours and boxes as that shows."""
 
-    encoding = property(lambda self: sys.__stdout__.encoding if sys.__stdout__ else None)  # type: ignore[assignment]
+    @property
+    def encoding(self) -> str | None:  # type: ignore[override]  # which of text in memory is an attribute
+        """Of standard output."""
+        return sys.__stdout__.encoding if sys.__stdout__ else None
 
     def isatty(self) -> bool:
         """Of standard output."""

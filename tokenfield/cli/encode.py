@@ -31,8 +31,8 @@ def encode(
     Prints the bytes before and after, and how well the stored tokens give the picture back. Pictures of any size and
     shape are taken. Without options a file looks good and is no larger than the picture's.
 
-    A .field file names the model that made it; the same model is needed to decode it. A recording or a netCDF file is
-    given to `sound encode` or `climate encode`, whose options then apply.
+    A .field file names the model that made it; the same model is needed to decode it. A recording, a film or a netCDF
+    file is given to `sound encode`, `film encode` or `climate encode`, whose options then apply.
 
     Args:
         input: a picture, or a folder; sub-folders are searched and their structure is kept.

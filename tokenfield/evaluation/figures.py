@@ -78,13 +78,6 @@ def save_png(path: Path, image: Image.Image) -> Path:
     return path
 
 
-def save_animation(path: Path, frames: Sequence[Image.Image], milliseconds: int) -> Path:
-    """Writes an animated WebP that begins anew after its last frame, whole or not at all, and returns its path."""
-    with written_aside(path) as file:
-        frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=90)
-    return path
-
-
 def from_pil(image: Image.Image) -> Float[Tensor, "3 _h _w"]:
     """The reverse of `to_pil`."""
     return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1) / 255

@@ -16,6 +16,7 @@ from tokenfield.io.record import Record
 from tokenfield.signals.commands import EncodeSignals, EvaluateSignals, recipe_data
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from tokenfield.fields.field import Field
@@ -105,15 +106,17 @@ class Decode:
         override = None if self.model is None else load_film_model(self.model, self.device)
         field = open_field(self.input, override, {}, self.device)
         domain = film_of(field)
-        rate = self.rate or domain.rate
+        rate = domain.rate if self.rate is None else self.rate
         self._check(domain, rate)
-        target = plan_file(self.input, self.output, WRITTEN if self.at is None else (".png", ".webp"))
-        values = self._moment(field, domain) if self.at is not None else self._film(field, domain, rate)
-        write_film(target, values, rate / self.slow)
-        _, frames, height, width = values.shape
-        console.say(f"{shown(self.input)} -> {shown(target)}: {frames} frames of {width} x {height}")
-        console.write_json(self.json, "film decode", {"field": str(self.input), "file": str(target), "frames": frames,
-                                                      "height": height, "width": width, "rate": rate / self.slow})
+        target = plan_file(self.input, self.output, [".webp", *WRITTEN] if self.at is None else [".png", ".webp"])
+        frames = self._moment(field, domain) if self.at is not None else self._film(field, domain, rate)
+        write_film(target, frames, rate / self.slow)
+        width, height = frames[0].size
+        counted = console.counted(len(frames), "frame")
+        console.say(f"{shown(self.input)} -> {shown(target)}: {counted} of {width} x {height}")
+        console.write_json(self.json, "film decode", {
+            "field": str(self.input), "file": str(target), "frames": len(frames), "height": height, "width": width,
+            "rate": rate / self.slow})
         return console.OK
 
     def _check(self, domain: "Film", rate: float) -> None:
@@ -129,31 +132,35 @@ class Decode:
         if self.at is not None and not 0 <= self.at <= domain.seconds:
             raise UserError(f"--at {self.at:g}: this film takes {domain.seconds:g} s; give 0 to that")
 
-    def _moment(self, field: "Field", domain: "Film") -> "Tensor":
-        """The picture (C, 1, H, W) of a moment."""
+    def _moment(self, field: "Field", domain: "Film") -> "list[Image]":
+        """The picture of a moment."""
         import torch
 
         from tokenfield.coords import Grid, centers
+        from tokenfield.data.pictures import to_pil
 
         time = torch.tensor([2 * float(self.at or 0) / domain.seconds - 1], dtype=torch.float64)
         sides = [centers(n, dtype=torch.float64) for n in self.size or domain.size[1:]]
         with torch.no_grad():
-            return field.domain.on_grid(field.model, field.tokens, Grid((time, *sides))).float().cpu()
+            (frame,) = field.domain.on_grid(field.model, field.tokens, Grid((time, *sides))).unbind(1)
+        return [to_pil(frame)]
 
-    def _film(self, field: "Field", domain: "Film", rate: float) -> "Tensor":
-        """All frames (C, T, H, W), some at a time."""
-        import torch
+    def _film(self, field: "Field", domain: "Film", rate: float) -> "list[Image]":
+        """All frames, some at a time."""
+        from tokenfield.data.pictures import to_pil
+        from tokenfield.fields.rendering import check_memory
 
-        frames, (height, width) = max(1, round(domain.seconds * rate)), self.size or domain.size[1:]
+        count, (height, width) = max(1, round(domain.seconds * rate)), self.size or domain.size[1:]
+        check_memory(field, (count, height, width))
         at_once = max(1, BAND // (height * width * field.model.channels))
-        parts = []
+        frames: list[Image] = []
         with console.progress("decoding", 1) as bar:
-            for start in range(0, frames, at_once):
-                end = min(frames, start + at_once)
-                box = (2 * start / frames - 1, -1, -1, 2 * end / frames - 1, 1, 1)
-                parts.append(field.crop(box, (end - start, height, width)).float().cpu())
-                bar.piece(end, frames)
-        return torch.cat(parts, 1)
+            for start in range(0, count, at_once):
+                end = min(count, start + at_once)
+                box = (2 * start / count - 1, -1, -1, 2 * end / count - 1, 1, 1)
+                frames += map(to_pil, field.crop(box, (end - start, height, width)).unbind(1))
+                bar.piece(end, count)
+        return frames
 
 
 @dataclass(kw_only=True)

@@ -8,31 +8,29 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageSequence
 from torch import Tensor
 
 from tokenfield.data.decoding import PictureError, read_rgb8
 from tokenfield.data.pictures import SUFFIXES as PICTURES
-from tokenfield.data.pictures import to_pil
 from tokenfield.errors import DAMAGE, UserError
+from tokenfield.evaluation.animations import ANIMATED, save_animation, save_movie
+from tokenfield.evaluation.figures import save_png
 from tokenfield.film.clips import RATES
 from tokenfield.film.plugin import SUFFIXES
-from tokenfield.io.atomic import shown, written_aside
+from tokenfield.io.atomic import shown
 from tokenfield.io.walk import files_below
 
 RATE = 25.0
 """Frames per second of what does not say: folders of frames."""
-ANIMATED = {".gif": "GIF", ".webp": "WEBP"}
 LARGEST = 1 << 31
 """Bytes of a film that is read: 2 GB, of grey 640 x 480 two minutes and more."""
-GREY = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in grey, as Pillow's."""
 
 
 def frames_in(folder: Path) -> list[Path]:
@@ -76,7 +74,7 @@ def stacked(path: Path, frames: Iterable[UInt8[np.ndarray, "h w 3"]], channels: 
     kept: list[np.ndarray] = []
     for frame in frames:
         if channels == 1:
-            frame = (frame @ GREY).round().astype(np.uint8)[..., None]
+            frame = np.array(Image.fromarray(frame).convert("L"))[..., None]
         if kept and frame.shape != kept[0].shape:
             raise PictureError(path, f"frame {len(kept)} is {frame.shape[1]} x {frame.shape[0]} pixels and the first "
                                      f"{kept[0].shape[1]} x {kept[0].shape[0]}; all must be of one size")
@@ -148,38 +146,21 @@ def ppm_frames(path: Path, command: list[str]) -> Iterator[UInt8[np.ndarray, "h 
         raise PictureError(path, f"cannot be read by ffmpeg ({said[-1][:200]})")
 
 
-WRITTEN = (".webp", ".gif", ".mp4", ".png")
+WRITTEN = (*ANIMATED, ".mp4", ".png")
 """Endings of films that are written; a PNG is one frame."""
 
 
-def write_film(path: Path, values: Float[Tensor, "c t h w"], rate: float) -> None:
-    """Writes an animated picture, or by ffmpeg an MP4, whole or not at all; values are clamped and rounded.
+def write_film(path: Path, frames: Sequence[Image.Image], rate: float) -> None:
+    """Writes an animated picture, or by ffmpeg an MP4, whole or not at all.
 
     Raises UserError where ffmpeg is missing or fails, or for a PNG of several frames.
     """
-    frames = [to_pil(frame) for frame in values.unbind(1)]
     kind = path.suffix.lower()
     if kind == ".mp4":
-        write_movie(path, frames, rate)
-    elif kind == ".png" and len(frames) > 1:
+        save_movie(path, frames, rate)
+    elif kind in ANIMATED:
+        save_animation(path, frames, max(1, round(1000 / rate)))
+    elif len(frames) > 1:
         raise UserError(f"{shown(path)}: a PNG is one frame; say which with --at SECONDS, or give a name in .webp")
     else:
-        more = {"save_all": True, "append_images": frames[1:], "duration": max(1, round(1000 / rate)), "loop": 0}
-        with written_aside(path) as file:
-            frames[0].save(file, {**ANIMATED, ".png": "PNG"}[kind], **(more if kind != ".png" else {}))
-
-
-def write_movie(path: Path, frames: list[Image.Image], rate: float) -> None:
-    """An MP4 of H.264. Raises UserError where ffmpeg is missing or fails."""
-    if (program := shutil.which("ffmpeg")) is None:
-        raise UserError(f"{shown(path)}: writing an MP4 needs ffmpeg, and there is none; give a name ending in .webp")
-    width, height = frames[0].size
-    # H.264 players want even sides and one chroma sample for four pixels; MP4 is written to a file that can be sought.
-    command = [program, "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r",
-               f"{rate:g}", "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4"]
-    with written_aside(path) as file:
-        result = subprocess.run([*command, f"file:{file.name}"], capture_output=True,
-                                input=b"".join(frame.convert("RGB").tobytes() for frame in frames))
-        if result.returncode:
-            said = result.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-            raise UserError(f"{shown(path)}: ffmpeg could not write it ({said[-1][:200]})")
+        save_png(path, frames[0])

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import save_animation, to_pil
+from tokenfield.evaluation.animations import save_animation
+from tokenfield.evaluation.figures import to_pil
 from tokenfield.fields.field import Field
 from tokenfield.generation.sampling import Predictor, Progress, generators, noise, solve
 from tokenfield.generation.schedulers import STOCHASTIC, Sampler

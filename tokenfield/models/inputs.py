@@ -69,9 +69,9 @@ def check_batch(model: Encoding, images: object) -> None:
         raise UserError(f"{model.name}.encode got {kind}; give a floating point tensor (B, C, H, W) in [0, 1], such "
                         "as images / 255, or use tokenfield.Field.of, which takes pictures of any kind")
     shape = tuple(images.shape)
-    axes = ("H, W", "frames, H, W")[model.coordinate_dim == 3]
     if model.in_unit == slice(None) and (len(shape) != 2 + model.coordinate_dim or shape[1] != model.channels):
         batch = "; of one picture, picture[None]" if len(shape) == 3 else ""
+        axes = ", ".join("DHW"[-model.coordinate_dim :])
         raise UserError(f"{model.name}.encode got shape {shape}; give (B, {model.channels}, {axes}){batch}")
     if model.training and model.has_encoded:
         return

@@ -1,7 +1,7 @@
 """`encode` and `evaluate` of signals that are no pictures: what the commands of recordings and of films share."""
 
 import statistics
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Generic, Literal, TypeVar
@@ -28,7 +28,7 @@ M = TypeVar("M", bound="SignalModel")
 
 
 @dataclass(kw_only=True)
-class EncodeSignals(Generic[M]):
+class EncodeSignals(ABC, Generic[M]):
     """Turn signals into tokens: one becomes a .field file, a folder of them a folder of .field files."""
 
     command: ClassVar[str]
@@ -99,14 +99,15 @@ class EncodeSignals(Generic[M]):
         field, samples = self.encoded(model, path, bar)
         field.save(target, dtype=torch.float16 if self.half else torch.float32)
         saved = Field.load(target, model)
-        before = path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.iterdir())
+        parts = [path] if path.is_file() else [file for file in path.iterdir() if file.is_file()]
+        before = sum(file.stat().st_size for file in parts)
         return {"file": str(path), "field": str(target), "tokens": saved.tokens[..., 0].numel(),
                 "values_stored": saved.values_stored, "values_per_sample": saved.values_stored / samples[0].numel(),
                 "bytes_before": before, "bytes": target.stat().st_size, **self.facts(saved, samples)}
 
 
 @dataclass(kw_only=True)
-class EvaluateSignals(Generic[M]):
+class EvaluateSignals(ABC, Generic[M]):
     """Measure a model on signals, each whole."""
 
     command: ClassVar[str]

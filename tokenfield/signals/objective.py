@@ -1,6 +1,6 @@
 """What a training step minimises on signals: the mean squared error of a window's samples."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ def error_of(field: Field, truth: Float[Tensor, "c *n"]) -> float:
 
 
 @dataclass(frozen=True)
-class SamplesConfig:
+class SamplesConfig(ABC):
     """The squared error of samples; slices say which signals, and how one becomes a field."""
 
     measure: ClassVar[Measure] = PSNR

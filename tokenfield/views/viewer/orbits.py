@@ -1,16 +1,14 @@
 """Orbits: an object from all around, as numbered PNG frames, an animated WebP and, where ffmpeg is at hand, an MP4."""
 
 import math
-import shutil
-import subprocess
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokenfield.errors import UserError
-from tokenfield.evaluation.figures import save_animation, save_png, to_pil
+from tokenfield.evaluation.animations import has_ffmpeg, save_animation, save_movie
+from tokenfield.evaluation.figures import save_png, to_pil
 from tokenfield.fields.domain import Progress
 from tokenfield.fields.field import Field
 from tokenfield.views.data import ViewSet
@@ -50,8 +48,9 @@ def draw_orbit(field: Field, poses: Float[Tensor, "n 4 4"], frames: int, side: i
         progress(count, frames)
     files = [save_png(path.with_name(f"{path.name}-{i:03}.png"), picture) for i, picture in enumerate(pictures)]
     files.append(save_animation(path.with_name(f"{path.name}.webp"), pictures, MILLISECONDS))
-    program = shutil.which("ffmpeg")
-    return files if program is None else [*files, write_movie(program, path)]
+    if has_ffmpeg():
+        files.append(save_movie(path.with_name(f"{path.name}.mp4"), pictures, 1000 / MILLISECONDS))
+    return files
 
 
 def draw_beside(field: Field, views: ViewSet, number: int, folder: Path, name: str) -> list[Path]:
@@ -64,17 +63,3 @@ def draw_beside(field: Field, views: ViewSet, number: int, folder: Path, name: s
     pairs = zip(views.images[ordered], render_from(field, views.poses[ordered]).cpu(), strict=True)
     film = [to_pil(torch.cat(pair, -1)) for pair in pairs]
     return [sheet, save_animation(folder / f"{name}-beside.webp", film, 400)]
-
-
-def write_movie(ffmpeg: str, path: Path) -> Path:
-    """`PATH.mp4` of the frames `PATH-000.png`, ... Raises UserError where ffmpeg fails."""
-    movie, aside = path.with_name(f"{path.name}.mp4"), path.with_name(f".{path.name}.mp4")
-    # H.264 players want even sides and one chroma sample for four pixels.
-    command = [ffmpeg, "-y", "-loglevel", "error", "-framerate", f"{1000 / MILLISECONDS:g}", "-i", f"{path}-%03d.png",
-               "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-f", "mp4", str(aside)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        aside.unlink(missing_ok=True)
-        reason = (result.stderr.strip() or "no reason given").splitlines()[-1]
-        raise UserError(f"ffmpeg could not write {movie}: {reason}")
-    return aside.replace(movie)
