@@ -36,7 +36,8 @@ def bounded(action):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A model in a folder and a field of it."""
+    """A model in a folder and a field of it; what torch imports for its first `meta` tensors is there, too."""
+    torch.empty(1, device="meta").add(1)
     folder = tmp_path_factory.mktemp("hostile")
     torch.manual_seed(0)
     model = TOY.build().eval()
@@ -152,7 +153,7 @@ def test_recipes_are_read_or_refused(change, tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"padding": 10**9}, {"dim": 2**40}, {"encoder_depth": 10**9},
-                                    {"num_latents": 2**53}, {"padding": 2**53}])
+                                    {"num_latents": 10**9}, {"num_latents": 2**53}, {"padding": 2**53}])
 def test_models_that_nobody_can_train_are_not_built(change, tmp_path):
     (tmp_path / "recipe.json").write_text(json.dumps(
         (plain := recipe.to_json(usual_recipe("toy", TOY))) | {"model": plain["model"] | change}))

@@ -27,7 +27,7 @@ from tokenfield.data.deep import (
     CodecMissing,
     Deep,
     Unsupported,
-    lacks_rows,
+    check_rows,
     plugin_kind,
     png_colour,
     read_png,
@@ -173,20 +173,14 @@ def _decode(path: Path, file: OpenFile, header: bytes, max_pixels: int) -> Decod
     if (colour := png_colour(header)) is not None:
         with open_file(path) as again:
             deep = read_png(image, _open_header(again, formats()), colour)
-            _check_rows(path, again, header, deep[-1].any())
+            check_rows(again, header, bool(deep[-1].any()))
             return deep
     image.load()
     if image.format == "PNG":
-        _check_rows(path, file, header, image.crop((0, image.height - 1, *image.size)).getbbox() is not None)
+        check_rows(file, header, image.crop((0, image.height - 1, *image.size)).getbbox() is not None)
     with contextlib.suppress(*DAMAGE):  # a damaged EXIF block does not cost the picture: it stays as stored
         ImageOps.exif_transpose(image, in_place=True)
     return image
-
-
-def _check_rows(path: Path, file: OpenFile, header: bytes, last: bool | np.bool_) -> None:
-    """Raises PictureError for a PNG that lacks rows, which can only be one whose `last` row is all zeros."""
-    if not last and lacks_rows(file, header):
-        raise PictureError(path, "is damaged or truncated (its last rows are missing)")
 
 
 def _check_frame(path: Path, image: Image.Image, max_pixels: int) -> None:

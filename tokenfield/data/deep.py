@@ -135,13 +135,14 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Numbers per pixel, by the colour type of a PNG."""
 
 
-def lacks_rows(file: OpenFile, header: bytes) -> bool:
-    """Whether a PNG's data, whole as they are, end before its last row, which Pillow leaves black; not interlaced ones.
+def check_rows(file: OpenFile, header: bytes, last: bool) -> None:
+    """Raises ValueError for a PNG whose data, whole as they are, end before its last row, which Pillow leaves black.
 
-    The data are unpacked and counted, some at a time.
+    `last`: whether there is anything in the last row; if not, the data are unpacked and counted, some at a time. Not of
+    interlaced ones.
     """
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header[16:29])
-    wanted = 0 if interlaced else height * (1 + (width * depth * CHANNELS.get(colour, 0) + 7) // 8)
+    wanted = 0 if last or interlaced else height * (1 + (width * depth * CHANNELS.get(colour, 0) + 7) // 8)
     file.seek(8)
     unpacker, count = zlib.decompressobj(), 0
     while count < wanted and len(start := file.read(8)) == 8:
@@ -151,7 +152,8 @@ def lacks_rows(file: OpenFile, header: bytes) -> bool:
             count += len(unpacker.decompress(data, 1 << 20))
             data = unpacker.unconsumed_tail
         file.seek(4 if kind == b"IDAT" else size + 4, 1)
-    return count < wanted
+    if count < wanted:
+        raise ValueError("its last rows are missing")
 
 
 def set_unpacker(image: Image.Image, unpacker: str) -> None:

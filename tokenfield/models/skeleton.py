@@ -7,7 +7,8 @@ first layer.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from math import prod
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,18 @@ from torch.nn.modules.module import (
     register_module_buffer_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from tokenfield.errors import UserError
 from tokenfield.io.limits import memory
+from tokenfield.io.record import Record
 
 ROOM = 1 << 20
 """Numbers that a model may hold beside its stored ones: tables that it computes, layers replaced while it is built."""
 LAYERS = 1 << 12
 """Tensors of a model that is trained; a hundred layers have a thousand."""
+MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
+"""What sizes of a configuration are given to."""
 M = TypeVar("M", bound=nn.Module)
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
@@ -52,6 +57,22 @@ def counted(numbers: int, tensors: int, line: str) -> Iterator[None]:
             hook.remove()
 
 
+class _Sized(TorchFunctionMode):
+    """Raises UserError for a tensor of more than so many numbers, before it is made."""
+
+    def __init__(self, numbers: int, line: str):
+        super().__init__()
+        self.numbers, self.line = numbers, line
+
+    def __torch_function__(self, func: Callable[..., Any], types: object, args: tuple[object, ...] = (),
+                           kwargs: Record | None = None) -> Any:
+        if func in MAKERS:
+            size = args[0] if args and isinstance(args[0], tuple | list) else args
+            if prod(side for side in size if isinstance(side, int)) > self.numbers:
+                raise UserError(self.line)
+        return func(*args, **(kwargs or {}))
+
+
 def trainable(build: Callable[[], M]) -> M:
     """The model that `build` makes from numbers that nobody may have chosen.
 
@@ -59,8 +80,9 @@ def trainable(build: Callable[[], M]) -> M:
     moments it takes four times its weights.
     """
     room = memory() // 16
-    with counted(room, LAYERS, f"the model has more than {room / 1e9:.3g} billion parameters or {LAYERS} tensors, too "
-                 "many to train on this machine; make it smaller"):
+    line = (f"the model has more than {room / 1e9:.3g} billion parameters or {LAYERS} tensors, too many to train on "
+            "this machine; make it smaller")
+    with counted(room, LAYERS, line), _Sized(room, line):
         try:
             return build()
         except UserError:
