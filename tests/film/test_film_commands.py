@@ -1,11 +1,15 @@
 """`tokenfield film`: a film goes in and comes out, and what makes no sense is one line."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from small_films import RATE, build, pictures, waves, write
 
+import tokenfield
 from tokenfield.film.files import read_film, write_film
 from tokenfield.models import pretrained
 
@@ -75,6 +79,7 @@ def test_evaluate_gives_a_row_each_and_the_mean(place, run):
     (("film", "encode", "DATA/a", "--model", "MODEL", "--rate", "0"), "frames a second"),
     (("film", "decode", "FIELD", "--model", "MODEL", "--at", "7"), "this film takes"),
     (("film", "decode", "FIELD", "--model", "MODEL", "--slow", "0"), "above 0"),
+    (("film", "decode", "FIELD", "--model", "MODEL", "--rate", "0"), "frames a second"),
     (("film", "decode", "FIELD", "--model", "MODEL", "--size", "0", "5"), "pixels each"),
     (("film", "decode", "FIELD", "--model", "MODEL", "-o", "a.mkv"), ".webp"),
     (("film", "decode", "FIELD", "--model", "MODEL", "-o", "a.png"), "--at SECONDS"),
@@ -85,3 +90,15 @@ def test_what_makes_no_sense_is_one_line(place, run, words, line):
     places = {"MODEL": place / "model", "FIELD": place / "a.field", "DATA/a": place / "data" / "a"}
     outcome = run(*(places.get(word, word) for word in words))
     assert outcome.code in (1, 2) and line in outcome.err and len(outcome.err.strip().splitlines()) == 1
+
+
+def test_the_python_of_the_page_runs_as_it_stands(place, monkeypatch):
+    """docs/signals.md, with a toy model and a toy film where it has its own."""
+    page = (Path(__file__).parents[2] / "docs" / "signals.md").read_text()
+    (code,) = re.findall(r"```python\n(from tokenfield\.film.*?)```", page, re.DOTALL)
+    pretrained.save(build("lainr"), place / "runs" / "lainr-film")
+    write(place / "build" / "films" / "test" / "castle", waves(5, 11, 17))
+    monkeypatch.chdir(place)
+    names = {"tokenfield": tokenfield, "torch": torch, "Path": Path}
+    exec(compile(code, "docs/signals.md", "exec"), names)
+    assert names["field"].domain.rate == names["rate"] == 25

@@ -116,6 +116,11 @@ def photographs() -> str:
     return f"{len(HELD_OUT)} in scikit-image"
 
 
+def films() -> str:
+    """The program that films are read and written by."""
+    return shutil.which("ffmpeg") or "not installed (for tokenfield film with MP4 and others, and MP4 of views orbit)"
+
+
 CHECKS: dict[str, Callable[[], str]] = {
     "device": device,
     "threads": lambda: f"{machine()['threads']} of {os.cpu_count()} processors; OMP_NUM_THREADS changes it",
@@ -123,5 +128,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "packaged models": weights,
     "PCA basis": floor,
     "held-out photographs": photographs,
+    "ffmpeg": films,
     "disk": lambda: f"{console.size_of(shutil.disk_usage('.').free)} free here",
 }

@@ -24,7 +24,7 @@ from tokenfield.io.record import Record
 
 ROOM = 1 << 20
 """Numbers that a model may hold beside its stored ones: tables that it computes, layers replaced while it is built."""
-LAYERS = 1 << 12
+LAYERS = 1 << 11
 """Tensors of a model that is trained; a hundred layers have a thousand."""
 MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
 """What sizes of a configuration are given to."""
