@@ -73,7 +73,7 @@ def formats() -> tuple[str, ...]:
 _header = threading.Lock()
 
 
-def _open_header(file: OpenFile, known: tuple[str, ...] | None) -> Image.Image:
+def open_header(file: OpenFile, known: tuple[str, ...] | None) -> Image.Image:
     """`Image.open` without Pillow's own size limit, which counts for the whole process and stops at 179 megapixels.
 
     Only the header is read here, so other threads go without the limit for microseconds.
@@ -166,13 +166,13 @@ def _decode(path: Path, file: OpenFile, header: bytes, max_pixels: int) -> Decod
             pass
         file.seek(0)
     try:
-        image = _open_header(file, formats())
+        image = open_header(file, formats())
     except UnidentifiedImageError as error:
         raise missing or error from error
     _check_frame(path, image, max_pixels)
     if (colour := png_colour(header)) is not None:
         with open_file(path) as again:
-            deep = read_png(image, _open_header(again, formats()), colour)
+            deep = read_png(image, open_header(again, formats()), colour)
             check_rows(again, header, bool(deep[-1].any()))
             return deep
     image.load()
@@ -206,7 +206,7 @@ def _by_plugin(path: Path, file: OpenFile, kind: str, max_pixels: int) -> Decode
     if kind == "HEIC":
         plugin.register_heif_opener()
     try:
-        image = _open_header(file, None)  # of any format: the plug-in's is among them now
+        image = open_header(file, None)  # of any format: the plug-in's is among them now
     except UnidentifiedImageError as error:
         raise PictureError(path, f"is damaged or no {kind} file") from error
     _check_frame(path, image, max_pixels)

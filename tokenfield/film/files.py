@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from tokenfield.data.decoding import PictureError, read_rgb8
+from tokenfield.data.decoding import MAX_PIXELS, PictureError, open_file, open_header, read_rgb8
 from tokenfield.data.pictures import SUFFIXES as PICTURES
 from tokenfield.errors import DAMAGE, UserError
 from tokenfield.evaluation.animations import ANIMATED, save_animation, save_movie
@@ -93,18 +93,22 @@ def too_long(path: Path) -> PictureError:
 
 def animated(path: Path) -> tuple[Iterator[UInt8[np.ndarray, "h w 3"]], float]:
     """Frames and rate of an animated picture; frames stay as long as they do on the average."""
-    try:
-        image = Image.open(path, formats=[*ANIMATED.values()])
-        frames, length = [], 0.0
-        for frame in ImageSequence.Iterator(image):
-            frames.append(np.array(frame.convert("RGB")))
-            if len(frames) * frames[-1].nbytes > LARGEST:
-                raise too_long(path)
-            length += float(frame.info.get("duration") or 1000 / RATE)
-    except PictureError:
-        raise
-    except (*DAMAGE, MemoryError, Image.DecompressionBombError) as error:
-        raise PictureError(path, f"is no animated picture, or is damaged ({' '.join(str(error).split())})") from error
+    frames, length = [], 0.0
+    with open_file(path) as file:
+        try:
+            image = open_header(file, tuple(ANIMATED.values()))
+            if image.width * image.height > MAX_PIXELS:
+                raise PictureError(path, f"has frames of {image.width} x {image.height} pixels, too many")
+            for frame in ImageSequence.Iterator(image):
+                frames.append(np.array(frame.convert("RGB")))
+                if len(frames) * frames[-1].nbytes > LARGEST:
+                    raise too_long(path)
+                length += float(frame.info.get("duration") or 1000 / RATE)
+        except PictureError:
+            raise
+        except (*DAMAGE, MemoryError) as error:
+            reason = " ".join(str(error).split())
+            raise PictureError(path, f"is no animated picture, or is damaged ({reason})") from error
     return iter(frames), min(max(1000 * len(frames) / length, RATES[0]), RATES[1])
 
 
