@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -41,12 +42,16 @@ def test_a_film_comes_back_as_long_and_large_as_it_was(place, run):
 def test_slower_finer_and_of_one_moment(place, run):
     encoded(place, run)
     options = "--model", place / "model"
-    assert run("film", "decode", place / "a.field", "-o", place / "slow.gif", "--rate", 50, "--slow", 5, "--size", 22,
-               34, *options).code == 0
+    assert run("film", "decode", place / "a.field", "-o", place / "slow.gif", "--rate", 50, "--slow", 5, "--scale",
+               2, *options).code == 0
     film, rate = read_film(place / "slow.gif", 3)
     assert film.shape == (3, 18, 22, 34) and rate == pytest.approx(10)
     outcome = run("film", "decode", place / "a.field", "-o", place / "m.png", "--at", 0.1, *options)
     assert outcome.code == 0 and Image.open(place / "m.png").size == (17, 11)
+    outcome = run("film", "decode", place / "a.field", "-o", place / "p.png", "--at", 0.1, "--crop", 2, 3, 5, 7,
+                  *options)
+    part, whole = (np.asarray(Image.open(place / name)).astype(int) for name in ("p.png", "m.png"))
+    assert outcome.code == 0 and abs(part - whole[2:7, 3:10]).max() <= 1
 
 
 def test_info_says_frames_and_rate(place, run):
@@ -80,7 +85,7 @@ def test_evaluate_gives_a_row_each_and_the_mean(place, run):
     (("film", "decode", "FIELD", "--model", "MODEL", "--at", "7"), "this film takes"),
     (("film", "decode", "FIELD", "--model", "MODEL", "--slow", "0"), "above 0"),
     (("film", "decode", "FIELD", "--model", "MODEL", "--rate", "0"), "frames a second"),
-    (("film", "decode", "FIELD", "--model", "MODEL", "--size", "0", "5"), "pixels each"),
+    (("film", "decode", "FIELD", "--model", "MODEL", "--size", "0"), "at least 1"),
     (("film", "decode", "FIELD", "--model", "MODEL", "-o", "a.mkv"), ".webp"),
     (("film", "decode", "FIELD", "--model", "MODEL", "-o", "a.png"), "--at SECONDS"),
     (("film", "evaluate", "MODEL", "--data", "nowhere"), "no such folder"),

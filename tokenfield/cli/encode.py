@@ -136,8 +136,8 @@ def line(item: Record) -> str:
     """The line that a person reads."""
     text = (f"{shown(item['file'])}: {item['width']} x {item['height']}, {console.size_of(item['bytes_before'])} -> "
             f"{console.size_of(item['bytes'])} in {shown(item['field'])} ({item['bits_per_pixel']:.2f} bits per pixel; "
-            f"{item['tokens']} tokens, {item['values_stored']} values, {item['values_per_pixel_value']:.3f} per pixel "
-            f"value), {item['encode_seconds']:.2f} s")
+            f"{console.counted(item['tokens'], 'token')}, {item['values_stored']} values, "
+            f"{item['values_per_pixel_value']:.3f} per pixel value), {item['encode_seconds']:.2f} s")
     return text + (f"; {item['psnr_8bit']:.2f} dB as 8-bit picture, SSIM {item['ssim']:.4f}" if "ssim" in item else "")
 
 

@@ -1,5 +1,6 @@
 """`tokenfield film`: films as tokens, and fields as films of any rate and size, or one frame of any time."""
 
+import dataclasses
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ import tyro
 
 from tokenfield.cli import console
 from tokenfield.cli.console import Json, Out
+from tokenfield.cli.decode import Size, open_field
 from tokenfield.cli.options import Device, load_model
 from tokenfield.errors import UserError
 from tokenfield.io.atomic import shown
@@ -72,7 +74,7 @@ class Encode(EncodeSignals["FilmModel"]):
 
     def line(self, item: Record) -> str:
         return (f"{shown(item['file'])}: {item['frames']} frames of {item['width']} x {item['height']} -> "
-                f"{shown(item['field'])} ({item['tokens']} tokens, {item['values_stored']} values, "
+                f"{shown(item['field'])} ({console.counted(item['tokens'], 'token')}, {item['values_stored']} values, "
                 f"{item['values_per_pixel_value']:.3f} per value of a pixel); PSNR {item['psnr']:.2f} dB")
 
 
@@ -88,8 +90,7 @@ class Decode:
     """Frames per second of the same seconds, more of them or fewer; default: those that were encoded."""
     slow: float = 1.0
     """Show it so many times slower: with --rate 4 times the film's and --slow 4, slow motion that jumps no more."""
-    size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
-    """Pixels; default: those that were encoded."""
+    size: tyro.conf.OmitArgPrefixes[Size] = dataclasses.field(default_factory=Size)
     at: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
     """One picture, of this moment, between frames too."""
     model: Annotated[str | None, tyro.conf.arg(metavar="MODEL")] = None
@@ -99,10 +100,10 @@ class Decode:
 
     def run(self) -> int:
         """Decode and write."""
-        from tokenfield.cli.decode import open_field
         from tokenfield.film.clips import film_of
         from tokenfield.film.files import WRITTEN, write_film
 
+        self.size.check()
         override = None if self.model is None else load_film_model(self.model, self.device)
         field = open_field(self.input, override, {}, self.device)
         domain = film_of(field)
@@ -127,8 +128,6 @@ class Decode:
             if not RATES[0] <= value <= RATES[1]:
                 raise UserError(f"{option}: {value:g} frames a second; give {RATES[0]:g} to {RATES[1]:g}, and --slow "
                                 "above 0")
-        if self.size is not None and not (min(self.size) >= 1 and max(self.size) <= 1 << 14):
-            raise UserError(f"--size {self.size[0]} {self.size[1]}: give 1 to {1 << 14} pixels each")
         if self.at is not None and not 0 <= self.at <= domain.seconds:
             raise UserError(f"--at {self.at:g}: this film takes {domain.seconds:g} s; give 0 to that")
 
@@ -140,7 +139,9 @@ class Decode:
         from tokenfield.data.pictures import to_pil
 
         time = torch.tensor([2 * float(self.at or 0) / domain.seconds - 1], dtype=torch.float64)
-        sides = [centers(n, dtype=torch.float64) for n in self.size or domain.size[1:]]
+        top, left, bottom, right = self.size.box(domain.size[1:])
+        height, width = self.size.pixels(domain.size[1:])
+        sides = centers(height, top, bottom, dtype=torch.float64), centers(width, left, right, dtype=torch.float64)
         with torch.no_grad():
             (frame,) = field.domain.on_grid(field.model, field.tokens, Grid((time, *sides))).unbind(1)
         return [to_pil(frame)]
@@ -150,14 +151,15 @@ class Decode:
         from tokenfield.data.pictures import to_pil
         from tokenfield.fields.rendering import check_memory
 
-        count, (height, width) = max(1, round(domain.seconds * rate)), self.size or domain.size[1:]
+        count, (height, width) = max(1, round(domain.seconds * rate)), self.size.pixels(domain.size[1:])
+        top, left, bottom, right = self.size.box(domain.size[1:])
         check_memory(field, (count, height, width))
         at_once = max(1, BAND // (height * width * field.model.channels))
         frames: list[Image] = []
         with console.progress("decoding", 1) as bar:
             for start in range(0, count, at_once):
                 end = min(count, start + at_once)
-                box = (2 * start / count - 1, -1, -1, 2 * end / count - 1, 1, 1)
+                box = (2 * start / count - 1, top, left, 2 * end / count - 1, bottom, right)
                 frames += map(to_pil, field.crop(box, (end - start, height, width)).unbind(1))
                 bar.piece(end, count)
         return frames

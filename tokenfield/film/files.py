@@ -106,7 +106,7 @@ def animated(path: Path) -> tuple[Iterator[UInt8[np.ndarray, "h w 3"]], float]:
                 length += float(frame.info.get("duration") or 1000 / RATE)
         except PictureError:
             raise
-        except (*DAMAGE, MemoryError) as error:
+        except (*DAMAGE, MemoryError, Image.DecompressionBombError) as error:  # of a later frame
             reason = " ".join(str(error).split())
             raise PictureError(path, f"is no animated picture, or is damaged ({reason})") from error
     return iter(frames), min(max(1000 * len(frames) / length, RATES[0]), RATES[1])

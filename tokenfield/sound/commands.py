@@ -57,8 +57,8 @@ class Encode(EncodeSignals["SoundModel"]):
     def line(self, item: Record) -> str:
         snr = f"SNR {item['snr']:.2f} dB, " if "snr" in item else "silence, "
         return (f"{shown(item['file'])}: {item['seconds']:.2f} s at {item['rate']} Hz -> {shown(item['field'])} "
-                f"({item['tokens']} tokens, {item['values_stored']} values, {item['values_per_sample']:.3f} per "
-                f"sample); {snr}PSNR {item['psnr']:.2f} dB")
+                f"({console.counted(item['tokens'], 'token')}, {item['values_stored']} values, "
+                f"{item['values_per_sample']:.3f} per sample); {snr}PSNR {item['psnr']:.2f} dB")
 
 
 @dataclass(kw_only=True)
