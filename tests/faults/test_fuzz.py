@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from view_tools import miniature
 
 from tokenfield.data import shards
@@ -36,6 +37,7 @@ from tokenfield.fields.codec.container import opened
 from tokenfield.fields.domains import domain_from_dict
 from tokenfield.fields.field import Field
 from tokenfield.fields.field_file import read_field
+from tokenfield.film.files import ANIMATED, read_film, write_film
 from tokenfield.generation.denoiser import DenoiserConfig
 from tokenfield.generation.encoding import encode_data
 from tokenfield.generation.latents import LatentsConfig
@@ -181,6 +183,10 @@ class Fuzzed:
         self.about = json.loads(with_description["__metadata__"]["tokenfield.field"])
         self.others = [pretrained.save(config.build(), folder / f"other-{i}") for i, config in enumerate(OTHERS)]
         self.few = self.others[2]
+        self.films = []
+        for ending in ANIMATED:
+            write_film(folder / f"film{ending}", [Image.new("RGB", (9, 8), (90 * i, 40, 0)) for i in range(3)], 5.0)
+            self.films.append((ending, (folder / f"film{ending}").read_bytes()))
         (folder / "pictures").mkdir()
         for number in range(4):
             write_picture(folder / "pictures" / f"{number}.png", torch.rand(3, 8, 8))
@@ -312,6 +318,12 @@ class Fuzzed:
             found = read_object(find_model(scene.parent))
         assert np.isfinite(found.poses).all() and np.isfinite(found.angle_x)
 
+    def animation(self, draw: random.Random) -> None:
+        """A film of three frames, as GIF and as WebP."""
+        ending, whole = draw.choice(self.films)
+        put(self.folder / f"film{ending}", self.new(mutated_bytes(whole, draw)))
+        assert read_film(self.folder / f"film{ending}", 1)[0].ndim == 4
+
     def safetensors(self, draw: random.Random) -> None:
         """Of a model with few tensors, which are read one by one."""
         put(self.folder / "model" / "config.json", (self.few / "config.json").read_bytes())
@@ -353,7 +365,8 @@ class Fuzzed:
 
 
 FORMATS = ("dot_field", "description", "configuration", "other_configurations", "safetensors", "coded", "archive",
-           "tar_shard", "latent_folder", "recipe_json", "metrics", "transforms", "colmap", "materials")
+           "tar_shard", "latent_folder", "recipe_json", "metrics", "transforms", "colmap", "materials",
+           "animation")
 
 
 @pytest.fixture(scope="module")

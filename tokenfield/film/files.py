@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from tokenfield.data.decoding import MAX_PIXELS, PictureError, open_file, open_header, read_rgb8
+from tokenfield.data.decoding import PictureError, open_file, open_header, read_rgb8
 from tokenfield.data.pictures import SUFFIXES as PICTURES
 from tokenfield.errors import DAMAGE, UserError
 from tokenfield.evaluation.animations import ANIMATED, save_animation, save_movie
@@ -31,6 +31,8 @@ RATE = 25.0
 """Frames per second of what does not say: folders of frames."""
 LARGEST = 1 << 31
 """Bytes of a film that is read: 2 GB, of grey 640 x 480 two minutes and more."""
+FRAME = 1 << 25
+"""Pixels of a frame of an animated picture, which says so before there are any: 8K and a little more."""
 
 
 def frames_in(folder: Path) -> list[Path]:
@@ -97,9 +99,9 @@ def animated(path: Path) -> tuple[Iterator[UInt8[np.ndarray, "h w 3"]], float]:
     with open_file(path) as file:
         try:
             image = open_header(file, tuple(ANIMATED.values()))
-            if image.width * image.height > MAX_PIXELS:
-                raise PictureError(path, f"has frames of {image.width} x {image.height} pixels, too many")
             for frame in ImageSequence.Iterator(image):
+                if frame.width * frame.height > FRAME:
+                    raise PictureError(path, f"has a frame of {frame.width} x {frame.height} pixels, too large a one")
                 frames.append(np.array(frame.convert("RGB")))
                 if len(frames) * frames[-1].nbytes > LARGEST:
                     raise too_long(path)
